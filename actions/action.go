@@ -1,0 +1,131 @@
+// Package actions sends what rules decide: e-mails, Slack posts and HTTP calls.
+//
+// An action is a struct. Its fields are the keys a rule's step may have, its struct tags say how each
+// is checked, templated and described, and its Do method makes one attempt. Parsing, validation and
+// documentation derive from the struct; adding an action is one file, its test, and one line in [Kinds].
+//
+// The tags of a request's field:
+//
+//	json:"name"        the key in the rule file and in the stored request
+//	doc:"…"            one sentence for people
+//	example:"…"        a value as it would be written in a rule file
+//	required:"true"    a step without it is an error
+//	literal:"true"     fixed when the rule is loaded: no {{ }}
+//	escape:"html"      values are escaped for HTML; escape:"slack" for Slack's & < >
+//	header:"true"      line breaks are refused when rendered
+//	recipient:"true"   rendering to nothing skips the step ("unresolved recipient")
+//	internal:"true"    not a key of the rule file; filled by Prepare
+//
+// and its Go type says what YAML it takes: string (one text), [List] (a list of texts, or one text with
+// commas), bool, [Duration], []int, map[string]string, any (a tree whose texts are templates).
+package actions
+
+import (
+	"context"
+	"time"
+)
+
+// Kinds lists every action, in the order documentation shows them.
+func Kinds() []Kind { return []Kind{emailKind, slackKind, httpKind} }
+
+// Lookup finds a kind by the key that rule files use.
+func Lookup(name string) (Kind, bool) {
+	for _, k := range Kinds() {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return Kind{}, false
+}
+
+// A Kind describes one action to the packages that parse rules and configuration.
+type Kind struct {
+	Name    string         // the step's key in a rule file, such as "email"
+	Summary string         // one sentence for people
+	New     func() Request // a pointer to a zero request
+
+	// NewConnection gives a pointer to a zero connection, as bellhop.yaml holds it. ConnectionKeys are the
+	// keys of which one, present in an entry of `connections:`, says that the entry is of this kind.
+	NewConnection  func() Connection
+	ConnectionKeys []string
+}
+
+// A Request is what one step sends, rendered: it is stored as JSON with the delivery before the first
+// attempt, and every attempt sends the same bytes.
+type Request interface {
+	// Check finds mistakes that need no event. It is called on a request whose texts still hold their
+	// {{ }} source, so a text containing "{{" is to be taken as unknown.
+	Check() []Problem
+
+	// ConnectionName is the connection the request names, "" for the only one of its kind.
+	ConnectionName() string
+
+	// NeedsConnection is false where the request can be sent without one (an http step with a url).
+	NeedsConnection() bool
+
+	// Destination names who is sent to, for isolation of one destination from another: scheme and host,
+	// and an account where one host serves many. It holds no secret. c is nil if there is no connection.
+	Destination(c Connection) string
+
+	// Do makes one attempt within ctx. A nil error means sent. Errors are classified by [Classify]:
+	// wrap with [Permanent] or [RetryAfter] where the answer says so. The receipt is kept in both cases.
+	// Do is called by several goroutines at once, on different requests.
+	Do(ctx context.Context, d Dispatch) (Receipt, error)
+}
+
+// A Preparer is a request that needs facts about the appointment before it is stored, beyond what its
+// templates say: an e-mail with a calendar invitation. Prepare is called once, after rendering.
+type Preparer interface {
+	Prepare(f Facts) error
+}
+
+// Facts are what a Preparer may use. Times are zero and texts "" where the platform did not say.
+type Facts struct {
+	Now           time.Time // when the event was received
+	AppointmentID string
+	Title         string
+	Address       string
+	Notes         string
+	Start, End    time.Time
+	Cancelled     bool
+	Updated       time.Time // dateUpdated, else Now; rises with every change
+}
+
+// A Connection holds where to send and the credentials for it, from one entry of `connections:` in
+// bellhop.yaml. It is decoded once and shared by all attempts, so it may cache (OAuth2 tokens).
+type Connection interface {
+	// Check finds mistakes in the entry; Field of a problem is its key.
+	Check() []Problem
+	// Secrets are the texts in it that must never be seen in a log, an error, a receipt or an answer.
+	Secrets() []string
+}
+
+// A Problem is one mistake in a request or a connection.
+type Problem struct {
+	Field      string // the key it is about, "" for the whole
+	Message    string // a plain sentence
+	Suggestion string // the text to put there instead, "" if none
+}
+
+// A Dispatch is what one attempt needs besides the request.
+type Dispatch struct {
+	ID         string     // the delivery's id: the idempotency key, the same for every attempt
+	Connection Connection // nil if the request needs none
+	Guard      *Guard     // every connection to the outside is made through it
+	Earlier    []Receipt  // of the attempts before this one, oldest first
+}
+
+// A Receipt is what the other side answered: proof of a sending, or what to look at after a failure.
+type Receipt struct {
+	Status   string    `json:"status,omitempty"`   // "201 Created", "250 2.0.0 OK", "ok"
+	ID       string    `json:"id,omitempty"`       // Message-ID, or the ts of a Slack message
+	Body     string    `json:"body,omitempty"`     // the head of the answer, at most 1 KiB of valid UTF-8
+	Accepted []string  `json:"accepted,omitempty"` // recipients who have it
+	Refused  []Refusal `json:"refused,omitempty"`  // recipients who never will
+}
+
+// A Refusal is a recipient that the mail server refused for good, and what it said.
+type Refusal struct {
+	Recipient string `json:"recipient"`
+	Answer    string `json:"answer"`
+}

@@ -1,0 +1,41 @@
+package actions
+
+import (
+	"errors"
+	"time"
+)
+
+// A Failure is an attempt's error together with what it means for the next attempt.
+type Failure struct {
+	Permanent bool          // no attempt can succeed: the delivery is dead
+	After     time.Duration // the other side asked for this pause; 0 leaves it to the backoff
+	Err       error
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Permanent says that trying again cannot help. A nil err stays nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Failure{Permanent: true, Err: err}
+}
+
+// RetryAfter says that the other side asked for a pause of d. A nil err stays nil.
+func RetryAfter(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &Failure{After: d, Err: err}
+}
+
+// Classify finds the Failure in err's chain. An error without one is to be retried with backoff.
+func Classify(err error) Failure {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return *f
+	}
+	return Failure{Err: err}
+}

@@ -1,0 +1,116 @@
+package rules
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// An Event is one webhook after normalisation, and, once its appointment's state has been looked up, what
+// happened: On, Changed and Previous. It is what conditions and templates see.
+type Event struct {
+	ID         string
+	Source     string // who sends, as in /hooks/{source}
+	Type       string // the wire type: AppointmentCreate, AppointmentUpdate, AppointmentDelete, or what else came
+	LocationID string
+	WebhookID  string    // the sender's id of this webhook, "" where it has none
+	SentAt     time.Time // the sender's `timestamp`, zero where it has none
+	ReceivedAt time.Time
+
+	Appointment Appointment // as the payload says; once the state is known, as it then is
+	Given       Fields      // the fields of Appointment that the payload carried
+	Contact     Contact
+	Custom      map[string]any  // customData of a workflow webhook
+	Body        json.RawMessage // the whole body as it came; `raw` in expressions, decoded only for rules that read it
+
+	On       []string    // what happened: wire type and derived names, see [Names]
+	Changed  []string    // JSON names of the appointment's fields that differ from Previous, sorted
+	Previous Appointment // the appointment before this event, zero if unknown
+}
+
+// An Appointment is the thing booked. Texts are "" and times zero where the platform never said.
+// Times keep the offset they came with. The JSON names are those of rule expressions.
+type Appointment struct {
+	ID                string    `json:"id"`
+	Address           string    `json:"address"`
+	Title             string    `json:"title"`
+	CalendarID        string    `json:"calendarId"`
+	ContactID         string    `json:"contactId"`
+	GroupID           string    `json:"groupId"`
+	AppointmentStatus string    `json:"appointmentStatus"` // one of [Statuses], or an unknown word as it came
+	AssignedUserID    string    `json:"assignedUserId"`
+	Users             []string  `json:"users"`
+	Notes             string    `json:"notes"`
+	Source            string    `json:"source"`
+	StartTime         time.Time `json:"startTime"`
+	EndTime           time.Time `json:"endTime"`
+	DateAdded         time.Time `json:"dateAdded"`
+	DateUpdated       time.Time `json:"dateUpdated"`
+}
+
+// A Contact is the person who booked, as far as the payload says.
+type Contact struct {
+	ID        string   `json:"id"`
+	Name      string   `json:"name"`
+	FirstName string   `json:"firstName"`
+	LastName  string   `json:"lastName"`
+	Email     string   `json:"email"`
+	Phone     string   `json:"phone"`
+	Timezone  string   `json:"timezone"`
+	Tags      []string `json:"tags"`
+}
+
+// The wire types of the booking platform.
+const (
+	Create = "AppointmentCreate"
+	Update = "AppointmentUpdate"
+	Delete = "AppointmentDelete"
+)
+
+// The names derived from an event and the appointment's stored state.
+const (
+	Booked      = "booked"
+	Rescheduled = "rescheduled"
+	Confirmed   = "confirmed"
+	Showed      = "showed"
+	NoShow      = "noshow"
+	Cancelled   = "cancelled"
+	Reassigned  = "reassigned"
+	Updated     = "updated"
+)
+
+// Names are the words a rule's `on:` may hold.
+func Names() []string {
+	return []string{Create, Update, Delete, Booked, Rescheduled, Confirmed, Showed, NoShow, Cancelled, Reassigned, Updated}
+}
+
+// Statuses are the appointment statuses of the booking platform, as normalised.
+func Statuses() []string {
+	return []string{"new", "confirmed", "cancelled", "showed", "noshow", "invalid", "active", "completed"}
+}
+
+// Fields is a set of the appointment's fields: those that a payload carried. A field that is absent or
+// null is not in it, so that it keeps the value known before.
+type Fields uint32
+
+// AppointmentFields are the JSON names of an appointment's fields, in the order of the struct.
+func AppointmentFields() []string {
+	return []string{
+		"id", "address", "title", "calendarId", "contactId", "groupId", "appointmentStatus", "assignedUserId",
+		"users", "notes", "source", "startTime", "endTime", "dateAdded", "dateUpdated",
+	}
+}
+
+// FieldsOf is the set of the named fields; a name that is no field of an appointment is ignored.
+func FieldsOf(names ...string) Fields {
+	var set Fields
+	for _, name := range names {
+		if i := slices.Index(AppointmentFields(), name); i >= 0 {
+			set |= 1 << i
+		}
+	}
+	return set
+}
+
+// Has says whether the named field is in the set.
+func (f Fields) Has(name string) bool { return f&FieldsOf(name) != 0 }
