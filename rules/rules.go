@@ -62,12 +62,15 @@ type Match struct {
 
 // A Step is one entry of a matching rule's `then`, rendered for one event.
 type Step struct {
-	Number     int             // 1-based
-	Action     string          // the kind's name
-	Connection string          // the name in bellhop.yaml, resolved; "" if it needs none
-	Request    json.RawMessage // the rendered request
-	Skip       string          // why nothing is to be sent, such as "unresolved recipient"; "" otherwise
-	Err        error           // why rendering failed; recorded, nothing is sent
+	Number     int    // 1-based
+	Action     string // the kind's name
+	Connection string // the name in bellhop.yaml, resolved; "" if it needs none
+	// Destination is whom the step goes to, by which one slow destination is kept from delaying others: the
+	// connection's name, or without one what the request's Destination(nil) says. It must be filled.
+	Destination string
+	Request     json.RawMessage // the rendered request
+	Skip        string          // why nothing is to be sent, such as "unresolved recipient"; "" otherwise
+	Err         error           // why rendering failed; recorded, nothing is sent
 }
 
 // Compile parses, type-checks and compiles one rule file. The file is nil if any finding is an error.
