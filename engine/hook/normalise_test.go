@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -361,7 +362,11 @@ func FuzzParseTime(f *testing.F) {
 	for _, s := range []string{"2026-12-07T10:00:00+05:30", "2026-12-07T10:00:00.5Z", "2026-02-30T10:00:00Z", "2026-12-07T10:00:00"} {
 		f.Add(s)
 	}
+	odd := regexp.MustCompile(`[+-](24:..|..:60)$`) // offsets that only Go takes
 	f.Fuzz(func(t *testing.T, s string) {
+		if odd.MatchString(s) {
+			return
+		}
 		got, ok := parseTime(s, time.UTC)
 		want, err := time.ParseInLocation(time.RFC3339, s, time.UTC)
 		if err == nil && want.Year() > 1 && (!ok || !got.Equal(want)) {
