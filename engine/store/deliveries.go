@@ -1,0 +1,257 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"bellhop/actions"
+)
+
+// State is where a delivery stands.
+type State string
+
+const (
+	Waiting   State = "waiting"   // not due yet
+	Pending   State = "pending"   // due, not tried yet
+	Sending   State = "sending"   // an attempt is under way
+	Retrying  State = "retrying"  // failed, to be tried again
+	Sent      State = "sent"      // done
+	Dead      State = "dead"      // given up; an operator can retry it
+	Cancelled State = "cancelled" // no longer wanted
+	Skipped   State = "skipped"   // not sent, for the reason it holds
+	Shadow    State = "shadow"    // would have been sent, but its rule only watches
+)
+
+// States are all states, in the order of a delivery's life.
+func States() []State {
+	return []State{Waiting, Pending, Sending, Retrying, Sent, Dead, Cancelled, Skipped, Shadow}
+}
+
+// A Delivery is one step of one rule for one event.
+type Delivery struct {
+	ID          string          `json:"id"`
+	Event       string          `json:"event"`
+	Appointment string          `json:"appointment"`
+	Source      string          `json:"source"`
+	Location    string          `json:"location"`
+	Rule        string          `json:"rule"`
+	Step        int             `json:"step"` // counted from 1; 0 is the rule's condition
+	Action      string          `json:"action"`
+	Connection  string          `json:"connection"`
+	Destination string          `json:"destination"`
+	State       State           `json:"state"`
+	Reason      string          `json:"reason"`
+	Created     time.Time       `json:"created"`
+	Due         time.Time       `json:"due"`
+	Retried     time.Time       `json:"retried,omitzero"` // when an operator last asked to try again
+	Attempts    []Attempt       `json:"attempts"`
+	Request     json.RawMessage `json:"request"`
+
+	turn int // the job that may claim the delivery; an older one finds nothing to do
+}
+
+// An Attempt is one try of a delivery.
+type Attempt struct {
+	At      time.Time       `json:"at"`
+	Millis  int64           `json:"ms"`
+	Outcome string          `json:"outcome"` // sent, retry, permanent or interrupted
+	Error   string          `json:"error,omitempty"`
+	Receipt actions.Receipt `json:"receipt,omitzero"`
+}
+
+// InsertDelivery records d, and enqueues it if it is [Pending]. If the event's delivery of that rule and
+// step is there already, it changes nothing and returns false.
+func (t *Tx) InsertDelivery(d *Delivery) (inserted bool, err error) {
+	res, err := t.tx.ExecContext(t.ctx, `
+		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, attempts, request)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '[]', ?) ON CONFLICT (event, rule, step) DO NOTHING`,
+		d.ID, d.Event, d.Source, d.Location, d.Appointment, d.Rule, d.Step, d.Action, d.Connection, d.Destination,
+		string(d.State), d.Reason, micros(d.Created), micros(d.Due), blob(d.Request))
+	if err != nil {
+		return false, fmt.Errorf("insert delivery: %w", err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return false, fmt.Errorf("insert delivery: %w", err)
+	}
+	if n == 1 && d.State == Pending {
+		t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.turn})
+	}
+	return n == 1, nil
+}
+
+const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, attempts, request`
+
+func scanDelivery(row scanner) (d Delivery, err error) {
+	var created, due, retried int64
+	var attempts, request []byte
+	err = row.Scan(&d.ID, &d.Event, &d.Source, &d.Location, &d.Appointment, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.Destination,
+		&d.State, &d.Reason, &created, &due, &retried, &d.turn, &attempts, &request)
+	if err != nil {
+		return d, err
+	}
+	d.Created, d.Due, d.Retried = fromMicros(created), fromMicros(due), fromMicros(retried)
+	d.Request, d.Attempts = request, []Attempt{}
+	if len(attempts) > len("[]") {
+		if err := json.Unmarshal(attempts, &d.Attempts); err != nil {
+			return d, fmt.Errorf("attempts of delivery %s: %w", d.ID, err)
+		}
+	}
+	return d, nil
+}
+
+// claim marks a job's delivery as being sent and returns it. ok is false if it is no longer to be sent, or
+// by another job. The queue gives a job to one worker at a time, so a delivery has one at a time too; it
+// is found in state sending only where the process ended during an attempt.
+func (s *Store) claim(ctx context.Context, j job) (d Delivery, ok bool, err error) {
+	err = s.Write(ctx, func(tx *Tx) error {
+		d, ok = Delivery{}, false
+		got, err := scanDelivery(tx.tx.QueryRowContext(tx.ctx, `UPDATE deliveries SET state = 'sending'
+			WHERE id = ? AND turn = ? AND state IN ('waiting', 'pending', 'retrying', 'sending') RETURNING `+deliveryColumns, j.Delivery, j.Turn))
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("claim delivery: %w", err)
+		}
+		d, ok = got, true
+		return nil
+	})
+	return d, ok, err
+}
+
+// record writes down what became of a claimed delivery: its state, reason, due time and attempts.
+func (s *Store) record(ctx context.Context, d *Delivery) error {
+	attempts, err := json.Marshal(d.Attempts)
+	if err != nil {
+		return fmt.Errorf("encode attempts: %w", err)
+	}
+	return s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ? WHERE id = ? AND turn = ? AND state = 'sending'`,
+			string(d.State), d.Reason, micros(d.Due), attempts, d.ID, d.turn)
+		if err != nil {
+			return fmt.Errorf("record delivery: %w", err)
+		}
+		return nil
+	})
+}
+
+// A ConflictError says that a delivery is not in a state that allows what was asked.
+type ConflictError struct {
+	State State
+	Want  []State
+}
+
+func (e *ConflictError) Error() string {
+	words := make([]string, len(e.Want))
+	for i, s := range e.Want {
+		words[i] = string(s)
+	}
+	return fmt.Sprintf("the delivery is %s; this is possible only while it is %s", e.State, strings.Join(words, " or "))
+}
+
+// Cancel ends a delivery that is not being sent. A missing one is [ErrNotFound], one in another state a
+// [*ConflictError].
+func (s *Store) Cancel(ctx context.Context, id, reason string) (Delivery, error) {
+	return s.move(ctx, id, Cancelled, reason, []State{Waiting, Pending, Retrying}, false)
+}
+
+// Retry enqueues a dead or cancelled delivery again, with its attempts counted anew.
+func (s *Store) Retry(ctx context.Context, id string) (Delivery, error) {
+	return s.move(ctx, id, Pending, "", []State{Dead, Cancelled}, true)
+}
+
+func (s *Store) move(ctx context.Context, id string, to State, reason string, from []State, enqueue bool) (d Delivery, err error) {
+	err = s.Write(ctx, func(tx *Tx) error {
+		var err error
+		d, err = scanDelivery(tx.tx.QueryRowContext(tx.ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ?`, id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("delivery %q: %w", id, ErrNotFound)
+		}
+		if err != nil {
+			return fmt.Errorf("read delivery: %w", err)
+		}
+		allowed := false
+		for _, f := range from {
+			allowed = allowed || d.State == f
+		}
+		if !allowed {
+			return &ConflictError{State: d.State, Want: from}
+		}
+		d.State, d.Reason = to, reason
+		if enqueue {
+			d.turn++
+			d.Due = s.opts.Now().UTC()
+			d.Retried = d.Due
+			tx.jobs = append(tx.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.turn})
+		}
+		_, err = tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ? WHERE id = ?`,
+			string(to), reason, micros(d.Due), micros(d.Retried), d.turn, id)
+		if err != nil {
+			return fmt.Errorf("change delivery: %w", err)
+		}
+		return nil
+	})
+	return d, err
+}
+
+// DeliveryFilter selects deliveries; zero fields select all.
+type DeliveryFilter struct {
+	State                    State
+	Rule, Event, Appointment string
+
+	Before string // only those with a smaller id: the cursor of a page
+	Limit  int    // 0 is 50; at most 500
+}
+
+// Deliveries lists the newest deliveries first.
+func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) ([]Delivery, error) {
+	var w where
+	w.equal("state", string(f.State))
+	w.equal("rule", f.Rule)
+	w.equal("event", f.Event)
+	w.equal("appointment", f.Appointment)
+	if f.Before != "" {
+		w.add("id < ?", f.Before)
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries`+w.String()+` ORDER BY id DESC LIMIT ?`,
+		append(w.args, limit(f.Limit))...)
+	if err != nil {
+		return nil, fmt.Errorf("list deliveries: %w", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) })
+}
+
+// Delivery is one delivery. A missing one is [ErrNotFound].
+func (s *Store) Delivery(ctx context.Context, id string) (Delivery, error) {
+	d, err := scanDelivery(s.read.QueryRowContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ?`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Delivery{}, fmt.Errorf("delivery %q: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return Delivery{}, fmt.Errorf("read delivery: %w", err)
+	}
+	return d, nil
+}
+
+// CountDeliveries counts the deliveries in each state that has any.
+func (s *Store) CountDeliveries(ctx context.Context) (map[State]int, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT state, count(*) FROM deliveries GROUP BY state`)
+	if err != nil {
+		return nil, fmt.Errorf("count deliveries: %w", err)
+	}
+	counts := map[State]int{}
+	_, err = collect(rows, func(rows *sql.Rows) (struct{}, error) {
+		var state State
+		var n int
+		err := rows.Scan(&state, &n)
+		counts[state] = n
+		return struct{}{}, err
+	})
+	return counts, err
+}

@@ -1,0 +1,190 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// An Event is the record of one webhook.
+type Event struct {
+	ID          string          `json:"id"`
+	Source      string          `json:"source"`
+	Location    string          `json:"location"`
+	Type        string          `json:"type"`
+	WebhookID   string          `json:"webhookId,omitempty"`
+	Appointment string          `json:"appointment"`
+	ReceivedAt  time.Time       `json:"receivedAt"`
+	Status      string          `json:"status"`  // accepted, stale or ignored
+	On          []string        `json:"on"`      // what happened
+	Changed     []string        `json:"changed"` // the appointment's fields that changed
+	Body        json.RawMessage `json:"body,omitempty"`
+	State       json.RawMessage `json:"state,omitempty"`    // the appointment after the event
+	Previous    json.RawMessage `json:"previous,omitempty"` // and before it
+
+	// Dedupe identifies the webhook: an event with the same key is the same event.
+	Dedupe []byte `json:"-"`
+}
+
+// InsertEvent records e. If an event with the same key is there already, it changes nothing and returns
+// that event's id and false.
+func (t *Tx) InsertEvent(e *Event) (id string, inserted bool, err error) {
+	res, err := t.tx.ExecContext(t.ctx, `
+		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, body, state, previous)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
+		e.ID, e.Dedupe, e.Source, e.Location, e.Type, e.WebhookID, e.Appointment, micros(e.ReceivedAt), e.Status,
+		strings.Join(e.On, " "), strings.Join(e.Changed, " "), []byte(e.Body), blob(e.State), blob(e.Previous))
+	if err != nil {
+		return "", false, fmt.Errorf("insert event: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil {
+		return "", false, fmt.Errorf("insert event: %w", err)
+	} else if n == 1 {
+		return e.ID, true, nil
+	}
+	err = t.tx.QueryRowContext(t.ctx, `SELECT id FROM events WHERE dedupe = ?`, e.Dedupe).Scan(&id)
+	if err != nil {
+		return "", false, fmt.Errorf("find the event that came first: %w", err)
+	}
+	return id, false, nil
+}
+
+// blob keeps nil as NULL.
+func blob(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+// EventFilter selects events; zero fields select all.
+type EventFilter struct {
+	Source, Location, Type, Status, Appointment string
+
+	Before string    // only those with a smaller id: the cursor of a page
+	Since  time.Time // only those received at or after
+	Limit  int       // 0 is 50; at most 500
+}
+
+// Events lists the newest events first, without their bodies.
+func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
+	var w where
+	w.equal("source", f.Source)
+	w.equal("location", f.Location)
+	w.equal("type", f.Type)
+	w.equal("status", f.Status)
+	w.equal("appointment", f.Appointment)
+	if f.Before != "" {
+		w.add("id < ?", f.Before)
+	}
+	if !f.Since.IsZero() {
+		w.add("id >= ?", firstID(f.Since))
+	}
+	rows, err := s.read.QueryContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed FROM events`+
+		w.String()+` ORDER BY id DESC LIMIT ?`, append(w.args, limit(f.Limit))...)
+	if err != nil {
+		return nil, fmt.Errorf("list events: %w", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (e Event, err error) {
+		return e, scanEvent(rows, &e)
+	})
+}
+
+// Event is one event, whole. A missing one is [ErrNotFound].
+func (s *Store) Event(ctx context.Context, id string) (Event, error) {
+	row := s.read.QueryRowContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed,
+		body, state, previous FROM events WHERE id = ?`, id)
+	var e Event
+	var body, state, previous []byte
+	if err := scanEvent(row, &e, &body, &state, &previous); err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
+			return Event{}, fmt.Errorf("event %q: %w", id, ErrNotFound)
+		}
+		return Event{}, fmt.Errorf("read event: %w", err)
+	}
+	e.Body, e.State, e.Previous = body, state, previous
+	return e, nil
+}
+
+type scanner interface{ Scan(dest ...any) error }
+
+func scanEvent(row scanner, e *Event, more ...any) error {
+	var at int64
+	var happened, changed string
+	err := row.Scan(append([]any{&e.ID, &e.Source, &e.Location, &e.Type, &e.WebhookID, &e.Appointment, &at, &e.Status, &happened, &changed}, more...)...)
+	if err != nil {
+		return err
+	}
+	e.ReceivedAt, e.On, e.Changed = fromMicros(at), strings.Fields(happened), strings.Fields(changed)
+	return nil
+}
+
+// State is what is remembered of an appointment: JSON that receive alone understands.
+func (t *Tx) State(source, appointment string) (json.RawMessage, error) {
+	var state []byte
+	err := t.tx.QueryRowContext(t.ctx, `SELECT state FROM appointments WHERE source = ? AND id = ?`, source, appointment).Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read appointment: %w", err)
+	}
+	return state, nil
+}
+
+// PutState remembers the state of an appointment that is over at ends (zero if unknown).
+func (t *Tx) PutState(source, appointment string, state json.RawMessage, touched, ends time.Time) error {
+	_, err := t.tx.ExecContext(t.ctx, `INSERT INTO appointments (source, id, touched_at, ends_at, state) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (source, id) DO UPDATE SET touched_at = excluded.touched_at, ends_at = excluded.ends_at, state = excluded.state`,
+		source, appointment, micros(touched), micros(ends), []byte(state))
+	if err != nil {
+		return fmt.Errorf("write appointment: %w", err)
+	}
+	return nil
+}
+
+// where collects the conditions of a listing.
+type where struct {
+	terms []string
+	args  []any
+}
+
+func (w *where) add(term string, arg any) {
+	w.terms, w.args = append(w.terms, term), append(w.args, arg)
+}
+
+func (w *where) equal(column, value string) {
+	if value != "" {
+		w.add(column+" = ?", value)
+	}
+}
+
+func (w *where) String() string {
+	if len(w.terms) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(w.terms, " AND ")
+}
+
+func limit(n int) int {
+	if n <= 0 {
+		return 50
+	}
+	return min(n, 500)
+}
+
+func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	list := []T{}
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, errors.Join(err, rows.Close())
+		}
+		list = append(list, v)
+	}
+	return list, errors.Join(rows.Err(), rows.Close())
+}

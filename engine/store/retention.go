@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// pruneBatch bounds one transaction of a pruning, so that intake never waits long for it.
+const pruneBatch = 500
+
+// Prune deletes what is older than before: events with their deliveries, once none of these is still to be
+// sent, and appointments that are over and were not touched since. It returns how many events went.
+func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err error) {
+	cut, first := micros(before), firstID(before)
+	steps := []struct {
+		query string
+		bound any
+	}{
+		{`DELETE FROM deliveries WHERE event IN (SELECT id FROM events e WHERE e.id < ?1 AND NOT EXISTS (
+			SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying')) ORDER BY id LIMIT ?2)`, first},
+		{`DELETE FROM events WHERE id IN (SELECT id FROM events e WHERE e.id < ?1 AND NOT EXISTS (
+			SELECT 1 FROM deliveries d WHERE d.event = e.id) ORDER BY id LIMIT ?2)`, first},
+		{`DELETE FROM appointments WHERE (source, id) IN (SELECT source, id FROM appointments WHERE touched_at < ?1 AND ends_at < ?1 LIMIT ?2)`, cut},
+	}
+	for {
+		var changed, gone int64
+		err := s.Write(ctx, func(tx *Tx) error {
+			changed, gone = 0, 0
+			for i, step := range steps {
+				res, err := tx.tx.ExecContext(tx.ctx, step.query, step.bound, pruneBatch)
+				if err != nil {
+					return fmt.Errorf("prune: %w", err)
+				}
+				n, err := res.RowsAffected()
+				if err != nil {
+					return fmt.Errorf("prune: %w", err)
+				}
+				changed += n
+				if i == 1 {
+					gone = n
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return events, err
+		}
+		events += int(gone)
+		if changed == 0 {
+			return events, nil
+		}
+	}
+}

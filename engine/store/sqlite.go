@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"modernc.org/sqlite"
+)
+
+// openPool opens the database file with n connections. Write transactions take their lock at once, so
+// that none fails half-way for another's sake.
+func openPool(path string, n int, readOnly bool) (*sql.DB, error) {
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(10000)",
+		"journal_mode(WAL)",
+		"synchronous(FULL)",
+		"cache_size(-32000)",
+		"wal_autocheckpoint(4000)",
+		"journal_size_limit(67108864)",
+		"temp_store(MEMORY)",
+	}}
+	if readOnly {
+		q.Set("_txlock", "deferred")
+		q.Add("_pragma", "query_only(true)")
+	}
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+	base, err := sqlite.NewConnector(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db := sql.OpenDB(preparing{base})
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+// preparing is a connector whose connections keep the statements they have prepared. The driver below
+// parses a statement's text each time it runs, which costs more than running it.
+type preparing struct{ driver.Connector }
+
+func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := p.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sc, ok := c.(sqliteConn)
+	if !ok {
+		return nil, errors.Join(errors.New("the SQLite driver lacks a method this needs"), c.Close())
+	}
+	return &preparedConn{sqliteConn: sc, kept: map[string]*keptStmt{}}, nil
+}
+
+// sqliteConn is what database/sql may ask of a connection, and the driver's connections can do.
+type sqliteConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+// maxKept bounds the statements kept by one connection. Texts made anew for every call would otherwise
+// grow it without end; past the bound they run as if there were no keeping.
+const maxKept = 200
+
+// preparedConn is used by one goroutine at a time, as database/sql promises of a connection.
+type preparedConn struct {
+	sqliteConn
+	kept map[string]*keptStmt
+}
+
+type keptStmt struct {
+	driver.Stmt
+	busy bool // rows of it are open
+}
+
+// stmt is the kept statement of a text, or nil where it cannot be used now.
+func (c *preparedConn) stmt(ctx context.Context, query string) (*keptStmt, error) {
+	if s, ok := c.kept[query]; ok {
+		if s.busy {
+			return nil, nil
+		}
+		return s, nil
+	}
+	if len(c.kept) >= maxKept {
+		return nil, nil
+	}
+	s, err := c.sqliteConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	k := &keptStmt{Stmt: s}
+	c.kept[query] = k
+	return k, nil
+}
+
+func (c *preparedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if len(args) == 0 { // scripts and pragmas, run once
+		return c.sqliteConn.ExecContext(ctx, query, args)
+	}
+	s, err := c.stmt(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return c.sqliteConn.ExecContext(ctx, query, args)
+	}
+	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+}
+
+func (c *preparedConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	s, err := c.stmt(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return c.sqliteConn.QueryContext(ctx, query, args)
+	}
+	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	s.busy = true
+	return &keptRows{Rows: rows, stmt: s}, nil
+}
+
+func (c *preparedConn) Close() error {
+	var errs []error
+	for _, s := range c.kept {
+		errs = append(errs, s.Close())
+	}
+	c.kept = nil
+	return errors.Join(append(errs, c.sqliteConn.Close())...)
+}
+
+// keptRows frees its statement for the next use when it is closed.
+type keptRows struct {
+	driver.Rows
+	stmt *keptStmt
+}
+
+func (r *keptRows) Close() error {
+	err := r.Rows.Close()
+	r.stmt.busy = false
+	return err
+}

@@ -1,0 +1,155 @@
+// Package store keeps events, appointments, deliveries and the queue that works them, in one SQLite file
+// in the store's folder. No other package sees SQL or a driver's type.
+//
+// Everything written goes through one writer: [Store.Write] joins the calls that wait at the same moment
+// into one transaction, so that many events share one flush to the disk. Reads have connections of their
+// own and never wait for the writer.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/uuid"
+)
+
+// ErrNotFound is returned where a named event or delivery does not exist.
+var ErrNotFound = errors.New("not found")
+
+// ErrClosed is returned by calls after Close.
+var ErrClosed = errors.New("the store is closed")
+
+// Options say where the store is. Only Dir is required.
+type Options struct {
+	Dir    string           // made if it does not exist
+	Logger *slog.Logger     // nil discards
+	Now    func() time.Time // nil is time.Now
+}
+
+// A Store is safe for concurrent use. One process at a time may have a folder open.
+type Store struct {
+	opts   Options
+	log    *slog.Logger
+	lock   *flock.Flock
+	write  *sql.DB // one connection
+	read   *sql.DB
+	writer *writer
+	queue  *queue
+
+	closeOnce sync.Once
+	closeErr  error
+	lastError atomic.Pointer[error] // of the writer, nil after a success
+}
+
+// Open opens or makes the store in o.Dir and brings its tables up to date. What an earlier process was
+// working on when it ended is given back to the queue.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the store's folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(o.Dir, "lock"))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the store in %s: %w", o.Dir, err)
+	}
+	if !ok {
+		return nil, fmt.Errorf("the store in %s is in use by another process", o.Dir)
+	}
+	s := &Store{opts: o, log: o.Logger, lock: lock}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", o.Dir, err), s.Close())
+	}
+	return s, nil
+}
+
+// readers is how many connections serve reads: listings, not the hot path.
+const readers = 4
+
+func (s *Store) open(ctx context.Context) (err error) {
+	path := filepath.Join(s.opts.Dir, "bellhop.db")
+	if s.write, err = openPool(path, 1, false); err != nil {
+		return err
+	}
+	if s.queue, err = newQueue(s); err != nil {
+		return err
+	}
+	if err = s.queue.migrate(ctx); err != nil {
+		return err
+	}
+	if s.read, err = openPool(path, readers, true); err != nil {
+		return err
+	}
+	if err = s.queue.recover(ctx); err != nil {
+		return err
+	}
+	s.writer = startWriter(s)
+	return nil
+}
+
+// Close waits for what is being written and closes the files. The queue must have been stopped.
+func (s *Store) Close() error {
+	s.closeOnce.Do(func() {
+		var errs []error
+		if s.writer != nil {
+			s.writer.stop()
+		}
+		for _, db := range []*sql.DB{s.read, s.write} {
+			if db != nil {
+				errs = append(errs, db.Close())
+			}
+		}
+		s.closeErr = errors.Join(append(errs, s.lock.Unlock())...)
+	})
+	return s.closeErr
+}
+
+// NewID makes an identifier for an event or a delivery: a UUID of version 7, so that identifiers sort by time.
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// firstID is the smallest identifier made at t or later. Identifiers begin with their time, in milliseconds,
+// so a span of time is a range of them and needs no index of its own.
+func firstID(t time.Time) string {
+	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[:8], uint64(t.UnixMilli())<<16)
+	return id.String()
+}
+
+// Ready writes a row and says why it could not.
+func (s *Store) Ready(ctx context.Context) error {
+	return s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
+			micros(s.opts.Now()))
+		return err
+	})
+}
+
+// micros is how times are stored: microseconds since 1970, 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}

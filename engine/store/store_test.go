@@ -1,0 +1,328 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"bellhop/engine/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// workAll works the queue until n deliveries were handled and returns how often each was.
+func workAll(t *testing.T, s *store.Store, n int, h store.Handler) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	var done atomic.Int64
+	err := s.Work(ctx, store.WorkOptions{Workers: 50, Stop: 10 * time.Second}, func(ctx context.Context, j *store.Job) time.Duration {
+		again := h(ctx, j)
+		if again == 0 && done.Add(1) == int64(n) {
+			stop()
+		}
+		return again
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := done.Load(); got < int64(n) {
+		t.Fatalf("%d deliveries were handled, want %d", got, n)
+	}
+}
+
+func send(t *testing.T, sent *sync.Map) store.Handler {
+	return func(ctx context.Context, j *store.Job) time.Duration {
+		d, ok, err := j.Claim(ctx)
+		if err != nil {
+			t.Error(err)
+		}
+		if !ok {
+			return 0
+		}
+		count, _ := sent.LoadOrStore(d.ID, new(atomic.Int64))
+		count.(*atomic.Int64).Add(1)
+		d.State = store.Sent
+		d.Attempts = append(d.Attempts, store.Attempt{At: time.Now(), Outcome: "sent"})
+		if err := j.Record(ctx, &d); err != nil {
+			t.Error(err)
+		}
+		return 0
+	}
+}
+
+// The same event from many connections at once is one event with one delivery.
+func TestWriteOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	ids := make(chan string, 100)
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			id, err := put(t.Context(), s, "a1", 2)
+			if err != nil {
+				t.Error(err)
+			}
+			ids <- id
+		})
+	}
+	wg.Wait()
+	close(ids)
+	first := <-ids
+	for id := range ids {
+		if id != first {
+			t.Fatalf("two ids for one event: %s and %s", first, id)
+		}
+	}
+	events, err := s.Events(t.Context(), store.EventFilter{})
+	if err != nil || len(events) != 1 {
+		t.Fatalf("events: %v, %v", events, err)
+	}
+	deliveries, err := s.Deliveries(t.Context(), store.DeliveryFilter{Event: first})
+	if err != nil || len(deliveries) != 2 {
+		t.Fatalf("deliveries: %v, %v", deliveries, err)
+	}
+	var sent sync.Map
+	workAll(t, s, 2, send(t, &sent))
+	for _, d := range deliveries {
+		if n, _ := sent.Load(d.ID); n == nil || n.(*atomic.Int64).Load() != 1 {
+			t.Errorf("delivery %s was not worked exactly once", d.ID)
+		}
+	}
+}
+
+// A call that fails, or panics, undoes only itself.
+func TestWriteFailsAlone(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	broken := errors.New("broken")
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			switch i % 3 {
+			case 0:
+				if _, err := put(t.Context(), s, fmt.Sprint("a", i), 1); err != nil {
+					t.Error(err)
+				}
+			case 1:
+				err := s.Write(t.Context(), func(tx *store.Tx) error {
+					if err := tx.PutState("hoopai", fmt.Sprint("broken", i), []byte("{}"), time.Now(), time.Now()); err != nil {
+						return err
+					}
+					return broken
+				})
+				if !errors.Is(err, broken) {
+					t.Errorf("got %v", err)
+				}
+			default:
+				if err := s.Write(t.Context(), func(*store.Tx) error { panic("at the disco") }); err == nil {
+					t.Error("a panic was no error")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	events, err := s.Events(t.Context(), store.EventFilter{Limit: 500})
+	if err != nil || len(events) != 20 {
+		t.Fatalf("%d events, %v", len(events), err)
+	}
+	err = s.Write(t.Context(), func(tx *store.Tx) error {
+		state, err := tx.State("hoopai", "broken1")
+		if state != nil {
+			t.Error("what a failed call wrote is there")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What was being sent when a process ended is sent by the next one; what was sent is not sent again.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(t.Context(), store.Options{Dir: dir}); err == nil {
+		t.Fatal("a second process may open the store")
+	}
+	for i := range 4 {
+		if _, err := put(t.Context(), s, fmt.Sprint("a", i), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sent sync.Map
+	ctx, stop := context.WithCancel(t.Context())
+	var claimed atomic.Int64
+	err = s.Work(ctx, store.WorkOptions{Workers: 10, Stop: 10 * time.Millisecond}, func(ctx context.Context, j *store.Job) time.Duration {
+		if claimed.Add(1) <= 2 {
+			return send(t, &sent)(ctx, j)
+		}
+		if _, _, err := j.Claim(ctx); err != nil {
+			t.Error(err)
+		}
+		if claimed.Load() == 4 {
+			stop()
+		}
+		<-ctx.Done() // as if the process ended here: claimed, nothing recorded
+		return 0
+	})
+	stop()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The queue believes those jobs done or running; a killed process leaves them running.
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	store.SetRunning(t, dir)
+
+	s, err = store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	workAll(t, s, 4, send(t, &sent))
+	n := 0
+	sent.Range(func(_, count any) bool {
+		n++
+		if c := count.(*atomic.Int64).Load(); c != 1 {
+			t.Errorf("a delivery was sent %d times", c)
+		}
+		return true
+	})
+	if n != 4 {
+		t.Errorf("%d deliveries were sent, want 4", n)
+	}
+}
+
+func TestCancelAndRetry(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	event, err := put(t.Context(), s, "a1", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Deliveries(t.Context(), store.DeliveryFilter{Event: event})
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	id := list[0].ID
+	if d, err := s.Cancel(t.Context(), id, "cancelled by an operator"); err != nil || d.State != store.Cancelled {
+		t.Fatal(d, err)
+	}
+	var conflict *store.ConflictError
+	if _, err := s.Cancel(t.Context(), id, ""); !errors.As(err, &conflict) || conflict.State != store.Cancelled {
+		t.Fatalf("cancelling twice: %v", err)
+	}
+	if _, err := s.Retry(t.Context(), "no-such"); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("retrying what is not there: %v", err)
+	}
+	if d, err := s.Retry(t.Context(), id); err != nil || d.State != store.Pending {
+		t.Fatal(d, err)
+	}
+	// Two jobs now stand for the delivery; one of them sends it.
+	var sent sync.Map
+	workAll(t, s, 2, send(t, &sent))
+	if n, _ := sent.Load(id); n == nil || n.(*atomic.Int64).Load() != 1 {
+		t.Error("the delivery was not sent exactly once")
+	}
+	if _, err := s.Retry(t.Context(), id); !errors.As(err, &conflict) {
+		t.Errorf("retrying what was sent: %v", err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for i := range 5 {
+		if _, err := put(t.Context(), s, fmt.Sprint("a", i), i%2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Two of the five have a delivery that is still to be sent.
+	n, err := s.Prune(t.Context(), time.Now().Add(time.Hour))
+	if err != nil || n != 3 {
+		t.Fatalf("pruned %d, %v; want 3", n, err)
+	}
+	if n, err := s.Prune(t.Context(), time.Now().Add(-time.Hour)); err != nil || n != 0 {
+		t.Fatalf("pruned %d, %v; want none", n, err)
+	}
+	var sent sync.Map
+	workAll(t, s, 2, send(t, &sent))
+	if n, err := s.Prune(t.Context(), time.Now().Add(time.Hour)); err != nil || n != 2 {
+		t.Fatalf("pruned %d, %v; want 2", n, err)
+	}
+	counts, err := s.CountDeliveries(t.Context())
+	if err != nil || len(counts) != 0 {
+		t.Fatalf("deliveries left: %v, %v", counts, err)
+	}
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for i := range 25 {
+		if _, err := put(t.Context(), s, fmt.Sprint("a", i), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[string]bool{}
+	before := ""
+	for range 4 {
+		page, err := s.Events(t.Context(), store.EventFilter{Before: before, Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page {
+			seen[e.ID] = true
+			before = e.ID
+		}
+	}
+	if len(seen) != 25 {
+		t.Errorf("the pages hold %d events, want 25", len(seen))
+	}
+	e, err := s.Event(t.Context(), before)
+	if err != nil || len(e.Body) != 700 || e.Type != "AppointmentCreate" {
+		t.Errorf("event: %v, %v", e, err)
+	}
+	if since, err := s.Events(t.Context(), store.EventFilter{Since: time.Now().Add(time.Minute)}); err != nil || len(since) != 0 {
+		t.Errorf("events of the future: %v, %v", since, err)
+	}
+	if ds, err := s.Deliveries(t.Context(), store.DeliveryFilter{State: store.Pending, Rule: "desk-new-booking", Appointment: "a3"}); err != nil || len(ds) != 1 {
+		t.Errorf("deliveries: %v, %v", ds, err)
+	} else if b, err := json.Marshal(ds[0]); err != nil || !json.Valid(b) {
+		t.Errorf("a delivery as JSON: %s, %v", b, err)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Ready(t.Context()); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("a closed store: %v", err)
+	}
+}

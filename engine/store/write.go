@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// maxGroup bounds how many calls of Write share one transaction, and so how long the first of them waits.
+const maxGroup = 512
+
+// A Tx is the transaction that a function given to [Store.Write] works in. It is not for other goroutines
+// and not for use after the function has returned.
+type Tx struct {
+	ctx  context.Context
+	s    *Store
+	tx   *sql.Tx
+	jobs []job // deliveries to enqueue when the group is committed
+}
+
+// Write runs fn in a transaction and returns once that is durable, or has failed as a whole. Calls that
+// wait at the same time share one transaction. fn may run more than once (when another call of its group
+// failed), so it must set what it returns to its caller anew each time, and must not call Write.
+//
+// When ctx ends first, Write returns its error; fn may still run and be committed.
+func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
+	call := &writeCall{fn: fn, done: make(chan error, 1)}
+	select {
+	case s.writer.calls <- call:
+	case <-s.writer.stopping:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-call.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+type writeCall struct {
+	fn   func(*Tx) error
+	done chan error
+}
+
+type writer struct {
+	s        *Store
+	calls    chan *writeCall
+	stopping chan struct{}
+	stopOnce sync.Once
+	finished chan struct{}
+}
+
+func startWriter(s *Store) *writer {
+	w := &writer{s: s, calls: make(chan *writeCall, maxGroup), stopping: make(chan struct{}), finished: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+// stop ends the writer after what it has taken.
+func (w *writer) stop() {
+	w.stopOnce.Do(func() { close(w.stopping) })
+	<-w.finished
+}
+
+func (w *writer) run() {
+	defer close(w.finished)
+	// The transactions are not bound to any caller's context: one caller that gives up must not undo the
+	// work of the others in its group.
+	ctx := context.WithoutCancel(w.s.queue.base)
+	group := make([]*writeCall, 0, maxGroup)
+	for {
+		group = group[:0]
+		select {
+		case c := <-w.calls:
+			group = append(group, c)
+		case <-w.stopping:
+			for {
+				select {
+				case c := <-w.calls:
+					c.done <- ErrClosed
+				default:
+					return
+				}
+			}
+		}
+	more:
+		for len(group) < maxGroup {
+			select {
+			case c := <-w.calls:
+				group = append(group, c)
+			default:
+				break more
+			}
+		}
+		w.commit(ctx, group)
+	}
+}
+
+// commit runs a group in one transaction. If any of it fails, each call is run again on its own, so that
+// one that cannot succeed takes down no other.
+func (w *writer) commit(ctx context.Context, group []*writeCall) {
+	err := w.transact(ctx, group)
+	if err != nil && len(group) > 1 {
+		for _, c := range group {
+			err := w.transact(ctx, []*writeCall{c})
+			w.note(err)
+			c.done <- err
+		}
+		return
+	}
+	w.note(err)
+	for _, c := range group {
+		c.done <- err
+	}
+}
+
+func (w *writer) note(err error) {
+	if err != nil {
+		w.s.lastError.Store(&err)
+	} else {
+		w.s.lastError.Store(nil)
+	}
+}
+
+func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
+	sqlTx, err := w.s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			if e := sqlTx.Rollback(); e != nil && !errors.Is(e, sql.ErrTxDone) {
+				err = errors.Join(err, fmt.Errorf("roll back: %w", e))
+			}
+		}
+	}()
+	tx := &Tx{ctx: ctx, s: w.s, tx: sqlTx}
+	for _, c := range group {
+		if err := run(tx, c.fn); err != nil {
+			return err
+		}
+	}
+	if err := w.s.queue.enqueue(ctx, sqlTx, tx.jobs); err != nil {
+		return err
+	}
+	if err := sqlTx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	if len(tx.jobs) > 0 {
+		w.s.queue.wake()
+	}
+	return nil
+}
+
+// run turns a panic of fn into an error: it must not take the writer down with it.
+func run(tx *Tx, fn func(*Tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic while writing: %v", p)
+		}
+	}()
+	return fn(tx)
+}

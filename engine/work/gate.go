@@ -1,0 +1,184 @@
+package work
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// A gate keeps destinations apart. Each has a limit of attempts at once, and may hold no more places than
+// it leaves free for the others. One that keeps failing, or asks for a pause, is left alone for a while,
+// which costs its deliveries no attempt.
+type gate struct {
+	places  int // deliveries held at once, over all destinations
+	each    int // attempts at once, to one destination
+	breaker Breaker
+
+	mu    sync.Mutex
+	held  int
+	dests map[string]*destination
+}
+
+// A Breaker says when a failing destination is left alone. The zero value is usable.
+type Breaker struct {
+	Failures int           // in a row, after which it is; 0 is 5
+	Pause    time.Duration // for how long; 0 is 5 s. It doubles each time the one attempt after it fails
+	MaxPause time.Duration // 0 is 2 min
+}
+
+func (b Breaker) withDefaults() Breaker {
+	if b.Failures == 0 {
+		b.Failures = 5
+	}
+	if b.Pause == 0 {
+		b.Pause = 5 * time.Second
+	}
+	if b.MaxPause == 0 {
+		b.MaxPause = max(b.Pause, 2*time.Minute)
+	}
+	return b
+}
+
+// destination is guarded by the gate's mutex, except for running, which is its semaphore.
+type destination struct {
+	running  chan struct{} // one element for each attempt under way
+	held     int           // attempts under way and deliveries that wait for one
+	failures int           // in a row
+	pauses   int           // in a row, without a success between
+	until    time.Time     // no attempt before
+	probing  bool          // the one attempt after a pause is under way
+}
+
+func newGate(places, each int, b Breaker) *gate {
+	return &gate{places: places, each: each, breaker: b.withDefaults(), dests: map[string]*destination{}}
+}
+
+const (
+	crowded  = 2 * time.Second  // how long a delivery stays away when its destination has its share of places
+	patience = 10 * time.Second // how long it keeps its place while it waits for its destination
+)
+
+// A pass allows one attempt; done must be called once after it.
+type pass struct {
+	g     *gate
+	name  string
+	d     *destination
+	probe bool
+}
+
+// enter waits until an attempt to the destination may be made. If it is not to be made now, the pass is
+// nil, postpone says how long to stay away, and why is a word for it.
+func (g *gate) enter(ctx context.Context, name string) (p *pass, postpone time.Duration, why string) {
+	d, postpone, why := g.hold(name)
+	if d == nil {
+		return nil, postpone, why
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case d.running <- struct{}{}:
+	case <-timer.C:
+		g.release(name, d)
+		return nil, spread(crowded), "crowded"
+	case <-ctx.Done():
+		g.release(name, d)
+		return nil, time.Millisecond, "stopping"
+	}
+	// Asked only now: while it waited, the destination may have turned out dead.
+	probe, pause := g.allow(d)
+	if pause > 0 {
+		<-d.running
+		g.release(name, d)
+		return nil, spread(pause), "paused"
+	}
+	return &pass{g: g, name: name, d: d, probe: probe}, 0, ""
+}
+
+// hold takes a place, unless the destination is paused or has its share already: as many as are free
+// after it, so that however many destinations hang, there is room for one more.
+func (g *gate) hold(name string) (d *destination, postpone time.Duration, why string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d = g.dests[name]
+	if d == nil {
+		d = &destination{running: make(chan struct{}, g.each)}
+		g.dests[name] = d
+	}
+	if pause := time.Until(d.until); pause > 0 {
+		return nil, spread(pause), "paused"
+	}
+	if d.held > 0 && d.held >= g.places-g.held {
+		return nil, spread(crowded), "crowded"
+	}
+	d.held++
+	g.held++
+	return d, 0, ""
+}
+
+// allow says whether an attempt may start, and whether it is the one that tries a failing destination again.
+func (g *gate) allow(d *destination) (probe bool, pause time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if pause := time.Until(d.until); pause > 0 {
+		return false, pause
+	}
+	if d.pauses == 0 {
+		return false, 0
+	}
+	if d.probing {
+		return false, g.breaker.Pause
+	}
+	d.probing = true
+	return true, 0
+}
+
+func (g *gate) release(name string, d *destination) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.releaseLocked(name, d)
+}
+
+func (g *gate) releaseLocked(name string, d *destination) {
+	d.held--
+	g.held--
+	if d.held == 0 && d.failures == 0 && d.pauses == 0 && time.Until(d.until) <= 0 {
+		delete(g.dests, name) // nothing to remember of it
+	}
+}
+
+// verdict is what an attempt says of its destination.
+type verdict struct {
+	unknown bool          // nothing: it was not reached, for a reason of ours
+	failed  bool          // it does not answer, or not as it should
+	pause   time.Duration // it asked for one
+}
+
+// done ends the attempt.
+func (p *pass) done(v verdict) {
+	<-p.d.running
+	g, d := p.g, p.d
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p.probe {
+		d.probing = false
+	}
+	switch {
+	case v.unknown:
+	case v.failed:
+		d.failures++
+		if p.probe || d.pauses == 0 && d.failures >= g.breaker.Failures {
+			d.until = time.Now().Add(min(g.breaker.Pause<<min(d.pauses, 20), g.breaker.MaxPause))
+			d.pauses++
+		}
+	default:
+		d.failures, d.pauses = 0, 0
+	}
+	if until := time.Now().Add(v.pause); v.pause > 0 && until.After(d.until) {
+		d.until = until
+	}
+	g.releaseLocked(p.name, d)
+}
+
+// spread lengthens a pause by up to half, so that those that wait do not all come back together.
+func spread(d time.Duration) time.Duration { return d + rand.N(d/2+time.Millisecond) }

@@ -1,0 +1,258 @@
+// Package work makes the attempts: it claims a delivery that is due, sends it through the egress guard
+// and records what came of it.
+package work
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"bellhop/actions"
+	"bellhop/engine/metrics"
+	"bellhop/engine/store"
+)
+
+// Options are what a Worker works with. Store, Guard, Metrics and Logger are required; every other zero
+// value is usable.
+type Options struct {
+	Store       *store.Store
+	Guard       *actions.Guard
+	Connections map[string]actions.Connection
+	Redactor    *actions.Redactor // nil hides nothing
+	Metrics     *metrics.Metrics
+	Logger      *slog.Logger
+
+	Attempts       int           // limit for one delivery; 0 is 25
+	MaxAge         time.Duration // after which a delivery is not tried again; 0 is 3 days
+	Backoff        time.Duration // before the second attempt; 0 is 5 s. It doubles, with jitter, up to MaxBackoff
+	MaxBackoff     time.Duration // 0 is 1 h
+	Timeout        time.Duration // of one attempt, where its request sets no shorter one; 0 is 5 min
+	Places         int           // deliveries held at once; 0 is 2000
+	PerDestination int           // attempts at once to one destination; 0 is 16
+	Stop           time.Duration // for attempts under way to finish when stopping; 0 is 20 s
+	Breaker        Breaker
+}
+
+func (o Options) withDefaults() Options {
+	or := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	or(&o.MaxAge, 72*time.Hour)
+	or(&o.Backoff, 5*time.Second)
+	or(&o.MaxBackoff, time.Hour)
+	or(&o.Timeout, 5*time.Minute)
+	or(&o.Stop, 20*time.Second)
+	if o.Attempts == 0 {
+		o.Attempts = 25
+	}
+	if o.Places == 0 {
+		o.Places = 2000
+	}
+	if o.PerDestination == 0 {
+		o.PerDestination = 16
+	}
+	if o.Redactor == nil {
+		o.Redactor = actions.NewRedactor(nil)
+	}
+	return o
+}
+
+// A Worker works the store's queue.
+type Worker struct {
+	o    Options
+	gate *gate
+}
+
+// New gives a worker.
+func New(o Options) *Worker {
+	o = o.withDefaults()
+	return &Worker{o: o, gate: newGate(o.Places, o.PerDestination, o.Breaker)}
+}
+
+// Run works until ctx is done, then lets the attempts under way finish for as long as Stop says.
+func (w *Worker) Run(ctx context.Context) error {
+	return w.o.Store.Work(ctx, store.WorkOptions{Workers: w.o.Places, Stop: w.o.Stop}, func(jobCtx context.Context, j *store.Job) time.Duration {
+		return w.work(ctx, jobCtx, j)
+	})
+}
+
+// unwritable is how long a job stays away when the store could not be written.
+const unwritable = 2 * time.Second
+
+// work makes one attempt. stopping ends when the worker is to stop, ctx when it must have.
+func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.Duration) {
+	pass, postpone, why := w.gate.enter(stopping, j.Destination)
+	if pass == nil {
+		w.o.Metrics.Postponed.WithLabelValues(why).Inc()
+		return postpone
+	}
+	v := verdict{unknown: true}
+	defer func() { pass.done(v) }()
+
+	d, ok, err := j.Claim(ctx)
+	if err != nil {
+		w.log(ctx, "a delivery could not be claimed", err)
+		return unwritable
+	}
+	if !ok {
+		return 0
+	}
+	failure := w.attempt(ctx, &d)
+	v = judge(failure)
+	// What was sent is recorded even when time is up: sent and not recorded would be sent again.
+	if err := j.Record(context.WithoutCancel(ctx), &d); err != nil {
+		w.log(ctx, "what became of delivery "+d.ID+" could not be recorded; it is tried again", err)
+		return unwritable
+	}
+	if d.State == store.Retrying {
+		return max(time.Until(d.Due), time.Millisecond)
+	}
+	return 0
+}
+
+// log reports an error of the store, unless it is only that everything is being stopped.
+func (w *Worker) log(ctx context.Context, msg string, err error) {
+	if ctx.Err() == nil {
+		w.o.Logger.Error(msg, "error", err)
+	}
+}
+
+// interrupted marks an attempt that was cut off by a shutdown.
+var errInterrupted = errors.New("interrupted by a shutdown")
+
+// judge says what an attempt's error means for its destination. A permanent one is an answer; so is a
+// refusal to connect, which is ours.
+func judge(err error) verdict {
+	if err == nil {
+		return verdict{}
+	}
+	f := actions.Classify(err)
+	if errors.Is(err, errInterrupted) {
+		return verdict{unknown: true}
+	}
+	return verdict{failed: !f.Permanent && f.After == 0, pause: f.After}
+}
+
+// attempt sends d once and changes it to what became of it. The error is the attempt's.
+func (w *Worker) attempt(ctx context.Context, d *store.Delivery) error {
+	start := time.Now()
+	receipt, err := w.do(ctx, d)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", errInterrupted, err)
+	}
+	a := store.Attempt{At: start.UTC(), Millis: time.Since(start).Milliseconds(), Receipt: w.redact(receipt)}
+	f := actions.Classify(err)
+	counted := w.counted(d) + 1
+	switch {
+	case err == nil:
+		a.Outcome, d.State, d.Reason = "sent", store.Sent, ""
+		if n := len(receipt.Refused); n > 0 {
+			d.Reason = fmt.Sprintf("%d of the recipients refused", n)
+		}
+	case errors.Is(err, errInterrupted):
+		a.Outcome, d.State, d.Due = "interrupted", store.Retrying, time.Now().UTC()
+	case f.Permanent:
+		a.Outcome, d.State = "permanent", store.Dead
+	case counted >= w.o.Attempts:
+		a.Outcome, d.State = "retry", store.Dead
+		d.Reason = fmt.Sprintf("given up after %d attempts: ", counted)
+	default:
+		a.Outcome, d.State = "retry", store.Retrying
+		d.Due = time.Now().Add(max(w.backoff(counted), f.After)).UTC()
+		if since := started(d); d.Due.Sub(since) > w.o.MaxAge {
+			d.State, d.Due = store.Dead, time.Now().UTC()
+			d.Reason = fmt.Sprintf("given up after %s: ", time.Since(since).Round(time.Second))
+		}
+	}
+	if err != nil {
+		a.Error = w.o.Redactor.Redact(err.Error())
+		prefix := ""
+		if d.State == store.Dead && a.Outcome == "retry" {
+			prefix = d.Reason
+		}
+		if refused, ok := errors.AsType[*actions.RefusedError](err); ok {
+			d.Reason = prefix + "destination refused: " + w.o.Redactor.Redact(refused.Error())
+		} else {
+			d.Reason = prefix + a.Error
+		}
+	}
+	d.Attempts = append(d.Attempts, a)
+	w.o.Metrics.Attempts.WithLabelValues(d.Action, a.Outcome).Inc()
+	w.o.Metrics.AttemptSeconds.WithLabelValues(d.Action).Observe(time.Since(start).Seconds())
+	if d.State == store.Dead {
+		w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
+	}
+	return err
+}
+
+// started is when the attempts that count began: with the delivery, or when an operator asked again.
+func started(d *store.Delivery) time.Time {
+	if d.Retried.IsZero() {
+		return d.Created
+	}
+	return d.Retried
+}
+
+// counted is how many earlier attempts count toward the limit.
+func (w *Worker) counted(d *store.Delivery) int {
+	n := 0
+	for i := range d.Attempts {
+		if a := &d.Attempts[i]; a.Outcome != "interrupted" && !a.At.Before(d.Retried) {
+			n++
+		}
+	}
+	return n
+}
+
+// do decodes the request and sends it. A panic is the attempt's error.
+func (w *Worker) do(ctx context.Context, d *store.Delivery) (receipt actions.Receipt, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	kind, ok := actions.Lookup(d.Action)
+	if !ok {
+		return receipt, actions.Permanent(fmt.Errorf("no action is called %q", d.Action))
+	}
+	req := kind.New()
+	if err := json.Unmarshal(d.Request, req); err != nil {
+		return receipt, actions.Permanent(fmt.Errorf("stored request: %w", err))
+	}
+	dispatch := actions.Dispatch{ID: d.ID, Guard: w.o.Guard}
+	if d.Connection != "" {
+		if dispatch.Connection, ok = w.o.Connections[d.Connection]; !ok {
+			return receipt, fmt.Errorf("connection %q is not configured", d.Connection)
+		}
+	}
+	for i := range d.Attempts {
+		dispatch.Earlier = append(dispatch.Earlier, d.Attempts[i].Receipt)
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.o.Timeout)
+	defer cancel()
+	return req.Do(ctx, dispatch)
+}
+
+func (w *Worker) redact(r actions.Receipt) actions.Receipt {
+	hide := w.o.Redactor.Redact
+	r.Status, r.ID, r.Body = hide(r.Status), hide(r.ID), hide(r.Body)
+	for i := range r.Refused {
+		r.Refused[i].Answer = hide(r.Refused[i].Answer)
+	}
+	return r
+}
+
+// backoff is the pause after the nth attempt: doubling, and of that between half and all.
+func (w *Worker) backoff(n int) time.Duration {
+	d := min(w.o.Backoff<<min(n-1, 30), w.o.MaxBackoff)
+	if d <= 0 { // shifted out
+		d = w.o.MaxBackoff
+	}
+	return d/2 + rand.N(d/2+1)
+}
