@@ -1,0 +1,125 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	receiptBody = 1 << 10  // how much of an answer is kept
+	drainedBody = 64 << 10 // how much is read, so that the connection can be used again
+
+	usualTimeout   = 30 * time.Second // of one attempt over HTTP
+	longestTimeout = 5 * time.Minute
+	longestPause   = 24 * time.Hour // that another side can ask for
+)
+
+// An answer is a response whose body has been read, up to a limit, and closed.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// exchange sends r and reads the answer. doing is what an error begins with, since those of net/http
+// quote the URL, which may hold a credential.
+func exchange(guard *Guard, r *http.Request, doing string) (*answer, error) {
+	resp, err := guard.HTTPClient().Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, withoutURL(err))
+	}
+	defer func() { _ = resp.Body.Close() }() // read as far as it matters
+	a := &answer{Response: resp}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return a, nil // its body is a connection, which may never end
+	}
+	// The status has been heard: a body that breaks off, or that takes until the end of the attempt, does
+	// not undo it.
+	a.body, _ = io.ReadAll(io.LimitReader(resp.Body, drainedBody))
+	return a, nil
+}
+
+// withoutURL takes the parts that may quote a URL out of an error, and makes a lapsed time readable.
+func withoutURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+	}
+	return err
+}
+
+// receipt is what is kept of the answer.
+func (a *answer) receipt() Receipt {
+	return Receipt{Status: status(a.StatusCode), Body: head(string(a.body), receiptBody)}
+}
+
+// failure classifies an answer that is not a success.
+func (a *answer) failure(doing string) error {
+	err := fmt.Errorf("%s: the answer is %s", doing, status(a.StatusCode))
+	switch code := a.StatusCode; {
+	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
+		return RetryAfter(err, retryAfter(a.Header))
+	case code == http.StatusRequestTimeout || code == http.StatusTooEarly:
+		return err
+	case code >= 300 && code < 500:
+		return Permanent(err)
+	default:
+		return err
+	}
+}
+
+// status writes a status with its own name: the words that a server puts there are not for keeping.
+func status(code int) string {
+	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
+}
+
+// retryAfter reads Retry-After, in seconds or as a date (RFC 9110 section 10.2.3); 0 without one. A date
+// counts from the answer's own Date, so that clocks need not agree.
+func retryAfter(h http.Header) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return time.Duration(min(seconds, uint64(longestPause/time.Second))) * time.Second
+	}
+	until, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(0, min(until.Sub(now), longestPause))
+}
+
+// parseHTTP reads an absolute http or https URL. Its error quotes nothing of the text.
+func parseHTTP(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, errors.New("is not a URL")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("must begin with https:// or http://")
+	case u.Hostname() == "":
+		return nil, errors.New("names no host")
+	case u.User != nil:
+		return nil, errors.New("must not hold a user or a password")
+	}
+	return u, nil
+}
+
+// destination is the scheme and host of a URL, "http:" for one that cannot be read.
+func destination(text string) string {
+	u, err := parseHTTP(text)
+	if err != nil {
+		return "http:"
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Host)
+}

@@ -1,0 +1,441 @@
+package actions
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net/mail"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+	"golang.org/x/net/idna"
+)
+
+var emailKind = Kind{
+	Name:           "email",
+	Summary:        "Sends an e-mail, with a calendar invitation if wanted.",
+	New:            func() Request { return new(Email) },
+	NewConnection:  func() Connection { return new(Mail) },
+	ConnectionKeys: []string{"smtp"},
+}
+
+// mailTimeout is how long one attempt may take: mail servers that look closely are slow.
+const mailTimeout = 2 * time.Minute
+
+// Email is a step's e-mail.
+type Email struct {
+	To         List   `json:"to,omitempty" required:"true" recipient:"true" header:"true" doc:"Who gets the e-mail: a list, or addresses with commas between them." example:"desk@example.com"`
+	Cc         List   `json:"cc,omitempty" recipient:"true" header:"true" doc:"Who gets a copy." example:"[team@example.com, Office <office@example.com>]"`
+	Bcc        List   `json:"bcc,omitempty" recipient:"true" header:"true" doc:"Who gets a copy that the others do not see." example:"archive@example.com"`
+	ReplyTo    string `json:"reply_to,omitempty" header:"true" doc:"Where answers go, if not to the sender." example:"desk@example.com"`
+	From       string `json:"from,omitempty" header:"true" doc:"The sender, if not the connection's." example:"Bookings <bookings@example.com>"`
+	Subject    string `json:"subject,omitempty" required:"true" header:"true" doc:"The subject line." example:"Booked: {{ appointment.title }}"`
+	Text       string `json:"text,omitempty" doc:"The message as plain text." example:"{{ appointment.title }} at {{ appointment.address }}"`
+	HTML       string `json:"html,omitempty" escape:"html" doc:"The message as HTML; with text as well, the reader's program chooses." example:"<p>{{ appointment.title }}</p>"`
+	Invite     bool   `json:"invite,omitempty" literal:"true" doc:"Adds a calendar invitation for the appointment; for a cancelled one, its withdrawal." example:"true"`
+	Connection string `json:"connection,omitempty" literal:"true" doc:"The connection to send with, if there are several of this kind." example:"mail"`
+
+	Date       time.Time   `json:"date,omitzero" internal:"true" doc:"The date in the e-mail's header."`
+	Invitation *Invitation `json:"invitation,omitempty" internal:"true" doc:"What the calendar invitation says."`
+}
+
+var (
+	_ Request  = (*Email)(nil)
+	_ Preparer = (*Email)(nil)
+)
+
+// Check finds e-mails without content, and addresses that are none.
+func (e *Email) Check() []Problem {
+	var problems []Problem
+	if e.Text == "" && e.HTML == "" {
+		problems = append(problems, Problem{Message: "an e-mail needs text or html"})
+	}
+	for _, f := range []struct {
+		name  string
+		texts List
+	}{{"to", e.To}, {"cc", e.Cc}, {"bcc", e.Bcc}, {"reply_to", SplitList(e.ReplyTo)}, {"from", List{e.From}}} {
+		for _, text := range f.texts {
+			if text == "" || strings.Contains(text, "{{") {
+				continue
+			}
+			if _, err := addresses(List{text}); err != nil {
+				p := Problem{Field: f.name, Message: err.Error()}
+				if rest, ok := strings.CutPrefix(text, "mailto:"); ok {
+					p.Suggestion = rest
+				}
+				problems = append(problems, p)
+			}
+		}
+	}
+	return problems
+}
+
+// ConnectionName is the connection that the step names.
+func (e *Email) ConnectionName() string { return e.Connection }
+
+// NeedsConnection is always true.
+func (e *Email) NeedsConnection() bool { return true }
+
+// Destination is the mail server, and the account on it.
+func (e *Email) Destination(c Connection) string {
+	m, ok := c.(*Mail)
+	if !ok {
+		return "smtp:"
+	}
+	srv, problem := parseSMTP(m.SMTP)
+	if problem != nil {
+		return "smtp:"
+	}
+	scheme, user := "smtp://", ""
+	if srv.implicit {
+		scheme = "smtps://"
+	}
+	if srv.user != "" {
+		user = srv.user + "@"
+	}
+	return scheme + user + srv.host + ":" + srv.port
+}
+
+// Prepare fixes the e-mail's date and what its invitation says.
+func (e *Email) Prepare(f Facts) error {
+	e.Date = f.Now.UTC().Truncate(time.Second)
+	if !e.Invite {
+		return nil
+	}
+	var err error
+	e.Invitation, err = newInvitation(f)
+	return err
+}
+
+// Do sends the e-mail to those recipients who, by the earlier receipts, neither have it nor were refused.
+func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
+	var receipt Receipt
+	m, ok := d.Connection.(*Mail)
+	if !ok {
+		return receipt, Permanent(errors.New("there is no mail connection"))
+	}
+	srv, problem := parseSMTP(m.SMTP)
+	if problem != nil {
+		return receipt, Permanent(errors.New(problem.Message))
+	}
+	msg, err := e.compose(d.ID, m.sender(srv))
+	if err != nil {
+		return receipt, Permanent(fmt.Errorf("composing the e-mail: %w", err))
+	}
+	receipt.ID = msg.id
+
+	accepted, settled := 0, map[string]bool{}
+	for _, r := range d.Earlier {
+		accepted += len(r.Accepted)
+		for _, who := range r.Accepted {
+			settled[who] = true
+		}
+		for _, no := range r.Refused {
+			settled[no.Recipient] = true
+		}
+	}
+	left := slices.DeleteFunc(slices.Clone(msg.recipients), func(who string) bool { return settled[who] })
+	if len(left) == 0 {
+		if accepted == 0 {
+			return receipt, Permanent(errors.New("every recipient was refused"))
+		}
+		return receipt, nil
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
+	defer cancel()
+	s, err := m.dial(ctx, d.Guard, srv)
+	if err != nil {
+		return receipt, err
+	}
+	defer s.close()
+	err = s.send(msg, left, &receipt)
+	if err == nil && accepted+len(receipt.Accepted) == 0 {
+		err = Permanent(fmt.Errorf("every recipient was refused: %s", receipt.Refused[0].Answer))
+	}
+	return receipt, err
+}
+
+// send holds the conversation about one message. It records in receipt who was refused and, once the
+// server has taken the message, who was accepted. Recipients whom the server put off are an error to be
+// retried; they are in neither list.
+func (s *session) send(msg *message, recipients []string, receipt *Receipt) error {
+	utf8, _ := s.Extension("SMTPUTF8")
+	if msg.utf8 && !utf8 {
+		return Permanent(errors.New("an address has letters before its @ that this mail server cannot handle (it does not offer SMTPUTF8)"))
+	}
+	s.SkipSMTPUTF8(!msg.utf8)
+	if err := s.Mail("<" + msg.sender + ">"); err != nil {
+		return smtpError("the mail server refused the sender "+msg.sender, err)
+	}
+	var accepted []string
+	var deferred error
+	for _, who := range recipients {
+		err := s.Rcpt("<" + who + ">")
+		answer, answered := errors.AsType[*textproto.Error](err)
+		switch {
+		case err == nil:
+			accepted = append(accepted, who)
+		case !answered || answer.Code == 421: // the conversation is over
+			return smtpError("naming the recipient "+who, err)
+		case answer.Code >= 500:
+			receipt.Refused = append(receipt.Refused, Refusal{Recipient: who, Answer: head(answer.Error(), 300)})
+		case deferred == nil:
+			deferred = fmt.Errorf("the mail server put off the recipient %s: %s", who, head(answer.Error(), 300))
+		}
+	}
+	if len(accepted) == 0 {
+		_ = s.Quit() // a courtesy
+		return deferred
+	}
+	w, err := s.Data()
+	if err != nil {
+		return smtpError("sending the e-mail", err)
+	}
+	if _, err := w.Write(msg.data); err != nil {
+		return fmt.Errorf("sending the e-mail: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return smtpError("sending the e-mail", err)
+	}
+	receipt.Accepted = accepted
+	receipt.Status = "250"
+	if r, ok := w.(interface{ ServerResponse() string }); ok {
+		receipt.Status = strings.TrimSpace("250 " + head(r.ServerResponse(), 300))
+	}
+	_ = s.Quit() // the message is the server's; how it says goodbye changes nothing
+	return deferred
+}
+
+// A message is an e-mail as it goes over the wire.
+type message struct {
+	id         string
+	sender     string
+	recipients []string // each once, as in the envelope
+	utf8       bool     // an address needs SMTPUTF8
+	data       []byte
+}
+
+// compose makes the message. The same e-mail, id and default sender give the same bytes.
+func (e *Email) compose(id, sender string) (*message, error) {
+	for name, text := range map[string]string{"subject": e.Subject, "from": e.From, "reply_to": e.ReplyTo} {
+		if strings.ContainsAny(text, "\r\n\x00") {
+			return nil, fmt.Errorf("%s must not contain a line break", name)
+		}
+	}
+	if e.From != "" {
+		sender = e.From
+	}
+	if sender == "" {
+		return nil, errors.New("the e-mail has no sender: neither the step nor the connection has a from")
+	}
+	var from, to, cc, bcc, replyTo []*mail.Address
+	for _, f := range []struct {
+		into *[]*mail.Address
+		from List
+	}{{&from, List{sender}}, {&to, e.To}, {&cc, e.Cc}, {&bcc, e.Bcc}, {&replyTo, List{e.ReplyTo}}} {
+		var err error
+		if *f.into, err = addresses(f.from); err != nil {
+			return nil, err
+		}
+	}
+	if len(from) != 1 {
+		return nil, errors.New("an e-mail has exactly one sender")
+	}
+	m := &message{sender: from[0].Address}
+	for _, a := range slices.Concat(to, cc, bcc) {
+		if !slices.Contains(m.recipients, a.Address) {
+			m.recipients = append(m.recipients, a.Address)
+		}
+	}
+	if len(m.recipients) == 0 {
+		return nil, errors.New("the e-mail has no recipient")
+	}
+	for _, a := range slices.Concat(from, to, cc, bcc, replyTo) {
+		m.utf8 = m.utf8 || !isASCII(a.Address)
+	}
+	sum := sha256.Sum256([]byte(id))
+	mark := hex.EncodeToString(sum[:16])
+	_, domain, _ := cutLast(m.sender, "@")
+	local := id
+	if local == "" || strings.ContainsFunc(local, func(r rune) bool { return !isAlphanumeric(r) && r != '-' && r != '_' }) {
+		local = mark
+	}
+	m.id = "<" + local + "@" + domain + ">"
+
+	g := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary("bellhop-"+mark))
+	g.SetMessageIDWithValue(strings.Trim(m.id, "<>"))
+	g.SetDateWithValue(e.Date)
+	g.SetGenHeader("Auto-Submitted", "auto-generated") // so that no absence note answers
+	g.Subject(foldable(e.Subject))
+	g.FromMailAddress(from[0])
+	g.ToMailAddress(to...)
+	if len(cc) > 0 {
+		g.CcMailAddress(cc...)
+	}
+	if len(replyTo) > 0 {
+		g.ReplyToMailAddress(replyTo...)
+	}
+	e.body(g, mark, from[0], to)
+	var data bytes.Buffer
+	if _, err := g.WriteTo(&data); err != nil {
+		return nil, err
+	}
+	m.data = data.Bytes()
+	return m, nil
+}
+
+// body adds the text, the HTML and the invitation.
+func (e *Email) body(g *gomail.Msg, mark string, from *mail.Address, to []*mail.Address) {
+	text, html := gomail.ContentType("text/plain"), gomail.ContentType("text/html")
+	if e.Invitation == nil {
+		switch {
+		case e.HTML == "":
+			g.SetBodyString(text, e.Text)
+		case e.Text == "":
+			g.SetBodyString(html, e.HTML)
+		default:
+			g.SetBodyString(text, e.Text)
+			g.AddAlternativeString(html, e.HTML)
+		}
+		return
+	}
+	// Calendar programs look for the invitation among the alternatives, people among the attachments. The
+	// alternatives are written here because the library gives nested parts the same boundary.
+	calendar := e.Invitation.calendar(e.Subject, from, to)
+	parts := []struct{ contentType, content string }{
+		{"text/plain; charset=UTF-8", e.Text},
+		{"text/html; charset=UTF-8", e.HTML},
+		{"text/calendar; charset=UTF-8; method=" + e.Invitation.method(), calendar},
+	}
+	inner := "bellhop-alt-" + mark
+	g.SetBodyWriter(gomail.ContentType("multipart/alternative; boundary="+inner), func(w io.Writer) (int64, error) {
+		var buf bytes.Buffer
+		mp := multipart.NewWriter(&buf)
+		if err := mp.SetBoundary(inner); err != nil {
+			return 0, err
+		}
+		for _, p := range parts {
+			if p.content == "" {
+				continue
+			}
+			part, err := mp.CreatePart(textproto.MIMEHeader{
+				"Content-Type": {p.contentType}, "Content-Transfer-Encoding": {"quoted-printable"},
+			})
+			if err != nil {
+				return 0, err
+			}
+			qp := quotedprintable.NewWriter(part)
+			if _, err := io.WriteString(qp, p.content); err != nil {
+				return 0, err
+			}
+			if err := qp.Close(); err != nil {
+				return 0, err
+			}
+		}
+		if err := mp.Close(); err != nil {
+			return 0, err
+		}
+		return buf.WriteTo(w)
+	}, gomail.WithPartEncoding(gomail.NoEncoding))
+	g.AttachReadSeeker("invite.ics", strings.NewReader(calendar),
+		gomail.WithFileContentType(gomail.ContentType("application/ics")))
+}
+
+// addresses parses mail addresses, several to a text if there are commas between them. Domains come back
+// in ASCII. The error names the text.
+func addresses(list List) ([]*mail.Address, error) {
+	var all []*mail.Address
+	for _, text := range list {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		if strings.ContainsAny(text, "\r\n\x00") {
+			return nil, errors.New("an e-mail address must not contain a line break")
+		}
+		parsed, err := mail.ParseAddressList(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not an e-mail address", head(text, 200))
+		}
+		for _, a := range parsed {
+			clean, err := mailbox(a)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, clean)
+		}
+	}
+	return all, nil
+}
+
+// mailbox checks what the parser lets through, and spells the domain in ASCII.
+func mailbox(a *mail.Address) (*mail.Address, error) {
+	bad := fmt.Errorf("%q is not an e-mail address", head(a.Address, 200))
+	local, domain, ok := cutLast(a.Address, "@")
+	if !ok || local == "" || len(local) > 64 || strings.ContainsFunc(local, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("<>()[],;:\\\"@", r) }) {
+		return nil, bad
+	}
+	if !strings.HasPrefix(domain, "[") {
+		var err error
+		if domain, err = idna.Lookup.ToASCII(domain); err != nil || domain == "" {
+			return nil, bad
+		}
+	}
+	name := strings.Join(strings.FieldsFunc(a.Name, func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
+	return &mail.Address{Name: name, Address: local + "@" + domain}, nil
+}
+
+// foldable makes a header's text fit for folding: single spaces only, since a folded run of them can give a
+// line of nothing but spaces, and words too long for a line as encoded words.
+func foldable(text string) string {
+	words := strings.Fields(text)
+	for i, word := range words {
+		if len(word) <= 400 || !isASCII(text) {
+			continue
+		}
+		var parts []string
+		for chunk := range slices.Chunk([]byte(word), 45) {
+			parts = append(parts, "=?UTF-8?B?"+base64.StdEncoding.EncodeToString(chunk)+"?=")
+		}
+		words[i] = strings.Join(parts, " ")
+	}
+	return strings.Join(words, " ")
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > 0x7e })
+}
+
+func isAlphanumeric(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// head is at most n bytes of the beginning of s, as valid UTF-8 without NUL.
+func head(s string, n int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xc0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,271 @@
+package actions
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Field is one key of a step or of a connection, read from the tags of its struct.
+type Field struct {
+	Name    string // the key
+	Doc     string // one sentence for people
+	Example string // a value as it would be written
+	Type    reflect.Type
+
+	Required  bool   // a step without it is an error
+	Literal   bool   // fixed when the rule is loaded: no {{ }}
+	Header    bool   // line breaks are refused when rendered
+	Recipient bool   // rendering to nothing skips the step
+	Internal  bool   // not a key of the rule file; filled by Prepare
+	Secret    bool   // a connection's credential
+	Escape    string // "html", "slack" or ""
+}
+
+// Fields lists the keys of the kind's steps, in the order of its struct. Internal fields are included.
+func Fields(k Kind) []Field { return fieldsOf(reflect.TypeOf(k.New()).Elem()) }
+
+// ConnectionFields lists the keys of the kind's connections, in the order of its struct.
+func ConnectionFields(k Kind) []Field { return fieldsOf(reflect.TypeOf(k.NewConnection()).Elem()) }
+
+func fieldsOf(t reflect.Type) []Field {
+	var fields []Field
+	for sf := range t.Fields() {
+		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		if !sf.IsExported() || name == "" || name == "-" {
+			continue
+		}
+		is := func(key string) bool { return sf.Tag.Get(key) == "true" }
+		fields = append(fields, Field{
+			Name: name, Doc: sf.Tag.Get("doc"), Example: sf.Tag.Get("example"), Type: sf.Type,
+			Required: is("required"), Literal: is("literal"), Header: is("header"), Recipient: is("recipient"),
+			Internal: is("internal"), Secret: is("secret"), Escape: sf.Tag.Get("escape"),
+		})
+	}
+	return fields
+}
+
+// A List is several texts. In JSON it is an array of texts, or one text with commas between them; commas
+// inside double quotes, angle brackets and {{ }} do not separate, as mail addresses and templates need.
+// Texts are trimmed and empty ones dropped.
+type List []string
+
+// UnmarshalJSON reads an array of texts as it is and splits one text at its commas.
+func (l *List) UnmarshalJSON(data []byte) error {
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		*l = SplitList(text)
+		return nil
+	}
+	var texts []string
+	if err := json.Unmarshal(data, &texts); err != nil {
+		return fmt.Errorf("is neither a list of texts nor a text")
+	}
+	*l = nil
+	for _, text := range texts {
+		if text = strings.TrimSpace(text); text != "" {
+			*l = append(*l, text)
+		}
+	}
+	return nil
+}
+
+// SplitList splits a text at its commas, as described at [List].
+func SplitList(text string) List {
+	var list List
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" {
+			list = append(list, s)
+		}
+	}
+	start, quoted, angled := 0, false, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case !quoted && strings.HasPrefix(text[i:], "{{"):
+			i += templateLength(text[i:]) - 1
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '<':
+			angled = true
+		case c == '>':
+			angled = false
+		case c == ',' && !angled:
+			add(text[start:i])
+			start = i + 1
+		}
+	}
+	add(text[start:])
+	return list
+}
+
+// templateLength is the length of the {{ }} that text begins with; without an end, it is all of text.
+func templateLength(text string) int {
+	var quote byte
+	for i := 2; i < len(text); i++ {
+		switch c := text[i]; {
+		case quote != 0 && c == '\\' && quote != '`':
+			i++
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0:
+		case c == '"' || c == '\'' || c == '`':
+			quote = c
+		case strings.HasPrefix(text[i:], "}}"):
+			return i + 2
+		}
+	}
+	return len(text)
+}
+
+// A Duration is a length of time, written with units: "30s", "1d12h". See [ParseDuration].
+type Duration time.Duration
+
+// UnmarshalJSON takes a text; a number has no unit and is an error.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		text = string(data)
+	}
+	v, err := ParseDuration(text)
+	*d = Duration(v)
+	return err
+}
+
+// MarshalJSON writes what [Duration.String] gives.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+
+// String writes the duration so that [ParseDuration] reads it back, to the millisecond.
+func (d Duration) String() string {
+	left := time.Duration(d).Round(time.Millisecond)
+	if left <= 0 {
+		return "0s"
+	}
+	var b strings.Builder
+	for _, u := range units {
+		if n := left / u.length; n > 0 {
+			fmt.Fprintf(&b, "%d%s", n, u.name)
+			left -= n * u.length
+		}
+	}
+	return b.String()
+}
+
+type unit struct {
+	name   string
+	length time.Duration
+}
+
+// The units of durations, longest first.
+var units = []unit{
+	{"w", 7 * 24 * time.Hour},
+	{"d", 24 * time.Hour},
+	{"h", time.Hour},
+	{"m", time.Minute},
+	{"s", time.Second},
+	{"ms", time.Millisecond},
+}
+
+// A DurationError is a text that is no duration. Suggestion is what was probably meant, "" if unclear.
+type DurationError struct {
+	Message    string
+	Suggestion string
+}
+
+func (e *DurationError) Error() string { return e.Message }
+
+// ParseDuration reads a duration such as "90m", "1d12h" or "1.5h": numbers with the units w, d, h, m, s and
+// ms, the longer unit first, each once. A day is 24 hours. Its errors are [*DurationError].
+func ParseDuration(text string) (time.Duration, error) {
+	var total float64
+	next := 0 // the first unit that may still come
+	for rest := text; rest != ""; {
+		digits := strings.IndexFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
+		if digits <= 0 {
+			return 0, durationError(text)
+		}
+		number, err := strconv.ParseFloat(rest[:digits], 64)
+		if err != nil {
+			return 0, durationError(text)
+		}
+		rest = rest[digits:]
+		letters := strings.IndexFunc(rest, func(r rune) bool { return r < 'a' || r > 'z' })
+		if letters < 0 {
+			letters = len(rest)
+		}
+		i := next
+		for i < len(units) && units[i].name != rest[:letters] {
+			i++
+		}
+		if i == len(units) {
+			return 0, durationError(text)
+		}
+		total += number * float64(units[i].length)
+		next, rest = i+1, rest[letters:]
+	}
+	switch {
+	case next == 0:
+		return 0, durationError(text)
+	case total >= math.MaxInt64:
+		return 0, &DurationError{Message: fmt.Sprintf("%q is too long", text)}
+	}
+	return time.Duration(math.Round(total)), nil
+}
+
+// The ways people write units.
+var unitWords = map[string]string{
+	"ms": "ms", "msec": "ms", "millisecond": "ms", "s": "s", "sec": "s", "second": "s", "m": "m", "min": "m", "minute": "m",
+	"h": "h", "hr": "h", "hour": "h", "d": "d", "day": "d", "w": "w", "wk": "w", "week": "w",
+}
+
+func durationError(text string) error {
+	trimmed := strings.TrimSpace(text)
+	if _, err := strconv.ParseFloat(trimmed, 64); err == nil && !strings.HasPrefix(trimmed, "-") {
+		return &DurationError{Message: fmt.Sprintf("%q has no unit: write %ss, %sm, %sh, %sd or %sw", text, trimmed, trimmed, trimmed, trimmed, trimmed)}
+	}
+	if fixed := respell(trimmed); fixed != "" && fixed != text {
+		if _, err := ParseDuration(fixed); err == nil {
+			return &DurationError{Message: fmt.Sprintf("%q is not a duration: write %s", text, fixed), Suggestion: fixed}
+		}
+	}
+	return &DurationError{Message: fmt.Sprintf("%q is not a duration: write a number and a unit (s, m, h, d, w), such as 90m or 1d12h", text)}
+}
+
+// respell turns "24 Hours" and "1 day, 12 hrs" into "24h" and "1d12h"; "" where a word is no unit.
+func respell(text string) string {
+	var b strings.Builder
+	isDigit := func(r rune) bool { return r >= '0' && r <= '9' || r == '.' }
+	for rest := strings.ToLower(text); rest != ""; {
+		rest = strings.TrimLeft(rest, " ,")
+		n := strings.IndexFunc(rest, func(r rune) bool { return !isDigit(r) })
+		if n <= 0 {
+			return ""
+		}
+		b.WriteString(rest[:n])
+		rest = strings.TrimLeft(rest[n:], " ")
+		n = strings.IndexFunc(rest, func(r rune) bool { return isDigit(r) || r == ' ' || r == ',' })
+		if n < 0 {
+			n = len(rest)
+		}
+		word := rest[:n]
+		name, ok := unitWords[word]
+		if !ok {
+			name, ok = unitWords[strings.TrimSuffix(word, "s")]
+		}
+		if !ok {
+			return ""
+		}
+		b.WriteString(name)
+		rest = rest[n:]
+	}
+	return b.String()
+}

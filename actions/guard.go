@@ -1,0 +1,203 @@
+package actions
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+
+	"code.dny.dev/ssrf"
+	"golang.org/x/net/idna"
+)
+
+// A Guard makes every connection to the outside. It refuses addresses that are not on the public
+// internet, so that neither a rule nor a payload can reach what is near the server: the check is made on
+// the resolved address at the moment of connecting, for redirects as well. It is safe for concurrent use.
+type Guard struct {
+	denied   *ssrf.Guardian
+	resolver *net.Resolver
+	prefixes []netip.Prefix
+	ports    []netip.AddrPort    // an address that is permitted on one port
+	hosts    map[string][]string // host names, each with its permitted ports; an empty one permits all
+	client   *http.Client
+}
+
+// GuardOptions say what a Guard permits beyond the public internet. The zero value permits nothing more.
+type GuardOptions struct {
+	// Allow holds ranges ("10.1.0.0/16"), addresses, host names, and the latter two with a port. A host name
+	// permits whatever address it resolves to.
+	Allow []string
+	// Resolver looks names up; nil is the system's.
+	Resolver *net.Resolver
+}
+
+// A RefusedError is a connection that the guard did not make.
+type RefusedError struct {
+	Host    string // as it was asked for, host:port
+	Address netip.AddrPort
+}
+
+func (e *RefusedError) Error() string {
+	where := e.Address.String()
+	if e.Host != where {
+		where = e.Host + " (" + where + ")"
+	}
+	return fmt.Sprintf("connecting to %s is not allowed: the address is not on the public internet; `egress: allow:` in bellhop.yaml can permit it", where)
+}
+
+// Addresses that are in public ranges and answer only to the machine itself: the platform endpoint of a
+// large cloud.
+var deniedV4 = []netip.Prefix{netip.MustParsePrefix("168.63.129.16/32")}
+
+// NewGuard reads the allow list. An entry that is none of what Allow may hold is an error.
+func NewGuard(o GuardOptions) (*Guard, error) {
+	g := &Guard{
+		denied:   ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(deniedV4...)),
+		resolver: o.Resolver,
+		hosts:    map[string][]string{},
+	}
+	for _, entry := range o.Allow {
+		if err := g.allow(strings.TrimSpace(entry)); err != nil {
+			return nil, err
+		}
+	}
+	// No proxy: with one, the proxy would resolve and connect, and the check would see only its address.
+	g.client = &http.Client{
+		Transport: &http.Transport{
+			DialContext:            g.DialContext,
+			ForceAttemptHTTP2:      true,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ExpectContinueTimeout:  time.Second,
+			IdleConnTimeout:        90 * time.Second,
+			MaxIdleConns:           256,
+			MaxIdleConnsPerHost:    64,
+			MaxConnsPerHost:        256,
+			MaxResponseHeaderBytes: 64 << 10,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return g, nil
+}
+
+func (g *Guard) allow(entry string) error {
+	if prefix, err := netip.ParsePrefix(entry); err == nil {
+		if a := prefix.Addr(); a.Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(a.Unmap(), prefix.Bits()-96)
+		}
+		g.prefixes = append(g.prefixes, prefix.Masked())
+		return nil
+	}
+	if addr, err := netip.ParseAddr(strings.Trim(entry, "[]")); err == nil {
+		addr = addr.WithZone("").Unmap()
+		g.prefixes = append(g.prefixes, netip.PrefixFrom(addr, addr.BitLen()))
+		return nil
+	}
+	if ap, err := netip.ParseAddrPort(entry); err == nil {
+		g.ports = append(g.ports, netip.AddrPortFrom(ap.Addr().WithZone("").Unmap(), ap.Port()))
+		return nil
+	}
+	host, port := entry, ""
+	if h, p, err := net.SplitHostPort(entry); err == nil {
+		if _, err := net.LookupPort("tcp", p); err != nil || p == "" || strings.Trim(p, "0123456789") != "" {
+			return fmt.Errorf("egress: allow: %q has no usable port", entry)
+		}
+		host, port = h, p
+	}
+	name, err := hostName(host)
+	if err != nil {
+		return fmt.Errorf("egress: allow: %q is not an address, a range such as 10.0.0.0/8, a host name, or one of the latter with a port", entry)
+	}
+	g.hosts[name] = append(g.hosts[name], port)
+	return nil
+}
+
+// hostName gives the one spelling of a host name that is compared and sent: ASCII, lower case, no dot at
+// the end.
+func hostName(host string) (string, error) {
+	name, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
+	if err != nil {
+		// Names such as my_host are no domain names, and common on private networks.
+		name = strings.ToLower(strings.TrimSuffix(host, "."))
+	}
+	ok := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_'
+	}
+	if name == "" || len(name) > 253 || strings.TrimFunc(name, ok) != "" || strings.ContainsFunc(name, func(r rune) bool { return !ok(r) }) ||
+		strings.HasPrefix(name, ".") || strings.Contains(name, "..") {
+		return "", fmt.Errorf("%q is not a host name", host)
+	}
+	return name, nil
+}
+
+// DialContext connects to address, host:port, unless all its addresses are refused: then the error is
+// permanent and wraps a [*RefusedError].
+func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, Permanent(fmt.Errorf("connecting: %w", err))
+	}
+	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Resolver: g.resolver}
+	if g.allowsHost(host, port) {
+		return dialer.DialContext(ctx, network, address)
+	}
+	dialer.ControlContext = func(_ context.Context, network, address string, _ syscall.RawConn) error {
+		return g.check(network, address)
+	}
+	conn, err := dialer.DialContext(ctx, network, address)
+	// Of several addresses the dialer reports the first error. A name with a refused address beside one
+	// that is merely out of reach is reported as refused or as out of reach, whichever came first.
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		refused.Host = address
+		return nil, Permanent(refused)
+	}
+	return conn, err
+}
+
+func (g *Guard) allowsHost(host, port string) bool {
+	name, err := hostName(host)
+	if err != nil {
+		return false
+	}
+	for _, p := range g.hosts[name] {
+		if p == "" || p == port {
+			return true
+		}
+	}
+	return false
+}
+
+// check is asked by the dialer for each resolved address, right before it connects.
+func (g *Guard) check(network, address string) error {
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return Permanent(fmt.Errorf("connecting to %s: %w", address, err))
+	}
+	// An IPv4 address in IPv6 dress is judged as what it reaches, and a zone changes nothing.
+	addr := ap.Addr().WithZone("").Unmap()
+	for _, prefix := range g.prefixes {
+		if prefix.Contains(addr) {
+			return nil
+		}
+	}
+	for _, allowed := range g.ports {
+		if allowed == netip.AddrPortFrom(addr, ap.Port()) {
+			return nil
+		}
+	}
+	if network != "tcp4" && network != "tcp6" || g.denied.SafeAddr(addr) != nil {
+		return &RefusedError{Address: ap}
+	}
+	return nil
+}
+
+// HTTPClient is a client whose every connection is made by the guard. All callers share its connections.
+// It ignores proxy variables, keeps no cookies and follows no redirects.
+func (g *Guard) HTTPClient() *http.Client { return g.client }
+
+// Close closes connections that wait to be used again. The guard stays usable.
+func (g *Guard) Close() { g.client.CloseIdleConnections() }

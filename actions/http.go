@@ -1,0 +1,455 @@
+package actions
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+var httpKind = Kind{
+	Name:           "http",
+	Summary:        "Calls an HTTP API.",
+	New:            func() Request { return new(HTTP) },
+	NewConnection:  func() Connection { return new(HTTPAPI) },
+	ConnectionKeys: []string{"url"},
+}
+
+// HTTP is a step's call.
+type HTTP struct {
+	Connection string            `json:"connection,omitempty" literal:"true" doc:"The connection to call; it holds the base URL and the credentials." example:"crm"`
+	Path       string            `json:"path,omitempty" header:"true" doc:"What comes after the connection's URL; it may hold a query." example:"/appointments/{{ appointment.id }}"`
+	URL        string            `json:"url,omitempty" header:"true" doc:"The whole URL, for a call without a connection." example:"https://api.example.com/hook"`
+	Method     string            `json:"method,omitempty" literal:"true" doc:"The method; without one, POST if there is a body, else GET." example:"PUT"`
+	Query      map[string]string `json:"query,omitempty" doc:"Parameters to add to the URL." example:"{notify: \"true\"}"`
+	Headers    map[string]string `json:"headers,omitempty" header:"true" doc:"Headers to send; credentials belong into the connection." example:"{X-Desk: front}"`
+	JSON       any               `json:"json,omitempty" doc:"The body, written as YAML and sent as JSON." example:"{id: \"{{ appointment.id }}\"}"`
+	Form       map[string]string `json:"form,omitempty" doc:"The body, sent as a form." example:"{id: \"{{ appointment.id }}\"}"`
+	Body       string            `json:"body,omitempty" doc:"The body as it is, sent as plain text unless headers say otherwise." example:"{{ appointment.title }}"`
+	Timeout    Duration          `json:"timeout,omitzero" literal:"true" doc:"How long one attempt may take: 30s if not given, at most 5m." example:"10s"`
+	Expect     []int             `json:"expect,omitempty" literal:"true" doc:"The statuses that mean success; without it, 200 to 299." example:"[200, 409]"`
+}
+
+var _ Request = (*HTTP)(nil)
+
+// UnmarshalJSON keeps numbers in json as they were written, so that a long id stays the same.
+func (h *HTTP) UnmarshalJSON(data []byte) error {
+	type plain HTTP
+	return decodeNumbers(data, (*plain)(h))
+}
+
+func decodeNumbers(data []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return dec.Decode(into)
+}
+
+// compactJSON encodes without the escapes that are meant for HTML.
+func compactJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// Headers that belong to the connection between two machines, or that Bellhop sets itself.
+var ownHeaders = []string{
+	"Connection", "Content-Length", "Expect", "Host", "Idempotency-Key", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Webhook-Id", "Webhook-Signature", "Webhook-Timestamp",
+}
+
+const maxRedirects = 5
+
+func (h *HTTP) bodies() int {
+	n := 0
+	for _, given := range []bool{h.JSON != nil, h.Form != nil, h.Body != ""} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
+func (h *HTTP) method() string {
+	switch {
+	case h.Method != "":
+		return strings.ToUpper(h.Method)
+	case h.bodies() > 0:
+		return http.MethodPost
+	default:
+		return http.MethodGet
+	}
+}
+
+// Check finds contradictions, and values that no server would take.
+func (h *HTTP) Check() []Problem {
+	var problems []Problem
+	add := func(field, message, suggestion string) {
+		problems = append(problems, Problem{field, message, suggestion})
+	}
+	known := func(text string) bool { return text != "" && !strings.Contains(text, "{{") }
+	switch {
+	case h.URL != "" && h.Connection != "":
+		add("url", "an http step has a connection (and a path) or a url, not both", "")
+	case h.URL != "" && h.Path != "":
+		add("path", "path goes with a connection; with a url, write the path into the url", "")
+	case h.URL == "" && h.Connection == "" && h.Path == "":
+		add("", "an http step needs a url, or a path on a connection", "")
+	case known(h.URL):
+		if _, err := parseHTTP(h.URL); err != nil {
+			suggestion := ""
+			if !strings.Contains(h.URL, "://") {
+				if guess := "https://" + strings.TrimLeft(h.URL, "/"); destination(guess) != "http:" {
+					suggestion = guess
+				}
+			}
+			add("url", "url "+err.Error(), suggestion)
+		}
+	case strings.HasPrefix(h.Path, "http://") || strings.HasPrefix(h.Path, "https://"):
+		add("path", "path is what comes after the connection's url; for a whole URL write url: and no connection", "")
+	case known(h.Path):
+		if _, err := joinPath(&url.URL{Scheme: "https", Host: "example.com"}, h.Path); err != nil {
+			add("path", err.Error(), "")
+		}
+	}
+	if h.Method != "" && !slices.Contains(httpMethods, h.method()) {
+		suggestion := ""
+		for _, m := range httpMethods {
+			if nearly(h.method(), m) {
+				suggestion = m
+			}
+		}
+		add("method", fmt.Sprintf("%q is none of the methods %s", h.Method, strings.Join(httpMethods, ", ")), suggestion)
+	} else if h.bodies() > 0 && (h.method() == http.MethodGet || h.method() == http.MethodHead) {
+		add("method", "a "+h.method()+" request has no body", http.MethodPost)
+	}
+	if h.bodies() > 1 {
+		add("", "an http step has at most one of json, form and body", "")
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
+		if err := checkHeader(name); err != nil {
+			add("headers", err.Error(), "")
+		}
+	}
+	if t := time.Duration(h.Timeout); t < 0 || t > longestTimeout {
+		add("timeout", "timeout is at most "+Duration(longestTimeout).String(), Duration(longestTimeout).String())
+	}
+	for _, code := range h.Expect {
+		if code < 100 || code > 599 {
+			add("expect", fmt.Sprintf("%d is no HTTP status: they go from 100 to 599", code), "")
+		}
+	}
+	return problems
+}
+
+// checkHeader says why a step or a connection may not set a header.
+func checkHeader(name string) error {
+	if strings.Contains(name, "{{") {
+		return fmt.Errorf("the name of the header %q must be fixed", name)
+	}
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r) }) {
+		return fmt.Errorf("%q cannot be the name of a header", name)
+	}
+	if slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)) {
+		return fmt.Errorf("the header %s is set by Bellhop itself", name)
+	}
+	return nil
+}
+
+// nearly says whether one letter more, less or otherwise, or two swapped, makes a into b.
+func nearly(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	switch len(b) - len(a) {
+	case 0:
+		return i == len(a) || a[i+1:] == b[i+1:] ||
+			i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+	case 1:
+		return a[i:] == b[i+1:]
+	}
+	return false
+}
+
+// ConnectionName is the connection that the step names.
+func (h *HTTP) ConnectionName() string { return h.Connection }
+
+// NeedsConnection is false for a step with a url.
+func (h *HTTP) NeedsConnection() bool { return h.URL == "" }
+
+// Destination is the scheme and host called.
+func (h *HTTP) Destination(c Connection) string {
+	if api, ok := c.(*HTTPAPI); ok && h.URL == "" {
+		return destination(api.URL)
+	}
+	return destination(h.URL)
+}
+
+// joinPath puts p, which may hold a query, after base. What would lead elsewhere than below base is an error.
+func joinPath(base *url.URL, p string) (*url.URL, error) {
+	u := *base
+	p, query, _ := strings.Cut(p, "?")
+	switch {
+	case strings.ContainsFunc(p+query, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return nil, errors.New("path must not hold a line break or another control character")
+	case strings.HasPrefix(p, "//") || strings.Contains(p, "://") || strings.Contains(p, `\`):
+		return nil, errors.New("path must begin with one / and stay below the connection's url")
+	}
+	// Servers differ in how often they decode before they resolve dots, so no decoding may hold any.
+	for plain, next := p, ""; ; plain = next {
+		for segment := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
+			if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
+				return nil, errors.New("path must not hold . or .. between slashes")
+			}
+		}
+		if next = unescape(plain); next == plain {
+			break
+		}
+	}
+	if p = strings.TrimPrefix(p, "/"); p != "" {
+		plain := unescape(p)
+		u.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + "/" + p
+		u.Path = strings.TrimSuffix(base.Path, "/") + "/" + plain
+	}
+	u.RawQuery = joinQuery(u.RawQuery, strings.ReplaceAll(strings.ReplaceAll(query, " ", "%20"), "#", "%23"))
+	return &u, nil
+}
+
+func joinQuery(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "&" + b
+}
+
+// target is the URL to call.
+func (h *HTTP) target(api *HTTPAPI) (*url.URL, error) {
+	var u *url.URL
+	var err error
+	if h.URL != "" {
+		if u, err = parseHTTP(h.URL); err != nil {
+			return nil, fmt.Errorf("url %w", err)
+		}
+		u.Fragment, u.RawFragment = "", ""
+	} else {
+		if u, err = parseHTTP(api.URL); err != nil {
+			return nil, fmt.Errorf("the connection's url %w", err)
+		}
+		if u, err = joinPath(u, h.Path); err != nil {
+			return nil, err
+		}
+	}
+	query := url.Values{}
+	for name, value := range h.Query {
+		query.Set(name, value)
+	}
+	u.RawQuery = joinQuery(u.RawQuery, query.Encode())
+	return u, nil
+}
+
+// payload is the body and its type.
+func (h *HTTP) payload() ([]byte, string, error) {
+	switch {
+	case h.JSON != nil:
+		body, err := compactJSON(h.JSON)
+		return body, "application/json", err
+	case h.Form != nil:
+		form := url.Values{}
+		for name, value := range h.Form {
+			form.Set(name, value)
+		}
+		return []byte(form.Encode()), "application/x-www-form-urlencoded", nil
+	case h.Body != "":
+		return []byte(h.Body), "text/plain; charset=utf-8", nil
+	}
+	return nil, "", nil
+}
+
+// Do makes the call once, following redirects that leave the request as it is.
+func (h *HTTP) Do(ctx context.Context, d Dispatch) (Receipt, error) {
+	var api *HTTPAPI
+	if h.URL == "" {
+		var ok bool
+		if api, ok = d.Connection.(*HTTPAPI); !ok {
+			return Receipt{}, Permanent(errors.New("there is no http connection"))
+		}
+	}
+	u, err := h.target(api)
+	if err != nil {
+		return Receipt{}, Permanent(err)
+	}
+	c := call{id: d.ID, guard: d.Guard, api: api, method: h.method(), url: u, headers: http.Header{}}
+	var kind string
+	if c.body, kind, err = h.payload(); err != nil {
+		return Receipt{}, Permanent(fmt.Errorf("composing the body: %w", err))
+	}
+	if kind != "" {
+		c.headers.Set("Content-Type", kind)
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
+		value := h.Headers[name]
+		if err := checkHeader(name); err != nil {
+			return Receipt{}, Permanent(err)
+		}
+		if strings.ContainsAny(value, "\r\n\x00") {
+			return Receipt{}, Permanent(fmt.Errorf("the header %s must not contain a line break", name))
+		}
+		c.headers.Set(name, value)
+	}
+	timeout := time.Duration(h.Timeout)
+	if timeout <= 0 {
+		timeout = usualTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(timeout, longestTimeout))
+	defer cancel()
+	ans, err := c.follow(ctx, h.Expect)
+	if ans == nil {
+		return Receipt{}, err
+	}
+	return ans.receipt(), err
+}
+
+// A call is one attempt, with its redirects.
+type call struct {
+	id      string
+	guard   *Guard
+	api     *HTTPAPI // nil without a connection, and after leaving its host
+	method  string
+	url     *url.URL
+	headers http.Header // of the step
+	body    []byte
+	strayed bool // a redirect led to another host
+}
+
+func (c *call) doing() string { return c.method + " " + c.url.Scheme + "://" + c.url.Host }
+
+// follow makes the call and follows its redirects. An answer that is not a success comes with an error.
+func (c *call) follow(ctx context.Context, expect []int) (*answer, error) {
+	for redirects := 0; ; redirects++ {
+		ans, err := c.authorised(ctx)
+		if err != nil {
+			return nil, err
+		}
+		code := ans.StatusCode
+		if slices.Contains(expect, code) || len(expect) == 0 && code >= 200 && code <= 299 {
+			return ans, nil
+		}
+		if len(expect) > 0 && code >= 200 && code <= 299 {
+			return ans, Permanent(fmt.Errorf("%s: the answer is %s, which the step does not expect", c.doing(), status(code)))
+		}
+		location := ans.Header.Get("Location")
+		if !slices.Contains([]int{301, 302, 303, 307, 308}, code) || location == "" {
+			return ans, ans.failure(c.doing())
+		}
+		next, err := c.url.Parse(location)
+		if err != nil || next.Scheme != "http" && next.Scheme != "https" || next.Hostname() == "" {
+			return ans, Permanent(fmt.Errorf("%s: the answer %s redirects to what is no http URL", c.doing(), status(code)))
+		}
+		next.User, next.Fragment, next.RawFragment = nil, "", ""
+		switch {
+		case code <= 303 && c.method != http.MethodGet && c.method != http.MethodHead:
+			return ans, Permanent(fmt.Errorf("%s: the answer %s redirects to %s, and following it would turn the %s into a GET; call that URL instead",
+				c.doing(), status(code), whereTo(next), c.method))
+		case redirects == maxRedirects:
+			return ans, Permanent(fmt.Errorf("%s: more than %d redirects, the last to %s", c.doing(), maxRedirects, whereTo(next)))
+		}
+		if !sameHost(c.url, next) {
+			c.strayed, c.api = true, nil
+			for _, name := range []string{"Authorization", "Cookie"} {
+				c.headers.Del(name)
+			}
+		}
+		c.url = next
+	}
+}
+
+// whereTo writes a URL without its query, which may be long or hold a credential.
+func whereTo(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
+
+// sameHost says whether credentials for a may go to b: the same host and port, or from http to https on the
+// usual ports.
+func sameHost(a, b *url.URL) bool {
+	if !strings.EqualFold(a.Hostname(), b.Hostname()) {
+		return false
+	}
+	port := func(u *url.URL) string {
+		if p := u.Port(); p != "" {
+			return p
+		}
+		return map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	upgrade := a.Scheme == "http" && b.Scheme == "https" && port(a) == "80" && port(b) == "443"
+	return upgrade || a.Scheme == b.Scheme && port(a) == port(b)
+}
+
+// authorised sends the request with the connection's credentials. A 401 for an OAuth2 token makes it fetch
+// another one, once.
+func (c *call) authorised(ctx context.Context) (*answer, error) {
+	used, err := c.token(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	ans, err := c.send(ctx, used)
+	if err != nil || ans.StatusCode != http.StatusUnauthorized || used == "" {
+		return ans, err
+	}
+	if used, err = c.token(ctx, used); err != nil {
+		return nil, err
+	}
+	return c.send(ctx, used)
+}
+
+// token is the OAuth2 token to send, other than the rejected one; "" if the connection has no OAuth2.
+func (c *call) token(ctx context.Context, rejected string) (string, error) {
+	if c.api == nil || c.api.OAuth2 == nil {
+		return "", nil
+	}
+	return c.api.token(ctx, c.guard, rejected)
+}
+
+func (c *call) send(ctx context.Context, token string) (*answer, error) {
+	var body io.Reader
+	if c.body != nil {
+		body = bytes.NewReader(c.body)
+	}
+	r, err := http.NewRequestWithContext(ctx, c.method, c.url.String(), body)
+	if err != nil {
+		return nil, Permanent(fmt.Errorf("%s: the URL cannot be used", c.doing()))
+	}
+	r.Header = c.headers.Clone()
+	if c.api != nil {
+		if err := c.api.authorise(r, c.id, token, c.body); err != nil {
+			return nil, Permanent(err)
+		}
+	}
+	if !c.strayed {
+		r.Header.Set("Idempotency-Key", c.id)
+	}
+	if r.Header.Get("User-Agent") == "" {
+		r.Header.Set("User-Agent", "bellhop")
+	}
+	ans, err := exchange(c.guard, r, c.doing())
+	if err == nil && token != "" {
+		// A fetched token is not among the connection's secrets, and some servers echo what they were sent.
+		ans.body = []byte(NewRedactor([]string{token}).Redact(string(ans.body)))
+	}
+	return ans, err
+}

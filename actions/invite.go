@@ -1,0 +1,140 @@
+package actions
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"strings"
+	"time"
+)
+
+// An Invitation is what a calendar is told of an appointment, by RFC 5545 and 5546.
+type Invitation struct {
+	UID       string    `json:"uid"`      // the same for every message about one appointment
+	Sequence  int64     `json:"sequence"` // rises with every change
+	Stamp     time.Time `json:"stamp"`
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end"`
+	Title     string    `json:"title,omitempty"`
+	Address   string    `json:"address,omitempty"`
+	Notes     string    `json:"notes,omitempty"`
+	Cancelled bool      `json:"cancelled,omitempty"`
+}
+
+// usualLength is how long an appointment takes whose end is not known.
+const usualLength = time.Hour
+
+// The sequence number counts seconds from here, so that 31 bits last until 2088.
+var sequenceStart = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// newInvitation takes what a calendar needs from f. An appointment without an id or a start is an error.
+func newInvitation(f Facts) (*Invitation, error) {
+	switch {
+	case f.AppointmentID == "":
+		return nil, errors.New("no invitation can be made: the appointment has no id")
+	case f.Start.IsZero():
+		return nil, errors.New("no invitation can be made: the appointment has no start time")
+	}
+	end := f.End
+	if !end.After(f.Start) {
+		end = f.Start.Add(usualLength)
+	}
+	return &Invitation{
+		UID:       f.AppointmentID + "@bellhop",
+		Sequence:  max(0, min(int64(f.Updated.Sub(sequenceStart)/time.Second), 1<<31-1)),
+		Stamp:     f.Now.UTC().Truncate(time.Second),
+		Start:     f.Start.UTC(),
+		End:       end.UTC(),
+		Title:     f.Title,
+		Address:   f.Address,
+		Notes:     f.Notes,
+		Cancelled: f.Cancelled,
+	}, nil
+}
+
+func (i *Invitation) method() string {
+	if i.Cancelled {
+		return "CANCEL"
+	}
+	return "REQUEST"
+}
+
+// calendar writes the invitation as an iCalendar object. subject stands in for a missing title.
+func (i *Invitation) calendar(subject string, from *mail.Address, to []*mail.Address) string {
+	status := "CONFIRMED"
+	if i.Cancelled {
+		status = "CANCELLED"
+	}
+	title := i.Title
+	if title == "" {
+		title = subject
+	}
+	utc := func(t time.Time) string { return t.UTC().Format("20060102T150405Z") }
+	lines := []string{
+		"BEGIN:VCALENDAR",
+		"PRODID:-//Bellhop//EN",
+		"VERSION:2.0",
+		"CALSCALE:GREGORIAN",
+		"METHOD:" + i.method(),
+		"BEGIN:VEVENT",
+		"UID:" + calendarText(i.UID),
+		fmt.Sprintf("SEQUENCE:%d", i.Sequence),
+		"DTSTAMP:" + utc(i.Stamp),
+		"DTSTART:" + utc(i.Start),
+		"DTEND:" + utc(i.End),
+		"SUMMARY:" + calendarText(title),
+	}
+	if i.Address != "" {
+		lines = append(lines, "LOCATION:"+calendarText(i.Address))
+	}
+	if i.Notes != "" {
+		lines = append(lines, "DESCRIPTION:"+calendarText(i.Notes))
+	}
+	lines = append(lines, "STATUS:"+status, "ORGANIZER"+calendarName(from)+":mailto:"+from.Address)
+	for _, a := range to {
+		lines = append(lines, "ATTENDEE;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=TRUE"+calendarName(a)+":mailto:"+a.Address)
+	}
+	lines = append(lines, "END:VEVENT", "END:VCALENDAR")
+	var b strings.Builder
+	for _, line := range lines {
+		foldCalendar(&b, line)
+	}
+	return b.String()
+}
+
+// calendarText escapes a text as RFC 5545 section 3.3.11 has it, and drops control characters.
+func calendarText(s string) string {
+	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(s, "\uFFFD"))
+	s = strings.NewReplacer(`\`, `\\`, ";", `\;`, ",", `\,`, "\n", `\n`).Replace(s)
+	return dropControls(s)
+}
+
+// calendarName is the CN parameter of a named address. A quoted parameter cannot hold a quotation mark.
+func calendarName(a *mail.Address) string {
+	if a.Name == "" {
+		return ""
+	}
+	return `;CN="` + dropControls(strings.ReplaceAll(strings.ToValidUTF8(a.Name, "\uFFFD"), `"`, "'")) + `"`
+}
+
+func dropControls(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// foldCalendar writes a line in pieces of at most 75 bytes, never cutting a character.
+func foldCalendar(b *strings.Builder, line string) {
+	for limit := 75; len(line) > limit; limit = 74 { // from the second piece on, a space comes first
+		cut := limit
+		for line[cut]&0xc0 == 0x80 {
+			cut--
+		}
+		b.WriteString(line[:cut] + "\r\n ")
+		line = line[cut:]
+	}
+	b.WriteString(line + "\r\n")
+}

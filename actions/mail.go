@@ -1,0 +1,380 @@
+package actions
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/textproto"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/wneessen/go-mail/smtp"
+)
+
+// Mail is the connection of e-mails: a mail server, and who sends.
+type Mail struct {
+	SMTP string `json:"smtp" yaml:"smtp" secret:"true" doc:"The mail server: smtps:// for implicit TLS, smtp:// for STARTTLS, with user and password; ?auth= names a login method, ?tls=none is for servers on this machine only." example:"smtps://bookings:${SMTP_PASSWORD}@smtp.example.com"`
+	From string `json:"from" yaml:"from" doc:"Who e-mails come from, unless a step says otherwise; the user of smtp if that is an address." example:"Bookings <bookings@example.com>"`
+	CA   string `json:"ca" yaml:"ca" doc:"A PEM file with the authority that signed the server's certificate, where it is a private one." example:"mail-ca.pem"`
+}
+
+var _ Connection = (*Mail)(nil)
+var _ Rebaser = (*Mail)(nil)
+
+// A Rebaser is a connection that names files. Rebase makes its relative paths relative to dir, the folder
+// of the configuration; it is called once, after decoding.
+type Rebaser interface {
+	Rebase(dir string)
+}
+
+// Rebase makes the path of the CA relative to dir.
+func (m *Mail) Rebase(dir string) {
+	if m.CA != "" && !filepath.IsAbs(m.CA) {
+		m.CA = filepath.Join(dir, m.CA)
+	}
+}
+
+// Secrets are the password, and the URL as long as it may hold one.
+func (m *Mail) Secrets() []string {
+	_, rest, ok := strings.Cut(m.SMTP, "://")
+	at := strings.LastIndexByte(rest, '@')
+	if ok && at < 0 {
+		return nil
+	}
+	secrets := []string{m.SMTP}
+	if user, raw, _ := strings.Cut(rest[:max(at, 0)], ":"); raw != "" {
+		password := unescape(raw)
+		login := base64.StdEncoding.EncodeToString([]byte("\x00" + unescape(user) + "\x00" + password))
+		secrets = append(secrets, raw, password, login)
+	}
+	return secrets
+}
+
+// Check finds what cannot be sent with. Nothing of the URL is in its messages: it holds the password.
+func (m *Mail) Check() []Problem {
+	var problems []Problem
+	srv, problem := parseSMTP(m.SMTP)
+	if problem != nil {
+		problems = append(problems, *problem)
+	}
+	if m.From != "" {
+		if a, err := mail.ParseAddress(m.From); err != nil {
+			problems = append(problems, Problem{Field: "from", Message: fmt.Sprintf("%q is not an e-mail address", m.From)})
+		} else if _, err := mailbox(a); err != nil {
+			problems = append(problems, Problem{Field: "from", Message: err.Error()})
+		}
+	} else if problem == nil && m.sender(srv) == "" {
+		problems = append(problems, Problem{Field: "from", Message: "from is missing: e-mails need a sender"})
+	}
+	if _, err := m.roots(); err != nil {
+		problems = append(problems, Problem{Field: "ca", Message: err.Error()})
+	}
+	return problems
+}
+
+// sender is who mails come from: from, else the user if that is an address, else "".
+func (m *Mail) sender(srv server) string {
+	if m.From != "" {
+		return m.From
+	}
+	if a, err := mail.ParseAddress(srv.user); err == nil && a.Address == srv.user {
+		return srv.user
+	}
+	return ""
+}
+
+// roots are the authorities to trust; nil for those of the system.
+func (m *Mail) roots() (*x509.CertPool, error) {
+	if m.CA == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(m.CA)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate authority: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM form", m.CA)
+	}
+	return pool, nil
+}
+
+// A server is what an SMTP URL says.
+type server struct {
+	host, port     string
+	implicit       bool // TLS from the first byte
+	plain          bool // no TLS at all
+	user, password string
+	auth           string // the login method, "" for the best that is offered
+}
+
+// The login methods, in the order of preference. CRAM-MD5 comes last because servers that keep passwords
+// hashed offer it in vain. XOAUTH2 takes a token, not a password, and is used only when named.
+var authMethods = []string{"scram-sha-256", "scram-sha-1", "plain", "login", "cram-md5", "xoauth2"}
+
+// parseSMTP reads an SMTP URL. The user and password are taken apart by hand, because a password from the
+// environment may hold @, / or #, and because errors of net/url quote their input.
+func parseSMTP(text string) (server, *Problem) {
+	bad := func(format string, args ...any) (server, *Problem) {
+		return server{}, &Problem{Field: "smtp", Message: fmt.Sprintf(format, args...)}
+	}
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok || scheme != "smtp" && scheme != "smtps" {
+		return bad("smtp must begin with smtps:// (implicit TLS) or smtp:// (STARTTLS)")
+	}
+	s := server{implicit: scheme == "smtps"}
+	if i := strings.LastIndexByte(rest, '@'); i >= 0 {
+		user, password, _ := strings.Cut(rest[:i], ":")
+		s.user, s.password = unescape(user), unescape(password)
+		if s.user == "" || s.password == "" {
+			return bad("smtp has an @ but not both a user and a password before it")
+		}
+		rest = rest[i+1:]
+	}
+	u, err := url.Parse("smtp://" + rest)
+	if err != nil || u.Path != "" && u.Path != "/" || u.Fragment != "" {
+		return bad("smtp is not a URL such as smtps://user:password@smtp.example.com:465")
+	}
+	if s.host, err = serverHost(u.Hostname()); err != nil {
+		return bad("smtp names no usable host")
+	}
+	s.port = u.Port()
+	if s.port == "" {
+		s.port = "587"
+		if s.implicit {
+			s.port = "465"
+		}
+	}
+	if n, err := strconv.Atoi(s.port); err != nil || n < 1 || n > 65535 {
+		return bad("smtp has a port that is not between 1 and 65535")
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return bad("smtp has options after the ? that cannot be read")
+	}
+	for key, values := range query {
+		switch value := strings.ToLower(values[0]); key {
+		case "tls":
+			switch {
+			case value != "none":
+				return bad("tls= can only be none: smtp:// requires STARTTLS and smtps:// is TLS throughout")
+			case s.implicit:
+				return bad("smtps:// and tls=none contradict each other")
+			case !isLoopback(s.host):
+				return bad("tls=none is only for a mail server on this machine: the password and the mail would be readable on the way")
+			}
+			s.plain = true
+		case "auth":
+			if !slices.Contains(authMethods, value) {
+				return bad("auth= is none of %s", strings.Join(authMethods, ", "))
+			}
+			if s.user == "" {
+				return bad("auth= needs a user and a password in the URL")
+			}
+			s.auth = value
+		default:
+			return bad("smtp has an option that is neither auth nor tls")
+		}
+	}
+	return s, nil
+}
+
+// serverHost gives an address as it is and a host name in its one spelling.
+func serverHost(host string) (string, error) {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host, nil
+	}
+	return hostName(host)
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
+}
+
+// unescape decodes %40 and the like; a text with a % that encodes nothing is meant as it stands.
+func unescape(s string) string {
+	if plain, err := url.PathUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// dial opens a session: connect, TLS, greeting, login. The session ends when ctx does.
+func (m *Mail) dial(ctx context.Context, guard *Guard, srv server) (*session, error) {
+	conn, err := guard.DialContext(ctx, "tcp", net.JoinHostPort(srv.host, srv.port))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the mail server: %w", err)
+	}
+	s := &session{conn: &boundedConn{Conn: conn, left: 1 << 20}}
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline) // fails only on a closed connection, and then reading fails
+	}
+	s.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	if err := s.open(m, srv); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// A session is one conversation with a mail server.
+type session struct {
+	*smtp.Client
+	conn net.Conn
+	stop func() bool
+}
+
+func (s *session) close() {
+	s.stop()
+	_ = s.conn.Close() // what matters has been answered or has failed
+}
+
+func (s *session) open(m *Mail, srv server) error {
+	roots, err := m.roots()
+	if err != nil {
+		return err
+	}
+	config := &tls.Config{ServerName: srv.host, RootCAs: roots, MinVersion: tls.VersionTLS12}
+	conn := s.conn
+	if srv.implicit {
+		secured := tls.Client(conn, config)
+		if err := secured.Handshake(); err != nil {
+			return fmt.Errorf("securing the connection to the mail server: %w", err)
+		}
+		conn = secured
+	}
+	if s.Client, err = smtp.NewClient(conn, srv.host); err != nil {
+		return smtpError("the mail server's greeting", err)
+	}
+	if err := s.Hello(helloName(conn)); err != nil {
+		return smtpError("greeting the mail server", err)
+	}
+	if !srv.implicit && !srv.plain {
+		if ok, _ := s.Extension("STARTTLS"); !ok {
+			return errors.New("the mail server does not offer STARTTLS, and without it the mail would be readable on the way; smtps:// is for servers with implicit TLS")
+		}
+		if err := s.StartTLS(config); err != nil {
+			return smtpError("securing the connection to the mail server", err)
+		}
+	}
+	if srv.user == "" {
+		return nil
+	}
+	return s.login(srv)
+}
+
+// helloName is this machine's full name or else, as RFC 5321 section 4.1.3 has it, its address.
+func helloName(conn net.Conn) string {
+	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") {
+		if name, err := hostName(name); err == nil {
+			return name
+		}
+	}
+	ap, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	switch addr := ap.Addr().WithZone("").Unmap(); {
+	case err != nil:
+		return "localhost"
+	case addr.Is4():
+		return "[" + addr.String() + "]"
+	default:
+		return "[IPv6:" + addr.String() + "]"
+	}
+}
+
+func (s *session) login(srv server) error {
+	_, offer := s.Extension("AUTH")
+	offered := strings.Fields(strings.ToLower(offer))
+	method := srv.auth
+	if method == "" {
+		for _, m := range authMethods {
+			if m != "xoauth2" && slices.Contains(offered, m) {
+				method = m
+				break
+			}
+		}
+	}
+	if !slices.Contains(offered, method) {
+		if method == "" {
+			method = strings.Join(authMethods, ", ")
+		}
+		return fmt.Errorf("logging in to the mail server: it does not offer %s, but %q", method, head(offer, 200))
+	}
+	var auth smtp.Auth
+	switch method {
+	case "scram-sha-256":
+		auth = boundedScram{smtp.ScramSHA256Auth(srv.user, srv.password)}
+	case "scram-sha-1":
+		auth = boundedScram{smtp.ScramSHA1Auth(srv.user, srv.password)}
+	case "plain":
+		auth = smtp.PlainAuth("", srv.user, srv.password, srv.host, srv.plain)
+	case "login":
+		auth = smtp.LoginAuth(srv.user, srv.password, srv.host, srv.plain)
+	case "cram-md5":
+		auth = smtp.CRAMMD5Auth(srv.user, srv.password)
+	case "xoauth2":
+		auth = smtp.XOAuth2Auth(srv.user, srv.password)
+	}
+	return smtpError("logging in to the mail server", s.Auth(auth))
+}
+
+// boundedScram refuses a server that asks for so many rounds of hashing that it would keep this machine busy.
+type boundedScram struct{ smtp.Auth }
+
+const maxScramRounds = 1_000_000
+
+func (a boundedScram) Next(fromServer []byte, more bool) ([]byte, error) {
+	if _, rounds, ok := strings.Cut(string(fromServer), ",i="); ok && more {
+		rounds, _, _ = strings.Cut(rounds, ",")
+		if n, err := strconv.Atoi(rounds); err != nil || n < 1 || n > maxScramRounds {
+			return nil, errors.New("the server asks for an unreasonable number of rounds")
+		}
+	}
+	return a.Auth.Next(fromServer, more)
+}
+
+// boundedConn ends a conversation in which the server says more than any mail server needs to.
+type boundedConn struct {
+	net.Conn
+	left int
+}
+
+func (c *boundedConn) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errors.New("the server sends too much")
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// smtpError says what was being done. An answer 5xx is permanent; nil stays nil.
+func smtpError(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	answer, ok := errors.AsType[*textproto.Error](err)
+	if !ok {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	err = fmt.Errorf("%s: %s", doing, head(answer.Error(), 300))
+	if answer.Code >= 500 && answer.Code <= 599 {
+		return Permanent(err)
+	}
+	return err
+}

@@ -1,0 +1,174 @@
+package actions
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// redacted stands where a secret was.
+const redacted = "[redacted]"
+
+// A Redactor takes secrets out of texts, also where they were encoded on their way: for URLs, in base64
+// (alone or amid other text, as in basic authentication), in JSON, in HTML and in quotes. It is safe for
+// concurrent use.
+type Redactor struct{ replacer *strings.Replacer }
+
+// NewRedactor builds a Redactor for the given secrets. A secret shorter than 4 characters is ignored: it
+// would blot out ordinary text.
+func NewRedactor(secrets []string) *Redactor {
+	var forms []string
+	for _, secret := range secrets {
+		if len([]rune(secret)) < 4 {
+			continue
+		}
+		forms = append(forms, secret)
+		for _, form := range encodings(secret) {
+			if len(form) >= 4 {
+				forms = append(forms, form)
+			}
+		}
+	}
+	// At one place in the text the replacer takes the first form that fits, so the longest come first.
+	slices.SortFunc(forms, func(a, b string) int {
+		if len(a) != len(b) {
+			return len(b) - len(a)
+		}
+		return strings.Compare(a, b)
+	})
+	var pairs []string
+	for _, form := range slices.Compact(forms) {
+		pairs = append(pairs, form, redacted)
+	}
+	return &Redactor{strings.NewReplacer(pairs...)}
+}
+
+// encodings are the forms in which a secret may come back.
+func encodings(secret string) []string {
+	query, path := url.QueryEscape(secret), url.PathEscape(secret)
+	marshalled, _ := json.Marshal(secret) // a string always marshals
+	var plain strings.Builder
+	enc := json.NewEncoder(&plain)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(secret)
+	quoted := strconv.Quote(secret)
+	forms := []string{
+		query, path, lowerEscapes(query), lowerEscapes(path),
+		string(marshalled[1 : len(marshalled)-1]),
+		strings.Trim(strings.TrimSuffix(plain.String(), "\n"), `"`),
+		quoted[1 : len(quoted)-1],
+		html.EscapeString(secret),
+	}
+	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		forms = append(forms, e.EncodeToString([]byte(secret)))
+	}
+	// Amid other bytes, base64 cuts the secret at one of three places. Only the characters that hold
+	// nothing but bits of the secret are always the same.
+	if len(secret) >= 6 {
+		for lead := range 3 {
+			data := append(make([]byte, lead), secret...)
+			first := (lead*8 + 5) / 6
+			last := len(data) * 8 / 6
+			for _, e := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+				forms = append(forms, e.EncodeToString(data)[first:last])
+			}
+		}
+	}
+	return forms
+}
+
+// lowerEscapes writes %2F as %2f.
+func lowerEscapes(s string) string {
+	b := []byte(s)
+	for i := 0; i+2 < len(b); i++ {
+		if b[i] == '%' {
+			copy(b[i+1:], strings.ToLower(string(b[i+1:i+3])))
+		}
+	}
+	return string(b)
+}
+
+// Redact gives s with every secret replaced by "[redacted]".
+func (r *Redactor) Redact(s string) string { return r.replacer.Replace(s) }
+
+// RedactHandler gives a handler that takes secrets out of a record's message, keys and values, whatever
+// their type, before h sees it.
+func RedactHandler(h slog.Handler, r *Redactor) slog.Handler { return &redactHandler{h, r} }
+
+type redactHandler struct {
+	next slog.Handler
+	r    *Redactor
+}
+
+var _ slog.Handler = (*redactHandler)(nil)
+
+func (h *redactHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.next.Enabled(ctx, level)
+}
+
+func (h *redactHandler) Handle(ctx context.Context, rec slog.Record) error {
+	clean := slog.NewRecord(rec.Time, rec.Level, h.r.Redact(rec.Message), rec.PC)
+	rec.Attrs(func(a slog.Attr) bool {
+		clean.AddAttrs(h.attr(a))
+		return true
+	})
+	return h.next.Handle(ctx, clean)
+}
+
+func (h *redactHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &redactHandler{h.next.WithAttrs(h.attrs(attrs)), h.r}
+}
+
+func (h *redactHandler) WithGroup(name string) slog.Handler {
+	return &redactHandler{h.next.WithGroup(h.r.Redact(name)), h.r}
+}
+
+func (h *redactHandler) attrs(attrs []slog.Attr) []slog.Attr {
+	clean := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		clean[i] = h.attr(a)
+	}
+	return clean
+}
+
+func (h *redactHandler) attr(a slog.Attr) slog.Attr {
+	a.Key = h.r.Redact(a.Key)
+	switch v := a.Value.Resolve(); v.Kind() {
+	case slog.KindString:
+		a.Value = slog.StringValue(h.r.Redact(v.String()))
+	case slog.KindGroup:
+		a.Value = slog.GroupValue(h.attrs(v.Group())...)
+	case slog.KindAny:
+		a.Value = h.any(v.Any())
+	default: // numbers, times and truths hold no secret
+		a.Value = v
+	}
+	return a
+}
+
+// any keeps a value that holds no secret in any form a handler may print, and else makes it a text.
+func (h *redactHandler) any(v any) slog.Value {
+	switch v := v.(type) {
+	case error:
+		return slog.StringValue(h.r.Redact(v.Error()))
+	case []byte:
+		return slog.StringValue(h.r.Redact(string(v)))
+	}
+	text := fmt.Sprintf("%+v", v)
+	if clean := h.r.Redact(text); clean != text {
+		return slog.StringValue(clean)
+	}
+	if data, err := json.Marshal(v); err == nil {
+		if clean := h.r.Redact(string(data)); clean != string(data) {
+			return slog.StringValue(clean)
+		}
+	}
+	return slog.AnyValue(v)
+}
