@@ -1,0 +1,102 @@
+package live
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// storing is how long the store may take for one version.
+	storing = 5 * time.Second
+	// retryStoring is the longest pause between two attempts to store what could not be stored.
+	retryStoring = time.Minute
+)
+
+// A keeper brings the store up to date with the versions in force.
+type keeper struct {
+	versions Versions // nil keeps nothing
+	log      *slog.Logger
+	wake     chan struct{}
+
+	mu      sync.Mutex
+	unsaved map[string]*Version // by path; nil is one to drop
+	failing bool                // the last attempt failed, and that was logged
+}
+
+func newKeeper(versions Versions, log *slog.Logger) *keeper {
+	return &keeper{versions: versions, log: log, wake: make(chan struct{}, 1), unsaved: map[string]*Version{}}
+}
+
+// put asks for a version to be stored, or with nil for the one of that path to be dropped.
+func (k *keeper) put(path string, v *Version) {
+	if k.versions == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unsaved[path] = v
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run stores what it is asked to, until ctx is done.
+func (k *keeper) run(ctx context.Context, retry time.Duration) {
+	pause := retry
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.wake:
+		case <-timer.C:
+		}
+		if k.store(ctx) {
+			pause = retry
+			timer.Stop()
+			continue
+		}
+		timer.Reset(pause)
+		pause = min(2*pause, max(retry, retryStoring))
+	}
+}
+
+// store says whether everything is stored now. A failure is logged once, until storing works again.
+func (k *keeper) store(ctx context.Context) bool {
+	k.mu.Lock()
+	work := maps.Clone(k.unsaved)
+	k.mu.Unlock()
+	for _, path := range slices.Sorted(maps.Keys(work)) {
+		err := k.storeOne(ctx, path, work[path])
+		if err != nil {
+			if ctx.Err() == nil && !k.failing {
+				k.failing = true
+				k.log.Error("the last good version of a rule file could not be stored; its rules are in force, and storing is tried again",
+					"file", path, "error", err)
+			}
+			return false
+		}
+		k.mu.Lock()
+		if k.unsaved[path] == work[path] { // else there is a newer one already
+			delete(k.unsaved, path)
+		}
+		k.mu.Unlock()
+	}
+	k.failing = false
+	return true
+}
+
+func (k *keeper) storeOne(ctx context.Context, path string, v *Version) error {
+	ctx, cancel := context.WithTimeout(ctx, storing)
+	defer cancel()
+	if v == nil {
+		return k.versions.DropGood(ctx, path)
+	}
+	return k.versions.PutGood(ctx, *v)
+}

@@ -1,0 +1,349 @@
+package live
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"bellhop/rules"
+)
+
+// The limits of a rules folder.
+const (
+	MaxFileSize = 1 << 20
+	MaxFiles    = 10_000
+	maxFolders  = 10_000
+	maxDepth    = 64
+)
+
+// IsRules says whether a file of this name (without folders) is a rule file: *.yaml or *.yml, but neither
+// a test nor what editors and synchronisers leave behind.
+func IsRules(name string) bool {
+	return !hidden(name) && isYAML(name) && !IsTest(name)
+}
+
+// IsTest says whether a file of this name holds tests of rules: *.test.yaml or *.test.yml.
+func IsTest(name string) bool {
+	return !hidden(name) && isYAML(name) && strings.HasSuffix(stem(name), ".test")
+}
+
+func isYAML(name string) bool {
+	ext := strings.ToLower(filepath.Ext(name))
+	return ext == ".yaml" || ext == ".yml"
+}
+
+func stem(name string) string {
+	return strings.ToLower(strings.TrimSuffix(name, filepath.Ext(name)))
+}
+
+// hidden covers names that could pass for a rule file or a folder of them. The other droppings (x.yaml~,
+// #x.yaml#, .x.yaml.swp, 4913, x.yaml.tmp) are no *.yaml to begin with.
+func hidden(name string) bool {
+	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") || strings.HasPrefix(name, "~syncthing~")
+}
+
+// Paths lists the rule files under dir as Open would load them: relative to dir, with slashes, sorted.
+// One that cannot be read is among them; [Read] then says why.
+func Paths(dir string) ([]string, error) {
+	l, err := list(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
+	}
+	paths := make([]string, len(l.files))
+	for i, e := range l.files {
+		paths[i] = e.path
+	}
+	return paths, nil
+}
+
+// Read reads the rule file of that path under dir. Why it cannot be used is a finding at its start.
+func Read(dir, path string) ([]byte, []rules.Finding) {
+	data, problem := read(filepath.Join(dir, filepath.FromSlash(path)))
+	if problem != (trouble{}) {
+		return nil, []rules.Finding{problem.finding(path)}
+	}
+	return data, nil
+}
+
+// A trouble is why a file cannot be read, in words that do not change from one look to the next.
+type trouble struct{ code, message string }
+
+func (t trouble) finding(path string) rules.Finding {
+	return rules.Finding{
+		File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1,
+		Severity: rules.Error, Code: t.code, Message: t.message,
+	}
+}
+
+func unreadable(err error) trouble {
+	return trouble{"unreadable", "this file cannot be read: " + cause(err)}
+}
+
+var (
+	tooLarge   = trouble{"too-large", "this file is larger than 1 MiB, which is more than a rule file may have; split it"}
+	isFolder   = trouble{"unreadable", "this is a folder with the name of a rule file"}
+	notRegular = trouble{"unreadable", "this is not a regular file"}
+)
+
+// cause is what an error of the file system says, without the machine's path.
+func cause(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "it is a link to something that does not exist"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied"
+	}
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		err = p.Err
+	}
+	return err.Error()
+}
+
+// A look is what one look at a file found. Two that are equal found the same.
+type look struct {
+	gone    bool
+	problem trouble
+	sum     [sha256.Size]byte
+	size    int
+}
+
+// read returns the content of a rule file, or why it is none.
+func read(name string) ([]byte, trouble) {
+	// What is no regular file is not even opened: opening a pipe would wait for its writer.
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	if t := judge(info); t != (trouble{}) {
+		return nil, t
+	}
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	if len(data) > MaxFileSize {
+		return nil, tooLarge
+	}
+	return data, trouble{}
+}
+
+func judge(info fs.FileInfo) trouble {
+	switch {
+	case info.IsDir():
+		return isFolder
+	case !info.Mode().IsRegular():
+		return notRegular
+	case info.Size() > MaxFileSize:
+		return tooLarge
+	}
+	return trouble{}
+}
+
+// A listing is what the folder holds.
+type listing struct {
+	root   fs.FileInfo
+	files  []entry                // sorted by path
+	broken []entry                // folders that cannot be read, and links of which that is not known
+	dirs   map[string]fs.FileInfo // the real folders in which something may change
+}
+
+// An entry is one logical path: what a person sees in the folder, links followed.
+type entry struct {
+	path    string
+	real    string      // where to read it
+	info    fs.FileInfo // of what a link points to
+	problem trouble     // known without reading it
+}
+
+// unreadable says whether path lies in a folder that cannot be read, and why.
+func (l *listing) unreadable(path string) (trouble, bool) {
+	for _, b := range l.broken {
+		if strings.HasPrefix(path, b.path+"/") {
+			return b.problem, true
+		}
+	}
+	return trouble{}, false
+}
+
+// list finds the rule files under dir. Links are followed, and every real folder and file is visited once,
+// however many names lead to it, its own name before that of a link. So links cannot make a loop, and a
+// folder laid out as Kubernetes does (x.yaml → ..data/x.yaml, ..data → ..2026) shows x.yaml alone.
+func list(dir string) (*listing, error) {
+	root, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, plain(err)
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(root)
+	if err != nil {
+		return nil, plain(err)
+	}
+	if !info.IsDir() {
+		return nil, errors.New("it is not a folder")
+	}
+	w := walk{
+		listing: &listing{root: info, dirs: map[string]fs.FileInfo{root: info}},
+		visited: map[string]bool{root: true},
+		folders: []step{{real: root}},
+	}
+	if err := w.run(); err != nil {
+		return nil, err
+	}
+	return w.listing, nil
+}
+
+// plain drops the path from an error, which the caller names as the user wrote it.
+func plain(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+type walk struct {
+	*listing
+	visited map[string]bool
+	folders []step
+	links   []step
+}
+
+type step struct {
+	path, real string
+	depth      int
+}
+
+func (w *walk) run() error {
+	seen := 0
+	for len(w.folders)+len(w.links) > 0 {
+		if len(w.folders) == 0 {
+			link := w.links[0]
+			w.links = w.links[1:]
+			w.follow(link)
+		} else {
+			next := w.folders[0]
+			w.folders = w.folders[1:]
+			if seen++; seen > maxFolders {
+				return fmt.Errorf("it has more than %d folders", maxFolders)
+			}
+			if err := w.folder(next); err != nil {
+				return err
+			}
+		}
+		if len(w.files) > MaxFiles {
+			return fmt.Errorf("it has more than %d rule files", MaxFiles)
+		}
+	}
+	slices.SortFunc(w.files, func(a, b entry) int { return strings.Compare(a.path, b.path) })
+	return nil
+}
+
+func (w *walk) folder(s step) error {
+	entries, err := os.ReadDir(s.real)
+	if err != nil {
+		if s.path == "" {
+			return plain(err)
+		}
+		if !errors.Is(err, fs.ErrNotExist) { // else it went away since its parent was read
+			t := trouble{"unreadable", "this folder cannot be read: " + cause(err)}
+			w.broken = append(w.broken, entry{path: s.path, problem: t})
+			w.files = append(w.files, entry{path: s.path, problem: t})
+		}
+		return nil
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if hidden(name) {
+			continue
+		}
+		at := step{path: s.path + name, real: filepath.Join(s.real, name), depth: s.depth + 1}
+		if s.path != "" {
+			at.path = s.path + "/" + name
+		}
+		switch {
+		case e.Type()&fs.ModeSymlink != 0:
+			w.links = append(w.links, at)
+		case e.IsDir():
+			info, err := e.Info()
+			if err == nil {
+				w.enter(at, info)
+			}
+		case IsRules(name):
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it went away since the folder was read
+			}
+			if err != nil {
+				w.files = append(w.files, entry{path: at.path, problem: unreadable(err)})
+				continue
+			}
+			w.visited[at.real] = true
+			w.files = append(w.files, entry{path: at.path, real: at.real, info: info, problem: judge(info)})
+		}
+	}
+	return nil
+}
+
+// enter queues a folder that was not visited under another name.
+func (w *walk) enter(s step, info fs.FileInfo) {
+	switch {
+	case IsRules(filepath.Base(s.path)):
+		w.files = append(w.files, entry{path: s.path, problem: isFolder})
+		w.broken = append(w.broken, entry{path: s.path, problem: isFolder})
+	case s.depth > maxDepth:
+		t := trouble{"unreadable", fmt.Sprintf("this folder is not read: it lies more than %d levels deep", maxDepth)}
+		w.files = append(w.files, entry{path: s.path, problem: t})
+	case !w.visited[s.real]:
+		w.visited[s.real] = true
+		w.dirs[s.real] = info
+		w.folders = append(w.folders, s)
+	}
+}
+
+func (w *walk) follow(s step) {
+	named := IsRules(filepath.Base(s.path))
+	info, err := os.Stat(s.real) // first, for it says better than EvalSymlinks what is wrong
+	real := ""
+	if err == nil {
+		real, err = filepath.EvalSymlinks(s.real)
+	}
+	if err != nil {
+		if _, there := os.Lstat(s.real); errors.Is(there, fs.ErrNotExist) {
+			return // the link itself went away
+		}
+		t := unreadable(err)
+		w.broken = append(w.broken, entry{path: s.path, problem: t})
+		if named {
+			w.files = append(w.files, entry{path: s.path, problem: t})
+		}
+		return
+	}
+	s.real = real
+	if info.IsDir() {
+		w.enter(s, info)
+		return
+	}
+	if !named || w.visited[real] {
+		return
+	}
+	w.visited[real] = true
+	if dir := filepath.Dir(real); w.dirs[dir] == nil {
+		if info, err := os.Stat(dir); err == nil {
+			w.dirs[dir] = info
+		}
+	}
+	w.files = append(w.files, entry{path: s.path, real: real, info: info, problem: judge(info)})
+}

@@ -1,0 +1,430 @@
+// Package live keeps the rules of a folder loaded while people edit it.
+//
+// [Open] loads the folder once; [Folder.Run] then watches it until its context ends. Every change builds
+// a new [rules.Set], and one pointer is swapped: whoever matches an event sees the rules before the
+// change or after it, never a mixture.
+//
+// What is promised to the writer of a rule file:
+//
+//   - a change is in force within two seconds of the file being whole, with file system events or without;
+//   - a file is taken only when two looks some time apart found the same content, so that one which is
+//     being written is not taken by halves;
+//   - a file with a mistake keeps its own last good version, also over a restart, and all other files are
+//     unaffected; its mistakes stand in its [FileStatus] and in the log;
+//   - a folder that cannot be read, or is gone, changes nothing but the status of its files.
+//
+// File system events are hints to look sooner and nothing else: network mounts send none, a renamed
+// folder takes its watch along, and queues overflow. What is true is what a look at the disk finds.
+package live
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bellhop/rules"
+)
+
+const (
+	defaultPoll = time.Second
+
+	// pause is the time between two looks at something that changed.
+	pause = 150 * time.Millisecond
+	// calm is how long new content must have stayed the same before it is taken, doubtful how long for
+	// what an unfinished save looks like: a file that is gone, unreadable or shorter than before.
+	calm     = pause
+	doubtful = 3 * pause
+	// batch is how long a settled change waits for others that have not settled yet, so that a checkout
+	// of many files is one swap, and a renamed file is not refused for the names of its former self.
+	batch = 700 * time.Millisecond
+	// restless is how long a file may keep changing before its status says so.
+	restless = 5 * time.Second
+
+	// debounce is the time from the first event to the look that it causes.
+	debounce = 30 * time.Millisecond
+	// fresh is how near to a file's last look its modification time must be for its size and times not
+	// to prove that it is unchanged: clocks of file systems tick as slowly as every two seconds.
+	fresh = 2 * time.Second
+	// Each poll reads the files again that were not read for longest, whatever their size and time say.
+	rereadFiles = 64
+	rereadBytes = 4 << 20
+
+	// loggedFindings of one file are logged one by one; its status holds them all.
+	loggedFindings = 20
+)
+
+// Options say what is watched, and how. Dir and Compile are required.
+type Options struct {
+	Dir string
+	// Compile makes rules of a file's content. The path is relative to Dir, with slashes. It is called
+	// from one goroutine at a time.
+	Compile func(path string, data []byte) (*rules.File, []rules.Finding)
+	// Good keeps the last good version of each file over restarts. With nil they are kept in memory only.
+	Good Versions
+	// Poll is the time between two looks at the folder when nothing says that it changed. 0 is one second,
+	// and more than that cannot keep the promise of two seconds.
+	Poll time.Duration
+	// NoWatch asks for no file system events: changes are found by the poll alone.
+	NoWatch bool
+	// Changed is called after every swap and every change of a status, from the goroutine of Run. It is
+	// not called for what Open found.
+	Changed func(Snapshot)
+	// Logger takes what happens to the folder. nil discards it.
+	Logger *slog.Logger
+}
+
+// Versions stores the last good version of each rule file. Its methods are called from one goroutine at
+// a time. An error of GoodVersions fails Open; any other is logged, keeps no rule from being loaded, and
+// the call is made again with the next poll.
+type Versions interface {
+	GoodVersions(ctx context.Context) ([]Version, error)
+	PutGood(ctx context.Context, v Version) error // replaces the one of the same path
+	DropGood(ctx context.Context, path string) error
+}
+
+// A Version is the content of a rule file that loaded without an error.
+type Version struct {
+	Path string
+	Hash string // SHA-256 in hexadecimal
+	Data []byte
+	At   time.Time // when it came into force
+}
+
+// A Snapshot is what is in force at one moment. It is immutable.
+type Snapshot struct {
+	Set     *rules.Set
+	Files   []FileStatus // by path
+	Problem string       // what keeps the whole folder from being read, "" if nothing does
+}
+
+// A Folder keeps the rules of a folder loaded. Its methods may be called from any goroutine.
+type Folder struct {
+	o    Options
+	log  *slog.Logger
+	now  atomic.Pointer[Snapshot]
+	ask  chan struct{}
+	runs atomic.Bool
+	good *keeper
+
+	newSet func([]*rules.File) (*rules.Set, []rules.Finding)
+
+	// What follows belongs to Open, then to the goroutine of Run.
+	files   map[string]*file
+	root    fs.FileInfo // the folder when it was last read
+	problem string      // what keeps it from being read now
+	doubt   string      // a problem that may pass
+	doubted time.Time   // when doubt was first seen
+	set     *rules.Set
+	rejoin  bool // the set is not that of the files any more
+	dirty   bool // a status changed since it was published
+	order   int
+	polled  time.Time
+	took    time.Duration // of the last look
+	dirs    map[string]fs.FileInfo
+}
+
+func same(a, b fs.FileInfo) bool { return a != nil && b != nil && os.SameFile(a, b) }
+
+// A file is one logical path under the folder.
+type file struct {
+	path string
+
+	real string      // where it was last read
+	info fs.FileInfo // what it was then
+	read time.Time   // when that was
+
+	seen    look      // what is there but has not settled, if pending
+	since   time.Time // when seen was first seen
+	began   time.Time // when the file began to differ from taken
+	pending bool
+	ready   bool
+	unquiet bool // it has been changing for longer than restless
+
+	taken    look            // what settled last
+	findings []rules.Finding // in what was taken
+	joined   []rules.Finding // that joining it with the other files brought
+	lines    map[int]string  // the lines that findings point at
+	stale    string          // why its stored good version is of no use any more
+
+	candidate *version // compiled, but not in force: another file has one of its names
+	force     *version
+}
+
+// A version is compiled content.
+type version struct {
+	file     *rules.File
+	sum      [sha256.Size]byte
+	size     int
+	at       time.Time
+	order    int // rises with every version, so that of two files the newcomer is known
+	findings []rules.Finding
+	data     []byte // until it is handed to the store
+}
+
+func (v *version) hash() string { return hex.EncodeToString(v.sum[:]) }
+
+// Open loads the folder once. A folder that does not exist or cannot be read is an error; mistakes in its
+// files are not, they stand in [Folder.Files]. A file that is broken starts with its last good version.
+func Open(ctx context.Context, o Options) (*Folder, error) { return open(ctx, o, rules.NewSet) }
+
+func open(ctx context.Context, o Options, newSet func([]*rules.File) (*rules.Set, []rules.Finding)) (*Folder, error) {
+	if o.Compile == nil {
+		return nil, errors.New("opening the rules folder: no compiler")
+	}
+	if o.Poll <= 0 {
+		o.Poll = defaultPoll
+	}
+	f := &Folder{
+		o: o, log: o.Logger, newSet: newSet,
+		ask:   make(chan struct{}, 1),
+		files: map[string]*file{},
+	}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	f.good = newKeeper(o.Good, f.log)
+	var good map[string]Version
+	if o.Good != nil {
+		stored, err := o.Good.GoodVersions(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("reading the last good versions of rule files: %w", err)
+		}
+		good = make(map[string]Version, len(stored))
+		for _, v := range stored {
+			good[v.Path] = v
+		}
+	}
+	l, err := list(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the rules folder %s: %w", o.Dir, err)
+	}
+	if err := f.load(ctx, l, good); err != nil {
+		return nil, err
+	}
+	f.publish()
+	f.good.store(ctx)
+	return f, nil
+}
+
+// load takes everything the listing holds as it is: waiting for files to settle would only delay a start,
+// and Run looks again at once.
+func (f *Folder) load(ctx context.Context, l *listing, good map[string]Version) error {
+	f.root, f.dirs = l.root, l.dirs
+	found := l.files
+	for path := range good {
+		if why, ok := l.unreadable(path); ok && !slices.ContainsFunc(found, func(e entry) bool { return e.path == path }) {
+			found = append(found, entry{path: path, problem: why})
+		}
+	}
+	slices.SortFunc(found, func(a, b entry) int { return strings.Compare(a.path, b.path) })
+	for _, e := range found {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("loading the rules folder: %w", err)
+		}
+		fl := &file{path: e.path, taken: look{gone: true}}
+		f.files[e.path] = fl
+		seen, data := f.look(fl, e)
+		if v, ok := good[e.path]; ok {
+			f.recall(fl, v, seen)
+		}
+		f.take(fl, seen, data)
+	}
+	for path := range good {
+		if f.files[path] == nil {
+			f.good.put(path, nil)
+		}
+	}
+	f.join()
+	return nil
+}
+
+// recall compiles a stored good version, unless it is what the file holds anyway.
+func (f *Folder) recall(fl *file, v Version, seen look) {
+	sum := sha256.Sum256(v.Data)
+	compiled, findings := f.o.Compile(fl.path, v.Data)
+	if compiled == nil {
+		fl.stale = fmt.Sprintf("its last good version, %s of %s, no longer loads: %s",
+			short(sum), v.At.UTC().Format(time.RFC3339), firstError(findings))
+		if sum != seen.sum {
+			f.log.Error("the last good version of a rule file no longer loads", "file", fl.path, "error", firstError(findings))
+		}
+		return
+	}
+	f.order++
+	fl.force = &version{file: compiled, sum: sum, size: len(v.Data), at: v.At, order: f.order, findings: findings}
+}
+
+// Set is the rules in force. It is never nil.
+func (f *Folder) Set() *rules.Set { return f.now.Load().Set }
+
+// Files are the rule files found, by path.
+func (f *Folder) Files() []FileStatus { return f.now.Load().Files }
+
+// Snapshot is the rules in force and the files they are from.
+func (f *Folder) Snapshot() Snapshot { return *f.now.Load() }
+
+// Reload asks for a look at every file now, without waiting for an event or the poll. It does not wait
+// for that look.
+func (f *Folder) Reload() {
+	select {
+	case f.ask <- struct{}{}:
+	default: // asked already
+	}
+}
+
+// Run watches the folder until ctx is done, and then returns nil. It may be called once.
+func (f *Folder) Run(ctx context.Context) error {
+	if !f.runs.CompareAndSwap(false, true) {
+		return errors.New("the rules folder is being watched already")
+	}
+	var w *watcher
+	var hints <-chan struct{}
+	if !f.o.NoWatch {
+		var err error
+		if w, err = newWatcher(f.o.Dir, f.log); err != nil {
+			f.log.Warn("changes of rules are found by polling alone", "every", f.o.Poll, "error", err)
+		} else {
+			defer w.close()
+			hints = w.hints
+			w.sync(f.dirs)
+		}
+	}
+	// Storing has a goroutine of its own: a store that hangs delays no reload.
+	var storing sync.WaitGroup
+	defer storing.Wait()
+	storing.Go(func() { f.good.run(ctx, f.o.Poll) })
+
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var last, due time.Time // of the look before, and of the one to come
+	for {
+		all := false
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hints:
+			// Not sooner than some multiple of what a look costs, so that no storm of events can keep
+			// the process busy with looking.
+			next := time.Now().Add(debounce)
+			if rest := last.Add(4 * f.took); rest.After(next) {
+				next = rest
+			}
+			if next.Before(due) {
+				due = next
+				timer.Reset(time.Until(due))
+			}
+			continue
+		case <-f.ask:
+			all = true
+		case <-timer.C:
+		}
+		next := f.scan(ctx, all)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if w != nil && w.sync(f.dirs) {
+			next = min(next, debounce) // what happened before the new watch was there gave no event
+		}
+		last = time.Now()
+		due = last.Add(max(next, 4*f.took))
+		timer.Reset(time.Until(due))
+	}
+}
+
+// scan looks at the folder, takes what has settled, and says when to look again. With all, no file is
+// spared for looking unchanged.
+func (f *Folder) scan(ctx context.Context, all bool) time.Duration {
+	start := time.Now()
+	poll := start.Sub(f.polled) >= f.o.Poll
+	if poll {
+		f.polled = start
+	}
+	l, err := list(f.o.Dir)
+	problem := ""
+	switch {
+	case err != nil:
+		problem = "the rules folder cannot be read: " + err.Error()
+		if errors.Is(err, fs.ErrNotExist) {
+			problem = "the rules folder is gone"
+		}
+	case len(l.files) == 0 && len(l.broken) == 0 && f.inForce() && (f.problem != "" || !same(f.root, l.root)):
+		// A share that is not mounted leaves an empty folder, and one that is being put back starts empty.
+		problem = "the rules folder was replaced by an empty one"
+	}
+	if problem != "" {
+		f.dirs = nil
+		if err == nil {
+			f.dirs = l.dirs
+		}
+		return f.troubled(problem)
+	}
+	if f.problem != "" {
+		f.dirty = true
+		f.log.Info("the rules folder is back", "dir", f.o.Dir)
+	}
+	f.problem, f.doubt = "", ""
+	f.root, f.dirs = l.root, l.dirs
+
+	f.see(l, all, poll)
+	f.took = time.Since(start)
+	f.settle(ctx)
+	next := f.o.Poll
+	now := time.Now()
+	for _, fl := range f.files {
+		if !fl.pending {
+			continue
+		}
+		if !fl.unquiet && now.Sub(fl.began) >= restless {
+			fl.unquiet, f.dirty = true, true
+			f.log.Warn("a rule file keeps changing and is not taken until it rests", "file", fl.path)
+		}
+		next = min(next, pause)
+	}
+	if f.dirty {
+		f.publish()
+		f.tell()
+	}
+	return next
+}
+
+// troubled notes that the whole folder cannot be read. Every rule stays as it is.
+func (f *Folder) troubled(problem string) time.Duration {
+	now := time.Now()
+	for _, fl := range f.files {
+		fl.pending, fl.ready = false, false
+	}
+	if problem == f.problem {
+		f.doubt = ""
+		return f.o.Poll
+	}
+	if problem != f.doubt {
+		f.doubt, f.doubted = problem, now
+	}
+	if now.Sub(f.doubted) < doubtful {
+		return min(f.o.Poll, pause)
+	}
+	f.problem, f.doubt = problem, ""
+	f.log.Error(problem+"; the rules in force stay", "dir", f.o.Dir)
+	f.publish()
+	f.tell()
+	return f.o.Poll
+}
+
+func (f *Folder) inForce() bool {
+	for _, fl := range f.files {
+		if fl.force != nil {
+			return true
+		}
+	}
+	return false
+}

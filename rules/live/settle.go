@@ -1,0 +1,304 @@
+package live
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"bellhop/rules"
+)
+
+// look reads an entry and remembers by what to tell that it need not be read again.
+func (f *Folder) look(fl *file, e entry) (look, []byte) {
+	fl.info, fl.real, fl.read = e.info, e.real, time.Now()
+	if e.problem != (trouble{}) {
+		return look{problem: e.problem}, nil
+	}
+	data, problem := read(e.real)
+	if problem != (trouble{}) {
+		return look{problem: problem}, nil
+	}
+	return look{sum: sha256.Sum256(data), size: len(data)}, data
+}
+
+// see compares what the listing holds with what was taken.
+func (f *Folder) see(l *listing, all, poll bool) {
+	var due map[*file]bool
+	if poll && !all {
+		due = f.reread()
+	}
+	there := make(map[string]bool, len(l.files))
+	for _, e := range l.files {
+		there[e.path] = true
+		fl := f.files[e.path]
+		if fl == nil {
+			fl = &file{path: e.path, taken: look{gone: true}}
+			f.files[e.path] = fl
+		}
+		if all || due[fl] || fl.changed(e) {
+			seen, _ := f.look(fl, e)
+			f.note(fl, seen)
+		}
+	}
+	for path, fl := range f.files {
+		if there[path] {
+			continue
+		}
+		fl.info = nil
+		if why, ok := l.unreadable(path); ok {
+			f.note(fl, look{problem: why})
+		} else if fl.taken.gone {
+			delete(f.files, path) // it came and went before it was taken
+		} else {
+			f.note(fl, look{gone: true})
+		}
+	}
+}
+
+// changed says whether a file has to be read to know what it holds.
+func (fl *file) changed(e entry) bool {
+	was, is := fl.info, e.info
+	if fl.pending || e.problem != fl.taken.problem || was == nil || is == nil || fl.real != e.real {
+		return true
+	}
+	if was.Size() != is.Size() || !was.ModTime().Equal(is.ModTime()) || was.Mode() != is.Mode() || !os.SameFile(was, is) {
+		return true
+	}
+	return fl.read.Sub(is.ModTime()).Abs() < fresh
+}
+
+// reread picks the files that were not read for longest, as many as a poll can afford: of a small folder
+// all of them. It finds what left size and time as they were, and what a network mount reports late.
+func (f *Folder) reread() map[*file]bool {
+	oldest := make([]*file, 0, len(f.files))
+	for _, fl := range f.files {
+		oldest = append(oldest, fl)
+	}
+	slices.SortFunc(oldest, func(a, b *file) int { return a.read.Compare(b.read) })
+	due := map[*file]bool{}
+	bytes := 0
+	for _, fl := range oldest {
+		if bytes += fl.taken.size; len(due) == rereadFiles || bytes > rereadBytes {
+			break
+		}
+		due[fl] = true
+	}
+	return due
+}
+
+// note records what a look found.
+func (f *Folder) note(fl *file, seen look) {
+	now := time.Now()
+	switch {
+	case seen == fl.taken:
+		fl.pending, fl.ready = false, false
+		if fl.unquiet {
+			fl.unquiet, f.dirty = false, true
+		}
+	case !fl.pending:
+		fl.pending, fl.ready = true, false
+		fl.seen, fl.since, fl.began = seen, now, now
+	case seen != fl.seen:
+		fl.ready = false
+		fl.seen, fl.since = seen, now
+	default:
+		fl.ready = now.Sub(fl.since) >= fl.patience()
+	}
+}
+
+// patience is how long what was seen must stay the same.
+func (fl *file) patience() time.Duration {
+	if fl.seen.size == 0 || fl.seen.size < fl.taken.size || fl.force != nil && fl.seen.size < fl.force.size {
+		return doubtful // gone and unreadable have no size
+	}
+	return calm
+}
+
+// settle takes what has settled, all of it at once.
+func (f *Folder) settle(ctx context.Context) {
+	now := time.Now()
+	var ready []*file
+	waiting, oldest := false, now
+	for _, fl := range f.files {
+		if fl.ready {
+			ready = append(ready, fl)
+			if fl.since.Before(oldest) {
+				oldest = fl.since
+			}
+		} else if fl.pending {
+			waiting = true
+		}
+	}
+	if len(ready) == 0 || waiting && now.Sub(oldest) < batch {
+		return
+	}
+	slices.SortFunc(ready, func(a, b *file) int { return strings.Compare(a.path, b.path) })
+	for _, fl := range ready {
+		if ctx.Err() != nil {
+			return
+		}
+		seen, data := fl.seen, []byte(nil)
+		if !seen.gone && seen.problem == (trouble{}) {
+			var info fs.FileInfo
+			if info, _ = os.Stat(fl.real); info == nil {
+				info = fl.info
+			}
+			seen, data = f.look(fl, entry{path: fl.path, real: fl.real, info: info})
+		}
+		if seen != fl.seen {
+			f.note(fl, seen)
+			continue
+		}
+		f.take(fl, seen, data)
+	}
+	if f.rejoin {
+		f.join()
+	}
+}
+
+// take makes what was seen the file's content. If it is broken, what is in force stays.
+func (f *Folder) take(fl *file, seen look, data []byte) {
+	f.dirty = true
+	if fl.candidate != nil || fl.joined != nil {
+		f.rejoin = true
+	}
+	fl.taken = seen
+	fl.pending, fl.ready, fl.unquiet = false, false, false
+	fl.findings, fl.joined, fl.lines, fl.candidate = nil, nil, nil, nil
+	switch {
+	case seen.gone:
+		delete(f.files, fl.path)
+		f.good.put(fl.path, nil)
+		f.rejoin = f.rejoin || fl.force != nil
+		f.log.Info("a rule file is gone, and so are its rules", "file", fl.path)
+		return
+	case seen.problem != (trouble{}):
+		fl.findings = []rules.Finding{seen.problem.finding(fl.path)}
+	case fl.force != nil && fl.force.sum == seen.sum:
+		fl.findings = fl.force.findings
+	default:
+		var compiled *rules.File
+		compiled, fl.findings = f.o.Compile(fl.path, data)
+		if compiled != nil {
+			f.order++
+			fl.candidate = &version{
+				file: compiled, sum: seen.sum, size: seen.size, order: f.order, findings: fl.findings, data: data,
+			}
+			f.rejoin = true
+		}
+	}
+	fl.lines = pointedAt(nil, data, fl.findings)
+	f.report(fl, fl.findings)
+}
+
+// join makes one set of what is in force and what wants to be. A newcomer that cannot be joined (another
+// file has one of its names) gives way to its own last good version; it stays a candidate, and comes into
+// force when the other file no longer stands in its way.
+func (f *Folder) join() {
+	f.rejoin, f.dirty = false, true
+	var old, newcomers []*file
+	before := map[*file][]rules.Finding{}
+	for _, fl := range f.files {
+		before[fl], fl.joined = fl.joined, nil
+		if fl.force != nil {
+			old = append(old, fl)
+		}
+		if fl.candidate != nil {
+			newcomers = append(newcomers, fl)
+		}
+	}
+	slices.SortFunc(old, func(a, b *file) int { return cmp.Compare(a.force.order, b.force.order) })
+	slices.SortFunc(newcomers, func(a, b *file) int { return cmp.Compare(a.candidate.order, b.candidate.order) })
+
+	lost := map[*file]bool{}
+	for {
+		var files []*rules.File
+		trying := map[*file]bool{}
+		for _, fl := range newcomers {
+			trying[fl] = !lost[fl]
+		}
+		for _, fl := range old {
+			if !trying[fl] && fl.force != nil {
+				files = append(files, fl.force.file)
+			}
+		}
+		for _, fl := range newcomers {
+			if trying[fl] {
+				files = append(files, fl.candidate.file)
+			}
+		}
+		set, findings := f.newSet(files)
+		again := false
+		for _, found := range findings {
+			fl := f.files[found.File]
+			if fl == nil {
+				continue
+			}
+			fl.joined = append(fl.joined, found)
+			if found.Severity != rules.Error {
+				continue
+			}
+			if trying[fl] {
+				again = again || !lost[fl]
+				lost[fl] = true
+			} else if fl.force != nil {
+				// Two stored versions that never were in force together.
+				if fl.candidate == nil {
+					fl.candidate = fl.force
+					fl.candidate.data = nil
+				}
+				fl.force = nil
+				lost[fl], again = true, true
+			}
+		}
+		if again {
+			for fl := range before {
+				if !lost[fl] {
+					fl.joined = nil // the next round brings them again
+				}
+			}
+			continue
+		}
+		f.set = set
+		break
+	}
+	for _, fl := range f.files {
+		if fl.joined != nil {
+			fl.lines = pointedAt(fl.lines, fl.data(), fl.joined)
+		}
+	}
+	now := time.Now()
+	for _, fl := range newcomers {
+		if lost[fl] {
+			if !slices.Equal(before[fl], fl.joined) {
+				f.report(fl, fl.joined)
+			}
+			continue
+		}
+		v := fl.candidate
+		v.at = now
+		if v.data != nil {
+			f.good.put(fl.path, &Version{Path: fl.path, Hash: v.hash(), Data: v.data, At: now})
+			v.data = nil
+		}
+		fl.force, fl.candidate, fl.stale = v, nil, ""
+		f.log.Info("rules loaded", "file", fl.path, "rules", len(v.file.Rules), "version", short(v.sum))
+	}
+}
+
+// data is what was taken, read once more if need be; nil if the file holds something else by now.
+func (fl *file) data() []byte {
+	if fl.candidate != nil && fl.candidate.data != nil {
+		return fl.candidate.data
+	}
+	data, _ := read(fl.real)
+	if sha256.Sum256(data) != fl.taken.sum {
+		return nil
+	}
+	return data
+}

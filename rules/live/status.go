@@ -1,0 +1,169 @@
+package live
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"bellhop/rules"
+)
+
+// A FileStatus says of one rule file whether what it holds is in force, and if not, why.
+type FileStatus struct {
+	Path     string          `json:"path"`
+	Status   Status          `json:"status"`
+	Error    string          `json:"error"`    // one sentence, "" if the status is ok
+	Findings []rules.Finding `json:"findings"` // in the file as it is, warnings too
+	Lines    []string        `json:"lines"`    // of each finding, the line that it points at
+
+	// The version in force, which is not that of the file if the status is failed.
+	InForce  bool      `json:"inForce"` // there is one
+	Hash     string    `json:"hash"`    // the first 12 digits of its SHA-256, "" if there is none
+	LoadedAt time.Time `json:"loadedAt"`
+	Rules    int       `json:"rules"`
+}
+
+// Status is ok if what a file holds is in force.
+type Status string
+
+const (
+	OK     Status = "ok"
+	Failed Status = "failed"
+)
+
+// maxLine is how much of a line is shown, in characters.
+const maxLine = 200
+
+func short(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:6]) }
+
+// publish makes the present state what everybody sees.
+func (f *Folder) publish() {
+	f.dirty = false
+	s := &Snapshot{Set: f.set, Problem: f.problem, Files: make([]FileStatus, 0, len(f.files))}
+	for _, fl := range f.files {
+		if fl.taken.gone && !fl.unquiet {
+			continue // new, and not settled
+		}
+		s.Files = append(s.Files, fl.status(f.problem))
+	}
+	slices.SortFunc(s.Files, func(a, b FileStatus) int { return strings.Compare(a.Path, b.Path) })
+	f.now.Store(s)
+}
+
+func (f *Folder) tell() {
+	if f.o.Changed != nil {
+		f.o.Changed(f.Snapshot())
+	}
+}
+
+func (fl *file) status(problem string) FileStatus {
+	s := FileStatus{Path: fl.path, Status: OK, Findings: slices.Concat(fl.findings, fl.joined)}
+	for _, found := range s.Findings {
+		s.Lines = append(s.Lines, fl.lines[found.Line])
+	}
+	if v := fl.force; v != nil {
+		s.InForce, s.Hash, s.LoadedAt, s.Rules = true, short(v.sum), v.at, len(v.file.Rules)
+	}
+	switch {
+	case problem != "":
+		s.Error = problem
+	case fl.unquiet:
+		s.Error = "the file keeps changing and is not taken until it rests"
+	case fl.force == nil || fl.taken.sum != fl.force.sum:
+		s.Error = firstError(s.Findings)
+	default:
+		return s
+	}
+	s.Status = Failed
+	switch {
+	case s.InForce && problem != "":
+		s.Error += "; the rules of this file stay in force"
+	case s.InForce:
+		s.Error += fmt.Sprintf("; its last good version, %s of %s, stays in force", s.Hash, s.LoadedAt.UTC().Format(time.RFC3339))
+	case fl.stale != "":
+		s.Error += "; " + fl.stale
+	default:
+		s.Error += "; none of its rules is in force"
+	}
+	return s
+}
+
+// firstError is the first of the errors, and how many more there are.
+func firstError(findings []rules.Finding) string {
+	text, more := "", -1
+	for _, found := range findings {
+		if found.Severity != rules.Error {
+			continue
+		}
+		if more++; more == 0 {
+			text = at(found) + ": " + found.Message
+		}
+	}
+	if more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return text
+}
+
+func at(found rules.Finding) string {
+	return fmt.Sprintf("%s:%d:%d", found.File, found.Line, found.Column)
+}
+
+// report logs the findings of one file.
+func (f *Folder) report(fl *file, findings []rules.Finding) {
+	failed := false
+	for i, found := range findings {
+		log := f.log.Warn
+		if found.Severity == rules.Error {
+			failed, log = true, f.log.Error
+		}
+		if i == loggedFindings {
+			f.log.Warn("more findings in a rule file are not logged", "file", fl.path, "findings", len(findings)-i)
+		}
+		if i < loggedFindings {
+			log("a finding in a rule file", "at", at(found), "severity", found.Severity, "message", found.Message,
+				"text", fl.lines[found.Line], "suggestion", found.Suggestion)
+		}
+	}
+	if !failed {
+		return
+	}
+	if v := fl.force; v != nil {
+		f.log.Error("a rule file was not loaded; its last good version stays in force",
+			"file", fl.path, "version", short(v.sum), "of", v.at, "rules", len(v.file.Rules))
+	} else {
+		f.log.Error("a rule file was not loaded, and no version of it is in force", "file", fl.path)
+	}
+}
+
+// pointedAt adds to lines those of data that findings point at, by number.
+func pointedAt(lines map[int]string, data []byte, findings []rules.Finding) map[int]string {
+	want := map[int]bool{}
+	for _, found := range findings {
+		want[found.Line] = true
+	}
+	for n := 1; len(data) > 0 && len(want) > 0; n++ {
+		line, rest, _ := bytes.Cut(data, []byte("\n"))
+		if want[n] {
+			if lines == nil {
+				lines = map[int]string{}
+			}
+			lines[n] = shown(line)
+		}
+		data = rest
+	}
+	return lines
+}
+
+func shown(line []byte) string {
+	text := strings.ToValidUTF8(strings.TrimRight(string(line), "\r"), "\uFFFD")
+	if utf8.RuneCountInString(text) > maxLine {
+		text = string([]rune(text)[:maxLine]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,151 @@
+package live
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// A watcher turns file system events into hints that something may have changed.
+type watcher struct {
+	fs    *fsnotify.Watcher
+	hints chan struct{}
+	log   *slog.Logger
+	done  sync.WaitGroup
+
+	// The folder that holds the rules folder is watched too, to see that go and come back. What else
+	// happens there is no hint.
+	parent, base string
+
+	have   map[string]fs.FileInfo
+	alias  map[string]bool // watched by the system under another name
+	failed bool            // adding a watch failed, and that was logged
+}
+
+func newWatcher(dir string, log *slog.Logger) (*watcher, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return nil, err
+	}
+	n, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("watching for changes: %w", err)
+	}
+	w := &watcher{
+		fs: n, hints: make(chan struct{}, 1), log: log, parent: parent, base: filepath.Base(abs),
+		have: map[string]fs.FileInfo{}, alias: map[string]bool{},
+	}
+	// Events are drained apart from where watches are added: on some systems adding waits for the
+	// goroutine that delivers events.
+	w.done.Go(w.drain)
+	return w, nil
+}
+
+func (w *watcher) close() {
+	if err := w.fs.Close(); err != nil {
+		w.log.Warn("the watch on the rules folder did not close", "error", err)
+	}
+	w.done.Wait()
+}
+
+func (w *watcher) drain() {
+	events, errs := w.fs.Events, w.fs.Errors
+	for events != nil || errs != nil {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				events = nil
+			} else if w.tells(e) {
+				w.hint()
+			}
+		case err, ok := <-errs:
+			if !ok {
+				errs = nil
+			} else {
+				w.log.Debug("the watch on the rules folder reports an error", "error", err)
+				w.hint() // most likely events were lost
+			}
+		}
+	}
+}
+
+func (w *watcher) hint() {
+	select {
+	case w.hints <- struct{}{}:
+	default:
+	}
+}
+
+// tells says whether an event may be about a rule file. Folders and links come and go under any name.
+func (w *watcher) tells(e fsnotify.Event) bool {
+	name := filepath.Base(e.Name)
+	if IsRules(name) {
+		return true
+	}
+	if filepath.Dir(e.Name) == w.parent {
+		return name == w.base
+	}
+	return e.Op&(fsnotify.Create|fsnotify.Rename|fsnotify.Remove) != 0
+}
+
+// sync watches these folders and no others. It says whether one is watched that was not before.
+func (w *watcher) sync(dirs map[string]fs.FileInfo) bool {
+	want := make(map[string]fs.FileInfo, len(dirs)+1)
+	if info, err := os.Stat(w.parent); err == nil {
+		want[w.parent] = info
+	}
+	for dir, info := range dirs {
+		want[dir] = info
+	}
+	alive := map[string]bool{}
+	for _, dir := range w.fs.WatchList() {
+		alive[dir] = true
+	}
+	for dir, was := range w.have {
+		is := want[dir]
+		switch {
+		case is == nil || !os.SameFile(was, is):
+			// Gone, or another folder of that name: the watch would stay with the old one.
+			if alive[dir] {
+				_ = w.fs.Remove(dir) // fails if the system has dropped it already
+			}
+		case alive[dir] || w.alias[dir]:
+			continue
+		}
+		delete(w.have, dir)
+		delete(w.alias, dir)
+	}
+	added := false
+	for dir, info := range want {
+		if w.have[dir] != nil {
+			continue
+		}
+		if err := w.fs.Add(dir); err != nil {
+			if _, gone := os.Stat(dir); gone == nil && !w.failed {
+				w.failed = true
+				w.log.Warn("a folder of rules is watched by polling alone", "dir", dir, "error", err)
+			}
+			continue
+		}
+		w.have[dir], added = info, true
+	}
+	if added {
+		alive := map[string]bool{}
+		for _, dir := range w.fs.WatchList() {
+			alive[dir] = true
+		}
+		for dir := range w.have {
+			w.alias[dir] = !alive[dir]
+		}
+	}
+	return added
+}
