@@ -1,0 +1,98 @@
+package actions
+
+import (
+	"net/mail"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestInviteArrives(t *testing.T) {
+	t.Parallel()
+	srv := (&mailServer{}).start(t, false)
+	start := time.Date(2026, 7, 1, 10, 0, 0, 0, time.FixedZone("", -5*3600))
+	facts := Facts{
+		Now: time.Date(2026, 6, 1, 8, 0, 0, 0, time.UTC), AppointmentID: "0TkCdp9PfvLeWKYRRvIz", Title: "Fitting; Größe, 2\\3", Address: "Room 1\nHigh Street",
+		Notes: strings.Repeat("日本語 notes, ", 20) + "\r\nend\x07", Start: start, End: start.Add(90 * time.Minute), Updated: time.Date(2026, 6, 1, 7, 0, 0, 0, time.UTC),
+	}
+	send := func(f Facts) (string, string) {
+		e := note()
+		e.To, e.Invite = List{`Zoë "Zo" <zoe@example.com>`}, true
+		if err := e.Prepare(f); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := attempt(t, e, &Mail{SMTP: "smtp://" + srv.addr, From: "Desk <desk@example.com>", CA: srv.ca}); err != nil {
+			t.Fatal(err)
+		}
+		mails := srv.received()
+		_, find := readMail(t, mails[len(mails)-1].data)
+		inline, attached := find("text/calendar"), find("application/ics")
+		if inline != attached || strings.TrimSpace(find("text/plain")) != "A booking." {
+			t.Errorf("the parts differ: %q and %q", inline, attached)
+		}
+		return inline, string(mails[len(mails)-1].data)
+	}
+	text, raw := send(facts)
+	if !strings.Contains(raw, "method=REQUEST") {
+		t.Error("the part does not name its method")
+	}
+	for _, line := range strings.SplitAfter(text, "\r\n") {
+		if len(line) > 77 || strings.Contains(strings.TrimSuffix(line, "\r\n"), "\n") {
+			t.Errorf("the line %q", line)
+		}
+	}
+	unfolded := strings.ReplaceAll(text, "\r\n ", "")
+	for _, want := range []string{
+		"METHOD:REQUEST\r\n", "UID:0TkCdp9PfvLeWKYRRvIz@bellhop\r\n", "DTSTAMP:20260601T080000Z\r\n", "DTSTART:20260701T150000Z\r\n", "DTEND:20260701T163000Z\r\n",
+		"SUMMARY:Fitting\\; Größe\\, 2\\\\3\r\n", "LOCATION:Room 1\\nHigh Street\r\n", "DESCRIPTION:" + strings.Repeat("日本語 notes\\, ", 20) + "\\nend\r\n", "STATUS:CONFIRMED\r\n",
+		"ORGANIZER;CN=\"Desk\":mailto:desk@example.com\r\n", "ATTENDEE;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=TRUE;CN=\"Zoë Zo\":mailto:zoe@example.com\r\n",
+	} {
+		if !strings.Contains(unfolded, want) {
+			t.Errorf("%q is missing in\n%s", want, unfolded)
+		}
+	}
+
+	facts.Cancelled, facts.Updated, facts.End = true, facts.Updated.Add(time.Minute), time.Time{}
+	text, raw = send(facts)
+	if !strings.Contains(raw, "method=CANCEL") || !strings.Contains(text, "STATUS:CANCELLED") || !strings.Contains(text, "METHOD:CANCEL") ||
+		!strings.Contains(text, "UID:0TkCdp9PfvLeWKYRRvIz@bellhop\r\n") || !strings.Contains(text, "DTEND:20260701T160000Z") {
+		t.Errorf("cancelled:\n%s", text)
+	}
+}
+
+func TestInvitation(t *testing.T) {
+	t.Parallel()
+	at := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+	good := Facts{Now: at(2026), AppointmentID: "a", Start: at(2026), Updated: at(2026)}
+	older, err := newInvitation(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good.Updated = good.Updated.Add(time.Second)
+	newer, err := newInvitation(good)
+	if err != nil || newer.Sequence != older.Sequence+1 || newer.UID != older.UID {
+		t.Errorf("%+v, %+v, %v", older, newer, err)
+	}
+	for _, updated := range []time.Time{{}, at(1990), at(2500)} {
+		good.Updated = updated
+		if i, err := newInvitation(good); err != nil || i.Sequence < 0 || i.Sequence > 1<<31-1 {
+			t.Errorf("%v: %+v, %v", updated, i, err)
+		}
+	}
+	good.End = good.Start.Add(-time.Hour)
+	if i, err := newInvitation(good); err != nil || i.End.Sub(i.Start) != usualLength {
+		t.Errorf("%+v, %v", i, err)
+	}
+	for _, bad := range []Facts{{Now: at(2026), AppointmentID: "a"}, {Now: at(2026), Start: at(2026)}} {
+		if err := (&Email{Invite: true}).Prepare(bad); err == nil {
+			t.Errorf("%+v makes an invitation", bad)
+		}
+		if err := (&Email{}).Prepare(bad); err != nil {
+			t.Errorf("without an invitation: %v", err)
+		}
+	}
+	text := newer.calendar("the subject", &mail.Address{Address: "a@example.com"}, nil)
+	if !strings.Contains(text, "SUMMARY:the subject\r\n") || strings.Contains(text, "LOCATION") || strings.Contains(text, "CN=") {
+		t.Errorf("%s", text)
+	}
+}
