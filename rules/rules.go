@@ -46,11 +46,23 @@ type File struct {
 type Rule struct {
 	Name   string
 	Shadow bool // mode: shadow: match, render and record, send nothing
-	// further fields are unexported
+
+	enabled bool
+	on      []string
+	when    *condition // nil: always
+	lets    []namedValue
+	steps   []*step
+	zone    *time.Location // how times print; nil: in their own offset
+	naive   *time.Location // where texts without an offset are read as times; nil is UTC
+
+	nameSpan                         span
+	line, column, endLine, endColumn int // of the name
 }
 
-// A Set is the rules of a folder, ready to be matched. It is immutable and safe for concurrent use.
-type Set struct{}
+type namedValue struct {
+	name    string
+	program *program
+}
 
 // A Match is a rule that applies to an event, or whose condition failed on it (then Err is set and Steps
 // is empty).
@@ -75,15 +87,25 @@ type Step struct {
 
 // Compile parses, type-checks and compiles one rule file. The file is nil if any finding is an error.
 // Findings are sorted by position. It never panics, whatever data holds.
-func Compile(path string, data []byte, o Options) (*File, []Finding) { panic("not written") }
+func Compile(path string, data []byte, o Options) (*File, []Finding) {
+	r := &report{src: newSource(path, data)}
+	rules := parseSafely(r, o)
+	sortFindings(r.findings)
+	if r.errors > 0 {
+		return nil, r.findings
+	}
+	return &File{Path: path, Rules: rules}, r.findings
+}
 
-// NewSet joins files into one set. A rule name that occurs twice is a finding on the later of the two
-// files in the given order; the set then lacks that whole file.
-func NewSet(files []*File) (*Set, []Finding) { panic("not written") }
+// parseSafely keeps a mistake of ours, or of the libraries below, from taking down a server that reloads.
+func parseSafely(r *report, o Options) (rules []*Rule) {
+	defer func() {
+		if p := recover(); p != nil {
+			rules = nil
+			r.errorf(codeInternal, span{}, "", "this file cannot be read; that is a mistake in Bellhop, please report it together with the file")
+		}
+	}()
+	return parse(r, o)
+}
 
-// Rules are the set's rules, in file order.
-func (s *Set) Rules() []*Rule { panic("not written") }
-
-// Match evaluates the rules that apply to ev and renders their immediate steps. It has no side effects
-// and is safe for concurrent use; ev must not change meanwhile.
-func (s *Set) Match(ev *Event) []Match { panic("not written") }
+const codeInternal = "internal"

@@ -1,0 +1,1554 @@
+package rules
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/ast"
+
+	"bellhop/actions"
+)
+
+// A piece is an expression as it stands in a file: a part of a text.
+type piece struct {
+	text *text
+	off  int    // where in the text's value it begins
+	src  string // the expression
+}
+
+// span maps a range of the expression's characters to the file.
+func (p piece) span(from, to int) span {
+	return p.text.span(p.off+byteOffset(p.src, from), p.off+byteOffset(p.src, to))
+}
+
+func (p piece) whole() span { return p.text.span(p.off, p.off+len(p.src)) }
+
+func byteOffset(s string, runes int) int {
+	for i := range s {
+		if runes <= 0 {
+			return i
+		}
+		runes--
+	}
+	return len(s)
+}
+
+// A checker finds the mistakes in one expression, and rewrites it on the way: fields become plain names of
+// the environment, and what needs a bound becomes a call of one of our functions, which charges for its work.
+type checker struct {
+	report *report
+	piece  piece
+	lets   []letVar // that may be used
+	later  []string // names of lets that may not: this one and those after it
+
+	preds  []predicateScope
+	locals []letVar
+	memo   map[ast.Node]checked // a < b < c shares b, so nodes are met more than once
+	bad    bool                 // an error was reported
+	uses   map[int]bool         // indexes of the lets it names
+}
+
+type letVar struct {
+	name string
+	typ  typ
+}
+
+type predicateScope struct {
+	elem typ
+	acc  bool
+}
+
+type checked struct {
+	node ast.Node
+	typ  typ
+}
+
+func (c *checker) span(n ast.Node) span {
+	from, to := c.extent(n)
+	return c.piece.span(from, to)
+}
+
+// extent is the range of characters that a node's tokens cover. The parser keeps one token for each node, so
+// closing brackets are added by looking for them.
+func (c *checker) extent(n ast.Node) (from, to int) {
+	if n == nil {
+		return 0, 0
+	}
+	loc := n.Location()
+	from, to = loc.From, loc.To
+	grow := func(nodes ...ast.Node) {
+		for _, k := range nodes {
+			if k == nil {
+				continue
+			}
+			f, t := c.extent(k)
+			from, to = min(from, f), max(to, t)
+		}
+	}
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		grow(n.Node)
+	case *ast.BinaryNode:
+		grow(n.Left, n.Right)
+	case *ast.ChainNode:
+		grow(n.Node)
+	case *ast.MemberNode:
+		grow(n.Node, n.Property)
+		if _, ok := n.Property.(*ast.StringNode); !ok || n.Location() != n.Property.Location() {
+			to = c.closing(to, ']')
+		}
+	case *ast.SliceNode:
+		grow(n.Node, n.From, n.To)
+		to = c.closing(to, ']')
+	case *ast.CallNode:
+		grow(n.Callee)
+		grow(n.Arguments...)
+		to = c.closing(to, ')')
+	case *ast.BuiltinNode:
+		grow(n.Arguments...)
+		to = c.closing(to, ')')
+	case *ast.PredicateNode:
+		grow(n.Node)
+	case *ast.ConditionalNode:
+		from, to = c.extent(n.Cond)
+		grow(n.Exp1, n.Exp2)
+	case *ast.ArrayNode:
+		grow(n.Nodes...)
+		to = c.closing(to, ']')
+	case *ast.MapNode:
+		grow(n.Pairs...)
+		to = c.closing(to, '}')
+	case *ast.PairNode:
+		grow(n.Key, n.Value)
+	case *ast.VariableDeclaratorNode:
+		grow(n.Value, n.Expr)
+	case *ast.SequenceNode:
+		grow(n.Nodes...)
+	}
+	return from, to
+}
+
+// closing is the end of the bracket that follows character to, if only blanks, commas and brackets that were
+// opened inside stand between.
+func (c *checker) closing(to int, bracket rune) int {
+	i := byteOffset(c.piece.src, to)
+	n := to
+	for _, r := range c.piece.src[i:] {
+		n++
+		switch {
+		case r == bracket:
+			return n
+		case r == ' ' || r == '\n' || r == '\t' || r == ',' || r == '(' || r == ')':
+		default:
+			return to
+		}
+	}
+	return to
+}
+
+func (c *checker) source(n ast.Node) string {
+	from, to := c.extent(n)
+	return c.piece.src[byteOffset(c.piece.src, from):byteOffset(c.piece.src, to)]
+}
+
+func (c *checker) fail(code string, at span, suggestion, format string, args ...any) checked {
+	c.bad = true
+	if suggestion != "" {
+		suggestion = c.piece.text.encode(suggestion)
+	}
+	c.report.errorf(code, at, suggestion, format, args...)
+	return checked{&ast.NilNode{}, badType}
+}
+
+func (c *checker) failAt(n ast.Node, code, suggestion, format string, args ...any) checked {
+	return c.fail(code, c.span(n), suggestion, format, args...)
+}
+
+func (c *checker) warnAt(n ast.Node, code, suggestion, format string, args ...any) {
+	if suggestion != "" {
+		suggestion = c.piece.text.encode(suggestion)
+	}
+	c.report.warnf(code, c.span(n), suggestion, format, args...)
+}
+
+// call makes a call of one of our functions, at the place of the node it stands for.
+func call(at ast.Node, name string, args ...ast.Node) ast.Node {
+	callee := &ast.IdentifierNode{Value: name}
+	callee.SetLocation(at.Location())
+	runArg := &ast.IdentifierNode{Value: runName}
+	runArg.SetLocation(at.Location())
+	n := &ast.CallNode{Callee: callee, Arguments: append([]ast.Node{runArg}, args...)}
+	n.SetLocation(at.Location())
+	return n
+}
+
+func constant(at ast.Node, v any) ast.Node {
+	var n ast.Node
+	switch v := v.(type) {
+	case nil:
+		n = &ast.NilNode{}
+	case string:
+		n = &ast.StringNode{Value: v}
+	case int:
+		n = &ast.IntegerNode{Value: v}
+	default:
+		n = &ast.ConstantNode{Value: v}
+	}
+	n.SetLocation(at.Location())
+	return n
+}
+
+func (c *checker) visit(n ast.Node) checked {
+	if done, ok := c.memo[n]; ok {
+		return done
+	}
+	out := c.check(n)
+	if c.memo == nil {
+		c.memo = map[ast.Node]checked{}
+	}
+	c.memo[n] = out
+	return out
+}
+
+func (c *checker) check(n ast.Node) checked {
+	switch n := n.(type) {
+	case *ast.NilNode:
+		return checked{n, nilType}
+	case *ast.IntegerNode:
+		return checked{n, intType}
+	case *ast.FloatNode:
+		return checked{n, floatType}
+	case *ast.BoolNode:
+		return checked{n, boolType}
+	case *ast.StringNode:
+		return checked{n, textType}
+	case *ast.IdentifierNode:
+		return c.identifier(n)
+	case *ast.UnaryNode:
+		return c.unary(n)
+	case *ast.BinaryNode:
+		return c.binary(n)
+	case *ast.ChainNode: // what is not there is nil anyway, see fnGet
+		return c.visit(n.Node)
+	case *ast.MemberNode:
+		return c.member(n)
+	case *ast.SliceNode:
+		return c.slice(n)
+	case *ast.CallNode:
+		return c.call(n)
+	case *ast.BuiltinNode:
+		if _, ok := predicates[n.Name]; ok {
+			return c.predicate(n)
+		}
+		return c.function(n, n.Name, n.Arguments)
+	case *ast.PointerNode:
+		return c.pointer(n)
+	case *ast.VariableDeclaratorNode:
+		return c.declaration(n)
+	case *ast.SequenceNode:
+		return c.sequence(n)
+	case *ast.ConditionalNode:
+		return c.conditional(n)
+	case *ast.ArrayNode:
+		elem := typ{}
+		out := *n
+		out.Nodes = make([]ast.Node, len(n.Nodes))
+		for i := range n.Nodes {
+			e := c.visit(n.Nodes[i])
+			out.Nodes[i] = e.node
+			if i == 0 {
+				elem = e.typ
+			} else {
+				elem = join(elem, e.typ)
+			}
+		}
+		return checked{&out, listOf(elem)}
+	case *ast.MapNode:
+		out := *n
+		out.Pairs = make([]ast.Node, len(n.Pairs))
+		for i, p := range n.Pairs {
+			pair, ok := p.(*ast.PairNode)
+			if !ok {
+				return c.failAt(n, "unsupported", "", "this is not supported in a rule")
+			}
+			key := c.visit(pair.Key)
+			if !key.typ.is(textKind) {
+				c.failAt(pair.Key, "type", "", "the key of a map must be a text, but this is %s", key.typ)
+			}
+			copied := *pair
+			copied.Key, copied.Value = key.node, c.visit(pair.Value).node
+			out.Pairs[i] = &copied
+		}
+		return checked{&out, mapType}
+	}
+	return c.failAt(n, "unsupported", "", "this is not supported in a rule")
+}
+
+func (c *checker) identifier(n *ast.IdentifierNode) checked {
+	name := n.Value
+	for _, l := range slices.Backward(c.locals) {
+		if l.name == name {
+			return checked{n, l.typ}
+		}
+	}
+	for i, l := range c.lets {
+		if l.name == name {
+			if c.uses == nil {
+				c.uses = map[int]bool{}
+			}
+			c.uses[i] = true
+			return checked{call(n, "$let", constant(n, i)), l.typ}
+		}
+	}
+	if t, ok := envVariables[name]; ok {
+		if name == "raw" {
+			return checked{call(n, "$raw"), t}
+		}
+		return checked{n, t}
+	}
+	if _, ok := envObjects[name]; ok {
+		return checked{call(n, "$object", constant(n, name)), typ{kind: objectKind, name: name}}
+	}
+	if slices.Contains(c.later, name) {
+		return c.failAt(n, "let-order", "", "%s is defined further down (or is this one itself); a named value can use only those above it", name)
+	}
+	if _, ok := functions[name]; ok {
+		return c.failAt(n, "function", name+"()", "%s is a function: write %s( ) with what it works on", name, name)
+	}
+	switch strings.ToLower(name) {
+	case "true", "false", "nil":
+		return c.failAt(n, "unknown-name", strings.ToLower(name), "%s is written in small letters here: %s", name, strings.ToLower(name))
+	case "yes", "on":
+		return c.failAt(n, "unknown-name", "true", "in an expression write true, not %s", name)
+	case "no", "off":
+		return c.failAt(n, "unknown-name", "false", "in an expression write false, not %s", name)
+	case "null", "none", "undefined":
+		return c.failAt(n, "unknown-name", "nil", "nothing is written nil here")
+	}
+	suggestion := c.similarName(name)
+	return c.failAt(n, "unknown-name", suggestion, "there is no %s%s", quote(name), didYouMean(suggestion))
+}
+
+// similarName finds what an unknown name was probably meant to be.
+func (c *checker) similarName(name string) string {
+	candidates := envNames()
+	for _, l := range c.lets {
+		candidates = append(candidates, l.name)
+	}
+	for _, l := range c.locals {
+		candidates = append(candidates, l.name)
+	}
+	if s := closest(name, candidates); s != "" && foldWord(s) == foldWord(name) {
+		return s
+	}
+	for _, object := range []string{"appointment", "contact"} {
+		if _, ok := envObjects[object][name]; ok {
+			return object + "." + name
+		}
+	}
+	if s := closest(name, candidates); s != "" {
+		return s
+	}
+	for _, object := range []string{"appointment", "contact"} {
+		if s := closest(name, sortedKeys(envObjects[object])); s != "" {
+			return object + "." + s
+		}
+	}
+	return ""
+}
+
+func (c *checker) unary(n *ast.UnaryNode) checked {
+	v := c.visit(n.Node)
+	out := *n
+	out.Node = v.node
+	switch n.Operator {
+	case "!", "not":
+		if !v.typ.is(boolKind) {
+			return c.failAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.typ)
+		}
+		return checked{&out, boolType}
+	default:
+		if !v.typ.number() && !v.typ.open() {
+			return c.failAt(n.Node, "type", "", "%s needs a number after it, but this is %s", n.Operator, v.typ)
+		}
+		return checked{&out, v.typ}
+	}
+}
+
+func (c *checker) member(n *ast.MemberNode) checked {
+	property, _ := n.Property.(*ast.StringNode)
+	if id, ok := n.Node.(*ast.IdentifierNode); ok && property != nil && !c.hidden(id.Value) {
+		if id.Value == "$env" {
+			return c.failAt(n, "unsupported", "", "$env is not available in rules")
+		}
+		if fields, ok := envObjects[id.Value]; ok {
+			t, ok := fields[property.Value]
+			if !ok {
+				return c.unknownField(property, id.Value)
+			}
+			flat := &ast.IdentifierNode{Value: id.Value + "." + property.Value}
+			flat.SetLocation(n.Location())
+			return checked{flat, t}
+		}
+	}
+	base := c.visit(n.Node)
+	prop := c.visit(n.Property)
+	if base.typ.kind == badKind || prop.typ.kind == badKind {
+		return checked{n, badType}
+	}
+	at := n.Node
+	get := func(t typ) checked { return checked{call(n, "$get", base.node, prop.node), t} }
+	switch base.typ.kind {
+	case anyKind, mapKind:
+		if n.Method {
+			return c.failAt(n, "method", "", "only times have methods, such as .Hour()")
+		}
+		return get(anyType)
+	case objectKind:
+		if property == nil {
+			if !prop.typ.is(textKind) {
+				return c.failAt(n.Property, "type", "", "a field is chosen by its name, a text, but this is %s", prop.typ)
+			}
+			return get(anyType)
+		}
+		t, ok := envObjects[base.typ.name][property.Value]
+		if !ok {
+			return c.unknownField(property, base.typ.name)
+		}
+		return get(t)
+	case listKind:
+		if property != nil {
+			if property.Value == "length" || property.Value == "size" || property.Value == "count" {
+				return c.failAt(n, "unknown-field", "len("+c.source(at)+")", "the number of elements is len(%s)", c.source(at))
+			}
+			return c.failAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", quote(property.Value))
+		}
+		if prop.typ.kind != intKind && !prop.typ.open() {
+			return c.failAt(n.Property, "type", "", "an element is chosen by a whole number, but this is %s", prop.typ)
+		}
+		return get(base.typ.element())
+	case timeKind:
+		if property != nil {
+			for _, m := range sortedKeys(timeMethods) {
+				if foldWord(m) == foldWord(property.Value) {
+					return c.failAt(n.Property, "unknown-field", m+"()", "write .%s() to get that of a time", m)
+				}
+			}
+			return c.failAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", quote(property.Value), oneOf(methodNames()))
+		}
+	case textKind:
+		if property != nil && (property.Value == "length" || property.Value == "size") {
+			return c.failAt(n, "unknown-field", "len("+c.source(at)+")", "the number of characters is len(%s)", c.source(at))
+		}
+		if property == nil {
+			return c.failAt(n.Property, "type", "", "a text has no elements; part of a text is written [0:3]")
+		}
+	case nilKind:
+		return c.failAt(at, "type", "", "nil has no fields")
+	}
+	if property != nil {
+		return c.failAt(n.Property, "unknown-field", "", "%s has no field %s", base.typ, quote(property.Value))
+	}
+	return c.failAt(n.Property, "type", "", "%s has no elements", base.typ)
+}
+
+// hidden says whether a local name stands before the environment's.
+func (c *checker) hidden(name string) bool {
+	return slices.ContainsFunc(c.locals, func(l letVar) bool { return l.name == name })
+}
+
+func (c *checker) unknownField(property *ast.StringNode, object string) checked {
+	suggestion := closest(property.Value, sortedKeys(envObjects[object]))
+	if s, ok := fieldAliases[property.Value]; ok {
+		if _, ok := envObjects[object][s]; ok {
+			suggestion = s
+		}
+	}
+	if suggestion == "" {
+		for _, other := range []string{"appointment", "contact"} {
+			if _, ok := envObjects[other][property.Value]; ok && other != object && object != "previous" {
+				return c.failAt(property, "unknown-field", "", "%s has no field %s, but %s has: %s.%s", object, quote(property.Value), other, other, property.Value)
+			}
+		}
+	}
+	return c.failAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, quote(property.Value), didYouMean(suggestion))
+}
+
+// fieldAliases are names that people know these fields by.
+var fieldAliases = map[string]string{
+	"status": "appointmentStatus", "start": "startTime", "begin": "startTime", "end": "endTime", "calendar": "calendarId",
+	"assignee": "assignedUserId", "user": "assignedUserId", "userId": "assignedUserId", "location": "address", "name": "title",
+	"contact": "contactId", "group": "groupId", "note": "notes", "created": "dateAdded", "updated": "dateUpdated",
+	"mail": "email", "tel": "phone", "mobile": "phone", "tag": "tags", "surname": "lastName",
+}
+
+func methodNames() []string {
+	names := sortedKeys(timeMethods)
+	for i := range names {
+		names[i] = "." + names[i] + "()"
+	}
+	return names
+}
+
+func (c *checker) slice(n *ast.SliceNode) checked {
+	base := c.visit(n.Node)
+	if k := base.typ.kind; k != listKind && k != textKind && !base.typ.open() {
+		return c.failAt(n.Node, "type", "", "a part can be taken of a text or a list, but this is %s", base.typ)
+	}
+	bound := func(b ast.Node) ast.Node {
+		if b == nil {
+			return constant(n, nil)
+		}
+		v := c.visit(b)
+		if !v.typ.is(intKind) {
+			c.failAt(b, "type", "", "a whole number is needed here, but this is %s", v.typ)
+		}
+		return v.node
+	}
+	from, to := bound(n.From), bound(n.To)
+	return checked{call(n, "$slice", base.node, from, to), base.typ}
+}
+
+func (c *checker) call(n *ast.CallNode) checked {
+	switch callee := n.Callee.(type) {
+	case *ast.IdentifierNode:
+		if !c.hidden(callee.Value) {
+			return c.function(n, callee.Value, n.Arguments)
+		}
+	case *ast.MemberNode:
+		return c.method(n, callee)
+	}
+	for _, a := range n.Arguments {
+		c.visit(a)
+	}
+	return c.failAt(n.Callee, "function", "", "this is not a function")
+}
+
+// methodWords are what people write as methods because other languages have them.
+var methodWords = map[string]string{
+	"contains": "contains", "includes": "contains", "startsWith": "startsWith", "startswith": "startsWith", "hasPrefix": "startsWith",
+	"endsWith": "endsWith", "endswith": "endsWith", "hasSuffix": "endsWith", "matches": "matches", "match": "matches", "test": "matches",
+	"toLowerCase": "lower", "toLower": "lower", "lower": "lower", "toUpperCase": "upper", "toUpper": "upper", "upper": "upper",
+	"trim": "trim", "strip": "trim", "split": "split", "replace": "replace", "join": "join", "length": "len", "size": "len",
+	"format": "date", "Format": "date", "strftime": "date", "In": "tz", "Weekday": "weekday",
+}
+
+func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
+	base := c.visit(callee.Node)
+	for _, a := range n.Arguments {
+		c.visit(a)
+	}
+	if base.typ.kind == badKind {
+		return checked{n, badType}
+	}
+	property, ok := callee.Property.(*ast.StringNode)
+	if !ok {
+		return c.failAt(callee, "function", "", "this is not a function")
+	}
+	if base.typ.is(timeKind) {
+		if op, ok := timeMethods[property.Value]; ok {
+			if len(n.Arguments) > 0 {
+				return c.failAt(n.Arguments[0], "arguments", "", ".%s() takes nothing between its parentheses", property.Value)
+			}
+			return checked{call(n, op, base.node), intType}
+		}
+	}
+	on := c.source(callee.Node)
+	var args []string
+	for _, a := range n.Arguments {
+		args = append(args, c.source(a))
+	}
+	if word, ok := methodWords[property.Value]; ok {
+		switch word {
+		case "contains", "startsWith", "endsWith", "matches":
+			if len(args) == 1 {
+				s := on + " " + word + " " + args[0]
+				if base.typ.kind == listKind {
+					s = args[0] + " in " + on
+				}
+				return c.failAt(n, "method", s, "this is written %s", s)
+			}
+		default:
+			s := word + "(" + strings.Join(append([]string{on}, args...), ", ") + ")"
+			return c.failAt(n, "method", s, "this is written %s", s)
+		}
+	}
+	if base.typ.kind == timeKind {
+		suggestion := closest(property.Value, sortedKeys(timeMethods))
+		return c.failAt(property, "method", suggestion, "a time has no method %s; there are %s", quote(property.Value), oneOf(methodNames()))
+	}
+	return c.failAt(property, "method", "", "%s has no method %s", base.typ, quote(property.Value))
+}
+
+// functionAliases are names that other languages have for these functions.
+var functionAliases = map[string]string{
+	"length": "len", "size": "len", "toUpper": "upper", "toLower": "lower", "uppercase": "upper", "lowercase": "lower", "ucase": "upper", "lcase": "lower",
+	"format": "date", "formatDate": "date", "strftime": "date", "dateFormat": "date", "today": "now", "str": "string", "toString": "string", "text": "string",
+	"parseInt": "int", "number": "float", "avg": "mean", "average": "mean", "unique": "uniq", "distinct": "uniq", "concatenate": "concat",
+	"timezone": "tz", "dayOfWeek": "weekday", "day": "weekday", "every": "all", "some": "any", "hours": "duration", "minutes": "duration", "days": "duration",
+}
+
+func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
+	f, ok := functions[name]
+	if !ok {
+		for _, a := range args {
+			c.visit(a)
+		}
+		at := c.piece.span(n.Location().From, n.Location().From+utf8.RuneCountInString(name))
+		if _, ok := envVariables[name]; ok || envObjects[name] != nil {
+			return c.fail("function", at, "", "%s is a value, not a function", name)
+		}
+		suggestion := functionAliases[name]
+		if suggestion == "" {
+			suggestion = closest(name, functionNames())
+		}
+		return c.fail("unknown-function", at, suggestion, "there is no function %s%s", quote(name), didYouMean(suggestion))
+	}
+	out := make([]ast.Node, len(args))
+	types := make([]typ, len(args))
+	for i, a := range args {
+		v := c.visit(a)
+		out[i], types[i] = v.node, v.typ
+		if v.typ.kind == badKind {
+			for _, a := range args[i+1:] {
+				c.visit(a)
+			}
+			return checked{n, badType}
+		}
+	}
+	result, ok := c.arguments(n, name, f.forms, args, types)
+	if !ok || !c.constants(n, name, args, types) {
+		return checked{n, badType}
+	}
+	return checked{call(n, name, out...), result}
+}
+
+// arguments finds the form of a function that fits its arguments, or says what does not.
+func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.Node, types []typ) (typ, bool) {
+	var results []typ
+	counts := map[int]bool{}
+	best, bestForm := -1, ""
+	for _, form := range forms {
+		params, result := splitForm(form)
+		variadic := strings.HasSuffix(form[:strings.IndexByte(form, '>')], "*")
+		counts[len(params)] = true
+		if len(args) != len(params) && !(variadic && len(args) >= len(params)) {
+			continue
+		}
+		fit := 0
+		for i := range args {
+			if !fits(types[i], params[min(i, len(params)-1)]) {
+				break
+			}
+			fit++
+		}
+		if fit == len(args) {
+			results = append(results, resultType(result, types))
+		} else if fit > best {
+			best, bestForm = fit, form
+		}
+	}
+	switch {
+	case len(results) > 0:
+		t := results[0]
+		for _, other := range results[1:] { // an argument that is known only later leaves it open
+			t = join(t, other)
+		}
+		return t, true
+	case best >= 0:
+		params, _ := splitForm(bestForm)
+		want := params[min(best, len(params)-1)]
+		suggestion := ""
+		if want == "M" && types[best].kind == textKind {
+			suggestion = "date(" + c.source(args[best]) + ")"
+		}
+		if want == "T" && (types[best].number() || types[best].kind == timeKind) {
+			suggestion = "string(" + c.source(args[best]) + ")"
+		}
+		c.failAt(args[best], "type", suggestion, "%s needs %s here, but this is %s", name, paramName(want), types[best])
+	case name == "date" && len(args) == 1 && types[0].kind == timeKind:
+		c.failAt(n, "arguments", "date("+c.source(args[0])+`, "Mon 2 Jan 15:04")`, `date needs a layout too, such as "Mon 2 Jan 15:04"`)
+	default:
+		var numbers []string
+		for _, k := range slices.Sorted(keysOf(counts)) {
+			numbers = append(numbers, strconv.Itoa(k))
+		}
+		c.failAt(n, "arguments", "", "%s takes %s %s between its parentheses, but here there are %d", name, oneOf(numbers), plural(len(numbers) == 1 && numbers[0] == "1", "value", "values"), len(args))
+	}
+	return badType, false
+}
+
+func keysOf(m map[int]bool) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func plural(one bool, singular, plural string) string {
+	if one {
+		return singular
+	}
+	return plural
+}
+
+func splitForm(form string) (params []string, result string) {
+	left, result, _ := strings.Cut(form, ">")
+	if left == "" {
+		return nil, result
+	}
+	return strings.Split(strings.TrimSuffix(left, "*"), ","), result
+}
+
+func paramName(p string) string {
+	switch p {
+	case "T":
+		return "a text"
+	case "N":
+		return "a number"
+	case "I":
+		return "a whole number"
+	case "B":
+		return "true or false"
+	case "M":
+		return "a time"
+	case "D":
+		return "a duration"
+	case "Z":
+		return "a time zone"
+	case "L":
+		return "a list"
+	case "P":
+		return "a map"
+	}
+	return "a value"
+}
+
+func fits(t typ, p string) bool {
+	if t.open() {
+		return true
+	}
+	switch p {
+	case "A":
+		return true
+	case "T":
+		return t.kind == textKind
+	case "N":
+		return t.number()
+	case "I":
+		return t.kind == intKind
+	case "B":
+		return t.kind == boolKind
+	case "M":
+		return t.kind == timeKind
+	case "D":
+		return t.kind == durationKind
+	case "Z":
+		return t.kind == zoneKind
+	case "L":
+		return t.kind == listKind
+	case "P":
+		return t.kind == mapKind || t.kind == objectKind
+	}
+	return false
+}
+
+func resultType(result string, args []typ) typ {
+	switch result {
+	case "T":
+		return textType
+	case "N", "F":
+		return floatType
+	case "I":
+		return intType
+	case "B":
+		return boolType
+	case "M":
+		return timeType
+	case "D":
+		return durationType
+	case "Z":
+		return zoneType
+	case "L":
+		return listType
+	case "LT":
+		return textsType
+	case "P":
+		return mapType
+	case "S":
+		if args[0].kind == listKind {
+			return args[0]
+		}
+	case "E":
+		return args[0].element()
+	}
+	return anyType
+}
+
+// constants checks arguments that are written out, such as a layout or the name of a time zone.
+func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []typ) bool {
+	text := func(i int) (*ast.StringNode, bool) {
+		if i >= len(args) {
+			return nil, false
+		}
+		s, ok := args[i].(*ast.StringNode)
+		return s, ok
+	}
+	zone := func(s *ast.StringNode) bool {
+		if _, err := loadZone(s.Value); err != nil {
+			suggestion := closestZone(s.Value)
+			c.failAt(s, "time-zone", quoteLike(c.source(s), suggestion), "%s is not a time zone%s", quote(s.Value), didYouMean(suggestion))
+			return false
+		}
+		return true
+	}
+	switch name {
+	case "duration":
+		if s, ok := text(0); ok {
+			if _, err := parseDuration(s.Value); err != nil {
+				suggestion := ""
+				if d, ok := err.(*actions.DurationError); ok {
+					suggestion = d.Suggestion
+				}
+				c.failAt(s, "duration", quoteLike(c.source(s), suggestion), "%s", err)
+				return false
+			}
+		}
+	case "tz":
+		if s, ok := text(1); ok {
+			return zone(s)
+		}
+	case "timezone":
+		if s, ok := text(0); ok {
+			return zone(s)
+		}
+	case "date":
+		if s, ok := text(1); ok {
+			if !c.layout(s) {
+				return false
+			}
+		}
+		if s, ok := text(2); ok && !zone(s) {
+			return false
+		}
+		if s, ok := text(0); ok && len(args) == 1 {
+			r := &run{rule: &Rule{}, units: maxUnits, bytes: maxBytes}
+			if _, err := parseDate(r, s.Value, nil); err != nil {
+				c.failAt(s, "date", "", `%s is not a date that can be read; write it as "2026-01-31" or "2026-01-31 15:04:05"`, quote(s.Value))
+				return false
+			}
+		}
+	case "sort":
+		if s, ok := text(1); ok && s.Value != "asc" && s.Value != "desc" {
+			c.failAt(s, "arguments", quoteLike(c.source(s), "desc"), `the order is "asc" or "desc"`)
+			return false
+		}
+	}
+	return true
+}
+
+// quoteLike puts a suggestion into the quotes of the text it replaces.
+func quoteLike(original, suggestion string) string {
+	if suggestion == "" || original == "" {
+		return ""
+	}
+	q := original[:1]
+	if q != "'" && q != "`" {
+		q = `"`
+	}
+	return q + suggestion + q
+}
+
+func (c *checker) layout(s *ast.StringNode) bool {
+	if fixed := fixLayout(s.Value); fixed != s.Value {
+		c.failAt(s, "layout", quoteLike(c.source(s), fixed),
+			"a layout is written with the parts of Monday, 2 January 2006, 15:04:05: write %s", quote(fixed))
+		return false
+	}
+	a := time.Date(2017, 3, 8, 19, 27, 43, 0, time.FixedZone("AAA", 3600))
+	b := time.Date(1988, 11, 23, 8, 51, 12, 0, time.FixedZone("BBB", -7200))
+	if a.Format(s.Value) == b.Format(s.Value) {
+		c.failAt(s, "layout", "", `this layout prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`)
+		return false
+	}
+	return true
+}
+
+// fixLayout turns layouts of other programs (YYYY-MM-DD, %Y-%m-%d) into one of Go's.
+func fixLayout(layout string) string {
+	percent := map[byte]string{
+		'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "2", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM",
+		'A': "Monday", 'a': "Mon", 'B': "January", 'b': "Jan", 'Z': "MST", 'z': "-0700", 'F': "2006-01-02", 'T': "15:04:05",
+	}
+	letters := []struct{ from, to string }{
+		{"YYYY", "2006"}, {"yyyy", "2006"}, {"MMMM", "January"}, {"dddd", "Monday"}, {"EEEE", "Monday"}, {"MMM", "Jan"}, {"ddd", "Mon"}, {"EEE", "Mon"},
+		{"YY", "06"}, {"yy", "06"}, {"MM", "01"}, {"DD", "02"}, {"dd", "02"}, {"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"},
+		{"D", "2"}, {"d", "2"}, {"M", "1"}, {"H", "15"}, {"h", "3"}, {"m", "4"}, {"A", "PM"}, {"a", "pm"},
+	}
+	foreign := strings.Contains(layout, "%")
+	for _, sign := range []string{"YYYY", "yyyy", "DD", "dd", "HH", "hh", "mm", "ss", "MMM"} {
+		foreign = foreign || strings.Contains(layout, sign)
+	}
+	if !foreign {
+		return layout
+	}
+	var b strings.Builder
+	for i := 0; i < len(layout); {
+		if layout[i] == '%' && i+1 < len(layout) {
+			if to, ok := percent[layout[i+1]]; ok {
+				b.WriteString(to)
+				i += 2
+				continue
+			}
+		}
+		word := i
+		for word < len(layout) && (layout[word]|0x20 >= 'a' && layout[word]|0x20 <= 'z') {
+			word++
+		}
+		if word == i {
+			b.WriteByte(layout[i])
+			i++
+			continue
+		}
+		b.WriteString(fixLayoutWord(layout[i:word], letters))
+		i = word
+	}
+	return b.String()
+}
+
+func fixLayoutWord(word string, letters []struct{ from, to string }) string {
+	for _, keep := range []string{"Mon", "Monday", "Jan", "January", "PM", "pm", "MST", "T", "Z"} {
+		if word == keep {
+			return word
+		}
+	}
+	var b strings.Builder
+	for word != "" {
+		matched := false
+		for _, l := range letters {
+			if strings.HasPrefix(word, l.from) {
+				b.WriteString(l.to)
+				word, matched = word[len(l.from):], true
+				break
+			}
+		}
+		if !matched {
+			b.WriteByte(word[0])
+			word = word[1:]
+		}
+	}
+	return b.String()
+}
+
+func (c *checker) pointer(n *ast.PointerNode) checked {
+	if len(c.preds) == 0 {
+		return c.failAt(n, "unsupported", "", "# stands for an element and has a meaning only inside filter, map, any and the like")
+	}
+	p := c.preds[len(c.preds)-1]
+	switch n.Name {
+	case "":
+		return checked{n, p.elem}
+	case "index":
+		if p.acc {
+			return checked{n, intType}
+		}
+		return c.failAt(n, "unsupported", "", "#index is known only inside reduce")
+	case "acc":
+		if p.acc {
+			return checked{n, anyType}
+		}
+		return c.failAt(n, "unsupported", "", "#acc is known only inside reduce")
+	}
+	return c.failAt(n, "unknown-name", "", "there is no %s; # alone is the element", quote("#"+n.Name))
+}
+
+// predicate checks all, filter, map and the like. The work of the loop is counted in its body.
+func (c *checker) predicate(n *ast.BuiltinNode) checked {
+	list := c.visit(n.Arguments[0])
+	if !list.typ.is(listKind) { // its body cannot be judged
+		return c.failAt(n.Arguments[0], "type", "", "%s goes through a list, but this is %s", n.Name, list.typ)
+	}
+	out := *n
+	out.Arguments = slices.Clone(n.Arguments)
+	out.Arguments[0] = list.node
+	body := boolType
+	if len(n.Arguments) > 1 {
+		p, ok := n.Arguments[1].(*ast.PredicateNode)
+		if !ok {
+			return c.failAt(n, "unsupported", "", "this is not supported in a rule")
+		}
+		c.preds = append(c.preds, predicateScope{list.typ.element(), n.Name == "reduce"})
+		v := c.visit(p.Node)
+		c.preds = c.preds[:len(c.preds)-1]
+		body = v.typ
+		switch n.Name {
+		case "map", "sum", "groupBy", "sortBy", "reduce":
+		default:
+			if !v.typ.is(boolKind) {
+				return c.failAt(p.Node, "type", "", "%s needs true or false for each element, but this is %s", n.Name, v.typ)
+			}
+		}
+		if n.Name == "sum" && !v.typ.number() && !v.typ.open() && v.typ.kind != durationKind {
+			return c.failAt(p.Node, "type", "", "sum adds numbers, but this is %s", v.typ)
+		}
+		seq := &ast.SequenceNode{Nodes: []ast.Node{call(p, "$step", constant(p, 25+25*treeSize(v.node, 10_000))), v.node}}
+		seq.SetLocation(v.node.Location())
+		loop := *p
+		loop.Node = seq
+		out.Arguments[1] = &loop
+	} else { // count(list) and sum(list): each element costs the same
+		body = list.typ.element()
+		out.Arguments[0] = call(n, "$walked", list.node)
+	}
+	if len(n.Arguments) > 2 {
+		out.Arguments[2] = c.visit(n.Arguments[2]).node
+	}
+	switch n.Name {
+	case "all", "none", "any", "one":
+		return checked{&out, boolType}
+	case "filter", "sortBy":
+		return checked{&out, list.typ}
+	case "map":
+		return checked{&out, listOf(body)}
+	case "find", "findLast":
+		return checked{&out, list.typ.element()}
+	case "count":
+		return checked{&out, intType}
+	case "sum":
+		if body.number() || body.kind == durationKind {
+			return checked{&out, body}
+		}
+		return checked{&out, anyType}
+	case "groupBy":
+		return checked{&out, mapType}
+	}
+	return checked{n, anyType} // findIndex and findLastIndex are nil where nothing is found
+}
+
+// treeSize counts the nodes of an expression, each as often as it is met, up to a limit.
+func treeSize(n ast.Node, limit int) int {
+	v := &sizer{limit: limit}
+	v.walk(n)
+	return v.n
+}
+
+type sizer struct{ n, limit int }
+
+func (s *sizer) walk(n ast.Node) {
+	if n == nil || s.n > s.limit {
+		return
+	}
+	s.n++
+	for _, k := range children(n) {
+		s.walk(k)
+	}
+}
+
+// children are the nodes below a node, in the order they are written.
+func children(n ast.Node) []ast.Node {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return []ast.Node{n.Node}
+	case *ast.BinaryNode:
+		return []ast.Node{n.Left, n.Right}
+	case *ast.ChainNode:
+		return []ast.Node{n.Node}
+	case *ast.MemberNode:
+		return []ast.Node{n.Node, n.Property}
+	case *ast.SliceNode:
+		return []ast.Node{n.Node, n.From, n.To}
+	case *ast.CallNode:
+		return append([]ast.Node{n.Callee}, n.Arguments...)
+	case *ast.BuiltinNode:
+		return n.Arguments
+	case *ast.PredicateNode:
+		return []ast.Node{n.Node}
+	case *ast.VariableDeclaratorNode:
+		return []ast.Node{n.Value, n.Expr}
+	case *ast.SequenceNode:
+		return n.Nodes
+	case *ast.ConditionalNode:
+		return []ast.Node{n.Cond, n.Exp1, n.Exp2}
+	case *ast.ArrayNode:
+		return n.Nodes
+	case *ast.MapNode:
+		return n.Pairs
+	case *ast.PairNode:
+		return []ast.Node{n.Key, n.Value}
+	}
+	return nil
+}
+
+func (c *checker) declaration(n *ast.VariableDeclaratorNode) checked {
+	if why := c.taken(n.Name); why != "" {
+		c.visit(n.Value)
+		return c.fail("let-name", c.piece.span(n.Location().From, n.Location().To), "", "%s cannot be used as a name: %s", quote(n.Name), why)
+	}
+	value := c.visit(n.Value)
+	c.locals = append(c.locals, letVar{n.Name, value.typ})
+	body := c.visit(n.Expr)
+	c.locals = c.locals[:len(c.locals)-1]
+	out := *n
+	out.Value, out.Expr = value.node, body.node
+	return checked{&out, body.typ}
+}
+
+// taken says why a name cannot be given to a value, "" if it can.
+func (c *checker) taken(name string) string {
+	if _, ok := envVariables[name]; ok || envObjects[name] != nil {
+		return "it is a name of the event"
+	}
+	if _, ok := functions[name]; ok || predicates[name] != "" {
+		return "it is a function"
+	}
+	for _, l := range c.lets {
+		if l.name == name {
+			return "it is defined above"
+		}
+	}
+	for _, l := range c.locals {
+		if l.name == name {
+			return "it is defined above"
+		}
+	}
+	return ""
+}
+
+func (c *checker) sequence(n *ast.SequenceNode) checked {
+	last := anyType
+	out := *n
+	out.Nodes = make([]ast.Node, len(n.Nodes))
+	for i := range n.Nodes {
+		v := c.visit(n.Nodes[i])
+		out.Nodes[i], last = v.node, v.typ
+	}
+	return checked{&out, last}
+}
+
+func (c *checker) conditional(n *ast.ConditionalNode) checked {
+	cond, a, b := c.visit(n.Cond), c.visit(n.Exp1), c.visit(n.Exp2)
+	if !cond.typ.is(boolKind) {
+		return c.failAt(n.Cond, "type", "", "what stands before ? must be true or false, but this is %s", cond.typ)
+	}
+	out := &ast.ConditionalNode{Ternary: n.Ternary, Cond: cond.node, Exp1: a.node, Exp2: b.node}
+	out.SetLocation(n.Location())
+	return checked{out, join(a.typ, b.typ)}
+}
+
+func (c *checker) binary(n *ast.BinaryNode) checked {
+	l, r := c.visit(n.Left), c.visit(n.Right)
+	left, right := n.Left, n.Right
+	// A new node, because a < b < c has b in both comparisons and the tree is rewritten.
+	out := &ast.BinaryNode{Operator: n.Operator, Left: l.node, Right: r.node}
+	out.SetLocation(n.Location())
+	if l.typ.kind == badKind || r.typ.kind == badKind {
+		t := badType
+		switch n.Operator {
+		case "&&", "and", "||", "or", "==", "!=", "<", ">", "<=", ">=", "in", "contains", "startsWith", "endsWith", "matches":
+			t = boolType // a mistake inside is no reason for another finding outside
+		}
+		return checked{out, t}
+	}
+	op := func(name string) ast.Node { return call(n, name, l.node, r.node) }
+	switch n.Operator {
+	case "&&", "and", "||", "or":
+		for i, side := range []typ{l.typ, r.typ} {
+			if side.is(boolKind) {
+				continue
+			}
+			at := []ast.Node{left, right}[i]
+			suggestion := ""
+			if cmp, ok := left.(*ast.BinaryNode); ok && i == 1 && (cmp.Operator == "==" || cmp.Operator == "!=") {
+				if _, ok := right.(*ast.StringNode); ok { // status == "a" || "b"
+					suggestion = c.source(cmp.Left) + " " + cmp.Operator + " " + c.source(right)
+				}
+			}
+			return c.failAt(at, "type", suggestion, "%s joins conditions, but this is %s", n.Operator, side)
+		}
+		return checked{out, boolType}
+
+	case "==", "!=":
+		return c.equality(n, l, r, out)
+
+	case "<", ">", "<=", ">=":
+		switch {
+		case l.typ.open() || r.typ.open():
+		case l.typ.number() && r.typ.number():
+		case l.typ.kind == r.typ.kind && (l.typ.kind == textKind || l.typ.kind == timeKind || l.typ.kind == durationKind):
+		default:
+			return c.mismatch(n, l.typ, r.typ, left, right)
+		}
+		if l.typ.scalar() && r.typ.scalar() {
+			return checked{out, boolType}
+		}
+		return checked{op(map[string]string{"<": "$less", "<=": "$lessEq", ">": "$more", ">=": "$moreEq"}[n.Operator]), boolType}
+
+	case "+":
+		switch {
+		case l.typ.number() && r.typ.number():
+			return checked{out, join(l.typ, r.typ)}
+		case l.typ.kind == textKind && r.typ.kind == textKind:
+			return checked{op("$add"), textType}
+		case l.typ.kind == timeKind && r.typ.kind == durationKind, l.typ.kind == durationKind && r.typ.kind == timeKind:
+			return checked{out, timeType}
+		case l.typ.kind == durationKind && r.typ.kind == durationKind:
+			return checked{out, durationType}
+		case l.typ.open() || r.typ.open():
+			t := anyType
+			if l.typ.kind == textKind || r.typ.kind == textKind {
+				t = textType
+			}
+			return checked{op("$add"), t}
+		}
+		return c.addition(n, l.typ, r.typ, left, right)
+
+	case "-":
+		switch {
+		case l.typ.number() && r.typ.number():
+			return checked{out, join(l.typ, r.typ)}
+		case l.typ.kind == timeKind && r.typ.kind == timeKind:
+			return checked{out, durationType}
+		case l.typ.kind == timeKind && r.typ.kind == durationKind:
+			return checked{out, timeType}
+		case l.typ.kind == durationKind && r.typ.kind == durationKind:
+			return checked{out, durationType}
+		case l.typ.open() || r.typ.open():
+			return checked{out, anyType}
+		}
+		if l.typ.kind == timeKind {
+			return c.wantsDuration(right, r.typ, "a time")
+		}
+		return c.mismatch(n, l.typ, r.typ, left, right)
+
+	case "*":
+		switch {
+		case l.typ.number() && r.typ.number():
+			return checked{out, join(l.typ, r.typ)}
+		case l.typ.number() && r.typ.kind == durationKind, l.typ.kind == durationKind && r.typ.number():
+			return checked{out, durationType}
+		case l.typ.open() || r.typ.open():
+			return checked{out, anyType}
+		}
+		return c.mismatch(n, l.typ, r.typ, left, right)
+
+	case "/", "**", "^", "%":
+		if (l.typ.number() || l.typ.open()) && (r.typ.number() || r.typ.open()) {
+			if n.Operator != "%" {
+				return checked{out, floatType}
+			}
+			if i, ok := right.(*ast.IntegerNode); ok && i.Value == 0 {
+				return c.failAt(right, "zero", "", "a number cannot be divided by 0")
+			}
+			if l.typ.kind != floatKind && r.typ.kind != floatKind {
+				return checked{out, intType}
+			}
+		}
+		return c.mismatch(n, l.typ, r.typ, left, right)
+
+	case "in":
+		return c.in(n, l, r)
+
+	case "contains", "startsWith", "endsWith":
+		if n.Operator == "contains" && l.typ.kind == listKind && !r.typ.is(listKind) {
+			s := c.source(right) + " in " + c.source(left)
+			return c.failAt(n, "type", s, "contains looks into a text; whether a list has an element is written %s", s)
+		}
+		for i, side := range []typ{l.typ, r.typ} {
+			if !side.is(textKind) {
+				return c.failAt([]ast.Node{left, right}[i], "type", "", "%s compares texts, but this is %s", n.Operator, side)
+			}
+		}
+		return checked{op("$" + n.Operator), boolType}
+
+	case "matches":
+		for i, side := range []typ{l.typ, r.typ} {
+			if !side.is(textKind) {
+				return c.failAt([]ast.Node{left, right}[i], "type", "", "matches compares a text with a pattern, but this is %s", side)
+			}
+		}
+		if s, ok := right.(*ast.StringNode); ok {
+			p, err := compilePattern(s.Value)
+			if err != nil {
+				return c.failAt(right, "pattern", "", "%s", err)
+			}
+			return checked{call(n, "$matches", l.node, constant(right, p)), boolType}
+		}
+		return checked{op("$matches"), boolType}
+
+	case "..":
+		for i, side := range []typ{l.typ, r.typ} {
+			if !side.is(intKind) {
+				return c.failAt([]ast.Node{left, right}[i], "type", "", ".. makes a list of whole numbers, but this is %s", side)
+			}
+		}
+		a, aOK := constantInt(left)
+		b, bOK := constantInt(right)
+		if aOK && bOK && b-a >= maxRange {
+			return c.failAt(n, "bound", "", "this range has %d numbers, more than the %d that are allowed", b-a+1, maxRange)
+		}
+		return checked{op("$range"), intsType}
+
+	case "??":
+		switch l.typ.kind {
+		case textKind, timeKind, anyKind, nilKind:
+		default:
+			c.warnAt(n, "needless-default", "", "the value before ?? is never missing, so what stands after it is never used")
+		}
+		out.Left = call(left, "$present", l.node)
+		return checked{out, join(l.typ, r.typ)}
+	}
+	return c.failAt(n, "unsupported", "", "the operator %s is not supported in a rule", n.Operator)
+}
+
+func constantInt(n ast.Node) (int, bool) {
+	switch n := n.(type) {
+	case *ast.IntegerNode:
+		return n.Value, true
+	case *ast.UnaryNode:
+		if i, ok := n.Node.(*ast.IntegerNode); ok && n.Operator == "-" {
+			return -i.Value, true
+		}
+	}
+	return 0, false
+}
+
+func (c *checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode) checked {
+	if !l.typ.comparable(r.typ) {
+		return c.mismatch(n, l.typ, r.typ, n.Left, n.Right)
+	}
+	for _, side := range [][2]ast.Node{{n.Left, n.Right}, {n.Right, n.Left}} {
+		if s, ok := side[1].(*ast.StringNode); ok && !c.word(side[0], s) {
+			return checked{out, boolType}
+		}
+	}
+	if l.typ.scalar() || r.typ.scalar() || isLiteral(n.Left) || isLiteral(n.Right) {
+		return checked{out, boolType}
+	}
+	eq := call(n, "$eq", l.node, r.node)
+	if n.Operator == "!=" {
+		not := &ast.UnaryNode{Operator: "!", Node: eq}
+		not.SetLocation(n.Location())
+		return checked{not, boolType}
+	}
+	return checked{eq, boolType}
+}
+
+func isLiteral(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode:
+		return true
+	}
+	return false
+}
+
+// word checks a text that a field with a fixed list of values is compared with. It is false if the text can
+// never be equal, which has been reported.
+func (c *checker) word(field ast.Node, s *ast.StringNode) bool {
+	object, name, ok := fieldOf(field)
+	switch {
+	case ok && name == "appointmentStatus" && object != "contact":
+		if slices.Contains(Statuses(), s.Value) {
+			return true
+		}
+		suggestion := similarStatus(s.Value)
+		if s.Value == "" {
+			return true // an appointment of which the status is not known
+		}
+		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is no appointment status, so this is never equal%s; there are %s",
+			quote(s.Value), didYouMean(suggestion), oneOf(Statuses()))
+		return false
+	case !ok && isName(field, "type"):
+		wire := []string{Create, Update, Delete}
+		if suggestion := closest(s.Value, wire); suggestion != "" && !slices.Contains(wire, s.Value) {
+			c.failAt(s, "event-name", quoteLike(c.source(s), suggestion), "there is no event type %s%s", quote(s.Value), didYouMean(suggestion))
+			return false
+		}
+	}
+	return true
+}
+
+func isName(n ast.Node, name string) bool {
+	id, ok := n.(*ast.IdentifierNode)
+	return ok && id.Value == name
+}
+
+// fieldOf recognises appointment.title and appointment["title"], as written.
+func fieldOf(n ast.Node) (object, field string, ok bool) {
+	if ch, isChain := n.(*ast.ChainNode); isChain {
+		n = ch.Node
+	}
+	m, ok := n.(*ast.MemberNode)
+	if !ok {
+		return "", "", false
+	}
+	id, ok := m.Node.(*ast.IdentifierNode)
+	if !ok || envObjects[id.Value] == nil {
+		return "", "", false
+	}
+	p, ok := m.Property.(*ast.StringNode)
+	if !ok {
+		return "", "", false
+	}
+	return id.Value, p.Value, true
+}
+
+var statusAliases = map[string]string{
+	"canceled": "cancelled", "cancel": "cancelled", "booked": "new", "pending": "new", "attended": "showed", "arrived": "showed",
+	"show": "showed", "missed": "noshow", "absent": "noshow", "done": "completed", "finished": "completed", "complete": "completed", "confirm": "confirmed",
+}
+
+func similarStatus(word string) string {
+	fold := foldWord(word)
+	if s, ok := statusAliases[fold]; ok {
+		return s
+	}
+	return closest(word, Statuses())
+}
+
+func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
+	switch r.typ.kind {
+	case textKind:
+		s := c.source(n.Right) + " contains " + c.source(n.Left)
+		return c.failAt(n, "type", s, "in looks into a list; whether a text has a part is written %s", s)
+	case listKind:
+		elem := r.typ.element()
+		if !l.typ.comparable(elem) {
+			if l.typ.kind == listKind {
+				return c.failAt(n.Left, "type", "", "in looks for one element, but this is %s; write any(%s, # in …)", l.typ, c.source(n.Left))
+			}
+			return c.failAt(n, "type", "", "%s is never an element of %s with elements of another kind", l.typ, r.typ)
+		}
+	case mapKind, objectKind, anyKind:
+		if r.typ.kind != anyKind && !l.typ.is(textKind) {
+			return c.failAt(n.Left, "type", "", "a map is searched for a key, a text, but this is %s", l.typ)
+		}
+	case nilKind:
+		return c.failAt(n.Right, "type", "", "in needs a list after it")
+	default:
+		return c.failAt(n.Right, "type", "", "in needs a list after it, but this is %s", r.typ)
+	}
+	right := r.node
+	if list, ok := n.Right.(*ast.ArrayNode); ok {
+		set := map[string]struct{}{}
+		for _, e := range list.Nodes {
+			s, ok := e.(*ast.StringNode)
+			if !ok {
+				set = nil
+				break
+			}
+			if !c.word(n.Left, s) {
+				return checked{n, boolType}
+			}
+			set[s.Value] = struct{}{}
+		}
+		if set != nil {
+			right = constant(n.Right, set)
+		}
+	}
+	if s, ok := n.Left.(*ast.StringNode); ok {
+		if isName(n.Right, "on") && !c.listWord(s, "event name", "event-name", Names()) ||
+			isName(n.Right, "changed") && !c.listWord(s, "field of an appointment", "unknown-field", AppointmentFields()) {
+			return checked{n, boolType}
+		}
+	}
+	return checked{call(n, "$in", l.node, right), boolType}
+}
+
+func (c *checker) listWord(s *ast.StringNode, what, code string, words []string) bool {
+	if slices.Contains(words, s.Value) {
+		return true
+	}
+	suggestion := closest(s.Value, words)
+	c.failAt(s, code, quoteLike(c.source(s), suggestion), "there is no %s %s%s", what, quote(s.Value), didYouMean(suggestion))
+	return false
+}
+
+// mismatch reports two values that an operator cannot join, with the way out where there is one.
+func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) checked {
+	verb := "compare"
+	switch n.Operator {
+	case "+", "-", "*", "/", "%", "**", "^":
+		verb = "compute with"
+	}
+	for _, side := range []struct {
+		node  ast.Node
+		typ   typ
+		other typ
+	}{{left, l, r}, {right, r, l}} {
+		s, literal := side.node.(*ast.StringNode)
+		switch {
+		case side.typ.kind == textKind && side.other.kind == timeKind:
+			suggestion := ""
+			if literal {
+				if _, err := parseDate(&run{rule: &Rule{}}, s.Value, nil); err == nil {
+					suggestion = "date(" + c.source(side.node) + ")"
+				}
+			} else {
+				suggestion = "date(" + c.source(side.node) + ")"
+			}
+			return c.failAt(side.node, "type", suggestion, `%s cannot %s a time and a text; a time is written date("2026-01-31 15:04:05")`, n.Operator, verb)
+		case side.typ.kind == textKind && side.other.kind == durationKind:
+			suggestion := ""
+			if literal {
+				if _, err := parseDuration(s.Value); err == nil {
+					suggestion = "duration(" + c.source(side.node) + ")"
+				}
+			}
+			return c.failAt(side.node, "type", suggestion, `%s cannot %s a duration and a text; a duration is written duration("90m")`, n.Operator, verb)
+		case side.typ.kind == textKind && side.other.number() && literal:
+			suggestion := ""
+			if _, err := strconv.ParseFloat(s.Value, 64); err == nil {
+				suggestion = s.Value
+			}
+			return c.failAt(side.node, "type", suggestion, "%s cannot %s a number and a text", n.Operator, verb)
+		case side.typ.number() && side.other.kind == textKind && isLiteral(side.node):
+			return c.failAt(side.node, "type", `"`+c.source(side.node)+`"`, "%s cannot %s a text and a number; a text is written in quotes", n.Operator, verb)
+		case side.typ.kind == listKind && side.other.kind == textKind && (n.Operator == "==" || n.Operator == "!="):
+			not := ""
+			if n.Operator == "!=" {
+				not = "not "
+			}
+			other := left
+			if side.node == left {
+				other = right
+			}
+			s := c.source(other) + " " + not + "in " + c.source(side.node)
+			return c.failAt(n, "type", s, "a list is not equal to a text; whether it has an element is written %s", s)
+		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind):
+			return c.wantsDuration(side.node, side.typ, side.other.String())
+		}
+	}
+	return c.failAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
+}
+
+// wantsDuration reports a number or a text where only a duration can be.
+func (c *checker) wantsDuration(at ast.Node, t typ, other string) checked {
+	suggestion := ""
+	if s, ok := at.(*ast.StringNode); ok {
+		if _, err := parseDuration(s.Value); err == nil {
+			suggestion = "duration(" + c.source(at) + ")"
+		}
+	}
+	return c.failAt(at, "type", suggestion, `with %s a duration is needed here, such as duration("90m"), but this is %s`, other, t)
+}
+
+func (c *checker) addition(n *ast.BinaryNode, l, r typ, left, right ast.Node) checked {
+	for _, side := range []struct {
+		node       ast.Node
+		typ, other typ
+	}{{left, l, r}, {right, r, l}} {
+		if side.other.kind == textKind && side.typ.kind != textKind {
+			return c.failAt(side.node, "type", "string("+c.source(side.node)+")", "a text can only be joined with a text, but this is %s", side.typ)
+		}
+		if side.other.kind == timeKind {
+			return c.wantsDuration(side.node, side.typ, "a time")
+		}
+	}
+	return c.mismatch(n, l, r, left, right)
+}

@@ -1,0 +1,229 @@
+package rules
+
+import (
+	"html"
+	"net/url"
+	"strings"
+)
+
+// An escape is what a value must be made safe for where it lands.
+type escape uint8
+
+const (
+	escapeNone     escape = iota
+	escapeHTML            // between tags, and in quoted attributes
+	escapeURL             // at the beginning of a quoted attribute that holds an address
+	escapeURLQuery        // inside such an address, after ? or #
+	escapeSlack
+)
+
+func (e escape) apply(s string) string {
+	s = validText(s)
+	switch e {
+	case escapeHTML:
+		return html.EscapeString(s)
+	case escapeURL:
+		return html.EscapeString(safeURL(s))
+	case escapeURLQuery:
+		return html.EscapeString(url.QueryEscape(s))
+	case escapeSlack:
+		return slackEscaper.Replace(s)
+	}
+	return s
+}
+
+var slackEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+// safeURL lets pass addresses of web pages, mailboxes and telephones, and those without a scheme. Any other
+// scheme (javascript:, data:) is replaced by "#": the payload must not decide what a click runs.
+func safeURL(s string) string {
+	trimmed := strings.TrimSpace(s)
+	scheme, _, found := strings.Cut(trimmed, ":")
+	if !found || strings.ContainsAny(scheme, "/?#") {
+		if strings.ContainsAny(trimmed, "\n\r\t\x00") {
+			return "#"
+		}
+		return trimmed
+	}
+	switch strings.ToLower(scheme) {
+	case "http", "https", "mailto", "tel":
+		return trimmed
+	}
+	return "#"
+}
+
+// A context follows the literal parts of a text to know where its expressions land.
+type context struct {
+	mode string // "html", "slack" or ""
+
+	state   htmlState
+	tag     string // being written or open: script and style hold text that is no HTML
+	attr    string
+	quote   byte
+	value   string // the literal beginning of the attribute's value
+	dynamic bool   // an expression stood in the attribute's value already
+}
+
+type htmlState uint8
+
+const (
+	inText htmlState = iota
+	inTagName
+	inTag
+	inAttrName
+	afterAttrName
+	beforeValue
+	inValue
+	inComment
+	inRaw // script, style: up to their end tag
+)
+
+func newContext(mode string) *context { return &context{mode: mode} }
+
+// literal takes the next literal part.
+func (c *context) literal(s string) {
+	if c.mode != "html" {
+		return
+	}
+	for i := 0; i < len(s); i++ {
+		b := s[i]
+		space := b == ' ' || b == '\t' || b == '\n' || b == '\r' || b == '\f'
+		switch c.state {
+		case inText:
+			if strings.HasPrefix(s[i:], "<!--") {
+				c.state = inComment
+				i += 3
+			} else if b == '<' && i+1 < len(s) && (isLetter(s[i+1]) || s[i+1] == '/' || s[i+1] == '!') {
+				c.state, c.tag = inTagName, ""
+			} else if b == '<' && i+1 == len(s) {
+				c.state, c.tag = inTagName, "" // an expression right behind "<"
+			}
+		case inTagName:
+			switch {
+			case b == '>':
+				c.endTag()
+			case space || b == '/' && c.tag != "":
+				c.state = inTag
+			default:
+				c.tag += strings.ToLower(string(b))
+			}
+		case inTag:
+			switch {
+			case b == '>':
+				c.endTag()
+			case !space && b != '/':
+				c.state, c.attr = inAttrName, strings.ToLower(string(b))
+			}
+		case inAttrName:
+			switch {
+			case b == '=':
+				c.state = beforeValue
+			case b == '>':
+				c.endTag()
+			case space:
+				c.state = afterAttrName
+			default:
+				c.attr += strings.ToLower(string(b))
+			}
+		case afterAttrName:
+			switch {
+			case b == '=':
+				c.state = beforeValue
+			case b == '>':
+				c.endTag()
+			case !space:
+				c.state, c.attr = inAttrName, strings.ToLower(string(b))
+			}
+		case beforeValue:
+			switch {
+			case b == '"' || b == '\'':
+				c.state, c.quote, c.value, c.dynamic = inValue, b, "", false
+			case b == '>':
+				c.endTag()
+			case !space:
+				c.state, c.quote, c.value, c.dynamic = inValue, 0, string(b), false
+			}
+		case inValue:
+			switch {
+			case c.quote != 0 && b == c.quote, c.quote == 0 && space:
+				c.state = inTag
+			case c.quote == 0 && b == '>':
+				c.endTag()
+			default:
+				c.value += string(b)
+			}
+		case inComment:
+			if strings.HasPrefix(s[i:], "-->") {
+				c.state = inText
+				i += 2
+			}
+		case inRaw:
+			end := "</" + c.tag
+			if len(s)-i >= len(end) && strings.EqualFold(s[i:i+len(end)], end) {
+				c.state, c.tag = inTagName, "/"+c.tag
+				i += len(end) - 1
+			}
+		}
+	}
+}
+
+func isLetter(b byte) bool { return b|0x20 >= 'a' && b|0x20 <= 'z' }
+
+func (c *context) endTag() {
+	c.state = inText
+	if c.tag == "script" || c.tag == "style" {
+		c.state = inRaw
+	}
+}
+
+// addressAttributes hold an address that a reader's program opens.
+var addressAttributes = map[string]bool{
+	"href": true, "src": true, "action": true, "formaction": true, "background": true, "cite": true, "poster": true, "data": true, "longdesc": true, "xlink:href": true,
+}
+
+// expression says how the value of an expression that follows is escaped, or why no value can stand there.
+func (c *context) expression() (escape, string) {
+	switch c.mode {
+	case "slack":
+		return escapeSlack, ""
+	case "html":
+	default:
+		return escapeNone, ""
+	}
+	switch c.state {
+	case inText:
+		return escapeHTML, ""
+	case inComment:
+		return 0, "a value cannot stand in a comment of the HTML"
+	case inRaw:
+		return 0, "a value cannot stand in <" + c.tag + ">: nothing would keep the sender of the event from writing the page"
+	case beforeValue:
+		return 0, `the value of an attribute must be in quotes: ` + c.attr + `="{{ … }}"`
+	case inValue:
+		first := c.value == "" && !c.dynamic
+		c.dynamic = true
+		switch {
+		case c.quote == 0:
+			return 0, `the value of an attribute must be in quotes: ` + c.attr + `="{{ … }}"`
+		case strings.HasPrefix(c.attr, "on") || c.attr == "style" || c.attr == "srcdoc" || c.attr == "srcset":
+			return 0, "a value cannot stand in " + c.attr + "=: nothing would keep the sender of the event from writing the page"
+		case addressAttributes[c.attr] && first:
+			return escapeURL, ""
+		case addressAttributes[c.attr] && !wholeScheme(c.value):
+			return 0, "the address must begin with its scheme, such as https://, or with / before a value can follow"
+		case addressAttributes[c.attr] && strings.ContainsAny(c.value, "?#"):
+			return escapeURLQuery, ""
+		}
+		return escapeHTML, ""
+	}
+	return 0, "a value cannot stand inside a tag; only between tags and in attributes with quotes"
+}
+
+// wholeScheme says whether the literal beginning of an address settles where it leads.
+func wholeScheme(s string) bool {
+	s = strings.ToLower(strings.TrimSpace(s))
+	if strings.HasPrefix(s, "javascript:") || strings.HasPrefix(s, "data:") || strings.HasPrefix(s, "vbscript:") {
+		return false
+	}
+	return s == "" || strings.ContainsAny(s, ":/?#")
+}

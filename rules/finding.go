@@ -1,0 +1,155 @@
+package rules
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Format writes the finding for people: where and what, the offending line with a caret under it, and the
+// suggestion. src is the content of f.File; without it only the first line is written.
+func (f Finding) Format(w io.Writer, src []byte) error { return f.format(w, src, false) }
+
+// Render writes findings for people, one after the other. source gives the content of a file, nil where it
+// is not known; colour is for terminals.
+func Render(w io.Writer, findings []Finding, source func(file string) []byte, colour bool) error {
+	for _, f := range findings {
+		if err := f.format(w, source(f.File), colour); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// HasErrors says whether any finding keeps its file from being used.
+func HasErrors(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
+}
+
+func (f Finding) format(w io.Writer, src []byte, colour bool) error {
+	bold, red, dim, reset := "", "", "", ""
+	if colour {
+		bold, red, dim, reset = "\x1b[1m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
+		if f.Severity == Warning {
+			red = "\x1b[33m"
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s\n", bold, f.File, f.Line, f.Column, reset, red, f.Severity, reset, f.Message)
+	if line, ok := lineOf(src, f.Line); ok {
+		caret, width := f.Column-1, 1
+		if f.EndLine == f.Line && f.EndColumn > f.Column {
+			width = f.EndColumn - f.Column
+		}
+		line, caret = window(line, caret)
+		fmt.Fprintf(&b, "  %s%4d |%s %s\n", dim, f.Line, reset, printable(line))
+		width = min(width, max(1, utf8.RuneCountInString(line)-caret))
+		fmt.Fprintf(&b, "  %s     |%s %s%s%s%s\n", dim, reset, strings.Repeat(" ", caret), red, strings.Repeat("^", width), reset)
+	}
+	if f.Suggestion != "" {
+		fmt.Fprintf(&b, "  %s     =%s suggestion: %s\n", dim, reset, printable(f.Suggestion))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// window cuts a very long line to what surrounds the caret.
+func window(line string, caret int) (string, int) {
+	const before, width = 60, 160
+	r := []rune(line)
+	caret = min(caret, len(r))
+	if len(r) <= width {
+		return line, caret
+	}
+	from := max(0, caret-before)
+	return string(r[from:min(len(r), from+width)]), caret - from
+}
+
+// printable shows a tab as one space, so that the caret stands right, and control characters as "?".
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return ' '
+		case r < ' ' || r == 0x7f || r == utf8.RuneError:
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func lineOf(src []byte, n int) (string, bool) {
+	src = bytes.TrimPrefix(src, bom)
+	for off := range lineStarts(src) {
+		if n--; n == 0 {
+			rest := src[off:]
+			if i := bytes.IndexAny(rest, "\r\n"); i >= 0 {
+				rest = rest[:i]
+			}
+			return string(rest), true
+		}
+	}
+	return "", false
+}
+
+func sortFindings(findings []Finding) {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+			cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message),
+		)
+	})
+}
+
+// maxFindings bounds what one file can report: after that many, more of them help nobody.
+const maxFindings = 200
+
+// A report collects the findings of one file.
+type report struct {
+	src      *source
+	findings []Finding
+	seen     map[Finding]bool // a mistake behind an anchor is met once for each alias
+	errors   int
+}
+
+func (r *report) add(sev Severity, code string, at span, suggestion, format string, args ...any) {
+	f := Finding{
+		File: r.src.name, Severity: sev, Code: code,
+		Message: fmt.Sprintf(format, args...), Suggestion: suggestion,
+	}
+	f.Line, f.Column = r.src.position(at.from)
+	f.EndLine, f.EndColumn = r.src.position(max(at.from, at.to))
+	if r.seen[f] {
+		return
+	}
+	if r.seen == nil {
+		r.seen = map[Finding]bool{}
+	}
+	r.seen[f] = true
+	if sev == Error {
+		r.errors++
+	}
+	switch {
+	case len(r.findings) < maxFindings:
+		r.findings = append(r.findings, f)
+	case sev == Error: // an error must not be lost behind warnings
+		for i := range r.findings {
+			if r.findings[i].Severity == Warning {
+				r.findings[i] = f
+				break
+			}
+		}
+	}
+}
+
+func (r *report) errorf(code string, at span, suggestion, format string, args ...any) {
+	r.add(Error, code, at, suggestion, format, args...)
+}
+
+func (r *report) warnf(code string, at span, suggestion, format string, args ...any) {
+	r.add(Warning, code, at, suggestion, format, args...)
+}

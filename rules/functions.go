@@ -1,0 +1,1119 @@
+package rules
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"reflect"
+	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/vm/runtime"
+
+	"bellhop/actions"
+)
+
+// A function is one that expressions may call.
+type function struct {
+	// forms are the ways to call it: the types of its arguments and, after ">", of its result. A is anything,
+	// T text, N number, I whole number, B true or false, M moment (a time), D duration, Z time zone, L list,
+	// P map; as a result also F number, X unknown, S as the first argument, E an element of it, LT list of
+	// texts. "*" after the last argument: one or more of it.
+	forms []string
+	doc   string
+	call  func(r *run, args []any) (any, error)
+}
+
+// functions are the functions of expressions, by name. The ones that take a predicate (all, filter, map …)
+// are in predicates.
+var functions = map[string]function{
+	"now":       {[]string{">M"}, "The time at which the rule is evaluated.", fnNow},
+	"date":      {[]string{"M,T>T", "T>M", "T,T>M", "T,T,T>M"}, `Prints a time: date(appointment.startTime, "Mon 2 Jan 15:04"). With a text first, reads it as a time.`, fnDate},
+	"duration":  {[]string{"T>D"}, `A length of time, such as duration("90m") or duration("1d12h").`, fnDuration},
+	"tz":        {[]string{"M,T>M", "M,Z>M"}, `The same moment in another time zone: tz(appointment.startTime, "Europe/Paris").`, fnTZ},
+	"timezone":  {[]string{"T>Z"}, "A time zone by its name.", fnTimezone},
+	"weekday":   {[]string{"M>T"}, `The day of the week in the rule's time zone: "Monday".`, fnWeekday},
+	"timeOfDay": {[]string{"M>T"}, `The time of the day in the rule's time zone: "15:04".`, fnTimeOfDay},
+
+	"len":         {[]string{"T>I", "L>I", "P>I"}, "The number of characters, elements or entries.", fnLen},
+	"string":      {[]string{"A>T"}, "Anything as a text.", fnString},
+	"int":         {[]string{"N>I", "T>I"}, "A number or a text as a whole number.", plain("int", 20)},
+	"float":       {[]string{"N>F", "T>F"}, "A number or a text as a number.", plain("float", 20)},
+	"abs":         {[]string{"N>S"}, "The number without its sign.", plain("abs", 0)},
+	"ceil":        {[]string{"N>F"}, "The number rounded up.", plain("ceil", 0)},
+	"floor":       {[]string{"N>F"}, "The number rounded down.", plain("floor", 0)},
+	"round":       {[]string{"N>F"}, "The number rounded.", plain("round", 0)},
+	"trim":        {[]string{"T>T", "T,T>T"}, "The text without blanks (or the given characters) at both ends.", plain("trim", 1)},
+	"trimPrefix":  {[]string{"T,T>T", "T>T"}, "The text without this beginning.", plain("trimPrefix", 1)},
+	"trimSuffix":  {[]string{"T,T>T", "T>T"}, "The text without this end.", plain("trimSuffix", 1)},
+	"upper":       {[]string{"T>T"}, "The text in capitals.", plain("upper", 10)},
+	"lower":       {[]string{"T>T"}, "The text in small letters.", plain("lower", 10)},
+	"split":       {[]string{"T,T>LT", "T,T,I>LT"}, "The parts of a text between separators.", fnSplit("split")},
+	"splitAfter":  {[]string{"T,T>LT", "T,T,I>LT"}, "The parts of a text, each with its separator.", fnSplit("splitAfter")},
+	"replace":     {[]string{"T,T,T>T", "T,T,T,I>T"}, "The text with one part replaced by another.", fnReplace},
+	"repeat":      {[]string{"T,I>T"}, "The text several times.", fnRepeat},
+	"join":        {[]string{"L>T", "L,T>T"}, "The texts of a list as one text.", fnJoin},
+	"indexOf":     {[]string{"T,T>I"}, "Where a text first occurs in another, or -1.", plain("indexOf", 2)},
+	"lastIndexOf": {[]string{"T,T>I"}, "Where a text last occurs in another, or -1.", plain("lastIndexOf", 2)},
+	"hasPrefix":   {[]string{"T,T>B"}, "Whether a text begins with another.", plain("hasPrefix", 1)},
+	"hasSuffix":   {[]string{"T,T>B"}, "Whether a text ends with another.", plain("hasSuffix", 1)},
+	"toJSON":      {[]string{"A>T"}, "Anything as JSON.", fnToJSON},
+	"fromJSON":    {[]string{"T>X"}, "What a JSON text says.", fnFromJSON},
+	"toBase64":    {[]string{"T>T"}, "The text in base64.", plain("toBase64", 5)},
+	"fromBase64":  {[]string{"T>T"}, "The text that base64 stands for.", plain("fromBase64", 5)},
+
+	"max":       {[]string{"N*>F", "L*>X"}, "The largest number.", whole("max", 10)},
+	"min":       {[]string{"N*>F", "L*>X"}, "The smallest number.", whole("min", 10)},
+	"mean":      {[]string{"N*>F", "L*>F"}, "The average.", whole("mean", 10)},
+	"median":    {[]string{"N*>F", "L*>F"}, "The number in the middle.", whole("median", 20)},
+	"first":     {[]string{"L>E"}, "The first element.", fnElement(0)},
+	"last":      {[]string{"L>E"}, "The last element.", fnElement(-1)},
+	"get":       {[]string{"L,I>E", "P,T>X"}, "An element or an entry, or nil.", func(r *run, args []any) (any, error) { return fnGet(r, args) }},
+	"take":      {[]string{"L,I>S"}, "The first elements of a list.", fnTake},
+	"keys":      {[]string{"P>LT"}, "The keys of a map, sorted.", fnKeys},
+	"values":    {[]string{"P>L"}, "The values of a map, in the order of its keys.", fnValues},
+	"toPairs":   {[]string{"P>L"}, "The entries of a map as lists of key and value.", fnToPairs},
+	"fromPairs": {[]string{"L>P"}, "A map from lists of key and value.", fnFromPairs},
+	"reverse":   {[]string{"L>S"}, "The list backwards.", whole("reverse", 20)},
+	"uniq":      {[]string{"L>S"}, "The list without repetitions.", fnUniq},
+	"concat":    {[]string{"L*>S"}, "Several lists as one.", whole("concat", 20)},
+	"flatten":   {[]string{"L>L"}, "The list with the lists in it spread out.", whole("flatten", 50)},
+	"sort":      {[]string{"L>S", "L,T>S"}, `The list in order; with "desc", backwards.`, fnSort},
+
+	"bitand":  {[]string{"I,I>I"}, "Bitwise and.", plain("bitand", 0)},
+	"bitor":   {[]string{"I,I>I"}, "Bitwise or.", plain("bitor", 0)},
+	"bitxor":  {[]string{"I,I>I"}, "Bitwise exclusive or.", plain("bitxor", 0)},
+	"bitnand": {[]string{"I,I>I"}, "Bitwise and-not.", plain("bitnand", 0)},
+	"bitshl":  {[]string{"I,I>I"}, "Shift to the left.", plain("bitshl", 0)},
+	"bitshr":  {[]string{"I,I>I"}, "Shift to the right.", plain("bitshr", 0)},
+	"bitushr": {[]string{"I,I>I"}, "Unsigned shift to the right.", plain("bitushr", 0)},
+	"bitnot":  {[]string{"I>I"}, "Bitwise not.", plain("bitnot", 0)},
+}
+
+// predicates are the functions whose second argument is evaluated for each element of a list.
+var predicates = map[string]string{
+	"all": "Whether it holds for every element.", "none": "Whether it holds for no element.",
+	"any": "Whether it holds for an element.", "one": "Whether it holds for exactly one element.",
+	"filter": "The elements for which it holds.", "map": "What it gives for each element.",
+	"count": "The number of elements for which it holds.", "sum": "The sum of what it gives.",
+	"find": "The first element for which it holds.", "findIndex": "Where the first such element stands.",
+	"findLast": "The last element for which it holds.", "findLastIndex": "Where the last such element stands.",
+	"groupBy": "The elements by what it gives.", "sortBy": "The elements in the order of what it gives.",
+	"reduce": "One value from all elements.",
+}
+
+func functionNames() []string {
+	return append(sortedKeys(functions), sortedKeys(predicates)...)
+}
+
+// operations are what the checker puts in place of operators that need a bound. Names with a "$" cannot be
+// written in a rule.
+var operations = map[string]func(r *run, args []any) (any, error){
+	"$let":        func(r *run, args []any) (any, error) { return r.let(args[0].(int)) },
+	"$raw":        func(r *run, _ []any) (any, error) { return r.rawBody() },
+	"$object":     func(r *run, args []any) (any, error) { return r.object(args[0].(string)) },
+	"$step":       func(r *run, args []any) (any, error) { return nil, r.charge(args[0].(int), 0) },
+	"$walked":     opWalked,
+	"$get":        fnGet,
+	"$slice":      opSlice,
+	"$add":        opAdd,
+	"$range":      opRange,
+	"$present":    opPresent,
+	"$year":       timePart(func(t time.Time) int { return t.Year() }),
+	"$month":      timePart(func(t time.Time) int { return int(t.Month()) }),
+	"$day":        timePart(func(t time.Time) int { return t.Day() }),
+	"$hour":       timePart(func(t time.Time) int { return t.Hour() }),
+	"$minute":     timePart(func(t time.Time) int { return t.Minute() }),
+	"$yearDay":    timePart(func(t time.Time) int { return t.YearDay() }),
+	"$unix":       timePart(func(t time.Time) int { return int(t.Unix()) }),
+	"$matches":    opMatches,
+	"$eq":         opEqual,
+	"$in":         opIn,
+	"$less":       opCompare(func(c int) bool { return c < 0 }),
+	"$lessEq":     opCompare(func(c int) bool { return c <= 0 }),
+	"$more":       opCompare(func(c int) bool { return c > 0 }),
+	"$moreEq":     opCompare(func(c int) bool { return c >= 0 }),
+	"$contains":   opText(strings.Contains),
+	"$startsWith": opText(strings.HasPrefix),
+	"$endsWith":   opText(strings.HasSuffix),
+}
+
+// truths are the operations that give true or false.
+var truths = []string{"$eq", "$in", "$less", "$lessEq", "$more", "$moreEq", "$contains", "$startsWith", "$endsWith", "$matches"}
+
+// timeMethods are the methods of a time that rules may use, and the operations behind them.
+var timeMethods = map[string]string{
+	"Year": "$year", "Month": "$month", "Day": "$day", "Hour": "$hour", "Minute": "$minute", "YearDay": "$yearDay", "Unix": "$unix",
+}
+
+func describe(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nothing (the value is missing)"
+	case string:
+		return "the text " + quote(v)
+	case bool:
+		return "true or false"
+	case int, int64, float64:
+		return "a number"
+	case time.Time:
+		return "a time"
+	case time.Duration:
+		return "a duration"
+	case *time.Location:
+		return "a time zone"
+	}
+	switch reflect.ValueOf(v).Kind() {
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Map:
+		return "a map"
+	}
+	return "something else"
+}
+
+func wantText(name string, v any) (string, error) {
+	s, ok := v.(string)
+	if !ok {
+		return "", evalErrorf("%s needs a text, but got %s", name, describe(v))
+	}
+	return s, nil
+}
+
+func wantInt(name string, v any) (int, error) {
+	switch v := v.(type) {
+	case int:
+		return v, nil
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return int(v), nil
+		}
+	}
+	return 0, evalErrorf("%s needs a whole number, but got %s", name, describe(v))
+}
+
+func wantTime(name string, v any) (time.Time, error) {
+	t, ok := v.(time.Time)
+	switch {
+	case !ok:
+		return t, evalErrorf("%s needs a time, but got %s", name, describe(v))
+	case t.IsZero():
+		return t, evalErrorf("%s needs a time, but the time is missing", name)
+	}
+	return t, nil
+}
+
+func wantList(name string, v any) (reflect.Value, error) {
+	rv := reflect.ValueOf(v)
+	if v == nil || rv.Kind() != reflect.Slice && rv.Kind() != reflect.Array {
+		return rv, evalErrorf("%s needs a list, but got %s", name, describe(v))
+	}
+	return rv, nil
+}
+
+func wantMap(name string, v any) (map[string]any, error) {
+	if m, ok := v.(map[string]any); ok {
+		return m, nil
+	}
+	rv := reflect.ValueOf(v)
+	if v == nil || rv.Kind() != reflect.Map {
+		return nil, evalErrorf("%s needs a map, but got %s", name, describe(v))
+	}
+	m := make(map[string]any, rv.Len()) // of groupBy and fromPairs, whose keys are of any type
+	for it := rv.MapRange(); it.Next(); {
+		m[printValue(it.Key().Interface())] = it.Value().Interface()
+	}
+	return m, nil
+}
+
+// callBuiltin calls one of the language's own functions, whose failures are panics as well as errors.
+func callBuiltin(name string, args []any) (v any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			v, err = nil, evalErrorf("%s cannot work with %s", name, describeAll(args))
+		}
+	}()
+	f := builtin.Builtins[builtin.Index[name]]
+	switch {
+	case f.Fast != nil:
+		v = f.Fast(args[0])
+	case f.Safe != nil:
+		v, _, err = f.Safe(args...)
+	default:
+		v, err = f.Func(args...)
+	}
+	if err != nil {
+		err = evalErrorf("%s cannot work with %s", name, describeAll(args))
+	}
+	return v, err
+}
+
+func describeAll(args []any) string {
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = describe(a)
+	}
+	return strings.Join(words, " and ")
+}
+
+// plain is one of the language's functions on texts and numbers whose work grows with the texts: so many
+// units for each byte.
+func plain(name string, perByte int) func(*run, []any) (any, error) {
+	return func(r *run, args []any) (any, error) {
+		size := 0
+		for _, a := range args {
+			if s, ok := a.(string); ok {
+				size += len(s)
+			}
+		}
+		if err := r.charge(50+size*perByte, min(perByte, 3)*size); err != nil {
+			return nil, err
+		}
+		return callBuiltin(name, args)
+	}
+}
+
+// whole is one of the language's functions that walks its arguments entirely.
+func whole(name string, factor int) func(*run, []any) (any, error) {
+	return func(r *run, args []any) (any, error) {
+		for _, a := range args {
+			units, bytes, err := r.measure(a)
+			if err != nil {
+				return nil, err
+			}
+			if err := r.charge(units*factor/4, bytes); err != nil {
+				return nil, err
+			}
+		}
+		return callBuiltin(name, args)
+	}
+}
+
+func fnNow(r *run, _ []any) (any, error) {
+	if r.rule.naive != nil {
+		return r.now.In(r.rule.naive), nil
+	}
+	return r.now.UTC(), nil
+}
+
+// zoned is a time as a rule prints it: in the rule's time zone, or in the time's own.
+func (r *run) zoned(t time.Time) time.Time {
+	if r.rule.zone != nil {
+		return t.In(r.rule.zone)
+	}
+	return t
+}
+
+func fnDate(r *run, args []any) (any, error) {
+	if err := r.charge(2000, 128); err != nil {
+		return nil, err
+	}
+	if text, ok := args[0].(string); ok {
+		return parseDate(r, text, args[1:])
+	}
+	t, err := wantTime("date", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if len(args) != 2 {
+		return nil, evalErrorf("date needs a layout to print a time, such as date(t, \"2 Jan 2006\")")
+	}
+	layout, err := wantText("date", args[1])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(20*len(layout), 2*len(layout)); err != nil {
+		return nil, err
+	}
+	return r.zoned(t).Format(layout), nil
+}
+
+func parseDate(r *run, text string, args []any) (any, error) {
+	if len(text) > 1000 {
+		return nil, evalErrorf("%s is not a date", quote(text))
+	}
+	zone := r.rule.naive
+	if zone == nil {
+		zone = time.UTC
+	}
+	layouts := []string{
+		"2006-01-02", "15:04:05", "2006-01-02 15:04:05", time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
+		"2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04",
+	}
+	if len(args) > 0 {
+		layout, err := wantText("date", args[0])
+		if err != nil {
+			return nil, err
+		}
+		layouts = []string{layout}
+	}
+	if len(args) > 1 {
+		name, err := wantText("date", args[1])
+		if err != nil {
+			return nil, err
+		}
+		if zone, err = loadZone(name); err != nil {
+			return nil, err
+		}
+	}
+	for _, layout := range layouts {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return t, nil
+		}
+	}
+	return nil, evalErrorf("%s is not a date", quote(text))
+}
+
+func fnDuration(r *run, args []any) (any, error) {
+	text, err := wantText("duration", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(200+10*len(text), 0); err != nil {
+		return nil, err
+	}
+	return parseDuration(text)
+}
+
+// parseDuration also takes a sign, which a duration that is subtracted from a time may have.
+func parseDuration(text string) (time.Duration, error) {
+	rest, negative := strings.CutPrefix(text, "-")
+	d, err := actions.ParseDuration(rest)
+	if err != nil {
+		return 0, err
+	}
+	if negative {
+		d = -d
+	}
+	return d, nil
+}
+
+func fnTZ(r *run, args []any) (any, error) {
+	t, err := wantTime("tz", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if zone, ok := args[1].(*time.Location); ok {
+		return t.In(zone), nil
+	}
+	zone, err := fnTimezone(r, args[1:])
+	if err != nil {
+		return nil, err
+	}
+	return t.In(zone.(*time.Location)), nil
+}
+
+func fnTimezone(r *run, args []any) (any, error) {
+	name, err := wantText("tz", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(20_000, 4096); err != nil { // a zone that is met first is read from a file
+		return nil, err
+	}
+	return loadZone(name)
+}
+
+// zones are the time zones read so far. Only existing ones are kept, so it cannot grow without bound.
+var zones sync.Map
+
+// loadZone finds a time zone by its IANA name. "Local" is none: what a rule does must not depend on the machine.
+func loadZone(name string) (*time.Location, error) {
+	if z, ok := zones.Load(name); ok {
+		return z.(*time.Location), nil
+	}
+	if name == "" || name == "Local" || len(name) > 64 {
+		return nil, evalErrorf("%s is not a time zone", quote(name))
+	}
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, evalErrorf("%s is not a time zone", quote(name))
+	}
+	zones.Store(name, z)
+	return z, nil
+}
+
+func fnWeekday(r *run, args []any) (any, error) {
+	t, err := wantTime("weekday", args[0])
+	if err != nil {
+		return nil, err
+	}
+	return r.zoned(t).Weekday().String(), nil
+}
+
+func fnTimeOfDay(r *run, args []any) (any, error) {
+	t, err := wantTime("timeOfDay", args[0])
+	if err != nil {
+		return nil, err
+	}
+	return r.zoned(t).Format("15:04"), nil
+}
+
+func timePart(part func(time.Time) int) func(*run, []any) (any, error) {
+	return func(_ *run, args []any) (any, error) {
+		t, ok := args[0].(time.Time)
+		if !ok {
+			return nil, evalErrorf("a time is needed here, but this is %s", describe(args[0]))
+		}
+		return part(t), nil
+	}
+}
+
+func fnLen(r *run, args []any) (any, error) {
+	switch v := args[0].(type) {
+	case string:
+		if err := r.charge(10+len(v)/2, 0); err != nil {
+			return nil, err
+		}
+		return utf8.RuneCountInString(v), nil
+	case nil:
+		return nil, evalErrorf("len needs a text, a list or a map, but the value is missing")
+	}
+	rv := reflect.ValueOf(args[0])
+	switch rv.Kind() {
+	case reflect.Slice, reflect.Array, reflect.Map:
+		return rv.Len(), nil
+	}
+	return nil, evalErrorf("len needs a text, a list or a map, but got %s", describe(args[0]))
+}
+
+func fnString(r *run, args []any) (any, error) {
+	units, bytes, err := r.measure(args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(20*units, 2*bytes); err != nil {
+		return nil, err
+	}
+	return printValue(args[0]), nil
+}
+
+func fnSplit(name string) func(*run, []any) (any, error) {
+	return func(r *run, args []any) (any, error) {
+		text, err := wantText(name, args[0])
+		if err != nil {
+			return nil, err
+		}
+		sep, err := wantText(name, args[1])
+		if err != nil {
+			return nil, err
+		}
+		if err := r.charge(50+2*len(text), 0); err != nil {
+			return nil, err
+		}
+		parts := utf8.RuneCountInString(text)
+		if sep != "" {
+			parts = strings.Count(text, sep) + 1
+		}
+		if err := r.charge(20*parts, 16*parts); err != nil {
+			return nil, err
+		}
+		return callBuiltin(name, args)
+	}
+}
+
+func fnReplace(r *run, args []any) (any, error) {
+	var texts [3]string
+	for i := range texts {
+		s, err := wantText("replace", args[i])
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = s
+	}
+	if err := r.charge(50+2*len(texts[0]), 0); err != nil {
+		return nil, err
+	}
+	size := len(texts[0]) + strings.Count(texts[0], texts[1])*len(texts[2])
+	if err := r.charge(2*size, size); err != nil {
+		return nil, err
+	}
+	return callBuiltin("replace", args)
+}
+
+func fnRepeat(r *run, args []any) (any, error) {
+	text, err := wantText("repeat", args[0])
+	if err != nil {
+		return nil, err
+	}
+	n, err := wantInt("repeat", args[1])
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 {
+		return nil, evalErrorf("repeat needs a number that is not negative")
+	}
+	if n > maxBytes || len(text)*n > maxBytes {
+		return nil, errTooMuch
+	}
+	if err := r.charge(50+len(text)*n, len(text)*n); err != nil {
+		return nil, err
+	}
+	return strings.Repeat(text, n), nil
+}
+
+func fnJoin(r *run, args []any) (any, error) {
+	list, err := wantList("join", args[0])
+	if err != nil {
+		return nil, err
+	}
+	glue := ""
+	if len(args) == 2 {
+		if glue, err = wantText("join", args[1]); err != nil {
+			return nil, err
+		}
+	}
+	units, bytes, err := r.measure(args[0])
+	if err != nil {
+		return nil, err
+	}
+	size := list.Len() * len(glue)
+	if err := r.charge(20*units+size, bytes+size); err != nil {
+		return nil, err
+	}
+	texts := make([]string, list.Len())
+	for i := range texts {
+		texts[i] = printValue(list.Index(i).Interface())
+	}
+	return strings.Join(texts, glue), nil
+}
+
+func fnToJSON(r *run, args []any) (any, error) {
+	units, bytes, err := r.measure(args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(20*units, 6*bytes); err != nil {
+		return nil, err
+	}
+	data, err := marshal(args[0])
+	if err != nil {
+		return nil, evalErrorf("toJSON cannot write %s", describe(args[0]))
+	}
+	return string(data), nil
+}
+
+func fnFromJSON(r *run, args []any) (any, error) {
+	text, err := wantText("fromJSON", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(100+40*len(text), 20*len(text)); err != nil {
+		return nil, err
+	}
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, evalErrorf("fromJSON was given a text that is not JSON")
+	}
+	return v, nil
+}
+
+func fnElement(i int) func(*run, []any) (any, error) {
+	return func(r *run, args []any) (any, error) {
+		if args[0] == nil {
+			return nil, nil
+		}
+		if _, err := wantList("first", args[0]); err != nil {
+			return nil, err
+		}
+		return fnGet(r, []any{args[0], i})
+	}
+}
+
+// fnGet takes an element or an entry. What is not there is nil, at every depth: raw.a.b is nil where raw.a is.
+func fnGet(_ *run, args []any) (any, error) {
+	switch from := args[0].(type) {
+	case nil:
+		return nil, nil
+	case map[string]any:
+		if key, ok := args[1].(string); ok {
+			return from[key], nil
+		}
+		return nil, nil
+	case []string:
+		if i, ok := index(args[1], len(from)); ok {
+			return from[i], nil
+		}
+		return nil, nil
+	case []any:
+		if i, ok := index(args[1], len(from)); ok {
+			return from[i], nil
+		}
+		return nil, nil
+	}
+	switch rv := reflect.ValueOf(args[0]); rv.Kind() {
+	case reflect.Slice, reflect.Array:
+		if i, ok := index(args[1], rv.Len()); ok {
+			return rv.Index(i).Interface(), nil
+		}
+	case reflect.Map:
+		if key := reflect.ValueOf(args[1]); key.IsValid() && key.Type().AssignableTo(rv.Type().Key()) && key.Comparable() {
+			if v := rv.MapIndex(key); v.IsValid() {
+				return v.Interface(), nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// index reads an element's number; negative ones count from the end.
+func index(v any, length int) (int, bool) {
+	i, err := wantInt("", v)
+	if err != nil {
+		return 0, false
+	}
+	if i < 0 {
+		i += length
+	}
+	return i, i >= 0 && i < length
+}
+
+func fnTake(r *run, args []any) (any, error) {
+	return opSlice(r, []any{args[0], 0, args[1]})
+}
+
+// opSlice cuts a list, or a text by characters.
+func opSlice(r *run, args []any) (any, error) {
+	cut := func(length int) (from, to int, err error) {
+		to = length
+		if args[1] != nil {
+			if from, err = wantInt("a slice", args[1]); err != nil {
+				return
+			}
+		}
+		if args[2] != nil {
+			if to, err = wantInt("a slice", args[2]); err != nil {
+				return
+			}
+		}
+		if from < 0 {
+			from += length
+		}
+		if to < 0 {
+			to += length
+		}
+		from, to = min(max(from, 0), length), min(max(to, 0), length)
+		return min(from, to), to, nil
+	}
+	if text, ok := args[0].(string); ok {
+		if err := r.charge(20+10*len(text), 4*len(text)); err != nil {
+			return nil, err
+		}
+		runes := []rune(text)
+		from, to, err := cut(len(runes))
+		if err != nil {
+			return nil, err
+		}
+		return string(runes[from:to]), nil
+	}
+	list, err := wantList("a slice", args[0])
+	if err != nil {
+		return nil, err
+	}
+	from, to, err := cut(list.Len())
+	if err != nil {
+		return nil, err
+	}
+	if list.Kind() == reflect.Array {
+		return nil, evalErrorf("this list cannot be sliced")
+	}
+	return list.Slice(from, to).Interface(), nil
+}
+
+func (r *run) chargeMap(name string, v any) (map[string]any, []string, error) {
+	m, err := wantMap(name, v)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.charge(50+300*len(m), 64*len(m)); err != nil {
+		return nil, nil, err
+	}
+	return m, slices.Sorted(maps.Keys(m)), nil
+}
+
+func fnKeys(r *run, args []any) (any, error) {
+	_, keys, err := r.chargeMap("keys", args[0])
+	return keys, err
+}
+
+func fnValues(r *run, args []any) (any, error) {
+	m, keys, err := r.chargeMap("values", args[0])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, len(keys))
+	for i, k := range keys {
+		out[i] = m[k]
+	}
+	return out, nil
+}
+
+func fnToPairs(r *run, args []any) (any, error) {
+	m, keys, err := r.chargeMap("toPairs", args[0])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, len(keys))
+	for i, k := range keys {
+		out[i] = []any{k, m[k]}
+	}
+	return out, nil
+}
+
+func fnFromPairs(r *run, args []any) (any, error) {
+	list, err := wantList("fromPairs", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(50+300*list.Len(), 64*list.Len()); err != nil {
+		return nil, err
+	}
+	out := make(map[string]any, list.Len())
+	for i := range list.Len() {
+		pair, err := wantList("fromPairs", list.Index(i).Interface())
+		if err != nil {
+			return nil, err
+		}
+		if pair.Len() != 2 {
+			return nil, evalErrorf("fromPairs needs lists of a key and a value")
+		}
+		out[printValue(pair.Index(0).Interface())] = pair.Index(1).Interface()
+	}
+	return out, nil
+}
+
+func fnUniq(r *run, args []any) (any, error) {
+	list, err := wantList("uniq", args[0])
+	if err != nil {
+		return nil, err
+	}
+	units, bytes, err := r.measure(args[0])
+	if err != nil {
+		return nil, err
+	}
+	n := list.Len()
+	if n > maxElements {
+		return nil, errTooMuch
+	}
+	if err := r.charge(n*n*20+n*units/4, bytes); err != nil { // each is compared with each
+		return nil, err
+	}
+	return callBuiltin("uniq", args)
+}
+
+func fnSort(r *run, args []any) (any, error) {
+	list, err := wantList("sort", args[0])
+	if err != nil {
+		return nil, err
+	}
+	units, bytes, err := r.measure(args[0])
+	if err != nil {
+		return nil, err
+	}
+	log := 1
+	for n := list.Len(); n > 1; n /= 2 {
+		log++
+	}
+	if err := r.charge(units*log*4, bytes); err != nil {
+		return nil, err
+	}
+	return callBuiltin("sort", args)
+}
+
+func opAdd(r *run, args []any) (any, error) {
+	a, aText := args[0].(string)
+	b, bText := args[1].(string)
+	if aText && bText {
+		n := len(a) + len(b)
+		if err := r.charge(20+n/4, n); err != nil {
+			return nil, err
+		}
+		return a + b, nil
+	}
+	if aText || bText || args[0] == nil || args[1] == nil {
+		return nil, evalErrorf("%s and %s cannot be added; string(…) makes a text of anything", describe(args[0]), describe(args[1]))
+	}
+	return guarded("added", args, func() any { return runtime.Add(args[0], args[1]) })
+}
+
+// guarded runs one of the language's operators, which panic at types they do not take.
+func guarded(verb string, args []any, f func() any) (v any, err error) {
+	defer func() {
+		if recover() != nil {
+			v, err = nil, evalErrorf("%s and %s cannot be %s", describe(args[0]), describe(args[1]), verb)
+		}
+	}()
+	return f(), nil
+}
+
+func opRange(r *run, args []any) (any, error) {
+	from, err := wantInt("a range", args[0])
+	if err != nil {
+		return nil, err
+	}
+	to, err := wantInt("a range", args[1])
+	if err != nil {
+		return nil, err
+	}
+	n := to - from + 1
+	if n <= 0 {
+		return []int{}, nil
+	}
+	if n > maxRange {
+		return nil, evalErrorf("a range of %d numbers is longer than the %d that are allowed", n, maxRange)
+	}
+	if err := r.charge(20+2*n, 8*n); err != nil {
+		return nil, err
+	}
+	return runtime.MakeRange(from, to), nil
+}
+
+// opWalked charges for a loop over a list whose body is trivial.
+func opWalked(r *run, args []any) (any, error) {
+	list, err := wantList("this", args[0])
+	if err != nil {
+		return nil, err
+	}
+	return args[0], r.charge(50*list.Len(), 0)
+}
+
+// opPresent is the left side of ??: nil where there is nothing, which includes an empty text and a zero time.
+func opPresent(_ *run, args []any) (any, error) {
+	if missing(args[0]) {
+		return nil, nil
+	}
+	return args[0], nil
+}
+
+func missing(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case time.Time:
+		return v.IsZero()
+	}
+	return false
+}
+
+func opEqual(r *run, args []any) (any, error) {
+	if a, ok := args[0].(string); ok {
+		b, ok := args[1].(string)
+		if !ok {
+			return false, nil
+		}
+		if len(a) == len(b) {
+			if err := r.charge(5+len(a)/8, 0); err != nil {
+				return nil, err
+			}
+		}
+		return a == b, nil
+	}
+	units, _, err := r.measure(args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(2*units, 0); err != nil {
+		return nil, err
+	}
+	return guarded("compared", args, func() any { return runtime.Equal(args[0], args[1]) })
+}
+
+func opIn(r *run, args []any) (any, error) {
+	switch in := args[1].(type) {
+	case nil:
+		return false, nil
+	case map[string]struct{}:
+		key, ok := args[0].(string)
+		if !ok {
+			return false, nil
+		}
+		if err := r.charge(20+len(key)/4, 0); err != nil {
+			return nil, err
+		}
+		_, ok = in[key]
+		return ok, nil
+	case []string:
+		key, ok := args[0].(string)
+		if !ok {
+			return false, nil
+		}
+		if err := r.charge(10+10*len(in)+len(in)*min(len(key), 4096)/8, 0); err != nil {
+			return nil, err
+		}
+		return slices.Contains(in, key), nil
+	case map[string]any:
+		key, ok := args[0].(string)
+		if !ok {
+			return false, nil
+		}
+		_, ok = in[key]
+		return ok, nil
+	case string:
+		return nil, evalErrorf("in needs a list, but got %s; for a part of a text use contains", describe(in))
+	}
+	units, _, err := r.measure(args[1])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(4*units, 0); err != nil {
+		return nil, err
+	}
+	return guarded("compared", args, func() any { return runtime.In(args[0], args[1]) })
+}
+
+func opCompare(holds func(int) bool) func(*run, []any) (any, error) {
+	return func(r *run, args []any) (any, error) {
+		a, aText := args[0].(string)
+		b, bText := args[1].(string)
+		if aText && bText {
+			if err := r.charge(10+min(len(a), len(b))/8, 0); err != nil {
+				return nil, err
+			}
+			return holds(strings.Compare(a, b)), nil
+		}
+		for _, v := range args {
+			if v == nil {
+				return nil, evalErrorf("a missing value cannot be compared")
+			}
+		}
+		return guarded("compared", args, func() any {
+			switch {
+			case runtime.Less(args[0], args[1]):
+				return holds(-1)
+			case runtime.Less(args[1], args[0]):
+				return holds(1)
+			}
+			return holds(0)
+		})
+	}
+}
+
+func opText(holds func(a, b string) bool) func(*run, []any) (any, error) {
+	return func(r *run, args []any) (any, error) {
+		if args[0] == nil || args[1] == nil {
+			return false, nil
+		}
+		a, ok := args[0].(string)
+		if !ok {
+			if list, isList := args[0].([]any); isList {
+				return opIn(r, []any{args[1], list})
+			}
+			return nil, evalErrorf("a text is needed here, but this is %s", describe(args[0]))
+		}
+		b, ok := args[1].(string)
+		if !ok {
+			return nil, evalErrorf("a text is needed here, but this is %s", describe(args[1]))
+		}
+		if err := r.charge(10+len(a)+len(b), 0); err != nil {
+			return nil, err
+		}
+		return holds(a, b), nil
+	}
+}
+
+// A pattern is a compiled regular expression and what a match costs for each byte.
+type pattern struct {
+	re      *regexp.Regexp
+	perByte int
+}
+
+// maxPattern bounds the size of a compiled pattern: repetitions count as often as they repeat.
+const maxPattern = 2000
+
+func compilePattern(text string) (*pattern, error) {
+	if len(text) > 1000 {
+		return nil, evalErrorf("the pattern is longer than 1000 characters")
+	}
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, evalErrorf("the pattern %s is not valid: %s", quote(text), patternMistake(err))
+	}
+	size := patternSize(parsed)
+	if size > maxPattern {
+		return nil, evalErrorf("the pattern %s repeats too much", quote(text))
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return nil, evalErrorf("the pattern %s is not valid", quote(text))
+	}
+	return &pattern{re, 4 + 4*size}, nil
+}
+
+func patternMistake(err error) string {
+	code := err.(*syntax.Error).Code
+	switch code {
+	case syntax.ErrMissingParen:
+		return "a ( is never closed"
+	case syntax.ErrUnexpectedParen:
+		return "a ) has no ( before it"
+	case syntax.ErrMissingBracket:
+		return "a [ is never closed"
+	case syntax.ErrMissingRepeatArgument:
+		return "*, + or ? has nothing before it to repeat"
+	case syntax.ErrInvalidRepeatSize:
+		return "a repetition is too large"
+	case syntax.ErrInvalidCharRange, syntax.ErrInvalidCharClass:
+		return "what stands between [ and ] is no range of characters"
+	case syntax.ErrInvalidEscape, syntax.ErrTrailingBackslash:
+		return `a \ is followed by something that has no meaning`
+	case syntax.ErrInvalidPerlOp:
+		return "looking ahead or behind is not supported"
+	}
+	return string(code)
+}
+
+func patternSize(re *syntax.Regexp) int {
+	size := 1
+	if re.Op == syntax.OpLiteral {
+		size = len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		size += patternSize(sub)
+		if size > maxPattern {
+			return maxPattern + 1
+		}
+	}
+	if re.Op == syntax.OpRepeat {
+		n := max(re.Max, re.Min+1, 1)
+		if size*n > maxPattern {
+			return maxPattern + 1
+		}
+		size *= n
+	}
+	return size
+}
+
+func opMatches(r *run, args []any) (any, error) {
+	if args[0] == nil || args[1] == nil {
+		return false, nil
+	}
+	text, err := wantText("matches", args[0])
+	if err != nil {
+		return nil, err
+	}
+	p, ok := args[1].(*pattern)
+	if !ok {
+		source, err := wantText("matches", args[1])
+		if err != nil {
+			return nil, err
+		}
+		if err := r.charge(200_000, 64<<10); err != nil {
+			return nil, err
+		}
+		if p, err = compilePattern(source); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.charge(200+len(text)*p.perByte, 0); err != nil {
+		return nil, err
+	}
+	return p.re.MatchString(text), nil
+}

@@ -1,0 +1,404 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// maxName is the length of a rule's name, in characters.
+const maxName = 100
+
+var ruleKeys = []string{"name", "description", "on", "when", "timezone", "let", "then", "enabled", "mode"}
+
+// parse reads a whole file. Its rules are complete only if nothing was reported as an error.
+func parse(r *report, o Options) []*Rule {
+	src := r.src
+	root := readYAML(src, r)
+	if root == nil || isNull(root) {
+		return nil
+	}
+	if root.Kind == yaml.SequenceNode {
+		at := src.span(root)
+		r.errorf("file", span{at.from, min(at.from+1, len(src.data))}, "", "a rule file begins with the line rules: and the list of rules stands below it")
+		return nil
+	}
+	if root.Kind != yaml.MappingNode {
+		r.errorf("file", src.span(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
+		return nil
+	}
+	var rules []*Rule
+	found := false
+	entries := pairs(src, r, root)
+	for _, p := range entries {
+		if p.name != "rules" {
+			suggestion := closest(p.name, []string{"rules"})
+			switch {
+			case suggestion == "" && p.name == "rule":
+				suggestion = "rules"
+			case suggestion == "" && slices.Contains(ruleKeys, p.name) && len(entries) > 1:
+				r.errorf("unknown-key", src.span(p.key), "", "%s belongs to a rule; a rule file begins with rules: and each rule with -", quote(p.name))
+				return nil
+			}
+			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule file has no %s%s; it has rules", quote(p.name), didYouMean(suggestion))
+			continue
+		}
+		found = true
+		switch {
+		case isNull(p.value):
+		case p.value.Kind != yaml.SequenceNode:
+			r.errorf("type", src.span(p.value), "", "rules takes a list: each rule begins with -")
+		default:
+			rules = parseRules(r, p.value, o)
+		}
+	}
+	if !found && r.errors == 0 {
+		r.errorf("file", src.span(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
+	}
+	return rules
+}
+
+func parseRules(r *report, list *yaml.Node, o Options) []*Rule {
+	var rules []*Rule
+	first := map[string]*Rule{}
+	for _, n := range list.Content {
+		n = resolve(n)
+		rule := parseRule(r, n, o)
+		if rule == nil {
+			continue
+		}
+		if rule.Name != "" {
+			if other, ok := first[rule.Name]; ok {
+				r.errorf("duplicate-rule", rule.nameSpan, "", "there is another rule named %s, in line %d", quote(rule.Name), other.line)
+			} else {
+				first[rule.Name] = rule
+			}
+		}
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
+// parseRule reads one rule. All its mistakes are reported, not only the first.
+func parseRule(r *report, n *yaml.Node, o Options) *Rule {
+	src := r.src
+	if !checkTag(src, r, n) {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		r.errorf("type", src.span(n), "", "a rule is a map with name, on and then, but this is %s", kindName(n))
+		return nil
+	}
+	rule := &Rule{enabled: true, naive: o.Zone}
+	keys := map[string]pair{}
+	entries := pairs(src, r, n)
+	for _, p := range entries {
+		if !slices.Contains(ruleKeys, p.name) {
+			suggestion := closest(p.name, ruleKeys)
+			if suggestion == "" {
+				suggestion = ruleKeyAliases[strings.ToLower(p.name)]
+			}
+			if _, ok := keys[suggestion]; ok {
+				suggestion = ""
+			}
+			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, ruleKeys))
+			if suggestion != "" { // its absence is the same mistake
+				keys[suggestion] = pair{}
+			}
+			continue
+		}
+		keys[p.name] = p
+	}
+	at := func(name string) (pair, bool) {
+		p, ok := keys[name]
+		return p, ok && p.value != nil
+	}
+	lacks := func(name, why string) {
+		if _, ok := keys[name]; !ok {
+			where := src.span(n)
+			if p, ok := at("name"); ok {
+				where = src.span(p.value)
+			}
+			r.errorf("missing-key", where, "", "this rule has no %s: %s", quote(name), why)
+		}
+	}
+	if p, ok := at("name"); ok {
+		rule.name(r, p)
+	}
+	lacks("name", "every rule needs a name of its own")
+	if p, ok := at("description"); ok && !isNull(p.value) {
+		scalarText(src, r, p.value, quote("description"))
+	}
+	if p, ok := at("on"); ok {
+		rule.on = parseOn(r, p.value)
+	}
+	lacks("on", "it says at which events the rule is looked at")
+	if p, ok := at("timezone"); ok {
+		if zone := parseZone(r, p.value); zone != nil {
+			rule.zone, rule.naive = zone, zone
+		}
+	}
+	if p, ok := at("enabled"); ok {
+		b, isBool := yamlBool(p.value)
+		if !isBool {
+			r.errorf("type", src.span(p.value), "", `"enabled" takes true or false, but this is %s`, kindName(p.value))
+		}
+		rule.enabled = b
+	}
+	if p, ok := at("mode"); ok {
+		if t, ok := scalarText(src, r, p.value, quote("mode")); ok {
+			switch t.value {
+			case "shadow":
+				rule.Shadow = true
+			case "live":
+			default:
+				r.errorf("mode", t.span(0, len(t.value)), t.encode("shadow"), `"mode" is shadow (send nothing, only record) or live, not %s`, quote(t.value))
+			}
+		}
+	}
+
+	s := &scope{report: r, used: map[int]bool{}, absent: map[int]bool{}}
+	before := r.errors
+	if p, ok := at("let"); ok {
+		rule.parseLets(s, p.value)
+	}
+	letsFailed := r.errors > before
+	if p, ok := at("when"); ok {
+		rule.when = parseWhen(s, p.value)
+	}
+	if p, ok := at("then"); ok {
+		rule.parseThen(s, p, o)
+	}
+	lacks("then", "it says what the rule does")
+	if p, ok := at("let"); ok && !letsFailed && r.errors == before {
+		for i, l := range pairs(src, r, p.value) {
+			if !s.used[i] {
+				r.warnf("unused-let", src.span(l.key), "", "%s is never used", quote(l.name))
+			}
+		}
+	}
+	return rule
+}
+
+var ruleKeyAliases = map[string]string{
+	"if": "when", "condition": "when", "conditions": "when", "where": "when", "filter": "when", "do": "then", "actions": "then", "action": "then", "steps": "then",
+	"event": "on", "events": "on", "trigger": "on", "triggers": "on", "tz": "timezone", "zone": "timezone", "vars": "let", "variables": "let",
+	"title": "name", "id": "name", "comment": "description", "desc": "description", "active": "enabled",
+}
+
+func (rule *Rule) name(r *report, p pair) {
+	rule.nameSpan = r.src.span(p.value)
+	rule.line, rule.column = r.src.position(rule.nameSpan.from)
+	rule.endLine, rule.endColumn = r.src.position(rule.nameSpan.to)
+	t, ok := scalarText(r.src, r, p.value, quote("name"))
+	if !ok {
+		return
+	}
+	name := t.value
+	switch {
+	case strings.TrimSpace(name) == "":
+		r.errorf("name", rule.nameSpan, "", "the name is empty")
+	case utf8.RuneCountInString(name) > maxName:
+		r.errorf("name", rule.nameSpan, "", "the name is longer than %d characters", maxName)
+	case strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }):
+		r.errorf("name", rule.nameSpan, "", "the name holds a character that cannot be printed, such as a line break")
+	case strings.TrimSpace(name) != name:
+		r.errorf("name", t.span(0, len(name)), t.encode(strings.TrimSpace(name)), "the name begins or ends with a blank")
+	default:
+		rule.Name = name
+	}
+}
+
+// parseOn reads the event names a rule is for, one or a list.
+func parseOn(r *report, n *yaml.Node) []string {
+	src := r.src
+	items := []*yaml.Node{n}
+	switch n.Kind {
+	case yaml.SequenceNode:
+		items = n.Content
+		if len(items) == 0 {
+			r.errorf("empty", src.span(n), "", `"on" is empty, so the rule would never apply`)
+		}
+	case yaml.MappingNode:
+		r.errorf("type", src.span(n), "", `"on" takes the name of an event or a list of them, but this is a map (key: value)`)
+		return nil
+	}
+	var on []string
+	for _, item := range items {
+		item = resolve(item)
+		t, ok := scalarText(src, r, item, quote("on"))
+		if !ok {
+			continue
+		}
+		if slices.Contains(Names(), t.value) {
+			if slices.Contains(on, t.value) {
+				r.warnf("repeated", src.span(item), "", "%s stands twice in this list", quote(t.value))
+				continue
+			}
+			on = append(on, t.value)
+			continue
+		}
+		suggestion := similarEvent(t.value)
+		if suggestion == "" && strings.Contains(t.value, ",") && n.Kind == yaml.ScalarNode {
+			suggestion = "[" + strings.TrimSpace(t.value) + "]"
+			r.errorf("event-name", src.span(item), suggestion, "several events are written as a list: %s", suggestion)
+			continue
+		}
+		message := didYouMean(suggestion)
+		if suggestion == "" {
+			message = "; there are " + strings.Join(Names(), ", ")
+		}
+		r.errorf("event-name", t.span(0, len(t.value)), suggestion, "there is no event %s%s", quote(t.value), message)
+	}
+	return on
+}
+
+var eventAliases = map[string]string{
+	"created": Create, "create": Create, "new": Booked, "booking": Booked, "canceled": Cancelled, "cancel": Cancelled, "deleted": Cancelled, "delete": Delete, "cancellation": Cancelled,
+	"moved": Rescheduled, "changed": Updated, "update": Update, "show": Showed, "attended": Showed, "missed": NoShow, "assigned": Reassigned, "confirm": Confirmed,
+	"appointmentcreated": Create, "appointmentupdated": Update, "appointmentdeleted": Delete,
+}
+
+func similarEvent(word string) string {
+	if s, ok := eventAliases[foldWord(word)]; ok {
+		return s
+	}
+	return closest(word, Names())
+}
+
+func parseZone(r *report, n *yaml.Node) *time.Location {
+	t, ok := scalarText(r.src, r, n, quote("timezone"))
+	if !ok {
+		return nil
+	}
+	zone, err := loadZone(t.value)
+	if err != nil {
+		suggestion := closestZone(t.value)
+		hint := didYouMean(suggestion)
+		if suggestion == "" {
+			hint = "; write it as Area/City, such as Europe/London"
+		}
+		r.errorf("time-zone", t.span(0, len(t.value)), suggestion, "%s is not a time zone%s", quote(t.value), hint)
+		return nil
+	}
+	return zone
+}
+
+// parseLets reads the named values, in the order they are written.
+func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
+	src, r := s.report.src, s.report
+	if isNull(n) {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		r.errorf("type", src.span(n), "", `"let" takes entries of the form name: expression, but this is %s`, kindName(n))
+		return
+	}
+	entries := pairs(src, r, n)
+	names := make([]string, len(entries))
+	for i, p := range entries {
+		names[i] = p.name
+	}
+	for i, p := range entries {
+		s.later = names[i:]
+		l := letVar{p.name, badType}
+		if why := (&checker{lets: nil}).taken(p.name); why != "" {
+			r.errorf("let-name", src.span(p.key), "", "%s cannot be used as a name: %s", quote(p.name), why)
+		} else if !isIdentifier(p.name) {
+			r.errorf("let-name", src.span(p.key), "", "%s cannot be used as a name: it must be letters, digits and _, and is no word of the language", quote(p.name))
+		}
+		var program *program
+		if t, ok := scalarText(src, r, p.value, quote(p.name)); ok {
+			var tree = piece{t, 0, t.value}
+			if inner, off, isTemplate := unbrace(t.value); isTemplate {
+				r.errorf("braces", t.span(0, len(t.value)), t.encode(inner), "no {{ }} is needed here: the whole is an expression")
+				_ = off
+			} else {
+				compiled, root, c := s.expression(tree)
+				if compiled != nil {
+					program, l.typ = compiled, compiled.typ
+					if at, _ := s.missing(c, root); at != nil {
+						s.absent[i] = true
+					}
+				}
+			}
+		}
+		s.lets = append(s.lets, l)
+		rule.lets = append(rule.lets, namedValue{p.name, program})
+	}
+	s.later = nil
+}
+
+// unbrace recognises an expression that was written as {{ expression }}.
+func unbrace(s string) (inner string, off int, ok bool) {
+	trimmed := strings.TrimSpace(s)
+	if !strings.HasPrefix(trimmed, "{{") || !strings.HasSuffix(trimmed, "}}") || len(trimmed) < 4 {
+		return "", 0, false
+	}
+	return strings.TrimSpace(trimmed[2 : len(trimmed)-2]), strings.Index(s, "{{"), true
+}
+
+func isIdentifier(s string) bool {
+	for i, c := range s {
+		if c != '_' && !unicode.IsLetter(c) && (i == 0 || !unicode.IsDigit(c)) {
+			return false
+		}
+	}
+	switch s {
+	case "", "true", "false", "nil", "in", "or", "and", "not", "matches", "contains", "startsWith", "endsWith", "let", "if", "else":
+		return false
+	}
+	return true
+}
+
+// parseWhen reads the condition.
+func parseWhen(s *scope, n *yaml.Node) *condition {
+	src, r := s.report.src, s.report
+	t, ok := scalarText(src, r, n, quote("when"))
+	if !ok {
+		return nil
+	}
+	if inner, _, isTemplate := unbrace(t.value); isTemplate {
+		r.errorf("braces", t.span(0, len(t.value)), t.encode(inner), "no {{ }} is needed here: the whole is an expression")
+		return nil
+	}
+	value := t.value
+	if b, isBool := yamlBool(n); isBool && n.Style == 0 { // yes and no
+		value = fmt.Sprint(b)
+		t = &text{value: value, node: n, src: src, mapped: true, outer: src.span(n)}
+	}
+	p := piece{t, 0, value}
+	program, _, _ := s.expression(p)
+	if program == nil {
+		return nil
+	}
+	if !program.typ.is(boolKind) {
+		r.errorf("type", p.whole(), "", "a condition must be true or false, but this is %s", program.typ)
+		return nil
+	}
+	return &condition{whole: program, src: value, lets: slices.Clone(s.lets)}
+}
+
+func (rule *Rule) parseThen(s *scope, p pair, o Options) {
+	src, r := s.report.src, s.report
+	switch n := p.value; {
+	case isNull(n) || n.Kind == yaml.SequenceNode && len(n.Content) == 0:
+		r.errorf("empty", src.span(p.key), "", `"then" is empty, so the rule would do nothing`)
+	case n.Kind == yaml.MappingNode:
+		at := src.offset(n)
+		r.errorf("type", span{at, at}, "- ", `"then" takes a list: put a - before each step`)
+	case n.Kind != yaml.SequenceNode:
+		r.errorf("type", src.span(n), "", `"then" takes a list of steps, but this is %s`, kindName(n))
+	default:
+		for i, c := range n.Content {
+			if st := s.step(resolve(c), i+1, o); st != nil {
+				rule.steps = append(rule.steps, st)
+			}
+		}
+	}
+}

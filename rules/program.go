@@ -1,0 +1,187 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+	exprcheck "github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/optimizer"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+)
+
+// A program is a compiled expression. It is immutable.
+type program struct {
+	code  *vm.Program
+	typ   typ
+	cost  int    // units of what it does outside loops
+	place string // file:line:column of its beginning, for errors at run time
+}
+
+// configs are the language's configurations. One is not for two goroutines at once, and making one costs
+// more than compiling an expression with it.
+var configs = sync.Pool{New: func() any { return newConfig() }}
+
+// newConfig describes the environment to the language. The types only choose machine instructions: mistakes
+// have been found before, by our own checker.
+func newConfig() *conf.Config {
+	env := types.Map{runName: types.Any}
+	add := func(name string, t typ) {
+		switch {
+		case t.kind == textKind:
+			env[name] = types.String
+		case t.kind == timeKind:
+			env[name] = types.TypeOf(time.Time{})
+		case t.kind == listKind:
+			env[name] = types.TypeOf([]string{})
+		default:
+			env[name] = types.Any
+		}
+	}
+	for name, t := range envVariables {
+		add(name, t)
+	}
+	for object, fields := range envObjects {
+		env[object] = types.Any
+		for field, t := range fields {
+			add(object+"."+field, t)
+		}
+	}
+	c := conf.CreateNew()
+	c.MaxNodes = 4 * maxNodes
+	c.WithEnv(env)
+	boolFunc := []reflect.Type{reflect.TypeFor[func(...any) bool]()}
+	define := func(name string, f func(*run, []any) (any, error), t []reflect.Type) {
+		c.Functions[name] = &builtin.Function{Name: name, Types: t, Func: func(args ...any) (any, error) {
+			return f(args[0].(*run), args[1:])
+		}}
+	}
+	for name, f := range functions {
+		define(name, f.call, nil)
+	}
+	for name, f := range operations {
+		define(name, f, nil)
+	}
+	for _, name := range truths {
+		c.Functions[name].Types = boolFunc
+	}
+	return c
+}
+
+// parseConfig is for reading expressions only: in it no function hides one of the language's own.
+var parseConfig = func() *conf.Config {
+	c := conf.CreateNew()
+	c.MaxNodes = maxNodes
+	return c
+}()
+
+// compile checks and compiles the checker's expression. It returns nil after a mistake, which has been
+// reported.
+func (c *checker) compile() *program {
+	tree, ok := c.parse(parseConfig)
+	if !ok {
+		return nil
+	}
+	done := c.visit(tree)
+	if c.bad {
+		return nil
+	}
+	return c.finish(done)
+}
+
+// finish turns a checked tree into a program.
+func (c *checker) finish(done checked) *program {
+	p, err := assemble(done.node, c.piece.src)
+	if err != nil { // our checker let something pass that the language refuses
+		c.fail("syntax", c.piece.whole(), "", "this expression cannot be used here")
+		return nil
+	}
+	p.typ = done.typ
+	line, column := c.report.src.position(c.piece.whole().from)
+	p.place = fmt.Sprintf("%s:%d:%d", c.report.src.name, line, column)
+	return p
+}
+
+func assemble(node ast.Node, src string) (*program, error) {
+	config := configs.Get().(*conf.Config)
+	defer configs.Put(config)
+	cost := 20 * treeSize(node, 20_000)
+	tree := &parser.Tree{Node: node, Source: file.NewSource(src)}
+	if _, err := exprcheck.Check(tree, config); err != nil {
+		return nil, err
+	}
+	if err := optimizer.Optimize(&tree.Node, config); err != nil {
+		return nil, err
+	}
+	code, err := compiler.Compile(tree, config)
+	if err != nil {
+		return nil, err
+	}
+	return &program{code: code, cost: cost}, nil
+}
+
+var (
+	missingOperand  = regexp.MustCompile(`^invalid operation: (?:<nil> (\S+) .*|.* (\S+) <nil>)$`)
+	invalidOperands = regexp.MustCompile(`^invalid operation: (\S+) (\S+) (\S+)$`)
+)
+
+// failed says in words why a program ended with an error.
+func (p *program) failed(err error) error {
+	var own *evalError
+	switch {
+	case errors.Is(err, errTooMuch):
+		return fmt.Errorf("%s: %w", p.place, errTooMuch)
+	case errors.As(err, &own):
+		return fmt.Errorf("%s: %w", p.place, own)
+	}
+	message := err.Error()
+	var fe *file.Error
+	if errors.As(err, &fe) {
+		message = fe.Message
+	}
+	return fmt.Errorf("%s: %w", p.place, &evalError{plainRuntime(message)})
+}
+
+// plainRuntime translates what the language's machine says.
+func plainRuntime(message string) string {
+	switch {
+	case strings.Contains(message, "memory budget"):
+		return errTooMuch.Error()
+	case strings.Contains(message, "interface conversion"):
+		switch {
+		case strings.Contains(message, "is nil, not bool"):
+			return "true or false is needed, but the value is missing"
+		case strings.HasSuffix(message, "not bool"):
+			return "true or false is needed, but the value is something else"
+		case strings.Contains(message, "is nil"):
+			return "a value is missing"
+		}
+		return "a value is of another kind than is needed here"
+	case strings.Contains(message, "divide by zero"):
+		return "a number is divided by 0"
+	case strings.Contains(message, "reduce of empty"):
+		return "reduce was given an empty list and no first value"
+	case strings.Contains(message, "unhashable"), strings.Contains(message, "hash of"):
+		return "a list or a map cannot be used as a key"
+	case missingOperand.MatchString(message):
+		m := missingOperand.FindStringSubmatch(message)
+		return "a value before or after " + m[1] + m[2] + " is missing"
+	case invalidOperands.MatchString(message):
+		m := invalidOperands.FindStringSubmatch(message)
+		return m[2] + " cannot work with values of these kinds"
+	case strings.Contains(message, "reflect"), strings.Contains(message, "zero Value"):
+		return "a list is needed, but the value is missing or something else"
+	}
+	return "the values do not fit the operation"
+}

@@ -1,0 +1,114 @@
+package rules
+
+import (
+	"slices"
+	"time"
+)
+
+// A Set is the rules of a folder, ready to be matched. It is immutable and safe for concurrent use.
+type Set struct {
+	// Now is the time that now() gives; nil is the clock. It is set before the set is used.
+	Now func() time.Time
+
+	rules []*Rule
+	on    map[string][]int // event name to indexes into rules, of enabled rules, rising
+}
+
+// NewSet joins files into one set. A rule name that occurs twice is a finding on the later of the two
+// files in the given order; the set then lacks that whole file.
+func NewSet(files []*File) (*Set, []Finding) {
+	s := &Set{on: map[string][]int{}}
+	var findings []Finding
+	owner := map[string]*File{}
+	line := map[string]int{}
+	for _, f := range files {
+		taken := false
+		for _, rule := range f.Rules {
+			other, ok := owner[rule.Name]
+			if !ok {
+				continue
+			}
+			taken = true
+			findings = append(findings, Finding{
+				File: f.Path, Line: rule.line, Column: rule.column, EndLine: rule.endLine, EndColumn: rule.endColumn,
+				Severity: Error, Code: "duplicate-rule",
+				Message: "there is another rule named " + quote(rule.Name) + ", in " + other.Path + ":" + printValue(line[rule.Name]),
+			})
+		}
+		if taken {
+			continue
+		}
+		for _, rule := range f.Rules {
+			owner[rule.Name], line[rule.Name] = f, rule.line
+			s.rules = append(s.rules, rule)
+		}
+	}
+	for i, rule := range s.rules {
+		if !rule.enabled {
+			continue
+		}
+		for _, name := range rule.on {
+			s.on[name] = append(s.on[name], i)
+		}
+	}
+	return s, findings
+}
+
+// Rules are the set's rules, in file order.
+func (s *Set) Rules() []*Rule { return s.rules }
+
+// Match evaluates the rules that apply to ev and renders their immediate steps. It has no side effects
+// and is safe for concurrent use; ev must not change meanwhile. Matches are in the order of the rules, each
+// rule once, however many of its event names fit.
+func (s *Set) Match(ev *Event) []Match {
+	candidates := s.candidates(ev)
+	if len(candidates) == 0 {
+		return nil
+	}
+	now := time.Now
+	if s.Now != nil {
+		now = s.Now
+	}
+	r := newRun(ev, now())
+	var out []Match
+	for _, i := range candidates {
+		rule := s.rules[i]
+		r.start(rule)
+		if rule.when != nil {
+			yes, err := rule.when.holds(r)
+			if err != nil {
+				out = append(out, Match{Rule: rule, Err: err})
+				continue
+			}
+			if !yes {
+				continue
+			}
+		}
+		m := Match{Rule: rule, Steps: make([]Step, len(rule.steps))}
+		for j, st := range rule.steps {
+			m.Steps[j] = st.render(r)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// candidates are the indexes of the rules that any of the event's names selects, rising.
+func (s *Set) candidates(ev *Event) []int {
+	var out []int
+	lists := 0
+	for _, name := range ev.On {
+		if list := s.on[name]; len(list) > 0 {
+			if lists++; lists == 1 {
+				out = list
+			} else {
+				out = append(slices.Clip(out), list...)
+			}
+		}
+	}
+	if lists > 1 {
+		slices.Sort(out)
+		out = slices.Compact(out)
+	}
+	return out
+}

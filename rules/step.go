@@ -1,0 +1,695 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/actions"
+)
+
+// A step is one entry of a rule's `then`, compiled. It is immutable.
+type step struct {
+	number     int
+	kind       actions.Kind
+	connection string
+	fields     []fieldValue
+}
+
+type fieldValue struct {
+	field actions.Field
+	value value
+	place string
+	skips bool // rendering to nothing skips the step
+}
+
+// A value is what a field of a step holds: fixed, a text, a list or a map of values.
+type value struct {
+	form   form
+	fixed  any // also what the file says, for the sketch that the action checks
+	text   *template
+	list   []value
+	keys   []string // of a map, as long as list
+	source string   // of a text, with its {{ }}
+}
+
+type form uint8
+
+const (
+	fixedForm form = iota
+	textForm       // always a text
+	treeForm       // a text in a tree: one expression alone keeps its type
+	listForm
+	mapForm
+)
+
+var stepWords = []string{"at", "late"}
+
+// step compiles one entry of `then`. It is nil after a mistake.
+func (s *scope) step(n *yaml.Node, number int, o Options) *step {
+	src, r := s.report.src, s.report
+	before := r.errors
+	if !checkTag(src, r, n) {
+		return nil
+	}
+	var kinds []string
+	for _, k := range actions.Kinds() {
+		kinds = append(kinds, k.Name)
+	}
+	if n.Kind != yaml.MappingNode {
+		if n.Kind == yaml.ScalarNode {
+			if k, ok := actions.Lookup(strings.TrimSuffix(n.Value, ":")); ok {
+				r.errorf("step", src.span(n), "", "%s needs a colon and its fields below it", k.Name)
+				return nil
+			}
+		}
+		r.errorf("step", src.span(n), "", "a step is a map with one of %s as its key, but this is %s", oneOf(kinds), kindName(n))
+		return nil
+	}
+	var out *step
+	var first *yaml.Node
+	for _, p := range pairs(src, r, n) {
+		kind, isKind := actions.Lookup(p.name)
+		switch {
+		case p.name == "at" || p.name == "late":
+			r.errorf("waiting-step", src.span(p.key), "", "waiting steps (`%s`) are not supported yet", p.name)
+		case isKind && first != nil:
+			r.errorf("step", src.span(p.key), "", "a step has one action, and this one has %s already; begin another step with -", first.Value)
+		case isKind:
+			first = p.key
+			out = s.action(kind, p, number, o)
+		default:
+			suggestion := closest(p.name, append(slices.Clone(kinds), stepWords...))
+			if slices.ContainsFunc(actions.Kinds(), func(k actions.Kind) bool { return hasField(k, p.name) }) && first != nil {
+				r.errorf("unknown-key", src.span(p.key), "", "%s belongs to %s: indent it further than %s", quote(p.name), first.Value, first.Value)
+				continue
+			}
+			r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s; it has one of %s", quote(p.name), didYouMean(suggestion), oneOf(kinds))
+		}
+	}
+	if first == nil && r.errors == before {
+		r.errorf("step", src.span(n), "", "this step does nothing; it needs one of %s", oneOf(kinds))
+	}
+	if r.errors > before {
+		return nil
+	}
+	return out
+}
+
+func hasField(k actions.Kind, name string) bool {
+	return slices.ContainsFunc(actions.Fields(k), func(f actions.Field) bool { return f.Name == name && !f.Internal })
+}
+
+// action compiles one action with its fields.
+func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
+	src, r := s.report.src, s.report
+	before := r.errors
+	if isNull(p.value) {
+		r.errorf("step", src.span(p.key), "", "%s has no fields; they stand below it, indented further", kind.Name)
+		return nil
+	}
+	if p.value.Kind != yaml.MappingNode {
+		if looksLikeTemplate(p.value) || !checkTag(src, r, p.value) {
+			return nil
+		}
+		r.errorf("step", src.span(p.value), "", "%s takes its fields as key: value, but this is %s", kind.Name, kindName(p.value))
+		return nil
+	}
+	fields := map[string]actions.Field{}
+	var names []string
+	hasRequiredRecipient := false
+	for _, f := range actions.Fields(kind) {
+		if !f.Internal {
+			fields[f.Name] = f
+			names = append(names, f.Name)
+			hasRequiredRecipient = hasRequiredRecipient || f.Required && f.Recipient
+		}
+	}
+	out := &step{number: number, kind: kind}
+	at := map[string]pair{}
+	for _, fp := range pairs(src, r, p.value) {
+		f, ok := fields[fp.name]
+		if !ok {
+			suggestion := closest(fp.name, names)
+			if alias := fieldKeyAliases[foldWord(fp.name)]; suggestion == "" {
+				for _, a := range alias {
+					if _, ok := fields[a]; ok {
+						suggestion = a
+						break
+					}
+				}
+			}
+			r.errorf("unknown-key", src.span(fp.key), suggestion, "%s has no %s%s%s", kind.Name, quote(fp.name), didYouMean(suggestion), listIfNone(suggestion, names))
+			continue
+		}
+		at[fp.name] = fp
+		v, ok := s.field(f, fp)
+		if !ok {
+			continue
+		}
+		line, column := src.position(src.span(fp.value).from)
+		out.fields = append(out.fields, fieldValue{
+			field: f, value: v, place: fmt.Sprintf("%s:%d:%d", src.name, line, column),
+			skips: f.Recipient && (f.Required || !hasRequiredRecipient),
+		})
+	}
+	for _, f := range actions.Fields(kind) {
+		if _, given := at[f.Name]; f.Required && !given && !f.Internal && r.errors == before {
+			r.errorf("missing-key", src.span(p.key), "", "%s needs %s", kind.Name, quote(f.Name))
+		}
+	}
+	if r.errors > before {
+		return nil
+	}
+	s.sketch(out, p, at, o)
+	if r.errors > before {
+		return nil
+	}
+	return out
+}
+
+// fieldKeyAliases are keys that people try, and the fields they may mean.
+var fieldKeyAliases = map[string][]string{
+	"body": {"text", "json"}, "message": {"text"}, "msg": {"text"}, "content": {"text", "body"}, "recipient": {"to", "channel"}, "recipients": {"to"}, "mail": {"to"},
+	"title": {"subject"}, "room": {"channel"}, "data": {"json"}, "payload": {"json"}, "params": {"query"}, "uri": {"url"}, "endpoint": {"url"}, "verb": {"method"}, "emoji": {"icon"},
+	"sender": {"from"}, "ics": {"invite"}, "calendar": {"invite"}, "status": {"expect"},
+}
+
+func listIfNone(suggestion string, names []string) string {
+	if suggestion != "" {
+		return ""
+	}
+	return "; it has " + strings.Join(names, ", ")
+}
+
+// sketch builds the request as the file says it, with the {{ }} in place, and lets the action check it and
+// choose its connection.
+func (s *scope) sketch(st *step, p pair, at map[string]pair, o Options) {
+	src, r := s.report.src, s.report
+	sketch := map[string]any{}
+	for _, f := range st.fields {
+		sketch[f.field.Name] = f.value.sketch()
+	}
+	req, err := decodeRequest(st.kind, sketch)
+	if err != nil {
+		r.errorf("step", src.span(p.key), "", "the fields of this %s do not fit together", st.kind.Name)
+		return
+	}
+	for _, problem := range req.Check() {
+		where, suggestion := src.span(p.key), problem.Suggestion
+		if fp, ok := at[problem.Field]; ok {
+			where = src.span(fp.value)
+			if fp.value.Kind == yaml.ScalarNode && fp.value.Value != "" {
+				t := newText(src, fp.value)
+				where = t.span(0, len(t.value))
+				suggestion = t.encode(suggestion)
+			}
+		} else if name, _, found := strings.Cut(problem.Field, "."); found {
+			if fp, ok := at[name]; ok {
+				where = src.span(fp.key)
+			}
+		}
+		r.errorf("step-field", where, suggestion, "%s", problem.Message)
+	}
+	s.connect(st, req, p, at, o)
+}
+
+// connect chooses the connection of a step.
+func (s *scope) connect(st *step, req actions.Request, p pair, at map[string]pair, o Options) {
+	src, r := s.report.src, s.report
+	var fitting []string
+	for _, name := range sortedKeys(o.Connections) {
+		if o.Connections[name] == st.kind.Name {
+			fitting = append(fitting, name)
+		}
+	}
+	if name := req.ConnectionName(); name != "" {
+		where := src.span(p.key)
+		if fp, ok := at["connection"]; ok {
+			t := newText(src, fp.value)
+			where = t.span(0, len(t.value))
+		}
+		switch kind, ok := o.Connections[name]; {
+		case !ok:
+			suggestion := closest(name, fitting)
+			if suggestion == "" && len(fitting) == 1 {
+				suggestion = fitting[0]
+			}
+			r.errorf("connection", where, suggestion, "there is no connection %s in the configuration%s", quote(name), didYouMean(suggestion))
+		case kind != st.kind.Name:
+			suggestion := ""
+			if len(fitting) == 1 {
+				suggestion = fitting[0]
+			}
+			r.errorf("connection", where, suggestion, "the connection %s is for %s, not for %s%s", quote(name), kind, st.kind.Name, didYouMean(suggestion))
+		default:
+			st.connection = name
+		}
+		return
+	}
+	switch {
+	case !req.NeedsConnection():
+	case len(fitting) == 0:
+		r.errorf("connection", src.span(p.key), "", "no connection for %s is configured; it belongs into the configuration under connections:", st.kind.Name)
+	case len(fitting) > 1:
+		r.errorf("connection", src.span(p.key), "", "there are several connections for %s: say which one with connection: %s", st.kind.Name, oneOf(fitting))
+	default:
+		st.connection = fitting[0]
+	}
+}
+
+func decodeRequest(kind actions.Kind, fields map[string]any) (actions.Request, error) {
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	req := kind.New()
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber() // a whole number of a payload keeps its digits
+	if err := dec.Decode(req); err != nil {
+		return nil, err
+	}
+	return req, nil
+}
+
+// field compiles one field's value by its Go type.
+func (s *scope) field(f actions.Field, p pair) (value, bool) {
+	src, r, n := s.report.src, s.report, p.value
+	if !checkTag(src, r, n) {
+		return value{}, false
+	}
+	switch f.Type {
+	case reflect.TypeFor[string]():
+		return s.text(f, n)
+	case reflect.TypeFor[actions.List]():
+		return s.texts(f, n)
+	case reflect.TypeFor[bool]():
+		b, ok := yamlBool(n)
+		if !ok {
+			r.errorf("type", src.span(n), "", "%s takes true or false, but this is %s", quote(f.Name), kindName(n))
+		}
+		return value{fixed: b}, ok
+	case reflect.TypeFor[actions.Duration]():
+		return s.duration(f, n)
+	case reflect.TypeFor[[]int]():
+		return s.numbers(f, n)
+	case reflect.TypeFor[map[string]string]():
+		if n.Kind != yaml.MappingNode || looksLikeTemplate(n) {
+			if looksLikeTemplate(n) {
+				suggestQuoting(src, r, n)
+			} else {
+				r.errorf("type", src.span(n), "", "%s takes entries of the form key: value, but this is %s", quote(f.Name), kindName(n))
+			}
+			return value{}, false
+		}
+		out, ok := value{form: mapForm}, true
+		for _, e := range pairs(src, r, n) {
+			v, good := s.text(f, e.value)
+			ok = ok && good
+			out.keys, out.list = append(out.keys, e.name), append(out.list, v)
+		}
+		return out, ok
+	}
+	if f.Type.Kind() == reflect.Interface {
+		return s.tree(f, n)
+	}
+	r.errorf("type", src.span(n), "", "%s cannot be set in a rule", quote(f.Name))
+	return value{}, false
+}
+
+// text compiles a field that is one text.
+func (s *scope) text(f actions.Field, n *yaml.Node) (value, bool) {
+	t, ok := scalarText(s.report.src, s.report, n, quote(f.Name))
+	if !ok {
+		return value{}, false
+	}
+	return s.textRange(f, t, 0, len(t.value))
+}
+
+func (s *scope) textRange(f actions.Field, t *text, from, to int) (value, bool) {
+	if f.Literal {
+		if i := strings.Index(t.value[from:to], "{{"); i >= 0 {
+			s.report.errorf("literal", t.span(from+i, to), "", "%s is fixed when the rule is loaded and cannot hold {{ }}", quote(f.Name))
+			return value{}, false
+		}
+		return value{fixed: t.value[from:to]}, true
+	}
+	tm := s.template(t, from, to, f.Escape, f.Recipient)
+	return value{form: textForm, text: tm, source: t.value[from:to]}, tm != nil
+}
+
+// texts compiles a field that is a list of texts, or one text with commas.
+func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
+	src, r := s.report.src, s.report
+	out, ok := value{form: listForm}, true
+	if n.Kind == yaml.SequenceNode {
+		for _, e := range n.Content {
+			v, good := s.text(f, resolve(e))
+			ok = ok && good
+			out.list = append(out.list, v)
+		}
+		return out, ok
+	}
+	if n.Kind == yaml.MappingNode && !looksLikeTemplate(n) {
+		r.errorf("type", src.span(n), "", "%s takes a text or a list of texts, but this is a map (key: value)", quote(f.Name))
+		return value{}, false
+	}
+	t, ok := scalarText(src, r, n, quote(f.Name))
+	if !ok {
+		return value{}, false
+	}
+	from := 0
+	for _, item := range actions.SplitList(t.value) {
+		i := strings.Index(t.value[from:], item)
+		if i < 0 { // split into something that is not there as it stands
+			return s.textRange(f, t, 0, len(t.value))
+		}
+		v, good := s.textRange(f, t, from+i, from+i+len(item))
+		ok = ok && good
+		out.list = append(out.list, v)
+		from += i + len(item)
+	}
+	return out, ok
+}
+
+func (s *scope) duration(f actions.Field, n *yaml.Node) (value, bool) {
+	t, ok := scalarText(s.report.src, s.report, n, quote(f.Name))
+	if !ok {
+		return value{}, false
+	}
+	if _, err := actions.ParseDuration(t.value); err != nil {
+		suggestion := ""
+		if d, ok := errors.AsType[*actions.DurationError](err); ok {
+			suggestion = d.Suggestion
+		}
+		s.report.errorf("duration", t.span(0, len(t.value)), suggestion, "%s", err)
+		return value{}, false
+	}
+	return value{fixed: t.value}, true
+}
+
+func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	var out []int
+	for _, e := range items {
+		e = resolve(e)
+		i, err := strconv.Atoi(e.Value)
+		if e.Kind != yaml.ScalarNode || err != nil {
+			s.report.errorf("type", s.report.src.span(e), "", "%s takes whole numbers, but this is %s", quote(f.Name), kindName(e))
+			return value{}, false
+		}
+		out = append(out, i)
+	}
+	return value{fixed: out}, true
+}
+
+// tree compiles any YAML; the texts in it are templates.
+func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
+	src, r := s.report.src, s.report
+	n = resolve(n)
+	if !checkTag(src, r, n) {
+		return value{}, false
+	}
+	ok := true
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		out := value{form: listForm, list: []value{}}
+		for _, e := range n.Content {
+			v, good := s.tree(f, e)
+			ok = ok && good
+			out.list = append(out.list, v)
+		}
+		return out, ok
+	case looksLikeTemplate(n):
+		suggestQuoting(src, r, n)
+		return value{}, false
+	case n.Kind == yaml.MappingNode:
+		out := value{form: mapForm}
+		for _, e := range pairs(src, r, n) {
+			v, good := s.tree(f, e.value)
+			ok = ok && good
+			out.keys, out.list = append(out.keys, e.name), append(out.list, v)
+		}
+		return out, ok
+	}
+	switch n.Tag {
+	case "!!null":
+		return value{}, true
+	case "!!bool":
+		b, _ := yamlBool(n)
+		return value{fixed: b}, true
+	case "!!int":
+		if _, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
+			return value{fixed: json.Number(strings.TrimPrefix(n.Value, "+"))}, true
+		}
+		var i int64
+		if n.Decode(&i) == nil { // 0x1F, 1_000
+			return value{fixed: i}, true
+		}
+	case "!!float":
+		var v float64
+		if n.Decode(&v) == nil && v-v == 0 { // not infinite
+			return value{fixed: v}, true
+		}
+	}
+	t, ok := scalarText(src, r, n, "this")
+	if !ok {
+		return value{}, false
+	}
+	v, ok := s.textRange(f, t, 0, len(t.value))
+	if v.form == textForm {
+		v.form = treeForm
+	}
+	return v, ok
+}
+
+// sketch is the value with its {{ }} in place.
+func (v value) sketch() any {
+	switch v.form {
+	case textForm, treeForm:
+		return v.source
+	case listForm:
+		out := make([]any, len(v.list))
+		for i, e := range v.list {
+			out[i] = e.sketch()
+		}
+		return out
+	case mapForm:
+		out := make(map[string]any, len(v.list))
+		for i, e := range v.list {
+			out[v.keys[i]] = e.sketch()
+		}
+		return out
+	}
+	return v.fixed
+}
+
+func (v value) render(r *run, f actions.Field) (any, error) {
+	switch v.form {
+	case textForm, treeForm:
+		if p, ok := v.text.single(); ok && (v.form == treeForm || f.Type == reflect.TypeFor[actions.List]()) {
+			return renderSingle(r, v, p, f)
+		}
+		return v.text.render(r)
+	case listForm:
+		out := make([]any, 0, len(v.list))
+		for _, e := range v.list {
+			x, err := e.render(r, f)
+			if err != nil {
+				return nil, err
+			}
+			if list, ok := x.([]string); ok && f.Type == reflect.TypeFor[actions.List]() {
+				for _, s := range list {
+					out = append(out, s)
+				}
+				continue
+			}
+			out = append(out, x)
+		}
+		return out, nil
+	case mapForm:
+		out := make(map[string]any, len(v.list))
+		for i, e := range v.list {
+			x, err := e.render(r, f)
+			if err != nil {
+				return nil, err
+			}
+			out[v.keys[i]] = x
+		}
+		return out, nil
+	}
+	return v.fixed, nil
+}
+
+// renderSingle renders one expression alone: in a tree it keeps its type, and in a list of texts it may be a
+// list itself.
+func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
+	x, err := p.value(r)
+	if err != nil {
+		return nil, err
+	}
+	units, bytes, err := r.measure(x)
+	if err == nil {
+		err = r.charge(20*units, 2*bytes)
+	}
+	if err != nil {
+		return nil, p.program.failed(err)
+	}
+	if v.form == treeForm {
+		if f.Escape != "" {
+			if s, ok := x.(string); ok {
+				return p.escape.apply(s), nil
+			}
+		}
+		return jsonValue(x), nil
+	}
+	switch rv := reflect.ValueOf(x); rv.Kind() {
+	case reflect.Slice, reflect.Array:
+		out := make([]string, rv.Len())
+		for i := range out {
+			out[i] = p.escape.apply(printValue(rv.Index(i).Interface()))
+		}
+		return out, nil
+	}
+	return p.escape.apply(printValue(x)), nil
+}
+
+// render makes the step's request for one event.
+func (st *step) render(r *run) Step {
+	out := Step{Number: st.number, Action: st.kind.Name, Connection: st.connection}
+	r.refill()
+	fields := make(map[string]any, len(st.fields))
+	for _, f := range st.fields {
+		v, err := f.value.render(r, f.field)
+		if err == nil && f.field.Header {
+			err = f.oneLine(v)
+		}
+		if err != nil {
+			// An unresolved recipient is known even where the value is missing altogether.
+			if f.skips && isMissing(err) {
+				out.Skip = unresolved
+				return out
+			}
+			out.Err = fmt.Errorf("%s: %w", f.field.Name, err)
+			return out
+		}
+		if f.field.Recipient {
+			v = dropEmpty(v)
+			if v == nil && f.skips {
+				out.Skip = unresolved
+				return out
+			}
+		}
+		if v != nil {
+			fields[f.field.Name] = v
+		}
+	}
+	req, err := decodeRequest(st.kind, fields)
+	if err != nil {
+		out.Err = fmt.Errorf("render %s: %w", st.kind.Name, err)
+		return out
+	}
+	if p, ok := req.(actions.Preparer); ok {
+		if err := p.Prepare(r.facts()); err != nil {
+			out.Err = fmt.Errorf("prepare %s: %w", st.kind.Name, err)
+			return out
+		}
+	}
+	data, err := json.Marshal(req)
+	switch {
+	case err != nil:
+		out.Err = fmt.Errorf("render %s: %w", st.kind.Name, err)
+	case len(data) > maxRequest:
+		out.Err = fmt.Errorf("the rendered %s is larger than %d KiB", st.kind.Name, maxRequest>>10)
+	default:
+		out.Request = data
+	}
+	return out
+}
+
+const unresolved = "unresolved recipient"
+
+func isMissing(err error) bool {
+	e, ok := errors.AsType[*evalError](err)
+	return ok && strings.HasPrefix(e.message, "the value is missing")
+}
+
+// oneLine refuses line breaks where they would begin another header.
+func (f fieldValue) oneLine(v any) error {
+	switch v := v.(type) {
+	case string:
+		if strings.ContainsAny(v, "\r\n\x00") {
+			return fmt.Errorf("%s: there is a line break in %s, which must be one line", f.place, quote(v))
+		}
+	case []string:
+		for _, s := range v {
+			if err := f.oneLine(s); err != nil {
+				return err
+			}
+		}
+	case []any:
+		for _, e := range v {
+			if err := f.oneLine(e); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, k := range sortedKeys(v) {
+			if err := f.oneLine(v[k]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dropEmpty leaves out recipients that rendered to nothing; nil if none is left.
+func dropEmpty(v any) any {
+	switch v := v.(type) {
+	case string:
+		if strings.TrimSpace(v) == "" {
+			return nil
+		}
+	case []string:
+		return dropEmpty(anys(v))
+	case []any:
+		out := slices.DeleteFunc(slices.Clone(v), func(e any) bool { return dropEmpty(e) == nil })
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	}
+	return v
+}
+
+func anys(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
+}
+
+// facts are what an action may use of the appointment beyond its templates.
+func (r *run) facts() actions.Facts {
+	a := &r.ev.Appointment
+	f := actions.Facts{
+		Now: r.ev.ReceivedAt, AppointmentID: a.ID, Title: validText(a.Title), Address: validText(a.Address), Notes: validText(a.Notes),
+		Start: a.StartTime, End: a.EndTime, Updated: a.DateUpdated,
+		Cancelled: a.AppointmentStatus == "cancelled" || r.ev.Type == Delete || slices.Contains(r.ev.On, Cancelled),
+	}
+	if f.Updated.IsZero() {
+		f.Updated = r.ev.ReceivedAt
+	}
+	return f
+}

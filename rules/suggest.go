@@ -1,0 +1,116 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+)
+
+// closest finds the candidate that word was most likely meant to be, or "".
+func closest(word string, candidates []string) string {
+	if word == "" || len(word) > 64 {
+		return ""
+	}
+	fold := foldWord(word)
+	best, bestDistance := "", 1+max(1, len([]rune(fold))/3)
+	for _, c := range candidates {
+		if c == word {
+			continue
+		}
+		fc := foldWord(c)
+		if fc == fold {
+			return c
+		}
+		d := distance(fold, fc)
+		if d < bestDistance {
+			best, bestDistance = c, d
+		}
+	}
+	if best != "" {
+		return best
+	}
+	// A word of which only the beginning or the end was written: "status" for "appointmentStatus".
+	if len(fold) >= 4 {
+		for _, c := range candidates {
+			fc := foldWord(c)
+			if c != word && (strings.HasPrefix(fc, fold) || strings.HasSuffix(fc, fold)) {
+				return c
+			}
+		}
+	}
+	return ""
+}
+
+func foldWord(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == ' ' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(s))
+}
+
+// distance counts the insertions, deletions, replacements and swaps of neighbours that make b of a.
+func distance(a, b string) int {
+	s, t := []rune(a), []rune(b)
+	if len(s)-len(t) > 8 || len(t)-len(s) > 8 {
+		return 64
+	}
+	prev2, prev, cur := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(s); i++ {
+		cur[0] = i
+		for j := 1; j <= len(t); j++ {
+			cost := 1
+			if s[i-1] == t[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, prev2
+	}
+	return prev[len(t)]
+}
+
+// didYouMean is the end of a sentence about an unknown word.
+func didYouMean(suggestion string) string {
+	if suggestion == "" {
+		return ""
+	}
+	return "; did you mean " + quote(suggestion) + "?"
+}
+
+func quote(s string) string {
+	if len(s) > 80 {
+		cut := 80
+		for cut > 0 && s[cut]&0xC0 == 0x80 {
+			cut--
+		}
+		s = s[:cut] + "…"
+	}
+	return `"` + printable(strings.ReplaceAll(s, "\n", " ")) + `"`
+}
+
+// oneOf lists words for people: "a, b or c".
+func oneOf(words []string) string {
+	switch len(words) {
+	case 0:
+		return "nothing"
+	case 1:
+		return words[0]
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,301 @@
+package rules
+
+import (
+	"errors"
+	"io"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/parser/lexer"
+)
+
+const (
+	maxTokens  = 8_000
+	maxNesting = 100 // brackets in brackets
+)
+
+// parse reads the checker's expression. What cannot be read has been reported when it returns false.
+func (c *checker) parse(config *conf.Config) (ast.Node, bool) {
+	if strings.TrimSpace(c.piece.src) == "" {
+		c.fail("empty", c.piece.whole(), "", "an expression is missing here")
+		return nil, false
+	}
+	if len(c.piece.src) > maxExprSize {
+		c.fail("bound", c.piece.whole(), "", "this expression is longer than %d characters", maxExprSize)
+		return nil, false
+	}
+	if !c.tokens() {
+		return nil, false
+	}
+	tree, err := parser.ParseWithConfig(c.piece.src, config)
+	if err != nil {
+		c.syntaxError(err)
+		return nil, false
+	}
+	if size := treeSize(tree.Node, maxNodes); size > maxNodes {
+		c.fail("bound", c.piece.whole(), "", "this expression is too long; divide it with let")
+		return nil, false
+	}
+	return tree.Node, true
+}
+
+// tokens looks for the mistakes that can be told from the words alone, which the parser would report in
+// places and terms that help nobody.
+func (c *checker) tokens() bool {
+	tokens, err := c.lex()
+	if err != nil {
+		c.lexError(tokens, err)
+		return false
+	}
+	type bracket struct {
+		sign string
+		at   lexer.Token
+	}
+	var open []bracket
+	at := func(from, to lexer.Token) span { return c.piece.span(from.From, to.To) }
+	ok := true
+	fail := func(code string, s span, suggestion, format string, args ...any) {
+		c.fail(code, s, suggestion, format, args...)
+		ok = false
+	}
+	if len(tokens) > maxTokens {
+		fail("bound", c.piece.whole(), "", "this expression is too long; divide it with let")
+		return false
+	}
+	none := lexer.Token{Kind: lexer.EOF}
+	get := func(i int) lexer.Token {
+		if i < 0 || i >= len(tokens) {
+			return none
+		}
+		return tokens[i]
+	}
+	for i := 0; i < len(tokens) && ok; i++ {
+		t, prev, next := tokens[i], get(i-1), get(i+1)
+		adjacent := next.Kind != lexer.EOF && next.From == t.To
+		switch {
+		case t.Kind == lexer.Bracket && strings.Contains("([{", t.Value):
+			if t.Value == "{" && adjacent && next.Is(lexer.Bracket, "{") && i == 0 {
+				inner := strings.TrimSpace(c.piece.src)
+				inner = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(inner, "{{"), "}}"))
+				fail("braces", c.piece.whole(), inner, "no {{ }} is needed here: the whole is an expression")
+				return false
+			}
+			if len(open) > maxNesting {
+				fail("bound", at(t, t), "", "brackets are nested too deep here")
+			}
+			open = append(open, bracket{t.Value, t})
+		case t.Kind == lexer.Bracket:
+			want := map[string]string{")": "(", "]": "[", "}": "{"}[t.Value]
+			switch {
+			case len(open) == 0:
+				fail("bracket", at(t, t), "", "this %s has no %s before it", t.Value, want)
+			case open[len(open)-1].sign != want:
+				o := open[len(open)-1]
+				fail("bracket", at(o.at, o.at), "", "this %s is not closed before the next %s", o.sign, t.Value)
+			default:
+				open = open[:len(open)-1]
+			}
+		case (t.Is(lexer.Operator, "==") || t.Is(lexer.Operator, "!=")) && adjacent && next.Is(lexer.Operator, "="):
+			fail("operator", at(t, next), t.Value, "write %s", t.Value)
+		case t.Is(lexer.Operator, "=") && adjacent && next.Is(lexer.Operator, ">", "<"):
+			s := next.Value + "="
+			fail("operator", at(t, next), s, "write %s", s)
+		case t.Is(lexer.Operator, "=>", "=<"):
+			s := t.Value[1:] + "="
+			fail("operator", at(t, t), s, "write %s", s)
+		case t.Is(lexer.Operator, "=") && !(prev.Kind == lexer.Identifier && get(i-2).Is(lexer.Operator, "let")):
+			fail("operator", at(t, t), "==", "= does not compare; write ==")
+		case t.Is(lexer.Operator, "<") && adjacent && next.Is(lexer.Operator, ">"):
+			fail("operator", at(t, next), "!=", "unequal is written !=")
+		case t.Is(lexer.Operator, "&"):
+			fail("operator", at(t, t), "&&", "and is written &&")
+		case t.Is(lexer.Operator, "|") && !(next.Kind == lexer.Identifier && get(i+2).Is(lexer.Bracket, "(")):
+			fail("operator", at(t, t), "||", "or is written ||")
+		case t.Kind == lexer.Identifier && !prev.Is(lexer.Operator, ".", "?.", "#") && !next.Is(lexer.Bracket, "("):
+			if word, isWord := operatorWord(t.Value, endsOperand(prev), beginsOperand(next)); isWord {
+				fail("operator", at(t, t), word, "%s is written %s", t.Value, word)
+			} else if endsOperand(prev) {
+				fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", quote(t.Value))
+			}
+		case t.Kind == lexer.Identifier && t.Value == "NOT" && next.Is(lexer.Bracket, "("):
+			fail("operator", at(t, t), "not", "NOT is written not")
+		case t.Kind == lexer.Identifier && endsOperand(prev) && next.Is(lexer.Bracket, "("):
+			if word, isWord := operatorWord(t.Value, true, true); isWord {
+				fail("operator", at(t, t), word, "%s is written %s", t.Value, word)
+			} else {
+				fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", quote(t.Value))
+			}
+		case (t.Kind == lexer.Number || t.Kind == lexer.String) && endsOperand(prev):
+			fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", printable(t.Value))
+		case t.Kind == lexer.Bytes:
+			fail("unsupported", at(t, t), "", "the b before the quote is not supported in a rule")
+		}
+	}
+	if ok && len(open) > 0 {
+		o := open[len(open)-1]
+		fail("bracket", at(o.at, o.at), "", "this %s is never closed", o.sign)
+	}
+	return ok
+}
+
+func endsOperand(t lexer.Token) bool {
+	return t.Kind == lexer.Identifier || t.Kind == lexer.Number || t.Kind == lexer.String || t.Is(lexer.Bracket, ")", "]")
+}
+
+func beginsOperand(t lexer.Token) bool {
+	return t.Kind == lexer.Identifier || t.Kind == lexer.Number || t.Kind == lexer.String || t.Is(lexer.Bracket, "(", "[", "{") || t.Is(lexer.Operator, "!", "not", "-")
+}
+
+// operatorWord recognises words that other languages have for operators.
+func operatorWord(word string, afterOperand, beforeOperand bool) (string, bool) {
+	if !beforeOperand {
+		return "", false
+	}
+	if !afterOperand {
+		if word == "NOT" || word == "Not" {
+			return "not", true
+		}
+		return "", false
+	}
+	for _, known := range [][2]string{
+		{"and", "&&"}, {"or", "||"}, {"in", "in"}, {"contains", "contains"}, {"includes", "contains"}, {"like", "contains"}, {"startswith", "startsWith"}, {"endswith", "endsWith"},
+		{"matches", "matches"}, {"not", "not"}, {"is", "=="}, {"equals", "=="}, {"equal", "=="}, {"eq", "=="}, {"isnot", "!="}, {"ne", "!="}, {"neq", "!="},
+		{"gt", ">"}, {"lt", "<"}, {"gte", ">="}, {"lte", "<="}, {"after", ">"}, {"before", "<"},
+	} {
+		if foldWord(word) == known[0] && word != known[1] {
+			if known[0] == "and" || known[0] == "or" {
+				return strings.ToLower(word), true
+			}
+			return known[1], true
+		}
+	}
+	return "", false
+}
+
+func (c *checker) lex() ([]lexer.Token, error) {
+	l := lexer.New()
+	l.Reset(file.NewSource(c.piece.src))
+	var tokens []lexer.Token
+	for {
+		t, err := l.Next()
+		if errors.Is(err, io.EOF) {
+			return tokens, nil
+		}
+		if err != nil {
+			return tokens, err
+		}
+		if t.Kind == lexer.EOF {
+			return tokens, nil
+		}
+		tokens = append(tokens, t)
+	}
+}
+
+var bareDuration = regexp.MustCompile(`^[0-9]+(ms|[smhdw])([0-9]+(ms|[smhdw]))*\b`)
+
+// lexError explains what cannot even be divided into words.
+func (c *checker) lexError(tokens []lexer.Token, err error) {
+	var e *file.Error
+	if !errors.As(err, &e) {
+		c.fail("syntax", c.piece.whole(), "", "this expression cannot be read")
+		return
+	}
+	// The word that could not be read begins where the last one that could be read ended.
+	from := 0
+	if len(tokens) > 0 {
+		from = tokens[len(tokens)-1].To
+	}
+	rest := c.piece.src[byteOffset(c.piece.src, from):]
+	trimmed := strings.TrimLeft(rest, " \t\r\n")
+	from += utf8.RuneCountInString(rest[:len(rest)-len(trimmed)])
+	rest = trimmed
+	first, _ := utf8.DecodeRuneInString(rest)
+	switch {
+	case strings.Contains(e.Message, "not terminated"):
+		c.fail("quote", c.piece.span(from, from+1), "", "this quote is never closed")
+	case strings.Contains(e.Message, "bad number"):
+		if m := bareDuration.FindString(rest); m != "" {
+			c.fail("duration", c.piece.span(from, from+len(m)), `duration("`+m+`")`, `a duration is written duration("%s")`, m)
+			return
+		}
+		word := rest
+		if i := strings.IndexFunc(rest, func(r rune) bool { return strings.ContainsRune(" \t\n()[]{},;+-*/&|=<>!", r) }); i > 0 {
+			word = rest[:i]
+		}
+		c.fail("number", c.piece.span(from, from+utf8.RuneCountInString(word)), "", "%s is neither a number nor a name", quote(word))
+	case strings.Contains(e.Message, "escape"):
+		c.fail("escape", c.piece.span(e.From, e.To), "", `after a \ in a text only n, t, r, ", ', \ and the like have a meaning; write \\ for the \ itself`)
+	case strings.Contains(e.Message, "unclosed comment"):
+		c.fail("comment", c.piece.span(from, from+2), "", "this comment is never closed")
+	case strings.ContainsRune("“”„‟‘’‚‛«»", first):
+		rest := rest[utf8.RuneLen(first):]
+		if i := strings.IndexAny(rest, "“”„‟‘’‚‛«»"); i >= 0 && !strings.ContainsAny(rest[:i], "\"\\\n") {
+			_, w := utf8.DecodeRuneInString(rest[i:])
+			n := 1 + utf8.RuneCountInString(rest[:i+w])
+			q := `"`
+			if strings.ContainsRune("‘’‚‛", first) {
+				q = "'"
+			}
+			c.fail("quote", c.piece.span(from, from+n), q+rest[:i]+q, "these are printer's quotes; write straight ones")
+			return
+		}
+		c.fail("quote", c.piece.span(from, from+1), `"`, "this is a printer's quote; write a straight one")
+	case first == '≥' || first == '≤' || first == '≠':
+		s := map[rune]string{'≥': ">=", '≤': "<=", '≠': "!="}[first]
+		c.fail("operator", c.piece.span(from, from+1), s, "write %s", s)
+	case first == 0xA0 || first == 0x2007 || first == 0x202F:
+		c.fail("character", c.piece.span(from, from+1), " ", "this is a no-break space; write a plain one")
+	case first == '@' || first == '$' || first == '~' || first == '\\':
+		c.fail("character", c.piece.span(from, from+1), "", "%s has no meaning in an expression; a text must be in quotes", quote(string(first)))
+	default:
+		c.fail("character", c.piece.span(e.From, e.To), "", "this character has no meaning in an expression; a text must be in quotes")
+	}
+}
+
+var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?$`)
+
+// syntaxError explains what the parser could not read.
+func (c *checker) syntaxError(err error) {
+	var e *file.Error
+	if !errors.As(err, &e) {
+		c.fail("syntax", c.piece.whole(), "", "this expression cannot be read")
+		return
+	}
+	at := c.piece.span(e.From, max(e.To, e.From+1))
+	end := utf8.RuneCountInString(strings.TrimRight(c.piece.src, " \t\r\n"))
+	atEnd := c.piece.span(end, end)
+	message := strings.TrimPrefix(e.Message, "compilation failed: ")
+	switch m := unexpected.FindStringSubmatch(message); {
+	case strings.Contains(message, "maximum allowed nodes"):
+		c.fail("bound", c.piece.whole(), "", "this expression is too long; divide it with let")
+	case m != nil && m[1] == "EOF", strings.Contains(message, "unexpected end"):
+		c.fail("syntax", atEnd, "", "something is missing at the end of this expression")
+	case m != nil:
+		word := m[2]
+		if m[1] == "String" {
+			word = "a text"
+		} else {
+			word = quote(word)
+		}
+		c.fail("syntax", at, "", "%s is not expected here", word)
+	case strings.Contains(message, "coalesce"):
+		c.fail("syntax", at, "", "put parentheses around a ?? b before another operator")
+	case strings.Contains(message, "expected at least"):
+		c.fail("arguments", at, "", "a list and a condition are needed between the parentheses")
+	case strings.Contains(message, "expected name"):
+		c.fail("syntax", at, "", "the name of a field must follow the dot")
+	case strings.Contains(message, "wrap predicate"):
+		c.fail("syntax", at, "", "a ; is not expected here")
+	case strings.Contains(message, "literal"):
+		c.fail("number", at, "", "this number is too large or cannot be read")
+	case strings.Contains(message, "map key"):
+		c.fail("syntax", at, "", "the key of a map is a name or a text in quotes")
+	default:
+		c.fail("syntax", at, "", "this cannot be read as an expression")
+	}
+}

@@ -1,0 +1,466 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser/lexer"
+
+	"bellhop/actions"
+)
+
+// What one rendered text and one rendered request may be, in bytes.
+const (
+	maxText    = 64 << 10
+	maxRequest = 256 << 10
+)
+
+// A template is a text with {{ expressions }}, compiled. It is immutable.
+type template struct {
+	parts []part
+	place string // file:line:column of its beginning
+}
+
+// A part is a literal, or an expression and what its value must be made safe for.
+type part struct {
+	literal string
+	program *program // nil in a literal
+	escape  escape
+	nilOK   bool // the expression gives nil as its own default: x ?? nil
+}
+
+// single is the expression of a template that is one expression alone.
+func (t *template) single() (part, bool) {
+	var found part
+	n := 0
+	for _, p := range t.parts {
+		switch {
+		case p.program != nil:
+			found = p
+			n++
+		case strings.TrimSpace(p.literal) != "":
+			return part{}, false
+		}
+	}
+	return found, n == 1
+}
+
+// constant is the text of a template without expressions.
+func (t *template) constant() (string, bool) {
+	var b strings.Builder
+	for _, p := range t.parts {
+		if p.program != nil {
+			return "", false
+		}
+		b.WriteString(p.literal)
+	}
+	return b.String(), true
+}
+
+// A scope is what the expressions of one rule may use.
+type scope struct {
+	report *report
+	lets   []letVar
+	later  []string
+	used   map[int]bool // the lets that something uses
+	absent map[int]bool // the lets whose value may be missing
+}
+
+// expression compiles one expression. The tree is as written, for what is to be told from it.
+func (s *scope) expression(p piece) (*program, ast.Node, *checker) {
+	c := &checker{report: s.report, piece: p, lets: s.lets, later: s.later}
+	tree, ok := c.parse(parseConfig)
+	if !ok {
+		return nil, nil, c
+	}
+	done := c.visit(tree)
+	for i := range c.uses {
+		s.used[i] = true
+	}
+	if c.bad {
+		return nil, tree, c
+	}
+	return c.finish(done), tree, c
+}
+
+// template compiles the texts [from:to] of t's value. recipient is true where a missing value has a meaning of
+// its own. It is nil after a mistake.
+func (s *scope) template(t *text, from, to int, esc string, recipient bool) *template {
+	out := &template{}
+	ok := true
+	value := t.value[:to]
+	page := newContext(esc)
+	for i := from; i < to; {
+		open := strings.Index(value[i:], "{{")
+		if open < 0 {
+			open = to - i
+		}
+		if open > 0 {
+			literal := value[i : i+open]
+			s.suspectLiteral(t, i, literal)
+			page.literal(literal)
+			out.parts = append(out.parts, part{literal: literal})
+			i += open
+			continue
+		}
+		length, problem := expressionEnd(value[i+2:])
+		if problem != "" {
+			ok = false
+			at := t.span(i, min(i+2+length, to))
+			if problem == oneBrace {
+				at = t.span(i+2+length, i+3+length)
+				s.report.errorf("template", at, "}}", "%s", problem)
+				i += 3 + length
+				continue
+			}
+			s.report.errorf("template", at, "", "%s", problem)
+			break
+		}
+		p := piece{t, i + 2, value[i+2 : i+2+length]}
+		i += length + 4
+		program, tree, c := s.expression(p)
+		if program == nil {
+			ok = false
+			continue
+		}
+		e, why := page.expression()
+		if why != "" {
+			ok = false
+			s.report.errorf("escape", p.whole(), "", "%s", why)
+			continue
+		}
+		if n, name := s.missing(c, tree); n != nil && !recipient {
+			suggestion := ""
+			if n == tree {
+				suggestion = t.encode(c.source(n) + ` ?? ""`)
+			} else {
+				suggestion = t.encode("(" + c.source(n) + ` ?? "")`)
+			}
+			s.report.warnf("missing-value", c.span(n), suggestion, "%s may be missing; give a default with ??", name)
+		}
+		out.parts = append(out.parts, part{program: program, escape: e, nilOK: endsInNil(tree)})
+	}
+	if !ok {
+		return nil
+	}
+	line, column := t.src.position(t.span(from, from).from)
+	out.place = fmt.Sprintf("%s:%d:%d", t.src.name, line, column)
+	return out
+}
+
+const (
+	oneBrace   = "one } is missing here"
+	unclosed   = "this {{ is never closed with }}"
+	twiceBrace = "this {{ is not closed before the next one; }} is missing"
+)
+
+// expressionEnd finds the length of the expression that s begins with, up to its }}. Braces and }} inside
+// its texts do not count.
+func expressionEnd(s string) (length int, problem string) {
+	l := lexer.New()
+	l.Reset(file.NewSource(s))
+	depth := 0
+	last, lastEnd := 0, 0 // bytes and characters up to the last token
+	advance := func(to int) int {
+		last += byteOffset(s[last:], to-lastEnd)
+		lastEnd = to
+		return last
+	}
+	for {
+		t, err := l.Next()
+		if errors.Is(err, io.EOF) || err == nil && t.Kind == lexer.EOF {
+			return 0, unclosedAt(s)
+		}
+		if err != nil { // a mistake inside the expression: take it up to the next }} and let it be explained there
+			end := strings.Index(s, "}}")
+			if end < 0 {
+				return 0, unclosedAt(s)
+			}
+			if next := strings.Index(s, "{{"); next >= 0 && next < end {
+				return 0, twiceBrace
+			}
+			return end, ""
+		}
+		if t.Kind != lexer.Bracket {
+			continue
+		}
+		switch t.Value {
+		case "{":
+			depth++
+		case "}":
+			if depth > 0 {
+				depth--
+				continue
+			}
+			at := advance(t.From)
+			if strings.HasPrefix(s[at:], "}}") {
+				return at, ""
+			}
+			return at, oneBrace
+		}
+	}
+}
+
+func unclosedAt(s string) string {
+	if strings.Contains(s, "{{") {
+		return twiceBrace
+	}
+	return unclosed
+}
+
+var almostTemplate = regexp.MustCompile(`\$?\{\s*((?:appointment|contact|previous|custom|raw)\.[\w.]+)\s*\}|\$\{\s*([A-Za-z_][\w.]*)\s*\}|%(?:appointment|contact)\.\w+%`)
+
+// suspectLiteral warns about what was probably meant to be an expression.
+func (s *scope) suspectLiteral(t *text, off int, literal string) {
+	for _, m := range almostTemplate.FindAllStringSubmatchIndex(literal, 5) {
+		name := ""
+		for g := 2; g+1 < len(m); g += 2 {
+			if m[g] >= 0 {
+				name = literal[m[g]:m[g+1]]
+			}
+		}
+		if name == "" {
+			name = strings.Trim(literal[m[0]:m[1]], "%")
+		}
+		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "{{ "+name+" }}", "this is sent as it stands; a value is written {{ %s }}", name)
+	}
+}
+
+// missing finds a part of an expression's value that may be missing without a default: of contact, previous,
+// raw and custom, which not every event has.
+func (s *scope) missing(c *checker, n ast.Node) (ast.Node, string) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		for i, l := range s.lets {
+			if l.name == n.Value && s.absent[i] {
+				return n, n.Value
+			}
+		}
+		if n.Value == "custom" {
+			return n, n.Value
+		}
+	case *ast.ChainNode:
+		return s.missing(c, n.Node)
+	case *ast.MemberNode:
+		root := ast.Node(n)
+		for {
+			switch m := root.(type) {
+			case *ast.MemberNode:
+				root = m.Node
+				continue
+			case *ast.ChainNode:
+				root = m.Node
+				continue
+			}
+			break
+		}
+		id, ok := root.(*ast.IdentifierNode)
+		if !ok || c.hidden(id.Value) {
+			return s.missing(c, root)
+		}
+		switch id.Value {
+		case "raw", "custom":
+			return n, c.source(n)
+		case "contact", "previous":
+			if object, field, ok := fieldOf(n); ok && envObjects[object][field].kind != listKind {
+				return n, object + "." + field
+			}
+		}
+	case *ast.SliceNode:
+		return s.missing(c, n.Node)
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "??":
+			return s.missing(c, n.Right)
+		case "+":
+			if at, name := s.missing(c, n.Left); at != nil {
+				return at, name
+			}
+			return s.missing(c, n.Right)
+		}
+	case *ast.ConditionalNode:
+		condition := c.source(n.Cond)
+		for _, branch := range []ast.Node{n.Exp1, n.Exp2} {
+			if at, name := s.missing(c, branch); at != nil && !strings.Contains(condition, name) {
+				return at, name
+			}
+		}
+	case *ast.BuiltinNode:
+		return s.missingArgument(c, n.Name, n.Arguments)
+	case *ast.CallNode:
+		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
+			return s.missingArgument(c, id.Value, n.Arguments)
+		}
+	}
+	return nil, ""
+}
+
+func (s *scope) missingArgument(c *checker, name string, args []ast.Node) (ast.Node, string) {
+	switch name {
+	case "upper", "lower", "trim", "trimPrefix", "trimSuffix", "replace", "split", "string", "date", "tz", "weekday", "timeOfDay", "first", "last", "toBase64":
+		if len(args) > 0 {
+			return s.missing(c, args[0])
+		}
+	}
+	return nil, ""
+}
+
+func endsInNil(n ast.Node) bool {
+	b, ok := n.(*ast.BinaryNode)
+	if !ok || b.Operator != "??" {
+		return false
+	}
+	_, ok = b.Right.(*ast.NilNode)
+	return ok
+}
+
+// value evaluates an expression of a template.
+func (p part) value(r *run) (any, error) {
+	v, err := r.eval(p.program)
+	if err != nil {
+		return nil, err
+	}
+	if t, ok := v.(time.Time); (v == nil || ok && t.IsZero()) && !p.nilOK {
+		return nil, p.program.failed(evalErrorf("the value is missing; a default is given with ??"))
+	}
+	return v, nil
+}
+
+// render makes the text for one event.
+func (t *template) render(r *run) (string, error) {
+	if len(t.parts) == 1 && t.parts[0].program == nil {
+		return t.parts[0].literal, nil
+	}
+	var b strings.Builder
+	for _, p := range t.parts {
+		if p.program == nil {
+			b.WriteString(p.literal)
+		} else {
+			v, err := p.value(r)
+			if err != nil {
+				return "", err
+			}
+			units, bytes, err := r.measure(v)
+			if err == nil {
+				err = r.charge(10*units, bytes)
+			}
+			if err != nil {
+				return "", p.program.failed(err)
+			}
+			b.WriteString(p.escape.apply(printValue(v)))
+		}
+		if b.Len() > maxText {
+			return "", fmt.Errorf("%s: the text is longer than %d KiB", t.place, maxText>>10)
+		}
+	}
+	return b.String(), nil
+}
+
+// printValue writes a value as text: a time as RFC 3339 with its own offset, a list with commas, a map as JSON.
+func printValue(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case int:
+		return strconv.Itoa(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case time.Time:
+		if v.IsZero() {
+			return ""
+		}
+		return v.Format(time.RFC3339)
+	case time.Duration:
+		if v < 0 {
+			return "-" + actions.Duration(-v).String()
+		}
+		return actions.Duration(v).String()
+	case *time.Location:
+		return v.String()
+	case []string:
+		return strings.Join(v, ", ")
+	}
+	rv := reflect.ValueOf(v)
+	if rv.Kind() == reflect.Slice || rv.Kind() == reflect.Array {
+		texts := make([]string, rv.Len())
+		for i := range texts {
+			texts[i] = printValue(rv.Index(i).Interface())
+		}
+		return strings.Join(texts, ", ")
+	}
+	data, err := marshal(v)
+	if err != nil {
+		return describe(v)
+	}
+	return string(data)
+}
+
+// jsonValue makes of a value what JSON has: times, durations and zones become texts.
+func jsonValue(v any) any {
+	switch v := v.(type) {
+	case nil, string, bool, int, float64, []string, []int:
+		return v
+	case time.Time:
+		if v.IsZero() {
+			return nil
+		}
+		return v.Format(time.RFC3339)
+	case time.Duration, *time.Location:
+		return printValue(v)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = jsonValue(e)
+		}
+		return out
+	}
+	switch rv := reflect.ValueOf(v); rv.Kind() {
+	case reflect.Slice, reflect.Array:
+		out := make([]any, rv.Len())
+		for i := range out {
+			out[i] = jsonValue(rv.Index(i).Interface())
+		}
+		return out
+	case reflect.Map:
+		out := make(map[string]any, rv.Len())
+		for it := rv.MapRange(); it.Next(); {
+			out[printValue(it.Key().Interface())] = jsonValue(it.Value().Interface())
+		}
+		return out
+	}
+	return v
+}
+
+// marshal writes JSON as people expect to read it: without escapes for HTML.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(jsonValue(v)); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// validText replaces what is no UTF-8: a payload may hold anything, a message must not.
+func validText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
