@@ -1,0 +1,219 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/rules"
+)
+
+var (
+	sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) // a path segment
+	headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+)
+
+// check finds what is wrong with the values, alone and together.
+func (d *decoder) check() {
+	c := d.cfg
+	d.address("listen", c.Listen)
+	d.address("admin", c.Admin)
+	if c.Listen == c.Admin && !strings.HasSuffix(c.Listen, ":0") {
+		d.bad("admin", "admin must be another address than listen: what is public and what is not stays apart")
+	}
+	if c.AdminToken == "" && !Loopback(c.Admin) && !d.skip("admin") && !d.skip("admin_token") {
+		d.find("admin", rules.Error, "admin-token", fmt.Sprintf("admin_token is missing: %s can be reached from other machines", d.as("admin", c.Admin)))
+	}
+	if c.Rules == "" {
+		d.bad("rules", "rules must name a folder")
+	}
+	switch scheme, _, isURL := strings.Cut(c.Store, "://"); {
+	case c.Store == "":
+		d.bad("store", "store must name a folder")
+	case isURL && scheme != "postgres" && scheme != "postgresql":
+		d.bad("store", "store must be a folder or start with postgres://")
+	}
+	d.zone()
+	for _, v := range []struct {
+		path string
+		ok   bool
+	}{
+		{"retention", c.Retention > 0},
+		{"delivery.attempts", c.Delivery.Attempts > 0},
+		{"delivery.max_age", c.Delivery.MaxAge > 0},
+		{"delivery.concurrency", c.Delivery.Concurrency > 0},
+		{"delivery.per_destination", c.Delivery.PerDestination > 0},
+		{"delivery.shutdown", c.Delivery.Shutdown >= 0},
+		{"intake.max_concurrent", c.Intake.MaxConcurrent > 0},
+	} {
+		if !v.ok {
+			d.bad(v.path, v.path+" must be more than nothing")
+		}
+	}
+	for _, name := range names(c.Sources) {
+		d.checkSource(name, c.Sources[name])
+	}
+	for i, allowed := range c.Egress.Allow {
+		if strings.TrimSpace(allowed) == "" {
+			d.bad(fmt.Sprintf("egress.allow[%d]", i), "egress.allow has an empty entry")
+		}
+	}
+}
+
+func (d *decoder) zone() {
+	c := d.cfg
+	// "Local" would make the result depend on the machine.
+	zone, err := time.LoadLocation(c.Timezone)
+	if c.Timezone == "" || strings.EqualFold(c.Timezone, "local") || err != nil {
+		d.bad("timezone", fmt.Sprintf("timezone must be the name of a time zone, such as Europe/London; %q is none", d.as("timezone", c.Timezone)))
+		return
+	}
+	c.Zone = zone
+}
+
+// checkSource checks one source, and settles its scheme where the file leaves it open.
+func (d *decoder) checkSource(name string, s Source) {
+	path := "sources." + name
+	if !sourceName.MatchString(name) {
+		d.bad(path, fmt.Sprintf("a source's name is part of its address: letters, digits, '-', '_' and '.', not %q", name))
+	}
+	if node := d.places[path+".locations"]; node != nil && len(s.Locations) == 0 && !isNull(node) {
+		d.bad(path+".locations", "locations is empty, which would take no event at all; leave it out to take all")
+	}
+	if slices.Contains(s.Locations, "") {
+		d.bad(path+".locations", "locations has an empty entry")
+	}
+	v := &s.Verify
+	at := path + ".verify"
+	switch {
+	case v.Scheme != "":
+	case len(v.Tokens) > 0 && len(v.Keys)+len(v.Secrets) == 0:
+		v.Scheme = Token
+	case name == "hoopai" && len(v.Tokens)+len(v.Secrets) == 0:
+		v.Scheme = HighLevel
+	case d.places[at] != nil && !isNull(d.places[at]):
+		d.bad(at, fmt.Sprintf("%s needs a scheme: one of %s", at, strings.Join(Schemes(), ", ")))
+		return
+	default:
+		d.bad(path, fmt.Sprintf("%s does not say how its webhooks are verified: verify is one of %s", path, strings.Join(Schemes(), ", ")))
+		return
+	}
+	d.cfg.Sources[name] = s
+	d.verify(at, *v)
+}
+
+// verify checks one verification.
+func (d *decoder) verify(at string, v Verify) {
+	before := len(d.findings)
+	schemeAt := at
+	if d.places[at+".scheme"] != nil {
+		schemeAt = at + ".scheme"
+	}
+	if !slices.Contains(Schemes(), v.Scheme) {
+		suggestion := closest(v.Scheme, Schemes())
+		d.report(d.places[schemeAt], rules.Error, "bad-value", fmt.Sprintf("%q is no verification scheme: it is one of %s", v.Scheme, strings.Join(Schemes(), ", ")), suggestion)
+		return
+	}
+	takes := map[string]string{
+		HighLevel: "keys", Ed25519: "keys", RSASHA256: "keys", HMACSHA256: "secrets", StandardWebhooks: "secrets", Token: "tokens",
+	}[v.Scheme]
+	for _, have := range []struct {
+		key    string
+		values []string
+	}{{"keys", v.Keys}, {"secrets", v.Secrets}, {"tokens", v.Tokens}} {
+		switch {
+		case have.key != takes && len(have.values) > 0:
+			d.bad(at+"."+have.key, fmt.Sprintf("%s does nothing with the scheme %s", have.key, v.Scheme))
+		case have.key == takes && len(have.values) == 0 && v.Scheme != HighLevel:
+			d.bad(at, fmt.Sprintf("the scheme %s needs %s", v.Scheme, takes))
+		case have.key == takes && slices.ContainsFunc(have.values, func(s string) bool { return strings.TrimSpace(s) == "" }):
+			d.bad(at+"."+have.key, fmt.Sprintf("%s has an empty entry, which anybody could guess", have.key))
+		}
+	}
+	switch {
+	case v.Header == "":
+	case v.Scheme == None || v.Scheme == StandardWebhooks:
+		d.bad(at+".header", fmt.Sprintf("header does nothing with the scheme %s", v.Scheme))
+	case !headerName.MatchString(v.Header):
+		d.bad(at+".header", "header must be the name of a header, such as X-Signature")
+	}
+	if v.Scheme == None && !Loopback(d.cfg.Listen) && !d.skip("listen") {
+		d.find(schemeAt, rules.Error, "verify-none", fmt.Sprintf("verify: none is refused because %s can be reached from other machines: anybody could send bookings", d.as("listen", d.cfg.Listen)))
+	}
+	if d.env.CheckVerify == nil || len(d.findings) > before || d.skip(at) {
+		return
+	}
+	if err := d.env.CheckVerify(v); err != nil {
+		d.bad(at, fmt.Sprintf("%s: %v", at, err))
+	}
+}
+
+// address checks a host:port to listen on.
+func (d *decoder) address(path, address string) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err == nil && strings.ContainsAny(host, " /") {
+		err = fmt.Errorf("%q is no host", host)
+	}
+	if err != nil {
+		d.bad(path, fmt.Sprintf("%s must be host:port, such as 127.0.0.1:8080; %q is not", path, d.as(path, address)))
+	}
+}
+
+// Loopback says whether an address can be reached from this machine only. Names other than localhost are
+// not looked up.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// bad reports a value that cannot be used, unless it is one whose ${…} could not be replaced.
+func (d *decoder) bad(path, message string) { d.find(path, rules.Error, "bad-value", message) }
+
+func (d *decoder) find(path string, severity rules.Severity, code, message string) {
+	if d.skip(path) {
+		return
+	}
+	d.report(d.place(path), severity, code, message, "")
+}
+
+// skip says that a ${…} of the value at path is not set, so that nothing can be said of it.
+func (d *decoder) skip(path string) bool {
+	n := d.places[path]
+	return n != nil && d.anyUnresolved(n, 0)
+}
+
+// place is the node of path, or of what holds it.
+func (d *decoder) place(path string) *yaml.Node {
+	for path != "" {
+		if n := d.places[path]; n != nil {
+			return n
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return nil
+}
+
+// as is the value at path as it was written, without what ${…} stood for.
+func (d *decoder) as(path, value string) string {
+	if written, ok := d.written[d.places[path]]; ok {
+		return written
+	}
+	return value
+}

@@ -1,0 +1,252 @@
+// Package config reads bellhop.yaml.
+//
+// The structs are the configuration: their tags name and describe every key, and what [Default] puts into
+// them is what an absent key means. The tags:
+//
+//	json:"name"       the key
+//	also:"name"       another spelling of it, for a list that is mostly one
+//	doc:"…"           one sentence for people
+//	example:"…"       a value as it would be written
+//	short:"true"      the key that a plain text in the struct's place stands for
+//
+// Mistakes are [rules.Finding]s, like those in rule files: all of them, each at its place.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // zones by name on machines without a zone database
+
+	"bellhop/actions"
+	"bellhop/rules"
+)
+
+// FileName is the file that is read from the working directory if none is named.
+const FileName = "bellhop.yaml"
+
+// BodyLimit is how large a webhook's body may be.
+const BodyLimit = 1 << 20
+
+// maxSize is how large a configuration, or a file named in it as ${file:…}, may be.
+const maxSize = 1 << 20
+
+// A Config is bellhop.yaml with everything filled in. It does not change once loaded.
+type Config struct {
+	Listen      string                `json:"listen" doc:"The public address: only /hooks/* and /healthz." example:"127.0.0.1:8080"`
+	Admin       string                `json:"admin" doc:"The operators' address: page, API, /metrics and /readyz." example:"127.0.0.1:8081"`
+	AdminToken  string                `json:"admin_token" doc:"The token that the operators' address asks for; required beyond this machine." example:"${ADMIN_TOKEN}"`
+	Rules       string                `json:"rules" doc:"The folder of rule files." example:"./rules"`
+	Store       string                `json:"store" doc:"A folder, or the address of a PostgreSQL database." example:"./data"`
+	Timezone    string                `json:"timezone" doc:"Where times without an offset are read." example:"Europe/London"`
+	Retention   time.Duration         `json:"retention" doc:"How long events and deliveries are kept, and repeated webhooks recognised." example:"30d"`
+	Sources     map[string]Source     `json:"sources" doc:"Who may send webhooks: each name is a path under /hooks/."`
+	Connections map[string]Connection `json:"connections" doc:"Where actions send to, and with which credentials."`
+	Egress      Egress                `json:"egress" doc:"What actions may connect to."`
+	Delivery    Delivery              `json:"delivery" doc:"How deliveries are attempted."`
+	Intake      Intake                `json:"intake" doc:"How webhooks are taken in."`
+
+	Zone *time.Location `json:"-"` // of Timezone
+	Path string         `json:"-"` // of the file, "" if there was none
+
+	secrets []string // what came out of ${…}
+}
+
+// A Source is one sender of webhooks.
+type Source struct {
+	Verify    Verify   `json:"verify" doc:"How its webhooks are known to be genuine." example:"highlevel"`
+	Locations []string `json:"locations" doc:"The locations whose events are taken; without it, all." example:"[0007BWpSzSwfiuSl0tR2]"`
+}
+
+// Verify is how a source's webhooks are verified. Of several keys, secrets or tokens, any one may match, so
+// that they can be replaced without a gap.
+type Verify struct {
+	Scheme  string   `json:"scheme" short:"true" doc:"highlevel, ed25519, rsa-sha256, hmac-sha256, standard-webhooks, token or none." example:"highlevel"`
+	Header  string   `json:"header" doc:"The header with the signature or the token, if not the scheme's usual one." example:"X-Signature"`
+	Keys    []string `json:"keys" also:"key" doc:"Public keys, as PEM or base64: for ed25519 and rsa-sha256, and instead of the built-in one for highlevel."`
+	Secrets []string `json:"secrets" also:"secret" doc:"Shared secrets: for hmac-sha256 and standard-webhooks." example:"${WEBHOOK_SECRET}"`
+	Tokens  []string `json:"tokens" also:"token" doc:"The tokens that the header may hold; with them the scheme is token." example:"${WORKFLOW_TOKEN}"`
+}
+
+// The schemes of [Verify].
+const (
+	HighLevel        = "highlevel"
+	Ed25519          = "ed25519"
+	RSASHA256        = "rsa-sha256"
+	HMACSHA256       = "hmac-sha256"
+	StandardWebhooks = "standard-webhooks"
+	Token            = "token"
+	None             = "none"
+)
+
+// Schemes are the words that Verify.Scheme may hold.
+func Schemes() []string {
+	return []string{HighLevel, Ed25519, RSASHA256, HMACSHA256, StandardWebhooks, Token, None}
+}
+
+// A Connection is one entry of `connections:`, decoded by the kind of action that its keys belong to.
+type Connection struct {
+	Kind string // the kind's name, such as "email"
+	actions.Connection
+}
+
+// Egress is what actions may connect to.
+type Egress struct {
+	Allow []string `json:"allow" doc:"Private, loopback, link-local and metadata addresses that actions may connect to: networks, addresses or host names." example:"[10.0.0.0/8]"`
+}
+
+// Delivery is how deliveries are attempted.
+type Delivery struct {
+	Attempts       int           `json:"attempts" doc:"Attempts after which a delivery is given up." example:"100"`
+	MaxAge         time.Duration `json:"max_age" doc:"Age at which a delivery is given up." example:"3d"`
+	Concurrency    int           `json:"concurrency" doc:"Attempts at the same time." example:"64"`
+	PerDestination int           `json:"per_destination" doc:"Attempts at the same time to one destination." example:"8"`
+	Shutdown       time.Duration `json:"shutdown" doc:"How long running attempts may take to finish when the server stops." example:"20s"`
+}
+
+// Intake is how webhooks are taken in.
+type Intake struct {
+	MaxConcurrent int `json:"max_concurrent" doc:"Webhooks taken in at the same time; more are asked to come again." example:"256"`
+}
+
+// Default is the configuration without a file, but for the source hoopai, which depends on where the server
+// listens: see [Load].
+func Default() *Config {
+	return &Config{
+		Listen:      "127.0.0.1:8080",
+		Admin:       "127.0.0.1:8081",
+		Rules:       "rules",
+		Store:       "data",
+		Timezone:    "UTC",
+		Retention:   30 * 24 * time.Hour,
+		Sources:     map[string]Source{},
+		Connections: map[string]Connection{},
+		Delivery: Delivery{
+			Attempts: 100, MaxAge: 3 * 24 * time.Hour, Concurrency: 64, PerDestination: 8, Shutdown: 20 * time.Second,
+		},
+		Intake: Intake{MaxConcurrent: 256},
+		Zone:   time.UTC,
+	}
+}
+
+// Env is what a configuration is loaded with. The zero value works.
+type Env struct {
+	// Lookup finds environment variables; nil is os.LookupEnv.
+	Lookup func(name string) (string, bool)
+
+	// Lenient makes a secret that is not set a warning instead of an error. A placeholder stands in for it,
+	// and what depends on it is not checked.
+	Lenient bool
+
+	// Override changes what the file says before it is checked: flags win over the file.
+	Override func(*Config)
+
+	// CheckVerify finds mistakes in a verification that need its keys to be parsed. nil checks none.
+	CheckVerify func(Verify) error
+
+	// Kinds are the kinds of action that connections may be for; nil is all of them.
+	Kinds []actions.Kind
+}
+
+// Load reads the file at path, or gives the defaults if path is "". Only a file that cannot be read is an
+// error. The configuration is never nil otherwise, as far as the findings left it readable, so that a check
+// can go on with it; a server must not start with it if one of the findings is an error.
+//
+// The source hoopai is there unless the file has its own: verified as highlevel, or, without a file and
+// listening on loopback, not at all. ${NAME} and ${file:path} in values are replaced after parsing, so they
+// may hold anything; in the user and password of a URL they are escaped for it. $${ is a literal ${. Relative
+// paths are relative to the file.
+func Load(path string, env Env) (*Config, []rules.Finding, error) {
+	if env.Lookup == nil {
+		env.Lookup = os.LookupEnv
+	}
+	if env.Kinds == nil {
+		env.Kinds = actions.Kinds()
+	}
+	cfg := Default()
+	d := &decoder{file: path, env: env, cfg: cfg, dir: filepath.Dir(path)}
+	if path != "" {
+		data, err := readFile(path)
+		if err != nil {
+			return nil, nil, fmt.Errorf("reading the configuration: %w", err)
+		}
+		cfg.Path = path
+		d.decodeFile(data)
+		cfg.Rules = d.relative(cfg.Rules)
+		if !strings.Contains(cfg.Store, "://") {
+			cfg.Store = d.relative(cfg.Store)
+		}
+	}
+	if env.Override != nil {
+		env.Override(cfg)
+	}
+	if _, ok := cfg.Sources["hoopai"]; !ok {
+		scheme := HighLevel
+		if path == "" && Loopback(cfg.Listen) {
+			scheme = None
+		}
+		cfg.Sources["hoopai"] = Source{Verify: Verify{Scheme: scheme}}
+	}
+	d.check()
+	redactor := actions.NewRedactor(cfg.Secrets())
+	for i, f := range d.findings {
+		d.findings[i].Message, d.findings[i].Suggestion = redactor.Redact(f.Message), redactor.Redact(f.Suggestion)
+	}
+	slices.SortStableFunc(d.findings, func(a, b rules.Finding) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+	return cfg, d.findings, nil
+}
+
+// readFile reads a file of at most maxSize.
+func readFile(path string) (data []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if data, err = io.ReadAll(io.LimitReader(f, maxSize+1)); err != nil {
+		return nil, err
+	}
+	if len(data) > maxSize {
+		return nil, fmt.Errorf("%s is larger than 1 MiB", path)
+	}
+	return bytes.TrimPrefix(data, []byte("\uFEFF")), nil
+}
+
+// ConnectionKinds maps the connections' names to their kinds, as rules.Options takes them.
+func (c *Config) ConnectionKinds() map[string]string {
+	kinds := make(map[string]string, len(c.Connections))
+	for name, conn := range c.Connections {
+		kinds[name] = conn.Kind
+	}
+	return kinds
+}
+
+// Secrets are the texts that must never be seen in a log, an error, a receipt or an answer.
+func (c *Config) Secrets() []string {
+	secrets := slices.Clone(c.secrets)
+	secrets = append(secrets, c.AdminToken)
+	for _, s := range c.Sources {
+		secrets = append(append(secrets, s.Verify.Secrets...), s.Verify.Tokens...)
+	}
+	for _, conn := range c.Connections {
+		secrets = append(secrets, conn.Secrets()...)
+	}
+	slices.Sort(secrets)
+	secrets = slices.Compact(secrets)
+	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
+}
+
+// names are a map's keys in order.
+func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

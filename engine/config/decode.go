@@ -1,0 +1,656 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/actions"
+	"bellhop/rules"
+)
+
+const (
+	maxNesting = 32
+	maxNodes   = 50_000 // with aliases followed, so that a few lines cannot stand for billions
+)
+
+// A decoder turns one file into a configuration, collecting what is wrong with it.
+type decoder struct {
+	file     string
+	dir      string
+	env      Env
+	cfg      *Config
+	findings []rules.Finding
+
+	source     string
+	lines      []int                 // offset of each line
+	places     map[string]*yaml.Node // path, such as sources.hoopai.verify, to the node that says it
+	written    map[*yaml.Node]string // of scalars with ${…}: the text as written
+	unresolved map[*yaml.Node]bool   // scalars in which a ${…} could not be replaced
+	nodes      int
+}
+
+func (d *decoder) relative(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(d.dir, path)
+}
+
+func (d *decoder) decodeFile(data []byte) {
+	d.source = string(data)
+	d.lines = []int{0}
+	for i, c := range data {
+		if c == '\n' {
+			d.lines = append(d.lines, i+1)
+		}
+	}
+	d.places = map[string]*yaml.Node{}
+	d.written = map[*yaml.Node]string{}
+	d.unresolved = map[*yaml.Node]bool{}
+
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return // an empty file says nothing
+	case err != nil:
+		d.syntax(err)
+		return
+	}
+	if err := dec.Decode(&second); err == nil {
+		d.report(&second, rules.Error, "second-document", "a configuration is one document; this is a second one", "")
+		return
+	} else if !errors.Is(err, io.EOF) {
+		d.syntax(err)
+		return
+	}
+	d.expand(&doc)
+	root := doc.Content[0]
+	if isNull(root) {
+		return
+	}
+	d.value(root, reflect.ValueOf(d.cfg).Elem(), "", 0)
+}
+
+var yamlError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntax reports what the YAML parser says, which knows the line only.
+func (d *decoder) syntax(err error) {
+	line, message := 1, err.Error()
+	if m := yamlError.FindStringSubmatch(message); m != nil {
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			line = min(max(n, 1), len(d.lines))
+		}
+		message = m[2]
+	}
+	start := d.lines[line-1]
+	d.findings = append(d.findings, d.at(start, start, rules.Error, "yaml", "this is not YAML: "+message))
+}
+
+// value decodes a node into v, which keeps its default where the node says nothing or nothing readable.
+// path is how people would name the value: delivery.max_age.
+func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
+	if d.nodes++; d.nodes > maxNodes || depth > maxNesting {
+		if d.nodes <= maxNodes || d.nodes == maxNodes+1 {
+			d.report(n, rules.Error, "too-large", "this is nested too deeply or refers to itself too often", "")
+		}
+		return
+	}
+	if n.Kind == yaml.AliasNode {
+		d.value(n.Alias, v, path, depth+1)
+		return
+	}
+	if path != "" {
+		d.places[path] = n
+	}
+	if !knownTag(n) {
+		d.report(n, rules.Error, "unknown-tag", fmt.Sprintf("%s has a meaning here that Bellhop does not know; put the text in quotes", n.Tag), "")
+		return
+	}
+	if isNull(n) || d.unresolved[n] && v.Kind() != reflect.String {
+		return
+	}
+	switch t := v.Type(); {
+	case t == reflect.TypeFor[Connection]():
+		d.connection(n, v, path, depth)
+	case t == reflect.TypeFor[time.Duration]():
+		d.duration(n, v, path)
+	case v.CanAddr() && v.Addr().Type().Implements(reflect.TypeFor[json.Unmarshaler]()), v.Kind() == reflect.Interface:
+		d.viaJSON(n, v, path)
+	case v.Kind() == reflect.Pointer:
+		p := reflect.New(t.Elem())
+		d.value(n, p.Elem(), path, depth+1)
+		v.Set(p)
+	case v.Kind() == reflect.String:
+		if d.scalar(n, path, "a text") {
+			v.SetString(n.Value)
+		}
+	case v.Kind() == reflect.Bool:
+		if !d.scalar(n, path, "true or false") {
+			return
+		}
+		b, ok := truth(n.Value)
+		if !ok {
+			d.wrong(n, path, "true or false", closest(n.Value, []string{"true", "false"}))
+			return
+		}
+		v.SetBool(b)
+	case v.CanInt():
+		if !d.scalar(n, path, "a whole number") {
+			return
+		}
+		i, err := strconv.ParseInt(strings.ReplaceAll(n.Value, "_", ""), 10, t.Bits())
+		if err != nil {
+			d.wrong(n, path, "a whole number", "")
+			return
+		}
+		v.SetInt(i)
+	case v.Kind() == reflect.Slice:
+		d.list(n, v, path, depth)
+	case v.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
+		d.mapping(n, v, path, depth)
+	case v.Kind() == reflect.Struct:
+		d.structure(n, v, path, depth)
+	default:
+		d.viaJSON(n, v, path)
+	}
+}
+
+// scalar says whether the node is one, and reports it if not.
+func (d *decoder) scalar(n *yaml.Node, path, what string) bool {
+	if n.Kind != yaml.ScalarNode {
+		d.wrong(n, path, what, "")
+		return false
+	}
+	return true
+}
+
+func (d *decoder) wrong(n *yaml.Node, path, what, suggestion string) {
+	d.report(n, rules.Error, "wrong-type", fmt.Sprintf("%s must be %s", named(path), what), suggestion)
+}
+
+func named(path string) string {
+	if path == "" {
+		return "the configuration"
+	}
+	return path
+}
+
+func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
+	if !d.scalar(n, path, `a length of time, such as "90m" or "3d"`) {
+		return
+	}
+	length, err := actions.ParseDuration(n.Value)
+	if err != nil {
+		suggestion := ""
+		if de, ok := errors.AsType[*actions.DurationError](err); ok {
+			suggestion = de.Suggestion
+		}
+		d.report(n, rules.Error, "bad-value", fmt.Sprintf("%s: %v", named(path), err), suggestion)
+		return
+	}
+	v.SetInt(int64(length))
+}
+
+// list decodes a list; one value alone is a list of one.
+func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, depth int) {
+	items := []*yaml.Node{n}
+	switch n.Kind {
+	case yaml.SequenceNode:
+		items = n.Content
+	case yaml.MappingNode:
+		d.wrong(n, path, "a list", "")
+		return
+	}
+	out := reflect.MakeSlice(v.Type(), 0, len(items))
+	for i, item := range items {
+		if d.nodes > maxNodes {
+			return
+		}
+		if isNull(item) {
+			continue
+		}
+		e := reflect.New(v.Type().Elem()).Elem()
+		at := path
+		if n.Kind == yaml.SequenceNode {
+			at = fmt.Sprintf("%s[%d]", path, i)
+		}
+		d.value(item, e, at, depth+1)
+		out = reflect.Append(out, e)
+	}
+	v.Set(out)
+	d.places[path] = n
+}
+
+func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, depth int) {
+	pairs, ok := d.pairs(n, path)
+	if !ok {
+		return
+	}
+	if v.IsNil() {
+		v.Set(reflect.MakeMap(v.Type()))
+	}
+	for _, p := range pairs {
+		if d.nodes > maxNodes {
+			return
+		}
+		e := reflect.New(v.Type().Elem()).Elem()
+		at := join(path, p.key.Value)
+		d.value(p.value, e, at, depth+1)
+		if e.Type() == reflect.TypeFor[Connection]() && e.Field(0).Len() == 0 {
+			continue // it is of no kind, which was said
+		}
+		v.SetMapIndex(reflect.ValueOf(p.key.Value).Convert(v.Type().Key()), e)
+	}
+}
+
+func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, depth int) {
+	fields := map[string]int{}
+	var known []string
+	short := -1
+	for i := range v.NumField() {
+		sf := v.Type().Field(i)
+		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		if !sf.IsExported() || name == "" || name == "-" {
+			continue
+		}
+		fields[name] = i
+		known = append(known, name)
+		if also := sf.Tag.Get("also"); also != "" {
+			fields[also] = i
+		}
+		if sf.Tag.Get("short") == "true" {
+			short = i
+		}
+	}
+	if short >= 0 && n.Kind == yaml.ScalarNode {
+		d.value(n, v.Field(short), path, depth+1)
+		return
+	}
+	pairs, ok := d.pairs(n, path)
+	if !ok {
+		return
+	}
+	said := map[int]string{}
+	for _, p := range pairs {
+		i, ok := fields[p.key.Value]
+		if !ok {
+			d.unknownKey(p.key, path, known)
+			continue
+		}
+		if before, twice := said[i]; twice {
+			d.report(p.key, rules.Error, "duplicate-key", fmt.Sprintf("%s says the same as %s; keep one", p.key.Value, before), "")
+			continue
+		}
+		said[i] = p.key.Value
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		d.value(p.value, v.Field(i), join(path, name), depth+1)
+	}
+}
+
+func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
+	message := fmt.Sprintf("%s has no key %q", named(path), key.Value)
+	suggestion := closest(key.Value, known)
+	if suggestion != "" {
+		message += fmt.Sprintf("; did you mean %q?", suggestion)
+	} else {
+		message += "; it has " + strings.Join(known, ", ")
+	}
+	d.report(key, rules.Error, "unknown-key", message, suggestion)
+}
+
+// A pair is one entry of a mapping.
+type pair struct{ key, value *yaml.Node }
+
+// pairs lists a mapping's entries, those of merge keys (<<) after its own. It reports what is no mapping, and
+// keys given twice.
+func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
+	if n.Kind != yaml.MappingNode {
+		d.wrong(n, path, "keys with values", "")
+		return nil, false
+	}
+	var own []pair
+	seen := map[string]bool{}
+	var merged []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch {
+		case key.Kind == yaml.AliasNode && key.Alias.Kind == yaml.ScalarNode:
+			key = key.Alias
+		case key.Kind != yaml.ScalarNode:
+			d.report(key, rules.Error, "wrong-type", "a key must be a text", "")
+			continue
+		}
+		switch {
+		case key.Tag == "!!merge":
+			merged = append(merged, value)
+		case seen[key.Value]:
+			d.report(key, rules.Error, "duplicate-key", fmt.Sprintf("%s is given twice", join(path, key.Value)), "")
+		default:
+			seen[key.Value] = true
+			own = append(own, pair{key, value})
+		}
+	}
+	for _, m := range merged {
+		d.merge(m, seen, &own, 0)
+	}
+	return own, true
+}
+
+// merge adds the entries of what a merge key names that are not there yet.
+func (d *decoder) merge(n *yaml.Node, seen map[string]bool, into *[]pair, depth int) {
+	if d.nodes++; d.nodes > maxNodes || depth > maxNesting {
+		return
+	}
+	switch n.Kind {
+	case yaml.AliasNode:
+		d.merge(n.Alias, seen, into, depth+1)
+	case yaml.SequenceNode:
+		for _, c := range n.Content {
+			d.merge(c, seen, into, depth+1)
+		}
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], n.Content[i+1]
+			if key.Tag == "!!merge" {
+				d.merge(value, seen, into, depth+1)
+			} else if key.Kind == yaml.ScalarNode && !seen[key.Value] {
+				seen[key.Value] = true
+				*into = append(*into, pair{key, value})
+			}
+		}
+	default:
+		d.report(n, rules.Error, "wrong-type", "<< takes keys with values, by their anchor", "")
+	}
+}
+
+// connection decodes an entry of `connections:` as the kind of action its keys belong to, and asks the result
+// for its own mistakes.
+func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth int) {
+	pairs, ok := d.pairs(n, path)
+	if !ok {
+		return
+	}
+	var kinds []actions.Kind
+	var keys, hints []string
+	for _, k := range d.env.Kinds {
+		hints = append(hints, fmt.Sprintf("%s (%s)", strings.Join(k.ConnectionKeys, " or "), k.Name))
+		keys = append(keys, k.ConnectionKeys...)
+		if slices.ContainsFunc(pairs, func(p pair) bool { return slices.Contains(k.ConnectionKeys, p.key.Value) }) {
+			kinds = append(kinds, k)
+		}
+	}
+	switch len(kinds) {
+	case 0:
+		for _, p := range pairs {
+			if s := closest(p.key.Value, keys); s != "" {
+				d.report(p.key, rules.Error, "unknown-key", fmt.Sprintf("%s has no key %q; did you mean %q?", path, p.key.Value, s), s)
+				return
+			}
+		}
+		d.report(n, rules.Error, "unknown-kind", fmt.Sprintf("%s does not say what it connects to: it needs one of %s", path, strings.Join(hints, ", ")), "")
+		return
+	case 1:
+	default:
+		d.report(n, rules.Error, "ambiguous-kind", fmt.Sprintf("%s could be for %s or for %s: make two entries of it", path, kinds[0].Name, kinds[1].Name), "")
+		return
+	}
+	conn := kinds[0].NewConnection()
+	target := reflect.ValueOf(conn)
+	if target.Kind() == reflect.Pointer && target.Elem().Kind() == reflect.Struct {
+		d.structure(n, target.Elem(), path, depth)
+	} else {
+		d.viaJSON(n, target, path)
+	}
+	if r, ok := conn.(actions.Rebaser); ok {
+		r.Rebase(d.dir)
+	}
+	v.Set(reflect.ValueOf(Connection{Kind: kinds[0].Name, Connection: conn}))
+	for _, p := range conn.Check() {
+		at := n
+		if node := d.places[join(path, p.Field)]; node != nil && p.Field != "" {
+			at = node
+		}
+		if d.anyUnresolved(at, 0) {
+			continue // what is wrong with it is that a secret is not set
+		}
+		d.report(at, rules.Error, "connection", fmt.Sprintf("%s: %s", path, p.Message), p.Suggestion)
+	}
+}
+
+// anyUnresolved says whether a ${…} at or below the node could not be replaced.
+func (d *decoder) anyUnresolved(n *yaml.Node, depth int) bool {
+	if len(d.unresolved) == 0 || depth > maxNesting {
+		return false
+	}
+	if n.Kind == yaml.AliasNode {
+		return d.anyUnresolved(n.Alias, depth+1)
+	}
+	return d.unresolved[n] || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.anyUnresolved(c, depth+1) })
+}
+
+// viaJSON decodes what reads JSON itself, or may be anything.
+func (d *decoder) viaJSON(n *yaml.Node, v reflect.Value, path string) {
+	tree, ok := d.tree(n, 0)
+	if !ok {
+		return
+	}
+	data, err := json.Marshal(tree)
+	if err == nil {
+		err = json.Unmarshal(data, v.Addr().Interface())
+	}
+	if err != nil {
+		d.report(n, rules.Error, "bad-value", fmt.Sprintf("%s: %v", named(path), err), "")
+	}
+}
+
+// tree is the node as JSON would hold it.
+func (d *decoder) tree(n *yaml.Node, depth int) (any, bool) {
+	if d.nodes++; d.nodes > maxNodes || depth > maxNesting {
+		d.report(n, rules.Error, "too-large", "this is nested too deeply or refers to itself too often", "")
+		return nil, false
+	}
+	switch n.Kind {
+	case yaml.AliasNode:
+		return d.tree(n.Alias, depth+1)
+	case yaml.SequenceNode:
+		out := make([]any, 0, len(n.Content))
+		for _, c := range n.Content {
+			item, ok := d.tree(c, depth+1)
+			if !ok {
+				return nil, false
+			}
+			out = append(out, item)
+		}
+		return out, true
+	case yaml.MappingNode:
+		pairs, ok := d.pairs(n, "")
+		out := make(map[string]any, len(pairs))
+		for _, p := range pairs {
+			item, fine := d.tree(p.value, depth+1)
+			if !fine {
+				return nil, false
+			}
+			out[p.key.Value] = item
+		}
+		return out, ok
+	}
+	switch n.Tag {
+	case "!!null":
+		return nil, true
+	case "!!bool":
+		b, ok := truth(n.Value)
+		return b, ok
+	case "!!int":
+		if i, err := strconv.ParseInt(n.Value, 0, 64); err == nil {
+			return i, true
+		}
+	case "!!float":
+		if f, err := strconv.ParseFloat(n.Value, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
+			return f, true
+		}
+	}
+	return n.Value, true
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+func knownTag(n *yaml.Node) bool {
+	switch n.Tag {
+	case "", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map", "!!timestamp", "!!merge", "!":
+		return true
+	}
+	return false
+}
+
+// truth reads the words that YAML has had for true and false.
+func truth(s string) (value, ok bool) {
+	switch strings.ToLower(s) {
+	case "true", "yes", "on":
+		return true, true
+	case "false", "no", "off":
+		return false, true
+	}
+	return false, false
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// report adds a finding about a node.
+func (d *decoder) report(n *yaml.Node, severity rules.Severity, code, message, suggestion string) {
+	if n == nil { // said by a flag, or by default
+		d.findings = append(d.findings, rules.Finding{
+			File: d.file, Line: 1, Column: 1, EndLine: 1, EndColumn: 1,
+			Severity: severity, Code: code, Message: message, Suggestion: suggestion,
+		})
+		return
+	}
+	start := d.offset(n.Line, n.Column)
+	f := d.at(start, d.end(n, start), severity, code, message)
+	f.Suggestion = suggestion
+	d.findings = append(d.findings, f)
+}
+
+// at makes a finding about a range of the file.
+func (d *decoder) at(start, end int, severity rules.Severity, code, message string) rules.Finding {
+	f := rules.Finding{File: d.file, Severity: severity, Code: code, Message: message}
+	f.Line, f.Column = d.position(start)
+	f.EndLine, f.EndColumn = d.position(end)
+	return f
+}
+
+// offset is where a line and column, as yaml counts them, lie in the source.
+func (d *decoder) offset(line, column int) int {
+	if line < 1 || line > len(d.lines) {
+		return len(d.source)
+	}
+	i := d.lines[line-1]
+	for ; column > 1 && i < len(d.source) && d.source[i] != '\n'; column-- {
+		_, size := utf8.DecodeRuneInString(d.source[i:])
+		i += size
+	}
+	return i
+}
+
+func (d *decoder) position(offset int) (line, column int) {
+	line, found := slices.BinarySearch(d.lines, offset)
+	if found {
+		line++
+	}
+	line = max(line, 1)
+	if len(d.lines) == 0 {
+		return 1, 1
+	}
+	return line, utf8.RuneCountInString(d.source[d.lines[line-1]:offset]) + 1
+}
+
+// end is where a scalar that fits on its line ends; for anything else, the end is the start.
+func (d *decoder) end(n *yaml.Node, start int) int {
+	if n.Kind != yaml.ScalarNode {
+		return start
+	}
+	rest, _, _ := strings.Cut(d.source[start:], "\n")
+	text := n.Value
+	if written, ok := d.written[n]; ok {
+		text = written
+	}
+	switch {
+	case n.Style&yaml.DoubleQuotedStyle != 0:
+		for i := 1; i < len(rest); i++ {
+			if rest[i] == '\\' {
+				i++
+			} else if rest[i] == '"' {
+				return start + i + 1
+			}
+		}
+	case n.Style&yaml.SingleQuotedStyle != 0:
+		for i := 1; i < len(rest); i++ {
+			if strings.HasPrefix(rest[i:], "''") {
+				i++
+			} else if rest[i] == '\'' {
+				return start + i + 1
+			}
+		}
+	case strings.HasPrefix(rest, text):
+		return start + len(text)
+	}
+	return start
+}
+
+// closest is the candidate that a misspelt word was probably meant to be, or "".
+func closest(word string, candidates []string) string {
+	best, least := "", 1+len(word)/3
+	for _, c := range candidates {
+		if n := distance(strings.ToLower(word), c); n <= least && n < len(c) {
+			best, least = c, n-1
+		}
+	}
+	return best
+}
+
+// distance counts the letters to add, drop, replace or swap with their neighbour to get from a to b.
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	s, t := []rune(a), []rune(b)
+	var before, last []int
+	row := make([]int, len(t)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range s {
+		before, last, row = last, row, make([]int, len(t)+1)
+		row[0] = i + 1
+		for j := range t {
+			cost := 1
+			if s[i] == t[j] {
+				cost = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
+			if i > 0 && j > 0 && s[i] == t[j-1] && s[i-1] == t[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(t)]
+}

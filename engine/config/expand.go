@@ -1,0 +1,210 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/rules"
+)
+
+// minSecret is how long a text out of ${…} must be to be hidden wherever it occurs. Shorter ones are ports and
+// switches; a credential that short is hidden because the connection or source says that it is one.
+const minSecret = 6
+
+var (
+	variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	scheme   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+)
+
+// A part of a scalar: literal text, or one ${…}.
+type part struct {
+	text      string // the literal, or what stands between the braces
+	reference bool
+	bad       bool // ${ without an end
+}
+
+// split takes a scalar apart at its ${…}. Text and braces together are the scalar again, but for $${, which
+// becomes a literal ${.
+func split(s string) []part {
+	var parts []part
+	literal := func(t string) {
+		if t == "" {
+			return
+		}
+		if n := len(parts); n > 0 && !parts[n-1].reference {
+			parts[n-1].text += t
+			return
+		}
+		parts = append(parts, part{text: t})
+	}
+	for s != "" {
+		i := strings.Index(s, "${")
+		switch {
+		case i < 0:
+			literal(s)
+			return parts
+		case i > 0 && s[i-1] == '$':
+			literal(s[:i-1] + "${")
+			s = s[i+2:]
+			continue
+		}
+		literal(s[:i])
+		name, rest, ok := strings.Cut(s[i+2:], "}")
+		parts = append(parts, part{text: name, reference: true, bad: !ok})
+		s = rest
+	}
+	return parts
+}
+
+// expand replaces the ${…} in every scalar below n. Keys stay as they are.
+func (d *decoder) expand(n *yaml.Node) {
+	switch n.Kind {
+	case yaml.DocumentNode, yaml.SequenceNode:
+		for _, c := range n.Content {
+			d.expand(c)
+		}
+	case yaml.MappingNode:
+		for i := 1; i < len(n.Content); i += 2 {
+			d.expand(n.Content[i])
+		}
+	case yaml.ScalarNode: // an alias's scalar is replaced where its anchor stands
+		if strings.Contains(n.Value, "${") {
+			d.expandScalar(n)
+		}
+	}
+}
+
+func (d *decoder) expandScalar(n *yaml.Node) {
+	parts := split(n.Value)
+	user := userinfo(parts)
+	var b strings.Builder
+	from := d.offset(n.Line, n.Column)
+	for i, p := range parts {
+		if !p.reference {
+			b.WriteString(p.text)
+			continue
+		}
+		value, err := d.resolve(p)
+		place, end := d.locate(p, from)
+		from = end
+		if err != nil {
+			d.unresolved[n] = true
+			f := d.at(place, end, rules.Error, "missing-secret", err.Error())
+			if errors.Is(err, errReference) {
+				f.Code = "bad-reference"
+			} else if d.env.Lenient {
+				f.Severity = rules.Warning
+			}
+			d.findings = append(d.findings, f)
+			b.WriteString("unset")
+			continue
+		}
+		if len(value) >= minSecret {
+			d.cfg.secrets = append(d.cfg.secrets, value)
+		}
+		if i < user.end {
+			value = user.escape(value)
+		}
+		b.WriteString(value)
+	}
+	d.written[n] = n.Value
+	n.Value = b.String() // its tag stays a text's, whatever it now looks like
+}
+
+var errReference = errors.New("${…} takes the name of an environment variable, or file: and a path; write $${ for the characters themselves")
+
+// resolve reads what one ${…} stands for. Its errors name the variable or the file, never a value.
+func (d *decoder) resolve(p part) (string, error) {
+	path, isFile := strings.CutPrefix(p.text, "file:")
+	switch {
+	case p.bad:
+		return "", errReference
+	case isFile && strings.TrimSpace(path) != "":
+		if path = strings.TrimSpace(path); !filepath.IsAbs(path) {
+			path = filepath.Join(d.dir, path)
+		}
+		data, err := readFile(path)
+		if err != nil {
+			return "", fmt.Errorf("${%s} cannot be read: %w", p.text, err)
+		}
+		value := strings.TrimSuffix(string(data), "\n")
+		return strings.TrimSuffix(value, "\r"), nil
+	case variable.MatchString(p.text):
+		value, ok := d.env.Lookup(p.text)
+		if !ok {
+			return "", fmt.Errorf("the environment variable %s is not set", p.text)
+		}
+		return value, nil
+	}
+	return "", errReference
+}
+
+// userPart says which parts of a URL stand in its user and password.
+type userPart struct {
+	end   int // parts before it do
+	whole bool
+}
+
+// userinfo finds the parts that stand between a URL's :// and its @. A secret there may hold any character,
+// so it is escaped; anywhere else, and if the whole URL is one ${…}, it is taken as it is.
+func userinfo(parts []part) userPart {
+	if len(parts) == 0 || parts[0].reference || !scheme.MatchString(parts[0].text) {
+		return userPart{}
+	}
+	var u userPart
+	colon := false
+	for i, p := range parts {
+		if p.reference {
+			continue
+		}
+		text := p.text
+		if i == 0 {
+			_, text, _ = strings.Cut(text, "://")
+		}
+		authority := text
+		stop := strings.IndexAny(text, "/?#")
+		if stop >= 0 {
+			authority = text[:stop]
+		}
+		at := strings.LastIndexByte(authority, '@')
+		if at >= 0 {
+			u.end = i
+			authority = authority[:at]
+		}
+		colon = colon || strings.Contains(authority, ":")
+		if stop >= 0 || at >= 0 {
+			break
+		}
+	}
+	u.whole = u.end > 0 && !colon
+	return u
+}
+
+// escape escapes a value for a URL's user or password. One value that stands for both keeps its colon.
+func (u userPart) escape(value string) string {
+	if user, password, ok := strings.Cut(value, ":"); ok && u.whole {
+		return escapeUser(user) + ":" + escapeUser(password)
+	}
+	return escapeUser(value)
+}
+
+func escapeUser(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+// locate finds where a ${…} stands in the file, at or after an offset.
+func (d *decoder) locate(p part, from int) (start, end int) {
+	text := "${" + p.text
+	if !p.bad {
+		text += "}"
+	}
+	i := strings.Index(d.source[min(from, len(d.source)):], text)
+	if i < 0 { // written with escapes or over several lines
+		return from, from
+	}
+	return from + i, from + i + len(text)
+}

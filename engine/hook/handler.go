@@ -1,0 +1,285 @@
+package hook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"bellhop/engine/config"
+)
+
+const (
+	// answerWithin is how long a sender is kept waiting. Booking platforms give up after five seconds, and
+	// some do not come again then; a 429 in time they all repeat.
+	answerWithin = 4500 * time.Millisecond
+
+	// retryAfter is what an overloaded server asks senders to wait, in seconds.
+	retryAfter = 5
+
+	// firstRead is how much memory a body gets on the word of its Content-Length alone.
+	firstRead = 16 << 10
+
+	// logEvery is how often the log tells of the same kind of refusal.
+	logEvery = 10 * time.Second
+
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 10 * time.Second // of the whole request
+	writeTimeout   = 20 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 16 << 10
+)
+
+// Options are what the public side needs. Receiver is required; the rest may be zero.
+type Options struct {
+	Sources       map[string]config.Source
+	Receiver      Receiver
+	MaxConcurrent int              // webhooks at the same time; 0 is 256
+	Zone          *time.Location   // of naive times; nil is UTC
+	Now           func() time.Time // nil is time.Now
+	Logger        *slog.Logger     // nil logs nothing
+	Observe       func(Observation)
+}
+
+// An Observation tells a metric of one answered webhook.
+type Observation struct {
+	Source string // "" if there is none of that name
+	Code   int    // the HTTP status
+	Status Status // what became of the event, if it was stored
+	Took   time.Duration
+}
+
+// A Handler serves POST /hooks/{source} and GET /healthz.
+type Handler struct {
+	o         Options
+	sources   map[string]*source
+	slots     chan struct{}
+	normalise Normaliser
+	refused   limitedLog // requests that are not genuine or not allowed
+	busy      limitedLog
+}
+
+type source struct {
+	name      string
+	verifier  Verifier
+	locations []string
+}
+
+var _ http.Handler = (*Handler)(nil)
+
+// New builds the handler. An error is about the keys of a source, which it names.
+func New(o Options) (*Handler, error) {
+	if o.MaxConcurrent <= 0 {
+		o.MaxConcurrent = 256
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Handler{
+		o: o, sources: map[string]*source{}, slots: make(chan struct{}, o.MaxConcurrent), normalise: Normaliser{Zone: o.Zone},
+	}
+	for name, s := range o.Sources {
+		v, err := NewVerifier(s.Verify)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", name, err)
+		}
+		h.sources[name] = &source{name: name, verifier: v, locations: s.Locations}
+	}
+	return h, nil
+}
+
+// Server is an HTTP server for the handler with the limits that a public one needs. The caller gives it a
+// listener, and shuts it down.
+func Server(h http.Handler, logger *slog.Logger) *http.Server {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // strangers' broken connections
+	}
+}
+
+// ServeHTTP answers as the package comment says.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/healthz" {
+		if !allow(w, r, http.MethodGet, http.MethodHead) {
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "ok\n")
+		return
+	}
+	name, ok := strings.CutPrefix(r.URL.Path, "/hooks/")
+	if !ok {
+		refuse(w, http.StatusNotFound, "there is nothing here; webhooks go to /hooks/ and the name of their source")
+		return
+	}
+	started := h.o.Now()
+	seen := Observation{}
+	s := h.sources[name]
+	if s != nil {
+		seen.Source = name
+	}
+	seen.Code, seen.Status = h.serve(w, r, s)
+	if h.o.Observe != nil {
+		seen.Took = h.o.Now().Sub(started)
+		h.o.Observe(seen)
+	}
+}
+
+// serve answers one webhook and says how.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int, Status) {
+	if s == nil {
+		return refuse(w, http.StatusNotFound, "there is no source of this name"), ""
+	}
+	if !allow(w, r, http.MethodPost) {
+		return http.StatusMethodNotAllowed, ""
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		h.busy.log(r.Context(), h.o, "too many webhooks at once", slog.String("source", s.name))
+		return later(w, "too many webhooks at once; send it again later"), ""
+	}
+	body, code, why := readBody(w, r)
+	if code != 0 {
+		return refuse(w, code, why), ""
+	}
+	now := h.o.Now()
+	if err := s.verifier.Verify(r.Header, body, now); err != nil {
+		h.refused.log(r.Context(), h.o, "webhook refused", slog.String("source", s.name), slog.String("from", r.RemoteAddr), slog.Any("error", err))
+		return refuse(w, http.StatusUnauthorized, err.Error()), ""
+	}
+	ev, err := h.normalise.Event(s.name, body, now)
+	if err != nil {
+		h.refused.log(r.Context(), h.o, "webhook refused", slog.String("source", s.name), slog.Any("error", err))
+		return refuse(w, http.StatusBadRequest, err.Error()), ""
+	}
+	if len(s.locations) > 0 && !slices.Contains(s.locations, ev.LocationID) {
+		h.refused.log(r.Context(), h.o, "webhook refused", slog.String("source", s.name), slog.String("location", short(ev.LocationID)),
+			slog.String("error", "its location is not one of the source's locations"))
+		return refuse(w, http.StatusForbidden, "this location is not allowed here"), ""
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
+	defer cancel()
+	receipt, err := h.o.Receiver.Receive(ctx, ev)
+	if err != nil {
+		// Every failure to store is worth another try later, and 429 is the status that gets one.
+		if !errors.Is(r.Context().Err(), context.Canceled) { // else the sender has gone
+			h.busy.log(r.Context(), h.o, "webhook could not be stored", slog.String("source", s.name), slog.Any("error", err))
+		}
+		return later(w, "the event cannot be stored now; send it again later"), ""
+	}
+	return answer(w, http.StatusAccepted, receipt), receipt.Status
+}
+
+// readBody reads at most [config.BodyLimit] bytes, or says with which status and sentence to refuse.
+func readBody(w http.ResponseWriter, r *http.Request) (body []byte, code int, why string) {
+	const tooLarge = "the body is larger than 1 MiB"
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, http.StatusBadRequest, "the body is compressed, which is not supported; send it as it is"
+	}
+	if r.ContentLength > config.BodyLimit {
+		return nil, http.StatusRequestEntityTooLarge, tooLarge
+	}
+	// Memory follows what has really come: a Content-Length is only a claim. One byte more than claimed lets
+	// the end be seen without growing.
+	body = make([]byte, 0, min(max(r.ContentLength+1, 512), firstRead))
+	reader := http.MaxBytesReader(w, r.Body, config.BodyLimit)
+	for {
+		n, err := reader.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return body, 0, ""
+		case err != nil:
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+				return nil, http.StatusRequestEntityTooLarge, tooLarge
+			}
+			return nil, http.StatusBadRequest, "the body did not arrive whole"
+		}
+		if len(body) == cap(body) {
+			body = slices.Grow(body, len(body))
+		}
+	}
+}
+
+// allow answers 405 unless the request's method is one of methods.
+func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if slices.Contains(methods, r.Method) {
+		return true
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	refuse(w, http.StatusMethodNotAllowed, "this takes "+strings.Join(methods, " or ")+" only")
+	return false
+}
+
+// later answers 429.
+func later(w http.ResponseWriter, sentence string) int {
+	w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	return refuse(w, http.StatusTooManyRequests, sentence)
+}
+
+// refuse answers with an error: one sentence for the sender.
+func refuse(w http.ResponseWriter, code int, sentence string) int {
+	return answer(w, code, struct {
+		Error string `json:"error"`
+	}{sentence})
+}
+
+func answer(w http.ResponseWriter, code int, v any) int {
+	data, err := json.Marshal(v)
+	if err != nil { // only texts are answered
+		data, code = []byte(`{"error":"the answer could not be written"}`), http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(data, '\n')) // the sender may have gone
+	return code
+}
+
+// short is a text that is fit for a log line.
+func short(s string) string {
+	if len(s) > 100 {
+		return strings.ToValidUTF8(s[:100], "") + "…"
+	}
+	return s
+}
+
+// A limitedLog warns at most once in logEvery, and then of how often it did not: anybody can cause what it
+// tells of, thousands of times a second.
+type limitedLog struct {
+	next       atomic.Int64 // unix milliseconds
+	suppressed atomic.Int64
+}
+
+func (l *limitedLog) log(ctx context.Context, o Options, message string, attrs ...slog.Attr) {
+	now, next := o.Now().UnixMilli(), l.next.Load()
+	if now < next || !l.next.CompareAndSwap(next, now+logEvery.Milliseconds()) {
+		l.suppressed.Add(1)
+		return
+	}
+	if n := l.suppressed.Swap(0); n > 0 {
+		attrs = append(attrs, slog.Int64("alike_before", n))
+	}
+	o.Logger.LogAttrs(ctx, slog.LevelWarn, message, attrs...)
+}
