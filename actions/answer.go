@@ -27,10 +27,11 @@ type answer struct {
 	body []byte
 }
 
-// exchange sends r and reads the answer. doing is what an error begins with, since those of net/http
-// quote the URL, which may hold a credential.
+// exchange sends r and reads the answer. doing is what an error begins with: nothing quotes the URL, which
+// may hold a credential. The transport is asked itself because the client around it fails on a redirect
+// that it cannot parse, though it follows none.
 func exchange(guard *Guard, r *http.Request, doing string) (*answer, error) {
-	resp, err := guard.HTTPClient().Do(r)
+	resp, err := guard.HTTPClient().Transport.RoundTrip(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, withoutURL(err))
 	}

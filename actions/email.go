@@ -391,8 +391,11 @@ func mailbox(a *mail.Address) (*mail.Address, error) {
 			return nil, bad
 		}
 	}
+	if len(domain) > 253 {
+		return nil, bad
+	}
 	name := strings.Join(strings.FieldsFunc(a.Name, func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
-	return &mail.Address{Name: name, Address: local + "@" + domain}, nil
+	return &mail.Address{Name: head(name, 200), Address: local + "@" + domain}, nil // a longer name fits no line
 }
 
 // foldable makes a header's text fit for folding: single spaces only, since a folded run of them can give a

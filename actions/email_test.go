@@ -325,6 +325,8 @@ func FuzzEmailHeaders(f *testing.F) {
 	f.Add("\"x, y\" <a@example.com>, b@example.com", strings.Repeat(" ", 300)+strings.Repeat("y", 1200)+" z", ".\r\n.", "; CN=x:\r\nX:y", "\r\n")
 	f.Add("ü@example.com", "=?utf-8?q?x?=\u2028", "a\x00b", "日本語", strings.Repeat("é", 100))
 	f.Add("<a@example.com> (c\r\n)", "a  b   "+strings.Repeat("w ", 200), "--bellhop", "\\", "\"")
+	f.Add("ü@"+strings.Repeat("h", 1100), "x", "", "", "")
+	f.Add(strings.Repeat("n", 1100)+" <a@example.com>", "x", "", "", "")
 	f.Fuzz(func(t *testing.T, to, subject, text, title, id string) {
 		e := &Email{To: List{to}, ReplyTo: to, Subject: subject, Text: text, HTML: title, Invite: true, Date: time.Unix(1e9, 0)}
 		if id != "" {

@@ -112,10 +112,8 @@ func (h *HTTP) Check() []Problem {
 	case known(h.URL):
 		if _, err := parseHTTP(h.URL); err != nil {
 			suggestion := ""
-			if !strings.Contains(h.URL, "://") {
-				if guess := "https://" + strings.TrimLeft(h.URL, "/"); destination(guess) != "http:" {
-					suggestion = guess
-				}
+			if guess := "https://" + h.URL; !strings.Contains(h.URL, "://") && !strings.HasPrefix(h.URL, "/") && destination(guess) != "http:" {
+				suggestion = guess
 			}
 			add("url", "url "+err.Error(), suggestion)
 		}

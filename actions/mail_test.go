@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/wneessen/go-mail/smtp"
 )
 
 func TestParseSMTP(t *testing.T) {
@@ -234,6 +236,19 @@ func TestMailAnswers(t *testing.T) {
 				t.Errorf("an error of %d bytes", len(err.Error()))
 			}
 		})
+	}
+}
+
+func TestMailRefusesEndlessHashing(t *testing.T) {
+	t.Parallel()
+	a := boundedScram{smtp.ScramSHA256Auth("u", "p")}
+	if _, err := a.Next(nil, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, rounds := range []string{"1000001", "99999999999999999999", "0", "-1", "x"} {
+		if _, err := a.Next([]byte("r=x,s=eA==,i="+rounds), true); err == nil || !strings.Contains(err.Error(), "rounds") {
+			t.Errorf("%s rounds: %v", rounds, err)
+		}
 	}
 }
 
