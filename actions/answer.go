@@ -24,37 +24,44 @@ const (
 // An answer is a response whose body has been read, up to a limit, and closed.
 type answer struct {
 	*http.Response
-	body []byte
+	body  []byte
+	scrub func(string) string // takes the connection's secrets out
 }
 
 // exchange sends r and reads the answer. doing is what an error begins with: nothing quotes the URL, which
 // may hold a credential. The transport is asked itself because the client around it fails on a redirect
 // that it cannot parse, though it follows none.
-func exchange(guard *Guard, r *http.Request, doing string) (*answer, error) {
+func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) string) (*answer, error) {
 	resp, err := guard.HTTPClient().Transport.RoundTrip(r)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", doing, withoutURL(err))
+		return nil, transportError(doing, err, scrub)
 	}
 	defer func() { _ = resp.Body.Close() }() // read as far as it matters
-	a := &answer{Response: resp}
+	a := &answer{Response: resp, scrub: scrub}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return a, nil // its body is a connection, which may never end
 	}
 	// The status has been heard: a body that breaks off, or that takes until the end of the attempt, does
 	// not undo it.
-	a.body, _ = io.ReadAll(io.LimitReader(resp.Body, drainedBody))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, drainedBody))
+	a.body = []byte(scrub(string(body)))
 	return a, nil
 }
 
-// withoutURL takes the parts that may quote a URL out of an error, and makes a lapsed time readable.
-func withoutURL(err error) error {
+// transportError says that there was no answer, without the URL, and without secrets that the other side
+// has worked into what is quoted of its answer.
+func transportError(doing string, err error, scrub func(string) string) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+	switch {
+	case Classify(err).Permanent:
+		return fmt.Errorf("%s: %w", doing, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: no answer in time: %w", doing, context.DeadlineExceeded)
+	default:
+		return fmt.Errorf("%s: %s", doing, head(scrub(err.Error()), 300))
 	}
-	return err
 }
 
 // receipt is what is kept of the answer.

@@ -176,7 +176,7 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 	}
 	s.SkipSMTPUTF8(!msg.utf8)
 	if err := s.Mail("<" + msg.sender + ">"); err != nil {
-		return smtpError("the mail server refused the sender "+msg.sender, err)
+		return s.failed("the mail server refused the sender "+msg.sender, err)
 	}
 	var accepted []string
 	var deferred error
@@ -187,11 +187,11 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 		case err == nil:
 			accepted = append(accepted, who)
 		case !answered || answer.Code == 421: // the conversation is over
-			return smtpError("naming the recipient "+who, err)
+			return s.failed("naming the recipient "+who, err)
 		case answer.Code >= 500:
-			receipt.Refused = append(receipt.Refused, Refusal{Recipient: who, Answer: head(answer.Error(), 300)})
+			receipt.Refused = append(receipt.Refused, Refusal{Recipient: who, Answer: head(s.scrub(answer.Error()), 300)})
 		case deferred == nil:
-			deferred = fmt.Errorf("the mail server put off the recipient %s: %s", who, head(answer.Error(), 300))
+			deferred = fmt.Errorf("the mail server put off the recipient %s: %s", who, head(s.scrub(answer.Error()), 300))
 		}
 	}
 	if len(accepted) == 0 {
@@ -200,18 +200,18 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 	}
 	w, err := s.Data()
 	if err != nil {
-		return smtpError("sending the e-mail", err)
+		return s.failed("sending the e-mail", err)
 	}
 	if _, err := w.Write(msg.data); err != nil {
-		return fmt.Errorf("sending the e-mail: %w", err)
+		return s.failed("sending the e-mail", err)
 	}
 	if err := w.Close(); err != nil {
-		return smtpError("sending the e-mail", err)
+		return s.failed("sending the e-mail", err)
 	}
 	receipt.Accepted = accepted
 	receipt.Status = "250"
 	if r, ok := w.(interface{ ServerResponse() string }); ok {
-		receipt.Status = strings.TrimSpace("250 " + head(r.ServerResponse(), 300))
+		receipt.Status = strings.TrimSpace("250 " + head(s.scrub(r.ServerResponse()), 300))
 	}
 	_ = s.Quit() // the message is the server's; how it says goodbye changes nothing
 	return deferred

@@ -295,6 +295,10 @@ func (h *HTTP) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 		return Receipt{}, Permanent(err)
 	}
 	c := call{id: d.ID, guard: d.Guard, api: api, method: h.method(), url: u, headers: http.Header{}}
+	c.scrub = func(text string) string { return text } // without a connection there are no secrets
+	if api != nil {
+		c.scrub = api.scrub.of(api)
+	}
 	var kind string
 	if c.body, kind, err = h.payload(); err != nil {
 		return Receipt{}, Permanent(fmt.Errorf("composing the body: %w", err))
@@ -335,6 +339,7 @@ type call struct {
 	headers http.Header // of the step
 	body    []byte
 	strayed bool // a redirect led to another host
+	scrub   func(string) string
 }
 
 func (c *call) doing() string { return c.method + " " + c.url.Scheme + "://" + c.url.Host }
@@ -365,9 +370,9 @@ func (c *call) follow(ctx context.Context, expect []int) (*answer, error) {
 		switch {
 		case code <= 303 && c.method != http.MethodGet && c.method != http.MethodHead:
 			return ans, Permanent(fmt.Errorf("%s: the answer %s redirects to %s, and following it would turn the %s into a GET; call that URL instead",
-				c.doing(), status(code), whereTo(next), c.method))
+				c.doing(), status(code), ans.scrub(whereTo(next)), c.method))
 		case redirects == maxRedirects:
-			return ans, Permanent(fmt.Errorf("%s: more than %d redirects, the last to %s", c.doing(), maxRedirects, whereTo(next)))
+			return ans, Permanent(fmt.Errorf("%s: more than %d redirects, the last to %s", c.doing(), maxRedirects, ans.scrub(whereTo(next))))
 		}
 		if !sameHost(c.url, next) {
 			c.strayed, c.api = true, nil
@@ -444,10 +449,10 @@ func (c *call) send(ctx context.Context, token string) (*answer, error) {
 	if r.Header.Get("User-Agent") == "" {
 		r.Header.Set("User-Agent", "bellhop")
 	}
-	ans, err := exchange(c.guard, r, c.doing())
-	if err == nil && token != "" {
-		// A fetched token is not among the connection's secrets, and some servers echo what they were sent.
-		ans.body = []byte(NewRedactor([]string{token}).Redact(string(ans.body)))
+	scrub := c.scrub
+	if token != "" { // a fetched one is not among the connection's secrets
+		fetched := NewRedactor([]string{token})
+		scrub = func(text string) string { return fetched.Redact(c.scrub(text)) }
 	}
-	return ans, err
+	return exchange(c.guard, r, c.doing(), scrub)
 }

@@ -27,6 +27,7 @@ type HTTPAPI struct {
 	Sign    string            `json:"sign" yaml:"sign" secret:"true" doc:"A secret to sign requests with, as standardwebhooks.com describes." example:"${CRM_SIGNING_SECRET}"`
 	Headers map[string]string `json:"headers" yaml:"headers" secret:"true" doc:"Headers to send with every request." example:"{X-Api-Key: \"${CRM_KEY}\"}"`
 
+	scrub   scrubber
 	once    sync.Once
 	config  *clientcredentials.Config
 	turn    chan struct{} // held by the one who looks at or fetches the token
@@ -213,12 +214,12 @@ func (a *HTTPAPI) token(ctx context.Context, guard *Guard, rejected string) (str
 		ans := answer{Response: refused.Response}
 		what := doing
 		if refused.ErrorCode != "" {
-			what += " (" + head(refused.ErrorCode, 100) + ")"
+			what += " (" + head(a.scrub.of(a)(refused.ErrorCode), 100) + ")"
 		}
 		return "", ans.failure(what)
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", doing, withoutURL(err))
+		return "", transportError(doing, err, a.scrub.of(a))
 	}
 	a.current = fresh
 	return fresh.AccessToken, nil

@@ -28,6 +28,8 @@ type Mail struct {
 	SMTP string `json:"smtp" yaml:"smtp" secret:"true" doc:"The mail server: smtps:// for implicit TLS, smtp:// for STARTTLS, with user and password; ?auth= names a login method, ?tls=none is for servers on this machine only." example:"smtps://bookings:${SMTP_PASSWORD}@smtp.example.com"`
 	From string `json:"from" yaml:"from" doc:"Who e-mails come from, unless a step says otherwise; the user of smtp if that is an address." example:"Bookings <bookings@example.com>"`
 	CA   string `json:"ca" yaml:"ca" doc:"A PEM file with the authority that signed the server's certificate, where it is a private one." example:"mail-ca.pem"`
+
+	scrub scrubber
 }
 
 var _ Connection = (*Mail)(nil)
@@ -218,7 +220,7 @@ func (m *Mail) dial(ctx context.Context, guard *Guard, srv server) (*session, er
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the mail server: %w", err)
 	}
-	s := &session{conn: &boundedConn{Conn: conn, left: 1 << 20}}
+	s := &session{conn: &boundedConn{Conn: conn, left: 1 << 20}, scrub: m.scrub.of(m)}
 	if deadline, ok := ctx.Deadline(); ok {
 		_ = conn.SetDeadline(deadline) // fails only on a closed connection, and then reading fails
 	}
@@ -233,8 +235,9 @@ func (m *Mail) dial(ctx context.Context, guard *Guard, srv server) (*session, er
 // A session is one conversation with a mail server.
 type session struct {
 	*smtp.Client
-	conn net.Conn
-	stop func() bool
+	conn  net.Conn
+	stop  func() bool
+	scrub func(string) string // takes the connection's secrets out
 }
 
 func (s *session) close() {
@@ -257,17 +260,17 @@ func (s *session) open(m *Mail, srv server) error {
 		conn = secured
 	}
 	if s.Client, err = smtp.NewClient(conn, srv.host); err != nil {
-		return smtpError("the mail server's greeting", err)
+		return s.failed("the mail server's greeting", err)
 	}
 	if err := s.Hello(helloName(conn)); err != nil {
-		return smtpError("greeting the mail server", err)
+		return s.failed("greeting the mail server", err)
 	}
 	if !srv.implicit && !srv.plain {
 		if ok, _ := s.Extension("STARTTLS"); !ok {
 			return errors.New("the mail server does not offer STARTTLS, and without it the mail would be readable on the way; smtps:// is for servers with implicit TLS")
 		}
 		if err := s.StartTLS(config); err != nil {
-			return smtpError("securing the connection to the mail server", err)
+			return s.failed("securing the connection to the mail server", err)
 		}
 	}
 	if srv.user == "" {
@@ -310,7 +313,7 @@ func (s *session) login(srv server) error {
 		if method == "" {
 			method = strings.Join(authMethods, ", ")
 		}
-		return fmt.Errorf("logging in to the mail server: it does not offer %s, but %q", method, head(offer, 200))
+		return fmt.Errorf("logging in to the mail server: it does not offer %s, but %q", method, head(s.scrub(offer), 200))
 	}
 	var auth smtp.Auth
 	switch method {
@@ -327,7 +330,7 @@ func (s *session) login(srv server) error {
 	case "xoauth2":
 		auth = smtp.XOAuth2Auth(srv.user, srv.password)
 	}
-	return smtpError("logging in to the mail server", s.Auth(auth))
+	return s.failed("logging in to the mail server", s.Auth(auth))
 }
 
 // boundedScram refuses a server that asks for so many rounds of hashing that it would keep this machine busy.
@@ -360,20 +363,17 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// smtpError says what was being done. An answer 5xx is permanent; nil stays nil.
-func smtpError(doing string, err error) error {
+// failed says what was being done when the conversation went wrong. An answer 5xx is permanent; nil stays nil.
+func (s *session) failed(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	answer, ok := errors.AsType[*textproto.Error](err)
-	if !ok {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return fmt.Errorf("%s: %w", doing, err)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the server hung up")
 	}
-	err = fmt.Errorf("%s: %s", doing, head(answer.Error(), 300))
-	if answer.Code >= 500 && answer.Code <= 599 {
+	answer, answered := errors.AsType[*textproto.Error](err)
+	err = fmt.Errorf("%s: %s", doing, head(s.scrub(err.Error()), 300))
+	if answered && answer.Code >= 500 && answer.Code <= 599 {
 		return Permanent(err)
 	}
 	return err

@@ -70,16 +70,16 @@ func TestMailCheck(t *testing.T) {
 	}
 	_, ca := authority(t)
 	for _, c := range []struct {
-		mail Mail
+		mail *Mail
 		want string // the fields with problems
 	}{
-		{Mail{SMTP: "smtps://u:p@smtp.example.com", From: "Desk <desk@example.com>", CA: ca}, ""},
-		{Mail{SMTP: "smtps://desk@example.com:p@smtp.example.com"}, ""},
-		{Mail{SMTP: "smtps://u:p@smtp.example.com"}, "from"},
-		{Mail{SMTP: "smtps://smtp.example.com", From: "Desk"}, "from"},
-		{Mail{SMTP: "nonsense", From: "desk@"}, "smtp from"},
-		{Mail{SMTP: "smtps://smtp.example.com", From: "d@example.com", CA: filepath.Join(dir, "none.pem")}, "ca"},
-		{Mail{SMTP: "smtps://smtp.example.com", From: "d@example.com", CA: filepath.Join(dir, "empty.pem")}, "ca"},
+		{&Mail{SMTP: "smtps://u:p@smtp.example.com", From: "Desk <desk@example.com>", CA: ca}, ""},
+		{&Mail{SMTP: "smtps://desk@example.com:p@smtp.example.com"}, ""},
+		{&Mail{SMTP: "smtps://u:p@smtp.example.com"}, "from"},
+		{&Mail{SMTP: "smtps://smtp.example.com", From: "Desk"}, "from"},
+		{&Mail{SMTP: "nonsense", From: "desk@"}, "smtp from"},
+		{&Mail{SMTP: "smtps://smtp.example.com", From: "d@example.com", CA: filepath.Join(dir, "none.pem")}, "ca"},
+		{&Mail{SMTP: "smtps://smtp.example.com", From: "d@example.com", CA: filepath.Join(dir, "empty.pem")}, "ca"},
 	} {
 		var fields []string
 		for _, p := range c.mail.Check() {

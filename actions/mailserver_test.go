@@ -43,6 +43,8 @@ const (
 // A mailServer is a real SMTP server whose manners can be set before it starts.
 type mailServer struct {
 	mechs   []string
+	user    string // mailUser and mailPassword if empty
+	pass    string
 	noTLS   bool
 	utf8    bool
 	refuse  map[string]error // by recipient
@@ -71,6 +73,9 @@ type receivedMail struct {
 func (m *mailServer) start(t *testing.T, implicit bool) *mailServer {
 	t.Helper()
 	m.tlsConfig, m.ca = authority(t)
+	if m.user == "" {
+		m.user, m.pass = mailUser, mailPassword
+	}
 	s := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -130,21 +135,21 @@ func (s *mailSession) Auth(mech string) (sasl.Server, error) {
 	}
 	switch mech {
 	case sasl.Plain:
-		return sasl.NewPlainServer(func(identity, user, password string) error { return verify(user, password, ok) }), nil
+		return sasl.NewPlainServer(func(identity, user, password string) error { return s.verify(user, password, ok) }), nil
 	case "LOGIN":
 		return &steps{[]func([]byte) ([]byte, error){
 			func([]byte) ([]byte, error) { return []byte("Username:"), nil },
-			func(got []byte) ([]byte, error) { return []byte("Password:"), equal(string(got), mailUser) },
-			func(got []byte) ([]byte, error) { return nil, verify(mailUser, string(got), ok) },
+			func(got []byte) ([]byte, error) { return []byte("Password:"), equal(string(got), s.server.user) },
+			func(got []byte) ([]byte, error) { return nil, s.verify(s.server.user, string(got), ok) },
 		}}, nil
 	case "CRAM-MD5":
 		const challenge = "<1.2@mx.example.com>"
 		return &steps{[]func([]byte) ([]byte, error){
 			func([]byte) ([]byte, error) { return []byte(challenge), nil },
 			func(got []byte) ([]byte, error) {
-				mac := hmac.New(md5.New, []byte(mailPassword))
+				mac := hmac.New(md5.New, []byte(s.server.pass))
 				mac.Write([]byte(challenge))
-				if err := equal(string(got), fmt.Sprintf("%s %x", mailUser, mac.Sum(nil))); err != nil {
+				if err := equal(string(got), fmt.Sprintf("%s %x", s.server.user, mac.Sum(nil))); err != nil {
 					return nil, err
 				}
 				ok()
@@ -154,7 +159,7 @@ func (s *mailSession) Auth(mech string) (sasl.Server, error) {
 	case "XOAUTH2":
 		return &steps{[]func([]byte) ([]byte, error){
 			func(got []byte) ([]byte, error) {
-				if err := equal(string(got), "user="+mailUser+"\x01auth=Bearer "+mailPassword+"\x01\x01"); err != nil {
+				if err := equal(string(got), "user="+s.server.user+"\x01auth=Bearer "+s.server.pass+"\x01\x01"); err != nil {
 					return nil, err
 				}
 				ok()
@@ -162,9 +167,9 @@ func (s *mailSession) Auth(mech string) (sasl.Server, error) {
 			},
 		}}, nil
 	case "SCRAM-SHA-1":
-		return scram(sha1.New, ok), nil
+		return s.scram(sha1.New, ok), nil
 	case "SCRAM-SHA-256":
-		return scram(sha256.New, ok), nil
+		return s.scram(sha256.New, ok), nil
 	}
 	return nil, smtp.ErrAuthUnknownMechanism
 }
@@ -176,8 +181,8 @@ func equal(got, want string) error {
 	return nil
 }
 
-func verify(user, password string, ok func()) error {
-	if user != mailUser || password != mailPassword {
+func (s *mailSession) verify(user, password string, ok func()) error {
+	if user != s.server.user || password != s.server.pass {
 		return smtp.ErrAuthFailed
 	}
 	ok()
@@ -198,7 +203,7 @@ func (s *steps) Next(response []byte) ([]byte, bool, error) {
 }
 
 // scram is the server's side of RFC 5802.
-func scram(h func() hash.Hash, ok func()) sasl.Server {
+func (s *mailSession) scram(h func() hash.Hash, ok func()) sasl.Server {
 	const rounds = 4096
 	salt := []byte("some salt")
 	mac := func(key []byte, text string) []byte {
@@ -212,7 +217,7 @@ func scram(h func() hash.Hash, ok func()) sasl.Server {
 		func(got []byte) ([]byte, error) {
 			bare = strings.TrimPrefix(string(got), "n,,")
 			user, r, found := strings.Cut(bare, ",r=")
-			if !found || user != "n="+mailUser {
+			if !found || user != "n="+s.server.user {
 				return nil, smtp.ErrAuthFailed
 			}
 			nonce = r + "server"
@@ -221,7 +226,7 @@ func scram(h func() hash.Hash, ok func()) sasl.Server {
 		},
 		func(got []byte) ([]byte, error) {
 			without, proof64, _ := strings.Cut(string(got), ",p=")
-			salted, err := pbkdf2.Key(h, mailPassword, salt, rounds, h().Size())
+			salted, err := pbkdf2.Key(h, s.server.pass, salt, rounds, h().Size())
 			if err != nil {
 				return nil, err
 			}

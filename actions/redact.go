@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // redacted stands where a secret was.
@@ -97,6 +98,18 @@ func lowerEscapes(s string) string {
 
 // Redact gives s with every secret replaced by "[redacted]".
 func (r *Redactor) Redact(s string) string { return r.replacer.Replace(s) }
+
+// A scrubber takes a connection's own secrets out of what the other side says, before it is cut to length:
+// of a secret that a cut has halved, nobody would recognise the rest.
+type scrubber struct {
+	once     sync.Once
+	redactor *Redactor
+}
+
+func (s *scrubber) of(c Connection) func(string) string {
+	s.once.Do(func() { s.redactor = NewRedactor(c.Secrets()) })
+	return s.redactor.Redact
+}
 
 // RedactHandler gives a handler that takes secrets out of a record's message, keys and values, whatever
 // their type, before h sees it.

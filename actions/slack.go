@@ -46,6 +46,8 @@ type SlackAccess struct {
 	Token   string `json:"token" yaml:"token" secret:"true" doc:"A bot token with the scope chat:write." example:"${SLACK_BOT_TOKEN}"`
 	Webhook string `json:"webhook" yaml:"webhook" secret:"true" doc:"The URL of an incoming webhook." example:"${SLACK_WEBHOOK_URL}"`
 	API     string `json:"api" yaml:"api" doc:"The address of the Web API, if not Slack's own." example:"https://slack.com/api/"`
+
+	scrub scrubber
 }
 
 var _ Connection = (*SlackAccess)(nil)
@@ -219,7 +221,7 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	if a.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+a.Token)
 	}
-	ans, err := exchange(d.Guard, r, doing)
+	ans, err := exchange(d.Guard, r, doing, a.scrub.of(a))
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -264,15 +266,15 @@ func (a *answer) slackAPI(doing string) (Receipt, error) {
 	case !understood:
 		return receipt, a.failure(doing)
 	case said.OK && a.StatusCode == http.StatusOK:
-		receipt.Status, receipt.ID = "ok", head(said.TS, 64)
+		receipt.Status, receipt.ID = "ok", head(a.scrub(said.TS), 64)
 		return receipt, nil
 	case said.OK:
 		return receipt, a.failure(doing)
 	}
-	receipt.Status = head(said.Error, 100)
+	receipt.Status = head(a.scrub(said.Error), 100)
 	err := fmt.Errorf("%s: Slack says %s", doing, receipt.Status)
 	if said.Needed != "" {
-		err = fmt.Errorf("%w (the app needs the scope %s)", err, head(said.Needed, 100))
+		err = fmt.Errorf("%w (the app needs the scope %s)", err, head(a.scrub(said.Needed), 100))
 	}
 	switch {
 	case slices.Contains(slackPermanent, said.Error):

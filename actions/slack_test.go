@@ -191,16 +191,16 @@ func TestSlackCheck(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		a    SlackAccess
+		a    *SlackAccess
 		want string
 	}{
-		{SlackAccess{Token: "xoxb-1"}, ""},
-		{SlackAccess{Webhook: "https://hooks.example.com/services/x"}, ""},
-		{SlackAccess{}, "→"},
-		{SlackAccess{Token: "xoxb-1\n"}, "token→"},
-		{SlackAccess{Token: "x", Webhook: "https://hooks.example.com"}, "webhook→"},
-		{SlackAccess{Webhook: "hooks.example.com"}, "webhook→"},
-		{SlackAccess{Token: "x", API: "slack.com"}, "api→"},
+		{&SlackAccess{Token: "xoxb-1"}, ""},
+		{&SlackAccess{Webhook: "https://hooks.example.com/services/x"}, ""},
+		{&SlackAccess{}, "→"},
+		{&SlackAccess{Token: "xoxb-1\n"}, "token→"},
+		{&SlackAccess{Token: "x", Webhook: "https://hooks.example.com"}, "webhook→"},
+		{&SlackAccess{Webhook: "hooks.example.com"}, "webhook→"},
+		{&SlackAccess{Token: "x", API: "slack.com"}, "api→"},
 	} {
 		if got := fields(c.a.Check()); got != c.want {
 			t.Errorf("%+v: %s", c.a, got)
