@@ -24,11 +24,11 @@ var (
 func (d *decoder) check() {
 	c := d.cfg
 	d.address("listen", c.Listen)
-	d.address("admin", c.Admin)
+	reachable := d.address("admin", c.Admin) && !Loopback(c.Admin)
 	if c.Listen == c.Admin && !strings.HasSuffix(c.Listen, ":0") {
 		d.bad("admin", "admin must be another address than listen: what is public and what is not stays apart")
 	}
-	if c.AdminToken == "" && !Loopback(c.Admin) && !d.skip("admin") && !d.skip("admin_token") {
+	if c.AdminToken == "" && reachable && !d.skip("admin") && !d.skip("admin_token") {
 		d.find("admin", rules.Error, "admin-token", fmt.Sprintf("admin_token is missing: %s can be reached from other machines", d.as("admin", c.Admin)))
 	}
 	if c.Rules == "" {
@@ -156,7 +156,7 @@ func (d *decoder) verify(at string, v Verify) {
 }
 
 // address checks a host:port to listen on.
-func (d *decoder) address(path, address string) {
+func (d *decoder) address(path, address string) bool {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
@@ -167,6 +167,7 @@ func (d *decoder) address(path, address string) {
 	if err != nil {
 		d.bad(path, fmt.Sprintf("%s must be host:port, such as 127.0.0.1:8080; %q is not", path, d.as(path, address)))
 	}
+	return err == nil
 }
 
 // Loopback says whether an address can be reached from this machine only. Names other than localhost are
@@ -196,7 +197,7 @@ func (d *decoder) find(path string, severity rules.Severity, code, message strin
 // skip says that a ${…} of the value at path is not set, so that nothing can be said of it.
 func (d *decoder) skip(path string) bool {
 	n := d.places[path]
-	return n != nil && d.anyUnresolved(n, 0)
+	return n != nil && d.anyUnresolved(n)
 }
 
 // place is the node of path, or of what holds it.

@@ -171,7 +171,7 @@ func Load(path string, env Env) (*Config, []rules.Finding, error) {
 		env.Kinds = actions.Kinds()
 	}
 	cfg := Default()
-	d := &decoder{file: path, env: env, cfg: cfg, dir: filepath.Dir(path)}
+	d := &decoder{file: path, env: env, cfg: cfg, dir: filepath.Dir(path), found: map[rules.Severity]int{}}
 	if path != "" {
 		data, err := readFile(path)
 		if err != nil {

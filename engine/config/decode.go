@@ -25,6 +25,9 @@ import (
 const (
 	maxNesting = 32
 	maxNodes   = 50_000 // with aliases followed, so that a few lines cannot stand for billions
+
+	// maxFindings is how many are looked up and told; a file with more has one mistake many times.
+	maxFindings = 200
 )
 
 // A decoder turns one file into a configuration, collecting what is wrong with it.
@@ -34,6 +37,7 @@ type decoder struct {
 	env      Env
 	cfg      *Config
 	findings []rules.Finding
+	found    map[rules.Severity]int
 
 	source     string
 	lines      []int                 // offset of each line
@@ -41,6 +45,7 @@ type decoder struct {
 	written    map[*yaml.Node]string // of scalars with ${…}: the text as written
 	unresolved map[*yaml.Node]bool   // scalars in which a ${…} could not be replaced
 	nodes      int
+	stopped    bool
 }
 
 func (d *decoder) relative(path string) string {
@@ -98,16 +103,13 @@ func (d *decoder) syntax(err error) {
 		message = m[2]
 	}
 	start := d.lines[line-1]
-	d.findings = append(d.findings, d.at(start, start, rules.Error, "yaml", "this is not YAML: "+message))
+	d.add(start, start, rules.Error, "yaml", "this is not YAML: "+message, "")
 }
 
 // value decodes a node into v, which keeps its default where the node says nothing or nothing readable.
 // path is how people would name the value: delivery.max_age.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
-	if d.nodes++; d.nodes > maxNodes || depth > maxNesting {
-		if d.nodes <= maxNodes || d.nodes == maxNodes+1 {
-			d.report(n, rules.Error, "too-large", "this is nested too deeply or refers to itself too often", "")
-		}
+	if d.tooMuch(n, depth) {
 		return
 	}
 	if n.Kind == yaml.AliasNode {
@@ -168,6 +170,18 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 	default:
 		d.viaJSON(n, v, path)
 	}
+}
+
+// tooMuch counts the node, and says when to stop: at the limits, which it reports once.
+func (d *decoder) tooMuch(n *yaml.Node, depth int) bool {
+	if d.nodes++; d.nodes <= maxNodes && depth <= maxNesting {
+		return false
+	}
+	if !d.stopped {
+		d.stopped = true
+		d.report(n, rules.Error, "too-large", "this is nested too deeply, or refers to itself or to others too often", "")
+	}
+	return true
 }
 
 // scalar says whether the node is one, and reports it if not.
@@ -353,7 +367,7 @@ func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 
 // merge adds the entries of what a merge key names that are not there yet.
 func (d *decoder) merge(n *yaml.Node, seen map[string]bool, into *[]pair, depth int) {
-	if d.nodes++; d.nodes > maxNodes || depth > maxNesting {
+	if d.tooMuch(n, depth) {
 		return
 	}
 	switch n.Kind {
@@ -425,7 +439,7 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 		if node := d.places[join(path, p.Field)]; node != nil && p.Field != "" {
 			at = node
 		}
-		if d.anyUnresolved(at, 0) {
+		if d.anyUnresolved(at) {
 			continue // what is wrong with it is that a secret is not set
 		}
 		d.report(at, rules.Error, "connection", fmt.Sprintf("%s: %s", path, p.Message), p.Suggestion)
@@ -433,14 +447,20 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 }
 
 // anyUnresolved says whether a ${…} at or below the node could not be replaced.
-func (d *decoder) anyUnresolved(n *yaml.Node, depth int) bool {
-	if len(d.unresolved) == 0 || depth > maxNesting {
+func (d *decoder) anyUnresolved(n *yaml.Node) bool {
+	if len(d.unresolved) == 0 {
 		return false
 	}
-	if n.Kind == yaml.AliasNode {
-		return d.anyUnresolved(n.Alias, depth+1)
+	seen := map[*yaml.Node]bool{} // aliases can refer back
+	var below func(*yaml.Node) bool
+	below = func(n *yaml.Node) bool {
+		if n == nil || seen[n] {
+			return false
+		}
+		seen[n] = true
+		return d.unresolved[n] || below(n.Alias) || slices.ContainsFunc(n.Content, below)
 	}
-	return d.unresolved[n] || slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return d.anyUnresolved(c, depth+1) })
+	return below(n)
 }
 
 // viaJSON decodes what reads JSON itself, or may be anything.
@@ -460,8 +480,7 @@ func (d *decoder) viaJSON(n *yaml.Node, v reflect.Value, path string) {
 
 // tree is the node as JSON would hold it.
 func (d *decoder) tree(n *yaml.Node, depth int) (any, bool) {
-	if d.nodes++; d.nodes > maxNodes || depth > maxNesting {
-		d.report(n, rules.Error, "too-large", "this is nested too deeply or refers to itself too often", "")
+	if d.tooMuch(n, depth) {
 		return nil, false
 	}
 	switch n.Kind {
@@ -535,27 +554,29 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// report adds a finding about a node.
+// report adds a finding about a node; nil is what a flag or a default says.
 func (d *decoder) report(n *yaml.Node, severity rules.Severity, code, message, suggestion string) {
-	if n == nil { // said by a flag, or by default
-		d.findings = append(d.findings, rules.Finding{
-			File: d.file, Line: 1, Column: 1, EndLine: 1, EndColumn: 1,
-			Severity: severity, Code: code, Message: message, Suggestion: suggestion,
-		})
+	if d.full(severity) {
+		return
+	}
+	if n == nil {
+		d.add(0, 0, severity, code, message, suggestion)
 		return
 	}
 	start := d.offset(n.Line, n.Column)
-	f := d.at(start, d.end(n, start), severity, code, message)
-	f.Suggestion = suggestion
-	d.findings = append(d.findings, f)
+	d.add(start, d.end(n, start), severity, code, message, suggestion)
 }
 
-// at makes a finding about a range of the file.
-func (d *decoder) at(start, end int, severity rules.Severity, code, message string) rules.Finding {
-	f := rules.Finding{File: d.file, Severity: severity, Code: code, Message: message}
+// full says that enough of a severity has been found; warnings must not hide errors.
+func (d *decoder) full(severity rules.Severity) bool { return d.found[severity] >= maxFindings }
+
+// add adds a finding about a range of the file.
+func (d *decoder) add(start, end int, severity rules.Severity, code, message, suggestion string) {
+	f := rules.Finding{File: d.file, Severity: severity, Code: code, Message: message, Suggestion: suggestion}
 	f.Line, f.Column = d.position(start)
 	f.EndLine, f.EndColumn = d.position(end)
-	return f
+	d.findings = append(d.findings, f)
+	d.found[severity]++
 }
 
 // offset is where a line and column, as yaml counts them, lie in the source.

@@ -84,24 +84,24 @@ func (d *decoder) expandScalar(n *yaml.Node) {
 	parts := split(n.Value)
 	user := userinfo(parts)
 	var b strings.Builder
-	from := d.offset(n.Line, n.Column)
 	for i, p := range parts {
 		if !p.reference {
 			b.WriteString(p.text)
 			continue
 		}
 		value, err := d.resolve(p)
-		place, end := d.locate(p, from)
-		from = end
 		if err != nil {
 			d.unresolved[n] = true
-			f := d.at(place, end, rules.Error, "missing-secret", err.Error())
+			severity, code := rules.Error, "missing-secret"
 			if errors.Is(err, errReference) {
-				f.Code = "bad-reference"
+				code = "bad-reference"
 			} else if d.env.Lenient {
-				f.Severity = rules.Warning
+				severity = rules.Warning
 			}
-			d.findings = append(d.findings, f)
+			if !d.full(severity) {
+				start, end := d.locate(n, parts[:i+1])
+				d.add(start, end, severity, code, err.Error(), "")
+			}
 			b.WriteString("unset")
 			continue
 		}
@@ -158,7 +158,7 @@ func userinfo(parts []part) userPart {
 		return userPart{}
 	}
 	var u userPart
-	colon := false
+	colon, before := false, false // one before the last @, one in what was read so far
 	for i, p := range parts {
 		if p.reference {
 			continue
@@ -167,18 +167,16 @@ func userinfo(parts []part) userPart {
 		if i == 0 {
 			_, text, _ = strings.Cut(text, "://")
 		}
-		authority := text
 		stop := strings.IndexAny(text, "/?#")
 		if stop >= 0 {
-			authority = text[:stop]
+			text = text[:stop]
 		}
-		at := strings.LastIndexByte(authority, '@')
-		if at >= 0 {
+		if at := strings.LastIndexByte(text, '@'); at >= 0 {
 			u.end = i
-			authority = authority[:at]
+			colon = before || strings.Contains(text[:at], ":")
 		}
-		colon = colon || strings.Contains(authority, ":")
-		if stop >= 0 || at >= 0 {
+		before = before || strings.Contains(text, ":")
+		if stop >= 0 {
 			break
 		}
 	}
@@ -196,15 +194,22 @@ func (u userPart) escape(value string) string {
 
 func escapeUser(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// locate finds where a ${…} stands in the file, at or after an offset.
-func (d *decoder) locate(p part, from int) (start, end int) {
-	text := "${" + p.text
-	if !p.bad {
-		text += "}"
+// locate finds where the last of the parts, a ${…}, stands in the file.
+func (d *decoder) locate(n *yaml.Node, parts []part) (start, end int) {
+	end = d.offset(n.Line, n.Column)
+	for _, p := range parts {
+		if !p.reference {
+			continue
+		}
+		text := "${" + p.text
+		if !p.bad {
+			text += "}"
+		}
+		i := strings.Index(d.source[end:], text)
+		if i < 0 { // written with escapes or over several lines
+			return end, end
+		}
+		start, end = end+i, end+i+len(text)
 	}
-	i := strings.Index(d.source[min(from, len(d.source)):], text)
-	if i < 0 { // written with escapes or over several lines
-		return from, from
-	}
-	return from + i, from + i + len(text)
+	return start, end
 }
