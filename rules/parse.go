@@ -45,7 +45,7 @@ func parse(r *report, o Options) []*Rule {
 				r.errorf("unknown-key", src.span(p.key), "", "%s belongs to a rule; a rule file begins with rules: and each rule with -", quote(p.name))
 				return nil
 			}
-			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule file has no %s%s; it has rules", quote(p.name), didYouMean(suggestion))
+			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule file has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, []string{"rules"}))
 			continue
 		}
 		found = true
@@ -94,7 +94,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 		r.errorf("type", src.span(n), "", "a rule is a map with name, on and then, but this is %s", kindName(n))
 		return nil
 	}
-	rule := &Rule{enabled: true, naive: o.Zone}
+	rule := &Rule{Enabled: true, File: r.src.name, naive: o.Zone}
 	keys := map[string]pair{}
 	entries := pairs(src, r, n)
 	for _, p := range entries {
@@ -132,10 +132,12 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	}
 	lacks("name", "every rule needs a name of its own")
 	if p, ok := at("description"); ok && !isNull(p.value) {
-		scalarText(src, r, p.value, quote("description"))
+		if t, ok := scalarText(src, r, p.value, quote("description")); ok {
+			rule.Description = t.value
+		}
 	}
 	if p, ok := at("on"); ok {
-		rule.on = parseOn(r, p.value)
+		rule.On = parseOn(r, p.value)
 	}
 	lacks("on", "it says at which events the rule is looked at")
 	if p, ok := at("timezone"); ok {
@@ -148,7 +150,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 		if !isBool {
 			r.errorf("type", src.span(p.value), "", `"enabled" takes true or false, but this is %s`, kindName(p.value))
 		}
-		rule.enabled = b
+		rule.Enabled = b
 	}
 	if p, ok := at("mode"); ok {
 		if t, ok := scalarText(src, r, p.value, quote("mode")); ok {

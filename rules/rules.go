@@ -44,16 +44,18 @@ type File struct {
 
 // A Rule is one compiled rule. It is immutable and safe for concurrent use.
 type Rule struct {
-	Name   string
-	Shadow bool // mode: shadow: match, render and record, send nothing
+	Name        string
+	File        string // the path of its file
+	Description string
+	On          []string // wire types and derived names, as written
+	Enabled     bool     // a rule that is not is checked, and never matches
+	Shadow      bool     // mode: shadow: match, render and record, send nothing
 
-	enabled bool
-	on      []string
-	when    *condition // nil: always
-	lets    []namedValue
-	steps   []*step
-	zone    *time.Location // how times print; nil: in their own offset
-	naive   *time.Location // where texts without an offset are read as times; nil is UTC
+	when  *condition // nil: always
+	lets  []namedValue
+	steps []*step
+	zone  *time.Location // how times print; nil: in their own offset
+	naive *time.Location // where texts without an offset are read as times; nil is UTC
 
 	nameSpan                         span
 	line, column, endLine, endColumn int // of the name

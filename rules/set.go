@@ -44,10 +44,10 @@ func NewSet(files []*File) (*Set, []Finding) {
 		}
 	}
 	for i, rule := range s.rules {
-		if !rule.enabled {
+		if !rule.Enabled {
 			continue
 		}
-		for _, name := range rule.on {
+		for _, name := range rule.On {
 			s.on[name] = append(s.on[name], i)
 		}
 	}

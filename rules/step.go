@@ -91,7 +91,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 				r.errorf("unknown-key", src.span(p.key), "", "%s belongs to %s: indent it further than %s", quote(p.name), first.Value, first.Value)
 				continue
 			}
-			r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s; it has one of %s", quote(p.name), didYouMean(suggestion), oneOf(kinds))
+			r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, kinds))
 		}
 	}
 	if first == nil && r.errors == before {
@@ -606,6 +606,9 @@ func (st *step) render(r *run) Step {
 		}
 	}
 	data, err := json.Marshal(req)
+	if out.Destination = st.connection; out.Destination == "" {
+		out.Destination = req.Destination(nil)
+	}
 	switch {
 	case err != nil:
 		out.Err = fmt.Errorf("render %s: %w", st.kind.Name, err)

@@ -164,10 +164,14 @@ func TestRestart(t *testing.T) {
 	var sent sync.Map
 	ctx, stop := context.WithCancel(t.Context())
 	var claimed atomic.Int64
+	var both sync.WaitGroup
+	both.Add(2)
 	err = s.Work(ctx, store.WorkOptions{Workers: 10, Stop: 10 * time.Millisecond}, func(ctx context.Context, j *store.Job) time.Duration {
 		if claimed.Add(1) <= 2 {
+			defer both.Done()
 			return send(t, &sent)(ctx, j)
 		}
+		both.Wait()
 		if _, _, err := j.Claim(ctx); err != nil {
 			t.Error(err)
 		}

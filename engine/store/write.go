@@ -37,6 +37,13 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 	select {
 	case err := <-call.done:
 		return err
+	case <-s.writer.finished:
+		select {
+		case err := <-call.done:
+			return err
+		default:
+			return ErrClosed // it came after the writer had looked for the last time
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}

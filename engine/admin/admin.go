@@ -1,0 +1,182 @@
+// Package admin is the operator's side: the API under /api/v1, the status page, metrics and health. It is
+// served on a listener of its own, never on the one that webhooks come to.
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"bellhop/engine/metrics"
+	"bellhop/engine/receive"
+	"bellhop/engine/store"
+	"bellhop/rules/live"
+)
+
+// Options are what the API shows and works on. All but Token are required.
+type Options struct {
+	Store    *store.Store
+	Receiver *receive.Receiver
+	Folder   *live.Folder
+	Metrics  *metrics.Metrics
+	Logger   *slog.Logger
+	Version  string
+
+	// Token is asked for on everything but /healthz and /readyz: as a bearer token, or, for browsers, as
+	// the password of any user. With "" nothing is asked, and only requests that name this machine by a
+	// loopback address or localhost are answered, so that no web page can make a browser ask on its behalf.
+	Token string
+}
+
+type server struct{ Options }
+
+// New gives the handler of the admin listener.
+func New(o Options) http.Handler {
+	s := &server{o}
+	mux := http.NewServeMux()
+	for _, r := range routes() {
+		mux.HandleFunc(r.method+" /api/v1"+r.path, func(w http.ResponseWriter, req *http.Request) {
+			v, err := r.serve(s, req)
+			if err != nil {
+				s.fail(w, req, err)
+				return
+			}
+			answer(w, http.StatusOK, v)
+		})
+	}
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusNotFound, problem{"there is no such path, or not with this method; /api/v1/openapi.json lists them"})
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /{$}", s.page)
+	protected := http.NewCrossOriginProtection().Handler(s.authorised(mux))
+
+	outer := http.NewServeMux()
+	outer.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, health{Status: "ok"}) })
+	outer.HandleFunc("GET /readyz", s.ready)
+	outer.Handle("/", protected)
+	return outer
+}
+
+// authorised lets a request pass that carries the token, or, where none is configured, one that was
+// addressed to this machine.
+func (s *server) authorised(next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(s.Token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.Token == "" {
+			if !isLoopback(r.Host) {
+				answer(w, http.StatusForbidden, problem{"without admin_token, only requests to localhost are answered"})
+				return
+			}
+			next.ServeHTTP(w, r)
+			return
+		}
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			_, given, _ = r.BasicAuth()
+		}
+		got := sha256.Sum256([]byte(given))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Bellhop"`)
+			answer(w, http.StatusUnauthorized, problem{"the admin token is missing or wrong"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func isLoopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.IsLoopback()
+}
+
+type problem struct {
+	Error string `json:"error"`
+}
+
+type health struct {
+	Status string `json:"status"`
+	Error  string `json:"error,omitempty"`
+	// FailedFiles are rule files whose present content is not in force. They do not make the process unready.
+	FailedFiles []string `json:"failedFiles,omitempty"`
+}
+
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	h := health{Status: "ok"}
+	for _, f := range s.Folder.Files() {
+		if f.Status == live.Failed {
+			h.FailedFiles = append(h.FailedFiles, f.Path)
+		}
+	}
+	if err := s.Store.Ready(r.Context()); err != nil {
+		h.Status, h.Error = "unready", "the store cannot be written"
+		s.Logger.Error("not ready", "error", err)
+		answer(w, http.StatusServiceUnavailable, h)
+		return
+	}
+	answer(w, http.StatusOK, h)
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	body, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		code, body = http.StatusInternalServerError, []byte(`{"error": "the answer could not be encoded"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody to tell
+}
+
+// badRequest is an error in what the client asked.
+type badRequest struct{ sentence string }
+
+func (e *badRequest) Error() string { return e.sentence }
+
+// fail answers with the status that err stands for. What the client is not told is logged.
+func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var conflict *store.ConflictError
+	var bad *badRequest
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		answer(w, http.StatusNotFound, problem{err.Error()})
+	case errors.As(err, &conflict), errors.Is(err, receive.ErrNotReplayable):
+		answer(w, http.StatusConflict, problem{err.Error()})
+	case errors.As(err, &bad):
+		answer(w, http.StatusBadRequest, problem{err.Error()})
+	case errors.Is(err, context.Canceled):
+	default:
+		s.Logger.Error("an admin request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		answer(w, http.StatusInternalServerError, problem{"internal error; the log has the cause"})
+	}
+}
+
+func limitOf(r *http.Request) (int, error) {
+	text := r.URL.Query().Get("limit")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 500 {
+		return 0, &badRequest{fmt.Sprintf("limit is a number from 1 to 500, not %q", text)}
+	}
+	return n, nil
+}

@@ -1,0 +1,225 @@
+package admin
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+
+	"bellhop/engine/store"
+	"bellhop/rules/live"
+)
+
+// A route is one operation of the API. The list of them is both what is served and what openapi.json says.
+type route struct {
+	method, path, summary string
+	query                 []param
+	answer                reflect.Type
+	serve                 func(*server, *http.Request) (any, error)
+}
+
+type param struct{ name, doc string }
+
+var paging = []param{{"before", "the `next` of the page before"}, {"limit", "rows in a page, 1 to 500; 50 if absent"}}
+
+func routes() []route {
+	return []route{
+		{"GET", "/rules", "The rules in force", nil, reflect.TypeFor[Rules](), (*server).rules},
+		{"GET", "/files", "The rule files, with their mistakes and the version in force", nil, reflect.TypeFor[Files](), (*server).files},
+		{
+			"GET", "/events", "Events, newest first",
+			append([]param{{"source", ""}, {"location", ""}, {"type", ""}, {"status", "accepted, stale or ignored"}, {"appointment", "its id"}}, paging...),
+			reflect.TypeFor[Events](), (*server).events,
+		},
+		{"GET", "/events/{id}", "One event, with its body and its deliveries", nil, reflect.TypeFor[Event](), (*server).event},
+		{"POST", "/events/{id}/replay", "Match an event against the present rules; what was enqueued for it before is not enqueued again", nil, reflect.TypeFor[Deliveries](), (*server).replay},
+		{
+			"GET", "/deliveries", "Deliveries, newest first",
+			append([]param{{"state", "one of " + stateWords()}, {"rule", "its name"}, {"event", "its id"}, {"appointment", "its id"}}, paging...),
+			reflect.TypeFor[Deliveries](), (*server).deliveries,
+		},
+		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[store.Delivery](), (*server).delivery},
+		{"POST", "/deliveries/{id}/retry", "Try a dead or cancelled delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry},
+		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[store.Delivery](), (*server).cancel},
+		{"GET", "/openapi.json", "This description", nil, reflect.TypeFor[map[string]any](), (*server).openapi},
+	}
+}
+
+// Rules is a list of rules.
+type Rules struct {
+	Rules []Rule `json:"rules"`
+}
+
+// A Rule is a rule in force, or one that is in a file and not enabled.
+type Rule struct {
+	Name        string   `json:"name"`
+	File        string   `json:"file"`
+	Description string   `json:"description"`
+	On          []string `json:"on"`
+	Enabled     bool     `json:"enabled"`
+	Mode        string   `json:"mode"` // live or shadow
+}
+
+// Files is a list of rule files.
+type Files struct {
+	Files []live.FileStatus `json:"files"`
+}
+
+// Events is a page of events.
+type Events struct {
+	Events []store.Event `json:"events"`
+	Next   string        `json:"next"` // the cursor of the next page, "" after the last
+}
+
+// An Event is an event with its deliveries.
+type Event struct {
+	store.Event
+	Deliveries []store.Delivery `json:"deliveries"`
+}
+
+// Deliveries is a page of deliveries.
+type Deliveries struct {
+	Deliveries []store.Delivery `json:"deliveries"`
+	Next       string           `json:"next"` // the cursor of the next page, "" after the last
+}
+
+func (s *server) rules(*http.Request) (any, error) {
+	list := Rules{Rules: []Rule{}}
+	for _, r := range s.Folder.Set().Rules() {
+		mode := "live"
+		if r.Shadow {
+			mode = "shadow"
+		}
+		list.Rules = append(list.Rules, Rule{Name: r.Name, File: r.File, Description: r.Description, On: r.On, Enabled: r.Enabled, Mode: mode})
+	}
+	return list, nil
+}
+
+func (s *server) files(*http.Request) (any, error) { return Files{s.Folder.Files()}, nil }
+
+func (s *server) events(r *http.Request) (any, error) {
+	n, err := limitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	q := r.URL.Query()
+	f := store.EventFilter{
+		Source: q.Get("source"), Location: q.Get("location"), Type: q.Get("type"), Status: q.Get("status"),
+		Appointment: q.Get("appointment"), Before: q.Get("before"), Limit: n,
+	}
+	list, err := s.Store.Events(r.Context(), f)
+	page := Events{Events: list}
+	if size := len(list); size > 0 && size == pageSize(n) {
+		page.Next = list[size-1].ID
+	}
+	return page, err
+}
+
+func (s *server) event(r *http.Request) (any, error) {
+	e, err := s.Store.Event(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Event: e.ID, Limit: 500})
+	slices.Reverse(list) // an event's own are read in the order of its rules
+	return Event{e, list}, err
+}
+
+func (s *server) replay(r *http.Request) (any, error) {
+	list, err := s.Receiver.Replay(r.Context(), r.PathValue("id"))
+	if list == nil {
+		list = []store.Delivery{}
+	}
+	return Deliveries{Deliveries: list}, err
+}
+
+func (s *server) deliveries(r *http.Request) (any, error) {
+	n, err := limitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	q := r.URL.Query()
+	f := store.DeliveryFilter{
+		State: store.State(q.Get("state")), Rule: q.Get("rule"), Event: q.Get("event"), Appointment: q.Get("appointment"),
+		Before: q.Get("before"), Limit: n,
+	}
+	if f.State != "" && !slices.Contains(store.States(), f.State) {
+		return nil, &badRequest{fmt.Sprintf("%q is no state of a delivery; the states are %s", f.State, stateWords())}
+	}
+	list, err := s.Store.Deliveries(r.Context(), f)
+	page := Deliveries{Deliveries: list}
+	if size := len(list); size > 0 && size == pageSize(n) {
+		page.Next = list[size-1].ID
+	}
+	return page, err
+}
+
+func pageSize(n int) int {
+	if n == 0 {
+		return 50
+	}
+	return n
+}
+
+func stateWords() string {
+	words := make([]string, len(store.States()))
+	for i, st := range store.States() {
+		words[i] = string(st)
+	}
+	return strings.Join(words, ", ")
+}
+
+func (s *server) delivery(r *http.Request) (any, error) {
+	return s.Store.Delivery(r.Context(), r.PathValue("id"))
+}
+
+func (s *server) retry(r *http.Request) (any, error) {
+	return s.Store.Retry(r.Context(), r.PathValue("id"))
+}
+
+func (s *server) cancel(r *http.Request) (any, error) {
+	return s.Store.Cancel(r.Context(), r.PathValue("id"), "cancelled by an operator")
+}
+
+// openapi describes the routes, with schemas made from the types that they answer with.
+func (s *server) openapi(*http.Request) (any, error) {
+	type object = map[string]any
+	failure := object{"description": "Refused; the body says why", "content": object{"application/json": object{
+		"schema": object{"type": "object", "properties": object{"error": object{"type": "string"}}},
+	}}}
+	paths := object{}
+	for _, r := range routes() {
+		schema, err := jsonschema.ForType(r.answer, &jsonschema.ForOptions{IgnoreInvalidTypes: true})
+		if err != nil {
+			return nil, fmt.Errorf("schema of %s: %w", r.path, err)
+		}
+		params := []object{}
+		if strings.Contains(r.path, "{id}") {
+			params = append(params, object{"name": "id", "in": "path", "required": true, "schema": object{"type": "string"}})
+		}
+		for _, p := range r.query {
+			params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "schema": object{"type": "string"}})
+		}
+		path := "/api/v1" + r.path
+		item, ok := paths[path].(object)
+		if !ok {
+			item = object{}
+			paths[path] = item
+		}
+		item[strings.ToLower(r.method)] = object{
+			"summary": r.summary, "parameters": params,
+			"responses": object{
+				"200":     object{"description": "Done", "content": object{"application/json": object{"schema": schema}}},
+				"default": failure,
+			},
+		}
+	}
+	return object{
+		"openapi": "3.1.0",
+		"info":    object{"title": "Bellhop", "version": s.Version},
+		"paths":   paths,
+	}, nil
+}

@@ -1,0 +1,56 @@
+package admin
+
+import (
+	_ "embed"
+	"html/template"
+	"net/http"
+
+	"bellhop/engine/store"
+	"bellhop/rules/live"
+)
+
+//go:embed page.html
+var pageText string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageText))
+
+// page shows at a glance whether all is well: rule files, what was received last, what is open.
+func (s *server) page(w http.ResponseWriter, r *http.Request) {
+	var data struct {
+		Version    string
+		Files      []live.FileStatus
+		Counts     []count
+		Deliveries []store.Delivery
+		Events     []store.Event
+	}
+	data.Version, data.Files = s.Version, s.Folder.Files()
+	counts, err := s.Store.CountDeliveries(r.Context())
+	if err == nil {
+		data.Deliveries, err = s.Store.Deliveries(r.Context(), store.DeliveryFilter{Limit: 30})
+	}
+	if err == nil {
+		data.Events, err = s.Store.Events(r.Context(), store.EventFilter{Limit: 20})
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	for _, st := range store.States() {
+		if n := counts[st]; n > 0 {
+			data.Counts = append(data.Counts, count{st, n})
+		}
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if err := pageTemplate.Execute(w, data); err != nil {
+		s.Logger.Debug("the page was not read to its end", "error", err)
+	}
+}
+
+type count struct {
+	State store.State
+	N     int
+}

@@ -1,0 +1,181 @@
+package receive
+
+import (
+	"slices"
+	"time"
+
+	"bellhop/rules"
+)
+
+// A State is what is remembered of an appointment between events.
+type State struct {
+	rules.Appointment
+	Deleted bool `json:"deleted,omitempty"`
+	Booked  bool `json:"booked,omitempty"` // it has been announced as booked
+}
+
+// cancelled says whether the appointment will not take place, as far as is known.
+func (s *State) cancelled() bool { return s.Deleted || s.AppointmentStatus == "cancelled" }
+
+// derive works out what ev means for an appointment last known as prev (nil if never seen). It fills ev's
+// On, Changed, Previous and Appointment and returns the state to remember, or stale: then nothing happened.
+//
+// The rules, where events repeat, overtake each other and carry no previous values:
+//
+//   - A field that the payload lacks keeps its value.
+//   - An update dated before the stored state is stale, and so is an update of a deleted appointment that
+//     is not dated after the deletion. One without a date is taken as it comes, except after a deletion.
+//   - A create that arrives late, after an update of its appointment, has happened all the same: rules on
+//     the wire type hear of it, with the newer state. If the appointment is cancelled by then, it is stale.
+//   - A delete is never stale.
+//   - cancelled happens once, by status or by deletion, until an event takes it back.
+//   - booked happens once in an appointment's life, at the first event that does not cancel it.
+func derive(prev *State, ev *rules.Event) (next State, stale bool) {
+	var known State
+	if prev != nil {
+		known = *prev
+	}
+	if ev.Type == "" { // a workflow's webhook does not say
+		ev.Type = rules.Update
+		if prev == nil {
+			ev.Type = rules.Create
+		}
+	}
+	ev.Previous = known.Appointment
+
+	if prev != nil && ev.Type != rules.Delete && outdated(prev, ev) {
+		if ev.Type == rules.Create && !prev.cancelled() {
+			ev.Appointment, ev.On = known.Appointment, []string{rules.Create}
+			return known, false
+		}
+		return known, true
+	}
+
+	next = State{Appointment: merge(known.Appointment, ev), Deleted: ev.Type == rules.Delete, Booked: known.Booked}
+	if ev.Type == rules.Delete && next.DateUpdated.Before(known.DateUpdated) {
+		next.DateUpdated = known.DateUpdated // so that what was older than the last update still is
+	}
+	ev.Appointment = next.Appointment
+	ev.Changed = nil
+	if prev != nil {
+		ev.Changed = changed(&known.Appointment, &next.Appointment)
+	}
+	ev.On = happened(prev, &next, ev)
+	next.Booked = next.Booked || slices.Contains(ev.On, rules.Booked)
+	return next, false
+}
+
+// outdated says whether ev tells of a time before what is known.
+func outdated(prev *State, ev *rules.Event) bool {
+	at := ev.Appointment.DateUpdated
+	switch {
+	case prev.Deleted:
+		return at.IsZero() || !at.After(prev.DateUpdated)
+	case at.IsZero() || prev.DateUpdated.IsZero():
+		return false
+	default:
+		return at.Before(prev.DateUpdated)
+	}
+}
+
+// happened lists the names of what happened: the wire type first, then the derived ones in their order.
+func happened(prev, next *State, ev *rules.Event) []string {
+	on := []string{ev.Type}
+	wasCancelled := prev != nil && prev.cancelled()
+	known := map[string]bool{"dateUpdated": true, "dateAdded": true} // fields whose change has a name, or needs none
+
+	if next.cancelled() {
+		known["appointmentStatus"] = true
+		if !wasCancelled {
+			on = append(on, rules.Cancelled)
+		}
+	} else if !next.Booked {
+		on = append(on, rules.Booked)
+	}
+	has := func(field string) bool { return slices.Contains(ev.Changed, field) }
+	if ev.Type == rules.Delete {
+		return on
+	}
+	if has("startTime") || has("endTime") {
+		known["startTime"], known["endTime"] = true, true
+		on = append(on, rules.Rescheduled)
+	}
+	for _, name := range []string{rules.Confirmed, rules.Showed, rules.NoShow} { // a status and its name are one word
+		became := prev == nil || has("appointmentStatus") || prev.Deleted
+		if became && next.AppointmentStatus == name {
+			known["appointmentStatus"] = true
+			on = append(on, name)
+		}
+	}
+	if has("assignedUserId") {
+		known["assignedUserId"] = true
+		on = append(on, rules.Reassigned)
+	}
+	if slices.ContainsFunc(ev.Changed, func(field string) bool { return !known[field] }) {
+		on = append(on, rules.Updated)
+	}
+	return on
+}
+
+// merge lays what the payload gave over what was known.
+func merge(known rules.Appointment, ev *rules.Event) rules.Appointment {
+	merged := known
+	for i := range fields {
+		if f := &fields[i]; ev.Given.Has(f.name) {
+			f.copy(&merged, &ev.Appointment)
+		}
+	}
+	merged.ID = ev.Appointment.ID
+	return merged
+}
+
+// changed lists the fields that differ, sorted.
+func changed(a, b *rules.Appointment) []string {
+	var names []string
+	for i := range fields {
+		if f := &fields[i]; !f.same(a, b) {
+			names = append(names, f.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// field is how one field of an appointment is compared and copied.
+type field struct {
+	name string
+	same func(a, b *rules.Appointment) bool
+	copy func(to, from *rules.Appointment)
+}
+
+func text(name string, of func(*rules.Appointment) *string) field {
+	return field{name,
+		func(a, b *rules.Appointment) bool { return *of(a) == *of(b) },
+		func(to, from *rules.Appointment) { *of(to) = *of(from) }}
+}
+
+// moment compares times as moments: the same one in another offset is no change.
+func moment(name string, of func(*rules.Appointment) *time.Time) field {
+	return field{name,
+		func(a, b *rules.Appointment) bool { return of(a).Equal(*of(b)) },
+		func(to, from *rules.Appointment) { *of(to) = *of(from) }}
+}
+
+var fields = []field{
+	text("address", func(a *rules.Appointment) *string { return &a.Address }),
+	text("title", func(a *rules.Appointment) *string { return &a.Title }),
+	text("calendarId", func(a *rules.Appointment) *string { return &a.CalendarID }),
+	text("contactId", func(a *rules.Appointment) *string { return &a.ContactID }),
+	text("groupId", func(a *rules.Appointment) *string { return &a.GroupID }),
+	text("appointmentStatus", func(a *rules.Appointment) *string { return &a.AppointmentStatus }),
+	text("assignedUserId", func(a *rules.Appointment) *string { return &a.AssignedUserID }),
+	{"users",
+		func(a, b *rules.Appointment) bool { return slices.Equal(a.Users, b.Users) },
+		func(to, from *rules.Appointment) { to.Users = from.Users }},
+	text("notes", func(a *rules.Appointment) *string { return &a.Notes }),
+	text("source", func(a *rules.Appointment) *string { return &a.Source }),
+	moment("startTime", func(a *rules.Appointment) *time.Time { return &a.StartTime }),
+	moment("endTime", func(a *rules.Appointment) *time.Time { return &a.EndTime }),
+	moment("dateAdded", func(a *rules.Appointment) *time.Time { return &a.DateAdded }),
+	moment("dateUpdated", func(a *rules.Appointment) *time.Time { return &a.DateUpdated }),
+}

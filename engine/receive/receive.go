@@ -1,0 +1,274 @@
+// Package receive makes an event durable together with everything it causes: one transaction holds the
+// event, the new state of its appointment and the deliveries of every rule that applies.
+package receive
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"bellhop/engine/hook"
+	"bellhop/engine/metrics"
+	"bellhop/engine/store"
+	"bellhop/rules"
+)
+
+// Options are what a Receiver works with. All but Now are required.
+type Options struct {
+	Store   *store.Store
+	Rules   func() *rules.Set // the rules in force; asked once for each event
+	Zone    *time.Location    // for naive times of events that are replayed
+	Metrics *metrics.Metrics
+	Logger  *slog.Logger
+	Now     func() time.Time // nil is time.Now
+}
+
+// A Receiver is safe for concurrent use.
+type Receiver struct{ Options }
+
+var _ hook.Receiver = (*Receiver)(nil)
+
+// New gives a receiver.
+func New(o Options) *Receiver {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Receiver{o}
+}
+
+// result is what one run of the transaction found.
+type result struct {
+	receipt    hook.Receipt
+	deliveries []store.Delivery
+	failures   int
+}
+
+// Receive stores ev and what it causes, and returns when that is durable. An event that was received
+// before, by its webhook's id or its body, changes nothing.
+func (r *Receiver) Receive(ctx context.Context, ev *rules.Event) (hook.Receipt, error) {
+	ev.ID = store.NewID()
+	key := dedupeKey(ev)
+	var res result
+	err := r.Store.Write(ctx, func(tx *store.Tx) error {
+		e := *ev // the transaction may run again
+		var err error
+		res, err = r.receive(tx, &e, key)
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil {
+			r.Logger.Error("an event could not be stored; its sender is asked to repeat it", "source", ev.Source, "error", err)
+		}
+		return hook.Receipt{}, errors.Join(hook.ErrBusy, err)
+	}
+	r.Metrics.Events.WithLabelValues(ev.Source, string(res.receipt.Status)).Inc()
+	r.count(res)
+	return res.receipt, nil
+}
+
+func (r *Receiver) count(res result) {
+	for i := range res.deliveries {
+		d := &res.deliveries[i]
+		r.Metrics.Deliveries.WithLabelValues(d.Action, string(d.State)).Inc()
+	}
+	r.Metrics.ConditionErrors.Add(float64(res.failures))
+}
+
+func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, error) {
+	row := store.Event{
+		ID: ev.ID, Dedupe: key, Source: ev.Source, Location: ev.LocationID, WebhookID: ev.WebhookID, Appointment: ev.Appointment.ID,
+		ReceivedAt: ev.ReceivedAt, Body: ev.Body,
+	}
+	status := hook.Ignored
+	var next State
+	if ofAppointment(ev) {
+		var prev *State
+		known, err := tx.State(ev.Source, ev.Appointment.ID)
+		if err != nil {
+			return result{}, err
+		}
+		if known != nil {
+			row.Previous, prev = known, new(State)
+			if err := json.Unmarshal(known, prev); err != nil {
+				return result{}, fmt.Errorf("stored state of appointment %s: %w", ev.Appointment.ID, err)
+			}
+		}
+		var stale bool
+		next, stale = derive(prev, ev)
+		state, err := json.Marshal(&next)
+		if err != nil {
+			return result{}, fmt.Errorf("encode appointment: %w", err)
+		}
+		row.State, row.On, row.Changed = state, ev.On, ev.Changed
+		if status = hook.Accepted; stale {
+			status = hook.Stale
+		}
+	}
+	row.Type, row.Status = ev.Type, string(status)
+
+	id, inserted, err := tx.InsertEvent(&row)
+	if err != nil {
+		return result{}, err
+	}
+	if !inserted {
+		return result{receipt: hook.Receipt{Event: id, Status: hook.Duplicate}}, nil
+	}
+	res := result{receipt: hook.Receipt{Event: id, Status: status}}
+	if status != hook.Accepted {
+		return res, nil
+	}
+	ends := ev.Appointment.EndTime
+	if ends.IsZero() {
+		ends = ev.Appointment.StartTime
+	}
+	if err := tx.PutState(ev.Source, ev.Appointment.ID, row.State, ev.ReceivedAt, ends); err != nil {
+		return result{}, err
+	}
+	return res, r.match(tx, ev, &res)
+}
+
+// ofAppointment says whether the event is about an appointment: of one of the wire types, or of none, as a
+// workflow's webhooks are. One that does not say which appointment cannot be remembered, nor told from
+// another, and is ignored.
+func ofAppointment(ev *rules.Event) bool {
+	switch ev.Type {
+	case rules.Create, rules.Update, rules.Delete, "":
+		return ev.Appointment.ID != ""
+	}
+	return false
+}
+
+// match inserts a delivery for every step of every rule that applies to ev, and for every condition that
+// failed on it.
+func (r *Receiver) match(tx *store.Tx, ev *rules.Event, res *result) error {
+	now := r.Now().UTC()
+	add := func(d store.Delivery) error {
+		d.ID, d.Event, d.Source, d.Location, d.Appointment = store.NewID(), ev.ID, ev.Source, ev.LocationID, ev.Appointment.ID
+		d.Created, d.Due = now, now
+		inserted, err := tx.InsertDelivery(&d)
+		if inserted {
+			res.deliveries = append(res.deliveries, d)
+		}
+		return err
+	}
+	matches, err := matchSafely(r.Rules(), ev)
+	if err != nil {
+		r.Logger.Error("matching failed", "event", ev.ID, "error", err)
+		matches = []rules.Match{{Rule: &rules.Rule{}, Err: err}}
+	}
+	for i := range matches {
+		m := &matches[i]
+		if m.Err != nil {
+			res.failures++
+			if err := add(store.Delivery{Rule: m.Rule.Name, State: store.Skipped, Reason: "condition error: " + m.Err.Error()}); err != nil {
+				return err
+			}
+			continue
+		}
+		for j := range m.Steps {
+			if err := add(delivery(m.Rule, &m.Steps[j])); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func delivery(rule *rules.Rule, step *rules.Step) store.Delivery {
+	d := store.Delivery{
+		Rule: rule.Name, Step: step.Number, Action: step.Action, Connection: step.Connection, Destination: step.Destination,
+		Request: step.Request, State: store.Pending,
+	}
+	switch {
+	case step.Err != nil:
+		d.State, d.Reason = store.Skipped, "rendering error: "+step.Err.Error()
+	case step.Skip != "":
+		d.State, d.Reason = store.Skipped, step.Skip
+	case rule.Shadow:
+		d.State, d.Reason = store.Shadow, "the rule only watches (mode: shadow)"
+	}
+	return d
+}
+
+// matchSafely turns a panic into an error: an event on which matching fails must still be stored, or its
+// sender would repeat it for ever.
+func matchSafely(set *rules.Set, ev *rules.Event) (matches []rules.Match, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			matches, err = nil, fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	return set.Match(ev), nil
+}
+
+// dedupeKey identifies a webhook: by the sender's id where there is one, else by its body.
+func dedupeKey(ev *rules.Event) []byte {
+	h := sha256.New()
+	h.Write([]byte(ev.Source))
+	if ev.WebhookID != "" {
+		h.Write([]byte("\x00id\x00"))
+		h.Write([]byte(ev.WebhookID))
+	} else {
+		h.Write([]byte("\x00body\x00"))
+		h.Write(ev.Body)
+	}
+	return h.Sum(nil)[:16]
+}
+
+// Restore gives a recorded event as rules saw it, or would have.
+func (r *Receiver) Restore(e *store.Event) (*rules.Event, error) {
+	ev, err := hook.Normalise(e.Source, e.Body, e.ReceivedAt, r.Zone)
+	if err != nil {
+		return nil, fmt.Errorf("recorded body: %w", err)
+	}
+	ev.ID, ev.Type, ev.On, ev.Changed = e.ID, e.Type, e.On, e.Changed
+	for _, part := range []struct {
+		data json.RawMessage
+		to   *rules.Appointment
+	}{{e.State, &ev.Appointment}, {e.Previous, &ev.Previous}} {
+		if part.data == nil {
+			continue
+		}
+		var s State
+		if err := json.Unmarshal(part.data, &s); err != nil {
+			return nil, fmt.Errorf("recorded state: %w", err)
+		}
+		*part.to = s.Appointment
+	}
+	return ev, nil
+}
+
+// Replay matches a recorded event against the rules now in force and returns the deliveries that this
+// adds. What was enqueued for the event before is not enqueued again, whatever became of it: a rule and a
+// step happen once for an event.
+func (r *Receiver) Replay(ctx context.Context, id string) ([]store.Delivery, error) {
+	e, err := r.Store.Event(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if e.Status != string(hook.Accepted) {
+		return nil, fmt.Errorf("the event is %s, so no rule applies to it: %w", e.Status, ErrNotReplayable)
+	}
+	ev, err := r.Restore(&e)
+	if err != nil {
+		return nil, err
+	}
+	var res result
+	err = r.Store.Write(ctx, func(tx *store.Tx) error {
+		res = result{}
+		return r.match(tx, ev, &res)
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.count(res)
+	return slices.Clip(res.deliveries), nil
+}
+
+// ErrNotReplayable is returned for an event that fires nothing.
+var ErrNotReplayable = errors.New("not replayable")

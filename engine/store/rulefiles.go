@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"bellhop/rules/live"
+)
+
+var _ live.Versions = (*Store)(nil)
+
+// GoodVersions are the last good versions of the rule files, by path.
+func (s *Store) GoodVersions(ctx context.Context) ([]live.Version, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT path, hash, data, loaded_at FROM rule_files ORDER BY path`)
+	if err != nil {
+		return nil, fmt.Errorf("read rule files: %w", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (v live.Version, err error) {
+		var at int64
+		err = rows.Scan(&v.Path, &v.Hash, &v.Data, &at)
+		v.At = fromMicros(at)
+		return v, err
+	})
+}
+
+// PutGood remembers v as the last good version of its file.
+func (s *Store) PutGood(ctx context.Context, v live.Version) error {
+	return s.Write(ctx, func(tx *Tx) error {
+		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO rule_files (path, hash, data, loaded_at) VALUES (?, ?, ?, ?)
+			ON CONFLICT (path) DO UPDATE SET hash = excluded.hash, data = excluded.data, loaded_at = excluded.loaded_at`,
+			v.Path, v.Hash, v.Data, micros(v.At))
+		if err != nil {
+			return fmt.Errorf("keep rule file: %w", err)
+		}
+		return nil
+	})
+}
+
+// DropGood forgets a file that was removed.
+func (s *Store) DropGood(ctx context.Context, path string) error {
+	return s.Write(ctx, func(tx *Tx) error {
+		if _, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_files WHERE path = ?`, path); err != nil {
+			return fmt.Errorf("forget rule file: %w", err)
+		}
+		return nil
+	})
+}

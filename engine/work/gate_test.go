@@ -1,0 +1,169 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// hang takes passes for a destination until none is given at once, and returns them.
+func hang(t *testing.T, g *gate, name string, n int) {
+	t.Helper()
+	for range n {
+		go func() {
+			if p, _, _ := g.enter(t.Context(), name); p != nil {
+				<-t.Context().Done()
+				p.done(verdict{unknown: true})
+			}
+		}()
+	}
+	synctest.Wait()
+}
+
+// However many destinations hang, with more deliveries each than there are places, the next one has room.
+func TestRoomForOneMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(100, 4, Breaker{})
+		for i := range 20 {
+			hang(t, g, fmt.Sprint("dead", i), 200)
+			start := time.Now()
+			p, postpone, why := g.enter(t.Context(), "healthy")
+			if p == nil {
+				t.Fatalf("with %d hanging, the healthy destination is put off by %s: %s", i+1, postpone, why)
+			}
+			p.done(verdict{})
+			if waited := time.Since(start); waited > 0 {
+				t.Errorf("with %d hanging, the healthy destination waited %s", i+1, waited)
+			}
+		}
+	})
+}
+
+func TestAttemptsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1000, 4, Breaker{})
+		var mu sync.Mutex
+		running, most, done := 0, 0, 0
+		for range 100 {
+			go func() {
+				p, _, _ := g.enter(t.Context(), "crm")
+				if p == nil {
+					return
+				}
+				mu.Lock()
+				running++
+				most = max(most, running)
+				mu.Unlock()
+				time.Sleep(100 * time.Millisecond) // in the bubble's time
+				mu.Lock()
+				running--
+				done++
+				mu.Unlock()
+				p.done(verdict{})
+			}()
+		}
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if most != 4 || done != 100 {
+			t.Errorf("%d at once and %d in all, want 4 and 100", most, done)
+		}
+		if g.held != 0 || len(g.dests) != 0 {
+			t.Errorf("the gate still holds %d places and %d destinations", g.held, len(g.dests))
+		}
+	})
+}
+
+func TestBreaker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(100, 4, Breaker{Failures: 3, Pause: 10 * time.Second, MaxPause: 25 * time.Second})
+		try := func(v verdict) (postpone time.Duration) {
+			t.Helper()
+			p, postpone, _ := g.enter(t.Context(), "crm")
+			if p != nil {
+				p.done(v)
+			}
+			return postpone
+		}
+		for range 3 {
+			if d := try(verdict{failed: true}); d != 0 {
+				t.Fatalf("put off by %s before the third failure", d)
+			}
+		}
+		for _, pause := range []time.Duration{10, 20, 25, 25} {
+			pause *= time.Second
+			if d := try(verdict{}); d < pause || d > pause*3/2+time.Millisecond {
+				t.Fatalf("put off by %s, want from %s to half as much more", d, pause)
+			}
+			time.Sleep(pause)
+			// One attempt is allowed; while it is under way, no other is.
+			p, _, _ := g.enter(t.Context(), "crm")
+			if p == nil {
+				t.Fatalf("after %s, no attempt is allowed", pause)
+			}
+			if d := try(verdict{}); d == 0 {
+				t.Fatal("a second attempt is allowed beside the first after a pause")
+			}
+			p.done(verdict{failed: true})
+		}
+		time.Sleep(25 * time.Second)
+		if d := try(verdict{}); d != 0 {
+			t.Fatalf("put off by %s after the pause", d)
+		}
+		if d := try(verdict{failed: true}); d != 0 {
+			t.Fatalf("put off by %s after a success", d)
+		}
+		if d := try(verdict{}); d != 0 {
+			t.Fatal("one failure after a success pauses the destination")
+		}
+	})
+}
+
+// A destination that asks for a pause gets it, and no attempt is counted as a failure.
+func TestAskedForPause(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(100, 4, Breaker{})
+		p, _, _ := g.enter(t.Context(), "slack")
+		p.done(verdict{pause: time.Minute})
+		if p, d, why := g.enter(t.Context(), "slack"); p != nil || d < time.Minute || why != "paused" {
+			t.Fatalf("got %v, %s, %s", p, d, why)
+		}
+		if p, _, _ := g.enter(t.Context(), "other"); p == nil {
+			t.Fatal("another destination is paused too")
+		} else {
+			p.done(verdict{})
+		}
+		time.Sleep(time.Minute)
+		if p, d, _ := g.enter(t.Context(), "slack"); p == nil {
+			t.Fatalf("after the pause it is put off by %s", d)
+		} else {
+			p.done(verdict{})
+		}
+	})
+}
+
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(100, 1, Breaker{})
+		hang(t, g, "crm", 1)
+		start := time.Now()
+		if p, d, why := g.enter(t.Context(), "crm"); p != nil || d < crowded || why != "crowded" {
+			t.Fatalf("got %v, %s, %s", p, d, why)
+		}
+		if waited := time.Since(start); waited != patience {
+			t.Errorf("waited %s", waited)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if p, _, why := g.enter(ctx, "crm"); p != nil || why != "stopping" {
+			t.Errorf("a worker that stops is given a pass, or told %q", why)
+		}
+	})
+}
