@@ -163,7 +163,7 @@ func TestRestart(t *testing.T) {
 	}
 	var sent sync.Map
 	ctx, stop := context.WithCancel(t.Context())
-	var claimed atomic.Int64
+	var claimed, left atomic.Int64
 	var both sync.WaitGroup
 	both.Add(2)
 	err = s.Work(ctx, store.WorkOptions{Workers: 10, Stop: 10 * time.Millisecond}, func(ctx context.Context, j *store.Job) time.Duration {
@@ -175,7 +175,7 @@ func TestRestart(t *testing.T) {
 		if _, _, err := j.Claim(ctx); err != nil {
 			t.Error(err)
 		}
-		if claimed.Load() == 4 {
+		if left.Add(1) == 2 {
 			stop()
 		}
 		<-ctx.Done() // as if the process ended here: claimed, nothing recorded
