@@ -149,6 +149,64 @@ func TestAChangeThatHides(t *testing.T) {
 	})
 }
 
+// In a folder too large to be read as a whole with every poll, a change within one tick of the file
+// system's clock is found as well.
+func TestAChangeWithinATick(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		long := time.Date(1990, 1, 2, 3, 4, 5, 0, time.UTC)
+		for i := range 4 * rereadFiles {
+			path := fmt.Sprintf("x%03d.yaml", i)
+			write(t, dir, path, "rules: []\n")
+			do(t, os.Chtimes(filepath.Join(dir, path), long, long))
+		}
+		b := polled(t, Options{Dir: dir})
+		defer b.stop()
+		pass(10 * time.Second)
+		name := filepath.Join(dir, "a.yaml")
+		tick := time.Now()
+		write(t, dir, "a.yaml", ruleFile("a1"))
+		do(t, os.Chtimes(name, tick, tick))
+		for len(b.inForce()) == 0 {
+			pass(10 * time.Millisecond)
+		}
+		write(t, dir, "a.yaml", ruleFile("a2"))
+		do(t, os.Chtimes(name, tick, tick))
+		pass(soon)
+		if got := b.inForce(); !slices.Equal(got, []string{"a2"}) {
+			t.Errorf("in force are %q", got)
+		}
+	})
+}
+
+// Reload looks at once, and at everything.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		name := filepath.Join(dir, "a.yaml")
+		long := time.Date(1990, 1, 2, 3, 4, 5, 0, time.UTC)
+		write(t, dir, "a.yaml", ruleFile("a1"))
+		do(t, os.Chtimes(name, long, long))
+		b := polled(t, Options{Dir: dir, Poll: time.Hour})
+		defer b.stop()
+		pass(time.Minute)
+		write(t, dir, "a.yaml", ruleFile("a2"))
+		do(t, os.Chtimes(name, long, long))
+		pass(time.Minute)
+		if got := b.inForce(); !slices.Equal(got, []string{"a1"}) {
+			t.Fatalf("found without being asked: %q", got)
+		}
+		b.f.Reload()
+		b.f.Reload()
+		pass(pause)
+		if got := b.inForce(); !slices.Equal(got, []string{"a2"}) {
+			t.Errorf("in force are %q", got)
+		}
+	})
+}
+
 // Nothing that changes makes nothing happen.
 func TestQuiet(t *testing.T) {
 	t.Parallel()
@@ -246,9 +304,30 @@ func TestAStoreThatFails(t *testing.T) {
 	}
 }
 
+// A version that comes into force while the one before is being stored is stored as well.
+func TestAStoreThatIsSlow(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		write(t, dir, "a.yaml", ruleFile("a"))
+		s := newShelf()
+		b := polled(t, Options{Dir: dir, Good: s})
+		defer b.stop()
+		s.slow = 4 * time.Second
+		for _, name := range []string{"a1", "a2", "a3"} {
+			write(t, dir, "a.yaml", ruleFile(name))
+			pass(soon)
+		}
+		pass(time.Minute)
+		if v := s.versions["a.yaml"]; string(v.Data) != ruleFile("a3") {
+			t.Errorf("stored is %s", v.Data)
+		}
+	})
+}
+
 func TestAStoreThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	_, err := open(t.Context(), Options{Dir: t.TempDir(), Compile: compile, Good: noShelf{}}, newSet)
+	_, err := Open(t.Context(), Options{Dir: t.TempDir(), Compile: compile, Good: noShelf{}})
 	if !errors.Is(err, errNoShelf) {
 		t.Errorf("got %v", err)
 	}

@@ -15,12 +15,11 @@ import (
 	"bellhop/rules"
 )
 
-// The limits of a rules folder.
+// The limits of a rules folder; that of a file is [rules.MaxFileSize].
 const (
-	MaxFileSize = 1 << 20
-	MaxFiles    = 10_000
-	maxFolders  = 10_000
-	maxDepth    = 64
+	MaxFiles   = 10_000
+	maxFolders = 10_000
+	maxDepth   = 64
 )
 
 // IsRules says whether a file of this name (without folders) is a rule file: *.yaml or *.yml, but neither
@@ -87,7 +86,8 @@ func unreadable(err error) trouble {
 }
 
 var (
-	tooLarge   = trouble{"too-large", "this file is larger than 1 MiB, which is more than a rule file may have; split it"}
+	tooLarge = trouble{"too-large", fmt.Sprintf(
+		"this file is larger than %d KiB, which is more than a rule file may have; split it", rules.MaxFileSize>>10)}
 	isFolder   = trouble{"unreadable", "this is a folder with the name of a rule file"}
 	notRegular = trouble{"unreadable", "this is not a regular file"}
 )
@@ -129,11 +129,11 @@ func read(name string) ([]byte, trouble) {
 		return nil, unreadable(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+	data, err := io.ReadAll(io.LimitReader(f, rules.MaxFileSize+1))
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	if len(data) > MaxFileSize {
+	if len(data) > rules.MaxFileSize {
 		return nil, tooLarge
 	}
 	return data, trouble{}
@@ -145,7 +145,7 @@ func judge(info fs.FileInfo) trouble {
 		return isFolder
 	case !info.Mode().IsRegular():
 		return notRegular
-	case info.Size() > MaxFileSize:
+	case info.Size() > rules.MaxFileSize:
 		return tooLarge
 	}
 	return trouble{}

@@ -84,8 +84,8 @@ type Options struct {
 }
 
 // Versions stores the last good version of each rule file. Its methods are called from one goroutine at
-// a time. An error of GoodVersions fails Open; any other is logged, keeps no rule from being loaded, and
-// the call is made again with the next poll.
+// a time. An error of GoodVersions fails Open. Any other is logged once and keeps no rule from being
+// loaded; the call is made again, at first with the next poll, later every minute.
 type Versions interface {
 	GoodVersions(ctx context.Context) ([]Version, error)
 	PutGood(ctx context.Context, v Version) error // replaces the one of the same path
@@ -115,8 +115,6 @@ type Folder struct {
 	ask  chan struct{}
 	runs atomic.Bool
 	good *keeper
-
-	newSet func([]*rules.File) (*rules.Set, []rules.Finding)
 
 	// What follows belongs to Open, then to the goroutine of Run.
 	files   map[string]*file
@@ -175,9 +173,7 @@ func (v *version) hash() string { return hex.EncodeToString(v.sum[:]) }
 
 // Open loads the folder once. A folder that does not exist or cannot be read is an error; mistakes in its
 // files are not, they stand in [Folder.Files]. A file that is broken starts with its last good version.
-func Open(ctx context.Context, o Options) (*Folder, error) { return open(ctx, o, rules.NewSet) }
-
-func open(ctx context.Context, o Options, newSet func([]*rules.File) (*rules.Set, []rules.Finding)) (*Folder, error) {
+func Open(ctx context.Context, o Options) (*Folder, error) {
 	if o.Compile == nil {
 		return nil, errors.New("opening the rules folder: no compiler")
 	}
@@ -185,7 +181,7 @@ func open(ctx context.Context, o Options, newSet func([]*rules.File) (*rules.Set
 		o.Poll = defaultPoll
 	}
 	f := &Folder{
-		o: o, log: o.Logger, newSet: newSet,
+		o: o, log: o.Logger,
 		ask:   make(chan struct{}, 1),
 		files: map[string]*file{},
 	}
@@ -244,11 +240,14 @@ func (f *Folder) load(ctx context.Context, l *listing, good map[string]Version) 
 			f.good.put(path, nil)
 		}
 	}
-	f.join()
+	f.rejoin = true // for a set, even of no files
+	for f.rejoin {
+		f.join()
+	}
 	return nil
 }
 
-// recall compiles a stored good version, unless it is what the file holds anyway.
+// recall compiles a stored good version. A file that still holds it is in force with that.
 func (f *Folder) recall(fl *file, v Version, seen look) {
 	sum := sha256.Sum256(v.Data)
 	compiled, findings := f.o.Compile(fl.path, v.Data)

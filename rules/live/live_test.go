@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"bellhop/rules"
 )
 
 // The tests wait more than they compute, so more of them run at once than there are processors.
@@ -26,6 +28,19 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	goleak.VerifyTestMain(m)
+}
+
+func compile(path string, data []byte) (*rules.File, []rules.Finding) {
+	return rules.Compile(path, data, rules.Options{Connections: map[string]string{"slack": "slack"}})
+}
+
+// namesOf are the names of a set's rules, in order.
+func namesOf(s *rules.Set) []string {
+	var names []string
+	for _, rule := range s.Rules() {
+		names = append(names, rule.Name)
+	}
+	return names
 }
 
 // ruleFile is a rule file with one rule for each name.
@@ -88,7 +103,7 @@ func watch(t *testing.T, o Options) *bench {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	f, err := open(ctx, o, newSet)
+	f, err := Open(ctx, o)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -199,6 +214,7 @@ type shelf struct {
 	versions map[string]Version
 	fail     bool
 	hang     bool
+	slow     time.Duration // set before it is used
 	calls    int
 	changed  chan struct{}
 }
@@ -232,6 +248,12 @@ func (s *shelf) change(ctx context.Context, what func()) error {
 		<-ctx.Done()
 		s.mu.Lock()
 		return ctx.Err()
+	}
+	if s.slow > 0 {
+		s.mu.Unlock()
+		timer := time.NewTimer(s.slow)
+		<-timer.C
+		s.mu.Lock()
 	}
 	if s.fail {
 		return errors.New("the disk is full")
@@ -273,12 +295,12 @@ func (s *shelf) until(t *testing.T, what string, ok func(map[string]Version) boo
 func TestOpenWithoutAFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "rules")
-	_, err := open(t.Context(), Options{Dir: dir, Compile: compile}, newSet)
+	_, err := Open(t.Context(), Options{Dir: dir, Compile: compile})
 	if err == nil || !strings.Contains(err.Error(), dir) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want an error that names %s and is ErrNotExist", err, dir)
 	}
 	write(t, filepath.Dir(dir), "rules", "no folder")
-	if _, err := open(t.Context(), Options{Dir: dir, Compile: compile}, newSet); err == nil {
+	if _, err := Open(t.Context(), Options{Dir: dir, Compile: compile}); err == nil {
 		t.Error("a file was opened as a folder")
 	}
 }
@@ -359,11 +381,11 @@ func TestTooLargeIsNotRead(t *testing.T) {
 		t.Skip("no sparse files here:", err)
 	}
 	do(t, f.Close())
-	write(t, dir, "most.yaml", ruleFile("most")+strings.Repeat("#", MaxFileSize-len(ruleFile("most"))))
+	write(t, dir, "most.yaml", ruleFile("most")+strings.Repeat("#", rules.MaxFileSize-len(ruleFile("most"))))
 	b := watch(t, Options{Dir: dir})
 	s := b.f.Snapshot()
 	large := status(s, "large.yaml")
-	if large.Status != Failed || large.InForce || !strings.HasPrefix(large.Error, "large.yaml:1:1: this file is larger than 1 MiB") {
+	if large.Status != Failed || large.InForce || !strings.HasPrefix(large.Error, "large.yaml:1:1: this file is larger than 1024 KiB") {
 		t.Errorf("got %+v", large)
 	}
 	if got := status(s, "most.yaml"); got.Status != OK || got.Rules != 1 {
@@ -400,5 +422,18 @@ func TestRunTwice(t *testing.T) {
 	b.rules("running", "a")
 	if err := b.f.Run(t.Context()); err == nil {
 		t.Error("a second Run was let in")
+	}
+}
+
+// What a poll costs when nothing changed.
+func BenchmarkPoll(b *testing.B) {
+	dir := b.TempDir()
+	for i := range 1000 {
+		write(b, dir, fmt.Sprintf("team%d/f%03d.yaml", i%10, i), ruleFile(fmt.Sprint("rule", i)))
+	}
+	f, err := Open(b.Context(), Options{Dir: dir, Compile: compile, Poll: time.Nanosecond})
+	do(b, err)
+	for b.Loop() {
+		f.scan(b.Context(), false)
 	}
 }

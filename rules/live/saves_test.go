@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bellhop/rules"
 )
 
 // The ways in which changes are found. Each case of saving is tried in all of them: with events and no
@@ -147,7 +149,7 @@ func TestMovedIntoPlace(t *testing.T) {
 func TestWrittenInPieces(t *testing.T) {
 	eachWay(t, func(t *testing.T, b *bench) {
 		var names []string
-		for i := range 60 {
+		for i := range 20 {
 			names = append(names, fmt.Sprintf("r%02d", i))
 		}
 		pieces := strings.SplitAfter(ruleFile(names...), "text: New }\n")
@@ -156,15 +158,22 @@ func TestWrittenInPieces(t *testing.T) {
 			do(t, err)
 			tick := time.NewTicker(20 * time.Millisecond)
 			longest, last := time.Duration(0), time.Now()
-			for _, piece := range pieces {
+			for i := range 3 * len(pieces) {
 				<-tick.C
-				_, err := f.WriteString(piece)
+				if i%3 != 0 {
+					// Something else happens in the folder, so that there are looks between two pieces.
+					name := filepath.Join(b.dir, "4913")
+					write(t, b.dir, "4913", "")
+					do(t, os.Remove(name))
+					continue
+				}
+				_, err := f.WriteString(pieces[i/3])
 				do(t, err)
 				longest, last = max(longest, time.Since(last)), time.Now()
 			}
 			tick.Stop()
 			do(t, f.Close())
-			if longest > calm/2 {
+			if longest > 130*time.Millisecond {
 				t.Logf("try %d: this machine paused for %v while writing", try+1, longest)
 				write(t, b.dir, "a.yaml", ruleFile("a"))
 				b.rules("once more", "a", "b")
@@ -329,6 +338,14 @@ func TestAnEmptyFolderIsNoOrderToForget(t *testing.T) {
 		b.until("an empty folder in its place", func(s Snapshot) bool { return strings.Contains(s.Problem, "replaced by an empty one") })
 		write(t, b.dir, "a.yaml", ruleFile("a"))
 		b.rules("a file in it", "a")
+		// The same with the very folder, away and back.
+		do(t, os.Rename(b.dir, b.dir+".away"))
+		b.until("gone", func(s Snapshot) bool { return strings.Contains(s.Problem, "is gone") })
+		do(t, os.Remove(filepath.Join(b.dir+".away", "a.yaml")))
+		do(t, os.Rename(b.dir+".away", b.dir))
+		b.until("back and empty", func(s Snapshot) bool { return strings.Contains(s.Problem, "replaced by an empty one") })
+		write(t, b.dir, "a.yaml", ruleFile("a"))
+		b.until("a file in it again", func(s Snapshot) bool { return s.Problem == "" && status(s, "a.yaml").Status == OK })
 		do(t, os.Remove(filepath.Join(b.dir, "a.yaml")))
 		b.rules("and none again, in the same folder")
 		b.mu.Lock()
@@ -353,7 +370,7 @@ func TestUnreadable(t *testing.T) {
 			"a dangling link": {func() { away(); do(t, os.Symlink("nowhere", name)) }, "a link to something that does not exist"},
 			"a loop":          {func() { away(); do(t, os.Symlink("a.yaml", name)) }, "symbolic links"},
 			"no permission":   {func() { do(t, os.Chmod(name, 0)) }, "permission denied"},
-			"too large":       {func() { do(t, os.Truncate(name, MaxFileSize+1)) }, "larger than 1 MiB"},
+			"too large":       {func() { do(t, os.Truncate(name, rules.MaxFileSize+1)) }, "larger than 1024 KiB"},
 		}
 		for what, c := range cases {
 			if what == "no permission" && os.Geteuid() == 0 || what == "a loop" && runtime.GOOS == "windows" {

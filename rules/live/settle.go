@@ -156,7 +156,7 @@ func (f *Folder) settle(ctx context.Context) {
 		}
 		f.take(fl, seen, data)
 	}
-	if f.rejoin {
+	for f.rejoin {
 		f.join()
 	}
 }
@@ -198,86 +198,132 @@ func (f *Folder) take(fl *file, seen look, data []byte) {
 
 // join makes one set of what is in force and what wants to be. A newcomer that cannot be joined (another
 // file has one of its names) gives way to its own last good version; it stays a candidate, and comes into
-// force when the other file no longer stands in its way.
+// force when the other file no longer stands in its way. If some newcomers win and others lose, joining
+// is to be done again, for what the winners had before may have been what others lost to.
 func (f *Folder) join() {
-	f.rejoin, f.dirty = false, true
-	var old, newcomers []*file
-	before := map[*file][]rules.Finding{}
+	f.dirty = true
+	j := joining{losers: map[*file][]rules.Finding{}, before: map[*file][]rules.Finding{}}
 	for _, fl := range f.files {
-		before[fl], fl.joined = fl.joined, nil
+		j.before[fl] = fl.joined
 		if fl.force != nil {
-			old = append(old, fl)
+			j.old = append(j.old, fl)
 		}
 		if fl.candidate != nil {
-			newcomers = append(newcomers, fl)
+			j.newcomers = append(j.newcomers, fl)
 		}
 	}
-	slices.SortFunc(old, func(a, b *file) int { return cmp.Compare(a.force.order, b.force.order) })
-	slices.SortFunc(newcomers, func(a, b *file) int { return cmp.Compare(a.candidate.order, b.candidate.order) })
+	slices.SortFunc(j.old, func(a, b *file) int { return cmp.Compare(a.force.order, b.force.order) })
+	slices.SortFunc(j.newcomers, func(a, b *file) int { return cmp.Compare(a.candidate.order, b.candidate.order) })
+	// All newcomers at once, so that two files may swap a name; then those without the losers; and so on,
+	// with one loser more in every turn but one.
+	for again := true; again; {
+		again = f.turn(&j)
+		if !again && !j.late {
+			j.late = true
+			again = j.secondChance()
+		}
+	}
+	f.finish(&j)
+}
 
-	lost := map[*file]bool{}
-	for {
-		var files []*rules.File
-		trying := map[*file]bool{}
-		for _, fl := range newcomers {
-			trying[fl] = !lost[fl]
+// A joining is one search for the newcomers that can come into force together.
+type joining struct {
+	old, newcomers []*file // those with a version in force, those with a candidate, oldest first
+	losers         map[*file][]rules.Finding
+	before         map[*file][]rules.Finding // what joining brought the last time
+	late           bool                      // losers had their second chance
+}
+
+// files are the versions that are tried together, newcomers last, and those newcomers.
+func (j *joining) files() ([]*rules.File, map[*file]bool) {
+	var files []*rules.File
+	trying := map[*file]bool{}
+	for _, fl := range j.newcomers {
+		trying[fl] = j.losers[fl] == nil
+	}
+	for _, fl := range j.old {
+		if !trying[fl] && fl.force != nil {
+			files = append(files, fl.force.file)
 		}
-		for _, fl := range old {
-			if !trying[fl] && fl.force != nil {
-				files = append(files, fl.force.file)
-			}
+	}
+	for _, fl := range j.newcomers {
+		if trying[fl] {
+			files = append(files, fl.candidate.file)
 		}
-		for _, fl := range newcomers {
-			if trying[fl] {
-				files = append(files, fl.candidate.file)
-			}
-		}
-		set, findings := f.newSet(files)
-		again := false
-		for _, found := range findings {
-			fl := f.files[found.File]
-			if fl == nil {
-				continue
-			}
-			fl.joined = append(fl.joined, found)
-			if found.Severity != rules.Error {
-				continue
-			}
-			if trying[fl] {
-				again = again || !lost[fl]
-				lost[fl] = true
-			} else if fl.force != nil {
-				// Two stored versions that never were in force together.
-				if fl.candidate == nil {
-					fl.candidate = fl.force
-					fl.candidate.data = nil
-				}
-				fl.force = nil
-				lost[fl], again = true, true
-			}
-		}
-		if again {
-			for fl := range before {
-				if !lost[fl] {
-					fl.joined = nil // the next round brings them again
-				}
-			}
+	}
+	return files, trying
+}
+
+// turn tries the newcomers that have not lost, and says whether one of them does.
+func (f *Folder) turn(j *joining) bool {
+	files, trying := j.files()
+	set, findings := rules.NewSet(files)
+	for _, fl := range f.files {
+		fl.joined = j.losers[fl]
+	}
+	lost := false
+	for _, found := range findings {
+		fl := f.files[found.File]
+		if fl == nil {
 			continue
 		}
-		f.set = set
-		break
+		fl.joined = append(fl.joined, found)
+		if found.Severity != rules.Error {
+			continue
+		}
+		if !trying[fl] && fl.force != nil {
+			// Two stored versions that never were in force together.
+			if fl.candidate == nil {
+				fl.candidate = fl.force
+				j.newcomers = append(j.newcomers, fl)
+			}
+			fl.force = nil
+		}
+		j.losers[fl] = fl.joined
+		lost = true
 	}
-	for _, fl := range f.files {
-		if fl.joined != nil {
+	f.set = set
+	return lost
+}
+
+// secondChance takes those from the losers who lost a name to one that lost in turn.
+func (j *joining) secondChance() bool {
+	owner := map[string]string{}
+	files, _ := j.files()
+	for _, file := range files {
+		for _, rule := range file.Rules {
+			owner[rule.Name] = file.Path
+		}
+	}
+	found := false
+	for _, fl := range j.newcomers {
+		if j.losers[fl] == nil || slices.ContainsFunc(fl.candidate.file.Rules, func(r *rules.Rule) bool {
+			has := owner[r.Name]
+			return has != "" && has != fl.path
+		}) {
+			continue
+		}
+		for _, rule := range fl.candidate.file.Rules {
+			owner[rule.Name] = fl.path
+		}
+		delete(j.losers, fl)
+		found = true
+	}
+	return found
+}
+
+// finish brings into force those who did not lose.
+func (f *Folder) finish(j *joining) {
+	for fl, before := range j.before {
+		if fl.joined != nil && !slices.Equal(before, fl.joined) {
 			fl.lines = pointedAt(fl.lines, fl.data(), fl.joined)
+			f.report(fl, fl.joined)
 		}
 	}
 	now := time.Now()
-	for _, fl := range newcomers {
-		if lost[fl] {
-			if !slices.Equal(before[fl], fl.joined) {
-				f.report(fl, fl.joined)
-			}
+	f.rejoin = len(j.losers) > 0 && len(j.losers) < len(j.newcomers)
+	for _, fl := range j.newcomers {
+		if j.losers[fl] != nil {
 			continue
 		}
 		v := fl.candidate
