@@ -603,7 +603,10 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 		}
 		suggestion := functionAliases[name]
 		if suggestion == "" {
-			suggestion = closest(name, functionNames())
+			suggestion = closest(name, append(functionNames(), sortedKeys(functionAliases)...))
+			if meant, ok := functionAliases[suggestion]; ok {
+				suggestion = meant
+			}
 		}
 		return c.fail("unknown-function", at, suggestion, "there is no function %s%s", quote(name), didYouMean(suggestion))
 	}
@@ -994,7 +997,7 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 				return c.failAt(p.Node, "type", "", "%s needs true or false for each element, but this is %s", n.Name, v.typ)
 			}
 		}
-		if n.Name == "sum" && !v.typ.number() && !v.typ.open() && v.typ.kind != durationKind {
+		if n.Name == "sum" && !v.typ.number() && !v.typ.open() {
 			return c.failAt(p.Node, "type", "", "sum adds numbers, but this is %s", v.typ)
 		}
 		seq := &ast.SequenceNode{Nodes: []ast.Node{call(p, "$step", constant(p, 25+25*treeSize(v.node, 10_000))), v.node}}
@@ -1004,6 +1007,9 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 		out.Arguments[1] = &loop
 	} else { // count(list) and sum(list): each element costs the same
 		body = list.typ.element()
+		if n.Name == "count" && !body.is(boolKind) {
+			return c.failAt(n, "type", "len("+c.source(n.Arguments[0])+")", "count counts the elements for which something holds; the number of all is len(%s)", c.source(n.Arguments[0]))
+		}
 		out.Arguments[0] = call(n, "$walked", list.node)
 	}
 	if len(n.Arguments) > 2 {
@@ -1021,14 +1027,17 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	case "count":
 		return checked{&out, intType}
 	case "sum":
-		if body.number() || body.kind == durationKind {
+		if body.number() {
 			return checked{&out, body}
 		}
 		return checked{&out, anyType}
 	case "groupBy":
 		return checked{&out, mapType}
 	}
-	return checked{n, anyType} // findIndex and findLastIndex are nil where nothing is found
+	if n.Name == "reduce" { // the language believes its value to be of the body's type, which the first value need not be
+		return checked{call(n, "$same", &out), anyType}
+	}
+	return checked{&out, anyType} // findIndex and findLastIndex are nil where nothing is found
 }
 
 // treeSize counts the nodes of an expression, each as often as it is met, up to a limit.
@@ -1164,8 +1173,16 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 			}
 			at := []ast.Node{left, right}[i]
 			suggestion := ""
-			if cmp, ok := left.(*ast.BinaryNode); ok && i == 1 && (cmp.Operator == "==" || cmp.Operator == "!=") {
-				if _, ok := right.(*ast.StringNode); ok { // status == "a" || "b"
+			before := left // status == "a" || "b"
+			for {
+				b, ok := before.(*ast.BinaryNode)
+				if !ok || b.Operator != "&&" && b.Operator != "and" && b.Operator != "||" && b.Operator != "or" {
+					break
+				}
+				before = b.Right
+			}
+			if cmp, ok := before.(*ast.BinaryNode); ok && i == 1 && (cmp.Operator == "==" || cmp.Operator == "!=") {
+				if _, ok := right.(*ast.StringNode); ok {
 					suggestion = c.source(cmp.Left) + " " + cmp.Operator + " " + c.source(right)
 				}
 			}
@@ -1360,8 +1377,11 @@ func (c *checker) word(field ast.Node, s *ast.StringNode) bool {
 		if s.Value == "" {
 			return true // an appointment of which the status is not known
 		}
-		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is no appointment status, so this is never equal%s; there are %s",
-			quote(s.Value), didYouMean(suggestion), oneOf(Statuses()))
+		hint := didYouMean(suggestion)
+		if suggestion == "" {
+			hint = "; there are " + strings.Join(Statuses(), ", ")
+		}
+		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is no appointment status, so this is never equal%s", quote(s.Value), hint)
 		return false
 	case !ok && isName(field, "type"):
 		wire := []string{Create, Update, Delete}
@@ -1435,7 +1455,7 @@ func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
 	}
 	right := r.node
 	if list, ok := n.Right.(*ast.ArrayNode); ok {
-		set := map[string]struct{}{}
+		set := &wordSet{words: map[string]struct{}{}}
 		for _, e := range list.Nodes {
 			s, ok := e.(*ast.StringNode)
 			if !ok {
@@ -1445,7 +1465,8 @@ func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
 			if !c.word(n.Left, s) {
 				return checked{n, boolType}
 			}
-			set[s.Value] = struct{}{}
+			set.words[s.Value] = struct{}{}
+			set.longest = max(set.longest, len(s.Value))
 		}
 		if set != nil {
 			right = constant(n.Right, set)
@@ -1520,6 +1541,8 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			}
 			s := c.source(other) + " " + not + "in " + c.source(side.node)
 			return c.failAt(n, "type", s, "a list is not equal to a text; whether it has an element is written %s", s)
+		case side.typ.number() && side.other.kind == timeKind && verb == "compare":
+			return c.failAt(side.node, "type", "", `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
 		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind):
 			return c.wantsDuration(side.node, side.typ, side.other.String())
 		}

@@ -82,7 +82,7 @@ var functions = map[string]function{
 	"fromPairs": {[]string{"L>P"}, "A map from lists of key and value.", fnFromPairs},
 	"reverse":   {[]string{"L>S"}, "The list backwards.", whole("reverse", 20)},
 	"uniq":      {[]string{"L>S"}, "The list without repetitions.", fnUniq},
-	"concat":    {[]string{"L*>S"}, "Several lists as one.", whole("concat", 20)},
+	"concat":    {[]string{"L*>S"}, "Several lists as one.", fnConcat},
 	"flatten":   {[]string{"L>L"}, "The list with the lists in it spread out.", whole("flatten", 50)},
 	"sort":      {[]string{"L>S", "L,T>S"}, `The list in order; with "desc", backwards.`, fnSort},
 
@@ -120,6 +120,7 @@ var operations = map[string]func(r *run, args []any) (any, error){
 	"$object":     func(r *run, args []any) (any, error) { return r.object(args[0].(string)) },
 	"$step":       func(r *run, args []any) (any, error) { return nil, r.charge(args[0].(int), 0) },
 	"$walked":     opWalked,
+	"$same":       func(_ *run, args []any) (any, error) { return args[0], nil },
 	"$get":        fnGet,
 	"$slice":      opSlice,
 	"$add":        opAdd,
@@ -139,9 +140,9 @@ var operations = map[string]func(r *run, args []any) (any, error){
 	"$lessEq":     opCompare(func(c int) bool { return c <= 0 }),
 	"$more":       opCompare(func(c int) bool { return c > 0 }),
 	"$moreEq":     opCompare(func(c int) bool { return c >= 0 }),
-	"$contains":   opText(strings.Contains),
-	"$startsWith": opText(strings.HasPrefix),
-	"$endsWith":   opText(strings.HasSuffix),
+	"$contains":   opText(strings.Contains, true),
+	"$startsWith": opText(strings.HasPrefix, false),
+	"$endsWith":   opText(strings.HasSuffix, false),
 }
 
 // truths are the operations that give true or false.
@@ -788,6 +789,28 @@ func fnFromPairs(r *run, args []any) (any, error) {
 	return out, nil
 }
 
+func fnConcat(r *run, args []any) (any, error) {
+	size := 0
+	for _, a := range args {
+		list, err := wantList("concat", a)
+		if err != nil {
+			return nil, err
+		}
+		size += list.Len()
+	}
+	if err := r.charge(50+50*size, 32*size); err != nil {
+		return nil, err
+	}
+	out := make([]any, 0, size)
+	for _, a := range args {
+		list := reflect.ValueOf(a)
+		for i := range list.Len() {
+			out = append(out, list.Index(i).Interface())
+		}
+	}
+	return out, nil
+}
+
 func fnUniq(r *run, args []any) (any, error) {
 	list, err := wantList("uniq", args[0])
 	if err != nil {
@@ -926,19 +949,23 @@ func opEqual(r *run, args []any) (any, error) {
 	return guarded("compared", args, func() any { return runtime.Equal(args[0], args[1]) })
 }
 
+// A wordSet is a list of texts written out in a rule.
+type wordSet struct {
+	words   map[string]struct{}
+	longest int
+}
+
 func opIn(r *run, args []any) (any, error) {
 	switch in := args[1].(type) {
 	case nil:
 		return false, nil
-	case map[string]struct{}:
+	case *wordSet:
 		key, ok := args[0].(string)
-		if !ok {
+		if !ok || len(key) > in.longest {
 			return false, nil
 		}
-		if err := r.charge(20+len(key)/4, 0); err != nil {
-			return nil, err
-		}
-		_, ok = in[key]
+		r.spend(20 + len(key)/4)
+		_, ok = in.words[key]
 		return ok, nil
 	case []string:
 		key, ok := args[0].(string)
@@ -996,7 +1023,8 @@ func opCompare(holds func(int) bool) func(*run, []any) (any, error) {
 	}
 }
 
-func opText(holds func(a, b string) bool) func(*run, []any) (any, error) {
+// opText compares two texts: searching costs what the first is long, looking at an end what the second is.
+func opText(holds func(a, b string) bool, search bool) func(*run, []any) (any, error) {
 	return func(r *run, args []any) (any, error) {
 		if args[0] == nil || args[1] == nil {
 			return false, nil
@@ -1011,6 +1039,13 @@ func opText(holds func(a, b string) bool) func(*run, []any) (any, error) {
 		b, ok := args[1].(string)
 		if !ok {
 			return nil, evalErrorf("a text is needed here, but this is %s", describe(args[1]))
+		}
+		if !search {
+			if len(b) > len(a) {
+				return false, nil
+			}
+			r.spend(10 + len(b)/8)
+			return holds(a, b), nil
 		}
 		if err := r.charge(10+len(a)+len(b), 0); err != nil {
 			return nil, err

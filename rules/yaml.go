@@ -551,9 +551,10 @@ func readYAML(src *source, r *report) (root *yaml.Node) {
 	var second yaml.Node
 	switch err := dec.Decode(&second); {
 	case err == nil:
-		at := span{src.offset(&second), src.offset(&second)}
-		if i := bytes.LastIndex(src.data[:at.from], []byte("---")); i >= 0 {
-			at = span{i, i + 3}
+		from := src.offset(&second)
+		at := span{from, from}
+		if bytes.HasPrefix(src.data[from:], []byte("---")) {
+			at.to += 3
 		}
 		r.errorf("second-document", at, "", "a rule file holds one document: what follows this --- would be lost; put it into a file of its own")
 	case !isEOF(err):
@@ -878,6 +879,31 @@ func explainYAML(src *source, r *report, err error) {
 		return
 	}
 	at := src.lineSpan(line)
+	if strings.Contains(problem, "unexpected end of stream") {
+		if m := openQuote.FindIndex(src.data[at.from:at.to]); m != nil {
+			at = span{at.from + m[1] - 1, at.from + m[1]}
+			r.errorf("yaml", at, "", "this quote is never closed")
+			return
+		}
+	}
+	if strings.Contains(problem, "did not find expected '-' indicator") {
+		// The reader names the line before the list: the mistake is the first line as deep as the list's that
+		// begins with no dash.
+		depth := -1
+		for l := line; l <= len(src.lines); l++ {
+			s := src.lineSpan(l)
+			indent := s.from - src.lines[l-1]
+			if s.from == s.to || src.data[s.from] == '#' {
+				continue
+			}
+			if dash := src.data[s.from] == '-'; dash && depth < 0 {
+				depth = indent
+			} else if !dash && depth >= 0 && indent <= depth {
+				r.errorf("yaml", s, "", "the indentation does not fit the list above: what belongs to an entry of a list stands further right than its -")
+				return
+			}
+		}
+	}
 	for at.from == at.to && line > 1 { // an error at the end of the file: the last line that says something
 		line--
 		at = src.lineSpan(line)
@@ -909,6 +935,7 @@ func explainYAML(src *source, r *report, err error) {
 }
 
 var (
+	openQuote     = regexp.MustCompile(`(^|[ \t\[{,])["']`)
 	tabIndent     = regexp.MustCompile(`^[ ]*\t`)
 	bareTemplate  = regexp.MustCompile(`^([ \t]*(?:- )*(?:[A-Za-z_][\w-]*:[ \t]+)|[ \t]*- +)(\{\{.*)$`)
 	bareSpecial   = regexp.MustCompile("^([ \\t]*(?:- )*[A-Za-z_][\\w-]*:[ \\t]+|[ \\t]*- +)([@`%].*)$")
@@ -917,20 +944,32 @@ var (
 	quoteThenText = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)(("[^"\\]*"|'[^']*')[ \t]*[^\s#,\]}].*)$`)
 )
 
-// suspect looks near an unreadable line for the mistakes that people make, and reports the first one.
+// suspect looks for the mistakes that people make from just before an unreadable line on, and reports the first
+// one. The reader often stumbles after the mistake, and names the beginning of what it was reading.
 func suspect(src *source, r *report, line int) bool {
 	src.position(len(src.data))
-	// The reader often stumbles one line after the mistake.
-	for _, l := range []int{line, line - 1, line + 1} {
-		if l < 1 || l > len(src.lines) {
-			continue
-		}
-		from := src.lines[l-1]
+	block := -1 // the indentation of the key of the block text that we are in
+	for l := range len(src.lines) {
+		from := src.lines[l]
 		to := from
 		for to < len(src.data) && src.data[to] != '\n' && src.data[to] != '\r' {
 			to++
 		}
 		written := string(src.data[from:to])
+		trimmed := strings.TrimLeft(written, " ")
+		if trimmed == "" {
+			continue
+		}
+		if indent := len(written) - len(trimmed); block >= 0 && indent > block {
+			continue
+		} else if blockHeader.MatchString(written) {
+			block = indent
+		} else {
+			block = -1
+		}
+		if l+1 < line-1 || trimmed[0] == '#' {
+			continue
+		}
 		if m := tabIndent.FindString(written); m != "" {
 			r.errorf("tab", span{from + len(m) - 1, from + len(m)}, "  ", "there is a tab in the indentation; use spaces")
 			return true
@@ -944,18 +983,31 @@ func suspect(src *source, r *report, line int) bool {
 			{quoteThenText, "unquoted", "text follows the closing quote; put the whole into quotes"},
 			{bareColon, "unquoted", "a text that contains a colon and a space must be in quotes"},
 		} {
-			if m := try.re.FindStringSubmatchIndex(written); m != nil {
-				value := strings.TrimRight(written[m[4]:m[5]], " \t")
-				at := span{from + m[4], from + m[4] + len(value)}
-				r.errorf(try.code, at, quoted(value), "%s", try.message)
-				return true
+			m := try.re.FindStringSubmatchIndex(written)
+			if m == nil {
+				continue
 			}
+			value := strings.TrimRight(written[m[4]:m[5]], " \t")
+			if try.code == "unquoted-template" && strings.Count(value, "{{") == 1 && strings.HasSuffix(value, "}}") {
+				continue // that alone can be read, and is reported elsewhere
+			}
+			r.errorf(try.code, span{from + m[4], from + m[4] + len(value)}, quoted(unwrapped(value)), "%s", try.message)
+			return true
 		}
-		if m := missingSpace.FindStringSubmatchIndex(written); m != nil && l == line {
-			at := span{from + m[2], from + m[4]}
-			r.errorf("yaml", at, written[m[2]:m[3]]+": ", "a space is missing after the colon")
+		if m := missingSpace.FindStringSubmatchIndex(written); m != nil && l+1 == line {
+			r.errorf("yaml", span{from + m[2], from + m[4]}, written[m[2]:m[3]]+": ", "a space is missing after the colon")
 			return true
 		}
 	}
 	return false
+}
+
+var blockHeader = regexp.MustCompile(`:[ \t]+[|>][-+0-9]*[ \t]*(#.*)?$`)
+
+// unwrapped is a text without the quotes around it that did not hold it together.
+func unwrapped(s string) string {
+	if len(s) > 2 && s[0] == s[len(s)-1] && (s[0] == '"' || s[0] == '\'') {
+		return s[1 : len(s)-1]
+	}
+	return s
 }

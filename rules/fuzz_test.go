@@ -1,0 +1,127 @@
+package rules_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bellhop/rules"
+)
+
+func seeds(f *testing.F) {
+	for _, pattern := range []string{"../testdata/rules/*.yaml", "../testdata/bad/*.yaml"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, path := range paths {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(string(data))
+		}
+	}
+}
+
+// lines is the length of each line of a file in characters.
+func lines(src string) []int {
+	src = strings.TrimPrefix(src, "\xef\xbb\xbf")
+	src = strings.ReplaceAll(strings.ReplaceAll(src, "\r\n", "\n"), "\r", "\n")
+	var out []int
+	for l := range strings.SplitSeq(src, "\n") {
+		out = append(out, len([]rune(l)))
+	}
+	return out
+}
+
+func checkFindings(t *testing.T, src string, findings []rules.Finding) {
+	t.Helper()
+	length := lines(src)
+	last := rules.Finding{}
+	for _, f := range findings {
+		inside := func(line, column int) bool {
+			return line >= 1 && line <= len(length) && column >= 1 && column <= length[line-1]+2
+		}
+		if f.Code != "too-large" && (!inside(f.Line, f.Column) || !inside(f.EndLine, f.EndColumn)) {
+			t.Fatalf("outside the file: %+v\n%q", f, src)
+		}
+		if f.EndLine < f.Line || f.EndLine == f.Line && f.EndColumn < f.Column {
+			t.Fatalf("ends before it begins: %+v", f)
+		}
+		if f.Line < last.Line || f.Line == last.Line && f.Column < last.Column {
+			t.Fatalf("not sorted: %+v after %+v", f, last)
+		}
+		if f == last {
+			t.Fatalf("reported twice: %+v", f)
+		}
+		if f.Code == "internal" || f.Message == "" || f.Severity == "" {
+			t.Fatalf("%+v\n%q", f, src)
+		}
+		last = f
+	}
+}
+
+// No input makes Compile panic or report a position outside the file, and what loads can be matched.
+func FuzzCompile(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, src string) {
+		file, findings := rules.Compile("fuzz.yaml", []byte(src), options())
+		checkFindings(t, src, findings)
+		if (file == nil) != rules.HasErrors(findings) {
+			t.Fatalf("file %v with findings %v", file, findings)
+		}
+		render(findings, src)
+		if file == nil {
+			return
+		}
+		again, more := rules.Compile("fuzz.yaml", []byte(src), options())
+		if again == nil || len(more) != len(findings) || len(again.Rules) != len(file.Rules) {
+			t.Fatal("does not load again to the same")
+		}
+		set, _ := rules.NewSet([]*rules.File{file})
+		for _, m := range set.Match(booking()) {
+			for _, s := range m.Steps {
+				if (s.Err == nil && s.Skip == "") != (len(s.Request) > 0) {
+					t.Fatalf("%+v", s)
+				}
+			}
+		}
+	})
+}
+
+// A template renders or fails; whatever it is, a subject stays on one line.
+func FuzzTemplate(f *testing.F) {
+	for _, s := range []string{
+		"{{ appointment.title }}", "{{ \"}}\" }} x }}", "{{ {\"a\": {}} }}", "{{", "{{ }}", "{{ 'it''s' }}", "a {{ raw.list }} {b} ${c}", "{{ appointment.title | upper() }}",
+		"{{ any(appointment.users, # == 'x') ? 1 : 2 }}", "{{ \"\\n\" }}", "{{ raw }}", "<a href=\"{{ source }}\">{{ source }}</a>", "{{ `a` }}{{ 1..3 }}", "{{ now() }}",
+	} {
+		f.Add(s, "a\nb")
+	}
+	f.Fuzz(func(t *testing.T, text, title string) {
+		src := rule("then:\n- email:\n    to: a@example.com\n    subject: " + yamlQuote(strings.Map(oneLine, text)) + "\n    text: t\n    html: " + yamlQuote(strings.Map(oneLine, text)))
+		file, findings := rules.Compile("fuzz.yaml", []byte(src), options())
+		checkFindings(t, src, findings)
+		if file == nil {
+			return
+		}
+		set, _ := rules.NewSet([]*rules.File{file})
+		ev := booking()
+		ev.Appointment.Title = title
+		for _, m := range set.Match(ev) {
+			for _, s := range m.Steps {
+				if s.Err == nil && s.Skip == "" && strings.ContainsAny(rendered(t, s, "subject").(string), "\r\n") {
+					t.Fatalf("a line break in %s", s.Request)
+				}
+			}
+		}
+	})
+}
+
+func oneLine(r rune) rune {
+	if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 || r == 0xFFFD {
+		return -1
+	}
+	return r
+}

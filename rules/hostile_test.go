@@ -1,0 +1,200 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"bellhop/rules"
+)
+
+// The files that must be refused: quickly, with a finding, and without much memory.
+func TestHostileFiles(t *testing.T) {
+	t.Parallel()
+	bomb := "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
+	for i := 1; i < 12; i++ {
+		bomb += fmt.Sprintf("a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i, i-1, i-1, i-1, i-1, i-1, i-1, i-1, i-1, i-1)
+	}
+	merge := "a0: &a0 {k: v}\n"
+	for i := 1; i < 60; i++ {
+		merge += fmt.Sprintf("a%d: &a%d {<<: [*a%d, *a%d]}\n", i, i, i-1, i-1)
+	}
+	for name, tt := range map[string]struct{ src, code string }{
+		"100 MB":            {strings.Repeat("# filler\n", 100<<20/9), "too-large"},
+		"alias bomb":        {bomb, "too-large"},
+		"merge bomb":        {merge, "too-large"},
+		"alias of itself":   {"rules: &x [*x]\n", "too-deep"},
+		"deep lists":        {"rules: " + strings.Repeat("[", 100_000), "yaml"},
+		"deep closed lists": {"rules: " + strings.Repeat("[", 5_000) + strings.Repeat("]", 5_000), "too-deep"},
+		"deep maps":         {"rules: " + strings.Repeat("{a: ", 20_000), "yaml"},
+		"deep dashes":       {strings.Repeat("- ", 200_000), "yaml"},
+		"question marks":    {strings.Repeat("? ", 200_000), "yaml"},
+		"invalid UTF-8":     {"rules: []\n# \xff\n", "not-text"},
+		"NUL":               {"rules: []\x00", "not-text"},
+		"UTF-16":            {"\xff\xfer\x00u\x00", "not-text"},
+		"many brackets":     {rule("when: " + strings.Repeat("(", 20_000)), "bound"},
+		"many nots":         {rule("when: '" + strings.Repeat("!", 30_000) + "true'"), "bound"},
+		"many terms":        {rule("when: true" + strings.Repeat(" && true", 3_000)), "bound"},
+		"shared terms":      {rule("when: " + strings.Repeat("1 < (", 60) + "1" + strings.Repeat(") < 2", 60)), "bound"},
+		"long expression":   {rule("when: source == '" + strings.Repeat("x", 40_000) + "'"), "bound"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			f, findings := rules.Compile("t.yaml", []byte(tt.src), options())
+			took := time.Since(start)
+			runtime.ReadMemStats(&after)
+			if f != nil || !rules.HasErrors(findings) {
+				t.Fatal("accepted")
+			}
+			found := false
+			for _, f := range findings {
+				found = found || f.Code == tt.code
+			}
+			if !found {
+				t.Errorf("no finding %s: %v", tt.code, findings)
+			}
+			if took > 3*time.Second {
+				t.Errorf("took %v", took)
+			}
+			t.Logf("%v, %d MB allocated: %s", took, (after.TotalAlloc-before.TotalAlloc)>>20, findings[0].Message)
+		})
+	}
+}
+
+// hostile conditions: each is either refused when loaded or stopped when run.
+var hostile = []string{
+	`all(1..10000, all(1..10000, all(1..10000, # > 0)))`,
+	`len(filter(1..10000, any(1..10000, # == 10001))) > 0`,
+	`any(1..10000, any(1..10000, raw.big == raw.big2))`,
+	`any(1..10000, raw.big contains "b")`,
+	`any(1..10000, raw.big matches "(a|aa)+$")`,
+	`raw.big matches "(.{1,20}){1,40}x"`,
+	`raw.big matches raw.pattern`,
+	`reduce(1..10000, #acc + #acc, "x") == ""`,
+	`reduce(1..10000, [#acc, #acc], 1) == 1`,
+	`reduce(1..10000, #acc + "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "") == ""`,
+	`let a = raw.big + raw.big; let b = a + a; let c = b + b; let d = c + c; let e = d + d; let f = e + e; let g = f + f; g + g == "x"`,
+	`let a = [raw.list, raw.list]; let b = [a, a]; let c = [b, b]; let d = [c, c]; let e = [d, d]; let f = [e, e]; toJSON([f, f]) == "x"`,
+	`let a = [1, 1]; let b = [a,a,a,a,a,a,a,a,a,a]; let c = [b,b,b,b,b,b,b,b,b,b]; let d = [c,c,c,c,c,c,c,c,c,c]; let e = [d,d,d,d,d,d,d,d,d,d]; let f = [e,e,e,e,e,e,e,e,e,e]; let g = [f,f,f,f,f,f,f,f,f,f]; let h = [g,g,g,g,g,g,g,g,g,g]; h == [h]`,
+	`let a = [1, 1]; let b = [a,a,a,a,a,a,a,a,a,a]; let c = [b,b,b,b,b,b,b,b,b,b]; let d = [c,c,c,c,c,c,c,c,c,c]; let e = [d,d,d,d,d,d,d,d,d,d]; let f = [e,e,e,e,e,e,e,e,e,e]; let g = [f,f,f,f,f,f,f,f,f,f]; let h = [g,g,g,g,g,g,g,g,g,g]; len(flatten(h)) > 1`,
+	`repeat("x", 1000000000) == ""`,
+	`repeat(raw.big, 100) == ""`,
+	`any(1..10000, repeat("xxxxxxxxxx", 10000) == source)`,
+	`len(split(repeat("x", 1000000), "")) > 1`,
+	`any(1..10000, len(split(raw.big, "")) > 1000000)`,
+	`replace(raw.big, "a", raw.big) == ""`,
+	`join(map(1..10000, raw.big)) == ""`,
+	`len(join(raw.list, raw.big)) == 1`,
+	`uniq(map(1..10000, string(#))) == []`,
+	`sort(map(1..10000, raw.big)) == []`,
+	`any(1..10000, len(sort(1..10000)) == 3)`,
+	`any(sortBy(1..10000, raw.big + string(#)), # == 0)`,
+	`groupBy(1..10000, raw.big + string(#)) == {}`,
+	`any(1..10000, len(concat(1..10000, 1..10000)) == 3)`,
+	`any(1..10000, len(reverse(1..10000)) == 3)`,
+	`any(1..10000, sum(1..10000) == 3)`,
+	`any(1..10000, count(raw.list, true) == 3)`,
+	`any(1..10000, max(1..10000) == 3)`,
+	`any(1..10000, median(1..10000) == 3)`,
+	`any(1..10000, upper(raw.big) == lower(raw.big2))`,
+	`any(1..10000, fromJSON(raw.json) == nil)`,
+	`any(1..10000, toJSON(raw) == "")`,
+	`any(1..10000, raw == raw)`,
+	`any(1..10000, raw.big in raw.list)`,
+	`any(1..10000, string(raw) == "")`,
+	`any(1..10000, raw.big[0:5] == "x")`,
+	`any(1..10000, toBase64(raw.big) == "")`,
+	`any(1..10000, date(now(), "2006") == "1")`,
+	`any(1..10000, tz(now(), "Nowhere/" + string(#)) == now())`,
+	`any(1..10000, raw.big < raw.big2)`,
+	`raw.list[raw.n..raw.n2] == []`,
+	`map(raw.list, raw.list) == map(raw.list, map(raw.list, raw.list))`,
+	`1..raw.huge == []`,
+	`any(map(1..10000, 1..10000), len(#) == 0)`,
+	strings.Repeat(`raw.big contains "ab" || `, 300) + `false`,
+	strings.Repeat(`raw.big == raw.big2 || `, 300) + `false`,
+	strings.Repeat(`len(raw.big) == 0 || `, 300) + `false`,
+}
+
+// No condition runs for longer than 10 ms or makes more than 16 MiB, whatever its author wrote.
+func TestHostileConditions(t *testing.T) { // not parallel: it measures time and memory
+	ev := hostileEvent(t)
+	for i, when := range hostile {
+		src := rule("when: |-\n  " + when)
+		f, findings := rules.Compile("t.yaml", []byte(src), options())
+		if f == nil {
+			if len(findings) == 0 || findings[0].Code == "syntax" || findings[0].Code == "internal" {
+				t.Errorf("%d: refused for another reason: %v", i, findings)
+			}
+			t.Logf("refused: %.60s: %s", when, findings[0].Message)
+			continue
+		}
+		set, _ := rules.NewSet([]*rules.File{f})
+		best, least := time.Hour, uint64(1<<60)
+		var outcome string
+		for range 5 { // the machine may be busy: the best of three is what the rule costs
+			raw := *ev
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			start := time.Now()
+			m := set.Match(&raw)
+			best = min(best, time.Since(start))
+			runtime.ReadMemStats(&after)
+			least = min(least, after.TotalAlloc-before.TotalAlloc)
+			outcome = "no"
+			if len(m) == 1 {
+				outcome = "yes"
+				if m[0].Err != nil {
+					outcome = m[0].Err.Error()
+				}
+			}
+		}
+		base := baseline(t, ev)
+		t.Logf("%8v %6d KiB  %.70s: %s", (best - base).Round(time.Microsecond), least>>10, when, outcome)
+		if best-base > 10*time.Millisecond && !raceEnabled {
+			t.Errorf("%.60s took %v", when, best-base)
+		}
+		if least > 16<<20+baselineBytes && !raceEnabled {
+			t.Errorf("%.60s allocated %d KiB", when, least>>10)
+		}
+	}
+}
+
+// The body is decoded once per event, for the first rule that asks: that is not the condition's doing.
+const baselineBytes = 1 << 20
+
+func baseline(t *testing.T, ev *rules.Event) time.Duration {
+	set := load(t, rule("when: raw == nil"))
+	best := time.Hour
+	for range 2 {
+		raw := *ev
+		start := time.Now()
+		set.Match(&raw)
+		best = min(best, time.Since(start))
+	}
+	return best
+}
+
+func hostileEvent(t *testing.T) *rules.Event {
+	t.Helper()
+	list := make([]string, 3000)
+	for i := range list {
+		list[i] = fmt.Sprint("element ", i)
+	}
+	big := strings.Repeat("a", 300_000)
+	body, err := json.Marshal(map[string]any{
+		"big": big, "big2": big[:len(big)-1] + "b", "list": list, "n": 0, "n2": 5, "huge": 1 << 40,
+		"pattern": "(((a{1,30}){1,30}){1,30}){1,10}", "json": `{"a":[` + strings.Repeat("1,", 20_000) + `1]}`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := booking()
+	ev.Body = body
+	return ev
+}
