@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 
@@ -25,9 +24,6 @@ import (
 const (
 	maxNesting = 32
 	maxNodes   = 50_000 // with aliases followed, so that a few lines cannot stand for billions
-
-	// maxFindings is how many are looked up and told; a file with more has one mistake many times.
-	maxFindings = 200
 )
 
 // A decoder turns one file into a configuration, collecting what is wrong with it.
@@ -552,126 +548,4 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
-}
-
-// report adds a finding about a node; nil is what a flag or a default says.
-func (d *decoder) report(n *yaml.Node, severity rules.Severity, code, message, suggestion string) {
-	if d.full(severity) {
-		return
-	}
-	if n == nil {
-		d.add(0, 0, severity, code, message, suggestion)
-		return
-	}
-	start := d.offset(n.Line, n.Column)
-	d.add(start, d.end(n, start), severity, code, message, suggestion)
-}
-
-// full says that enough of a severity has been found; warnings must not hide errors.
-func (d *decoder) full(severity rules.Severity) bool { return d.found[severity] >= maxFindings }
-
-// add adds a finding about a range of the file.
-func (d *decoder) add(start, end int, severity rules.Severity, code, message, suggestion string) {
-	f := rules.Finding{File: d.file, Severity: severity, Code: code, Message: message, Suggestion: suggestion}
-	f.Line, f.Column = d.position(start)
-	f.EndLine, f.EndColumn = d.position(end)
-	d.findings = append(d.findings, f)
-	d.found[severity]++
-}
-
-// offset is where a line and column, as yaml counts them, lie in the source.
-func (d *decoder) offset(line, column int) int {
-	if line < 1 || line > len(d.lines) {
-		return len(d.source)
-	}
-	i := d.lines[line-1]
-	for ; column > 1 && i < len(d.source) && d.source[i] != '\n'; column-- {
-		_, size := utf8.DecodeRuneInString(d.source[i:])
-		i += size
-	}
-	return i
-}
-
-func (d *decoder) position(offset int) (line, column int) {
-	line, found := slices.BinarySearch(d.lines, offset)
-	if found {
-		line++
-	}
-	line = max(line, 1)
-	if len(d.lines) == 0 {
-		return 1, 1
-	}
-	return line, utf8.RuneCountInString(d.source[d.lines[line-1]:offset]) + 1
-}
-
-// end is where a scalar that fits on its line ends; for anything else, the end is the start.
-func (d *decoder) end(n *yaml.Node, start int) int {
-	if n.Kind != yaml.ScalarNode {
-		return start
-	}
-	rest, _, _ := strings.Cut(d.source[start:], "\n")
-	text := n.Value
-	if written, ok := d.written[n]; ok {
-		text = written
-	}
-	switch {
-	case n.Style&yaml.DoubleQuotedStyle != 0:
-		for i := 1; i < len(rest); i++ {
-			if rest[i] == '\\' {
-				i++
-			} else if rest[i] == '"' {
-				return start + i + 1
-			}
-		}
-	case n.Style&yaml.SingleQuotedStyle != 0:
-		for i := 1; i < len(rest); i++ {
-			if strings.HasPrefix(rest[i:], "''") {
-				i++
-			} else if rest[i] == '\'' {
-				return start + i + 1
-			}
-		}
-	case strings.HasPrefix(rest, text):
-		return start + len(text)
-	}
-	return start
-}
-
-// closest is the candidate that a misspelt word was probably meant to be, or "".
-func closest(word string, candidates []string) string {
-	best, least := "", 1+len(word)/3
-	for _, c := range candidates {
-		if n := distance(strings.ToLower(word), c); n <= least && n < len(c) {
-			best, least = c, n-1
-		}
-	}
-	return best
-}
-
-// distance counts the letters to add, drop, replace or swap with their neighbour to get from a to b.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	s, t := []rune(a), []rune(b)
-	var before, last []int
-	row := make([]int, len(t)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range s {
-		before, last, row = last, row, make([]int, len(t)+1)
-		row[0] = i + 1
-		for j := range t {
-			cost := 1
-			if s[i] == t[j] {
-				cost = 0
-			}
-			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
-			if i > 0 && j > 0 && s[i] == t[j-1] && s[i-1] == t[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-	}
-	return row[len(t)]
 }

@@ -75,9 +75,8 @@ func do(t testing.TB, method, url string, h http.Header, body io.Reader) answere
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
-	if err != nil {
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return answered{resp.StatusCode, resp.Header, string(data)}
