@@ -120,7 +120,21 @@ func parseHTTP(text string) (*url.URL, error) {
 	case u.User != nil:
 		return nil, errors.New("must not hold a user or a password")
 	}
+	u.RawQuery = tidyQuery(u.RawQuery)
 	return u, nil
+}
+
+// tidyQuery escapes what a query must not hold as it is, such as the space that would end the request line.
+func tidyQuery(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c > '~' || strings.IndexByte("\"#<>", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // destination is the scheme and host of a URL, "http:" for one that cannot be read.

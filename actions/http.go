@@ -227,7 +227,7 @@ func joinPath(base *url.URL, p string) (*url.URL, error) {
 		u.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + "/" + p
 		u.Path = strings.TrimSuffix(base.Path, "/") + "/" + plain
 	}
-	u.RawQuery = joinQuery(u.RawQuery, strings.ReplaceAll(strings.ReplaceAll(query, " ", "%20"), "#", "%23"))
+	u.RawQuery = joinQuery(u.RawQuery, tidyQuery(query))
 	return &u, nil
 }
 
@@ -367,6 +367,7 @@ func (c *call) follow(ctx context.Context, expect []int) (*answer, error) {
 			return ans, Permanent(fmt.Errorf("%s: the answer %s redirects to what is no http URL", c.doing(), status(code)))
 		}
 		next.User, next.Fragment, next.RawFragment = nil, "", ""
+		next.RawQuery = tidyQuery(next.RawQuery)
 		switch {
 		case code <= 303 && c.method != http.MethodGet && c.method != http.MethodHead:
 			return ans, Permanent(fmt.Errorf("%s: the answer %s redirects to %s, and following it would turn the %s into a GET; call that URL instead",
