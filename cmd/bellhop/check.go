@@ -1,0 +1,160 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/engine"
+	"bellhop/engine/config"
+	"bellhop/rules"
+	"bellhop/rules/live"
+)
+
+func (p *program) checkCommand() *cobra.Command {
+	var configPath, format string
+	cmd := &cobra.Command{
+		Use:   "check [PATH…]",
+		Short: "Find every mistake in the configuration and the rules, without starting",
+		Long: `Check reads the configuration and the rule files as run would, and says what run would refuse or
+warn about. A PATH is a rule file or a folder of them; without one it is the configured folder.
+A secret that is not set is only a warning here, so that check runs on any machine.
+It exits with 1 if there is a mistake, and with 0 if there are at most warnings.`,
+		Args: between(0, anyNumber),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if format != "text" && format != "json" {
+				return usagef("--format is text or json, not %q", format)
+			}
+			return p.check(configPath, args, format == "json")
+		},
+	}
+	configFlag(cmd, &configPath)
+	cmd.Flags().StringVar(&format, "format", "text", "what to print: text or json")
+	return cmd
+}
+
+// A report is what check found. Its JSON is read by programs.
+type report struct {
+	Files    int             `json:"files"`
+	Rules    int             `json:"rules"`
+	Findings []rules.Finding `json:"findings"`
+}
+
+func (p *program) check(configPath string, paths []string, asJSON bool) error {
+	cfg, findings, err := p.load(configPath, config.Env{Lenient: true})
+	if err != nil {
+		return err
+	}
+	r := report{Findings: append([]rules.Finding{}, findings...)}
+	if len(paths) == 0 {
+		paths = []string{cfg.Rules}
+	}
+	r.checkRules(cfg, paths)
+	if asJSON {
+		enc := json.NewEncoder(p.stdout)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(r); err != nil {
+			return fmt.Errorf("writing the findings: %w", err)
+		}
+	} else {
+		p.printFindings(p.stdout, r.Findings)
+		p.printReport(&r)
+	}
+	if rules.HasErrors(r.Findings) {
+		return errReported
+	}
+	return nil
+}
+
+// checkRules compiles every rule file of paths and joins them into one set.
+func (r *report) checkRules(cfg *config.Config, paths []string) {
+	options := engine.CompileOptions(cfg)
+	seen := map[string]bool{}
+	var files []*rules.File
+	for _, src := range r.sources(cfg, paths) {
+		if real, err := filepath.EvalSymlinks(filepath.Join(src.dir, filepath.FromSlash(src.path))); err == nil {
+			if abs, err := filepath.Abs(real); err == nil {
+				if seen[abs] {
+					continue // named twice
+				}
+				seen[abs] = true
+			}
+		}
+		r.Files++
+		data, findings := live.Read(src.dir, src.path)
+		for i := range findings {
+			findings[i].File = src.shown
+		}
+		r.Findings = append(r.Findings, findings...)
+		if rules.HasErrors(findings) {
+			continue
+		}
+		file, findings := rules.Compile(src.shown, data, options)
+		r.Findings = append(r.Findings, findings...)
+		if file != nil {
+			r.Rules += len(file.Rules)
+			files = append(files, file)
+		}
+	}
+	_, findings := rules.NewSet(files)
+	r.Findings = append(r.Findings, findings...)
+}
+
+// A source is one rule file to check: where [live.Read] finds it, and what a person calls it.
+type source struct{ dir, path, shown string }
+
+// sources are the rule files that paths name. What cannot be read is a finding.
+func (r *report) sources(cfg *config.Config, paths []string) []source {
+	var list []source
+	fail := func(path, code, message string) {
+		r.Findings = append(r.Findings, rules.Finding{
+			File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: rules.Error, Code: code, Message: message,
+		})
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && path == cfg.Rules:
+			fail(path, "not-found", "there is no such rules folder; `bellhop init` writes one to begin with")
+		case errors.Is(err, fs.ErrNotExist):
+			fail(path, "not-found", "there is no such file or folder")
+		case err != nil:
+			fail(path, "unreadable", "this cannot be read: "+plainCause(err))
+		case info.IsDir():
+			names, err := live.Paths(path)
+			if err != nil {
+				fail(path, "unreadable", err.Error())
+				continue
+			}
+			for _, name := range names {
+				list = append(list, source{path, name, filepath.Join(path, filepath.FromSlash(name))})
+			}
+		case live.IsTest(filepath.Base(path)), isConfig(cfg, info):
+		default:
+			list = append(list, source{filepath.Dir(path), filepath.Base(path), path})
+		}
+	}
+	return list
+}
+
+// isConfig says whether info is of the configuration, which is checked whether it is named or not.
+func isConfig(cfg *config.Config, info fs.FileInfo) bool {
+	if cfg.Path == "" {
+		return false
+	}
+	of, err := os.Stat(cfg.Path)
+	return err == nil && os.SameFile(of, info)
+}
+
+// plainCause is what an error of the file system says, without what was called and with which path.
+func plainCause(err error) string {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/engine/config"
+)
+
+// remoteFlags say which server a command asks.
+type remoteFlags struct {
+	config, admin, token string
+	json                 bool
+}
+
+// tokenVariable is the environment variable with the admin token.
+const tokenVariable = "BELLHOP_TOKEN"
+
+func (f *remoteFlags) add(cmd *cobra.Command) {
+	configFlag(cmd, &f.config)
+	flags := cmd.Flags()
+	flags.StringVar(&f.admin, "admin", "", "the operators' `address` of the server, if not the configured one")
+	flags.StringVar(&f.token, "token", "", "the admin `token`; "+tokenVariable+" of the environment is safer, and the configuration may have it")
+	flags.BoolVar(&f.json, "json", false, "print the API's JSON")
+}
+
+// A client asks a server's admin API.
+type client struct {
+	base  string // http://127.0.0.1:8081
+	token string
+	http  *http.Client
+}
+
+// clientFor makes the client that the flags ask for.
+func (p *program) clientFor(f *remoteFlags) (*client, error) {
+	cfg, _, err := p.load(f.config, config.Env{Lenient: true})
+	if err != nil {
+		return nil, err
+	}
+	c := &client{token: f.token, http: &http.Client{Timeout: time.Minute}}
+	if env, ok := p.lookup(tokenVariable); ok && c.token == "" {
+		c.token = env
+	}
+	if c.token == "" {
+		c.token = cfg.AdminToken
+	}
+	address := f.admin
+	if address == "" {
+		address = cfg.Admin
+	}
+	if c.base, err = baseURL(address); err != nil {
+		return nil, usagef("--admin: %w", err)
+	}
+	return c, nil
+}
+
+// baseURL makes a URL of an address to listen on, or leaves a URL as it is. What listens on all addresses is
+// asked on loopback.
+func baseURL(address string) (string, error) {
+	if !strings.Contains(address, "://") {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return "", fmt.Errorf("%q is no address: it is host:port or a URL", address)
+		}
+		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		address = "http://" + net.JoinHostPort(host, port)
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", fmt.Errorf("%q is no address: it is host:port or a URL", address)
+	}
+	return strings.TrimSuffix(address, "/"), nil
+}
+
+// answerLimit is how much of an answer is read.
+const answerLimit = 64 << 20
+
+// call makes one request to path, such as /api/v1/events, and decodes the answer into v unless it is nil.
+// The answer as it came is returned too. What the server refuses is an error in its words.
+func (c *client) call(ctx context.Context, method, path string, query url.Values, v any) (json.RawMessage, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("asking the server: %w", err)
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	status, body, err := exchange(c.http, r)
+	if err != nil {
+		return nil, err
+	}
+	if status == http.StatusUnauthorized {
+		return nil, fmt.Errorf("the server at %s asks for its admin token: set %s, or name the configuration that holds it with --config", c.base, tokenVariable)
+	}
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("the server at %s answers %s", c.base, refusal(status, body))
+	}
+	if v == nil {
+		return body, nil
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return nil, fmt.Errorf("the answer of %s is not Bellhop's: %w", c.base, err)
+	}
+	return body, nil
+}
+
+// exchange sends r and reads the whole answer.
+func exchange(c *http.Client, r *http.Request) (status int, body []byte, err error) {
+	resp, err := c.Do(r)
+	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err
+		}
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+			return 0, nil, fmt.Errorf("no server answers at %s://%s: %w", r.URL.Scheme, r.URL.Host, op.Err)
+		}
+		return 0, nil, fmt.Errorf("asking %s://%s: %w", r.URL.Scheme, r.URL.Host, err)
+	}
+	defer resp.Body.Close()
+	if body, err = io.ReadAll(io.LimitReader(resp.Body, answerLimit)); err != nil {
+		return 0, nil, fmt.Errorf("reading the answer of %s: %w", r.URL.Host, err)
+	}
+	return resp.StatusCode, body, nil
+}
+
+// refusal is what an answer that is no success says, in one line.
+func refusal(status int, body []byte) string {
+	text := fmt.Sprintf("%d %s", status, http.StatusText(status))
+	var said struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(body, &said) == nil && said.Error != "" {
+		text += ": " + said.Error
+	}
+	return text
+}
+
+// pages gets path, and with all every page after it, and hands each to add, which gives the cursor of the
+// next page. The rows, under their name in the answers, are joined into one answer.
+func (c *client) pages(ctx context.Context, path, rows string, query url.Values, all bool, add func(page json.RawMessage) (next string, err error)) (json.RawMessage, error) {
+	var joined []json.RawMessage
+	for {
+		var page map[string]json.RawMessage
+		body, err := c.call(ctx, http.MethodGet, path, query, &page)
+		if err != nil {
+			return nil, err
+		}
+		var list []json.RawMessage
+		if err := json.Unmarshal(page[rows], &list); err != nil {
+			return nil, fmt.Errorf("the answer of %s is not Bellhop's: %w", c.base, err)
+		}
+		joined = append(joined, list...)
+		next, err := add(body)
+		if err != nil {
+			return nil, fmt.Errorf("the answer of %s is not Bellhop's: %w", c.base, err)
+		}
+		if next == "" || !all {
+			if joined == nil {
+				joined = []json.RawMessage{}
+			}
+			return json.Marshal(map[string]any{rows: joined, "next": next})
+		}
+		query.Set("before", next)
+	}
+}
+
+// printJSON writes JSON as it came, indented.
+func (p *program) printJSON(data json.RawMessage) error {
+	var b bytes.Buffer
+	if err := json.Indent(&b, bytes.TrimSpace(data), "", "  "); err != nil {
+		return fmt.Errorf("the answer is not JSON: %w", err)
+	}
+	b.WriteByte('\n')
+	_, err := p.stdout.Write(b.Bytes())
+	return err
+}

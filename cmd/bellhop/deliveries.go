@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/engine/admin"
+	"bellhop/engine/store"
+)
+
+func (p *program) deliveriesCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "deliveries",
+		Short: "See what a running server sends, retry it or cancel it",
+	}
+	cmd.AddCommand(
+		p.deliveriesList(), p.deliveriesShow(),
+		p.deliveriesChange("retry", "Try dead or cancelled deliveries again", "will be tried again"),
+		p.deliveriesChange("cancel", "Cancel deliveries that are not being sent", "is cancelled"),
+	)
+	group(cmd)
+	return cmd
+}
+
+func (p *program) deliveriesList() *cobra.Command {
+	var remote remoteFlags
+	var list listFlags
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List deliveries, the newest first",
+		Args:  between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := list.query()
+			if err != nil {
+				return err
+			}
+			c, err := p.clientFor(&remote)
+			if err != nil {
+				return err
+			}
+			var all admin.Deliveries
+			answer, err := c.pages(cmd.Context(), "/api/v1/deliveries", "deliveries", q, list.all, func(data json.RawMessage) (string, error) {
+				var page admin.Deliveries
+				err := json.Unmarshal(data, &page)
+				all.Deliveries, all.Next = append(all.Deliveries, page.Deliveries...), page.Next
+				return page.Next, err
+			})
+			if err != nil {
+				return err
+			}
+			if remote.json {
+				return p.printJSON(answer)
+			}
+			p.printDeliveries(all)
+			return nil
+		},
+	}
+	remote.add(cmd)
+	list.add(cmd, [][2]string{
+		{"state", "only those in this `state`, such as dead"},
+		{"rule", "only those of the rule with this `name`"},
+		{"event", "only those of the event with this `id`"},
+		{"appointment", "only those of the appointment with this `id`"},
+	})
+	return cmd
+}
+
+func (p *program) deliveriesShow() *cobra.Command {
+	var remote remoteFlags
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one delivery: what is sent, and what each attempt brought",
+		Args:  between(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.clientFor(&remote)
+			if err != nil {
+				return err
+			}
+			var d store.Delivery
+			answer, err := c.call(cmd.Context(), http.MethodGet, "/api/v1/deliveries/"+url.PathEscape(args[0]), nil, &d)
+			if err != nil {
+				return err
+			}
+			if remote.json {
+				return p.printJSON(answer)
+			}
+			p.printDelivery(&d)
+			return nil
+		},
+	}
+	remote.add(cmd)
+	return cmd
+}
+
+// deliveriesChange is the command for one of the things that an operator does to deliveries. Those it names
+// are done one after the other, up to the first that the server refuses.
+func (p *program) deliveriesChange(verb, short, done string) *cobra.Command {
+	var remote remoteFlags
+	cmd := &cobra.Command{
+		Use:   verb + " ID…",
+		Short: short,
+		Args:  between(1, anyNumber),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := p.clientFor(&remote)
+			if err != nil {
+				return err
+			}
+			for _, id := range args {
+				var d store.Delivery
+				answer, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/deliveries/"+url.PathEscape(id)+"/"+verb, nil, &d)
+				if err != nil {
+					return err
+				}
+				if !remote.json {
+					p.printChanged(&d, done)
+				} else if err := p.printJSON(answer); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	remote.add(cmd)
+	return cmd
+}
+
+// A pair is one key of a JSON object.
+type pair struct {
+	key   string
+	value json.RawMessage
+}
+
+// pairs takes a JSON object apart in the order in which it was written.
+func pairs(object json.RawMessage) ([]pair, error) {
+	dec := json.NewDecoder(bytes.NewReader(object))
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	var list []pair
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return nil, err
+		}
+		name, _ := key.(string) // the keys of an object are strings
+		list = append(list, pair{name, value})
+	}
+	return list, nil
+}

@@ -1,0 +1,335 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/engine"
+	"bellhop/engine/admin"
+	"bellhop/engine/config"
+	"bellhop/engine/hook"
+	"bellhop/engine/store"
+	"bellhop/rules"
+	"bellhop/testdata"
+)
+
+func (p *program) demoCommand() *cobra.Command {
+	o := demoOptions{samples: samples()}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See it work on this machine alone, without any set-up",
+		Long: `Demo runs a server with sample rules in a temporary folder, with a mail server, a Slack and an HTTP API of
+its own on this machine. It sends sample events and shows what each rule made of them. Then it goes on
+running, so that rules can be changed and events be sent, until Ctrl-C ends it.`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, a := range []struct {
+				flag    string
+				address *string
+			}{{"listen", &o.listen}, {"admin", &o.admin}} {
+				if !cmd.Flags().Changed(a.flag) {
+					*a.address = freeOr(cmd.Context(), *a.address)
+				}
+			}
+			return p.demo(cmd.Context(), o)
+		},
+	}
+	defaults := config.Default()
+	cmd.Flags().BoolVar(&o.once, "once", false, "end after the samples, with 1 if anything did not arrive that should")
+	cmd.Flags().StringVar(&o.listen, "listen", defaults.Listen, "the public `address`; without the flag another one if this is taken")
+	cmd.Flags().StringVar(&o.admin, "admin", defaults.Admin, "the operators' `address`, likewise")
+	return cmd
+}
+
+type demoOptions struct {
+	once          bool
+	listen, admin string
+	samples       []sample
+}
+
+// freeOr is the address, or one with a port that the system chooses if it is taken.
+func freeOr(ctx context.Context, address string) string {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	_ = l.Close() // whoever listens next will see
+	return address
+}
+
+// A sample is one event that the demo sends, and what must come of it.
+type sample struct {
+	title, file string
+	status      hook.Status
+	fires       []firing
+}
+
+// A firing is a rule that applies to a sample, and the state in which each of its deliveries ends.
+type firing struct {
+	rule  string
+	state store.State
+}
+
+// samples tell the life of one appointment, and of a second one that a workflow announces.
+func samples() []sample {
+	return []sample{
+		{"A booking comes in", "create.json", hook.Accepted, []firing{
+			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"two-colleagues", store.Shadow},
+		}},
+		{"The same webhook comes again", "create.json", hook.Duplicate, nil},
+		{"The booking is confirmed, and the event does not say who booked", "update-confirmed.json", hook.Accepted, []firing{
+			{"crm-sync", store.Sent}, {"guest-confirmed", store.Skipped},
+		}},
+		{"It is moved to another day", "update-rescheduled.json", hook.Accepted, []firing{
+			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-moved", store.Sent},
+		}},
+		{"It is cancelled, with its old time", "update-cancelled.json", hook.Accepted, []firing{
+			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-cancelled", store.Sent},
+		}},
+		{"It is deleted as well, which is no second cancellation", "delete.json", hook.Accepted, []firing{
+			{"crm-remove", store.Sent},
+		}},
+		{"A workflow announces another booking, with the guest's address", "workflow.json", hook.Accepted, []firing{
+			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"guest-confirmed", store.Sent},
+		}},
+	}
+}
+
+// A demo is a running one.
+type demo struct {
+	dir    string // temporary
+	cfg    *config.Config
+	sinks  *sinks
+	engine *engine.Engine
+	hook   string // where its webhooks go
+	api    *client
+	http   *http.Client
+}
+
+func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
+	dir, err := os.MkdirTemp("", "bellhop-demo-")
+	if err != nil {
+		return fmt.Errorf("making a temporary folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	d := &demo{dir: dir, http: &http.Client{Timeout: time.Minute}}
+	defer d.http.CloseIdleConnections()
+	if d.sinks, err = startSinks(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.sinks.close()) }()
+	if err := p.demoFiles(d, o); err != nil {
+		return err
+	}
+	level := "warn"
+	if !o.once {
+		level = "info" // somebody is going to change rules, and wants to see that they are loaded
+	}
+	logger, err := p.logger("text", level)
+	if err != nil {
+		return err
+	}
+	d.engine, err = engine.New(ctx, engine.Options{Config: d.cfg, Logger: logger, Version: build().Version})
+	if err != nil {
+		return err
+	}
+	d.hook = d.engine.HookURL() + "/hooks/hoopai"
+	d.api = &client{base: d.engine.AdminURL(), http: d.http}
+
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- d.engine.Run(running) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-ended)
+	}()
+
+	p.printDemoStart(d)
+	if err := p.sendSamples(ctx, d, o.samples); err != nil || o.once {
+		return err
+	}
+	p.printDemoTry(d)
+	return p.watch(ctx, d, ended)
+}
+
+// watch prints what arrives until ctx ends or the engine does.
+func (p *program) watch(ctx context.Context, d *demo, ended chan error) error {
+	shown := len(d.sinks.from(0))
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-ended:
+			ended <- nil // it is waited for once more
+			return err
+		case <-d.sinks.news:
+		}
+		for _, m := range d.sinks.from(shown) {
+			p.printArrived(m)
+			shown++
+		}
+	}
+}
+
+// demoFiles writes the demo's folder and loads the configuration in it.
+func (p *program) demoFiles(d *demo, o demoOptions) error {
+	for _, kind := range []struct{ from, to string }{{"demo/*.yaml", "rules"}, {"events/*.json", "events"}} {
+		names, err := fs.Glob(testdata.Files, kind.from)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			data, err := testdata.Files.ReadFile(name)
+			if err == nil {
+				_, err = writeNew(filepath.Join(d.dir, kind.to, path.Base(name)), data)
+			}
+			if err != nil {
+				return fmt.Errorf("writing the demo's files: %w", err)
+			}
+		}
+	}
+	// JSON is YAML.
+	settings, err := json.MarshalIndent(map[string]any{
+		"listen": o.listen, "admin": o.admin,
+		"sources": map[string]any{"hoopai": map[string]any{"verify": config.None}},
+		"connections": map[string]any{
+			"mail":  map[string]any{"smtp": "smtp://" + d.sinks.mailAddr + "?tls=none", "from": "Bookings <bookings@example.com>"},
+			"slack": map[string]any{"token": "xoxb-demo", "api": "http://" + d.sinks.slackAddr + "/api/"},
+			"crm":   map[string]any{"url": "http://" + d.sinks.apiAddr},
+		},
+		"egress": map[string]any{"allow": d.sinks.allow()},
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(d.dir, config.FileName)
+	if err := os.WriteFile(file, append(settings, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the demo's configuration: %w", err)
+	}
+	cfg, findings, err := p.load(file, config.Env{})
+	if err != nil {
+		return err
+	}
+	if rules.HasErrors(findings) {
+		p.printFindings(p.stderr, findings)
+		return errors.New("the demo cannot run with these settings")
+	}
+	d.cfg = cfg
+	return nil
+}
+
+// sendSamples sends every sample, shows what came of it, and says what did not come as it should.
+func (p *program) sendSamples(ctx context.Context, d *demo, list []sample) error {
+	start := time.Now()
+	var wrong []string
+	notSent := 0
+	for i, s := range list {
+		e, r, err := d.send(ctx, s)
+		if err != nil {
+			return fmt.Errorf("sample %d: %w", i+1, err)
+		}
+		p.printSample(i+1, s, r)
+		if r.Status != s.status {
+			wrong = append(wrong, fmt.Sprintf("sample %d is %s, not %s", i+1, r.Status, s.status))
+		}
+		if r.Status == hook.Duplicate {
+			continue // its deliveries are those of the first time
+		}
+		p.printHappened(e)
+		var fired []firing
+		rule := ""
+		for j := range e.Deliveries {
+			delivery := &e.Deliveries[j]
+			if delivery.Rule != rule {
+				rule = delivery.Rule
+				p.printFired(rule)
+				fired = append(fired, firing{rule, delivery.State})
+			}
+			m, arrived := d.sinks.of(delivery.ID)
+			switch {
+			case arrived:
+				p.printArrived(m)
+			case delivery.State == store.Sent:
+				p.printMissing(delivery)
+				wrong = append(wrong, fmt.Sprintf("sample %d: nothing arrived from rule %s", i+1, rule))
+			default:
+				notSent++
+				p.printNotSent(delivery)
+			}
+		}
+		if !slices.Equal(fired, s.fires) {
+			wrong = append(wrong, fmt.Sprintf("sample %d fired %v, not %v", i+1, fired, s.fires))
+		}
+	}
+	p.printDemoSum(len(d.sinks.from(0)), notSent, time.Since(start))
+	if len(wrong) > 0 {
+		return fmt.Errorf("not everything came as it should: %s", strings.Join(wrong, "; "))
+	}
+	return nil
+}
+
+// patience is how long the demo waits for what one sample causes.
+const patience = 20 * time.Second
+
+// send posts a sample and waits until nothing more is going to happen with its deliveries.
+func (d *demo) send(ctx context.Context, s sample) (*admin.Event, hook.Receipt, error) {
+	var r hook.Receipt
+	body, err := testdata.Files.ReadFile("events/" + s.file)
+	if err != nil {
+		return nil, r, err
+	}
+	status, answer, err := post(ctx, d.http, d.hook, nil, body)
+	if err != nil {
+		return nil, r, err
+	}
+	if status != http.StatusAccepted {
+		return nil, r, fmt.Errorf("the server answers %s", refusal(status, answer))
+	}
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return nil, r, fmt.Errorf("reading the answer: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		var e admin.Event
+		if _, err := d.api.call(ctx, http.MethodGet, "/api/v1/events/"+url.PathEscape(r.Event), nil, &e); err != nil {
+			return nil, r, err
+		}
+		open := slices.IndexFunc(e.Deliveries, func(d store.Delivery) bool { return !settled(d.State) })
+		if open < 0 {
+			return &e, r, nil
+		}
+		select {
+		case <-ctx.Done():
+			late := &e.Deliveries[open]
+			return nil, r, fmt.Errorf("the delivery of rule %s is still %s (%s): %w", late.Rule, late.State, late.Reason, ctx.Err())
+		case <-look.C:
+		}
+	}
+}
+
+// settled says whether a delivery stays as it is unless an operator acts.
+func settled(s store.State) bool {
+	switch s {
+	case store.Waiting, store.Pending, store.Sending, store.Retrying:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/testdata"
+)
+
+// sampleFiles are what init writes, besides the sample event.
+//
+//go:embed sample
+var sampleFiles embed.FS
+
+func (p *program) initCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init [DIR]",
+		Short: "Write a configuration, a first rule and a sample event to begin with",
+		Long: `Init writes a commented bellhop.yaml, a folder rules with one working rule, and a sample event into DIR
+(this folder, if none is named). What is there already stays as it is.`,
+		Args: between(0, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			return p.init(dir)
+		},
+	}
+}
+
+func (p *program) init(dir string) error {
+	files, err := starter()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, filepath.FromSlash(f.path))
+		written, err := writeNew(path, f.data)
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", path, err)
+		}
+		p.printWritten(path, written)
+	}
+	p.printNext(dir)
+	return nil
+}
+
+// A starterFile is one file that init writes.
+type starterFile struct {
+	path string // relative, with slashes
+	data []byte
+}
+
+func starter() ([]starterFile, error) {
+	var files []starterFile
+	sample, err := fs.Sub(sampleFiles, "sample")
+	if err != nil {
+		return nil, err
+	}
+	err = fs.WalkDir(sample, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(sample, path)
+		files = append(files, starterFile{path, data})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	event, err := testdata.Files.ReadFile("events/create.json")
+	return append(files, starterFile{sampleEvent, event}), err
+}
+
+// sampleEvent is where init writes the event to try things out with.
+const sampleEvent = "events/booking.json"
+
+// writeNew writes a file that does not exist yet, with the folders above it, and says whether it did.
+func writeNew(path string, data []byte) (written bool, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return false, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, err = f.Write(data)
+	return err == nil, errors.Join(err, f.Close())
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/actions"
+	"bellhop/engine"
+	"bellhop/engine/config"
+	"bellhop/rules"
+)
+
+// serverFlags are what run takes from its command line.
+type serverFlags struct {
+	config, rules, store, listen, admin string
+	logFormat, logLevel                 string
+}
+
+func (p *program) runCommand() *cobra.Command {
+	var f serverFlags
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the server",
+		Long: `Run takes in webhooks and sends what the rules say until it is stopped with Ctrl-C or SIGTERM. It then
+finishes what it is sending; the rest waits in the store for the next start. Rule files may be changed
+while it runs; SIGHUP makes it look at them at once. Flags win over the configuration.`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context(), f) },
+	}
+	configFlag(cmd, &f.config)
+	flags := cmd.Flags()
+	flags.StringVar(&f.rules, "rules", "", "the `folder` of rule files")
+	flags.StringVar(&f.store, "store", "", "the `folder` in which events and deliveries are kept")
+	flags.StringVar(&f.listen, "listen", "", "the public `address`, to which webhooks come")
+	flags.StringVar(&f.admin, "admin", "", "the operators' `address`: page, API and metrics")
+	flags.StringVar(&f.logFormat, "log-format", "text", "the log's form: text or json")
+	flags.StringVar(&f.logLevel, "log-level", "info", "what to log at least: debug, info, warn or error")
+	return cmd
+}
+
+func (p *program) serve(ctx context.Context, f serverFlags) error {
+	logger, err := p.logger(f.logFormat, f.logLevel)
+	if err != nil {
+		return err
+	}
+	cfg, findings, err := p.load(f.config, config.Env{Override: f.override})
+	if err != nil {
+		return err
+	}
+	p.printFindings(p.stderr, findings)
+	if rules.HasErrors(findings) {
+		return errors.New("the configuration has mistakes, so the server does not start")
+	}
+	hide := actions.NewRedactor(cfg.Secrets()).Redact
+	if _, err := os.Stat(cfg.Rules); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no rules folder %s; `%s init` writes one to begin with", cfg.Rules, p.name)
+	}
+	// From now on SIGHUP does not end the process; before, there is nothing to reload.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	e, err := engine.New(ctx, engine.Options{Config: cfg, Logger: logger, Version: build().Version})
+	if err != nil {
+		return errors.New(hide(err.Error()))
+	}
+
+	if f.logFormat == "json" {
+		logStarted(logger, cfg, e)
+	} else {
+		p.printStarted(cfg, e)
+	}
+	stopReloading := reloadOn(hangups, e)
+	err = e.Run(ctx)
+	stopReloading()
+	if err != nil {
+		return errors.New(hide(err.Error()))
+	}
+	if f.logFormat == "json" {
+		logger.Info("stopped")
+	} else {
+		p.printStopped()
+	}
+	return nil
+}
+
+// override lays the flags over what the configuration says.
+func (f *serverFlags) override(c *config.Config) {
+	for _, o := range []struct {
+		flag string
+		to   *string
+	}{{f.rules, &c.Rules}, {f.store, &c.Store}, {f.listen, &c.Listen}, {f.admin, &c.Admin}} {
+		if o.flag != "" {
+			*o.to = o.flag
+		}
+	}
+}
+
+// logger makes the log that goes to standard error. The engine takes the secrets out of what it logs.
+func (p *program) logger(format, level string) (*slog.Logger, error) {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	at, ok := levels[strings.ToLower(level)]
+	if !ok {
+		return nil, usagef("--log-level is debug, info, warn or error, not %q", level)
+	}
+	options := &slog.HandlerOptions{Level: at}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(p.stderr, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(p.stderr, options)), nil
+	}
+	return nil, usagef("--log-format is text or json, not %q", format)
+}
+
+// reloadOn makes every signal a look at the rule files, until the function that it returns is called.
+func reloadOn(hangups <-chan os.Signal, e *engine.Engine) (stop func()) {
+	done := make(chan struct{})
+	var reloading sync.WaitGroup
+	reloading.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				e.Reload()
+			case <-done:
+				return
+			}
+		}
+	})
+	return func() {
+		close(done)
+		reloading.Wait()
+	}
+}
+
+// ruleFindings are the findings in the rule files as e sees them, under names that can be opened from here.
+func ruleFindings(cfg *config.Config, e *engine.Engine) []rules.Finding {
+	var all []rules.Finding
+	for _, f := range e.Files() {
+		for _, found := range f.Findings {
+			found.File = filepath.Join(cfg.Rules, filepath.FromSlash(found.File))
+			all = append(all, found)
+		}
+	}
+	return all
+}
+
+// unverified are the sources from which anybody's webhooks are taken.
+func unverified(cfg *config.Config) []string {
+	var names []string
+	for _, name := range sortedKeys(cfg.Sources) {
+		if cfg.Sources[name].Verify.Scheme == config.None {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// logStarted logs what printStarted tells people.
+func logStarted(log *slog.Logger, cfg *config.Config, e *engine.Engine) {
+	log.Info("started", "hooks", e.HookURL()+"/hooks/", "admin", e.AdminURL(), "config", cfg.Path, "folder", cfg.Rules,
+		"files", len(e.Files()), "rules", len(e.Rules()))
+	for _, name := range unverified(cfg) {
+		log.Warn("a source is not verified: whoever reaches this address can send its bookings", "source", name)
+	}
+}

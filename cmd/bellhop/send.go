@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/engine/config"
+	"bellhop/engine/hook"
+	"bellhop/rules"
+)
+
+type sendFlags struct {
+	config, url, source, key string
+	json                     bool
+}
+
+func (p *program) sendCommand() *cobra.Command {
+	var f sendFlags
+	cmd := &cobra.Command{
+		Use:   "send FILE",
+		Short: "Post an event file to a running server, as a sender would",
+		Long: `Send posts a file with an event's JSON to the server's public address; the file - is standard input.
+It signs it as the configuration says that the source does, where it can: with a token or a shared
+secret of the configuration, or with the private key that --key names.
+It exits with 0 once the server has stored the event (or says that it has it already), else with 1.`,
+		Args: between(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error { return p.send(cmd.Context(), f, args[0]) },
+	}
+	configFlag(cmd, &f.config)
+	flags := cmd.Flags()
+	flags.StringVar(&f.url, "url", "", "the server's public `address`, if not the configured one")
+	flags.StringVar(&f.source, "source", "hoopai", "the `source` to send as")
+	flags.StringVar(&f.key, "key", "", "a PEM `file` with the private key to sign with")
+	flags.BoolVar(&f.json, "json", false, "print the server's JSON")
+	return cmd
+}
+
+func (p *program) send(ctx context.Context, f sendFlags, file string) error {
+	cfg, findings, err := p.load(f.config, config.Env{Lenient: true})
+	if err != nil {
+		return err
+	}
+	body, err := p.readEvent(file)
+	if err != nil {
+		return err
+	}
+	target, err := hookURL(cfg, f.url, f.source)
+	if err != nil {
+		return err
+	}
+	header, err := signature(cfg.Sources[f.source].Verify, f.key, body, time.Now())
+	if err != nil {
+		return fmt.Errorf("signing as %s: %w", f.source, err)
+	}
+	status, answer, err := post(ctx, &http.Client{Timeout: time.Minute}, target, header, body)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusAccepted {
+		if status == http.StatusUnauthorized {
+			p.printFindings(p.stderr, unsetSecrets(findings)) // the likely cause
+		}
+		return fmt.Errorf("the server at %s answers %s", target, refusal(status, answer))
+	}
+	if f.json {
+		return p.printJSON(answer)
+	}
+	var r hook.Receipt
+	if err := json.Unmarshal(answer, &r); err != nil {
+		return fmt.Errorf("the answer of %s is not Bellhop's: %w", target, err)
+	}
+	p.printReceipt(r)
+	return nil
+}
+
+// post sends a webhook.
+func post(ctx context.Context, c *http.Client, target string, header http.Header, body []byte) (status int, answer []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, fmt.Errorf("posting the event: %w", err)
+	}
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", "bellhop-send")
+	return exchange(c, r)
+}
+
+// readEvent reads an event file. What is in it is the server's to judge, so that send can show that too.
+func (p *program) readEvent(file string) (body []byte, err error) {
+	if file == "-" {
+		body, err = io.ReadAll(p.stdin)
+	} else {
+		body, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the event: %w", err)
+	}
+	return body, nil
+}
+
+// hookURL is where webhooks of a source go: given is an address, a URL, or a URL with a path of its own.
+func hookURL(cfg *config.Config, given, source string) (string, error) {
+	if given == "" {
+		given = cfg.Listen
+	}
+	base, err := baseURL(given)
+	if err != nil {
+		return "", usagef("--url: %w", err)
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", usagef("--url: %w", err)
+	}
+	if strings.Trim(u.Path, "/") == "" {
+		u = u.JoinPath("hooks", source)
+	}
+	return u.String(), nil
+}
+
+// unsetSecrets are the findings that say that a secret is not set.
+func unsetSecrets(findings []rules.Finding) []rules.Finding {
+	var unset []rules.Finding
+	for _, f := range findings {
+		if f.Code == "missing-secret" {
+			unset = append(unset, f)
+		}
+	}
+	return unset
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"bellhop/engine/config"
+)
+
+// usualHeaders are the headers that a verification looks at if it names none.
+func usualHeader(scheme string) string {
+	return map[string]string{
+		config.HighLevel:  "X-GHL-Signature",
+		config.Ed25519:    "X-Signature",
+		config.RSASHA256:  "X-WH-Signature",
+		config.HMACSHA256: "X-Signature",
+		config.Token:      "X-Bellhop-Token",
+	}[scheme]
+}
+
+// signature gives the headers by which body is verified under v, with the first of several secrets or
+// tokens, or with the private key in the file keyFile.
+func signature(v config.Verify, keyFile string, body []byte, now time.Time) (http.Header, error) {
+	header := v.Header
+	if header == "" {
+		header = usualHeader(v.Scheme)
+	}
+	h := http.Header{}
+	switch v.Scheme {
+	case "", config.None: // a source that the configuration lacks is the server's to refuse
+	case config.Token:
+		if len(v.Tokens) == 0 {
+			return nil, errors.New("the configuration has no token for it")
+		}
+		h.Set(header, v.Tokens[0])
+	case config.HMACSHA256:
+		if len(v.Secrets) == 0 {
+			return nil, errors.New("the configuration has no secret for it")
+		}
+		mac := hmac.New(sha256.New, []byte(v.Secrets[0]))
+		mac.Write(body)
+		h.Set(header, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	case config.StandardWebhooks:
+		if len(v.Secrets) == 0 {
+			return nil, errors.New("the configuration has no secret for it")
+		}
+		return standardSignature(v.Secrets[0], body, now)
+	case config.HighLevel, config.Ed25519, config.RSASHA256:
+		if keyFile == "" {
+			return nil, fmt.Errorf("its scheme is %s, which takes the sender's private key: name one with --key, or write `verify: none` for a trial on this machine", v.Scheme)
+		}
+		sig, err := signWithKey(keyFile, v.Scheme == config.RSASHA256, body)
+		if err != nil {
+			return nil, fmt.Errorf("the key %s: %w", keyFile, err)
+		}
+		h.Set(header, base64.StdEncoding.EncodeToString(sig))
+	default:
+		return nil, fmt.Errorf("%q is no verification scheme", v.Scheme)
+	}
+	return h, nil
+}
+
+func standardSignature(secret string, body []byte, now time.Time) (http.Header, error) {
+	wh, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		return nil, errors.New("its secret is not base64 with whsec_ before it")
+	}
+	id := "msg_" + rand.Text()
+	sig, err := wh.Sign(id, now, body)
+	if err != nil {
+		return nil, err
+	}
+	h := http.Header{}
+	h.Set(standardwebhooks.HeaderWebhookID, id)
+	h.Set(standardwebhooks.HeaderWebhookTimestamp, fmt.Sprint(now.Unix()))
+	h.Set(standardwebhooks.HeaderWebhookSignature, sig)
+	return h, nil
+}
+
+// signWithKey signs with a private key in PEM: Ed25519 over the body, or RSA over its SHA-256.
+func signWithKey(file string, wantRSA bool, body []byte) ([]byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, errors.New(plainCause(err))
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("it is not PEM")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		if parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes); err != nil {
+			return nil, errors.New("it holds no private key")
+		}
+	}
+	switch key := parsed.(type) {
+	case ed25519.PrivateKey:
+		if !wantRSA {
+			return ed25519.Sign(key, body), nil
+		}
+	case *rsa.PrivateKey:
+		if wantRSA {
+			sum := sha256.Sum256(body)
+			return rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+		}
+	}
+	return nil, errors.New("it is of another kind than the scheme takes")
+}

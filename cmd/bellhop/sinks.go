@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/mail"
+	"strings"
+	"sync"
+	"time"
+
+	"encoding/base64"
+	"mime/quotedprintable"
+
+	"github.com/emersion/go-smtp"
+)
+
+// sinks are the other side of the demo's actions: a mail server, Slack's Web API and an HTTP API, on ports
+// of this machine that the system chooses. They take everything and keep it.
+type sinks struct {
+	mailAddr, slackAddr, apiAddr string
+
+	news chan struct{} // gets a token when something has arrived
+
+	mu       sync.Mutex
+	arrived  []message
+	delivery map[string]int // the last of arrived, by the delivery that sent it
+
+	stop []func() error
+	done sync.WaitGroup
+}
+
+// A message is what a sink received.
+type message struct {
+	sink     string // email, slack or http
+	delivery string // the id of the delivery that sent it, "" if it does not say
+	lines    []string
+}
+
+// startSinks starts all three. The caller closes them.
+func startSinks(ctx context.Context) (_ *sinks, err error) {
+	s := &sinks{news: make(chan struct{}, 1), delivery: map[string]int{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	quiet := log.New(io.Discard, "", 0)
+
+	var lc net.ListenConfig
+	listen := func() (net.Listener, string, error) {
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, "", fmt.Errorf("starting a sink: %w", err)
+		}
+		return l, l.Addr().String(), nil
+	}
+
+	l, addr, err := listen()
+	if err != nil {
+		return nil, err
+	}
+	s.mailAddr = addr
+	mailServer := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &mailSession{sinks: s}, nil }))
+	mailServer.Domain, mailServer.EnableSMTPUTF8, mailServer.ErrorLog = "localhost", true, quiet
+	mailServer.ReadTimeout, mailServer.WriteTimeout, mailServer.MaxMessageBytes = time.Minute, time.Minute, 16<<20
+	s.serve(func() error { return mailServer.Serve(l) }, mailServer.Close)
+
+	for _, web := range []struct {
+		addr   *string
+		handle http.HandlerFunc
+	}{{&s.slackAddr, s.slack}, {&s.apiAddr, s.api}} {
+		l, addr, err := listen()
+		if err != nil {
+			return nil, err
+		}
+		*web.addr = addr
+		server := &http.Server{Handler: web.handle, ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet}
+		s.serve(func() error { return server.Serve(l) }, server.Close)
+	}
+	return s, nil
+}
+
+func (s *sinks) serve(serve, stop func() error) {
+	s.stop = append(s.stop, stop)
+	s.done.Go(func() { _ = serve() }) // it ends when it is stopped; before, the demo would see what is missing
+}
+
+func (s *sinks) close() error {
+	var errs []error
+	for _, stop := range s.stop {
+		errs = append(errs, stop())
+	}
+	s.done.Wait()
+	return errors.Join(errs...)
+}
+
+// allow is what egress must permit, so that the sinks can be reached and nothing else near here.
+func (s *sinks) allow() []string { return []string{s.mailAddr, s.slackAddr, s.apiAddr} }
+
+func (s *sinks) add(m message) {
+	s.mu.Lock()
+	s.arrived = append(s.arrived, m)
+	s.delivery[m.delivery] = len(s.arrived) - 1
+	s.mu.Unlock()
+	select {
+	case s.news <- struct{}{}:
+	default: // somebody is to look already
+	}
+}
+
+// of is what arrived of a delivery.
+func (s *sinks) of(delivery string) (message, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := s.delivery[delivery]
+	if !ok {
+		return message{}, false
+	}
+	return s.arrived[i], true
+}
+
+// from is what arrived after the first n.
+func (s *sinks) from(n int) []message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.arrived[min(n, len(s.arrived)):]
+}
+
+// slack answers as chat.postMessage does.
+func (s *sinks) slack(w http.ResponseWriter, r *http.Request) {
+	var post struct {
+		Channel  string `json:"channel"`
+		Text     string `json:"text"`
+		Icon     string `json:"icon_emoji"`
+		Blocks   []any  `json:"blocks"`
+		Metadata struct {
+			Payload struct {
+				ID string `json:"id"`
+			} `json:"event_payload"`
+		} `json:"metadata"`
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&post); err != nil {
+		_, _ = io.WriteString(w, `{"ok":false,"error":"invalid_json"}`) // the client is gone
+		return
+	}
+	m := message{sink: "slack", delivery: post.Metadata.Payload.ID}
+	text := post.Channel + "  "
+	if post.Icon != "" {
+		text += post.Icon + " "
+	}
+	m.lines = strings.Split(text+post.Text, "\n")
+	if n := len(post.Blocks); n > 0 {
+		m.lines = append(m.lines, fmt.Sprintf("(and %d blocks)", n))
+	}
+	s.add(m)
+	ts := fmt.Sprintf("%d.%06d", time.Now().Unix(), time.Now().Nanosecond()/1000)
+	answer, _ := json.Marshal(map[string]any{"ok": true, "channel": post.Channel, "ts": ts}) // texts marshal
+	_, _ = w.Write(answer)
+}
+
+// api takes every call.
+func (s *sinks) api(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	if err != nil {
+		return
+	}
+	m := message{sink: "http", delivery: r.Header.Get("Idempotency-Key"), lines: []string{r.Method + " " + r.URL.RequestURI()}}
+	if len(body) > 0 {
+		m.lines = append(m.lines, strings.Split(string(body), "\n")...)
+	}
+	s.add(m)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// mailSession is one conversation with the mail server.
+type mailSession struct {
+	sinks *sinks
+	to    []string
+}
+
+var _ smtp.Session = (*mailSession)(nil)
+
+func (m *mailSession) Mail(string, *smtp.MailOptions) error { return nil }
+
+func (m *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	m.to = append(m.to, to)
+	return nil
+}
+
+func (m *mailSession) Data(r io.Reader) error {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	msg, err := readMail(data)
+	if err != nil {
+		return &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: err.Error()}
+	}
+	m.sinks.add(msg)
+	return nil
+}
+
+func (m *mailSession) Reset() { m.to = nil }
+
+func (m *mailSession) Logout() error { return nil }
+
+// mailLines is how much of a mail's text is shown.
+const mailLines = 6
+
+// readMail takes from an e-mail what the demo shows: who it is from and to, its subject, the beginning of
+// its text, and whether there is an invitation in it.
+func readMail(data []byte) (message, error) {
+	m, err := mail.ReadMessage(bytes.NewReader(data))
+	if err != nil {
+		return message{}, fmt.Errorf("reading the e-mail: %w", err)
+	}
+	id := strings.Trim(m.Header.Get("Message-ID"), "<>")
+	id, _, _ = strings.Cut(id, "@")
+	out := message{sink: "email", delivery: id}
+	var words mime.WordDecoder
+	for _, name := range []string{"From", "To", "Subject"} {
+		value, err := words.DecodeHeader(m.Header.Get(name))
+		if err != nil {
+			return message{}, fmt.Errorf("reading the e-mail: %w", err)
+		}
+		out.lines = append(out.lines, name+": "+value)
+	}
+	var found parts
+	if err := found.read(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body); err != nil {
+		return message{}, fmt.Errorf("reading the e-mail: %w", err)
+	}
+	text := strings.Split(strings.TrimSpace(strings.ReplaceAll(found.text, "\r\n", "\n")), "\n")
+	for i, line := range text {
+		if i == mailLines {
+			out.lines = append(out.lines, "| …")
+			break
+		}
+		out.lines = append(out.lines, "| "+line)
+	}
+	if found.invitation != "" {
+		out.lines = append(out.lines, "with a calendar invitation ("+found.invitation+")")
+	}
+	return out, nil
+}
+
+// parts are the parts of an e-mail that are shown.
+type parts struct {
+	text       string
+	invitation string // its method, such as REQUEST
+}
+
+func (p *parts) read(contentType, encoding string, body io.Reader) error {
+	if contentType == "" {
+		contentType = "text/plain"
+	}
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(kind, "multipart/") {
+		r := multipart.NewReader(body, params["boundary"])
+		for {
+			part, err := r.NextRawPart()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := p.read(part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part); err != nil {
+				return err
+			}
+		}
+	}
+	switch strings.ToLower(encoding) {
+	case "quoted-printable":
+		body = quotedprintable.NewReader(body)
+	case "base64":
+		body = base64.NewDecoder(base64.StdEncoding, body)
+	}
+	switch {
+	case kind == "text/calendar":
+		p.invitation = strings.ToUpper(params["method"])
+	case kind == "text/plain" && p.text == "":
+		data, err := io.ReadAll(body)
+		p.text = string(data)
+		return err
+	}
+	_, err = io.Copy(io.Discard, body)
+	return err
+}

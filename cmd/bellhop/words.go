@@ -1,0 +1,491 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"bellhop/engine"
+	"bellhop/engine/admin"
+	"bellhop/engine/config"
+	"bellhop/engine/hook"
+	"bellhop/engine/store"
+	"bellhop/rules"
+	"bellhop/rules/live"
+)
+
+// This file is all that a person reads of bellhop, but for the help of its commands. What comes from outside
+// passes through clean first, so that no booking can steer a terminal.
+
+func (o *output) paint(code, text string) string {
+	if !o.colour {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (o *output) bold(text string) string { return o.paint("1", text) }
+func (o *output) dim(text string) string  { return o.paint("2", text) }
+
+// state paints a delivery's state by what it means to an operator.
+func (o *output) state(s store.State) string {
+	switch s {
+	case store.Sent:
+		return o.paint("32", string(s))
+	case store.Dead:
+		return o.paint("31", string(s))
+	case store.Retrying, store.Skipped, store.Cancelled, store.Shadow:
+		return o.paint("33", string(s))
+	}
+	return string(s)
+}
+
+func (p *program) printf(format string, args ...any) { fmt.Fprintf(p.stdout, format, args...) }
+
+func (p *program) printError(err error) {
+	fmt.Fprintf(p.stderr, "%s %s\n", p.stderr.paint("31", "bellhop:"), clean(oneLine(err.Error())))
+}
+
+// clean makes a text harmless for terminals: control characters other than line breaks become "?".
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n':
+			return r
+		case r == '\t':
+			return ' '
+		case r < ' ', 0x7f <= r && r < 0xa0, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069: // C0, C1, direction
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// oneLine joins the lines of a text, as those of joined errors.
+func oneLine(text string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" }), "; ")
+}
+
+// short cuts a text to n characters and one line.
+func short(text string, n int) string {
+	r := []rune(clean(oneLine(text)))
+	if len(r) <= n {
+		return string(r)
+	}
+	return string(r[:n-1]) + "…"
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// count is "1 file", "2 files".
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return itoa(n) + " " + one + "s"
+}
+
+// local is a time as people here read it.
+func local(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
+// table prints rows below a head, in columns.
+func (p *program) table(head []string, rows [][]string) {
+	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
+	for _, row := range append([][]string{head}, rows...) {
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+	}
+	_ = w.Flush() // the output remembers its failure
+}
+
+// Findings.
+
+// printFindings prints findings with the lines that they are about.
+func (p *program) printFindings(o *output, findings []rules.Finding) {
+	sources := map[string][]byte{}
+	source := func(file string) []byte {
+		if _, ok := sources[file]; !ok {
+			sources[file] = readHead(file)
+		}
+		return sources[file]
+	}
+	for _, f := range findings {
+		if f.File == "" || f.Line == 0 { // about a flag or a default, not about a place in a file
+			fmt.Fprintf(o, "%s: %s\n", f.Severity, clean(f.Message))
+			continue
+		}
+		_ = rules.Render(o, []rules.Finding{f}, source, o.colour) // the output remembers its failure
+	}
+}
+
+// readHead reads as much of a file as may be a rule file. What cannot be read is shown without its lines.
+func readHead(file string) []byte {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, rules.MaxFileSize))
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+func (p *program) printReport(r *report) {
+	mistakes, warnings := 0, 0
+	for _, f := range r.Findings {
+		if f.Severity == rules.Error {
+			mistakes++
+		} else {
+			warnings++
+		}
+	}
+	verdict := p.stdout.paint("32", "no mistakes")
+	if mistakes > 0 {
+		verdict = p.stdout.paint("31", count(mistakes, "mistake"))
+	}
+	if warnings > 0 {
+		verdict += ", " + count(warnings, "warning")
+	}
+	p.printf("%s, %s: %s\n", count(r.Files, "file"), count(r.Rules, "rule"), verdict)
+}
+
+// Running.
+
+func (p *program) printStarted(cfg *config.Config, e *engine.Engine) {
+	p.printf("%s\n", p.stdout.bold("Bellhop is running; Ctrl-C stops it."))
+	for i, name := range sortedKeys(cfg.Sources) {
+		label := ""
+		if i == 0 {
+			label = "webhooks"
+		}
+		p.printf("  %-9s %s/hooks/%s\n", label, e.HookURL(), name)
+	}
+	p.printf("  %-9s %s/\n", "operators", e.AdminURL())
+	if cfg.Path != "" {
+		p.printf("  %-9s %s\n", "config", cfg.Path)
+	}
+	p.printf("  %-9s %s (%s, %s)\n", "rules", cfg.Rules, count(len(e.Files()), "file"), count(len(e.Rules()), "rule"))
+	p.printf("  %-9s %s\n", "store", cfg.Store)
+	for _, name := range unverified(cfg) {
+		p.printf("%s the source %s is not verified: whoever reaches %s can send bookings\n", p.stdout.paint("33", "warning:"), name, e.HookURL())
+	}
+	p.printFindings(p.stdout, ruleFindings(cfg, e))
+	for _, f := range e.Files() {
+		if f.Status == live.Failed {
+			p.printf("%s %s: %s\n", p.stdout.paint("31", "not loaded:"), filepath.Join(cfg.Rules, filepath.FromSlash(f.Path)), clean(f.Error))
+		}
+	}
+}
+
+func (p *program) printStopped() { p.printf("Stopped.\n") }
+
+// Init.
+
+func (p *program) printWritten(path string, written bool) {
+	if written {
+		p.printf("wrote %s\n", path)
+		return
+	}
+	p.printf("kept  %s, which was there already\n", path)
+}
+
+func (p *program) printNext(dir string) {
+	flag := ""
+	if dir != "." {
+		flag = " --config " + quoted(filepath.Join(dir, config.FileName))
+	}
+	p.printf(`
+Next:
+  %[1]s check%[2]s
+  %[1]s run%[2]s
+and, while that runs, from another terminal:
+  %[1]s send%[2]s %[3]s
+  %[1]s deliveries list%[2]s
+The rule in %[4]s only watches; the file says how to make it send.
+`, p.name, flag, quoted(filepath.Join(dir, filepath.FromSlash(sampleEvent))), filepath.Join(dir, "rules"))
+}
+
+// quoted puts a path into quotes where a shell needs them.
+func quoted(path string) string {
+	if strings.ContainsAny(path, " '\"$&|;<>()*?[]#~`!{}") {
+		return strconv.Quote(path)
+	}
+	return path
+}
+
+// Sending.
+
+func (p *program) printReceipt(r hook.Receipt) {
+	p.printf("%s %s\n", clean(r.Event), clean(string(r.Status)))
+}
+
+// Events and deliveries.
+
+func (p *program) printEvents(list admin.Events) {
+	if len(list.Events) == 0 {
+		p.printf("There are no such events.\n")
+		return
+	}
+	var rows [][]string
+	for i := range list.Events {
+		e := &list.Events[i]
+		rows = append(rows, []string{local(e.ReceivedAt), e.ID, clean(e.Status), short(happened(e), 60), short(cmp.Or(e.Appointment, "-"), 40)})
+	}
+	p.table([]string{"RECEIVED", "EVENT", "STATUS", "HAPPENED", "APPOINTMENT"}, rows)
+	p.printMore(list.Next)
+}
+
+// happened is what an event is about: the derived names, or its wire type if there are none.
+func happened(e *store.Event) string {
+	if len(e.On) > 1 {
+		return strings.Join(e.On[1:], ", ")
+	}
+	return cmp.Or(e.Type, "unknown")
+}
+
+func (p *program) printMore(next string) {
+	if next != "" {
+		p.printf("%s\n", p.stdout.dim("There are more: --all shows them, --before "+clean(next)+" the next page."))
+	}
+}
+
+func (p *program) printDeliveries(list admin.Deliveries) {
+	if len(list.Deliveries) == 0 {
+		p.printf("There are no such deliveries.\n")
+		return
+	}
+	p.deliveryTable(list.Deliveries)
+	p.printMore(list.Next)
+}
+
+func (p *program) deliveryTable(list []store.Delivery) {
+	var rows [][]string
+	for i := range list {
+		d := &list[i]
+		rows = append(rows, []string{
+			local(d.Created), d.ID, string(d.State), short(cmp.Or(d.Rule, "-"), 40), itoa(d.Step), cmp.Or(d.Action, "-"), short(d.Reason, 80),
+		})
+	}
+	p.table([]string{"CREATED", "DELIVERY", "STATE", "RULE", "STEP", "ACTION", "REASON"}, rows)
+}
+
+// field prints one line of what is known of something.
+func (p *program) field(name, value string) {
+	if value != "" {
+		p.printf("%s %s\n", p.stdout.dim(fmt.Sprintf("%-12s", name)), clean(value))
+	}
+}
+
+func (p *program) printEvent(e *admin.Event) {
+	p.field("event", e.ID)
+	p.field("received", local(e.ReceivedAt))
+	p.field("source", e.Source)
+	p.field("location", e.Location)
+	p.field("type", e.Type)
+	p.field("webhook", e.WebhookID)
+	p.field("appointment", e.Appointment)
+	p.field("status", e.Status)
+	p.field("happened", strings.Join(e.On, ", "))
+	p.field("changed", strings.Join(e.Changed, ", "))
+	p.printf("\n%s\n", p.stdout.bold("body"))
+	p.printf("%s\n", indent(clean(pretty(e.Body)), "  "))
+	p.printf("\n%s\n", p.stdout.bold("deliveries"))
+	if len(e.Deliveries) == 0 {
+		p.printf("  none\n")
+		return
+	}
+	p.deliveryTable(e.Deliveries)
+}
+
+func (p *program) printDelivery(d *store.Delivery) {
+	p.field("delivery", d.ID)
+	p.field("event", d.Event)
+	p.field("appointment", d.Appointment)
+	p.field("location", d.Location)
+	p.field("rule", fmt.Sprintf("%s, step %d", d.Rule, d.Step))
+	p.field("action", d.Action)
+	p.field("connection", d.Connection)
+	p.field("state", string(d.State))
+	p.field("reason", oneLine(d.Reason))
+	p.field("created", local(d.Created))
+	p.field("due", local(d.Due))
+	if len(d.Request) > 0 {
+		p.printf("\n%s\n", p.stdout.bold("what is sent"))
+		p.printRequest(d.Request, "  ")
+	}
+	p.printf("\n%s\n", p.stdout.bold("attempts"))
+	if len(d.Attempts) == 0 {
+		p.printf("  none\n")
+	}
+	for i := range d.Attempts {
+		p.printAttempt(i+1, &d.Attempts[i])
+	}
+}
+
+func (p *program) printAttempt(n int, a *store.Attempt) {
+	p.printf("  %d. %s  %s after %s\n", n, local(a.At), clean(a.Outcome), time.Duration(a.Millis)*time.Millisecond)
+	lines := []struct{ name, text string }{
+		{"error", a.Error},
+		{"status", a.Receipt.Status},
+		{"id", a.Receipt.ID},
+		{"accepted", strings.Join(a.Receipt.Accepted, ", ")},
+	}
+	for _, r := range a.Receipt.Refused {
+		lines = append(lines, struct{ name, text string }{"refused", r.Recipient + ": " + r.Answer})
+	}
+	lines = append(lines, struct{ name, text string }{"answer", a.Receipt.Body})
+	for _, l := range lines {
+		if l.text != "" {
+			p.printf("     %-9s %s\n", l.name, strings.TrimSpace(indent(clean(strings.TrimSpace(l.text)), "               ")))
+		}
+	}
+}
+
+// printRequest prints a rendered request, key by key: texts as they are, all else as JSON.
+func (p *program) printRequest(request json.RawMessage, margin string) {
+	list, err := pairs(request)
+	if err != nil {
+		p.printf("%s%s\n", margin, clean(string(request)))
+		return
+	}
+	for _, kv := range list {
+		var text string
+		var texts []string
+		switch {
+		case json.Unmarshal(kv.value, &text) == nil:
+		case json.Unmarshal(kv.value, &texts) == nil:
+			text = strings.Join(texts, ", ")
+		default:
+			text = pretty(kv.value)
+		}
+		text = strings.TrimRight(clean(text), "\n")
+		if strings.Contains(text, "\n") {
+			p.printf("%s%s:\n%s\n", margin, clean(kv.key), indent(text, margin+"  "))
+		} else {
+			p.printf("%s%s: %s\n", margin, clean(kv.key), text)
+		}
+	}
+}
+
+func (p *program) printReplayed(added admin.Deliveries) {
+	if len(added.Deliveries) == 0 {
+		p.printf("Nothing was added: what the present rules say of this event was enqueued before.\n")
+		return
+	}
+	p.printf("%s added:\n", map[bool]string{true: "1 delivery", false: itoa(len(added.Deliveries)) + " deliveries"}[len(added.Deliveries) == 1])
+	p.deliveryTable(added.Deliveries)
+}
+
+func (p *program) printChanged(d *store.Delivery, done string) {
+	p.printf("%s %s\n", clean(d.ID), done)
+}
+
+// pretty is JSON over several lines, or what came if it is none.
+func pretty(data json.RawMessage) string {
+	var b bytes.Buffer
+	if json.Indent(&b, bytes.TrimSpace(data), "", "  ") != nil {
+		return string(data)
+	}
+	return b.String()
+}
+
+func indent(text, by string) string { return by + strings.ReplaceAll(text, "\n", "\n"+by) }
+
+// Version.
+
+func (p *program) printVersion(v buildInfo) {
+	text := "bellhop " + v.Version
+	if v.Commit != "" {
+		text += " (" + v.Commit[:min(12, len(v.Commit))]
+		if v.Modified {
+			text += ", with changes"
+		}
+		text += ")"
+	}
+	p.printf("%s, %s, %s\n", text, v.Go, v.Platform)
+}
+
+// The demo.
+
+func (p *program) printDemoStart(d *demo) {
+	p.printf("%s\n", p.stdout.bold("Bellhop's demo: a server, its rules, and a mail server, a Slack and an API to send to, all on this machine."))
+	p.printf("  %-9s %s (%s, %s)\n", "rules", d.cfg.Rules, count(len(d.engine.Files()), "file"), count(len(d.engine.Rules()), "rule"))
+	p.printf("  %-9s %s\n", "webhooks", d.hook)
+	p.printf("  %-9s %s/\n", "operators", d.engine.AdminURL())
+}
+
+func (p *program) printSample(n int, s sample, r hook.Receipt) {
+	p.printf("\n%s %s\n", p.stdout.bold(fmt.Sprintf("%d. %s", n, s.title)), p.stdout.dim("("+s.file+")"))
+	if r.Status == hook.Duplicate {
+		p.printf("   %s: this webhook was here before, nothing is sent twice\n", r.Status)
+	}
+}
+
+func (p *program) printHappened(e *admin.Event) {
+	p.printf("   what happened: %s\n", strings.Join(e.On, ", "))
+}
+
+func (p *program) printFired(rule string) { p.printf("   rule %s\n", p.stdout.bold(rule)) }
+
+func (p *program) printArrived(m message) {
+	for i, line := range m.lines {
+		label := ""
+		if i == 0 {
+			label = m.sink
+		}
+		p.printf("     %-6s %s\n", label, short(line, 300))
+	}
+}
+
+func (p *program) printNotSent(d *store.Delivery) {
+	p.printf("     %-6s not sent, %s: %s\n", d.Action, p.stdout.state(d.State), short(d.Reason, 150))
+	if d.State == store.Shadow {
+		p.printRequest(d.Request, "            ")
+	}
+}
+
+func (p *program) printMissing(d *store.Delivery) {
+	p.printf("     %-6s %s, but nothing arrived\n", d.Action, p.stdout.state(d.State))
+}
+
+func (p *program) printDemoSum(arrived, notSent int, took time.Duration) {
+	p.printf("\n%s arrived, %d not sent for the reasons above, in %s.\n", map[bool]string{true: "1 message", false: itoa(arrived) + " messages"}[arrived == 1],
+		notSent, took.Round(10*time.Millisecond))
+}
+
+func (p *program) printDemoTry(d *demo) {
+	event := filepath.Join(d.dir, "events", "create.json")
+	p.printf(`
+%s Open %s/ or try, from another terminal:
+
+  Change a rule, %s for one. It is in force within
+  two seconds; a mistake is shown here, and the rule as it was goes on working.
+
+  Change the appointment's id in %s and send it:
+    %s send --url %s %s
+  or
+    curl -H 'Content-Type: application/json' --data @%s %s
+
+What arrives is shown here. Ctrl-C ends the demo and removes its files.
+
+`, p.stdout.bold("It goes on running."), d.engine.AdminURL(), filepath.Join(d.cfg.Rules, "front-desk.yaml"),
+		event, p.name, d.hook, quoted(event), quoted(event), d.hook)
+}
