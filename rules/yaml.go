@@ -149,7 +149,9 @@ func (s *source) content(n *yaml.Node) int {
 		return off
 	}
 	for off < len(s.data) && (s.data[off] == '&' || s.data[off] == '!') {
-		for off < len(s.data) && s.data[off] != ' ' && s.data[off] != '\t' && breakLen(s.data, off) == 0 {
+		anchor := s.data[off] == '&' // ends at the first sign; a tag ends at a blank
+		off++
+		for off < len(s.data) && s.data[off] != ' ' && s.data[off] != '\t' && breakLen(s.data, off) == 0 && (!anchor || wordByte(s.data[off])) {
 			off++
 		}
 		for off < len(s.data) {
@@ -168,6 +170,8 @@ func (s *source) content(n *yaml.Node) int {
 	}
 	return off
 }
+
+func wordByte(b byte) bool { return isLetter(b) || b >= '0' && b <= '9' || b == '_' || b == '-' }
 
 // span is the range to point at for a node: a scalar's text, quotes included; of a list or map its first line.
 func (s *source) span(n *yaml.Node) span {
@@ -242,7 +246,8 @@ func (t *text) locate() {
 	t.mapped = true
 	from := t.src.content(t.node)
 	t.outer = span{from, from}
-	m := mapper{data: t.src.data, pos: from, want: len(t.value)}
+	n := len(t.value)
+	m := mapper{data: t.src.data, pos: from, want: n, out: make([]byte, 0, n), beg: make([]int, 0, n), end: make([]int, 0, n)}
 	switch style := t.node.Style; {
 	case style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
 		m.block(t.value, style&yaml.LiteralStyle != 0)

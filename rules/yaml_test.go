@@ -35,6 +35,7 @@ var mappedTexts = []string{
 	"a: # no value\nb: |  # comment\n  text # not a comment\n",
 	"? |\n  key\n: value\n",
 	"a: 'x\n  \n  y'\nb: \"x\t\n\ty\"\n",
+	"&AAA?AA",
 	"a: >\n\n  x\n  y\n\n\n   z\n  w\n",
 }
 
