@@ -102,7 +102,7 @@ func TestEmailArrivesAsWritten(t *testing.T) {
 	t.Parallel()
 	srv := (&mailServer{}).start(t, false)
 	e := &Email{
-		To: List{"Zoë Ünal <desk@bücher.example.com>, b@example.com"}, Cc: List{`"Desk, Front" <c@example.com>`}, Bcc: List{"hidden@example.com", "B@example.com"},
+		To: List{"Zoë Ünal <desk@bücher.example.com>, b@example.com"}, Cc: List{`"Desk, Front" <c@example.com>`}, Bcc: List{"hidden@example.com", "B@example.com", "Again <b@EXAMPLE.com>"},
 		ReplyTo: "answers@example.com", Subject: "Größe: 日本語 " + strings.Repeat("long ", 40), Text: "Grüße 🎉\n.\n..dots\nend " + strings.Repeat("x", 2000), HTML: "<p>日本語</p>",
 	}
 	if err := e.Prepare(Facts{Now: time.Date(2026, 3, 1, 9, 0, 0, 5, time.FixedZone("", 19800))}); err != nil {

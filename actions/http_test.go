@@ -160,10 +160,17 @@ func TestHTTPOddAnswers(t *testing.T) {
 					return
 				}
 				_, _ = io.WriteString(conn, c.answer)
+				if strings.HasPrefix(c.answer, "HTTP/1.1 101") {
+					_, _ = io.Copy(io.Discard, conn) // such a connection stays open until the other side leaves
+				}
 			})
+			started := time.Now()
 			_, err := invoke(t, &HTTP{URL: "http://" + address}, nil)
 			if (err == nil) != c.ok || Classify(err).Permanent != c.permanent {
 				t.Errorf("%v", err)
+			}
+			if took := time.Since(started); took > usualTimeout/2 {
+				t.Errorf("it took %v", took)
 			}
 		})
 	}
@@ -249,7 +256,9 @@ func TestHTTPRedirects(t *testing.T) {
 		last = received{r.Method, r.RequestURI, r.Header, string(data)}
 		_, _ = io.WriteString(w, "end")
 	})
+	var asked atomic.Int32
 	mux.HandleFunc("/to/{code}/{where}", func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
 		var code int
 		_, _ = fmt.Sscan(r.PathValue("code"), &code)
 		to := map[string]string{
@@ -306,6 +315,11 @@ func TestHTTPRedirects(t *testing.T) {
 		if last.method != c.method || last.body != body || last.header.Get("Authorization") != "Bearer token-1" || last.header.Get("Idempotency-Key") != "d-1" {
 			t.Errorf("%s %s: arrived as %+v", c.method, c.path, last)
 		}
+	}
+
+	asked.Store(0)
+	if _, err := invoke(t, &HTTP{URL: srv.URL + "/to/302/loop"}, nil); err == nil || asked.Load() != 6 {
+		t.Errorf("a loop is asked %d times: %v", asked.Load(), err)
 	}
 
 	// To another host, the body goes along and nothing that identifies or authorises does.
@@ -486,7 +500,7 @@ func TestHTTPOAuth2Waits(t *testing.T) {
 	t.Cleanup(srv.Close)
 	api := &HTTPAPI{URL: srv.URL, OAuth2: &OAuth2{TokenURL: srv.URL, ClientID: "a", ClientSecret: "client-secret"}}
 	g := newGuard(t, "127.0.0.1")
-	first := make(chan error)
+	first := make(chan error, 1)
 	go func() {
 		_, err := (&HTTP{Path: "/"}).Do(t.Context(), Dispatch{ID: "1", Connection: api, Guard: g})
 		first <- err
@@ -496,6 +510,13 @@ func TestHTTPOAuth2Waits(t *testing.T) {
 	cancel()
 	if _, err := (&HTTP{Path: "/"}).Do(ctx, Dispatch{ID: "2", Connection: api, Guard: g}); err == nil || Classify(err).Permanent {
 		t.Errorf("%v", err)
+	}
+	select {
+	case err := <-first:
+		t.Errorf("it waited for the first to end: %v", err)
+		close(release)
+		return
+	default:
 	}
 	close(release)
 	if err := <-first; err == nil {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestInviteArrives(t *testing.T) {
@@ -37,7 +38,7 @@ func TestInviteArrives(t *testing.T) {
 		t.Error("the part does not name its method")
 	}
 	for _, line := range strings.SplitAfter(text, "\r\n") {
-		if len(line) > 77 || strings.Contains(strings.TrimSuffix(line, "\r\n"), "\n") {
+		if len(line) > 77 || !utf8.ValidString(line) || strings.Contains(strings.TrimSuffix(line, "\r\n"), "\n") {
 			t.Errorf("the line %q", line)
 		}
 	}

@@ -129,6 +129,21 @@ func leakServers(t *testing.T) map[string]string {
 		said := fmt.Sprint(strings.Repeat("x", 90), r.Header, r.RequestURI)
 		_ = json.NewEncoder(w).Encode(map[string]any{"ok": false, "error": said, "needed": said})
 	})
+	// Escapes that no encoder writes hide a text from whoever does not decode them.
+	escaped := func(text string) string {
+		var b strings.Builder
+		for _, c := range text {
+			fmt.Fprintf(&b, `\u%04x`, c)
+		}
+		return b.String()
+	}
+	servers["one that echoes as Slack, escaped"] = serve(func(w http.ResponseWriter, r *http.Request) {
+		said := escaped(r.Header.Get("Authorization") + r.RequestURI)
+		_, _ = fmt.Fprintf(w, `{"ok":false,"error":"%s","needed":"%s"}`, said, said)
+	})
+	servers["one that is pleased and escapes"] = serve(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"ok":true,"ts":"%s"}`, escaped(r.Header.Get("Authorization")))
+	})
 	servers["one that is pleased"] = serve(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/chat.postMessage" {
 			_, _ = fmt.Fprintf(w, `{"ok":true,"ts":%q}`, r.Header.Get("Authorization"))

@@ -3,6 +3,7 @@ package actions
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -256,9 +257,12 @@ func TestMailEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	connected := make(chan struct{})
 	address := serveTCP(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "220 hi\r\n")
+		_, _ = conn.Read(make([]byte, 100))
 		close(connected)
-		_, _ = conn.Read(make([]byte, 1)) // the client waits for a greeting that never comes
+		_, _ = io.Copy(io.Discard, conn) // the client waits for an answer that never comes
 	})
+	started := time.Now()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-connected
@@ -267,5 +271,8 @@ func TestMailEndsWithItsContext(t *testing.T) {
 	_, err := note().Do(ctx, Dispatch{ID: "1", Connection: &Mail{SMTP: "smtp://" + address + "?tls=none", From: "a@example.com"}, Guard: newGuard(t, "127.0.0.1")})
 	if err == nil || Classify(err).Permanent {
 		t.Errorf("%v", err)
+	}
+	if took := time.Since(started); took > mailTimeout/2 {
+		t.Errorf("it took %v", took)
 	}
 }
