@@ -93,8 +93,10 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	compile := CompileOptions(cfg)
 	e.folder, err = live.Open(ctx, live.Options{
-		Dir:     cfg.Rules,
-		Compile: func(path string, data []byte) (*rules.File, []rules.Finding) { return rules.Compile(path, data, compile) },
+		Dir: cfg.Rules,
+		Compile: func(path string, data []byte) (*rules.File, []rules.Finding) {
+			return rules.Compile(path, data, compile)
+		},
 		Good:    e.store,
 		Changed: func(s live.Snapshot) { e.count(s); e.metrics.Reloads.WithLabelValues(result(s)).Inc() },
 		Logger:  e.log,

@@ -106,8 +106,8 @@ type Egress struct {
 type Delivery struct {
 	Attempts       int           `json:"attempts" doc:"Attempts after which a delivery is given up." example:"100"`
 	MaxAge         time.Duration `json:"max_age" doc:"Age at which a delivery is given up." example:"3d"`
-	Concurrency    int           `json:"concurrency" doc:"Attempts at the same time." example:"64"`
-	PerDestination int           `json:"per_destination" doc:"Attempts at the same time to one destination." example:"8"`
+	Concurrency    int           `json:"concurrency" doc:"Deliveries held in memory at the same time: those being attempted, and those that wait for their destination." example:"2000"`
+	PerDestination int           `json:"per_destination" doc:"Attempts at the same time to one destination." example:"16"`
 	Shutdown       time.Duration `json:"shutdown" doc:"How long running attempts may take to finish when the server stops." example:"20s"`
 }
 
@@ -129,7 +129,7 @@ func Default() *Config {
 		Sources:     map[string]Source{},
 		Connections: map[string]Connection{},
 		Delivery: Delivery{
-			Attempts: 100, MaxAge: 3 * 24 * time.Hour, Concurrency: 64, PerDestination: 8, Shutdown: 20 * time.Second,
+			Attempts: 100, MaxAge: 3 * 24 * time.Hour, Concurrency: 2000, PerDestination: 16, Shutdown: 20 * time.Second,
 		},
 		Intake: Intake{MaxConcurrent: 256},
 		Zone:   time.UTC,

@@ -61,10 +61,7 @@ func (r *Receiver) Receive(ctx context.Context, ev *rules.Event) (hook.Receipt, 
 		return err
 	})
 	if err != nil {
-		if ctx.Err() == nil {
-			r.Logger.Error("an event could not be stored; its sender is asked to repeat it", "source", ev.Source, "error", err)
-		}
-		return hook.Receipt{}, errors.Join(hook.ErrBusy, err)
+		return hook.Receipt{}, fmt.Errorf("%w: %w", hook.ErrBusy, err)
 	}
 	r.Metrics.Events.WithLabelValues(ev.Source, string(res.receipt.Status)).Inc()
 	r.count(res)

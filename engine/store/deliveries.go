@@ -125,8 +125,10 @@ func (s *Store) claim(ctx context.Context, j job) (d Delivery, ok bool, err erro
 	return d, ok, err
 }
 
-// record writes down what became of a claimed delivery: its state, reason, due time and attempts.
-func (s *Store) record(ctx context.Context, d *Delivery) error {
+// record writes down what became of a claimed delivery: its state, reason, due time and attempts. A job that
+// has done its work is deleted here: River would mark it completed later, in a transaction of its own and at
+// several times the cost, to delete it after a while. River takes a job that is gone for a cancelled one.
+func (s *Store) record(ctx context.Context, d *Delivery, jobRow int64) error {
 	attempts, err := json.Marshal(d.Attempts)
 	if err != nil {
 		return fmt.Errorf("encode attempts: %w", err)
@@ -137,8 +139,19 @@ func (s *Store) record(ctx context.Context, d *Delivery) error {
 		if err != nil {
 			return fmt.Errorf("record delivery: %w", err)
 		}
+		if d.State.open() {
+			return nil
+		}
+		if _, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM river_job WHERE id = ?`, jobRow); err != nil {
+			return fmt.Errorf("end job: %w", err)
+		}
 		return nil
 	})
+}
+
+// open says whether something is still to be done for a delivery in this state.
+func (s State) open() bool {
+	return s == Waiting || s == Pending || s == Sending || s == Retrying
 }
 
 // A ConflictError says that a delivery is not in a state that allows what was asked.

@@ -25,6 +25,7 @@ type Job struct {
 	Destination string // as the delivery had it when it was stored
 	store       *Store
 	job         job
+	row         int64 // River's id of it
 }
 
 // Claim marks the delivery as being sent and returns it; ok is false if it is no longer to be sent.
@@ -32,8 +33,9 @@ func (j *Job) Claim(ctx context.Context) (d Delivery, ok bool, err error) {
 	return j.store.claim(ctx, j.job)
 }
 
-// Record writes down what became of the claimed delivery.
-func (j *Job) Record(ctx context.Context, d *Delivery) error { return j.store.record(ctx, d) }
+// Record writes down what became of the claimed delivery. If nothing more is to be done for it, the job goes
+// with the same transaction.
+func (j *Job) Record(ctx context.Context, d *Delivery) error { return j.store.record(ctx, d, j.row) }
 
 // WorkOptions say how the queue is worked.
 type WorkOptions struct {
@@ -177,7 +179,7 @@ type worker struct {
 }
 
 func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
-	if again := w.handle(ctx, &Job{Destination: j.Args.Destination, store: w.s, job: j.Args}); again > 0 {
+	if again := w.handle(ctx, &Job{Destination: j.Args.Destination, store: w.s, job: j.Args, row: j.ID}); again > 0 {
 		return river.JobSnooze(again)
 	}
 	return nil

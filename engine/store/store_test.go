@@ -200,7 +200,7 @@ func TestRestart(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	workAll(t, s, 4, send(t, &sent))
+	workAll(t, s, 2, send(t, &sent))
 	n := 0
 	sent.Range(func(_, count any) bool {
 		n++

@@ -40,10 +40,11 @@ func (b Breaker) withDefaults() Breaker {
 	return b
 }
 
-// destination is guarded by the gate's mutex, except for running, which is its semaphore.
+// destination is guarded by the gate's mutex, except for the two semaphores.
 type destination struct {
+	line     chan struct{} // one element for each delivery between its claim and its record
 	running  chan struct{} // one element for each attempt under way
-	held     int           // attempts under way and deliveries that wait for one
+	held     int           // deliveries that wait in memory, are in line, or under way
 	failures int           // in a row
 	pauses   int           // in a row, without a success between
 	until    time.Time     // no attempt before
@@ -54,12 +55,17 @@ func newGate(places, each int, b Breaker) *gate {
 	return &gate{places: places, each: each, breaker: b.withDefaults(), dests: map[string]*destination{}}
 }
 
+// inLine is how many deliveries of a destination may be claimed for each attempt at once. Claiming and
+// recording wait for the disk, and attempts are not to wait for that.
+const inLine = 8
+
 const (
 	crowded  = 2 * time.Second  // how long a delivery stays away when its destination has its share of places
 	patience = 10 * time.Second // how long it keeps its place while it waits for its destination
 )
 
-// A pass allows one attempt; done must be called once after it.
+// A pass allows a delivery to be claimed. [pass.start] then waits for the attempt's turn, [pass.done] ends
+// the attempt, and [pass.leave] must be called last.
 type pass struct {
 	g     *gate
 	name  string
@@ -67,32 +73,62 @@ type pass struct {
 	probe bool
 }
 
-// enter waits until an attempt to the destination may be made. If it is not to be made now, the pass is
+// enter waits until a delivery to the destination may be claimed. If that is not to be now, the pass is
 // nil, postpone says how long to stay away, and why is a word for it.
 func (g *gate) enter(ctx context.Context, name string) (p *pass, postpone time.Duration, why string) {
 	d, postpone, why := g.hold(name)
 	if d == nil {
 		return nil, postpone, why
 	}
+	p = &pass{g: g, name: name, d: d}
+	if postpone, why := p.wait(ctx, d.line); postpone > 0 {
+		g.release(name, d)
+		return nil, postpone, why
+	}
+	// Asked only now: while it waited, the destination may have turned out dead.
+	if pause := g.paused(d); pause > 0 {
+		p.leave()
+		return nil, spread(pause), "paused"
+	}
+	return p, 0, ""
+}
+
+// start waits until the attempt may be made. If it is not to be made now, the claim is to be given back.
+func (p *pass) start(ctx context.Context) (postpone time.Duration, why string) {
+	if postpone, why = p.wait(ctx, p.d.running); postpone > 0 {
+		return postpone, why
+	}
+	var pause time.Duration
+	if p.probe, pause = p.g.allow(p.d); pause > 0 {
+		<-p.d.running
+		return spread(pause), "paused"
+	}
+	return 0, ""
+}
+
+// wait takes an element of a semaphore, or says how long to stay away instead.
+func (p *pass) wait(ctx context.Context, sem chan struct{}) (postpone time.Duration, why string) {
+	select {
+	case sem <- struct{}{}:
+		return 0, ""
+	default:
+	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
-	case d.running <- struct{}{}:
+	case sem <- struct{}{}:
+		return 0, ""
 	case <-timer.C:
-		g.release(name, d)
-		return nil, spread(crowded), "crowded"
+		return spread(crowded), "crowded"
 	case <-ctx.Done():
-		g.release(name, d)
-		return nil, time.Millisecond, "stopping"
+		return time.Millisecond, "stopping"
 	}
-	// Asked only now: while it waited, the destination may have turned out dead.
-	probe, pause := g.allow(d)
-	if pause > 0 {
-		<-d.running
-		g.release(name, d)
-		return nil, spread(pause), "paused"
-	}
-	return &pass{g: g, name: name, d: d, probe: probe}, 0, ""
+}
+
+// leave gives the place back.
+func (p *pass) leave() {
+	<-p.d.line
+	p.g.release(p.name, p.d)
 }
 
 // hold takes a place, unless the destination is paused or has its share already: as many as are free
@@ -102,7 +138,7 @@ func (g *gate) hold(name string) (d *destination, postpone time.Duration, why st
 	defer g.mu.Unlock()
 	d = g.dests[name]
 	if d == nil {
-		d = &destination{running: make(chan struct{}, g.each)}
+		d = &destination{line: make(chan struct{}, inLine*g.each), running: make(chan struct{}, g.each)}
 		g.dests[name] = d
 	}
 	if pause := time.Until(d.until); pause > 0 {
@@ -114,6 +150,12 @@ func (g *gate) hold(name string) (d *destination, postpone time.Duration, why st
 	d.held++
 	g.held++
 	return d, 0, ""
+}
+
+func (g *gate) paused(d *destination) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Until(d.until)
 }
 
 // allow says whether an attempt may start, and whether it is the one that tries a failing destination again.
@@ -136,10 +178,6 @@ func (g *gate) allow(d *destination) (probe bool, pause time.Duration) {
 func (g *gate) release(name string, d *destination) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.releaseLocked(name, d)
-}
-
-func (g *gate) releaseLocked(name string, d *destination) {
 	d.held--
 	g.held--
 	if d.held == 0 && d.failures == 0 && d.pauses == 0 && time.Until(d.until) <= 0 {
@@ -177,7 +215,6 @@ func (p *pass) done(v verdict) {
 	if until := time.Now().Add(v.pause); v.pause > 0 && until.After(d.until) {
 		d.until = until
 	}
-	g.releaseLocked(p.name, d)
 }
 
 // spread lengthens a pause by up to half, so that those that wait do not all come back together.

@@ -9,14 +9,33 @@ import (
 	"time"
 )
 
+// end does what a worker does after an attempt.
+func (p *pass) end(v verdict) {
+	p.done(v)
+	p.leave()
+}
+
+// enter does what a worker does before one.
+func enter(ctx context.Context, g *gate, name string) (p *pass, postpone time.Duration, why string) {
+	p, postpone, why = g.enter(ctx, name)
+	if p == nil {
+		return nil, postpone, why
+	}
+	if postpone, why = p.start(ctx); postpone > 0 {
+		p.leave()
+		return nil, postpone, why
+	}
+	return p, 0, ""
+}
+
 // hang takes passes for a destination until none is given at once, and returns them.
 func hang(t *testing.T, g *gate, name string, n int) {
 	t.Helper()
 	for range n {
 		go func() {
-			if p, _, _ := g.enter(t.Context(), name); p != nil {
+			if p, _, _ := enter(t.Context(), g, name); p != nil {
 				<-t.Context().Done()
-				p.done(verdict{unknown: true})
+				p.end(verdict{unknown: true})
 			}
 		}()
 	}
@@ -31,11 +50,11 @@ func TestRoomForOneMore(t *testing.T) {
 		for i := range 20 {
 			hang(t, g, fmt.Sprint("dead", i), 200)
 			start := time.Now()
-			p, postpone, why := g.enter(t.Context(), "healthy")
+			p, postpone, why := enter(t.Context(), g, "healthy")
 			if p == nil {
 				t.Fatalf("with %d hanging, the healthy destination is put off by %s: %s", i+1, postpone, why)
 			}
-			p.done(verdict{})
+			p.end(verdict{})
 			if waited := time.Since(start); waited > 0 {
 				t.Errorf("with %d hanging, the healthy destination waited %s", i+1, waited)
 			}
@@ -51,7 +70,7 @@ func TestAttemptsAtOnce(t *testing.T) {
 		running, most, done := 0, 0, 0
 		for range 100 {
 			go func() {
-				p, _, _ := g.enter(t.Context(), "crm")
+				p, _, _ := enter(t.Context(), g, "crm")
 				if p == nil {
 					return
 				}
@@ -64,7 +83,7 @@ func TestAttemptsAtOnce(t *testing.T) {
 				running--
 				done++
 				mu.Unlock()
-				p.done(verdict{})
+				p.end(verdict{})
 			}()
 		}
 		synctest.Wait()
@@ -84,9 +103,9 @@ func TestBreaker(t *testing.T) {
 		g := newGate(100, 4, Breaker{Failures: 3, Pause: 10 * time.Second, MaxPause: 25 * time.Second})
 		try := func(v verdict) (postpone time.Duration) {
 			t.Helper()
-			p, postpone, _ := g.enter(t.Context(), "crm")
+			p, postpone, _ := enter(t.Context(), g, "crm")
 			if p != nil {
-				p.done(v)
+				p.end(v)
 			}
 			return postpone
 		}
@@ -102,14 +121,14 @@ func TestBreaker(t *testing.T) {
 			}
 			time.Sleep(pause)
 			// One attempt is allowed; while it is under way, no other is.
-			p, _, _ := g.enter(t.Context(), "crm")
+			p, _, _ := enter(t.Context(), g, "crm")
 			if p == nil {
 				t.Fatalf("after %s, no attempt is allowed", pause)
 			}
 			if d := try(verdict{}); d == 0 {
 				t.Fatal("a second attempt is allowed beside the first after a pause")
 			}
-			p.done(verdict{failed: true})
+			p.end(verdict{failed: true})
 		}
 		time.Sleep(25 * time.Second)
 		if d := try(verdict{}); d != 0 {
@@ -129,21 +148,21 @@ func TestAskedForPause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(100, 4, Breaker{})
-		p, _, _ := g.enter(t.Context(), "slack")
-		p.done(verdict{pause: time.Minute})
-		if p, d, why := g.enter(t.Context(), "slack"); p != nil || d < time.Minute || why != "paused" {
+		p, _, _ := enter(t.Context(), g, "slack")
+		p.end(verdict{pause: time.Minute})
+		if p, d, why := enter(t.Context(), g, "slack"); p != nil || d < time.Minute || why != "paused" {
 			t.Fatalf("got %v, %s, %s", p, d, why)
 		}
-		if p, _, _ := g.enter(t.Context(), "other"); p == nil {
+		if p, _, _ := enter(t.Context(), g, "other"); p == nil {
 			t.Fatal("another destination is paused too")
 		} else {
-			p.done(verdict{})
+			p.end(verdict{})
 		}
 		time.Sleep(time.Minute)
-		if p, d, _ := g.enter(t.Context(), "slack"); p == nil {
+		if p, d, _ := enter(t.Context(), g, "slack"); p == nil {
 			t.Fatalf("after the pause it is put off by %s", d)
 		} else {
-			p.done(verdict{})
+			p.end(verdict{})
 		}
 	})
 }
@@ -154,7 +173,7 @@ func TestPatience(t *testing.T) {
 		g := newGate(100, 1, Breaker{})
 		hang(t, g, "crm", 1)
 		start := time.Now()
-		if p, d, why := g.enter(t.Context(), "crm"); p != nil || d < crowded || why != "crowded" {
+		if p, d, why := enter(t.Context(), g, "crm"); p != nil || d < crowded || why != "crowded" {
 			t.Fatalf("got %v, %s, %s", p, d, why)
 		}
 		if waited := time.Since(start); waited != patience {
@@ -162,7 +181,7 @@ func TestPatience(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if p, _, why := g.enter(ctx, "crm"); p != nil || why != "stopping" {
+		if p, _, why := enter(ctx, g, "crm"); p != nil || why != "stopping" {
 			t.Errorf("a worker that stops is given a pass, or told %q", why)
 		}
 	})

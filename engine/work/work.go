@@ -92,9 +92,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		w.o.Metrics.Postponed.WithLabelValues(why).Inc()
 		return postpone
 	}
-	v := verdict{unknown: true}
-	defer func() { pass.done(v) }()
-
+	defer pass.leave()
 	d, ok, err := j.Claim(ctx)
 	if err != nil {
 		w.log(ctx, "a delivery could not be claimed", err)
@@ -103,17 +101,27 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 	if !ok {
 		return 0
 	}
-	failure := w.attempt(ctx, &d)
-	v = judge(failure)
+	if postpone, why = pass.start(stopping); postpone > 0 {
+		w.o.Metrics.Postponed.WithLabelValues(why).Inc()
+		if d.State = store.Pending; len(d.Attempts) > 0 {
+			d.State = store.Retrying
+		}
+	} else {
+		v := verdict{unknown: true} // of a panic
+		func() {
+			defer func() { pass.done(v) }()
+			v = judge(w.attempt(ctx, &d))
+		}()
+		if d.State == store.Retrying {
+			postpone = max(time.Until(d.Due), time.Millisecond)
+		}
+	}
 	// What was sent is recorded even when time is up: sent and not recorded would be sent again.
 	if err := j.Record(context.WithoutCancel(ctx), &d); err != nil {
 		w.log(ctx, "what became of delivery "+d.ID+" could not be recorded; it is tried again", err)
 		return unwritable
 	}
-	if d.State == store.Retrying {
-		return max(time.Until(d.Due), time.Millisecond)
-	}
-	return 0
+	return postpone
 }
 
 // log reports an error of the store, unless it is only that everything is being stopped.

@@ -1,0 +1,133 @@
+package engine_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+const noneConfig = "sources: { hoopai: { verify: none } }\n"
+
+// One rule that every booking matches, and one that none does.
+const benchRules = `rules:
+  - name: to the sink
+    on: booked
+    when: appointment.calendarId in ["BqTwX8QFwXzpegMve9EQ"] && appointment.startTime > date("2020-01-01")
+    then:
+      - http:
+          connection: sink
+          path: /bookings
+          json: { id: "{{ appointment.id }}", title: "{{ appointment.title }}", at: "{{ appointment.startTime }}" }
+`
+
+const otherRules = `rules:
+  - name: another desk
+    on: booked
+    when: appointment.calendarId == "another"
+    then:
+      - http: { connection: sink, path: /bookings, json: { id: "{{ appointment.id }}" } }
+`
+
+func sinkConfig(s *sink) string {
+	return fmt.Sprintf("%sconnections: { sink: { url: %q } }\negress: { allow: [127.0.0.1] }\n", noneConfig, s.URL)
+}
+
+// load posts n bookings over conns connections and returns when all are acknowledged.
+func load(b *testing.B, s *server, conns, n int) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range conns {
+		w := dial(b, s.e.HookURL())
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1))
+				if i > n {
+					return
+				}
+				if code, err := w.post(booking(i)); err != nil || code != http.StatusAccepted {
+					b.Errorf("answer %d: %v", code, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// BenchmarkAcknowledge posts distinct bookings over 64 connections. Each is acknowledged when it is durable.
+func BenchmarkAcknowledge(b *testing.B) {
+	b.Run("no rule applies", func(b *testing.B) {
+		s := start(b, setup{rules: map[string]string{"a.yaml": otherRules}, yaml: sinkConfig(newSink(b, nil))})
+		b.ResetTimer()
+		load(b, s, 64, b.N)
+		b.StopTimer()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "acks/s")
+	})
+	b.Run("one delivery each", func(b *testing.B) {
+		// The sink takes its time, so that deliveries do not compete for the processor.
+		hold := make(chan struct{})
+		target := newSink(b, func(http.ResponseWriter, *http.Request) { <-hold })
+		b.Cleanup(func() { close(hold) })
+		s := start(b, setup{rules: map[string]string{"a.yaml": benchRules}, yaml: sinkConfig(target) + "delivery: { shutdown: 1s }\n"})
+		b.ResetTimer()
+		load(b, s, 64, b.N)
+		b.StopTimer()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "acks/s")
+	})
+}
+
+// BenchmarkDeliver measures from the first webhook to the last call that the sink has answered.
+func BenchmarkDeliver(b *testing.B) {
+	target := newSink(b, nil)
+	s := start(b, setup{rules: map[string]string{"a.yaml": benchRules}, yaml: sinkConfig(target)})
+	b.ResetTimer()
+	load(b, s, 64, b.N)
+	acknowledged := b.Elapsed()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for target.count() < b.N {
+		<-tick.C
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+	b.ReportMetric(float64(b.N)/acknowledged.Seconds(), "acks/s")
+}
+
+// BenchmarkAcknowledgeAt1000 posts at a steady 1,000 a second, each sent at its time whether or not the one
+// before has been answered, and reports how long answers took.
+func BenchmarkAcknowledgeAt1000(b *testing.B) {
+	target := newSink(b, nil)
+	s := start(b, setup{rules: map[string]string{"a.yaml": benchRules}, yaml: sinkConfig(target)})
+	const conns = 64
+	took := make([]time.Duration, b.N)
+	var wg sync.WaitGroup
+	begin := time.Now().Add(10 * time.Millisecond)
+	b.ResetTimer()
+	for c := range conns {
+		w := dial(b, s.e.HookURL())
+		wg.Go(func() {
+			timer := time.NewTimer(0)
+			defer timer.Stop()
+			for i := c; i < b.N; i += conns {
+				due := begin.Add(time.Duration(i) * time.Millisecond)
+				timer.Reset(time.Until(due))
+				<-timer.C
+				if code, err := w.post(booking(i)); err != nil || code != http.StatusAccepted {
+					b.Errorf("answer %d: %v", code, err)
+					return
+				}
+				took[i] = time.Since(due)
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	slices.Sort(took)
+	at := func(q float64) float64 { return took[min(int(q*float64(b.N)), b.N-1)].Seconds() * 1e3 }
+	b.ReportMetric(at(.5), "p50-ms")
+	b.ReportMetric(at(.99), "p99-ms")
+}
