@@ -124,6 +124,7 @@ var hostile = []string{
 // No condition runs for longer than 10 ms or makes more than 16 MiB, whatever its author wrote.
 func TestHostileConditions(t *testing.T) { // not parallel: it measures time and memory
 	ev := hostileEvent(t)
+	base := baseline(t, ev)
 	for i, when := range hostile {
 		src := rule("when: |-\n  " + when)
 		f, findings := rules.Compile("t.yaml", []byte(src), options())
@@ -137,7 +138,7 @@ func TestHostileConditions(t *testing.T) { // not parallel: it measures time and
 		set, _ := rules.NewSet([]*rules.File{f})
 		best, least := time.Hour, uint64(1<<60)
 		var outcome string
-		for range 5 { // the machine may be busy: the best of three is what the rule costs
+		for range 25 { // the machine may be busy with something else: the best is what the rule costs
 			raw := *ev
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
@@ -153,8 +154,10 @@ func TestHostileConditions(t *testing.T) { // not parallel: it measures time and
 					outcome = m[0].Err.Error()
 				}
 			}
+			if best-base < 8*time.Millisecond && least < 16<<20 {
+				break
+			}
 		}
-		base := baseline(t, ev)
 		t.Logf("%8v %6d KiB  %.70s: %s", (best - base).Round(time.Microsecond), least>>10, when, outcome)
 		if best-base > 10*time.Millisecond && !raceEnabled {
 			t.Errorf("%.60s took %v", when, best-base)
@@ -171,7 +174,7 @@ const baselineBytes = 1 << 20
 func baseline(t *testing.T, ev *rules.Event) time.Duration {
 	set := load(t, rule("when: raw == nil"))
 	best := time.Hour
-	for range 2 {
+	for range 10 {
 		raw := *ev
 		start := time.Now()
 		set.Match(&raw)
