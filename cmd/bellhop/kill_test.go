@@ -1,0 +1,268 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bellhop/engine/store"
+)
+
+const killRules = `rules:
+  - name: crm
+    on: booked
+    then:
+      - http: { connection: sink, path: /one, json: { id: "{{ appointment.id }}" } }
+      - http: { connection: sink, path: /two, json: { title: "{{ appointment.title }}" } }
+`
+
+// killRounds is how often the process is killed.
+const killRounds = 20
+
+// TestKill is the promise that what was acknowledged is durable (P1), and enqueued once (P2). It starts the
+// real program, posts over several connections, kills it at a random moment, and starts it again. A sender
+// whose webhook was not acknowledged sends it again, as real ones do. In the end every acknowledged event
+// must be there with its two deliveries, all sent, and none enqueued twice.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts and kills the program many times")
+	}
+	dir := t.TempDir()
+	program := filepath.Join(dir, "bellhop.exe")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+
+	var mu sync.Mutex
+	calls := map[string]int{} // idempotency keys
+	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		calls[r.Header.Get("Idempotency-Key")]++
+		mu.Unlock()
+	}))
+	defer sink.Close()
+	listen, admin := freeAddress(t), freeAddress(t)
+	config := fmt.Sprintf("listen: %s\nadmin: %s\nsources: { hoopai: { verify: none } }\nconnections: { sink: { url: %q } }\negress: { allow: [127.0.0.1] }\n", listen, admin, sink.URL)
+	for name, text := range map[string]string{"bellhop.yaml": config, "rules/a.yaml": killRules} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func() *exec.Cmd {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), program, "run", "--log-format", "json")
+		cmd.Dir = dir
+		stderr, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(stderr)
+		var said strings.Builder
+		for lines.Scan() {
+			fmt.Fprintln(&said, lines.Text())
+			if strings.Contains(lines.Text(), `"msg":"started"`) {
+				go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the process
+				return cmd
+			}
+		}
+		t.Fatalf("the program did not start:\n%s", said.String())
+		return nil
+	}
+
+	acknowledged := map[string]string{} // appointment to event
+	next := 0
+	unsure := []string{} // posted and not acknowledged: to be sent again
+	take := func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		if n := len(unsure); n > 0 {
+			id := unsure[n-1]
+			unsure = unsure[:n-1]
+			return id
+		}
+		next++
+		return fmt.Sprintf("appt%06d", next)
+	}
+	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
+	resent, duplicates := 0, 0
+	for range killRounds {
+		cmd := begin()
+		ctx, stop := context.WithCancel(t.Context())
+		var senders sync.WaitGroup
+		for range 8 {
+			client := &http.Client{Transport: &http.Transport{}}
+			senders.Go(func() {
+				defer client.CloseIdleConnections()
+				for ctx.Err() == nil {
+					id := take()
+					event, status, err := postBooking(ctx, client, listen, id)
+					mu.Lock()
+					if err != nil {
+						unsure = append(unsure, id)
+						resent++
+					} else {
+						if status == "duplicate" {
+							duplicates++
+						}
+						acknowledged[id] = event
+					}
+					mu.Unlock()
+					if err != nil {
+						return
+					}
+				}
+			})
+		}
+		timer := time.NewTimer(time.Duration(20+random.IntN(400)) * time.Millisecond)
+		<-timer.C
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		senders.Wait()
+		_ = cmd.Wait() // killed
+	}
+
+	last := begin()
+	defer func() {
+		_ = last.Process.Kill()
+		_ = last.Wait()
+	}()
+	list := func(query string) (all []store.Delivery) {
+		t.Helper()
+		for before := ""; ; {
+			var page struct {
+				Deliveries []store.Delivery
+				Next       string
+			}
+			getJSON(t, "http://"+admin+"/api/v1/deliveries?limit=500&before="+before+query, &page)
+			all = append(all, page.Deliveries...)
+			if before = page.Next; before == "" {
+				return all
+			}
+		}
+	}
+	open := func() int {
+		n := 0
+		for _, state := range []store.State{store.Pending, store.Sending, store.Retrying} {
+			n += len(list("&state=" + string(state)))
+		}
+		return n
+	}
+	deadline := time.After(2 * time.Minute)
+	for tick := time.NewTicker(100 * time.Millisecond); open() > 0; {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("two minutes after the last start, %d deliveries are still open", open())
+		}
+	}
+
+	steps := map[string]map[int]int{} // event to its steps
+	repeated := 0
+	mu.Lock()
+	defer mu.Unlock()
+	for _, d := range list("") {
+		if steps[d.Event] == nil {
+			steps[d.Event] = map[int]int{}
+		}
+		steps[d.Event][d.Step]++
+		if d.State != store.Sent {
+			t.Errorf("delivery %s of event %s is %s: %s", d.ID, d.Event, d.State, d.Reason)
+		}
+		switch n := calls[d.ID]; {
+		case n == 0:
+			t.Errorf("delivery %s is recorded as sent, and the sink never had it", d.ID)
+		case n > 1:
+			repeated += n - 1
+		}
+		delete(calls, d.ID)
+	}
+	for key := range maps.Keys(calls) {
+		t.Errorf("the sink had a call %q that no delivery stands for", key)
+	}
+	for id, event := range acknowledged {
+		if len(steps[event]) != 2 {
+			t.Errorf("event %s of %s was acknowledged and has the steps %v", event, id, steps[event])
+		}
+	}
+	for event, n := range steps {
+		if n[1] != 1 || n[2] != 1 {
+			t.Errorf("event %s was enqueued as %v", event, n)
+		}
+	}
+	if len(steps) > next || len(acknowledged) == 0 {
+		t.Errorf("%d events for %d appointments", len(steps), next)
+	}
+	t.Logf("killed %d times: %d events acknowledged and all there, %d posts cut off and sent again (%d of them had been stored), "+
+		"%d deliveries all sent and none enqueued twice, %d calls repeated with the same key",
+		killRounds, len(acknowledged), resent, duplicates, 2*len(steps), repeated)
+}
+
+func postBooking(ctx context.Context, client *http.Client, addr, id string) (event, status string, err error) {
+	body := fmt.Sprintf(`{"type":"AppointmentCreate","locationId":"0007BWpSzSwfiuSl0tR2","appointment":{"id":%q,"title":"First consultation","appointmentStatus":"new"}}`, id)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/hooks/hoopai", strings.NewReader(body))
+	if err != nil {
+		return "", "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", "", err
+	}
+	defer resp.Body.Close()
+	var answer struct{ Event, Status string }
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		return "", "", err
+	}
+	if resp.StatusCode != http.StatusAccepted {
+		return "", "", fmt.Errorf("answered %s", resp.Status)
+	}
+	return answer.Event, answer.Status, nil
+}
+
+func getJSON(t *testing.T, url string, v any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s %v", url, resp.Status, err)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
