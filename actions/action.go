@@ -18,6 +18,8 @@
 //
 // and its Go type says what YAML it takes: string (one text), [List] (a list of texts, or one text with
 // commas), bool, [Duration], []int, map[string]string, any (a tree whose texts are templates).
+//
+// A connection's fields have json, yaml, doc and example, and secret:"true" where they hold a credential.
 package actions
 
 import (

@@ -61,6 +61,23 @@ func TestInviteArrives(t *testing.T) {
 	}
 }
 
+func TestCalendarLinesAreFolded(t *testing.T) {
+	t.Parallel()
+	for lead := range 4 {
+		line := strings.Repeat("x", lead) + strings.Repeat("日é", 100)
+		var b strings.Builder
+		foldCalendar(&b, line)
+		for _, piece := range strings.Split(b.String(), "\r\n") {
+			if len(piece) > 75 || !utf8.ValidString(piece) {
+				t.Errorf("the piece %q", piece)
+			}
+		}
+		if got := strings.ReplaceAll(b.String(), "\r\n ", ""); got != line+"\r\n" {
+			t.Errorf("%q comes back as %q", line, got)
+		}
+	}
+}
+
 func TestInvitation(t *testing.T) {
 	t.Parallel()
 	at := func(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }

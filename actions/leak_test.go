@@ -164,7 +164,7 @@ func leakServers(t *testing.T) map[string]string {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusUnauthorized)
-		_ = json.NewEncoder(w).Encode(map[string]any{"error": fmt.Sprint("x", r.Header, string(body)), "error_description": string(body)})
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": r.Header.Get("Authorization") + string(body), "error_description": string(body)})
 	})
 	servers["one that echoes instead of HTTP"] = serveTCP(t, func(c net.Conn) {
 		buf := make([]byte, 4096)
