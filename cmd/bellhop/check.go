@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bellhop/actions"
 	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/rules"
@@ -51,6 +52,9 @@ func (p *program) check(configPath string, paths []string, asJSON bool) error {
 		return err
 	}
 	r := report{Findings: append([]rules.Finding{}, findings...)}
+	if _, err := actions.NewGuard(actions.GuardOptions{Allow: cfg.Egress.Allow}); err != nil {
+		r.fail(cfg.Path, "bad-value", "egress: "+err.Error())
+	}
 	if len(paths) == 0 {
 		paths = []string{cfg.Rules}
 	}
@@ -69,6 +73,13 @@ func (p *program) check(configPath string, paths []string, asJSON bool) error {
 		return errReported
 	}
 	return nil
+}
+
+// fail adds an error about a whole file.
+func (r *report) fail(path, code, message string) {
+	r.Findings = append(r.Findings, rules.Finding{
+		File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: rules.Error, Code: code, Message: message,
+	})
 }
 
 // checkRules compiles every rule file of paths and joins them into one set.
@@ -111,24 +122,19 @@ type source struct{ dir, path, shown string }
 // sources are the rule files that paths name. What cannot be read is a finding.
 func (r *report) sources(cfg *config.Config, paths []string) []source {
 	var list []source
-	fail := func(path, code, message string) {
-		r.Findings = append(r.Findings, rules.Finding{
-			File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: rules.Error, Code: code, Message: message,
-		})
-	}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && path == cfg.Rules:
-			fail(path, "not-found", "there is no such rules folder; `bellhop init` writes one to begin with")
+			r.fail(path, "not-found", "there is no such rules folder; `bellhop init` writes one to begin with")
 		case errors.Is(err, fs.ErrNotExist):
-			fail(path, "not-found", "there is no such file or folder")
+			r.fail(path, "not-found", "there is no such file or folder")
 		case err != nil:
-			fail(path, "unreadable", "this cannot be read: "+plainCause(err))
+			r.fail(path, "unreadable", "this cannot be read: "+plainCause(err))
 		case info.IsDir():
 			names, err := live.Paths(path)
 			if err != nil {
-				fail(path, "unreadable", err.Error())
+				r.fail(path, "unreadable", err.Error())
 				continue
 			}
 			for _, name := range names {

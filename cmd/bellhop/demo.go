@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -121,6 +123,9 @@ type demo struct {
 	http   *http.Client
 }
 
+// event is the file of an event that is not sent yet, for whoever tries the demo out.
+func (d *demo) event() string { return filepath.Join(d.dir, "events", "one-more.json") }
+
 func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 	dir, err := os.MkdirTemp("", "bellhop-demo-")
 	if err != nil {
@@ -136,14 +141,9 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 	if err := p.demoFiles(d, o); err != nil {
 		return err
 	}
-	level := "warn"
-	if !o.once {
-		level = "info" // somebody is going to change rules, and wants to see that they are loaded
-	}
-	logger, err := p.logger("text", level)
-	if err != nil {
-		return err
-	}
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelWarn)
+	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level}))
 	d.engine, err = engine.New(ctx, engine.Options{Config: d.cfg, Logger: logger, Version: build().Version})
 	if err != nil {
 		return err
@@ -164,6 +164,7 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 		return err
 	}
 	p.printDemoTry(d)
+	level.Set(slog.LevelInfo) // somebody is going to change rules, and wants to see that they are loaded
 	return p.watch(ctx, d, ended)
 }
 
@@ -202,6 +203,14 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 				return fmt.Errorf("writing the demo's files: %w", err)
 			}
 		}
+	}
+	body, err := testdata.Files.ReadFile("events/create.json")
+	if err != nil {
+		return err
+	}
+	body = bytes.ReplaceAll(body, []byte("u8jzPde0IgxLd6GncfBA"), []byte("one-more"))
+	if _, err := writeNew(d.event(), body); err != nil {
+		return fmt.Errorf("writing the demo's files: %w", err)
 	}
 	// JSON is YAML.
 	settings, err := json.MarshalIndent(map[string]any{

@@ -30,7 +30,7 @@ const scriptPatience = 30 * time.Second
 //
 //	start PATTERN PROGRAM ARG…   starts a program and waits until it has printed PATTERN, or logged it; what
 //	                             it printed up to there is stdout
-//	stop                         interrupts it and waits; what it printed is stdout and stderr. It must exit with 0
+//	interrupt                    interrupts it and waits; what it printed is stdout and stderr. It must exit with 0
 //	hangup                       sends it SIGHUP
 //	waitfor PATTERN PROGRAM ARG… runs a program again and again until it prints PATTERN
 //	status N PROGRAM ARG…        is an error unless the program exits with N
@@ -52,13 +52,13 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(tmp, 0o755)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"start":   start,
-			"stop":    stop,
-			"hangup":  hangup,
-			"waitfor": waitFor,
-			"status":  status,
-			"capture": capture,
-			"empty":   empty,
+			"start":     start,
+			"interrupt": interrupt,
+			"hangup":    hangup,
+			"waitfor":   waitFor,
+			"status":    status,
+			"capture":   capture,
+			"empty":     empty,
 		},
 	})
 }
@@ -159,7 +159,7 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	b := running(ts)
 	ts.Check(b.cmd.Process.Signal(os.Interrupt))
 	limit := time.AfterFunc(scriptPatience, func() { _ = b.cmd.Process.Kill() })

@@ -80,7 +80,7 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 	} else {
 		p.printStarted(cfg, e)
 	}
-	stopReloading := reloadOn(hangups, e)
+	stopReloading := reloadOn(hangups, e.Reload)
 	err = e.Run(ctx)
 	stopReloading()
 	if err != nil {
@@ -123,15 +123,15 @@ func (p *program) logger(format, level string) (*slog.Logger, error) {
 	return nil, usagef("--log-format is text or json, not %q", format)
 }
 
-// reloadOn makes every signal a look at the rule files, until the function that it returns is called.
-func reloadOn(hangups <-chan os.Signal, e *engine.Engine) (stop func()) {
+// reloadOn calls reload at every signal, until the function that it returns is called.
+func reloadOn(hangups <-chan os.Signal, reload func()) (stop func()) {
 	done := make(chan struct{})
 	var reloading sync.WaitGroup
 	reloading.Go(func() {
 		for {
 			select {
 			case <-hangups:
-				e.Reload()
+				reload()
 			case <-done:
 				return
 			}

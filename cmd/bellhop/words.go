@@ -472,20 +472,19 @@ func (p *program) printDemoSum(arrived, notSent int, took time.Duration) {
 }
 
 func (p *program) printDemoTry(d *demo) {
-	event := filepath.Join(d.dir, "events", "create.json")
 	p.printf(`
 %s Open %s/ or try, from another terminal:
 
   Change a rule, %s for one. It is in force within
   two seconds; a mistake is shown here, and the rule as it was goes on working.
 
-  Change the appointment's id in %s and send it:
+  Send one more booking (with another id in the file, it is another one):
     %s send --url %s %s
   or
-    curl -H 'Content-Type: application/json' --data @%s %s
+    curl -H 'Content-Type: application/json' --data-binary @%s %s
 
 What arrives is shown here. Ctrl-C ends the demo and removes its files.
 
 `, p.stdout.bold("It goes on running."), d.engine.AdminURL(), filepath.Join(d.cfg.Rules, "front-desk.yaml"),
-		event, p.name, d.hook, quoted(event), quoted(event), d.hook)
+		p.name, d.hook, quoted(d.event()), quoted(d.event()), d.hook)
 }

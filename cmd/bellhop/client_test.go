@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"bellhop/engine/config"
+)
+
+func TestBaseURL(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"127.0.0.1:8081":                 "http://127.0.0.1:8081",
+		":8081":                          "http://127.0.0.1:8081",
+		"0.0.0.0:8081":                   "http://127.0.0.1:8081",
+		"[::]:8081":                      "http://127.0.0.1:8081",
+		"[::1]:8081":                     "http://[::1]:8081",
+		"desk.example.com:8081":          "http://desk.example.com:8081",
+		"https://desk.example.com/admin": "https://desk.example.com/admin",
+		"http://desk.example.com/":       "http://desk.example.com",
+		"desk.example.com":               "",
+		"ftp://desk.example.com":         "",
+		"http://":                        "",
+	} {
+		got, err := baseURL(in)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+func TestHookURL(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	for in, want := range map[string]string{
+		"":                               "http://127.0.0.1:8080/hooks/desk",
+		"127.0.0.1:9000":                 "http://127.0.0.1:9000/hooks/desk",
+		"https://hooks.example.com":      "https://hooks.example.com/hooks/desk",
+		"https://hooks.example.com/in/x": "https://hooks.example.com/in/x",
+	} {
+		if got, err := hookURL(cfg, in, "desk"); got != want {
+			t.Errorf("%s: %q, %v; want %q", in, got, err, want)
+		}
+	}
+}
+
+// TestPagesFollowsTheCursor lists what a server gives in three pages.
+func TestPagesFollowsTheCursor(t *testing.T) {
+	t.Parallel()
+	pages := map[string]string{
+		"":  `{"events":[{"id":"c"}],"next":"c"}`,
+		"c": `{"events":[{"id":"b"}],"next":"b"}`,
+		"b": `{"events":[],"next":""}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := w.Write([]byte(pages[r.URL.Query().Get("before")])); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	c := &client{base: server.URL, http: server.Client()}
+	next := func(data json.RawMessage) (string, error) {
+		var page struct{ Next string }
+		err := json.Unmarshal(data, &page)
+		return page.Next, err
+	}
+	for all, want := range map[bool]string{
+		true:  `{"events":[{"id":"c"},{"id":"b"}],"next":""}`,
+		false: `{"events":[{"id":"c"}],"next":"c"}`,
+	} {
+		got, err := c.pages(t.Context(), "/", "events", url.Values{}, all, next)
+		if err != nil || string(got) != want {
+			t.Errorf("all %v: %s, %v; want %s", all, got, err, want)
+		}
+	}
+}
