@@ -17,7 +17,7 @@ type State struct {
 // cancelled says whether the appointment will not take place, as far as is known.
 func (s *State) cancelled() bool { return s.Deleted || s.AppointmentStatus == "cancelled" }
 
-// derive works out what ev means for an appointment last known as prev (nil if never seen). It fills ev's
+// Derive works out what ev means for an appointment last known as prev (nil if never seen). It fills ev's
 // On, Changed, Previous and Appointment and returns the state to remember, or stale: then nothing happened.
 //
 // The rules, where events repeat, overtake each other and carry no previous values:
@@ -30,7 +30,7 @@ func (s *State) cancelled() bool { return s.Deleted || s.AppointmentStatus == "c
 //   - A delete is never stale.
 //   - cancelled happens once, by status or by deletion, until an event takes it back.
 //   - booked happens once in an appointment's life, at the first event that does not cancel it.
-func derive(prev *State, ev *rules.Event) (next State, stale bool) {
+func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
 	var known State
 	if prev != nil {
 		known = *prev

@@ -59,7 +59,7 @@ func TestDerive(t *testing.T) {
 			var prev *State
 			for i, step := range history {
 				ev := parse(t, step.event)
-				next, stale := derive(prev, ev)
+				next, stale := Derive(prev, ev)
 				got := strings.Join(ev.On, " ")
 				if stale {
 					if got = "stale"; next.Title != prev.Title || next.AppointmentStatus != prev.AppointmentStatus {
@@ -121,9 +121,9 @@ func parse(t *testing.T, text string) *rules.Event {
 func TestDeriveMerges(t *testing.T) {
 	t.Parallel()
 	first := parse(t, "AppointmentCreate status=new title=Checkup start=10 updated=1")
-	prev, _ := derive(nil, first)
+	prev, _ := Derive(nil, first)
 	ev := parse(t, "AppointmentDelete updated=2")
-	derive(&prev, ev)
+	Derive(&prev, ev)
 	if ev.Appointment.Title != "Checkup" || ev.Previous.Title != "Checkup" {
 		t.Errorf("the title is %q, before %q", ev.Appointment.Title, ev.Previous.Title)
 	}
@@ -132,7 +132,7 @@ func TestDeriveMerges(t *testing.T) {
 	}
 	moved := parse(t, "AppointmentUpdate start=10 updated=1")
 	moved.Appointment.StartTime = moved.Appointment.StartTime.UTC()
-	derive(&prev, moved)
+	Derive(&prev, moved)
 	if len(moved.Changed) != 0 {
 		t.Errorf("the same moment in another offset is a change: %v", moved.Changed)
 	}

@@ -83,7 +83,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	}
 	status := hook.Ignored
 	var next State
-	if ofAppointment(ev) {
+	if OfAppointment(ev) {
 		var prev *State
 		known, err := tx.State(ev.Source, ev.Appointment.ID)
 		if err != nil {
@@ -96,7 +96,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 			}
 		}
 		var stale bool
-		next, stale = derive(prev, ev)
+		next, stale = Derive(prev, ev)
 		state, err := json.Marshal(&next)
 		if err != nil {
 			return result{}, fmt.Errorf("encode appointment: %w", err)
@@ -129,10 +129,10 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	return res, r.match(tx, ev, &res)
 }
 
-// ofAppointment says whether the event is about an appointment: of one of the wire types, or of none, as a
+// OfAppointment says whether the event is about an appointment: of one of the wire types, or of none, as a
 // workflow's webhooks are. One that does not say which appointment cannot be remembered, nor told from
 // another, and is ignored.
-func ofAppointment(ev *rules.Event) bool {
+func OfAppointment(ev *rules.Event) bool {
 	switch ev.Type {
 	case rules.Create, rules.Update, rules.Delete, "":
 		return ev.Appointment.ID != ""
@@ -153,27 +153,47 @@ func (r *Receiver) match(tx *store.Tx, ev *rules.Event, res *result) error {
 		}
 		return err
 	}
-	matches, err := matchSafely(r.Rules(), ev)
+	list, err := Deliveries(r.Rules(), ev)
 	if err != nil {
 		r.Logger.Error("matching failed", "event", ev.ID, "error", err)
-		matches = []rules.Match{{Rule: &rules.Rule{}, Err: err}}
+		list = []store.Delivery{unmatched("", err)}
 	}
-	for i := range matches {
-		m := &matches[i]
-		if m.Err != nil {
+	for i := range list {
+		if list[i].Step == 0 {
 			res.failures++
-			if err := add(store.Delivery{Rule: m.Rule.Name, State: store.Skipped, Reason: "condition error: " + m.Err.Error()}); err != nil {
-				return err
-			}
-			continue
 		}
-		for j := range m.Steps {
-			if err := add(delivery(m.Rule, &m.Steps[j])); err != nil {
-				return err
-			}
+		if err := add(list[i]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// Deliveries are what set makes of ev, of which [Derive] has told what happened: one for each step of every
+// rule that applies, in their order, and one without a step for each condition that failed. They are as they
+// will be stored, but for what says which event they are of, and when.
+func Deliveries(set *rules.Set, ev *rules.Event) ([]store.Delivery, error) {
+	matches, err := matchSafely(set, ev)
+	if err != nil {
+		return nil, err
+	}
+	var list []store.Delivery
+	for i := range matches {
+		m := &matches[i]
+		if m.Err != nil {
+			list = append(list, unmatched(m.Rule.Name, m.Err))
+			continue
+		}
+		for j := range m.Steps {
+			list = append(list, delivery(m.Rule, &m.Steps[j]))
+		}
+	}
+	return list, nil
+}
+
+// unmatched records that nobody knows whether a rule applies.
+func unmatched(rule string, err error) store.Delivery {
+	return store.Delivery{Rule: rule, State: store.Skipped, Reason: "condition error: " + err.Error()}
 }
 
 func delivery(rule *rules.Rule, step *rules.Step) store.Delivery {
