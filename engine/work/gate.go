@@ -2,7 +2,6 @@ package work
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 )
@@ -15,9 +14,10 @@ type gate struct {
 	each    int // attempts at once, to one destination
 	breaker Breaker
 
-	mu    sync.Mutex
-	held  int
-	dests map[string]*destination
+	mu      sync.Mutex
+	held    int
+	dests   map[string]*destination
+	sweepAt int // the number of destinations at which to forget some
 }
 
 // A Breaker says when a failing destination is left alone. The zero value is usable.
@@ -48,11 +48,13 @@ type destination struct {
 	failures int           // in a row
 	pauses   int           // in a row, without a success between
 	until    time.Time     // no attempt before
+	answered time.Time     // when it last answered as it should
+	returns  time.Time     // when the last of those that stay away comes back
 	probing  bool          // the one attempt after a pause is under way
 }
 
 func newGate(places, each int, b Breaker) *gate {
-	return &gate{places: places, each: each, breaker: b.withDefaults(), dests: map[string]*destination{}}
+	return &gate{places: places, each: each, breaker: b.withDefaults(), dests: map[string]*destination{}, sweepAt: 64}
 }
 
 // inLine is how many deliveries of a destination may be claimed for each attempt at once. Claiming and
@@ -60,15 +62,20 @@ func newGate(places, each int, b Breaker) *gate {
 const inLine = 8
 
 const (
-	crowded  = 2 * time.Second  // how long a delivery stays away when its destination has its share of places
+	crowded  = 2 * time.Second  // how long a delivery stays away at least when its destination has its share of places
 	patience = 10 * time.Second // how long it keeps its place while it waits for its destination
+	flowing  = time.Second      // a destination that answered within this time is flowing
+
+	// Those that stay away come back one after the other, this far apart for each destination that is known:
+	// each coming and going costs the store about as much as a delivery, and a long backlog of a dead
+	// destination must not keep it busy.
+	apart = 2 * time.Millisecond
 )
 
 // A pass allows a delivery to be claimed. [pass.start] then waits for the attempt's turn, [pass.done] ends
 // the attempt, and [pass.leave] must be called last.
 type pass struct {
 	g     *gate
-	name  string
 	d     *destination
 	probe bool
 }
@@ -80,15 +87,15 @@ func (g *gate) enter(ctx context.Context, name string) (p *pass, postpone time.D
 	if d == nil {
 		return nil, postpone, why
 	}
-	p = &pass{g: g, name: name, d: d}
+	p = &pass{g: g, d: d}
 	if postpone, why := p.wait(ctx, d.line); postpone > 0 {
-		g.release(name, d)
+		g.release(d)
 		return nil, postpone, why
 	}
 	// Asked only now: while it waited, the destination may have turned out dead.
 	if pause := g.paused(d); pause > 0 {
 		p.leave()
-		return nil, spread(pause), "paused"
+		return nil, g.stay(d, pause), "paused"
 	}
 	return p, 0, ""
 }
@@ -101,7 +108,7 @@ func (p *pass) start(ctx context.Context) (postpone time.Duration, why string) {
 	var pause time.Duration
 	if p.probe, pause = p.g.allow(p.d); pause > 0 {
 		<-p.d.running
-		return spread(pause), "paused"
+		return p.g.stay(p.d, pause), "paused"
 	}
 	return 0, ""
 }
@@ -119,7 +126,7 @@ func (p *pass) wait(ctx context.Context, sem chan struct{}) (postpone time.Durat
 	case sem <- struct{}{}:
 		return 0, ""
 	case <-timer.C:
-		return spread(crowded), "crowded"
+		return p.g.stay(p.d, crowded), "crowded"
 	case <-ctx.Done():
 		return time.Millisecond, "stopping"
 	}
@@ -128,28 +135,53 @@ func (p *pass) wait(ctx context.Context, sem chan struct{}) (postpone time.Durat
 // leave gives the place back.
 func (p *pass) leave() {
 	<-p.d.line
-	p.g.release(p.name, p.d)
+	p.g.release(p.d)
 }
 
-// hold takes a place, unless the destination is paused or has its share already: as many as are free
-// after it, so that however many destinations hang, there is room for one more.
+// hold takes a place, unless the destination is paused or has its share already. One that is flowing may
+// hold nine of ten places, since it will soon give them back; another may hold as many as are free after
+// it, so that however many destinations hang, there is room for one more.
 func (g *gate) hold(name string) (d *destination, postpone time.Duration, why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d = g.dests[name]
 	if d == nil {
+		g.sweep()
 		d = &destination{line: make(chan struct{}, inLine*g.each), running: make(chan struct{}, g.each)}
 		g.dests[name] = d
 	}
 	if pause := time.Until(d.until); pause > 0 {
-		return nil, spread(pause), "paused"
+		return nil, g.away(d, pause), "paused"
 	}
-	if d.held > 0 && d.held >= g.places-g.held {
-		return nil, spread(crowded), "crowded"
+	free := g.places - g.held
+	if time.Since(d.answered) < flowing && d.failures == 0 {
+		if free <= g.places/10 && d.held > 0 {
+			return nil, g.away(d, crowded), "crowded"
+		}
+	} else if d.held > 0 && d.held >= free {
+		return nil, g.away(d, crowded), "crowded"
 	}
 	d.held++
 	g.held++
 	return d, 0, ""
+}
+
+// away is how long the next delivery to d stays away, which is pause at least.
+func (g *gate) away(d *destination, pause time.Duration) time.Duration {
+	now := time.Now()
+	at := now.Add(pause)
+	if next := d.returns.Add(apart * time.Duration(len(g.dests))); next.After(at) {
+		at = next
+	}
+	d.returns = at
+	return at.Sub(now)
+}
+
+// stay is away for a delivery that holds a place.
+func (g *gate) stay(d *destination, pause time.Duration) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.away(d, pause)
 }
 
 func (g *gate) paused(d *destination) time.Duration {
@@ -175,14 +207,26 @@ func (g *gate) allow(d *destination) (probe bool, pause time.Duration) {
 	return true, 0
 }
 
-func (g *gate) release(name string, d *destination) {
+func (g *gate) release(d *destination) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d.held--
 	g.held--
-	if d.held == 0 && d.failures == 0 && d.pauses == 0 && time.Until(d.until) <= 0 {
-		delete(g.dests, name) // nothing to remember of it
+}
+
+// sweep forgets destinations of which there is nothing to remember. It looks at them all, but only when
+// they have doubled in number since it last did.
+func (g *gate) sweep() {
+	if len(g.dests) < g.sweepAt {
+		return
 	}
+	now := time.Now()
+	for name, d := range g.dests {
+		if d.held == 0 && d.failures == 0 && d.pauses == 0 && now.After(d.until) && now.After(d.returns) && now.Sub(d.answered) > flowing {
+			delete(g.dests, name)
+		}
+	}
+	g.sweepAt = max(64, 2*len(g.dests))
 }
 
 // verdict is what an attempt says of its destination.
@@ -210,12 +254,9 @@ func (p *pass) done(v verdict) {
 			d.pauses++
 		}
 	default:
-		d.failures, d.pauses = 0, 0
+		d.failures, d.pauses, d.answered = 0, 0, time.Now()
 	}
 	if until := time.Now().Add(v.pause); v.pause > 0 && until.After(d.until) {
 		d.until = until
 	}
 }
-
-// spread lengthens a pause by up to half, so that those that wait do not all come back together.
-func spread(d time.Duration) time.Duration { return d + rand.N(d/2+time.Millisecond) }
