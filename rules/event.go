@@ -29,35 +29,36 @@ type Event struct {
 }
 
 // An Appointment is the thing booked. Texts are "" and times zero where the platform never said.
-// Times keep the offset they came with. The JSON names are those of rule expressions.
+// Times keep the offset they came with. The JSON names are those of rule expressions, and the doc tags say
+// to people what they are. AppointmentStatus is one of [Statuses], or an unknown word as it came.
 type Appointment struct {
-	ID                string    `json:"id"`
-	Address           string    `json:"address"`
-	Title             string    `json:"title"`
-	CalendarID        string    `json:"calendarId"`
-	ContactID         string    `json:"contactId"`
-	GroupID           string    `json:"groupId"`
-	AppointmentStatus string    `json:"appointmentStatus"` // one of [Statuses], or an unknown word as it came
-	AssignedUserID    string    `json:"assignedUserId"`
-	Users             []string  `json:"users"`
-	Notes             string    `json:"notes"`
-	Source            string    `json:"source"`
-	StartTime         time.Time `json:"startTime"`
-	EndTime           time.Time `json:"endTime"`
-	DateAdded         time.Time `json:"dateAdded"`
-	DateUpdated       time.Time `json:"dateUpdated"`
+	ID                string    `json:"id" doc:"The platform's id of the appointment."`
+	Address           string    `json:"address" doc:"Where it takes place."`
+	Title             string    `json:"title" doc:"What it is called."`
+	CalendarID        string    `json:"calendarId" doc:"The id of the calendar it is booked in."`
+	ContactID         string    `json:"contactId" doc:"The id of the person who booked."`
+	GroupID           string    `json:"groupId" doc:"The id of the calendar's group."`
+	AppointmentStatus string    `json:"appointmentStatus" doc:"new, confirmed, cancelled, showed, noshow, invalid, active or completed."`
+	AssignedUserID    string    `json:"assignedUserId" doc:"The id of the colleague it is assigned to."`
+	Users             []string  `json:"users" doc:"The ids of all colleagues who take part."`
+	Notes             string    `json:"notes" doc:"What was noted at the booking."`
+	Source            string    `json:"source" doc:"Where it was booked from."`
+	StartTime         time.Time `json:"startTime" doc:"When it begins."`
+	EndTime           time.Time `json:"endTime" doc:"When it ends."`
+	DateAdded         time.Time `json:"dateAdded" doc:"When it was booked."`
+	DateUpdated       time.Time `json:"dateUpdated" doc:"When it was last changed."`
 }
 
 // A Contact is the person who booked, as far as the payload says.
 type Contact struct {
-	ID        string   `json:"id"`
-	Name      string   `json:"name"`
-	FirstName string   `json:"firstName"`
-	LastName  string   `json:"lastName"`
-	Email     string   `json:"email"`
-	Phone     string   `json:"phone"`
-	Timezone  string   `json:"timezone"`
-	Tags      []string `json:"tags"`
+	ID        string   `json:"id" doc:"The platform's id of the person."`
+	Name      string   `json:"name" doc:"The full name."`
+	FirstName string   `json:"firstName" doc:"The first name."`
+	LastName  string   `json:"lastName" doc:"The last name."`
+	Email     string   `json:"email" doc:"The e-mail address."`
+	Phone     string   `json:"phone" doc:"The telephone number."`
+	Timezone  string   `json:"timezone" doc:"The person's time zone."`
+	Tags      []string `json:"tags" doc:"The labels that the person carries, a list."`
 }
 
 // The wire types of the booking platform.

@@ -14,8 +14,6 @@ import (
 // maxName is the length of a rule's name, in characters.
 const maxName = 100
 
-var ruleKeys = []string{"name", "description", "on", "when", "timezone", "let", "then", "enabled", "mode"}
-
 // parse reads a whole file. Its rules are complete only if nothing was reported as an error.
 func parse(r *report, o Options) []*Rule {
 	src := r.src

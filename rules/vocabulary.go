@@ -1,0 +1,190 @@
+package rules
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// This file says what rule files may say, to what helps people to write them: the schema and editors. The
+// words are those that the files are parsed and checked with.
+
+// A Word is a name that means something in a rule file.
+type Word struct {
+	Name string
+	Type string   // what it stands for, in words: "a time"; "" where that says nothing
+	Doc  string   // one sentence for people
+	Uses []string // of a function, the ways to call it: "tz(time, text) → time"
+}
+
+// A Key is one key of a rule.
+type Key struct {
+	Name     string
+	Doc      string // one sentence for people
+	Example  string // a value as it would be written
+	Required bool
+}
+
+// Keys are the keys of a rule, in the order in which people write them.
+func Keys() []Key {
+	return []Key{
+		{Name: "name", Required: true, Example: "desk-new-booking", Doc: "The rule's name, unique over all rule files."},
+		{Name: "description", Example: "Tell the front desk about confirmed bookings", Doc: "What the rule is for."},
+		{Name: "on", Required: true, Example: "[booked, confirmed]", Doc: "The events at which the rule is looked at: one, or a list."},
+		{Name: "when", Example: "appointment.startTime > now()", Doc: "The condition, an expression that is true or false; without one, the rule always applies."},
+		{Name: "timezone", Example: "America/Chicago", Doc: "How times print in this rule; without it, in their own offset."},
+		{Name: "let", Example: "{day: 'date(appointment.startTime, \"Mon 2 Jan 15:04\")'}", Doc: "Named values, each an expression; computed in written order, when first needed, and usable below."},
+		{Name: "then", Required: true, Example: "[{slack: {channel: \"#front-desk\", text: \"New: {{ appointment.title }}\"}}]", Doc: "What the rule does: a list of steps, each with one action."},
+		{Name: "enabled", Example: "false", Doc: "A rule that is not enabled is checked, and never applies."},
+		{Name: "mode", Example: "shadow", Doc: "shadow matches, renders and records, and sends nothing; live is what a rule without a mode does."},
+	}
+}
+
+var ruleKeys = func() (names []string) {
+	for _, k := range Keys() {
+		names = append(names, k.Name)
+	}
+	return names
+}()
+
+// Events are the words that `on` may hold.
+func Events() []Word {
+	docs := map[string]string{
+		Create:      "The platform says that an appointment was created.",
+		Update:      "The platform says that an appointment was changed.",
+		Delete:      "The platform says that an appointment was deleted.",
+		Booked:      "An appointment is seen for the first time, and is not cancelled.",
+		Rescheduled: "The start or the end was changed.",
+		Confirmed:   "The status became confirmed.",
+		Showed:      "The status became showed: the guest came.",
+		NoShow:      "The status became noshow: the guest did not come.",
+		Cancelled:   "The appointment was cancelled or deleted; once, however often that is said, until it is taken back.",
+		Reassigned:  "The appointment was given to another colleague.",
+		Updated:     "Anything else was changed.",
+	}
+	var words []Word
+	for _, name := range Names() {
+		words = append(words, Word{Name: name, Doc: docs[name]})
+	}
+	return words
+}
+
+// Variables are the names that an expression may begin with, those with fields included.
+func Variables() []Word {
+	docs := map[string]string{
+		"appointment": "The appointment, as it is with this event.",
+		"previous":    "The appointment as it was before this event; empty if it was not known.",
+		"contact":     "The person who booked, as far as the event says; a missing field is empty.",
+		"changed":     "The names of the appointment's fields that this event changed.",
+		"custom":      "The custom data of a workflow webhook; anything in it may be missing.",
+		"locationId":  "The location that the event came for.",
+		"on":          "What happened: the type and the derived event names.",
+		"raw":         "The webhook's body as it came; anything in it may be missing.",
+		"receivedAt":  "When the event was received.",
+		"source":      "Who sent the event: the name in /hooks/….",
+		"type":        "The type as the platform says it: AppointmentCreate, AppointmentUpdate or AppointmentDelete.",
+	}
+	var words []Word
+	for _, name := range envNames() {
+		w := Word{Name: name, Doc: docs[name]}
+		if t, ok := envVariables[name]; ok && !t.open() {
+			w.Type = t.String()
+		}
+		words = append(words, w)
+	}
+	return words
+}
+
+// FieldsBelow are the fields of one of the variables, in the order of the struct; nil if it has none that are
+// known.
+func FieldsBelow(variable string) []Word {
+	var of reflect.Type
+	switch variable {
+	case "appointment", "previous":
+		of = reflect.TypeFor[Appointment]()
+	case "contact":
+		of = reflect.TypeFor[Contact]()
+	default:
+		return nil
+	}
+	var words []Word
+	for f := range of.Fields() {
+		name := f.Tag.Get("json")
+		words = append(words, Word{Name: name, Type: envObjects[variable][name].String(), Doc: f.Tag.Get("doc")})
+	}
+	return words
+}
+
+// TimeMethods are the methods of times, as in appointment.startTime.Hour().
+func TimeMethods() []Word {
+	docs := map[string]string{
+		"Year": "The year.", "Month": "The month: 1 to 12.", "Day": "The day of the month.", "Hour": "The hour: 0 to 23.",
+		"Minute": "The minute: 0 to 59.", "YearDay": "The day of the year: 1 to 366.", "Unix": "The seconds since 1 January 1970 UTC.",
+	}
+	var words []Word
+	for _, name := range sortedKeys(timeMethods) {
+		words = append(words, Word{Name: name, Type: intType.String(), Doc: docs[name], Uses: []string{"time." + name + "() → number"}})
+	}
+	return words
+}
+
+// Functions are the functions of expressions, by name.
+func Functions() []Word {
+	var words []Word
+	for name, f := range functions {
+		w := Word{Name: name, Doc: f.doc}
+		for _, form := range f.forms {
+			w.Uses = append(w.Uses, spellForm(name, form))
+		}
+		words = append(words, w)
+	}
+	for name, doc := range predicates {
+		use := name + "(list, what # stands for each element in)"
+		if name == "reduce" {
+			use = "reduce(list, what #acc and # become together)"
+		}
+		words = append(words, Word{Name: name, Doc: doc, Uses: []string{use}})
+	}
+	slices.SortFunc(words, func(a, b Word) int { return strings.Compare(a.Name, b.Name) })
+	return words
+}
+
+// Operators are the operators of expressions that are words, and the words for fixed values.
+func Operators() []Word {
+	return []Word{
+		{Name: "and", Doc: "Whether both sides hold; also written &&."},
+		{Name: "contains", Doc: "Whether a text has a part: appointment.title contains \"colour\"."},
+		{Name: "endsWith", Doc: "Whether a text ends with another."},
+		{Name: "false", Doc: "Never holds."},
+		{Name: "in", Doc: "Whether a list has an element: appointment.calendarId in [\"a\", \"b\"]."},
+		{Name: "matches", Doc: "Whether a text fits a regular expression."},
+		{Name: "nil", Doc: "No value."},
+		{Name: "not", Doc: "Whether what follows does not hold; also written !."},
+		{Name: "or", Doc: "Whether one of the sides holds; also written ||."},
+		{Name: "startsWith", Doc: "Whether a text begins with another."},
+		{Name: "true", Doc: "Always holds."},
+	}
+}
+
+// Zones are the names of time zones.
+func Zones() []string { return strings.Fields(zoneNames) }
+
+// spellForm writes a form of a function as people read it: "T,N*>F" of f as "f(text, number, …) → number".
+func spellForm(name, form string) string {
+	kinds := map[string]string{
+		"A": "anything", "T": "text", "N": "number", "F": "number", "I": "whole number", "B": "true or false", "M": "time", "D": "duration",
+		"Z": "time zone", "L": "list", "P": "map", "X": "a value", "S": "the same", "E": "an element", "LT": "list of texts",
+	}
+	args, result, _ := strings.Cut(form, ">")
+	var words []string
+	if args != "" {
+		for arg := range strings.SplitSeq(args, ",") {
+			more := strings.HasSuffix(arg, "*")
+			words = append(words, kinds[strings.TrimSuffix(arg, "*")])
+			if more {
+				words = append(words, "…")
+			}
+		}
+	}
+	return name + "(" + strings.Join(words, ", ") + ") → " + kinds[result]
+}

@@ -1,0 +1,84 @@
+package rules_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"bellhop/rules"
+)
+
+// TestWordsAreDescribed looks for a name that people are told nothing about.
+func TestWordsAreDescribed(t *testing.T) {
+	t.Parallel()
+	lists := map[string][]rules.Word{
+		"event": rules.Events(), "variable": rules.Variables(), "function": rules.Functions(), "method": rules.TimeMethods(), "operator": rules.Operators(),
+		"field of appointment": rules.FieldsBelow("appointment"), "field of contact": rules.FieldsBelow("contact"), "field of previous": rules.FieldsBelow("previous"),
+	}
+	for what, words := range lists {
+		if len(words) == 0 {
+			t.Errorf("no %s", what)
+		}
+		for _, w := range words {
+			if !strings.HasSuffix(w.Doc, ".") && !strings.HasSuffix(w.Doc, ")") && !strings.HasSuffix(w.Doc, `"`) {
+				t.Errorf("%s %s is described as %q", what, w.Name, w.Doc)
+			}
+			if (what == "function" || what == "method") && len(w.Uses) == 0 {
+				t.Errorf("%s %s does not say how it is used", what, w.Name)
+			}
+			for _, use := range w.Uses {
+				if strings.Contains(use, ", ,") || strings.Contains(use, "(,") || strings.HasSuffix(use, "→ ") {
+					t.Errorf("%s %s is used as %q", what, w.Name, use)
+				}
+			}
+		}
+	}
+	for _, k := range rules.Keys() {
+		if k.Doc == "" || k.Example == "" {
+			t.Errorf("the key %s is not described", k.Name)
+		}
+	}
+	var names []string
+	for _, w := range rules.FieldsBelow("appointment") {
+		names = append(names, w.Name)
+	}
+	if !slices.Equal(names, rules.AppointmentFields()) {
+		t.Errorf("the fields of an appointment are %v", names)
+	}
+	if rules.FieldsBelow("raw") != nil {
+		t.Error("what is below raw is not known")
+	}
+}
+
+// TestWordsMeanSomething compiles an expression with every variable, field and operator, so that nobody is
+// offered what does not work.
+func TestWordsMeanSomething(t *testing.T) {
+	t.Parallel()
+	compiles := func(expression string) {
+		t.Helper()
+		src := "rules:\n  - name: x\n    on: booked\n    let:\n      v: |-\n        " + expression + "\n    then:\n      - slack: { channel: \"#x\", text: \"{{ toJSON(v) }}\" }\n"
+		if f, findings := rules.Compile("x.yaml", []byte(src), options()); f == nil {
+			t.Errorf("%s does not compile: %s", expression, render(findings, src))
+		}
+	}
+	for _, v := range rules.Variables() {
+		compiles(v.Name)
+		for _, f := range rules.FieldsBelow(v.Name) {
+			compiles(v.Name + "." + f.Name)
+		}
+	}
+	for _, m := range rules.TimeMethods() {
+		compiles("appointment.startTime." + m.Name + "()")
+	}
+	examples := map[string]string{
+		"and": "true and false", "or": "true or false", "not": "not true", "in": `"title" in changed`, "contains": `"ab" contains "a"`, "startsWith": `"ab" startsWith "a"`,
+		"endsWith": `"ab" endsWith "b"`, "matches": `"ab" matches "^a"`, "true": "true", "false": "false", "nil": "nil",
+	}
+	for _, o := range rules.Operators() {
+		if examples[o.Name] == "" {
+			t.Errorf("no example of %s", o.Name)
+			continue
+		}
+		compiles(examples[o.Name])
+	}
+}
