@@ -42,9 +42,13 @@ func (c *condition) holds(r *run) (bool, error) {
 func truth(p *program, v any) (bool, error) {
 	b, ok := v.(bool)
 	if !ok {
-		return false, p.failed(evalErrorf("the condition must be true or false, but it is %s", describe(v)))
+		return false, p.failed(notTruth(v))
 	}
 	return b, nil
+}
+
+func notTruth(v any) error {
+	return evalErrorf("the condition must be true or false, but it is %s", describe(v))
 }
 
 func (c *clause) holds(r *run) (bool, error) {

@@ -65,11 +65,7 @@ func (s *Set) Match(ev *Event) []Match {
 	if len(candidates) == 0 {
 		return nil
 	}
-	now := time.Now
-	if s.Now != nil {
-		now = s.Now
-	}
-	r := newRun(ev, now())
+	r := newRun(ev, s.nowOr(time.Time{}))
 	var out []Match
 	for _, i := range candidates {
 		rule := s.rules[i]
@@ -91,6 +87,17 @@ func (s *Set) Match(ev *Event) []Match {
 		out = append(out, m)
 	}
 	return out
+}
+
+// nowOr is the time at, or the present if that is zero.
+func (s *Set) nowOr(at time.Time) time.Time {
+	switch {
+	case !at.IsZero():
+		return at
+	case s.Now != nil:
+		return s.Now()
+	}
+	return time.Now()
 }
 
 // candidates are the indexes of the rules that any of the event's names selects, rising.
