@@ -42,6 +42,7 @@ type checker struct {
 	report *report
 	piece  piece
 	lets   []letVar // that may be used
+	trees  []term   // of these, as they were written; without a node after a mistake
 	later  []string // names of lets that may not: this one and those after it
 
 	preds  []predicateScope

@@ -169,7 +169,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	}
 	letsFailed := r.errors > before
 	if p, ok := at("when"); ok {
-		rule.when = parseWhen(s, p.value)
+		rule.parseWhen(s, p.value, keys["on"].value)
 	}
 	if p, ok := at("then"); ok {
 		rule.parseThen(s, p, o)
@@ -306,7 +306,8 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 	}
 	for i, p := range entries {
 		s.later = names[i:]
-		l := letVar{p.name, badType}
+		l, as := letVar{p.name, badType}, term{}
+		written := ""
 		if why := (&checker{lets: nil}).taken(p.name); why != "" {
 			r.errorf("let-name", src.span(p.key), "", "%s cannot be used as a name: %s", quote(p.name), why)
 		} else if !isIdentifier(p.name) {
@@ -320,7 +321,9 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 				_ = off
 			} else {
 				compiled, root, c := s.expression(tree)
+				written = t.value
 				if compiled != nil {
+					as = term{root, c}
 					program, l.typ = compiled, compiled.typ
 					if at, _ := s.missing(c, root); at != nil {
 						s.absent[i] = true
@@ -328,8 +331,8 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 				}
 			}
 		}
-		s.lets = append(s.lets, l)
-		rule.lets = append(rule.lets, namedValue{p.name, program})
+		s.lets, s.trees = append(s.lets, l), append(s.trees, as)
+		rule.lets = append(rule.lets, namedValue{p.name, program, written})
 	}
 	s.later = nil
 }
@@ -356,16 +359,16 @@ func isIdentifier(s string) bool {
 	return true
 }
 
-// parseWhen reads the condition.
-func parseWhen(s *scope, n *yaml.Node) *condition {
+// parseWhen reads the condition. on is the node of the events' names, nil if there is none.
+func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 	src, r := s.report.src, s.report
 	t, ok := scalarText(src, r, n, quote("when"))
 	if !ok {
-		return nil
+		return
 	}
 	if inner, _, isTemplate := unbrace(t.value); isTemplate {
 		r.errorf("braces", t.span(0, len(t.value)), t.encode(inner), "no {{ }} is needed here: the whole is an expression")
-		return nil
+		return
 	}
 	value := t.value
 	if b, isBool := yamlBool(n); isBool && n.Style == 0 { // yes and no
@@ -373,15 +376,16 @@ func parseWhen(s *scope, n *yaml.Node) *condition {
 		t = &text{value: value, node: n, src: src, mapped: true, outer: src.span(n)}
 	}
 	p := piece{t, 0, value}
-	program, _, _ := s.expression(p)
+	program, tree, c := s.expression(p)
 	if program == nil {
-		return nil
+		return
 	}
 	if !program.typ.is(boolKind) {
 		r.errorf("type", p.whole(), "", "a condition must be true or false, but this is %s", program.typ)
-		return nil
+		return
 	}
-	return &condition{whole: program, src: value, lets: slices.Clone(s.lets)}
+	rule.when = &condition{whole: program, src: value, lets: slices.Clone(s.lets)}
+	rule.reach(term{tree, c}, on)
 }
 
 func (rule *Rule) parseThen(s *scope, p pair, o Options) {

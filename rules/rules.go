@@ -64,6 +64,7 @@ type Rule struct {
 type namedValue struct {
 	name    string
 	program *program
+	src     string // as written
 }
 
 // A Match is a rule that applies to an event, or whose condition failed on it (then Err is set and Steps

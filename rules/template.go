@@ -72,6 +72,7 @@ func (t *template) constant() (string, bool) {
 type scope struct {
 	report *report
 	lets   []letVar
+	trees  []term // of lets
 	later  []string
 	used   map[int]bool // the lets that something uses
 	absent map[int]bool // the lets whose value may be missing
@@ -79,7 +80,7 @@ type scope struct {
 
 // expression compiles one expression. The tree is as written, for what is to be told from it.
 func (s *scope) expression(p piece) (*program, ast.Node, *checker) {
-	c := &checker{report: s.report, piece: p, lets: s.lets, later: s.later}
+	c := &checker{report: s.report, piece: p, lets: s.lets, trees: s.trees, later: s.later}
 	tree, ok := c.parse(parseConfig)
 	if !ok {
 		return nil, nil, c
@@ -91,7 +92,11 @@ func (s *scope) expression(p piece) (*program, ast.Node, *checker) {
 	if c.bad {
 		return nil, tree, c
 	}
-	return c.finish(done), tree, c
+	out := c.finish(done)
+	if out != nil {
+		c.doubts(tree)
+	}
+	return out, tree, c
 }
 
 // template compiles the texts [from:to] of t's value. recipient is true where a missing value has a meaning of

@@ -1,0 +1,393 @@
+package rules
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"gopkg.in/yaml.v3"
+)
+
+// A doubter warns about what is no mistake in an expression, but surely not meant: conditions that are always
+// true or never, and comparisons that a missing value decides without a word.
+type doubter struct {
+	c     *checker
+	p     prover
+	asked map[string]bool // the values that are compared with nil
+}
+
+func (c *checker) doubts(tree ast.Node) {
+	d := &doubter{c: c, p: prover{steps: proverSteps}}
+	d.collect(tree, 0)
+	d.walk(tree, 0)
+}
+
+// collect notes which values the writer knows may be missing.
+func (d *doubter) collect(n ast.Node, depth int) {
+	if n == nil || depth > maxNodes {
+		return
+	}
+	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "==" || b.Operator == "!=") {
+		for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
+			if _, isNil := side[0].(*ast.NilNode); isNil {
+				if d.asked == nil {
+					d.asked = map[string]bool{}
+				}
+				d.asked[d.p.expand(term{side[1], d.c}).node.String()] = true
+			}
+		}
+	}
+	for _, k := range children(n) {
+		d.collect(k, depth+1)
+	}
+}
+
+// walk judges the largest conditions first: of one that is always the same, its parts are not judged again.
+func (d *doubter) walk(n ast.Node, depth int) {
+	if n == nil || depth > maxNodes {
+		return
+	}
+	if isCondition(n) && d.judge(n) {
+		return
+	}
+	if b, ok := n.(*ast.BinaryNode); ok {
+		d.missing(b)
+		if op := connective(b); op != "" {
+			for _, o := range operands(b, op, nil) {
+				d.walk(o, depth+1)
+			}
+			return
+		}
+	}
+	for _, k := range children(n) {
+		d.walk(k, depth+1)
+	}
+}
+
+func isCondition(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return n.Operator == "!" || n.Operator == "not"
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "&&", "and", "||", "or", "==", "!=", "<", "<=", ">", ">=", "in", "contains", "startsWith", "endsWith":
+			return true
+		}
+	}
+	return false
+}
+
+func connective(n ast.Node) string {
+	if b, ok := n.(*ast.BinaryNode); ok {
+		switch b.Operator {
+		case "&&", "and":
+			return "&&"
+		case "||", "or":
+			return "||"
+		}
+	}
+	return ""
+}
+
+// operands are what a chain of the same connective joins.
+func operands(n ast.Node, op string, into []ast.Node) []ast.Node {
+	if b, ok := n.(*ast.BinaryNode); ok && connective(n) == op {
+		return operands(b.Right, op, operands(b.Left, op, into))
+	}
+	return append(into, n)
+}
+
+// judge reports a condition that is always the same.
+func (d *doubter) judge(n ast.Node) bool {
+	t := term{n, d.c}
+	switch {
+	case !d.p.possible(d.p.of(t, true)):
+		d.explain(n, false)
+	case !d.p.possible(d.p.of(t, false)):
+		d.explain(n, true)
+	default:
+		return false
+	}
+	return true
+}
+
+// verdict is the code and the words for what a condition always is.
+func verdict(holds bool) (code, words string) {
+	if holds {
+		return "always-true", "always true"
+	}
+	return "never-true", "never true"
+}
+
+// explain reports the smallest part of n that makes it always what it is.
+func (d *doubter) explain(n ast.Node, holds bool) {
+	code, words := verdict(holds)
+	if u, ok := n.(*ast.UnaryNode); ok {
+		d.explain(u.Node, !holds)
+		return
+	}
+	op := connective(n)
+	if op == "" {
+		d.plain(n, holds)
+		return
+	}
+	all := operands(n, op, nil)
+	if (op == "&&") == holds { // each part is
+		for _, o := range all {
+			d.explain(o, holds)
+		}
+		return
+	}
+	impossible := func(n ...ast.Node) bool {
+		formulas := make([]*formula, len(n))
+		for i := range n {
+			formulas[i] = d.p.of(term{n[i], d.c}, !holds)
+		}
+		return !d.p.possible(formulas...)
+	}
+	for _, o := range all {
+		if impossible(o) {
+			d.explain(o, holds)
+			return
+		}
+	}
+	for i := 1; i < len(all) && i < 60; i++ {
+		for j := range i {
+			if !impossible(all[j], all[i]) {
+				continue
+			}
+			from, _ := d.c.extent(all[j])
+			_, to := d.c.extent(all[i])
+			suggestion := ""
+			at := d.c.span(all[i])
+			if j == i-1 {
+				at = d.c.piece.span(from, to)
+				if suggestion = d.either(all[j], all[i]); suggestion != "" {
+					suggestion = d.c.piece.text.encode(suggestion)
+				}
+			}
+			a, b := d.c.source(all[j]), d.c.source(all[i])
+			if holds {
+				d.c.report.warnf(code, at, suggestion, "this condition is always true, for one of %s and %s always is", a, b)
+			} else {
+				d.c.report.warnf(code, at, suggestion, "this condition is never true, for %s and %s cannot be true together", a, b)
+			}
+			return
+		}
+	}
+	d.c.warnAt(n, code, "", "this condition is %s", words)
+}
+
+// either is what was probably meant by x == a && x == b, or by x != a || x != b.
+func (d *doubter) either(a, b ast.Node) string {
+	first, ok1 := a.(*ast.BinaryNode)
+	second, ok2 := b.(*ast.BinaryNode)
+	if !ok1 || !ok2 || first.Operator != second.Operator || first.Left.String() != second.Left.String() {
+		return ""
+	}
+	_, ok1 = first.Right.(*ast.StringNode)
+	_, ok2 = second.Right.(*ast.StringNode)
+	if !ok1 || !ok2 {
+		return ""
+	}
+	list := " in [" + d.c.source(first.Right) + ", " + d.c.source(second.Right) + "]"
+	switch first.Operator {
+	case "==":
+		return d.c.source(first.Left) + list
+	case "!=":
+		return d.c.source(first.Left) + " not" + list
+	}
+	return ""
+}
+
+// plain reports a single comparison that is always the same.
+func (d *doubter) plain(n ast.Node, holds bool) {
+	code, words := verdict(holds)
+	if id, ok := n.(*ast.IdentifierNode); ok && d.p.expand(term{id, d.c}).node != ast.Node(id) {
+		return // reported where it is defined
+	}
+	b, ok := n.(*ast.BinaryNode)
+	if !ok {
+		d.c.warnAt(n, code, "", "this condition is %s", words)
+		return
+	}
+	for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
+		of, value := side[0], side[1]
+		t := d.p.expand(term{of, d.c})
+		if _, isNil := value.(*ast.NilNode); isNil {
+			switch t.typ().kind {
+			case textKind:
+				d.c.warnAt(n, code, d.c.source(of)+" "+b.Operator+` ""`, `this is %s: %s is never nil, a missing text is ""`, words, d.c.source(of))
+			case timeKind:
+				d.c.warnAt(n, code, "("+d.c.source(of)+" ?? nil) "+b.Operator+" nil", "this is %s: a time is never nil by itself; %s ?? nil is, where it is missing", words, d.c.source(of))
+			default:
+				d.c.warnAt(n, code, "", "this is %s: %s is never nil", words, d.c.source(of))
+			}
+			return
+		}
+		texts := []ast.Node{value}
+		if list, isList := value.(*ast.ArrayNode); isList {
+			texts = list.Nodes
+		}
+		for _, v := range texts {
+			if s, isText := v.(*ast.StringNode); isText && wrongCase(t, s.Value) {
+				name, _ := callOf(t.node)
+				fold, letters := strings.ToLower(s.Value), "small letters"
+				if name == "upper" {
+					fold, letters = strings.ToUpper(s.Value), "capitals"
+				}
+				d.c.warnAt(v, code, quoteLike(d.c.source(v), fold), "this is %s: %s( ) gives %s only", words, name, letters)
+				return
+			}
+		}
+	}
+	d.c.warnAt(n, code, "", "this is %s", words)
+}
+
+// missing warns about a comparison of what may be missing.
+func (d *doubter) missing(b *ast.BinaryNode) {
+	effect := "this is false"
+	switch b.Operator {
+	case "==", "in", "contains", "startsWith", "endsWith", "matches":
+	case "<", "<=", ">", ">=":
+		effect = "the rule fails with an error"
+	default:
+		return
+	}
+	for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
+		t := d.p.expand(term{side[0], d.c})
+		if !untyped(t) || d.asked[t.node.String()] {
+			continue
+		}
+		other := d.p.expand(term{side[1], d.c})
+		none := ""
+		switch k := other.typ().kind; {
+		case k == nilKind:
+			continue
+		case k == textKind || b.Operator == "in" && side[0] == b.Left && k == listKind && other.typ().element().kind == textKind:
+			none = `""`
+		case k == boolKind:
+			none = "false"
+		case other.typ().number():
+			none = "0"
+		}
+		if b.Operator == "in" && side[0] == b.Right {
+			none = "[]"
+		}
+		suggestion := ""
+		if none != "" {
+			suggestion = "(" + d.c.source(side[0]) + " ?? " + none + ")"
+		}
+		d.c.warnAt(side[0], "missing-value", suggestion, "%s may be missing, and then %s; give a default with ??", d.c.source(side[0]), effect)
+	}
+}
+
+// untyped says whether a value is of raw or custom, as it came.
+func untyped(t term) bool {
+	n := t.node
+	for {
+		switch m := n.(type) {
+		case *ast.ChainNode:
+			n = m.Node
+			continue
+		case *ast.MemberNode:
+			n = m.Node
+			continue
+		case *ast.IdentifierNode:
+			return (m.Value == "raw" || m.Value == "custom") && n != t.node && !t.c.hidden(m.Value)
+		}
+		return false
+	}
+}
+
+func oneClaim(key string, values ...string) *formula {
+	set := make([]string, len(values))
+	for i, v := range values {
+		set[i] = strconv.Quote(v)
+	}
+	return claim(atom{kind: 's', key: key, set: set, positive: true})
+}
+
+func inList(word, list string, positive bool) *formula {
+	return claim(atom{kind: 'b', key: strconv.Quote(word) + " in " + list, positive: positive})
+}
+
+// facts are what is true of every event that has a name, see [Names].
+func (p *prover) facts(name string) *formula {
+	const status = "appointment.appointmentStatus"
+	here := inList(name, "on", true)
+	switch name {
+	case Create, Update, Delete:
+		return p.and(here, oneClaim("type", name))
+	case Cancelled:
+		return p.and(here, inList(Booked, "on", false), p.or(oneClaim("type", Delete), oneClaim(status, Cancelled)))
+	}
+	kept := p.and(here, oneClaim("type", Create, Update))
+	switch name {
+	case Booked:
+		return p.and(kept, claim(atom{kind: 's', key: status, set: []string{strconv.Quote(Cancelled)}}))
+	case Confirmed, Showed, NoShow:
+		return p.and(kept, oneClaim(status, name))
+	case Rescheduled:
+		return p.and(kept, p.or(inList("startTime", "changed", true), inList("endTime", "changed", true)))
+	case Reassigned:
+		return p.and(kept, inList("assignedUserId", "changed", true))
+	}
+	return kept
+}
+
+// world is what is true of an event that has a name, as far as src, a condition, asks.
+func (p *prover) world(name, src string) *formula {
+	kids := []*formula{p.facts(name), oneClaim("type", Create, Update, Delete)}
+	for _, other := range Names() {
+		if other == name || !strings.Contains(src, other) {
+			continue
+		}
+		kids = append(kids, p.or(inList(other, "on", false), p.facts(other)))
+		if other == Create || other == Update || other == Delete {
+			kids = append(kids, p.or(inList(other, "on", true), claim(atom{kind: 's', key: "type", set: []string{strconv.Quote(other)}})))
+		}
+	}
+	return p.and(kids...)
+}
+
+// reach warns about events of a rule's `on` for which its condition cannot be true.
+func (rule *Rule) reach(when term, on *yaml.Node) {
+	if on == nil || len(rule.On) == 0 {
+		return
+	}
+	p := &prover{steps: proverSteps}
+	condition := p.of(when, true)
+	if !p.possible(condition) {
+		return // reported as never true
+	}
+	var dead []string
+	for _, name := range rule.On {
+		if !p.possible(p.world(name, rule.when.src), condition) {
+			dead = append(dead, name)
+		}
+	}
+	c := when.c
+	if len(dead) == len(rule.On) {
+		at := when.node
+		if op := connective(at); op == "&&" {
+			for _, o := range operands(at, op, nil) {
+				if !slices.ContainsFunc(dead, func(name string) bool { return p.possible(p.world(name, rule.when.src), p.of(term{o, c}, true)) }) {
+					at = o
+					break
+				}
+			}
+		}
+		c.warnAt(at, "unreachable", "", "with on: %s this is never true, so the rule never applies", strings.Join(rule.On, ", "))
+		return
+	}
+	if on.Kind != yaml.SequenceNode {
+		return
+	}
+	for _, item := range on.Content {
+		if item = resolve(item); slices.Contains(dead, item.Value) {
+			c.report.warnf("unreachable", c.report.src.span(item), "", `for %s the condition of this rule is never true; it can be left out here`, quote(item.Value))
+		}
+	}
+}

@@ -1,0 +1,743 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// A prover tells whether a condition can ever be true. It knows what a field's value excludes (one text is not
+// another, what is before now is not after it) and nothing of events but what is laid down in [facts]. It gives
+// up, and then calls a condition possible, rather than be wrong or slow: its answers are only for warnings.
+type prover struct {
+	steps int // that may still be taken
+	atoms map[atomKey]*formula
+}
+
+// proverSteps bound the work for one expression.
+const proverSteps = 4000
+
+// A term is a node of an expression, as it was written, together with what is known of its types.
+type term struct {
+	node ast.Node
+	c    *checker
+}
+
+type atomKey struct {
+	node     ast.Node
+	positive bool
+}
+
+// A formula is a condition whose negations stand at its atoms.
+type formula struct {
+	op   byte // '&', '|', 'a' for an atom, 't' and 'f'
+	kids []*formula
+	atom atom
+}
+
+// An atom is one claim about one value.
+type atom struct {
+	kind     byte // 'b' truth, 's' one of some values, 'p' part of a text, 'o' order of texts, 'd' difference of two amounts
+	key      string
+	positive bool
+
+	set []string // s: the values, as written
+
+	op   string // p: startsWith, contains, endsWith; o: < <= > >=
+	text string
+
+	other  string // d: key - other is at most bound
+	bound  float64
+	strict bool
+	whole  bool // both are whole numbers
+}
+
+var (
+	always = &formula{op: 't'}
+	never  = &formula{op: 'f'}
+)
+
+func (p *prover) and(kids ...*formula) *formula { return join2('&', kids) }
+func (p *prover) or(kids ...*formula) *formula  { return join2('|', kids) }
+
+func join2(op byte, kids []*formula) *formula {
+	out := &formula{op: op}
+	decisive, neutral := never, always
+	if op == '|' {
+		decisive, neutral = always, never
+	}
+	for _, k := range kids {
+		switch {
+		case k.op == decisive.op:
+			return decisive
+		case k.op == neutral.op:
+		case k.op == op:
+			out.kids = append(out.kids, k.kids...)
+		default:
+			out.kids = append(out.kids, k)
+		}
+	}
+	switch len(out.kids) {
+	case 0:
+		return neutral
+	case 1:
+		return out.kids[0]
+	}
+	return out
+}
+
+// of is the formula of a condition, or with positive false of its opposite.
+func (p *prover) of(t term, positive bool) *formula {
+	if p.atoms == nil {
+		p.atoms = map[atomKey]*formula{}
+	}
+	key := atomKey{t.node, positive}
+	if f, ok := p.atoms[key]; ok {
+		return f
+	}
+	f := p.build(t, positive)
+	p.atoms[key] = f
+	return f
+}
+
+func (p *prover) build(t term, positive bool) *formula {
+	t = p.expand(t)
+	join := func(and bool, kids ...*formula) *formula {
+		if and == positive {
+			return p.and(kids...)
+		}
+		return p.or(kids...)
+	}
+	sub := func(n ast.Node, positive bool) *formula { return p.of(term{n, t.c}, positive) }
+	switch n := t.node.(type) {
+	case *ast.BoolNode:
+		if n.Value == positive {
+			return always
+		}
+		return never
+	case *ast.UnaryNode:
+		if n.Operator == "!" || n.Operator == "not" {
+			return sub(n.Node, !positive)
+		}
+	case *ast.ConditionalNode:
+		yes := p.and(sub(n.Cond, true), sub(n.Exp1, positive))
+		return p.or(yes, p.and(sub(n.Cond, false), sub(n.Exp2, positive)))
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "&&", "and":
+			return join(true, sub(n.Left, positive), sub(n.Right, positive))
+		case "||", "or":
+			return join(false, sub(n.Left, positive), sub(n.Right, positive))
+		case "==":
+			return p.equal(t, n.Left, n.Right, positive)
+		case "!=":
+			return p.equal(t, n.Left, n.Right, !positive)
+		case "<", "<=", ">", ">=":
+			return p.order(t, n, positive)
+		case "in":
+			return p.member(t, n, positive)
+		case "contains", "startsWith", "endsWith":
+			if s, ok := p.text(term{n.Right, t.c}); ok && s != "" {
+				left := p.expand(term{n.Left, t.c})
+				if wrongCase(left, s) {
+					return constantly(!positive)
+				}
+				if c, ok := p.text(left); ok {
+					return constantly(holdsPart(n.Operator, c, s) == positive)
+				}
+				if left.typ().kind == textKind {
+					return claim(atom{kind: 'p', key: left.node.String(), op: n.Operator, text: s, positive: positive})
+				}
+			}
+		}
+	}
+	return claim(atom{kind: 'b', key: t.node.String(), positive: positive})
+}
+
+func constantly(b bool) *formula {
+	if b {
+		return always
+	}
+	return never
+}
+
+func claim(a atom) *formula { return &formula{op: 'a', atom: a} }
+
+// expand follows named values to what they stand for.
+func (p *prover) expand(t term) term {
+	for range 20 {
+		switch n := t.node.(type) {
+		case *ast.ChainNode:
+			t.node = n.Node
+			continue
+		case *ast.IdentifierNode:
+			i := slices.IndexFunc(t.c.lets, func(l letVar) bool { return l.name == n.Value })
+			if i >= 0 && i < len(t.c.trees) && t.c.trees[i].node != nil {
+				t = t.c.trees[i]
+				continue
+			}
+		}
+		break
+	}
+	return t
+}
+
+func (t term) typ() typ {
+	if done, ok := t.c.memo[t.node]; ok {
+		return done.typ
+	}
+	return anyType
+}
+
+func (p *prover) text(t term) (string, bool) {
+	s, ok := p.expand(t).node.(*ast.StringNode)
+	if !ok {
+		return "", false
+	}
+	return s.Value, true
+}
+
+// value is a constant as a word that differs for every value.
+func (p *prover) value(t term) (string, bool) {
+	switch n := p.expand(t).node.(type) {
+	case *ast.StringNode:
+		return strconv.Quote(n.Value), true
+	case *ast.BoolNode:
+		return strconv.FormatBool(n.Value), true
+	case *ast.NilNode:
+		return "nil", true
+	case *ast.IntegerNode:
+		return strconv.FormatFloat(float64(n.Value), 'g', -1, 64), true
+	case *ast.FloatNode:
+		return strconv.FormatFloat(n.Value, 'g', -1, 64), true
+	}
+	return "", false
+}
+
+func (p *prover) equal(t term, left, right ast.Node, positive bool) *formula {
+	l, r := p.expand(term{left, t.c}), p.expand(term{right, t.c})
+	lv, lConst := p.value(l)
+	rv, rConst := p.value(r)
+	if lConst && !rConst {
+		l, r, lv, rv, lConst, rConst = r, l, rv, lv, rConst, lConst
+	}
+	if rConst && rv == "nil" && neverNil(l.typ().kind) && !lConst {
+		return constantly(!positive)
+	}
+	switch {
+	case lConst && rConst:
+		return constantly((lv == rv) == positive)
+	case amount(l.typ()) && amount(r.typ()):
+		if positive {
+			return p.and(p.difference(l, r, false), p.difference(r, l, false))
+		}
+		return p.or(p.difference(l, r, true), p.difference(r, l, true))
+	case rConst && (rv == "true" || rv == "false") && l.typ().kind == boolKind:
+		return p.of(l, (rv == "true") == positive)
+	case rConst:
+		if s, ok := p.text(r); ok && wrongCase(l, s) {
+			return constantly(!positive)
+		}
+		return claim(atom{kind: 's', key: l.node.String(), set: []string{rv}, positive: positive})
+	}
+	a, b := l.node.String(), r.node.String()
+	if a == b && !l.typ().open() {
+		return constantly(positive)
+	}
+	return claim(atom{kind: 'b', key: min(a, b) + " == " + max(a, b), positive: positive})
+}
+
+// neverNil are the kinds of values that the event always has.
+func neverNil(k kind) bool {
+	switch k {
+	case boolKind, intKind, floatKind, textKind, timeKind, durationKind, listKind:
+		return true
+	}
+	return false
+}
+
+func amount(t typ) bool { return t.number() || t.kind == timeKind || t.kind == durationKind }
+
+// wrongCase says that a text in capitals is sought in one that has none, or the other way round.
+func wrongCase(t term, s string) bool {
+	name := ""
+	switch n := t.node.(type) {
+	case *ast.BuiltinNode:
+		name = n.Name
+	case *ast.CallNode:
+		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
+			name = id.Value
+		}
+	}
+	return name == "lower" && strings.ToLower(s) != s || name == "upper" && strings.ToUpper(s) != s
+}
+
+func (p *prover) order(t term, n *ast.BinaryNode, positive bool) *formula {
+	l, r := p.expand(term{n.Left, t.c}), p.expand(term{n.Right, t.c})
+	op := n.Operator
+	lt, rt := l.typ(), r.typ()
+	if amount(lt) && amount(rt) {
+		if !positive {
+			op = map[string]string{"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
+		}
+		if op[0] == '>' {
+			l, r = r, l
+		}
+		return p.difference(l, r, len(op) == 1)
+	}
+	if lt.kind == textKind && rt.kind == textKind {
+		if !positive {
+			op = map[string]string{"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
+		}
+		ls, lConst := p.text(l)
+		rs, rConst := p.text(r)
+		if lConst && !rConst {
+			l, rs, rConst = r, ls, true
+			op = map[string]string{"<": ">", "<=": ">=", ">": "<", ">=": "<="}[op]
+		} else if lConst {
+			return constantly(holdsOrder(op, ls, rs))
+		}
+		if rConst {
+			return claim(atom{kind: 'o', key: l.node.String(), op: op, text: rs, positive: true})
+		}
+	}
+	return claim(atom{kind: 'b', key: n.String(), positive: positive}) // with a missing value neither it nor its opposite holds
+}
+
+func (p *prover) member(t term, n *ast.BinaryNode, positive bool) *formula {
+	l, r := p.expand(term{n.Left, t.c}), p.expand(term{n.Right, t.c})
+	switch list := r.node.(type) {
+	case *ast.ArrayNode:
+		var set []string
+		for _, e := range list.Nodes {
+			v, ok := p.value(term{e, r.c})
+			if !ok {
+				return claim(atom{kind: 'b', key: l.node.String() + " in " + r.node.String(), positive: positive})
+			}
+			if s, isText := p.text(term{e, r.c}); isText && wrongCase(l, s) {
+				continue
+			}
+			set = append(set, v)
+		}
+		if lv, ok := p.value(l); ok {
+			return constantly(slices.Contains(set, lv) == positive)
+		}
+		if len(set) == 0 {
+			return constantly(!positive)
+		}
+		if amount(l.typ()) {
+			var kids []*formula
+			for _, e := range list.Nodes {
+				kids = append(kids, p.equal(term{n, r.c}, l.node, e, positive))
+			}
+			if positive {
+				return p.or(kids...)
+			}
+			return p.and(kids...)
+		}
+		return claim(atom{kind: 's', key: l.node.String(), set: set, positive: positive})
+	case *ast.BinaryNode:
+		if list.Operator == ".." && l.typ().kind == intKind {
+			low, high := term{list.Left, r.c}, term{list.Right, r.c}
+			if positive {
+				return p.and(p.difference(low, l, false), p.difference(l, high, false))
+			}
+			return p.or(p.difference(l, low, true), p.difference(high, l, true))
+		}
+	}
+	return claim(atom{kind: 'b', key: l.node.String() + " in " + r.node.String(), positive: positive})
+}
+
+// A linear is a sum of values, each times a factor, and a constant. Times and durations count in seconds.
+type linear struct {
+	factors map[string]float64
+	extra   float64
+	whole   bool
+	limits  []atom // what is known of the values anyway: an hour is at most 23
+}
+
+// epoch is where the time scale begins; near to now, so that seconds keep their fractions.
+var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (p *prover) linear(t term) linear {
+	t = p.expand(t)
+	switch n := t.node.(type) {
+	case *ast.IntegerNode:
+		return linear{extra: float64(n.Value), whole: true}
+	case *ast.FloatNode:
+		return linear{extra: n.Value}
+	case *ast.UnaryNode:
+		if n.Operator == "-" {
+			return p.linear(term{n.Node, t.c}).times(-1)
+		}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "+":
+			return p.linear(term{n.Left, t.c}).plus(p.linear(term{n.Right, t.c}))
+		case "-":
+			return p.linear(term{n.Left, t.c}).plus(p.linear(term{n.Right, t.c}).times(-1))
+		case "*":
+			a, b := p.linear(term{n.Left, t.c}), p.linear(term{n.Right, t.c})
+			if len(a.factors) == 0 {
+				return b.times(a.extra)
+			}
+			if len(b.factors) == 0 {
+				return a.times(b.extra)
+			}
+		}
+	case *ast.CallNode, *ast.BuiltinNode:
+		name, args := callOf(n)
+		if name == "tz" && len(args) == 2 { // the same moment
+			return p.linear(term{args[0], t.c})
+		}
+		if len(args) == 1 {
+			s, ok := p.text(term{args[0], t.c})
+			if ok && name == "duration" {
+				if d, err := parseDuration(s); err == nil {
+					return linear{extra: d.Seconds()}
+				}
+			}
+			if ok && name == "date" {
+				r := &run{rule: &Rule{}, units: maxUnits, bytes: maxBytes}
+				if v, err := parseDate(r, s, nil); err == nil {
+					if moment, ok := v.(time.Time); ok {
+						return linear{extra: moment.Sub(epoch).Seconds()}
+					}
+				}
+			}
+		}
+	}
+	key := t.node.String()
+	out := linear{factors: map[string]float64{key: 1}, whole: t.typ().kind == intKind}
+	if low, high, ok := rangeOf(t.node); ok {
+		out.limits = append(out.limits, atom{kind: 'd', other: key, bound: -low})
+		if !math.IsInf(high, 1) {
+			out.limits = append(out.limits, atom{kind: 'd', key: key, bound: high})
+		}
+	}
+	return out
+}
+
+func callOf(n ast.Node) (string, []ast.Node) {
+	switch n := n.(type) {
+	case *ast.BuiltinNode:
+		return n.Name, n.Arguments
+	case *ast.CallNode:
+		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
+			return id.Value, n.Arguments
+		}
+	}
+	return "", nil
+}
+
+// rangeOf is what a number can be at all.
+func rangeOf(n ast.Node) (low, high float64, ok bool) {
+	if name, _ := callOf(n); name == "len" || name == "count" {
+		return 0, math.Inf(1), true
+	}
+	if call, isCall := n.(*ast.CallNode); isCall {
+		if m, isMember := call.Callee.(*ast.MemberNode); isMember {
+			if name, isText := m.Property.(*ast.StringNode); isText {
+				switch name.Value {
+				case "Hour":
+					return 0, 23, true
+				case "Minute":
+					return 0, 59, true
+				case "Day":
+					return 1, 31, true
+				case "Month":
+					return 1, 12, true
+				case "YearDay":
+					return 1, 366, true
+				}
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+func (l linear) times(k float64) linear {
+	out := linear{extra: l.extra * k, whole: l.whole && k == math.Trunc(k), limits: l.limits}
+	for key, v := range l.factors {
+		if out.factors == nil {
+			out.factors = map[string]float64{}
+		}
+		out.factors[key] = v * k
+	}
+	return out
+}
+
+func (l linear) plus(m linear) linear {
+	out := linear{extra: l.extra + m.extra, whole: l.whole && m.whole, limits: slices.Concat(l.limits, m.limits), factors: map[string]float64{}}
+	for _, side := range []linear{l, m} {
+		for key, v := range side.factors {
+			if out.factors[key] += v; out.factors[key] == 0 {
+				delete(out.factors, key)
+			}
+		}
+	}
+	return out
+}
+
+// difference claims that a is at most b, or with strict less than b.
+func (p *prover) difference(a, b term, strict bool) *formula {
+	d := p.linear(a).plus(p.linear(b).times(-1))
+	bound := -d.extra
+	keys := sortedKeys(d.factors)
+	at := atom{kind: 'd', bound: bound, strict: strict, whole: d.whole}
+	switch {
+	case len(keys) == 0:
+		return constantly(0 < bound || 0 == bound && !strict)
+	case len(keys) == 1 && math.Abs(d.factors[keys[0]]) == 1, len(keys) == 2 && d.factors[keys[0]]*d.factors[keys[1]] == -1 && math.Abs(d.factors[keys[0]]) == 1:
+		for _, k := range keys {
+			if d.factors[k] > 0 {
+				at.key = k
+			} else {
+				at.other = k
+			}
+		}
+	default: // the sum, scaled to its first value, is a value of its own
+		scale := d.factors[keys[0]]
+		var b strings.Builder
+		for _, k := range keys {
+			fmt.Fprintf(&b, "%+g*(%s) ", d.factors[k]/scale, k)
+		}
+		at.bound, at.whole = bound/math.Abs(scale), false
+		if at.key = b.String(); scale < 0 {
+			at.key, at.other = "", at.key
+		}
+	}
+	if at.whole {
+		at = tightened(at)
+	}
+	kids := []*formula{claim(at)}
+	for _, l := range d.limits {
+		kids = append(kids, claim(l))
+	}
+	return p.and(kids...)
+}
+
+// tightened makes a strict bound of whole numbers one that is not.
+func tightened(a atom) atom {
+	if a.strict {
+		a.bound, a.strict = math.Ceil(a.bound)-1, false
+	} else {
+		a.bound = math.Floor(a.bound)
+	}
+	return a
+}
+
+func holdsPart(op, s, part string) bool {
+	switch op {
+	case "startsWith":
+		return strings.HasPrefix(s, part)
+	case "endsWith":
+		return strings.HasSuffix(s, part)
+	}
+	return strings.Contains(s, part)
+}
+
+func holdsOrder(op, a, b string) bool {
+	switch c := cmp.Compare(a, b); op {
+	case "<":
+		return c < 0
+	case "<=":
+		return c <= 0
+	case ">":
+		return c > 0
+	default:
+		return c >= 0
+	}
+}
+
+// possible says whether all of the formulas can be true together; true also when that is too hard to tell.
+func (p *prover) possible(formulas ...*formula) bool {
+	return p.search(formulas, nil)
+}
+
+func (p *prover) search(todo []*formula, known []atom) bool {
+	for len(todo) > 0 {
+		if p.steps--; p.steps < 0 {
+			return true
+		}
+		f := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		switch f.op {
+		case 't':
+		case 'f':
+			return false
+		case '&':
+			todo = append(slices.Clip(todo), f.kids...)
+		case 'a':
+			known = append(slices.Clip(known), f.atom)
+			if !p.consistent(known) {
+				return false
+			}
+		case '|':
+			// Alternatives wait until all else is known: most of them fall then.
+			if i := slices.IndexFunc(todo, func(f *formula) bool { return f.op != '|' }); i >= 0 {
+				todo = slices.Clone(todo)
+				next := todo[i]
+				todo[i] = f
+				todo = append(todo, next)
+				continue
+			}
+			return slices.ContainsFunc(f.kids, func(k *formula) bool {
+				return p.search(append(slices.Clone(todo), k), known)
+			})
+		}
+	}
+	return true
+}
+
+// consistent says whether the claims can all hold, of which all but the last do.
+func (p *prover) consistent(known []atom) bool {
+	last := known[len(known)-1]
+	p.steps -= len(known) / 8
+	if last.kind == 'd' {
+		return closes(known)
+	}
+	var same []atom
+	for _, a := range known {
+		if a.key == last.key && a.kind != 'd' {
+			same = append(same, a)
+		}
+	}
+	if len(same) == 1 {
+		return true
+	}
+	if last.kind == 'b' {
+		return !slices.ContainsFunc(same, func(a atom) bool { return a.kind == 'b' && a.positive != last.positive })
+	}
+	return p.textPossible(same)
+}
+
+// textPossible says whether a value can be all that is claimed of it.
+func (p *prover) textPossible(claims []atom) bool {
+	var only []string
+	finite := false
+	for _, a := range claims {
+		if a.kind == 's' && a.positive {
+			p.steps -= len(a.set) / 4
+			if !finite {
+				only, finite = slices.Clone(a.set), true
+			} else {
+				only = slices.DeleteFunc(only, func(v string) bool { return !slices.Contains(a.set, v) })
+			}
+		}
+	}
+	if finite {
+		only = slices.DeleteFunc(only, func(v string) bool {
+			text, err := strconv.Unquote(v)
+			return slices.ContainsFunc(claims, func(a atom) bool {
+				switch a.kind {
+				case 's':
+					return !a.positive && slices.Contains(a.set, v)
+				case 'p':
+					return err == nil && holdsPart(a.op, text, a.text) != a.positive
+				case 'o':
+					return err == nil && !holdsOrder(a.op, text, a.text)
+				}
+				return false
+			})
+		})
+		return len(only) > 0
+	}
+	for i, a := range claims {
+		for _, b := range claims[i+1:] {
+			if a.kind == 'p' && b.kind == 'p' && excludes(a, b) || a.kind == 'o' && b.kind == 'o' && (apart(a, b) || apart(b, a)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// excludes says whether two claims about parts of one text contradict each other.
+func excludes(a, b atom) bool {
+	switch {
+	case a.positive && b.positive:
+		if a.op == b.op && a.op == "startsWith" {
+			return !strings.HasPrefix(a.text, b.text) && !strings.HasPrefix(b.text, a.text)
+		}
+		return a.op == b.op && a.op == "endsWith" && !strings.HasSuffix(a.text, b.text) && !strings.HasSuffix(b.text, a.text)
+	case a.positive:
+		return (a.op == b.op || b.op == "contains") && holdsPart(b.op, a.text, b.text)
+	case b.positive:
+		return excludes(b, a)
+	}
+	return false
+}
+
+// apart says whether a is an upper bound below the lower bound b.
+func apart(a, b atom) bool {
+	if a.op[0] != '<' || b.op[0] != '>' {
+		return false
+	}
+	return a.text < b.text || a.text == b.text && (a.op == "<" || b.op == ">")
+}
+
+// closes says whether differences of values leave room: no way round through them may sum up to less than nothing.
+func closes(known []atom) bool {
+	type bound struct {
+		set    bool
+		w      float64
+		strict bool
+	}
+	names := map[string]int{}
+	index := func(k string) int {
+		if i, ok := names[k]; ok {
+			return i
+		}
+		names[k] = len(names)
+		return len(names) - 1
+	}
+	index("") // zero
+	var edges []atom
+	for _, a := range known {
+		if a.kind == 'd' {
+			index(a.key)
+			index(a.other)
+			edges = append(edges, a)
+		}
+	}
+	n := len(names)
+	if n > 16 {
+		return true
+	}
+	d := make([]bound, n*n)
+	less := func(a, b bound) bool {
+		return !b.set || a.w < b.w || a.w == b.w && a.strict && !b.strict
+	}
+	for _, a := range edges {
+		e := bound{true, a.bound, a.strict}
+		if at := &d[index(a.key)*n+index(a.other)]; less(e, *at) {
+			*at = e
+		}
+	}
+	for k := range n {
+		for i := range n {
+			for j := range n {
+				a, b := d[i*n+k], d[k*n+j]
+				if !a.set || !b.set {
+					continue
+				}
+				if sum := (bound{true, a.w + b.w, a.strict || b.strict}); less(sum, d[i*n+j]) {
+					d[i*n+j] = sum
+				}
+			}
+		}
+	}
+	for i := range n {
+		if b := d[i*n+i]; b.set && (b.w < 0 || b.w == 0 && b.strict) {
+			return false
+		}
+	}
+	return true
+}
