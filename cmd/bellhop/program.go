@@ -109,6 +109,7 @@ To begin with rules of your own:       bellhop init`,
 	root.AddCommand(
 		p.demoCommand(), p.initCommand(), p.checkCommand(), p.runCommand(), p.sendCommand(),
 		p.eventsCommand(), p.deliveriesCommand(), p.versionCommand(),
+		p.schemaCommand(),
 	)
 	group(root)
 	return root

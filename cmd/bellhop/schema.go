@@ -1,0 +1,37 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/engine/config"
+	"bellhop/rules"
+)
+
+func (p *program) schemaCommand() *cobra.Command {
+	var ofConfig bool
+	cmd := &cobra.Command{
+		Use:   "schema",
+		Short: "Print a JSON Schema of rule files, for editors",
+		Long: `Schema prints a JSON Schema (2020-12) of rule files, with which editors complete and explain their keys
+and mark the wrong ones. What stands in conditions and between {{ }} only check and lsp can judge.`,
+		Args: between(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			schema := rules.Schema()
+			if ofConfig {
+				schema = config.Schema()
+			}
+			enc := json.NewEncoder(p.stdout)
+			enc.SetIndent("", "  ")
+			enc.SetEscapeHTML(false)
+			if err := enc.Encode(schema); err != nil {
+				return fmt.Errorf("writing the schema: %w", err)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&ofConfig, "config", false, "of bellhop.yaml instead")
+	return cmd
+}
