@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bellhop/actions"
 	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/rules"
@@ -52,9 +51,6 @@ func (p *program) check(configPath string, paths []string, asJSON bool) error {
 		return err
 	}
 	r := report{Findings: append([]rules.Finding{}, findings...)}
-	if _, err := actions.NewGuard(actions.GuardOptions{Allow: cfg.Egress.Allow}); err != nil {
-		r.fail(cfg.Path, "bad-value", "egress: "+err.Error())
-	}
 	if len(paths) == 0 {
 		paths = []string{cfg.Rules}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"bellhop/actions"
 	"bellhop/rules"
 )
 
@@ -38,7 +39,9 @@ func (d *decoder) check() {
 	case c.Store == "":
 		d.bad("store", "store must name a folder")
 	case isURL && scheme != "postgres" && scheme != "postgresql":
-		d.bad("store", "store must be a folder or start with postgres://")
+		d.bad("store", "store must be a folder")
+	case isURL:
+		d.bad("store", "store must be a folder: PostgreSQL is not supported yet")
 	}
 	d.zone()
 	for _, v := range []struct {
@@ -63,6 +66,8 @@ func (d *decoder) check() {
 	for i, allowed := range c.Egress.Allow {
 		if strings.TrimSpace(allowed) == "" {
 			d.bad(fmt.Sprintf("egress.allow[%d]", i), "egress.allow has an empty entry")
+		} else if _, err := actions.NewGuard(actions.GuardOptions{Allow: []string{allowed}}); err != nil {
+			d.bad(fmt.Sprintf("egress.allow[%d]", i), "egress.allow: "+err.Error())
 		}
 	}
 }
