@@ -204,9 +204,10 @@ func TestLoadUnreadable(t *testing.T) {
 // Relative paths are relative to the file; those of flags are not touched.
 func TestLoadPaths(t *testing.T) {
 	t.Parallel()
-	cfg, findings := load(t, "rules: ../r\nstore: postgres://bellhop@db.example.com/bellhop\n", nil)
+	cfg, findings := load(t, "rules: ../r\nstore: d\n", nil)
 	noFindings(t, findings)
-	if want := filepath.Join(filepath.Dir(filepath.Dir(cfg.Path)), "r"); cfg.Rules != want || cfg.Store != "postgres://bellhop@db.example.com/bellhop" {
+	above := filepath.Dir(filepath.Dir(cfg.Path))
+	if want := filepath.Join(above, "r"); cfg.Rules != want || cfg.Store != filepath.Join(filepath.Dir(cfg.Path), "d") {
 		t.Errorf("rules %q, want %q; store %q", cfg.Rules, want, cfg.Store)
 	}
 	cfg, findings = load(t, "rules: r\n", nil, func(e *Env) { e.Override = func(c *Config) { c.Rules = "flag" } })
