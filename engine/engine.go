@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,9 +72,6 @@ func CompileOptions(cfg *config.Config) rules.Options {
 // by New itself if it fails.
 func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	cfg := o.Config
-	if strings.Contains(cfg.Store, "://") {
-		return nil, errors.New("the store must be a folder; PostgreSQL is not supported yet")
-	}
 	redactor := actions.NewRedactor(cfg.Secrets())
 	handler := slog.DiscardHandler
 	if o.Logger != nil {
@@ -124,7 +120,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	e.worker = work.New(workOptions)
 
-	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Set, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log})
+	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log})
 	intake, err := e.intake(receiver)
 	if err != nil {
 		return nil, err
@@ -223,7 +219,7 @@ func (e *Engine) serve(ctx context.Context, s *http.Server, l net.Listener) erro
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests were cut off: %w", err), s.Close())
 	}
-	<-failed
+	_ = <-failed // it says only that the server was shut down
 	return err
 }
 

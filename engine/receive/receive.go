@@ -16,13 +16,14 @@ import (
 	"bellhop/engine/metrics"
 	"bellhop/engine/store"
 	"bellhop/rules"
+	"bellhop/rules/live"
 )
 
 // Options are what a Receiver works with. All but Now are required.
 type Options struct {
 	Store   *store.Store
-	Rules   func() *rules.Set // the rules in force; asked once for each event
-	Zone    *time.Location    // for naive times of events that are replayed
+	Rules   func() live.Snapshot // the rules in force; asked once for each event
+	Zone    *time.Location       // for naive times of events that are replayed
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
 	Now     func() time.Time // nil is time.Now
@@ -77,9 +78,13 @@ func (r *Receiver) count(res result) {
 }
 
 func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, error) {
+	inForce := r.Rules()
+	if err := tx.UseRules(inForce.ID, inForce.Versions); err != nil {
+		return result{}, err
+	}
 	row := store.Event{
 		ID: ev.ID, Dedupe: key, Source: ev.Source, Location: ev.LocationID, WebhookID: ev.WebhookID, Appointment: ev.Appointment.ID,
-		ReceivedAt: ev.ReceivedAt, Body: ev.Body,
+		ReceivedAt: ev.ReceivedAt, Rules: inForce.ID, Body: ev.Body,
 	}
 	status := hook.Ignored
 	var next State
@@ -126,7 +131,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	if err := tx.PutState(ev.Source, ev.Appointment.ID, row.State, ev.ReceivedAt, ends); err != nil {
 		return result{}, err
 	}
-	return res, r.match(tx, ev, &res)
+	return res, r.match(tx, inForce.Set, ev, &res)
 }
 
 // OfAppointment says whether the event is about an appointment: of one of the wire types, or of none, as a
@@ -142,7 +147,7 @@ func OfAppointment(ev *rules.Event) bool {
 
 // match inserts a delivery for every step of every rule that applies to ev, and for every condition that
 // failed on it.
-func (r *Receiver) match(tx *store.Tx, ev *rules.Event, res *result) error {
+func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, res *result) error {
 	now := r.Now().UTC()
 	add := func(d store.Delivery) error {
 		d.ID, d.Event, d.Source, d.Location, d.Appointment = store.NewID(), ev.ID, ev.Source, ev.LocationID, ev.Appointment.ID
@@ -153,7 +158,7 @@ func (r *Receiver) match(tx *store.Tx, ev *rules.Event, res *result) error {
 		}
 		return err
 	}
-	list, err := Deliveries(r.Rules(), ev)
+	list, err := Deliveries(set, ev)
 	if err != nil {
 		r.Logger.Error("matching failed", "event", ev.ID, "error", err)
 		list = []store.Delivery{unmatched("", err)}
@@ -237,9 +242,9 @@ func dedupeKey(ev *rules.Event) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// Restore gives a recorded event as rules saw it, or would have.
-func (r *Receiver) Restore(e *store.Event) (*rules.Event, error) {
-	ev, err := hook.Normalise(e.Source, e.Body, e.ReceivedAt, r.Zone)
+// Restore gives a recorded event as rules saw it, or would have. n reads its body.
+func Restore(n *hook.Normaliser, e *store.Event) (*rules.Event, error) {
+	ev, err := n.Event(e.Source, e.Body, e.ReceivedAt)
 	if err != nil {
 		return nil, fmt.Errorf("recorded body: %w", err)
 	}
@@ -271,14 +276,14 @@ func (r *Receiver) Replay(ctx context.Context, id string) ([]store.Delivery, err
 	if e.Status != string(hook.Accepted) {
 		return nil, fmt.Errorf("the event is %s, so no rule applies to it: %w", e.Status, ErrNotReplayable)
 	}
-	ev, err := r.Restore(&e)
+	ev, err := Restore(&hook.Normaliser{Zone: r.Zone}, &e)
 	if err != nil {
 		return nil, err
 	}
 	var res result
 	err = r.Store.Write(ctx, func(tx *store.Tx) error {
 		res = result{}
-		return r.match(tx, ev, &res)
+		return r.match(tx, r.Rules().Set, ev, &res)
 	})
 	if err != nil {
 		return nil, err

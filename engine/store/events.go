@@ -25,6 +25,7 @@ type Event struct {
 	Body        json.RawMessage `json:"body,omitempty"`
 	State       json.RawMessage `json:"state,omitempty"`    // the appointment after the event
 	Previous    json.RawMessage `json:"previous,omitempty"` // and before it
+	Rules       string          `json:"rules,omitempty"`    // the rule set in force when it was received, see [Store.RuleSet]
 
 	// Dedupe identifies the webhook: an event with the same key is the same event.
 	Dedupe []byte `json:"-"`
@@ -34,10 +35,10 @@ type Event struct {
 // that event's id and false.
 func (t *Tx) InsertEvent(e *Event) (id string, inserted bool, err error) {
 	res, err := t.tx.ExecContext(t.ctx, `
-		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, body, state, previous)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
+		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, rules, body, state, previous)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
 		e.ID, e.Dedupe, e.Source, e.Location, e.Type, e.WebhookID, e.Appointment, micros(e.ReceivedAt), e.Status,
-		strings.Join(e.On, " "), strings.Join(e.Changed, " "), []byte(e.Body), blob(e.State), blob(e.Previous))
+		strings.Join(e.On, " "), strings.Join(e.Changed, " "), e.Rules, []byte(e.Body), blob(e.State), blob(e.Previous))
 	if err != nil {
 		return "", false, fmt.Errorf("insert event: %w", err)
 	}
@@ -97,17 +98,25 @@ func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 // Event is one event, whole. A missing one is [ErrNotFound].
 func (s *Store) Event(ctx context.Context, id string) (Event, error) {
 	row := s.read.QueryRowContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed,
-		body, state, previous FROM events WHERE id = ?`, id)
+		rules, body, state, previous FROM events WHERE id = ?`, id)
 	var e Event
-	var body, state, previous []byte
-	if err := scanEvent(row, &e, &body, &state, &previous); err != nil {
+	if err := scanWhole(row, &e); err != nil {
 		if errors.Is(err, sql.ErrNoRows) {
 			return Event{}, fmt.Errorf("event %q: %w", id, ErrNotFound)
 		}
 		return Event{}, fmt.Errorf("read event: %w", err)
 	}
-	e.Body, e.State, e.Previous = body, state, previous
 	return e, nil
+}
+
+// scanWhole reads an event of which rules, body, state and previous were asked for too.
+func scanWhole(row scanner, e *Event) error {
+	var body, state, previous []byte
+	if err := scanEvent(row, e, &e.Rules, &body, &state, &previous); err != nil {
+		return err
+	}
+	e.Body, e.State, e.Previous = body, state, previous
+	return nil
 }
 
 type scanner interface{ Scan(dest ...any) error }

@@ -10,7 +10,8 @@ import (
 const pruneBatch = 500
 
 // Prune deletes what is older than before: events with their deliveries, once none of these is still to be
-// sent, and appointments that are over and were not touched since. It returns how many events went.
+// sent, appointments that are over and were not touched since, and versions of rule files that no event left
+// was matched with. It returns how many events went.
 func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err error) {
 	cut, first := micros(before), firstID(before)
 	steps := []struct {
@@ -48,7 +49,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 		}
 		events += int(gone)
 		if changed == 0 {
-			return events, nil
+			return events, s.pruneRules(ctx, before)
 		}
 	}
 }

@@ -12,7 +12,11 @@ var _ live.Versions = (*Store)(nil)
 
 // GoodVersions are the last good versions of the rule files, by path.
 func (s *Store) GoodVersions(ctx context.Context) ([]live.Version, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT path, hash, data, loaded_at FROM rule_files ORDER BY path`)
+	return goodVersions(ctx, s.read)
+}
+
+func goodVersions(ctx context.Context, db *sql.DB) ([]live.Version, error) {
+	rows, err := db.QueryContext(ctx, `SELECT path, hash, data, loaded_at FROM rule_files ORDER BY path`)
 	if err != nil {
 		return nil, fmt.Errorf("read rule files: %w", err)
 	}
@@ -24,7 +28,8 @@ func (s *Store) GoodVersions(ctx context.Context) ([]live.Version, error) {
 	})
 }
 
-// PutGood remembers v as the last good version of its file.
+// PutGood remembers v as the last good version of its file, and its content for as long as an event was
+// matched with it.
 func (s *Store) PutGood(ctx context.Context, v live.Version) error {
 	return s.Write(ctx, func(tx *Tx) error {
 		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO rule_files (path, hash, data, loaded_at) VALUES (?, ?, ?, ?)
@@ -32,6 +37,10 @@ func (s *Store) PutGood(ctx context.Context, v live.Version) error {
 			v.Path, v.Hash, v.Data, micros(v.At))
 		if err != nil {
 			return fmt.Errorf("keep rule file: %w", err)
+		}
+		_, err = tx.tx.ExecContext(tx.ctx, `INSERT INTO rule_versions (hash, data) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, v.Hash, v.Data)
+		if err != nil {
+			return fmt.Errorf("keep rule file's version: %w", err)
 		}
 		return nil
 	})

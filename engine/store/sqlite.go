@@ -27,6 +27,16 @@ func openPool(path string, n int, readOnly bool) (*sql.DB, error) {
 		q.Set("_txlock", "deferred")
 		q.Add("_pragma", "query_only(true)")
 	}
+	return openWith(path, n, q)
+}
+
+// openForeign opens a database file that another process may be writing to: nothing is made that is not
+// there, and nothing is changed, not even how the file is kept.
+func openForeign(path string, n int) (*sql.DB, error) {
+	return openWith(path, n, url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(10000)", "query_only(true)", "cache_size(-16000)", "temp_store(MEMORY)"}})
+}
+
+func openWith(path string, n int, q url.Values) (*sql.DB, error) {
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 	base, err := sqlite.NewConnector(dsn)
 	if err != nil {

@@ -78,11 +78,14 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// fileName is the database file in the store's folder.
+const fileName = "bellhop.db"
+
 // readers is how many connections serve reads: listings, not the hot path.
 const readers = 4
 
 func (s *Store) open(ctx context.Context) (err error) {
-	path := filepath.Join(s.opts.Dir, "bellhop.db")
+	path := filepath.Join(s.opts.Dir, fileName)
 	if s.write, err = openPool(path, 1, false); err != nil {
 		return err
 	}

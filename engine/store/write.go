@@ -16,8 +16,11 @@ const maxGroup = 512
 type Tx struct {
 	ctx  context.Context
 	s    *Store
+	w    *writer
 	tx   *sql.Tx
 	jobs []job // deliveries to enqueue when the group is committed
+
+	rules string // the rule set that the group has noted as being in force, "" if none
 }
 
 // Write runs fn in a transaction and returns once that is durable, or has failed as a whole. Calls that
@@ -60,6 +63,8 @@ type writer struct {
 	stopping chan struct{}
 	stopOnce sync.Once
 	finished chan struct{}
+
+	rules string // the rule set that was last noted as being in force; the writer's own
 }
 
 func startWriter(s *Store) *writer {
@@ -146,7 +151,7 @@ func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
 			}
 		}
 	}()
-	tx := &Tx{ctx: ctx, s: w.s, tx: sqlTx}
+	tx := &Tx{ctx: ctx, s: w.s, tx: sqlTx, w: w}
 	for _, c := range group {
 		if err := run(tx, c.fn); err != nil {
 			return err
@@ -157,6 +162,9 @@ func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
 	}
 	if err := sqlTx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	if tx.rules != "" {
+		w.rules = tx.rules
 	}
 	if len(tx.jobs) > 0 {
 		w.s.queue.wake()

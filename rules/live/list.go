@@ -128,7 +128,7 @@ func read(name string) ([]byte, trouble) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	data, err := io.ReadAll(io.LimitReader(f, rules.MaxFileSize+1))
 	if err != nil {
 		return nil, unreadable(err)

@@ -105,6 +105,17 @@ type Snapshot struct {
 	Set     *rules.Set
 	Files   []FileStatus // by path
 	Problem string       // what keeps the whole folder from being read, "" if nothing does
+
+	// Versions are the versions in force, by path, and ID stands for all of them: a snapshot with the same
+	// ID has the same rules.
+	Versions []FileVersion
+	ID       string
+}
+
+// A FileVersion names one version of one file.
+type FileVersion struct {
+	Path string `json:"path"`
+	Hash string `json:"hash"` // SHA-256 in hexadecimal
 }
 
 // A Folder keeps the rules of a folder loaded. Its methods may be called from any goroutine.

@@ -48,7 +48,7 @@ func ruleFile(names ...string) string {
 	var b strings.Builder
 	b.WriteString("rules:\n")
 	for _, name := range names {
-		fmt.Fprintf(&b, "  - name: %s\n    on: booked\n    then:\n      - slack: { channel: \"#desk\", text: New }\n", name)
+		fmt.Fprintf(&b, "  - name: %s\n    on: booked\n    then:\n      - slack: { channel: \"#desk\", text: %s }\n", name, name)
 	}
 	return b.String()
 }

@@ -264,7 +264,7 @@ func (f *Folder) turn(j *joining) bool {
 	lost := false
 	for _, found := range findings {
 		fl := f.files[found.File]
-		if fl == nil {
+		if fl == nil || found.Severity != rules.Error && !fl.shows(trying[fl]) {
 			continue
 		}
 		fl.joined = append(fl.joined, found)
@@ -284,6 +284,16 @@ func (f *Folder) turn(j *joining) bool {
 	}
 	f.set = set
 	return lost
+}
+
+// shows says whether the version that is being joined is the one that the file holds, so that a warning about it
+// is of use to its writer.
+func (fl *file) shows(candidate bool) bool {
+	v := fl.force
+	if candidate {
+		v = fl.candidate
+	}
+	return v != nil && v.sum == fl.taken.sum
 }
 
 // secondChance takes those from the losers who lost a name to one that lost in turn.

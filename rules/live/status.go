@@ -52,7 +52,29 @@ func (f *Folder) publish() {
 		s.Files = append(s.Files, fl.status(f.problem))
 	}
 	slices.SortFunc(s.Files, func(a, b FileStatus) int { return strings.Compare(a.Path, b.Path) })
+	s.Versions = f.versions()
+	s.ID = setID(s.Versions)
 	f.now.Store(s)
+}
+
+// versions are those in force, by path.
+func (f *Folder) versions() []FileVersion {
+	list := []FileVersion{}
+	for _, fl := range f.files {
+		if fl.force != nil {
+			list = append(list, FileVersion{Path: fl.path, Hash: fl.force.hash()})
+		}
+	}
+	slices.SortFunc(list, func(a, b FileVersion) int { return strings.Compare(a.Path, b.Path) })
+	return list
+}
+
+func setID(list []FileVersion) string {
+	h := sha256.New()
+	for _, v := range list {
+		fmt.Fprintf(h, "%q %s\n", v.Path, v.Hash)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 func (f *Folder) tell() {

@@ -11,6 +11,7 @@ CREATE TABLE events (
     status text NOT NULL,
     happened text NOT NULL,       -- the names of what happened, with spaces between
     changed text NOT NULL,        -- the names of the fields that changed, with spaces between
+    rules text NOT NULL,          -- the rule set in force when the event was received
     body blob NOT NULL,
     state blob,
     previous blob
@@ -58,6 +59,19 @@ CREATE TABLE rule_files (
     hash text NOT NULL,
     data blob NOT NULL,
     loaded_at integer NOT NULL
+);
+
+-- What a rule file held, for every version that an event was matched with.
+CREATE TABLE rule_versions (
+    hash text PRIMARY KEY NOT NULL,
+    data blob NOT NULL
+);
+
+-- Which versions of the rule files were in force together. ended_at is 0 for the set that is.
+CREATE TABLE rule_sets (
+    id text PRIMARY KEY NOT NULL,
+    files text NOT NULL,          -- a JSON list of path and hash
+    ended_at integer NOT NULL
 );
 
 CREATE TABLE probe (

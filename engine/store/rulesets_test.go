@@ -1,0 +1,256 @@
+package store_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"bellhop/engine/store"
+	"bellhop/rules/live"
+)
+
+func version(path, text string) live.Version {
+	sum := sha256.Sum256([]byte(text))
+	return live.Version{Path: path, Hash: hex.EncodeToString(sum[:]), Data: []byte(text), At: time.Now()}
+}
+
+// under writes an event that was received under a rule set.
+func under(ctx context.Context, s *store.Store, key, set string, files ...live.Version) (string, error) {
+	var refs []live.FileVersion
+	for _, f := range files {
+		refs = append(refs, live.FileVersion{Path: f.Path, Hash: f.Hash})
+	}
+	var id string
+	err := s.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.UseRules(set, refs); err != nil {
+			return err
+		}
+		var err error
+		id, _, err = tx.InsertEvent(&store.Event{
+			ID: store.NewID(), Source: "hoopai", Dedupe: []byte(key), ReceivedAt: time.Now(), Status: "accepted",
+			On: []string{"booked"}, Rules: set, Body: []byte("{}"), State: []byte(`{"id":"a"}`),
+		})
+		return err
+	})
+	return id, err
+}
+
+func texts(versions []live.Version) (out []string) {
+	for _, v := range versions {
+		out = append(out, v.Path+" "+string(v.Data))
+	}
+	return out
+}
+
+// What was in force when an event was received can be read for as long as the event is there, whatever became
+// of the files since, and no longer.
+func TestRuleSets(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	put := func(v live.Version) live.Version {
+		t.Helper()
+		if err := s.PutGood(t.Context(), v); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	event := func(key, set string, files ...live.Version) string {
+		t.Helper()
+		id, err := under(t.Context(), s, key, set, files...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	holds := func(set string, want ...string) {
+		t.Helper()
+		got, err := s.RuleSet(t.Context(), set)
+		if err != nil || !slices.Equal(texts(got), want) {
+			t.Errorf("set %s holds %v (%v), want %v", set, texts(got), err, want)
+		}
+	}
+	gone := func(set string) {
+		t.Helper()
+		if got, err := s.RuleSet(t.Context(), set); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("set %s is still there: %v, %v", set, texts(got), err)
+		}
+	}
+
+	one, other := put(version("one.yaml", "1")), put(version("other.yaml", "x"))
+	first := event("e1", "A", one, other)
+	two := put(version("one.yaml", "2"))
+	event("e2", "B", two, other)
+	if err := s.DropGood(t.Context(), "other.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	event("e3", "C", two)
+	event("e4", "A", one, other) // as it was
+	event("e5", "C", two)
+
+	if e, err := s.Event(t.Context(), first); err != nil || e.Rules != "A" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	holds("A", "one.yaml 1", "other.yaml x")
+	holds("B", "one.yaml 2", "other.yaml x")
+	holds("C", "one.yaml 2")
+	gone("D")
+	event("e6", "E", two, version("lost.yaml", "never stored"))
+	gone("E")
+	event("e7", "C", two)
+
+	// The events are younger than the bound: their sets stay.
+	if n, err := s.Prune(t.Context(), now.Add(-time.Hour)); err != nil || n != 0 {
+		t.Fatal(n, err)
+	}
+	holds("A", "one.yaml 1", "other.yaml x")
+	// Everything but the set in force, and the content of no file that is good, goes.
+	if n, err := s.Prune(t.Context(), now.Add(time.Hour)); err != nil || n != 7 {
+		t.Fatal(n, err)
+	}
+	gone("A")
+	gone("B")
+	holds("C", "one.yaml 2")
+	event("e8", "F", one)
+	gone("F") // its content went with the last set that had it
+}
+
+func TestRuleSetIsNotedAgainAfterAFailure(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	v := version("one.yaml", "1")
+	if err := s.PutGood(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	err := s.Write(t.Context(), func(tx *store.Tx) error {
+		if err := tx.UseRules("A", []live.FileVersion{{Path: v.Path, Hash: v.Hash}}); err != nil {
+			return err
+		}
+		return broken
+	})
+	if !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	if _, err := under(t.Context(), s, "e1", "A", v); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.RuleSet(t.Context(), "A"); err != nil || len(got) != 1 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestReader(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := store.OpenReader(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("a store that is not there: %v", err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+		t.Fatalf("looking made %v, %v", list, err)
+	}
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	closeStore := func() {
+		if !closed {
+			closed = true
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	t.Cleanup(closeStore)
+	begin := time.Now()
+	for _, key := range []string{"a1", "a2", "a3", "a4", "a5"} {
+		if _, err := put(t.Context(), s, key, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.PutGood(t.Context(), version("one.yaml", "1")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.OpenReader(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	look := func() {
+		t.Helper()
+		span := store.Span{Since: begin, Until: time.Now().Add(time.Minute)}
+		n, err := r.CountEvents(t.Context(), span)
+		if err != nil || n != 5 {
+			t.Errorf("%d events, %v", n, err)
+		}
+		var seen []string
+		after := ""
+		for {
+			page, err := r.EventsAfter(t.Context(), span, after, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			after = page[len(page)-1].ID
+			list, err := r.DeliveriesOf(t.Context(), page[0].ID, after)
+			if err != nil || len(list) != 2*len(page) || list[0].Event != page[0].ID || len(list[0].Request) == 0 {
+				t.Errorf("deliveries of %d events: %+v, %v", len(page), list, err)
+			}
+			for _, e := range page {
+				seen = append(seen, e.Appointment)
+				if len(e.Body) != 700 || len(e.State) != 500 {
+					t.Errorf("event %s is not whole", e.ID)
+				}
+			}
+		}
+		if want := []string{"a1", "a2", "a3", "a4", "a5"}; !slices.Equal(seen, want) {
+			t.Errorf("events of %v", seen)
+		}
+		if n, err := r.CountEvents(t.Context(), store.Span{Since: begin.Add(-time.Hour), Until: begin.Add(-time.Minute)}); err != nil || n != 0 {
+			t.Errorf("%d events before, %v", n, err)
+		}
+		if good, err := r.GoodVersions(t.Context()); err != nil || len(good) != 1 {
+			t.Errorf("%v, %v", good, err)
+		}
+	}
+	look()
+	// The server can write all the while.
+	if err := s.Ready(t.Context()); err != nil {
+		t.Error(err)
+	}
+	// And what it left is read when it is gone.
+	closeStore()
+	look()
+	if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
+		t.Error(err)
+	}
+	s2, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatalf("a reader keeps the store from being opened: %v", err)
+	}
+	if err := s2.Close(); err != nil {
+		t.Error(err)
+	}
+}
