@@ -16,6 +16,8 @@ type condition struct {
 	src   string
 	lets  []letVar
 
+	yes, no *formula // what is claimed where it is true, and where it is false
+
 	once  sync.Once
 	parts *clause
 }

@@ -352,14 +352,12 @@ func (p *prover) world(name, src string) *formula {
 	return p.and(kids...)
 }
 
-// reach warns about events of a rule's `on` for which its condition cannot be true.
+// reach keeps what the rule's condition claims, and warns about events of `on` for which it cannot be true.
 func (rule *Rule) reach(when term, on *yaml.Node) {
-	if on == nil || len(rule.On) == 0 {
-		return
-	}
 	p := &prover{steps: proverSteps}
 	condition := p.of(when, true)
-	if !p.possible(condition) {
+	rule.when.yes, rule.when.no = condition, p.of(when, false)
+	if on == nil || len(rule.On) == 0 || !p.possible(condition) {
 		return // reported as never true
 	}
 	var dead []string

@@ -14,8 +14,9 @@ type Set struct {
 	on    map[string][]int // event name to indexes into rules, of enabled rules, rising
 }
 
-// NewSet joins files into one set. A rule name that occurs twice is a finding on the later of the two
-// files in the given order; the set then lacks that whole file.
+// NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files in
+// the given order; the set then lacks that whole file. Steps that send the same for the same event are warnings,
+// which keep nothing out of the set. The findings are sorted by file, in the given order, and position.
 func NewSet(files []*File) (*Set, []Finding) {
 	s := &Set{on: map[string][]int{}}
 	var findings []Finding
@@ -43,6 +44,8 @@ func NewSet(files []*File) (*Set, []Finding) {
 			s.rules = append(s.rules, rule)
 		}
 	}
+	findings = append(findings, sameSends(s.rules)...)
+	sortByFile(findings, files)
 	for i, rule := range s.rules {
 		if !rule.Enabled {
 			continue
@@ -52,6 +55,16 @@ func NewSet(files []*File) (*Set, []Finding) {
 		}
 	}
 	return s, findings
+}
+
+// sortByFile sorts findings by file, in the order of files, and by position.
+func sortByFile(findings []Finding, files []*File) {
+	order := make(map[string]int, len(files))
+	for i, f := range files {
+		order[f.Path] = i
+	}
+	sortFindings(findings)
+	slices.SortStableFunc(findings, func(a, b Finding) int { return order[a.File] - order[b.File] })
 }
 
 // Rules are the set's rules, in file order.

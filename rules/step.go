@@ -21,6 +21,9 @@ type step struct {
 	kind       actions.Kind
 	connection string
 	fields     []fieldValue
+	sends      string // all that is sent and to whom, as written, see sameSends
+	line       int    // of its action's key
+	column     int
 }
 
 type fieldValue struct {
@@ -133,6 +136,7 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 		}
 	}
 	out := &step{number: number, kind: kind}
+	out.line, out.column = src.position(src.span(p.key).from)
 	at := map[string]pair{}
 	for _, fp := range pairs(src, r, p.value) {
 		f, ok := fields[fp.name]
@@ -219,6 +223,9 @@ func (s *scope) sketch(st *step, p pair, at map[string]pair, o Options) {
 		r.errorf("step-field", where, suggestion, "%s", problem.Message)
 	}
 	s.connect(st, req, p, at, o)
+	if data, err := json.Marshal(sketch); err == nil {
+		st.sends = st.kind.Name + " " + st.connection + " " + string(data)
+	}
 }
 
 // connect chooses the connection of a step.

@@ -1,0 +1,154 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxAlike bounds how many steps that send the same are compared with one.
+const maxAlike = 20
+
+// A sending is one step of one rule.
+type sending struct {
+	rule *Rule
+	step *step
+}
+
+// sameSends warns about steps that send the same to the same recipient for the same event: of two rules whose
+// events overlap and of which one fires whenever the other does, or of one rule. What is sent is compared as it
+// is written.
+func sameSends(rules []*Rule) []Finding {
+	var findings []Finding
+	alike := map[string][]sending{}
+	for _, rule := range rules {
+		if !rule.Enabled || rule.Shadow {
+			continue
+		}
+		for _, st := range rule.steps {
+			key := rule.sends(st)
+			if key == "" {
+				continue
+			}
+			for _, other := range alike[key] {
+				if !fireTogether(other.rule, rule) {
+					continue
+				}
+				findings = append(findings, repeatedSend(other, sending{rule, st}))
+				break
+			}
+			if len(alike[key]) < maxAlike {
+				alike[key] = append(alike[key], sending{rule, st})
+			}
+		}
+	}
+	return findings
+}
+
+func repeatedSend(first, again sending) Finding {
+	at := again.rule.stepPlace(again.step)
+	at.Severity, at.Code = Warning, "same-send"
+	where := fmt.Sprintf("rule %s in %s:%d", quote(first.rule.Name), first.rule.File, first.step.line)
+	if first.rule == again.rule {
+		where = fmt.Sprintf("step %d in line %d", first.step.number, first.step.line)
+	}
+	at.Message = fmt.Sprintf("for the same event this sends the same as %s", where)
+	return at
+}
+
+func (rule *Rule) stepPlace(st *step) Finding {
+	return Finding{File: rule.File, Line: st.line, Column: st.column, EndLine: st.line, EndColumn: st.column + len(st.kind.Name)}
+}
+
+// sends is all that a step sends and to whom, as written: the same words of another rule mean the same only if
+// the names in them do, and the zone in which times print.
+func (rule *Rule) sends(st *step) string {
+	if st.sends == "" || !strings.Contains(st.sends, "{{") {
+		return st.sends
+	}
+	var b strings.Builder
+	b.WriteString(st.sends)
+	if rule.zone != nil {
+		b.WriteString("\x00in " + rule.zone.String())
+	}
+	for _, l := range rule.lets { // each may use those above it
+		b.WriteString("\x00" + l.name + "=" + l.src)
+	}
+	return b.String()
+}
+
+// fireTogether says whether there are events for which both rules fire, because what one asks for implies what the
+// other does.
+func fireTogether(a, b *Rule) bool {
+	if a == b {
+		return true
+	}
+	if !slices.ContainsFunc(a.On, func(x string) bool {
+		return slices.ContainsFunc(b.On, func(y string) bool { return coincide(x, y) || coincide(y, x) })
+	}) {
+		return false
+	}
+	return a.implies(b) || b.implies(a)
+}
+
+// coincide says whether what is called x is always, or nearly, called y as well.
+func coincide(x, y string) bool {
+	switch {
+	case x == y:
+		return true
+	case y == Create:
+		return x == Booked
+	case y == Update:
+		return x == Rescheduled || x == Reassigned || x == Updated
+	case y == Cancelled:
+		return x == Delete
+	}
+	return false
+}
+
+// implies says whether b's condition is true whenever a's is.
+func (rule *Rule) implies(b *Rule) bool {
+	if b.when == nil {
+		return true
+	}
+	if rule.when == nil {
+		return false
+	}
+	same := slices.EqualFunc(rule.lets, b.lets, func(x, y namedValue) bool { return x.name == y.name && x.src == y.src })
+	if !same && (rule.namesLet(rule.when.src) || b.namesLet(b.when.src)) {
+		return false // the same word may mean something else
+	}
+	if strings.TrimSpace(rule.when.src) == strings.TrimSpace(b.when.src) {
+		return true
+	}
+	if disjoint(rule.when.yes, b.when.yes) { // most are: one for each calendar
+		return false
+	}
+	p := &prover{steps: proverSteps}
+	return !p.possible(rule.when.yes, b.when.no)
+}
+
+// disjoint says, without much thought, whether two conditions want different values of the same thing.
+func disjoint(a, b *formula) bool {
+	claims := func(f *formula) []*formula {
+		if f.op == '&' {
+			return f.kids
+		}
+		return []*formula{f}
+	}
+	for _, x := range claims(a) {
+		if x.op != 'a' || x.atom.kind != 's' || !x.atom.positive {
+			continue
+		}
+		for _, y := range claims(b) {
+			if y.op == 'a' && y.atom.kind == 's' && y.atom.positive && x.atom.key == y.atom.key {
+				return !slices.ContainsFunc(x.atom.set, func(v string) bool { return slices.Contains(y.atom.set, v) })
+			}
+		}
+	}
+	return false
+}
+
+func (rule *Rule) namesLet(src string) bool {
+	return slices.ContainsFunc(rule.lets, func(l namedValue) bool { return strings.Contains(src, l.name) })
+}
