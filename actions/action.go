@@ -11,7 +11,8 @@
 //	example:"…"        a value as it would be written in a rule file
 //	required:"true"    a step without it is an error
 //	literal:"true"     fixed when the rule is loaded: no {{ }}
-//	escape:"html"      values are escaped for HTML; escape:"slack" for Slack's & < >
+//	escape:"html"      values are escaped for HTML; escape:"slack" for Slack's & < >;
+//	                   escape:"address" for a segment of a URL's path, or a parameter of its query
 //	header:"true"      line breaks are refused when rendered
 //	recipient:"true"   rendering to nothing skips the step ("unresolved recipient")
 //	internal:"true"    not a key of the rule file; filled by Prepare

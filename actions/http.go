@@ -26,8 +26,8 @@ var httpKind = Kind{
 // HTTP is a step's call.
 type HTTP struct {
 	Connection string            `json:"connection,omitempty" literal:"true" doc:"The connection to call; it holds the base URL and the credentials." example:"crm"`
-	Path       string            `json:"path,omitempty" header:"true" doc:"What comes after the connection's URL; it may hold a query." example:"/appointments/{{ appointment.id }}"`
-	URL        string            `json:"url,omitempty" header:"true" doc:"The whole URL, for a call without a connection." example:"https://api.example.com/hook"`
+	Path       string            `json:"path,omitempty" header:"true" escape:"address" doc:"What comes after the connection's URL; it may hold a query." example:"/appointments/{{ appointment.id }}"`
+	URL        string            `json:"url,omitempty" header:"true" escape:"address" doc:"The whole URL, for a call without a connection." example:"https://api.example.com/hook"`
 	Method     string            `json:"method,omitempty" literal:"true" doc:"The method; without one, POST if there is a body, else GET." example:"PUT"`
 	Query      map[string]string `json:"query,omitempty" doc:"Parameters to add to the URL." example:"{notify: \"true\"}"`
 	Headers    map[string]string `json:"headers,omitempty" header:"true" doc:"Headers to send; credentials belong into the connection." example:"{X-Desk: front}"`
@@ -212,15 +212,17 @@ func joinPath(base *url.URL, p string) (*url.URL, error) {
 		return nil, errors.New("path must begin with one / and stay below the connection's url")
 	}
 	// Servers differ in how often they decode before they resolve dots, so no decoding may hold any.
-	for plain, next := p, ""; ; plain = next {
+	for plain := p; ; {
 		for segment := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
 			if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
 				return nil, errors.New("path must not hold . or .. between slashes")
 			}
 		}
-		if next = unescape(plain); next == plain {
+		next := unescape(plain)
+		if next == plain {
 			break
 		}
+		plain = next
 	}
 	if p = strings.TrimPrefix(p, "/"); p != "" {
 		plain := unescape(p)

@@ -229,8 +229,6 @@ func (s *sink) count() int {
 	return len(s.got)
 }
 
-func (s *sink) addr() string { return strings.TrimPrefix(s.URL, "http://") }
-
 // lockedBuffer may be written and read from several goroutines.
 type lockedBuffer struct {
 	mu sync.Mutex

@@ -15,6 +15,8 @@ const (
 	escapeURL             // at the beginning of a quoted attribute that holds an address
 	escapeURLQuery        // inside such an address, after ? or #
 	escapeSlack
+	escapeSegment // in the path of an http step's address
+	escapeQuery   // in its query
 )
 
 func (e escape) apply(s string) string {
@@ -28,6 +30,10 @@ func (e escape) apply(s string) string {
 		return html.EscapeString(url.QueryEscape(s))
 	case escapeSlack:
 		return slackEscaper.Replace(s)
+	case escapeSegment:
+		return url.PathEscape(s)
+	case escapeQuery:
+		return url.QueryEscape(s)
 	}
 	return s
 }
@@ -54,7 +60,9 @@ func safeURL(s string) string {
 
 // A context follows the literal parts of a text to know where its expressions land.
 type context struct {
-	mode string // "html", "slack" or ""
+	mode string // "html", "slack", "address" or ""
+
+	literals string // of an address: what stands before the expression
 
 	state   htmlState
 	tag     string // being written or open: script and style hold text that is no HTML
@@ -82,6 +90,9 @@ func newContext(mode string) *context { return &context{mode: mode} }
 
 // literal takes the next literal part.
 func (c *context) literal(s string) {
+	if c.mode == "address" {
+		c.literals += s
+	}
 	if c.mode != "html" {
 		return
 	}
@@ -186,6 +197,17 @@ func (c *context) expression() (escape, string) {
 	switch c.mode {
 	case "slack":
 		return escapeSlack, ""
+	case "address":
+		// A value fills in a segment or a parameter; it must not add levels to the path, or parameters. At
+		// the very beginning it is the address itself, which the egress guard judges.
+		switch {
+		case c.literals == "":
+			c.literals = " "
+			return escapeNone, ""
+		case strings.ContainsAny(c.literals, "?#"):
+			return escapeQuery, ""
+		}
+		return escapeSegment, ""
 	case "html":
 	default:
 		return escapeNone, ""

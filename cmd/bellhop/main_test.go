@@ -199,9 +199,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
-	for _, pair := range strings.Fields(ts.Getenv("WITH")) { // what the script wants to be there
-		cmd.Env = append(cmd.Env, pair)
-	}
+	cmd.Env = append(cmd.Env, strings.Fields(ts.Getenv("WITH"))...) // what the script wants to be there
 	return cmd
 }
 

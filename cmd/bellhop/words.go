@@ -50,10 +50,10 @@ func (o *output) state(s store.State) string {
 	return string(s)
 }
 
-func (p *program) printf(format string, args ...any) { fmt.Fprintf(p.stdout, format, args...) }
+func (p *program) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.stdout, format, args...) }
 
 func (p *program) printError(err error) {
-	fmt.Fprintf(p.stderr, "%s %s\n", p.stderr.paint("31", "bellhop:"), clean(oneLine(err.Error())))
+	_, _ = fmt.Fprintf(p.stderr, "%s %s\n", p.stderr.paint("31", "bellhop:"), clean(oneLine(err.Error())))
 }
 
 // clean makes a text harmless for terminals: control characters other than line breaks become "?".
@@ -109,7 +109,7 @@ func local(t time.Time) string {
 func (p *program) table(head []string, rows [][]string) {
 	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
 	for _, row := range append([][]string{head}, rows...) {
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
 	_ = w.Flush() // the output remembers its failure
 }
@@ -127,7 +127,7 @@ func (p *program) printFindings(o *output, findings []rules.Finding) {
 	}
 	for _, f := range findings {
 		if f.File == "" || f.Line == 0 { // about a flag or a default, not about a place in a file
-			fmt.Fprintf(o, "%s: %s\n", f.Severity, clean(f.Message))
+			_, _ = fmt.Fprintf(o, "%s: %s\n", f.Severity, clean(f.Message))
 			continue
 		}
 		_ = rules.Render(o, []rules.Finding{f}, source, o.colour) // the output remembers its failure
@@ -140,7 +140,7 @@ func readHead(file string) []byte {
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	data, err := io.ReadAll(io.LimitReader(f, rules.MaxFileSize))
 	if err != nil {
 		return nil
