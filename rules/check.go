@@ -49,6 +49,7 @@ type checker struct {
 	locals []letVar
 	memo   map[ast.Node]checked // a < b < c shares b, so nodes are met more than once
 	bad    bool                 // an error was reported
+	prover *prover              // that has thought about the expression, once it is compiled
 	uses   map[int]bool         // indexes of the lets it names
 }
 

@@ -13,12 +13,13 @@ import (
 // true or never, and comparisons that a missing value decides without a word.
 type doubter struct {
 	c     *checker
-	p     prover
+	p     *prover
 	asked map[string]bool // the values that are compared with nil
 }
 
 func (c *checker) doubts(tree ast.Node) {
-	d := &doubter{c: c, p: prover{steps: proverSteps}}
+	d := &doubter{c: c, p: &prover{steps: proverSteps}}
+	c.prover = d.p
 	d.collect(tree, 0)
 	d.walk(tree, 0)
 }
@@ -301,6 +302,15 @@ func untyped(t term) bool {
 	}
 }
 
+// knownFacts are the facts of each name.
+var knownFacts = func() map[string]*formula {
+	out := map[string]*formula{}
+	for _, name := range Names() {
+		out[name] = new(prover).facts(name)
+	}
+	return out
+}()
+
 func oneClaim(key string, values ...string) *formula {
 	set := make([]string, len(values))
 	for i, v := range values {
@@ -339,12 +349,12 @@ func (p *prover) facts(name string) *formula {
 
 // world is what is true of an event that has a name, as far as src, a condition, asks.
 func (p *prover) world(name, src string) *formula {
-	kids := []*formula{p.facts(name), oneClaim("type", Create, Update, Delete)}
+	kids := []*formula{knownFacts[name]}
 	for _, other := range Names() {
 		if other == name || !strings.Contains(src, other) {
 			continue
 		}
-		kids = append(kids, p.or(inList(other, "on", false), p.facts(other)))
+		kids = append(kids, p.or(inList(other, "on", false), knownFacts[other]))
 		if other == Create || other == Update || other == Delete {
 			kids = append(kids, p.or(inList(other, "on", true), claim(atom{kind: 's', key: "type", set: []string{strconv.Quote(other)}})))
 		}
@@ -354,7 +364,8 @@ func (p *prover) world(name, src string) *formula {
 
 // reach keeps what the rule's condition claims, and warns about events of `on` for which it cannot be true.
 func (rule *Rule) reach(when term, on *yaml.Node) {
-	p := &prover{steps: proverSteps}
+	p := when.c.prover
+	p.steps = proverSteps
 	condition := p.of(when, true)
 	rule.when.yes, rule.when.no = condition, p.of(when, false)
 	if on == nil || len(rule.On) == 0 || !p.possible(condition) {

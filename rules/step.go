@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gopkg.in/yaml.v3"
 
@@ -106,8 +107,19 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	return out
 }
 
+// actionFields are the fields of each kind of action, which the actions describe anew whenever they are asked.
+var actionFields = sync.OnceValue(func() map[string][]actions.Field {
+	out := map[string][]actions.Field{}
+	for _, k := range actions.Kinds() {
+		out[k.Name] = actions.Fields(k)
+	}
+	return out
+})
+
+func fieldsOf(k actions.Kind) []actions.Field { return actionFields()[k.Name] }
+
 func hasField(k actions.Kind, name string) bool {
-	return slices.ContainsFunc(actions.Fields(k), func(f actions.Field) bool { return f.Name == name && !f.Internal })
+	return slices.ContainsFunc(fieldsOf(k), func(f actions.Field) bool { return f.Name == name && !f.Internal })
 }
 
 // action compiles one action with its fields.
@@ -128,7 +140,7 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 	fields := map[string]actions.Field{}
 	var names []string
 	hasRequiredRecipient := false
-	for _, f := range actions.Fields(kind) {
+	for _, f := range fieldsOf(kind) {
 		if !f.Internal {
 			fields[f.Name] = f
 			names = append(names, f.Name)
@@ -164,7 +176,7 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 			skips: f.Recipient && (f.Required || !hasRequiredRecipient),
 		})
 	}
-	for _, f := range actions.Fields(kind) {
+	for _, f := range fieldsOf(kind) {
 		if _, given := at[f.Name]; f.Required && !given && !f.Internal && r.errors == before {
 			r.errorf("missing-key", src.span(p.key), "", "%s needs %s", kind.Name, quote(f.Name))
 		}
