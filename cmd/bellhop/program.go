@@ -107,7 +107,7 @@ To begin with rules of your own:       bellhop init`,
 		return usagef("%w; `%s --help` lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		p.demoCommand(), p.initCommand(), p.checkCommand(), p.runCommand(), p.sendCommand(),
+		p.demoCommand(), p.initCommand(), p.checkCommand(), p.testCommand(), p.runCommand(), p.sendCommand(),
 		p.eventsCommand(), p.deliveriesCommand(), p.versionCommand(),
 		p.schemaCommand(),
 	)

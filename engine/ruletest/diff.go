@@ -1,0 +1,124 @@
+package ruletest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// written is a value for people to compare: a text as it is, anything else as JSON with one value a line.
+func written(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool, json.Number, float64:
+		return fmt.Sprint(v)
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Sprint(v)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// diff shows what was expected and what came. Lines that begin with "-" were expected, those with "+" came,
+// those with a blank are in both; stretches of the latter are left out.
+func diff(want, got string) string {
+	if want == got { // a text and a number, for one, can look the same
+		return "- " + want + "\n+ " + got + " (of another kind)\n"
+	}
+	a, b := lines(want), lines(got)
+	if len(a)*len(b) > maxCompared {
+		return "- " + strings.Join(a, "\n- ") + "\n+ " + strings.Join(b, "\n+ ") + "\n"
+	}
+	var out []string
+	var kept []bool // whether the line of out is in both
+	for _, e := range edits(a, b) {
+		out = append(out, string(e.sign)+" "+e.line)
+		kept = append(kept, e.sign == ' ')
+	}
+	var text strings.Builder
+	left := false
+	for i, line := range out {
+		near := false
+		for j := max(0, i-context); j <= min(len(out)-1, i+context); j++ {
+			near = near || !kept[j]
+		}
+		switch {
+		case near:
+			text.WriteString(strings.TrimRight(line, " ") + "\n")
+			left = false
+		case !left:
+			text.WriteString("  …\n")
+			left = true
+		}
+	}
+	return text.String()
+}
+
+const (
+	context     = 3         // lines shown around a difference
+	maxCompared = 4_000_000 // pairs of lines compared
+)
+
+// lines splits a text for showing it. Where it matters how a text of several lines ends, that is a line too.
+func lines(text string) []string {
+	if text == "" {
+		return []string{"(nothing)"}
+	}
+	list := strings.Split(text, "\n")
+	if last := len(list) - 1; last > 0 && list[last] == "" {
+		list = append(list[:last], "(line break at the end)")
+	}
+	for i, l := range list {
+		if trimmed := strings.TrimRight(l, " \t"); trimmed != l {
+			list[i] = trimmed + strings.Repeat("·", len(l)-len(trimmed)) // else nobody sees them
+		}
+	}
+	return list
+}
+
+type edit struct {
+	sign byte
+	line string
+}
+
+// edits turn a into b with the fewest lines taken out and put in.
+func edits(a, b []string) []edit {
+	// common[i][j] is how many lines a[i:] and b[j:] can have in common.
+	common := make([][]int, len(a)+1)
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
+	}
+	var out []edit
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			out = append(out, edit{' ', a[i]})
+			i, j = i+1, j+1
+		case i < len(a) && (j == len(b) || common[i+1][j] >= common[i][j+1]):
+			out = append(out, edit{'-', a[i]})
+			i++
+		default:
+			out = append(out, edit{'+', b[j]})
+			j++
+		}
+	}
+	return out
+}

@@ -1,0 +1,417 @@
+package ruletest
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/actions"
+	"bellhop/engine/store"
+	"bellhop/rules"
+)
+
+var expectKeys = []string{"fires", "not", "steps", "skipped"}
+
+// An expectation is what a test says must come of its event.
+type expectation struct {
+	key, node *yaml.Node // nil where the test does not say; the node is also nil where nothing follows the key
+
+	fires   *names
+	not     *names
+	steps   []expectedStep
+	skipped *skips
+}
+
+// names are rules that a test names, each where it does.
+type names struct {
+	node *yaml.Node
+	list []name
+}
+
+type name struct {
+	value string
+	node  *yaml.Node
+}
+
+// An expectedStep is what one step must render.
+type expectedStep struct {
+	node   *yaml.Node
+	rule   name
+	number int // 0: the next of its rule with the action
+	action rules.Entry
+	kind   actions.Kind
+	fields []expectedField
+}
+
+type expectedField struct {
+	field actions.Field
+	entry rules.Entry
+	want  any
+}
+
+// skips are the steps that must not be sent, all of them.
+type skips struct {
+	node *yaml.Node
+	list []expectedSkip
+}
+
+type expectedSkip struct {
+	node   *yaml.Node
+	rule   name
+	step   int // 0: the rule's condition
+	reason string
+}
+
+func (x *expectation) read(doc *rules.Document, n *yaml.Node) {
+	if rules.IsNull(n) {
+		return
+	}
+	x.node = n
+	for _, e := range doc.Entries(n, `"expect"`, expectKeys) {
+		switch e.Name {
+		case "fires":
+			x.fires = readNames(doc, e)
+		case "not":
+			x.not = readNames(doc, e)
+		case "steps":
+			if rules.IsNull(e.Value) {
+				continue
+			}
+			for _, item := range doc.Items(e.Value, `"steps"`) {
+				x.readStep(doc, item)
+			}
+		case "skipped":
+			x.skipped = &skips{node: e.Value}
+			if rules.IsNull(e.Value) {
+				continue
+			}
+			for _, item := range doc.Items(e.Value, `"skipped"`) {
+				x.readSkip(doc, item)
+			}
+		}
+	}
+}
+
+// readNames reads one rule's name or a list of them. Nothing is an empty list.
+func readNames(doc *rules.Document, e rules.Entry) *names {
+	out := &names{node: e.Value}
+	items := []*yaml.Node{e.Value}
+	switch {
+	case rules.IsNull(e.Value):
+		return out
+	case e.Value.Kind == yaml.SequenceNode:
+		items = doc.Items(e.Value, rules.Quote(e.Name))
+	}
+	for _, item := range items {
+		if text, ok := doc.Text(item, rules.Quote(e.Name)); ok {
+			out.list = append(out.list, name{text, item})
+		}
+	}
+	return out
+}
+
+func (n *names) values() []string {
+	out := make([]string, len(n.list))
+	for i := range n.list {
+		out[i] = n.list[i].value
+	}
+	return out
+}
+
+func actionNames() []string {
+	var out []string
+	for _, k := range actions.Kinds() {
+		out = append(out, k.Name)
+	}
+	return out
+}
+
+func (x *expectation) readStep(doc *rules.Document, n *yaml.Node) {
+	s := expectedStep{node: n}
+	before := doc.Errors()
+	for _, e := range doc.Entries(n, "an expected step", append([]string{"rule", "step"}, actionNames()...)) {
+		switch e.Name {
+		case "rule":
+			s.rule, _ = readRule(doc, e)
+		case "step":
+			s.number = readNumber(doc, e)
+		default:
+			if s.action.Name != "" {
+				doc.Errorf("two-actions", e.Key, "", "a step has one action, and this one has %s already", s.action.Name)
+				continue
+			}
+			s.action = e
+			s.readFields(doc)
+		}
+	}
+	switch {
+	case doc.Errors() > before:
+	case s.rule.value == "":
+		doc.Errorf("missing-key", n, "", `this step has no "rule": it says whose step is meant`)
+	case s.action.Name == "":
+		doc.Errorf("missing-key", n, "", "this step has nothing to compare: add %s with what is to be rendered", strings.Join(actionNames(), ", "))
+	default:
+		x.steps = append(x.steps, s)
+	}
+}
+
+func readRule(doc *rules.Document, e rules.Entry) (name, bool) {
+	text, ok := doc.Text(e.Value, `"rule"`)
+	return name{text, e.Value}, ok
+}
+
+func readNumber(doc *rules.Document, e rules.Entry) int {
+	i, err := strconv.Atoi(e.Value.Value)
+	if e.Value.Kind != yaml.ScalarNode || err != nil || i < 1 {
+		doc.WrongType(e.Value, `"step"`, "the number of a step, 1 being the first")
+		return 0
+	}
+	return i
+}
+
+func (s *expectedStep) readFields(doc *rules.Document) {
+	s.kind, _ = actions.Lookup(s.action.Name)
+	if rules.IsNull(s.action.Value) {
+		return
+	}
+	fields := actions.Fields(s.kind)
+	known := make([]string, len(fields))
+	for i, f := range fields {
+		known[i] = f.Name
+	}
+	for _, e := range doc.Entries(s.action.Value, rules.Quote(s.action.Name), known) {
+		f := fields[slices.Index(known, e.Name)]
+		s.fields = append(s.fields, expectedField{f, e, expected(f, e.Value)})
+	}
+}
+
+func (x *expectation) readSkip(doc *rules.Document, n *yaml.Node) {
+	s := expectedSkip{node: n}
+	before := doc.Errors()
+	for _, e := range doc.Entries(n, "a skipped step", []string{"rule", "step", "reason"}) {
+		switch e.Name {
+		case "rule":
+			s.rule, _ = readRule(doc, e)
+		case "step":
+			s.step = readNumber(doc, e)
+		case "reason":
+			s.reason, _ = doc.Text(e.Value, `"reason"`)
+		}
+	}
+	if s.rule.value == "" && doc.Errors() == before {
+		doc.Errorf("missing-key", n, "", `this skipped step has no "rule": it says whose step is meant`)
+	}
+	if doc.Errors() == before {
+		x.skipped.list = append(x.skipped.list, s)
+	}
+}
+
+// checkNames reports rules that the test names and nobody has. That makes the test a broken one.
+func (c *testCase) checkNames(doc *rules.Document, set *rules.Set) {
+	known := make([]string, len(set.Rules()))
+	for i, r := range set.Rules() {
+		known[i] = r.Name
+	}
+	var all []name
+	for _, list := range []*names{c.expect.fires, c.expect.not} {
+		if list != nil {
+			all = append(all, list.list...)
+		}
+	}
+	for i := range c.expect.steps {
+		all = append(all, c.expect.steps[i].rule)
+	}
+	if c.expect.skipped != nil {
+		for i := range c.expect.skipped.list {
+			all = append(all, c.expect.skipped.list[i].rule)
+		}
+	}
+	for _, n := range all {
+		if slices.Contains(known, n.value) {
+			continue
+		}
+		c.broken = true
+		near := rules.Closest(n.value, known)
+		doc.Errorf("unknown-rule", n.node, near, "there is no rule %s among those tested%s", rules.Quote(n.value), rules.DidYouMean(near))
+	}
+}
+
+// compare says what of the expectation was not met.
+func (x *expectation) compare(doc *rules.Document, o *outcome) []Difference {
+	var out []Difference
+	add := func(at *yaml.Node, d Difference) {
+		if at != nil {
+			d.Line, d.Column = doc.Position(at)
+		}
+		out = append(out, d)
+	}
+	if x.node == nil || len(x.node.Content) == 0 {
+		add(x.key, Difference{Message: "this test expects nothing yet; bellhop test --update writes down what happens"})
+		return out
+	}
+	if o.failed != nil {
+		add(x.key, Difference{Message: o.failed.Error()})
+		return out
+	}
+	if x.fires != nil {
+		for _, n := range x.fires.list {
+			if !slices.Contains(o.fired, n.value) {
+				add(n.node, Difference{Rule: n.value, Message: fmt.Sprintf("%s did not fire: %s", n.value, o.why(n.value))})
+			}
+		}
+		for _, fired := range o.fired {
+			if !slices.Contains(x.fires.values(), fired) {
+				add(x.fires.node, Difference{Rule: fired, Message: fired + " fired, but is not listed"})
+			}
+		}
+	}
+	if x.not != nil {
+		for _, n := range x.not.list {
+			if slices.Contains(o.fired, n.value) {
+				add(n.node, Difference{Rule: n.value, Message: n.value + " fired, but must not"})
+			}
+		}
+	}
+	met := map[*store.Delivery]bool{} // told of already
+	for i, d := range x.pair(o) {
+		s := &x.steps[i]
+		met[d] = true
+		if x.fires != nil && !slices.Contains(o.fired, s.rule.value) && slices.Contains(x.fires.values(), s.rule.value) {
+			continue // told above
+		}
+		for _, diff := range s.compare(o, d) {
+			at := s.rule.node
+			for _, f := range s.fields {
+				if f.field.Name == diff.Field {
+					at = f.entry.Value
+				}
+			}
+			add(at, diff)
+		}
+	}
+	at := x.key
+	if x.skipped != nil {
+		at = x.skipped.node
+	}
+	if x.skipped != nil {
+		for i := range x.skipped.list {
+			s := &x.skipped.list[i]
+			d := o.delivery(s.rule.value, s.step)
+			where := Difference{Rule: s.rule.value, Step: s.step}
+			switch {
+			case d == nil && s.step == 0:
+				where.Message = fmt.Sprintf("%s has no condition that failed on this event; a step that is skipped is listed with its number", s.rule.value)
+				add(s.node, where)
+			case d == nil:
+				where.Message = fmt.Sprintf("%s was not skipped: %s", where.title(), o.absent(s.rule.value, s.step))
+				add(s.node, where)
+			case d.State != store.Skipped:
+				where.Message = where.title() + " was not skipped"
+				add(s.node, where)
+			case !strings.Contains(d.Reason, s.reason):
+				where.Message = where.title() + " was skipped for another reason"
+				where.Diff = diff(s.reason, d.Reason)
+				add(s.node, where)
+			}
+			met[d] = true
+		}
+	}
+	for i := range o.deliveries {
+		d := &o.deliveries[i]
+		if d.State == store.Skipped && !met[d] {
+			where := Difference{Rule: d.Rule, Step: d.Step, Action: d.Action}
+			where.Message = fmt.Sprintf("%s was skipped: %s", where.title(), d.Reason)
+			add(at, where)
+		}
+	}
+	return out
+}
+
+// absent says why a rule has no such step.
+func (o *outcome) absent(rule string, step int) string {
+	if !slices.Contains(o.fired, rule) {
+		return "the rule did not fire: " + o.why(rule)
+	}
+	return fmt.Sprintf("the rule has no step %d", step)
+}
+
+// pair finds what became of each expected step; nil is nothing.
+func (x *expectation) pair(o *outcome) []*store.Delivery {
+	out := make([]*store.Delivery, len(x.steps))
+	for i := range x.steps {
+		s := &x.steps[i]
+		if s.number > 0 {
+			out[i] = o.delivery(s.rule.value, s.number)
+			continue
+		}
+		for j := range o.deliveries {
+			d := &o.deliveries[j]
+			if d.Rule == s.rule.value && d.Action == s.action.Name && !slices.Contains(out[:i], d) {
+				out[i] = d
+				break
+			}
+		}
+	}
+	return out
+}
+
+// compare says how what is to be sent differs from what was expected.
+func (s *expectedStep) compare(o *outcome, d *store.Delivery) []Difference {
+	where := Difference{Rule: s.rule.value, Step: s.number, Action: s.action.Name}
+	if d == nil {
+		switch {
+		case !slices.Contains(o.fired, s.rule.value):
+			where.Message = fmt.Sprintf("%s is missing: the rule did not fire: %s", where.title(), o.why(s.rule.value))
+		case s.number > 0:
+			where.Message = fmt.Sprintf("%s is missing: the rule has no step %d", where.title(), s.number)
+		default:
+			where.Message = fmt.Sprintf("%s is missing: the rule has no (other) step with %s", where.title(), s.action.Name)
+		}
+		return []Difference{where}
+	}
+	where.Step = d.Step
+	switch {
+	case d.Action != s.action.Name:
+		where.Message = fmt.Sprintf("%s, step %d, is %s, not %s", d.Rule, d.Step, d.Action, s.action.Name)
+		return []Difference{where}
+	case d.State == store.Skipped:
+		where.Message = fmt.Sprintf("%s is not sent: %s", where.title(), d.Reason)
+		return []Difference{where}
+	}
+	request := rendered(d)
+	var out []Difference
+	for _, f := range s.fields {
+		got := request[f.field.Name]
+		if same(f.want, got) {
+			continue
+		}
+		where.Field = f.field.Name
+		where.Message = fmt.Sprintf("%s: %s differs", where.title(), f.field.Name)
+		where.Diff = diff(written(f.want), written(got))
+		out = append(out, where)
+	}
+	return out
+}
+
+// rendered is what a step sends, by its fields.
+func rendered(d *store.Delivery) map[string]any {
+	var request map[string]any
+	_ = decode(d.Request, &request) // what rules render is an object; none is one without fields
+	return request
+}
+
+// title is what a difference is about.
+func (d Difference) title() string {
+	switch {
+	case d.Step > 0 && d.Action != "":
+		return fmt.Sprintf("%s, step %d (%s)", d.Rule, d.Step, d.Action)
+	case d.Step > 0:
+		return fmt.Sprintf("%s, step %d", d.Rule, d.Step)
+	case d.Action != "":
+		return fmt.Sprintf("%s (%s)", d.Rule, d.Action)
+	}
+	return d.Rule
+}

@@ -1,0 +1,281 @@
+// Package ruletest runs the tests that people write beside their rules.
+//
+// A file such as desk.test.yaml tests the rule file desk.yaml beside it. Without such a namesake it tests all
+// the rules of its folder, those in folders below too; `rules:` at its top names other files or folders.
+//
+//	tests:
+//	  - name: a confirmed booking is announced
+//	    event: ../events/update-confirmed.json     # a file, relative to this one, or the payload itself
+//	    with: { appointment.title: "Check-up" }    # changes to the payload, by the path in it
+//	    state: { appointmentStatus: new }          # the appointment before
+//	    now: 2026-12-01T09:00:00Z                  # when the event is received
+//	    source: hoopai                             # who sends it: hoopai if not given
+//	    expect:
+//	      fires: [desk-new-booking]                # these rules, and no others
+//	      not: [desk-moved]                        # not these, whatever else does
+//	      steps:
+//	        - rule: desk-new-booking
+//	          step: 1                              # needed only where an action occurs twice
+//	          slack: { channel: "#front-desk" }    # what is rendered; only what is given is compared
+//	      skipped:
+//	        - { rule: confirm, step: 1, reason: unresolved recipient }
+//
+// The state is the appointment as it was before the event: what it does not say was as the event says, so that
+// it names what the event changes and nothing else. It may also be a file, the event that told of the
+// appointment first. Without a state the appointment was never seen. `deleted: true` in it says that the
+// appointment was deleted, `booked: false` that it has not been announced yet.
+//
+// now is what now() gives; without it, it is the time that the event itself names. No test looks at the clock.
+//
+// A step that is not sent is a failure unless `skipped` lists it: with its rule, with its step unless it was
+// the condition that failed, and with its reason, of which a part is enough.
+package ruletest
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"bellhop/engine/hook"
+	"bellhop/engine/receive"
+	"bellhop/engine/store"
+	"bellhop/rules"
+	"bellhop/rules/live"
+)
+
+// Options are what tests are run with. The zero value works.
+type Options struct {
+	// Rules are what the rules under test are compiled against. Its Zone is where naive times are read, too.
+	Rules rules.Options
+	// Select chooses tests by their names; nil is all.
+	Select *regexp.Regexp
+}
+
+// A Runner runs test files. It compiles each rule file once, and is for one goroutine.
+type Runner struct {
+	options  Options
+	subjects map[string]*subject
+}
+
+// New gives a runner.
+func New(o Options) *Runner { return &Runner{options: o, subjects: map[string]*subject{}} }
+
+// A Result is what came of one test file.
+type Result struct {
+	File     string          `json:"file"`
+	Tests    []Test          `json:"tests"`    // those selected, in the order of the file
+	Updated  int             `json:"updated"`  // tests whose expectations [Runner.Update] has rewritten
+	Findings []rules.Finding `json:"findings"` // mistakes in the test file and in the rules that it tests
+}
+
+// A Status is what became of a test.
+type Status string
+
+// The statuses of tests.
+const (
+	Passed Status = "passed"
+	Failed Status = "failed"
+	NotRun Status = "not run" // because of a finding
+)
+
+// A Test is one test and what came of it.
+type Test struct {
+	Name        string       `json:"name"`
+	Line        int          `json:"line"` // where it begins in its file
+	Column      int          `json:"column"`
+	Status      Status       `json:"status"`
+	Happened    []string     `json:"happened"` // the names of what the event was taken for
+	Fired       []string     `json:"fired"`
+	Differences []Difference `json:"differences"`
+	Seconds     float64      `json:"seconds"`
+}
+
+// A Difference is one expectation that was not met.
+type Difference struct {
+	Line    int    `json:"line"` // of the expectation
+	Column  int    `json:"column"`
+	Rule    string `json:"rule"`
+	Step    int    `json:"step,omitempty"`
+	Action  string `json:"action,omitempty"`
+	Field   string `json:"field,omitempty"`
+	Message string `json:"message"`        // a plain sentence
+	Diff    string `json:"diff,omitempty"` // what was expected and what came, line by line, for a field
+}
+
+// Run runs the tests of one file. What is wrong with the file is in the result, as is everything else.
+func (r *Runner) Run(path string) *Result {
+	data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
+	if rules.HasErrors(findings) {
+		for i := range findings {
+			findings[i].File = path
+			findings[i].Message = strings.ReplaceAll(findings[i].Message, "a rule file", "a test file")
+		}
+		return &Result{File: path, Tests: []Test{}, Findings: findings}
+	}
+	return r.run(path, data).result
+}
+
+// A trial is one run of a test file, with what rewriting its expectations needs.
+type trial struct {
+	result *Result
+	file   *file
+	ran    []ran
+}
+
+// ran is one test that was run.
+type ran struct {
+	c       *testCase
+	outcome *outcome
+	test    *Test
+}
+
+func (r *Runner) run(path string, data []byte) *trial {
+	f := r.read(path, data)
+	t := &trial{result: &Result{File: path, Tests: []Test{}}, file: f}
+	subject, findings := r.subject(f)
+	var selected []*testCase
+	for _, c := range f.cases {
+		if r.options.Select == nil || r.options.Select.MatchString(c.name) {
+			selected = append(selected, c)
+		}
+	}
+	if subject.set != nil {
+		for _, c := range selected {
+			c.checkNames(f.doc, subject.set)
+		}
+	}
+	t.result.Tests = make([]Test, len(selected))
+	for i, c := range selected {
+		test := &t.result.Tests[i]
+		*test = Test{Name: c.name, Line: c.line, Column: c.column, Status: NotRun, Happened: []string{}, Fired: []string{}, Differences: []Difference{}}
+		if c.broken || subject.set == nil {
+			continue
+		}
+		started := time.Now()
+		o := subject.try(c)
+		test.Happened, test.Fired = append(test.Happened, o.event.On...), append(test.Fired, o.fired...)
+		test.Differences = append(test.Differences, c.expect.compare(f.doc, o)...)
+		if test.Status = Passed; len(test.Differences) > 0 {
+			test.Status = Failed
+		}
+		test.Seconds = time.Since(started).Seconds()
+		t.ran = append(t.ran, ran{c, o, test})
+	}
+	t.result.Findings = append(append([]rules.Finding{}, f.doc.Findings()...), findings...)
+	return t
+}
+
+// A subject is the rules that a test file is about. The set is nil if any of them cannot be used.
+type subject struct {
+	set *rules.Set
+	now time.Time // what now() gives
+}
+
+// subject compiles the rules that f tests, once for all the files that test the same ones. The findings are
+// errors only, doubts being for check, and are told with the first of those files.
+func (r *Runner) subject(f *file) (*subject, []rules.Finding) {
+	paths, ok := f.underTest()
+	if !ok {
+		return &subject{}, nil
+	}
+	key := strings.Join(paths, "\x00")
+	if s := r.subjects[key]; s != nil {
+		return s, nil
+	}
+	s := &subject{}
+	r.subjects[key] = s
+	var files []*rules.File
+	var found []rules.Finding
+	for _, path := range paths {
+		data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
+		for i := range findings {
+			findings[i].File = path
+		}
+		if !rules.HasErrors(findings) {
+			var compiled *rules.File
+			compiled, findings = rules.Compile(path, data, r.options.Rules)
+			if compiled != nil {
+				files = append(files, compiled)
+			}
+		}
+		found = append(found, findings...)
+	}
+	set, findings := rules.NewSet(files)
+	found = slices.DeleteFunc(append(found, findings...), func(f rules.Finding) bool { return f.Severity != rules.Error })
+	if len(found) == 0 {
+		set.Now = func() time.Time { return s.now }
+		s.set = set
+	}
+	return s, found
+}
+
+// An outcome is what rules made of a test's event.
+type outcome struct {
+	set        *rules.Set
+	event      *rules.Event
+	status     hook.Status
+	deliveries []store.Delivery
+	fired      []string // the rules that apply, in the order of their files
+	failed     error    // why nothing can be said
+}
+
+// try lets the rules have a test's event, as the server would.
+func (s *subject) try(c *testCase) *outcome {
+	ev := *c.event
+	o := &outcome{set: s.set, event: &ev, status: hook.Ignored}
+	if !receive.OfAppointment(&ev) {
+		return o
+	}
+	o.status = hook.Accepted
+	if _, stale := receive.Derive(c.state, &ev); stale {
+		o.status = hook.Stale
+		return o
+	}
+	s.now = c.now
+	if o.deliveries, o.failed = receive.Deliveries(s.set, &ev); o.failed != nil {
+		o.failed = fmt.Errorf("match: %w", o.failed)
+	}
+	for i := range o.deliveries {
+		if d := &o.deliveries[i]; d.Step > 0 && !slices.Contains(o.fired, d.Rule) {
+			o.fired = append(o.fired, d.Rule)
+		}
+	}
+	return o
+}
+
+// why says what kept a rule from applying to the event.
+func (o *outcome) why(name string) string {
+	switch o.status {
+	case hook.Ignored:
+		return "the event names no appointment, so nothing fires"
+	case hook.Stale:
+		return "the event is older than the state, so nothing fires"
+	}
+	if i := slices.IndexFunc(o.deliveries, func(d store.Delivery) bool { return d.Rule == name && d.Step == 0 }); i >= 0 {
+		return o.deliveries[i].Reason
+	}
+	i := slices.IndexFunc(o.set.Rules(), func(r *rules.Rule) bool { return r.Name == name })
+	if i < 0 {
+		return "there is no such rule"
+	}
+	rule := o.set.Rules()[i]
+	switch {
+	case !rule.Enabled:
+		return "it is not enabled"
+	case !slices.ContainsFunc(rule.On, func(on string) bool { return slices.Contains(o.event.On, on) }):
+		return fmt.Sprintf("it is for %s, but this event is %s", strings.Join(rule.On, ", "), strings.Join(o.event.On, ", "))
+	}
+	return "its condition is not true"
+}
+
+func (o *outcome) delivery(rule string, step int) *store.Delivery {
+	for i := range o.deliveries {
+		if d := &o.deliveries[i]; d.Rule == rule && d.Step == step {
+			return d
+		}
+	}
+	return nil
+}

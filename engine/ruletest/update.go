@@ -1,0 +1,531 @@
+package ruletest
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/actions"
+	"bellhop/engine/store"
+	"bellhop/rules"
+	"bellhop/rules/live"
+)
+
+// Update runs the tests of one file and rewrites the expectations that were not met to what happened. It
+// changes what differs and leaves everything else in the file as it was, comments included. The result is
+// that of the tests as they are then. A file that cannot be rewritten so that its tests pass is not touched.
+func (r *Runner) Update(path string) (*Result, error) {
+	data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
+	if rules.HasErrors(findings) {
+		return r.Run(path), nil // which says why
+	}
+	before := r.run(path, data)
+	var changes []splice
+	updated := 0
+	for _, ran := range before.ran {
+		if ran.test.Status == Failed && ran.outcome.failed == nil {
+			changes = append(changes, ran.c.accept(before.file, ran.outcome)...)
+			updated++
+		}
+	}
+	if updated == 0 {
+		return before.result, nil
+	}
+	changed := apply(data, changes)
+	after := r.run(path, changed)
+	if err := accepted(before.result, after.result); err != nil {
+		return before.result, fmt.Errorf("the expectations of %s cannot be rewritten by themselves: %w", path, err)
+	}
+	after.result.Findings = before.result.Findings // the rules' mistakes are told once
+	after.result.Updated = updated
+	if err := replaceFile(path, changed); err != nil {
+		return before.result, fmt.Errorf("rewriting %s: %w", path, err)
+	}
+	return after.result, nil
+}
+
+// accepted says whether the rewritten file is what it should be.
+func accepted(before, after *Result) error {
+	if len(before.Tests) != len(after.Tests) {
+		return errors.New("its tests would no longer be readable")
+	}
+	for i := range after.Tests {
+		was, is := &before.Tests[i], &after.Tests[i]
+		if was.Name != is.Name || is.Status != Passed && was.Status != NotRun {
+			return fmt.Errorf("change the test %s by hand", rules.Quote(was.Name))
+		}
+	}
+	return nil
+}
+
+// replaceFile writes a file in one step, so that nobody finds half of it.
+func replaceFile(path string, data []byte) (err error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(real), ".bellhop-*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Chmod(info.Mode().Perm()), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), real)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return err
+}
+
+// A splice replaces a range of a file.
+type splice struct {
+	from, to int
+	text     string
+}
+
+func apply(data []byte, changes []splice) []byte {
+	slices.SortStableFunc(changes, func(a, b splice) int { return cmp.Compare(a.from, b.from) })
+	crlf := bytes.Contains(data, []byte("\r\n"))
+	var out []byte
+	at := 0
+	for _, c := range changes {
+		if c.from < at { // two tests share it by an anchor: the first one has changed it
+			continue
+		}
+		if crlf {
+			c.text = strings.ReplaceAll(c.text, "\n", "\r\n")
+		}
+		out = append(append(out, data[at:c.from]...), c.text...)
+		at = c.to
+	}
+	return append(out, data[at:]...)
+}
+
+// accept changes the test's expectation to what happened. The changes are small where only texts and names
+// differ; else the whole expectation is written anew, with its comments.
+func (c *testCase) accept(f *file, o *outcome) []splice {
+	x := &c.expect
+	if x.node == nil || len(x.node.Content) == 0 {
+		return c.write(f, everything(o))
+	}
+	e := &editor{f: f, small: true}
+	if x.fires != nil && !slices.Equal(slices.Sorted(slices.Values(x.fires.values())), slices.Sorted(slices.Values(o.fired))) {
+		e.names(x.fires, o.fired)
+	}
+	if x.not != nil {
+		if still := slices.DeleteFunc(x.not.values(), func(n string) bool { return slices.Contains(o.fired, n) }); len(still) < len(x.not.list) {
+			e.names(x.not, still)
+		}
+	}
+	for i, d := range x.pair(o) {
+		s := &x.steps[i]
+		if d == nil || d.Action != s.action.Name || d.State == store.Skipped {
+			e.remove(x.node, s.node)
+			continue
+		}
+		request := rendered(d)
+		for _, field := range s.fields {
+			if got := request[field.field.Name]; !same(field.want, got) {
+				e.field(s, field, got)
+			}
+		}
+	}
+	e.skips(x, o)
+	if e.small {
+		return e.changes
+	}
+	return c.write(f, x.node)
+}
+
+// An editor changes an expectation: its nodes, and, as long as that does, the text of the file at them.
+type editor struct {
+	f       *file
+	small   bool // changes are all that has been changed
+	changes []splice
+}
+
+func (e *editor) replace(n *yaml.Node, text string) {
+	from, to := e.f.doc.Range(n)
+	e.changes = append(e.changes, splice{from, to, text})
+}
+
+func (e *editor) names(old *names, want []string) {
+	fresh := node(list(want))
+	fresh.Style = yaml.FlowStyle
+	if old.node.Kind == yaml.SequenceNode {
+		fresh.Style = old.node.Style
+	}
+	if text, ok := oneLine(fresh); ok && !rules.IsNull(old.node) && fresh.Style&yaml.FlowStyle != 0 {
+		e.replace(old.node, text)
+	} else {
+		e.small = false
+	}
+	replaceNode(old.node, fresh)
+}
+
+// remove takes an expected step out.
+func (e *editor) remove(expect, step *yaml.Node) {
+	e.small = false
+	for i := 0; i+1 < len(expect.Content); i += 2 {
+		if steps := expect.Content[i+1]; expect.Content[i].Value == "steps" {
+			steps.Content = slices.DeleteFunc(steps.Content, func(n *yaml.Node) bool { return n == step })
+			if len(steps.Content) == 0 {
+				expect.Content = slices.Delete(expect.Content, i, i+2)
+			}
+			return
+		}
+	}
+}
+
+func (e *editor) field(s *expectedStep, f expectedField, got any) {
+	old := f.entry.Value
+	if got == nil { // it is no longer rendered
+		e.small = false
+		fields := s.action.Value
+		for i := 0; i+1 < len(fields.Content); i += 2 {
+			if fields.Content[i] == f.entry.Key {
+				fields.Content = slices.Delete(fields.Content, i, i+2)
+				return
+			}
+		}
+		return
+	}
+	fresh := node(got)
+	if fresh.Kind == yaml.ScalarNode && old.Kind == yaml.ScalarNode {
+		if text, ok := e.inStyle(old, fresh); ok {
+			e.replace(old, text)
+			replaceNode(old, fresh)
+			return
+		}
+		if fresh.Style == 0 {
+			fresh.Style = old.Style &^ (yaml.LiteralStyle | yaml.FoldedStyle)
+		}
+	} else if fresh.Kind == old.Kind && old.Style&yaml.FlowStyle != 0 {
+		fresh.Style |= yaml.FlowStyle
+	}
+	e.small = false
+	replaceNode(old, fresh)
+}
+
+// inStyle writes a scalar where another one stands, in the way that one is written, if it can be.
+func (e *editor) inStyle(old, fresh *yaml.Node) (string, bool) {
+	text := fresh.Value
+	switch {
+	case fresh.Tag != "!!str":
+		return text, old.Style == 0
+	case old.Style&yaml.LiteralStyle != 0:
+		return e.block(old, text)
+	case old.Style&yaml.FoldedStyle != 0, strings.ContainsAny(text, "\n\r\t"):
+		return "", false
+	case old.Style&yaml.DoubleQuotedStyle != 0:
+		return doubleQuoted(text), true
+	case old.Style&yaml.SingleQuotedStyle != 0 && printable(text):
+		return "'" + strings.ReplaceAll(text, "'", "''") + "'", true
+	case isPlain(text):
+		return text, true
+	}
+	return doubleQuoted(text), true
+}
+
+// block writes a text as a literal block, indented as the one that stands there.
+func (e *editor) block(old *yaml.Node, text string) (string, bool) {
+	from, to := e.f.doc.Range(old)
+	_, body, ok := strings.Cut(string(e.f.data[from:to]), "\n")
+	first, _, _ := strings.Cut(body, "\n")
+	indent := first[:len(first)-len(strings.TrimLeft(first, " "))]
+	trimmed := strings.TrimSuffix(text, "\n")
+	if !ok || indent == "" || trimmed == "" || strings.HasSuffix(trimmed, "\n") || strings.HasPrefix(trimmed, " ") || strings.HasPrefix(trimmed, "\n") ||
+		!printable(strings.ReplaceAll(trimmed, "\n", "")) {
+		return "", false
+	}
+	var b strings.Builder
+	b.WriteString("|")
+	if trimmed == text {
+		b.WriteString("-")
+	}
+	for l := range strings.SplitSeq(trimmed, "\n") {
+		b.WriteString("\n")
+		if l != "" {
+			b.WriteString(indent + l)
+		}
+	}
+	return b.String(), true
+}
+
+// skips makes the list of skipped steps what it is, unless it is already.
+func (e *editor) skips(x *expectation, o *outcome) {
+	var fresh []*yaml.Node
+	changed := false
+	var known []expectedSkip
+	if x.skipped != nil {
+		known = x.skipped.list
+	}
+	used := 0
+	for i := range o.deliveries {
+		d := &o.deliveries[i]
+		if d.State != store.Skipped {
+			continue
+		}
+		at := slices.IndexFunc(known, func(s expectedSkip) bool {
+			return s.rule.value == d.Rule && s.step == d.Step && strings.Contains(d.Reason, s.reason)
+		})
+		if at >= 0 {
+			fresh = append(fresh, known[at].node)
+			used++
+			continue
+		}
+		changed = true
+		fresh = append(fresh, skip(d))
+	}
+	if !changed && used == len(known) {
+		return
+	}
+	e.small = false
+	seq := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: fresh}
+	if x.skipped != nil {
+		replaceNode(x.skipped.node, seq)
+		return
+	}
+	x.node.Content = append(x.node.Content, node("skipped"), seq)
+}
+
+func skip(d *store.Delivery) *yaml.Node {
+	m := mapping("rule", node(d.Rule))
+	if d.Step > 0 {
+		m.Content = append(m.Content, node("step"), node(json.Number(fmt.Sprint(d.Step))))
+	}
+	m.Content = append(m.Content, node("reason"), node(d.Reason))
+	return m
+}
+
+// everything is an expectation of all that happened.
+func everything(o *outcome) *yaml.Node {
+	fires := node(list(o.fired))
+	fires.Style = yaml.FlowStyle
+	x := mapping("fires", fires)
+	var steps, skips []*yaml.Node
+	for i := range o.deliveries {
+		d := &o.deliveries[i]
+		if d.State == store.Skipped {
+			skips = append(skips, skip(d))
+			continue
+		}
+		s := mapping("rule", node(d.Rule))
+		alike := func(other store.Delivery) bool { return other.Rule == d.Rule && other.Action == d.Action }
+		if first := slices.IndexFunc(o.deliveries, alike); first != i || slices.ContainsFunc(o.deliveries[i+1:], alike) {
+			s.Content = append(s.Content, node("step"), node(json.Number(fmt.Sprint(d.Step))))
+		}
+		kind, _ := actions.Lookup(d.Action)
+		request := rendered(d)
+		fields := mapping()
+		for _, f := range actions.Fields(kind) {
+			if v, ok := request[f.Name]; ok && !f.Internal {
+				fields.Content = append(fields.Content, node(f.Name), node(v))
+			}
+		}
+		s.Content = append(s.Content, node(d.Action), fields)
+		steps = append(steps, s)
+	}
+	for _, part := range []struct {
+		key   string
+		nodes []*yaml.Node
+	}{{"steps", steps}, {"skipped", skips}} {
+		if len(part.nodes) > 0 {
+			x.Content = append(x.Content, node(part.key), &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: part.nodes})
+		}
+	}
+	return x
+}
+
+// write puts an expectation into the test, in the place of the one that it has, if any.
+func (c *testCase) write(f *file, x *yaml.Node) []splice {
+	flow := c.node.Style&yaml.FlowStyle != 0
+	if flow {
+		toFlow(x)
+	}
+	dropFoot(x)
+	text, err := encode(mapping("expect", x))
+	if err != nil {
+		return nil
+	}
+	if flow {
+		text = strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
+	}
+	indent := strings.Repeat(" ", c.column-1)
+	text = strings.ReplaceAll(text, "\n", "\n"+indent)
+	for strings.Contains(text, "\n"+indent+"\n") {
+		text = strings.ReplaceAll(text, "\n"+indent+"\n", "\n\n") // lines of a text that are empty
+	}
+	_, end := f.doc.Range(c.node)
+	switch {
+	case c.expect.key != nil:
+		from, to := f.doc.Range(c.expect.key)
+		if c.expect.node != nil {
+			_, to = f.doc.Range(c.expect.node)
+		} else {
+			to += bytes.IndexByte(f.data[to:], ':') + 1
+		}
+		if !flow {
+			to = lineEnd(f.data, to) // comments behind it are in the text
+		}
+		return []splice{{from, to, text}}
+	case flow:
+		return []splice{{end - 1, end - 1, ", " + text}}
+	default:
+		end = lineEnd(f.data, end)
+		return []splice{{end, end, "\n" + indent + text}}
+	}
+}
+
+// lineEnd is the end of a line behind the last of what is on it.
+func lineEnd(data []byte, at int) int {
+	if i := bytes.IndexAny(data[at:], "\r\n"); i >= 0 {
+		return at + i
+	}
+	return len(data)
+}
+
+// dropFoot takes out the comments below the last entry, which stay in the file as they are.
+func dropFoot(n *yaml.Node) {
+	for {
+		n.FootComment = ""
+		if len(n.Content) == 0 {
+			return
+		}
+		if n.Kind == yaml.MappingNode {
+			n.Content[len(n.Content)-2].FootComment = ""
+		}
+		n = n.Content[len(n.Content)-1]
+	}
+}
+
+func toFlow(n *yaml.Node) {
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
+		n.Style |= yaml.FlowStyle
+	} else if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	for _, c := range n.Content {
+		toFlow(c)
+	}
+}
+
+// replaceNode makes a node another one and keeps the comments at it.
+func replaceNode(old, fresh *yaml.Node) {
+	fresh.HeadComment, fresh.LineComment, fresh.FootComment = old.HeadComment, old.LineComment, old.FootComment
+	*old = *fresh
+}
+
+func mapping(pairs ...any) *yaml.Node {
+	m := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+	for _, p := range pairs {
+		if n, ok := p.(*yaml.Node); ok {
+			m.Content = append(m.Content, n)
+		} else {
+			m.Content = append(m.Content, node(p))
+		}
+	}
+	return m
+}
+
+// node is a JSON value as YAML: texts of several lines as blocks.
+func node(v any) *yaml.Node {
+	switch v := v.(type) {
+	case nil:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(v)}
+	case json.Number:
+		tag := "!!int"
+		if strings.ContainsAny(v.String(), ".eE") {
+			tag = "!!float"
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: v.String()}
+	case []any:
+		n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		short := len(v) <= 4
+		for _, e := range v {
+			c := node(e)
+			short = short && c.Kind == yaml.ScalarNode && len(c.Value) < 40 && c.Style == 0
+			n.Content = append(n.Content, c)
+		}
+		if short {
+			n.Style = yaml.FlowStyle
+		}
+		return n
+	case map[string]any:
+		n := mapping()
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			n.Content = append(n.Content, node(k), node(v[k]))
+		}
+		return n
+	}
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: fmt.Sprint(v)}
+	switch {
+	case strings.Contains(strings.TrimSuffix(n.Value, "\n"), "\n") && printable(strings.ReplaceAll(n.Value, "\n", "")):
+		n.Style = yaml.LiteralStyle
+	case !isPlain(n.Value):
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
+
+func encode(n *yaml.Node) (string, error) {
+	var b bytes.Buffer
+	enc := yaml.NewEncoder(&b)
+	enc.SetIndent(2)
+	if err := errors.Join(enc.Encode(n), enc.Close()); err != nil {
+		return "", err
+	}
+	return strings.TrimSuffix(b.String(), "\n"), nil
+}
+
+func oneLine(n *yaml.Node) (string, bool) {
+	text, err := encode(n)
+	return text, err == nil && !strings.Contains(text, "\n")
+}
+
+// isPlain says whether a text can stand in YAML without quotes, between brackets too.
+func isPlain(text string) bool {
+	if text == "" || strings.ContainsAny(text, ",[]{}#:'\"\n\t\\") || !printable(text) {
+		return false
+	}
+	var n yaml.Node
+	if yaml.Unmarshal([]byte(text), &n) != nil || len(n.Content) != 1 {
+		return false
+	}
+	s := n.Content[0]
+	return s.Kind == yaml.ScalarNode && s.Tag == "!!str" && s.Style == 0 && s.Value == text && s.Anchor == ""
+}
+
+// doubleQuoted is a text in double quotes; what JSON escapes, YAML reads.
+func doubleQuoted(text string) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(text) != nil {
+		return `""`
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func printable(text string) bool {
+	return !strings.ContainsFunc(text, func(c rune) bool {
+		return c < ' ' || c >= 0x7f && c < 0xa0 || c == 0xfeff || c == 0x2028 || c == 0x2029 || c == 0xfffd
+	})
+}

@@ -1,0 +1,176 @@
+package ruletest
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/actions"
+)
+
+// plain is a node as JSON has it. A time stays the text that it was written as.
+func plain(n *yaml.Node) any {
+	switch n.Kind {
+	case yaml.AliasNode:
+		return plain(n.Alias)
+	case yaml.MappingNode:
+		m := map[string]any{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], plain(n.Content[i+1])
+			if key.Tag != "!!merge" {
+				m[key.Value] = value
+				continue
+			}
+			merged, _ := value.(map[string]any)
+			for k, v := range merged {
+				if _, own := m[k]; !own {
+					m[k] = v
+				}
+			}
+		}
+		return m
+	case yaml.SequenceNode:
+		list := make([]any, len(n.Content))
+		for i, c := range n.Content {
+			list[i] = plain(c)
+		}
+		return list
+	}
+	switch n.Tag {
+	case "!!null":
+		return nil
+	case "!!bool":
+		return strings.EqualFold(n.Value, "true")
+	case "!!int", "!!float":
+		if json.Valid([]byte(n.Value)) {
+			return json.Number(n.Value)
+		}
+		var number float64
+		if n.Decode(&number) == nil {
+			if _, err := json.Marshal(number); err == nil {
+				return number
+			}
+		}
+	}
+	return n.Value
+}
+
+// decode reads JSON, keeping numbers as they were written.
+func decode(data []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	return dec.Decode(into)
+}
+
+// expected is what a test says about a field, in the form that the field has when it is rendered.
+func expected(f actions.Field, n *yaml.Node) any {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	switch {
+	case n.Tag == "!!null" && n.Kind == yaml.ScalarNode:
+		return nil
+	case f.Type == reflect.TypeFor[actions.List]():
+		if n.Kind == yaml.ScalarNode {
+			return list(actions.SplitList(n.Value))
+		}
+	case f.Type == reflect.TypeFor[actions.Duration]() && n.Kind == yaml.ScalarNode:
+		var d actions.Duration
+		if text, err := json.Marshal(n.Value); err == nil && json.Unmarshal(text, &d) == nil {
+			return viaJSON(d)
+		}
+	case f.Type.Kind() == reflect.String && n.Kind == yaml.ScalarNode:
+		return n.Value
+	case f.Type.Kind() == reflect.Bool && n.Kind == yaml.ScalarNode:
+		switch strings.ToLower(n.Value) {
+		case "true", "yes", "on":
+			return true
+		case "false", "no", "off":
+			return nil // left out where it is stored
+		}
+	case f.Type.Kind() == reflect.Map && n.Kind == yaml.MappingNode:
+		m := map[string]any{}
+		for key, value := range plain(n).(map[string]any) {
+			if number, ok := value.(json.Number); ok {
+				value = number.String()
+			}
+			m[key] = value
+		}
+		return m
+	}
+	return plain(n)
+}
+
+func list(texts []string) []any {
+	out := make([]any, len(texts))
+	for i, t := range texts {
+		out[i] = t
+	}
+	return out
+}
+
+func viaJSON(v any) any {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	var out any
+	if decode(data, &out) != nil {
+		return nil
+	}
+	return out
+}
+
+// same compares two values as JSON, numbers by what they are worth.
+func same(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for k, v := range a {
+			w, ok := b[k]
+			if !ok || !same(v, w) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if !same(a[i], b[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	if x, ok := number(a); ok {
+		if y, ok := number(b); ok {
+			return x == y
+		}
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// number is a number in one spelling: 2 and 2.0 are the same, and long ids keep all their digits.
+func number(v any) (string, bool) {
+	switch v := v.(type) {
+	case json.Number:
+		if !strings.ContainsAny(v.String(), ".eE") {
+			return v.String(), true
+		}
+		f, err := v.Float64()
+		return strconv.FormatFloat(f, 'f', -1, 64), err == nil
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64), true
+	}
+	return "", false
+}
