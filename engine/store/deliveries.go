@@ -133,7 +133,7 @@ func (s *Store) record(ctx context.Context, d *Delivery, jobRow int64) error {
 	if err != nil {
 		return fmt.Errorf("encode attempts: %w", err)
 	}
-	return s.Write(ctx, func(tx *Tx) error {
+	err = s.Write(ctx, func(tx *Tx) error {
 		_, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ? WHERE id = ? AND turn = ? AND state = 'sending'`,
 			string(d.State), d.Reason, micros(d.Due), attempts, d.ID, d.turn)
 		if err != nil {
@@ -142,11 +142,29 @@ func (s *Store) record(ctx context.Context, d *Delivery, jobRow int64) error {
 		if d.State.open() {
 			return nil
 		}
-		if _, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM river_job WHERE id = ?`, jobRow); err != nil {
-			return fmt.Errorf("end job: %w", err)
-		}
-		return nil
+		return tx.endJob(jobRow)
 	})
+	if err == nil && !d.State.open() {
+		s.queue.driver.ended.Store(jobRow, struct{}{})
+	}
+	return err
+}
+
+// endJob deletes a job, or marks it completed if it is the newest: SQLite would give its id to the next job,
+// which River would then take for this one while it still reports this one done.
+func (t *Tx) endJob(row int64) error {
+	res, err := t.tx.ExecContext(t.ctx, `DELETE FROM river_job WHERE id = ? AND id < (SELECT max(id) FROM river_job)`, row)
+	if err != nil {
+		return fmt.Errorf("end job: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	_, err = t.tx.ExecContext(t.ctx, `UPDATE river_job SET state = 'completed', finalized_at = datetime('now', 'subsec') WHERE id = ?`, row)
+	if err != nil {
+		return fmt.Errorf("end job: %w", err)
+	}
+	return nil
 }
 
 // open says whether something is still to be done for a delivery in this state.

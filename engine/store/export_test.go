@@ -13,7 +13,8 @@ func SetRunning(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = db.ExecContext(t.Context(), `UPDATE river_job SET state = 'running', finalized_at = NULL WHERE attempted_at IS NOT NULL`)
+	_, err = db.ExecContext(t.Context(), `UPDATE river_job SET state = 'running', finalized_at = NULL 
+		WHERE args ->> '$.d' IN (SELECT id FROM deliveries WHERE state = 'sending')`)
 	if err != nil {
 		t.Fatal(err)
 	}

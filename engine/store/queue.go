@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
 )
 
 // A Handler makes one attempt at a job's delivery. It returns 0 when there is nothing more to do for it,
@@ -191,17 +193,52 @@ var migrations embed.FS
 // migrationLine names the product's own tables among River's lines of migrations.
 const migrationLine = "bellhop"
 
-// queueDriver is River's SQLite driver, with two changes. The listener is woken by the writer of this
+// queueDriver is River's SQLite driver, with three changes. The listener is woken by the writer of this
 // process, the only one there is, in place of a table that is polled twenty times a second on the
-// connection that writes. And the product's tables are a line of migrations beside River's.
+// connection that writes. Jobs that were ended with their delivery's record are not looked for when River
+// reports them done. And the product's tables are a line of migrations beside River's.
 type queueDriver struct {
 	*riversqlite.Driver
-	due chan struct{}
+	due   chan struct{}
+	ended sync.Map // ids of jobs that are deleted and not yet reported done
 }
 
 var _ riverdriver.Driver[*sql.Tx] = (*queueDriver)(nil)
 
 func (d *queueDriver) SupportsListenNotify() bool { return false }
+
+func (d *queueDriver) GetExecutor() riverdriver.Executor {
+	return &executor{Executor: d.Driver.GetExecutor(), ended: &d.ended}
+}
+
+// executor leaves out of a report what has ended already.
+type executor struct {
+	riverdriver.Executor
+	ended *sync.Map
+}
+
+func (e *executor) JobSetStateIfRunningMany(ctx context.Context, p *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
+	rest := *p
+	rest.ID, rest.Attempt, rest.ErrData, rest.FinalizedAt = nil, nil, nil, nil
+	rest.MetadataDoMerge, rest.MetadataUpdates, rest.ScheduledAt, rest.State = nil, nil, nil, nil
+	for i, id := range p.ID {
+		if _, gone := e.ended.LoadAndDelete(id); gone {
+			continue
+		}
+		rest.ID = append(rest.ID, id)
+		rest.Attempt = append(rest.Attempt, p.Attempt[i])
+		rest.ErrData = append(rest.ErrData, p.ErrData[i])
+		rest.FinalizedAt = append(rest.FinalizedAt, p.FinalizedAt[i])
+		rest.MetadataDoMerge = append(rest.MetadataDoMerge, p.MetadataDoMerge[i])
+		rest.MetadataUpdates = append(rest.MetadataUpdates, p.MetadataUpdates[i])
+		rest.ScheduledAt = append(rest.ScheduledAt, p.ScheduledAt[i])
+		rest.State = append(rest.State, p.State[i])
+	}
+	if len(rest.ID) == 0 {
+		return nil, nil
+	}
+	return e.Executor.JobSetStateIfRunningMany(ctx, &rest)
+}
 
 func (d *queueDriver) GetListener(p *riverdriver.GetListenenerParams) riverdriver.Listener {
 	return &listener{due: d.due, schema: p.Schema}
