@@ -135,7 +135,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	e.hookServer = intake
 	e.adminServer = &http.Server{
 		Handler: admin.New(admin.Options{
-			Store: e.store, Receiver: receiver, Folder: e.folder, Metrics: e.metrics, Logger: e.log, Version: o.Version, Token: cfg.AdminToken,
+			Store: e.store, Receiver: receiver, Folder: e.folder, Metrics: e.metrics, Logger: e.log, Version: o.Version, Compile: compile, Token: cfg.AdminToken,
 		}),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),

@@ -95,9 +95,23 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	r, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	return c.ask(ctx, method, path, nil, v)
+}
+
+// ask is call with a question, which goes as JSON unless it is nil.
+func (c *client) ask(ctx context.Context, method, path string, question, v any) (json.RawMessage, error) {
+	var asked bytes.Buffer
+	if question != nil {
+		if err := json.NewEncoder(&asked).Encode(question); err != nil {
+			return nil, fmt.Errorf("asking the server: %w", err)
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, &asked)
 	if err != nil {
 		return nil, fmt.Errorf("asking the server: %w", err)
+	}
+	if question != nil {
+		r.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)

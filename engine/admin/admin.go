@@ -21,6 +21,7 @@ import (
 	"bellhop/engine/metrics"
 	"bellhop/engine/receive"
 	"bellhop/engine/store"
+	"bellhop/rules"
 	"bellhop/rules/live"
 )
 
@@ -32,6 +33,7 @@ type Options struct {
 	Metrics  *metrics.Metrics
 	Logger   *slog.Logger
 	Version  string
+	Compile  rules.Options // what rule files are compiled against
 
 	// Token is asked for on everything but /healthz and /readyz: as a bearer token, or, for browsers, as
 	// the password of any user. With "" nothing is asked, and only requests that name this machine by a

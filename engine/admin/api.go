@@ -9,7 +9,9 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 
+	"bellhop/engine/explain"
 	"bellhop/engine/store"
+	"bellhop/rules"
 	"bellhop/rules/live"
 )
 
@@ -19,6 +21,7 @@ type route struct {
 	query                 []param
 	answer                reflect.Type
 	serve                 func(*server, *http.Request) (any, error)
+	body                  reflect.Type // what is asked, nil if there is no body
 }
 
 type param struct{ name, doc string }
@@ -27,24 +30,25 @@ var paging = []param{{"before", "the `next` of the page before"}, {"limit", "row
 
 func routes() []route {
 	return []route{
-		{"GET", "/rules", "The rules in force", nil, reflect.TypeFor[Rules](), (*server).rules},
-		{"GET", "/files", "The rule files, with their mistakes and the version in force", nil, reflect.TypeFor[Files](), (*server).files},
+		{"GET", "/rules", "The rules in force", nil, reflect.TypeFor[Rules](), (*server).rules, nil},
+		{"GET", "/files", "The rule files, with their mistakes and the version in force", nil, reflect.TypeFor[Files](), (*server).files, nil},
 		{
 			"GET", "/events", "Events, newest first",
 			append([]param{{"source", ""}, {"location", ""}, {"type", ""}, {"status", "accepted, stale or ignored"}, {"appointment", "its id"}}, paging...),
-			reflect.TypeFor[Events](), (*server).events,
+			reflect.TypeFor[Events](), (*server).events, nil,
 		},
-		{"GET", "/events/{id}", "One event, with its body and its deliveries", nil, reflect.TypeFor[Event](), (*server).event},
-		{"POST", "/events/{id}/replay", "Match an event against the present rules; what was enqueued for it before is not enqueued again", nil, reflect.TypeFor[Deliveries](), (*server).replay},
+		{"GET", "/events/{id}", "One event, with its body and its deliveries", nil, reflect.TypeFor[Event](), (*server).event, nil},
+		{"POST", "/events/{id}/replay", "Match an event against the present rules; what was enqueued for it before is not enqueued again", nil, reflect.TypeFor[Deliveries](), (*server).replay, nil},
 		{
 			"GET", "/deliveries", "Deliveries, newest first",
 			append([]param{{"state", "one of " + stateWords()}, {"rule", "its name"}, {"event", "its id"}, {"appointment", "its id"}}, paging...),
-			reflect.TypeFor[Deliveries](), (*server).deliveries,
+			reflect.TypeFor[Deliveries](), (*server).deliveries, nil,
 		},
-		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[store.Delivery](), (*server).delivery},
-		{"POST", "/deliveries/{id}/retry", "Try a dead or cancelled delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry},
-		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[store.Delivery](), (*server).cancel},
-		{"GET", "/openapi.json", "This description", nil, reflect.TypeFor[map[string]any](), (*server).openapi},
+		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[store.Delivery](), (*server).delivery, nil},
+		{"POST", "/deliveries/{id}/retry", "Try a dead or cancelled delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry, nil},
+		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[store.Delivery](), (*server).cancel, nil},
+		{"POST", "/explain", "What each rule did about a recorded event, or would about another one, and why", nil, reflect.TypeFor[explain.Answer](), (*server).explain, reflect.TypeFor[Question]()},
+		{"GET", "/openapi.json", "This description", nil, reflect.TypeFor[map[string]any](), (*server).openapi, nil},
 	}
 }
 
@@ -184,6 +188,21 @@ func (s *server) cancel(r *http.Request) (any, error) {
 	return s.Store.Cancel(r.Context(), r.PathValue("id"), "cancelled by an operator")
 }
 
+// schemaOptions say how the API's types are described. A part of an expression has parts of its own, which a
+// description made from types cannot say.
+func schemaOptions() *jsonschema.ForOptions {
+	text := func() *jsonschema.Schema { return &jsonschema.Schema{Type: "string"} }
+	yes := func() *jsonschema.Schema { return &jsonschema.Schema{Type: "boolean"} }
+	part := &jsonschema.Schema{
+		Type: "object", Description: "an expression, or a part of one, with its value", Required: []string{"source", "value"},
+		Properties: map[string]*jsonschema.Schema{
+			"name": text(), "source": text(), "value": text(), "missing": yes(), "error": text(), "cause": yes(),
+			"parts": {Type: "array", Description: "what it is made of, each described as this is", Items: &jsonschema.Schema{Type: "object"}},
+		},
+	}
+	return &jsonschema.ForOptions{IgnoreInvalidTypes: true, TypeSchemas: map[reflect.Type]*jsonschema.Schema{reflect.TypeFor[rules.Part](): part}}
+}
+
 // openapi describes the routes, with schemas made from the types that they answer with.
 func (s *server) openapi(*http.Request) (any, error) {
 	type object = map[string]any
@@ -192,7 +211,7 @@ func (s *server) openapi(*http.Request) (any, error) {
 	}}}
 	paths := object{}
 	for _, r := range routes() {
-		schema, err := jsonschema.ForType(r.answer, &jsonschema.ForOptions{IgnoreInvalidTypes: true})
+		schema, err := jsonschema.ForType(r.answer, schemaOptions())
 		if err != nil {
 			return nil, fmt.Errorf("schema of %s: %w", r.path, err)
 		}
@@ -203,19 +222,27 @@ func (s *server) openapi(*http.Request) (any, error) {
 		for _, p := range r.query {
 			params = append(params, object{"name": p.name, "in": "query", "description": p.doc, "schema": object{"type": "string"}})
 		}
-		path := "/api/v1" + r.path
-		item, ok := paths[path].(object)
-		if !ok {
-			item = object{}
-			paths[path] = item
-		}
-		item[strings.ToLower(r.method)] = object{
+		operation := object{
 			"summary": r.summary, "parameters": params,
 			"responses": object{
 				"200":     object{"description": "Done", "content": object{"application/json": object{"schema": schema}}},
 				"default": failure,
 			},
 		}
+		if r.body != nil {
+			body, err := jsonschema.ForType(r.body, schemaOptions())
+			if err != nil {
+				return nil, fmt.Errorf("schema of what %s asks: %w", r.path, err)
+			}
+			operation["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": body}}}
+		}
+		path := "/api/v1" + r.path
+		item, ok := paths[path].(object)
+		if !ok {
+			item = object{}
+			paths[path] = item
+		}
+		item[strings.ToLower(r.method)] = operation
 	}
 	return object{
 		"openapi": "3.1.0",

@@ -1,0 +1,68 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"bellhop/engine/explain"
+)
+
+// A Question asks why rules did what they did: about a recorded event, or about one that is given.
+type Question struct {
+	Event string `json:"event,omitempty"` // a recorded event's id
+	Rule  string `json:"rule,omitempty"`  // the only rule to explain; all if absent
+
+	Payload json.RawMessage `json:"payload,omitempty"` // an event as a webhook would bring it
+	Source  string          `json:"source,omitempty"`  // who sends it; hoopai if absent
+	State   json.RawMessage `json:"state,omitempty"`   // the appointment before it, or some of its fields
+	Now     time.Time       `json:"now,omitzero"`      // when it is received; the present if absent
+}
+
+// maxQuestion bounds what may be asked: an event and a state, each as large as a webhook may be.
+const maxQuestion = 3 << 20
+
+func (s *server) explain(r *http.Request) (any, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxQuestion+1))
+	if err != nil {
+		return nil, &badRequest{"the question could not be read"}
+	}
+	if len(body) > maxQuestion {
+		return nil, &badRequest{fmt.Sprintf("the question is larger than %d MiB", maxQuestion>>20)}
+	}
+	var q Question
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&q); err != nil {
+		return nil, &badRequest{`the question is a JSON object with "event", or with "payload" and perhaps "source", "state" and "now"; "rule" narrows it`}
+	}
+	o := explain.Options{Rules: s.Folder.Snapshot(), Compile: s.Compile, Zone: s.Compile.Zone, Rule: q.Rule}
+	var answer explain.Answer
+	switch isNull := func(m json.RawMessage) bool { return len(m) == 0 || string(m) == "null" }; {
+	case q.Event != "" && !isNull(q.Payload), q.Event == "" && isNull(q.Payload):
+		return nil, &badRequest{`one of "event" and "payload" is needed`}
+	case q.Event != "":
+		answer, err = explain.Event(r.Context(), s.Store, q.Event, o)
+	default:
+		p := explain.Payload{Source: q.Source, Body: q.Payload, At: q.Now}
+		if !isNull(q.State) {
+			p.State = q.State
+		}
+		if p.Source == "" {
+			p.Source = "hoopai"
+		}
+		if p.At.IsZero() {
+			p.At = time.Now()
+		}
+		answer, err = explain.Imagine(p, o)
+	}
+	var mistake *explain.MistakeError
+	if errors.As(err, &mistake) {
+		return nil, &badRequest{mistake.Error()}
+	}
+	return answer, err
+}

@@ -1,0 +1,261 @@
+// Package explain says of an event what each rule did about it, or would, and why. What a rule says is told by
+// package rules; this package finds the event, what was known of its appointment, and the rules.
+package explain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"bellhop/engine/hook"
+	"bellhop/engine/receive"
+	"bellhop/engine/store"
+	"bellhop/rules"
+	"bellhop/rules/live"
+)
+
+// An Answer explains one event.
+type Answer struct {
+	Event    string      `json:"event,omitempty"` // its id, if it is recorded
+	Type     string      `json:"type"`
+	Status   hook.Status `json:"status"` // of one that is stale or ignored, no rule hears
+	On       []string    `json:"on"`     // what happened
+	Changed  []string    `json:"changed"`
+	Now      time.Time   `json:"now"` // what now() gave
+	Versions Versions    `json:"versions"`
+	Note     string      `json:"note,omitempty"` // what is to be known of the versions, a sentence
+
+	Rules []rules.Explanation `json:"rules"`
+}
+
+// Versions says which versions of the rules an answer is about.
+type Versions string
+
+const (
+	Recorded Versions = "recorded" // those in force when the event was received, which are no longer
+	Present  Versions = "present"
+)
+
+// A MistakeError is an error in what was asked, in a sentence for who asked.
+type MistakeError struct{ sentence string }
+
+func (e *MistakeError) Error() string { return e.sentence }
+
+func mistakef(format string, args ...any) error { return &MistakeError{fmt.Sprintf(format, args...)} }
+
+// Options are what events are explained with. All but Rule are required.
+type Options struct {
+	Rules   live.Snapshot // those in force
+	Compile rules.Options // for versions that are no longer
+	Zone    *time.Location
+	Rule    string // the only rule to explain, "" for all
+}
+
+// Event explains a recorded event by the versions of the rules that were in force when it was received. An event
+// that is not there is [store.ErrNotFound].
+func Event(ctx context.Context, s *store.Store, id string, o Options) (Answer, error) {
+	e, err := s.Event(ctx, id)
+	if err != nil {
+		return Answer{}, err
+	}
+	ev, err := receive.Restore(&hook.Normaliser{Zone: o.Zone}, &e)
+	if err != nil {
+		return Answer{}, fmt.Errorf("event %s: %w", id, err)
+	}
+	a := answer(ev, hook.Status(e.Status), ev.ReceivedAt)
+	a.Event = e.ID
+	set, err := a.choose(ctx, s, e.Rules, o)
+	if err != nil {
+		return Answer{}, err
+	}
+	return a, a.explain(set, ev, o.Rule)
+}
+
+// choose finds the rules that were in force under an id, or gives the present ones and notes why.
+func (a *Answer) choose(ctx context.Context, s *store.Store, id string, o Options) (*rules.Set, error) {
+	a.Versions = Present
+	if id == o.Rules.ID {
+		return o.Rules.Set, nil
+	}
+	versions, err := s.RuleSet(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		a.Note = "the versions of the rules that were in force then are not known any more; these are the present ones"
+		return o.Rules.Set, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.Versions = Recorded
+	var files []*rules.File
+	for _, v := range versions {
+		file, findings := rules.Compile(v.Path, v.Data, o.Compile)
+		if file == nil {
+			a.Note = fmt.Sprintf("the version of %s that was in force then does not load under the present configuration and is left out: %s",
+				v.Path, firstError(findings))
+			continue
+		}
+		files = append(files, file)
+	}
+	set, _ := rules.NewSet(files) // they have been in force together
+	return set, nil
+}
+
+func firstError(findings []rules.Finding) string {
+	for _, f := range findings {
+		if f.Severity == rules.Error {
+			return fmt.Sprintf("line %d: %s", f.Line, f.Message)
+		}
+	}
+	return "unknown"
+}
+
+// A Payload is an event that was not received.
+type Payload struct {
+	Source string
+	Body   []byte
+	// State is the appointment before the event: an event that told of it, in any shape that is taken in, or
+	// some of its fields as one JSON object, the others being as the event says. nil if it was never seen.
+	State []byte
+	At    time.Time // when it is received, and what now() gives
+}
+
+// Imagine explains an event as if it was received.
+func Imagine(p Payload, o Options) (Answer, error) {
+	n := &hook.Normaliser{Zone: o.Zone}
+	ev, err := n.Event(p.Source, p.Body, p.At)
+	if err != nil {
+		return Answer{}, mistakef("the event: %s", err)
+	}
+	var prev *receive.State
+	if p.State != nil {
+		if prev, err = stateBefore(n, ev, p.State); err != nil {
+			return Answer{}, err
+		}
+	}
+	status := hook.Ignored
+	if receive.OfAppointment(ev) {
+		status = hook.Accepted
+		if _, stale := receive.Derive(prev, ev); stale {
+			status = hook.Stale
+		}
+	}
+	a := answer(ev, status, p.At)
+	a.Versions = Present
+	return a, a.explain(o.Rules.Set, ev, o.Rule)
+}
+
+// wrapped are the keys that tell a whole event from the fields of an appointment.
+var wrapped = []string{"type", "appointment", "data", "body", "calendar"}
+
+func stateBefore(n *hook.Normaliser, ev *rules.Event, data []byte) (*receive.State, error) {
+	var given map[string]any
+	if err := json.Unmarshal(data, &given); err != nil || given == nil {
+		return nil, mistakef("the state before is not a JSON object")
+	}
+	if ev.Appointment.ID == "" {
+		return nil, mistakef("the event names no appointment, so there is no state before it")
+	}
+	for _, key := range wrapped {
+		if _, whole := given[key]; !whole {
+			continue
+		}
+		first, err := n.Event(ev.Source, data, time.Time{})
+		if err != nil {
+			return nil, mistakef("the state before: %s", err)
+		}
+		if !receive.OfAppointment(first) {
+			return nil, mistakef("the state before names no appointment")
+		}
+		first.Appointment.ID = ev.Appointment.ID
+		state, _ := receive.Derive(nil, first)
+		return &state, nil
+	}
+	return stateOf(n, ev, given)
+}
+
+// stateOf is the appointment as the event has it, but for what given says.
+func stateOf(n *hook.Normaliser, ev *rules.Event, given map[string]any) (*receive.State, error) {
+	state := &receive.State{Appointment: ev.Appointment, Booked: true}
+	if deleted, ok := given["deleted"].(bool); ok {
+		state.Deleted = deleted
+	}
+	if booked, ok := given["booked"].(bool); ok {
+		state.Booked = booked
+	}
+	// It was last changed before this event: when it was added, if the event says when that was.
+	if a := &state.Appointment; a.DateAdded.Before(a.DateUpdated) {
+		a.DateUpdated = a.DateAdded
+	} else {
+		a.DateUpdated = time.Time{}
+	}
+	given["id"] = ev.Appointment.ID
+	// The fields are read as those of an event, so that a status or a time may be written as events do.
+	body, err := json.Marshal(map[string]any{"type": rules.Update, "appointment": given})
+	if err != nil {
+		return nil, fmt.Errorf("encode the state before: %w", err)
+	}
+	said, err := n.Event(ev.Source, body, time.Time{})
+	if err != nil {
+		return nil, mistakef("the state before: %s", err)
+	}
+	var below, above map[string]any
+	if err := errors.Join(remodel(&state.Appointment, &below), remodel(&said.Appointment, &above)); err != nil {
+		return nil, err
+	}
+	for _, field := range rules.AppointmentFields() {
+		switch v, named := given[field]; {
+		case !named:
+		case said.Given.Has(field):
+			below[field] = above[field]
+		case v == nil || v == "":
+			delete(below, field)
+		default:
+			return nil, mistakef("the state before: this cannot be read as an appointment's %s", field)
+		}
+	}
+	state.Appointment = rules.Appointment{}
+	return state, remodel(below, &state.Appointment)
+}
+
+// remodel makes of from what its JSON says to to.
+func remodel(from, to any) error {
+	data, err := json.Marshal(from)
+	if err != nil {
+		return fmt.Errorf("encode appointment: %w", err)
+	}
+	if err := json.Unmarshal(data, to); err != nil {
+		return fmt.Errorf("decode appointment: %w", err)
+	}
+	return nil
+}
+
+func answer(ev *rules.Event, status hook.Status, now time.Time) Answer {
+	return Answer{Type: ev.Type, Status: status, On: notNil(ev.On), Changed: notNil(ev.Changed), Now: now, Rules: []rules.Explanation{}}
+}
+
+func notNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// explain asks the rules, unless none hears of the event.
+func (a *Answer) explain(set *rules.Set, ev *rules.Event, rule string) error {
+	if rule != "" {
+		one, ok := set.ExplainRule(ev, a.Now, rule)
+		if !ok {
+			return mistakef("there is no rule %q among the %d", rule, len(set.Rules()))
+		}
+		if a.Status == hook.Accepted {
+			a.Rules = append(a.Rules, one)
+		}
+		return nil
+	}
+	if a.Status == hook.Accepted {
+		a.Rules = set.Explain(ev, a.Now)
+	}
+	return nil
+}
