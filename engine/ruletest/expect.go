@@ -18,6 +18,7 @@ var expectKeys = []string{"fires", "not", "steps", "skipped"}
 // An expectation is what a test says must come of its event.
 type expectation struct {
 	key, node *yaml.Node // nil where the test does not say; the node is also nil where nothing follows the key
+	end       int        // of the node, in the file
 
 	fires   *names
 	not     *names
@@ -70,6 +71,7 @@ func (x *expectation) read(doc *rules.Document, n *yaml.Node) {
 		return
 	}
 	x.node = n
+	_, x.end = doc.Range(n)
 	for _, e := range doc.Entries(n, `"expect"`, expectKeys) {
 		switch e.Name {
 		case "fires":

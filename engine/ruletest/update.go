@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -214,10 +215,12 @@ func (e *editor) field(s *expectedStep, f expectedField, got any) {
 		if fresh.Style == 0 {
 			fresh.Style = old.Style &^ (yaml.LiteralStyle | yaml.FoldedStyle)
 		}
-	} else if fresh.Kind == old.Kind && old.Style&yaml.FlowStyle != 0 {
-		fresh.Style |= yaml.FlowStyle
 	}
 	e.small = false
+	if fresh.Style&yaml.LiteralStyle != 0 || fresh.Kind != yaml.ScalarNode && fresh.Style&yaml.FlowStyle == 0 { // too much for one line
+		s.node.Style &^= yaml.FlowStyle
+		s.action.Value.Style &^= yaml.FlowStyle
+	}
 	replaceNode(old, fresh)
 }
 
@@ -308,9 +311,12 @@ func skip(d *store.Delivery) *yaml.Node {
 	if d.Step > 0 {
 		m.Content = append(m.Content, node("step"), node(json.Number(fmt.Sprint(d.Step))))
 	}
-	m.Content = append(m.Content, node("reason"), node(d.Reason))
+	m.Content = append(m.Content, node("reason"), node(d.Reason[len(place.FindString(d.Reason)):]))
 	return m
 }
+
+// place is where in a rule file an error happened; it moves whenever somebody edits the file.
+var place = regexp.MustCompile(`^.*\.(?:yaml|yml):\d+:\d+: `)
 
 // everything is an expectation of all that happened.
 func everything(o *outcome) *yaml.Node {
@@ -375,7 +381,7 @@ func (c *testCase) write(f *file, x *yaml.Node) []splice {
 	case c.expect.key != nil:
 		from, to := f.doc.Range(c.expect.key)
 		if c.expect.node != nil {
-			_, to = f.doc.Range(c.expect.node)
+			to = c.expect.end
 		} else {
 			to += bytes.IndexByte(f.data[to:], ':') + 1
 		}
