@@ -257,7 +257,7 @@ func (p *probe) sentence() string {
 	}
 	var values []string
 	p.each(func(q *probe) {
-		if q.value && len(values) < 3 && q != p {
+		if q.value && q.part.Error == "" && len(values) < 3 && q != p {
 			values = append(values, q.known())
 		}
 	})
@@ -268,10 +268,7 @@ func (p *probe) sentence() string {
 }
 
 func (p *probe) known() string {
-	switch {
-	case p.part.Error != "":
-		return p.part.Source + " failed: " + p.part.Error
-	case p.part.Missing:
+	if p.part.Missing {
 		return p.part.Source + " is missing"
 	}
 	return p.part.Source + " is " + p.part.Value

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"bellhop/engine/explain"
+	"bellhop/engine/hook"
+	"bellhop/rules"
+)
+
+// What explain says.
+
+func (p *program) printAnswer(a *explain.Answer, all bool) {
+	p.field("event", a.Event)
+	p.field("type", a.Type)
+	p.field("happened", strings.Join(a.On, ", "))
+	p.field("changed", strings.Join(a.Changed, ", "))
+	p.field("now", local(a.Now))
+	switch a.Status {
+	case hook.Stale:
+		p.printf("\nThe event is stale: it is older than what is known of its appointment, so no rule hears of it.\n")
+		return
+	case hook.Ignored:
+		p.printf("\nThe event is ignored: it is of no type, or of no appointment, that rules are for.\n")
+		return
+	}
+	switch {
+	case a.Note != "":
+		p.printf("%s %s\n", p.stdout.paint("33", "note:"), clean(a.Note))
+	case a.Versions == explain.Recorded:
+		p.printf("%s\n", p.stdout.dim("The rules have changed since; these are the versions that were in force then."))
+	}
+	others := 0
+	for i := range a.Rules {
+		e := &a.Rules[i]
+		if e.Outcome == rules.OtherEvent && !all {
+			others++
+			continue
+		}
+		p.printExplanation(e)
+	}
+	switch {
+	case len(a.Rules) == 0:
+		p.printf("\nThere are no rules.\n")
+	case others > 0:
+		p.printf("\n%s\n", p.stdout.dim(count(others, "rule")+" for other events; --all shows them too."))
+	}
+}
+
+var outcomeWords = map[rules.Outcome]struct{ colour, words string }{
+	rules.Fired:      {"32", "fires"},
+	rules.NotTrue:    {"33", "does not fire"},
+	rules.Failing:    {"31", "fails"},
+	rules.OtherEvent: {"2", "is not asked"},
+	rules.Disabled:   {"2", "is off"},
+}
+
+func (p *program) printExplanation(e *rules.Explanation) {
+	o := outcomeWords[e.Outcome]
+	p.printf("\n%s %s %s\n", p.stdout.bold(clean(oneLine(e.Rule))), p.stdout.paint(o.colour, o.words), p.stdout.dim(clean(fmt.Sprintf("(%s:%d)", e.File, e.Line))))
+	p.printf("  %s\n", clean(oneLine(e.Reason)))
+	if e.When != nil {
+		p.printf("  %s\n", p.stdout.dim("when"))
+		p.printPart(e.When, 4)
+	}
+	if len(e.Let) > 0 {
+		p.printf("  %s\n", p.stdout.dim("let"))
+		for i := range e.Let {
+			p.printPart(&e.Let[i], 4)
+		}
+	}
+	for i := range e.Steps {
+		s := &e.Steps[i]
+		text := s.Action
+		if to := cmp.Or(s.Connection, s.Destination); to != "" {
+			text += " through " + to
+		}
+		switch {
+		case s.Error != "":
+			text += ": " + p.stdout.paint("31", "nothing is sent: "+clean(oneLine(s.Error)))
+		case s.Skip != "":
+			text += ": " + p.stdout.paint("33", "nothing is sent: "+clean(oneLine(s.Skip)))
+		case e.Shadow:
+			text += ": " + p.stdout.paint("33", "only recorded, for the rule only watches")
+		}
+		p.printf("  step %d: %s\n", s.Step, text)
+		if s.Error == "" && s.Skip == "" {
+			p.printRequest(s.Request, "    ")
+		}
+	}
+}
+
+// printPart prints an expression, its value, and below it what it is made of. What made the condition what it
+// is has an arrow.
+func (p *program) printPart(part *rules.Part, margin int) {
+	arrow, source := "  ", short(strings.Join(strings.Fields(part.Source), " "), 100)
+	if part.Name != "" {
+		source = part.Name + ": " + source
+	}
+	if part.Cause {
+		arrow, source = p.stdout.paint("33", "→ "), p.stdout.bold(source)
+	}
+	value := clean(part.Value)
+	switch {
+	case part.Error != "":
+		value = p.stdout.paint("31", "error: "+clean(oneLine(part.Error)))
+	case part.Missing:
+		value = p.stdout.paint("33", "missing")
+	case value == "false":
+		value = p.stdout.paint("33", value)
+	case value == "true":
+		value = p.stdout.paint("32", value)
+	}
+	p.printf("%s%s%s = %s\n", strings.Repeat(" ", margin-2), arrow, source, value)
+	for i := range part.Parts {
+		p.printPart(&part.Parts[i], margin+2)
+	}
+}
