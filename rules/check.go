@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -318,6 +320,9 @@ func (c *checker) identifier(n *ast.IdentifierNode) checked {
 		return c.failAt(n, "let-order", "", "%s is defined further down (or is this one itself); a named value can use only those above it", name)
 	}
 	if _, ok := functions[name]; ok {
+		if name == "now" {
+			return c.failAt(n, "function", "now()", "the present time is written now()")
+		}
 		return c.failAt(n, "function", name+"()", "%s is a function: write %s( ) with what it works on", name, name)
 	}
 	switch strings.ToLower(name) {
@@ -368,6 +373,10 @@ func (c *checker) unary(n *ast.UnaryNode) checked {
 	out.Node = v.node
 	switch n.Operator {
 	case "!", "not":
+		if v.typ.kind == textKind {
+			s := c.source(n.Node) + ` == ""`
+			return c.failAt(n, "type", s, "%s needs true or false after it, but this is a text; whether it is missing is written %s", n.Operator, s)
+		}
 		if !v.typ.is(boolKind) {
 			return c.failAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.typ)
 		}
@@ -394,6 +403,12 @@ func (c *checker) member(n *ast.MemberNode) checked {
 			flat := &ast.IdentifierNode{Value: id.Value + "." + property.Value}
 			flat.SetLocation(n.Location())
 			return checked{flat, t}
+		}
+	}
+	if object, field, ok := fieldOf(n.Node); ok && object == "appointment" && field == "contact" && property != nil {
+		if _, ok := envObjects["contact"][property.Value]; ok {
+			s := "contact." + property.Value
+			return c.failAt(n, "unknown-field", s, "appointment has no field \"contact\"; the contact stands beside it: %s", s)
 		}
 	}
 	base := c.visit(n.Node)
@@ -585,6 +600,23 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 	return c.failAt(property, "method", "", "%s has no method %s", base.typ, quote(property.Value))
 }
 
+// durationUnit is the unit that a function of another language is named for.
+func durationUnit(name string) string {
+	switch strings.TrimSuffix(strings.ToLower(name), "s") {
+	case "hour":
+		return "h"
+	case "minute", "min":
+		return "m"
+	case "second", "sec":
+		return "s"
+	case "day":
+		return "d"
+	case "week":
+		return "w"
+	}
+	return ""
+}
+
 // functionAliases are names that other languages have for these functions.
 var functionAliases = map[string]string{
 	"length": "len", "size": "len", "toUpper": "upper", "toLower": "lower", "uppercase": "upper", "lowercase": "lower", "ucase": "upper", "lcase": "lower",
@@ -602,6 +634,12 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 		at := c.piece.span(n.Location().From, n.Location().From+utf8.RuneCountInString(name))
 		if _, ok := envVariables[name]; ok || envObjects[name] != nil {
 			return c.fail("function", at, "", "%s is a value, not a function", name)
+		}
+		if unit := durationUnit(name); unit != "" && len(args) == 1 {
+			if i, ok := args[0].(*ast.IntegerNode); ok {
+				s := fmt.Sprintf(`duration("%d%s")`, i.Value, unit)
+				return c.failAt(n, "unknown-function", s, "there is no function %s; this is written %s", quote(name), s)
+			}
 		}
 		suggestion := functionAliases[name]
 		if suggestion == "" {
@@ -669,6 +707,10 @@ func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.
 		suggestion := ""
 		if want == "M" && types[best].kind == textKind {
 			suggestion = "date(" + c.source(args[best]) + ")"
+		}
+		if i, ok := args[best].(*ast.IntegerNode); ok && name == "duration" {
+			c.failAt(args[best], "duration", fmt.Sprintf(`"%dh"`, i.Value), `a duration is a text with its unit, such as duration("%dh")`, i.Value)
+			return badType, false
 		}
 		if want == "T" && (types[best].number() || types[best].kind == timeKind) {
 			suggestion = "string(" + c.source(args[best]) + ")"
@@ -1153,6 +1195,9 @@ func (c *checker) conditional(n *ast.ConditionalNode) checked {
 }
 
 func (c *checker) binary(n *ast.BinaryNode) checked {
+	if c.bareWords(n) {
+		return checked{n, boolType}
+	}
 	l, r := c.visit(n.Left), c.visit(n.Right)
 	left, right := n.Left, n.Right
 	// A new node, because a < b < c has b in both comparisons and the tree is rewritten.
@@ -1188,6 +1233,10 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 					suggestion = c.source(cmp.Left) + " " + cmp.Operator + " " + c.source(right)
 				}
 			}
+			if suggestion == "" && (n.Operator == "||" || n.Operator == "or") && l.typ.kind == textKind && r.typ.kind == textKind {
+				s := c.source(left) + " ?? " + c.source(right)
+				return c.failAt(n, "type", s, "%s joins conditions, but these are texts; a default is written %s", n.Operator, s)
+			}
 			return c.failAt(at, "type", suggestion, "%s joins conditions, but this is %s", n.Operator, side)
 		}
 		return checked{out, boolType}
@@ -1202,6 +1251,11 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 		case l.typ.kind == r.typ.kind && (l.typ.kind == textKind || l.typ.kind == timeKind || l.typ.kind == durationKind):
 		default:
 			return c.mismatch(n, l.typ, r.typ, left, right)
+		}
+		for _, side := range [][2]ast.Node{{left, right}, {right, left}} {
+			if s, ok := side[1].(*ast.StringNode); ok && isCallOf(side[0], "timeOfDay") && !c.clock(s) {
+				return checked{out, boolType}
+			}
 		}
 		if l.typ.scalar() && r.typ.scalar() {
 			return checked{out, boolType}
@@ -1358,6 +1412,51 @@ func (c *checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode)
 	return checked{eq, boolType}
 }
 
+// bareWords reports a word without quotes where a field is compared with a text.
+func (c *checker) bareWords(n *ast.BinaryNode) bool {
+	if n.Operator != "==" && n.Operator != "!=" && n.Operator != "in" {
+		return false
+	}
+	object, field, ok := fieldOf(n.Left)
+	if !ok || envObjects[object][field].kind != textKind {
+		if !isName(n.Left, "type") && !isName(n.Left, "source") && !isName(n.Left, "locationId") {
+			return false
+		}
+	}
+	words := []ast.Node{n.Right}
+	if list, ok := n.Right.(*ast.ArrayNode); ok {
+		words = list.Nodes
+	}
+	found := false
+	for _, w := range words {
+		id, ok := w.(*ast.IdentifierNode)
+		if !ok || c.known(id.Value) {
+			continue
+		}
+		found = true
+		word := id.Value
+		if field == "appointmentStatus" && !slices.Contains(Statuses(), word) {
+			if s := similarStatus(word); s != "" {
+				word = s
+			}
+		}
+		c.failAt(id, "quote", `"`+word+`"`, "a text is written in quotes: \"%s\"", word)
+	}
+	return found
+}
+
+// known says whether a name means anything here, or looks like one that does.
+func (c *checker) known(name string) bool {
+	if _, ok := functions[name]; ok || c.hidden(name) || slices.Contains(c.later, name) || slices.ContainsFunc(c.lets, func(l letVar) bool { return l.name == name }) {
+		return true
+	}
+	switch strings.ToLower(name) {
+	case "true", "false", "nil", "null", "none", "undefined":
+		return true
+	}
+	return slices.Contains(envNames(), name)
+}
+
 func isLiteral(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode:
@@ -1385,6 +1484,20 @@ func (c *checker) word(field ast.Node, s *ast.StringNode) bool {
 		}
 		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is no appointment status, so this is never equal%s", quote(s.Value), hint)
 		return false
+	case !ok && isCallOf(field, "weekday"):
+		if slices.Contains(weekdays, s.Value) {
+			return true
+		}
+		suggestion := closest(s.Value, weekdays)
+		for _, day := range weekdays {
+			if len(s.Value) > 1 && len(s.Value) < len(day) && strings.EqualFold(day[:len(s.Value)], s.Value) {
+				suggestion = day
+			}
+		}
+		c.failAt(s, "weekday", quoteLike(c.source(s), suggestion), "weekday( ) gives the English name of the day, so this is never equal%s", didYouMean(suggestion))
+		return false
+	case !ok && isCallOf(field, "timeOfDay"):
+		return c.clock(s)
 	case !ok && isName(field, "type"):
 		wire := []string{Create, Update, Delete}
 		if suggestion := closest(s.Value, wire); suggestion != "" && !slices.Contains(wire, s.Value) {
@@ -1393,6 +1506,30 @@ func (c *checker) word(field ast.Node, s *ast.StringNode) bool {
 		}
 	}
 	return true
+}
+
+var weekdays = []string{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
+
+func isCallOf(n ast.Node, function string) bool {
+	name, _ := callOf(n)
+	return name == function
+}
+
+// clock checks a text that a time of the day is compared with. It is false if that makes no sense, which has been
+// reported.
+func (c *checker) clock(s *ast.StringNode) bool {
+	if _, err := time.Parse("15:04", s.Value); err == nil && len(s.Value) == 5 || s.Value == "24:00" {
+		return true
+	}
+	suggestion := ""
+	for _, layout := range []string{"15:04", "3:04pm", "3pm", "3:04 pm", "3 pm", "15h", "15.04", "15:04:05"} {
+		if t, err := time.Parse(layout, strings.ToLower(s.Value)); err == nil {
+			suggestion = t.Format("15:04")
+			break
+		}
+	}
+	c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `timeOfDay( ) gives hours and minutes with two digits each, such as "09:00", so this comparison is wrong%s`, didYouMean(suggestion))
+	return false
 }
 
 func isName(n ast.Node, name string) bool {
@@ -1436,6 +1573,14 @@ func similarStatus(word string) string {
 func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
 	switch r.typ.kind {
 	case textKind:
+		if words, ok := n.Right.(*ast.StringNode); ok && strings.Contains(words.Value, ",") {
+			var list []string
+			for _, w := range actions.SplitList(words.Value) {
+				list = append(list, quoteLike(c.source(words), w))
+			}
+			s := "[" + strings.Join(list, ", ") + "]"
+			return c.failAt(words, "type", s, "in looks into a list; a list is written %s", s)
+		}
 		s := c.source(n.Right) + " contains " + c.source(n.Left)
 		return c.failAt(n, "type", s, "in looks into a list; whether a text has a part is written %s", s)
 	case listKind:
@@ -1521,6 +1666,8 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			if literal {
 				if _, err := parseDuration(s.Value); err == nil {
 					suggestion = "duration(" + c.source(side.node) + ")"
+				} else if d, ok := err.(*actions.DurationError); ok && d.Suggestion != "" {
+					suggestion = "duration(" + quoteLike(c.source(side.node), d.Suggestion) + ")"
 				}
 			}
 			return c.failAt(side.node, "type", suggestion, `%s cannot %s a duration and a text; a duration is written duration("90m")`, n.Operator, verb)
@@ -1530,6 +1677,20 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 				suggestion = s.Value
 			}
 			return c.failAt(side.node, "type", suggestion, "%s cannot %s a number and a text", n.Operator, verb)
+		case side.typ.number() && side.other.kind == textKind && (isCallOf(left, "weekday") || isCallOf(right, "weekday")):
+			return c.failAt(side.node, "type", "", `weekday( ) gives the English name of the day, such as "Monday"`)
+		case side.typ.kind == textKind && side.other.kind == boolKind && (n.Operator == "==" || n.Operator == "!="):
+			other := left
+			if side.node == left {
+				other = right
+			}
+			if eq, ok := other.(*ast.BinaryNode); ok && eq.Operator == "==" && n.Operator == "==" && literal {
+				if _, ok := eq.Right.(*ast.StringNode); ok {
+					s := c.source(eq.Left) + " in [" + c.source(eq.Right) + ", " + c.source(side.node) + "]"
+					return c.failAt(n, "type", s, "one of several values is written %s", s)
+				}
+			}
+			return c.failAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
 		case side.typ.number() && side.other.kind == textKind && isLiteral(side.node):
 			return c.failAt(side.node, "type", `"`+c.source(side.node)+`"`, "%s cannot %s a text and a number; a text is written in quotes", n.Operator, verb)
 		case side.typ.kind == listKind && side.other.kind == textKind && (n.Operator == "==" || n.Operator == "!="):
@@ -1544,13 +1705,19 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			s := c.source(other) + " " + not + "in " + c.source(side.node)
 			return c.failAt(n, "type", s, "a list is not equal to a text; whether it has an element is written %s", s)
 		case side.typ.number() && side.other.kind == timeKind && verb == "compare":
-			return c.failAt(side.node, "type", "", `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
+			suggestion := ""
+			if s := c.source(side.node); isoDate.MatchString(s) {
+				suggestion = `date("` + s + `")`
+			}
+			return c.failAt(side.node, "type", suggestion, `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
 		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind):
 			return c.wantsDuration(side.node, side.typ, side.other.String())
 		}
 	}
 	return c.failAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
 }
+
+var isoDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
 // wantsDuration reports a number or a text where only a duration can be.
 func (c *checker) wantsDuration(at ast.Node, t typ, other string) checked {

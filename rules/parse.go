@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +50,9 @@ func parse(r *report, o Options) []*Rule {
 		found = true
 		switch {
 		case isNull(p.value):
+		case p.value.Kind == yaml.MappingNode && p.value.Style&yaml.FlowStyle == 0:
+			at := src.offset(p.value)
+			r.errorf("type", span{at, at}, "- ", "rules takes a list: each rule begins with -")
 		case p.value.Kind != yaml.SequenceNode:
 			r.errorf("type", src.span(p.value), "", "rules takes a list: each rule begins with -")
 		default:
@@ -146,7 +150,8 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	if p, ok := at("enabled"); ok {
 		b, isBool := yamlBool(p.value)
 		if !isBool {
-			r.errorf("type", src.span(p.value), "", `"enabled" takes true or false, but this is %s`, kindName(p.value))
+			suggestion := map[string]string{"1": "true", "0": "false"}[p.value.Value]
+			r.errorf("type", src.span(p.value), suggestion, `"enabled" takes true or false, but this is %s`, kindName(p.value))
 		}
 		rule.Enabled = b
 	}
@@ -296,7 +301,14 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		r.errorf("type", src.span(n), "", `"let" takes entries of the form name: expression, but this is %s`, kindName(n))
+		suggestion, hint := "", ""
+		if m := assignment.FindStringSubmatch(n.Value); n.Kind == yaml.ScalarNode && n.Style == 0 && m != nil {
+			suggestion = m[1] + ": " + m[2]
+		}
+		if n.Kind == yaml.SequenceNode {
+			hint = "; leave out the - before each"
+		}
+		r.errorf("type", src.span(n), suggestion, `"let" takes entries of the form name: expression, but this is %s%s`, kindName(n), hint)
 		return
 	}
 	entries := pairs(src, r, n)
@@ -337,6 +349,8 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 	s.later = nil
 }
 
+var assignment = regexp.MustCompile(`^([A-Za-z_]\w*)\s*:?=\s*([^=\s].*)$`)
+
 // unbrace recognises an expression that was written as {{ expression }}.
 func unbrace(s string) (inner string, off int, ok bool) {
 	trimmed := strings.TrimSpace(s)
@@ -362,6 +376,10 @@ func isIdentifier(s string) bool {
 // parseWhen reads the condition. on is the node of the events' names, nil if there is none.
 func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 	src, r := s.report.src, s.report
+	if n.Kind == yaml.SequenceNode {
+		r.errorf("type", src.span(n), "", `"when" takes one condition, not a list; several are joined with && (all of them) or || (one of them)`)
+		return
+	}
 	t, ok := scalarText(src, r, n, quote("when"))
 	if !ok {
 		return
@@ -374,6 +392,13 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 	if b, isBool := yamlBool(n); isBool && n.Style == 0 { // yes and no
 		value = fmt.Sprint(b)
 		t = &text{value: value, node: n, src: src, mapped: true, outer: src.span(n)}
+	}
+	if b, isBool := yamlBool(n); isBool && n.Style == 0 {
+		if b {
+			r.warnf("always-true", src.span(n), "", "this condition is always true; it can be left out")
+		} else {
+			r.warnf("never-true", src.span(n), "", "this condition is never true; a rule is switched off with enabled: false")
+		}
 	}
 	p := piece{t, 0, value}
 	program, tree, c := s.expression(p)

@@ -79,7 +79,11 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	}
 	var out *step
 	var first *yaml.Node
-	for _, p := range pairs(src, r, n) {
+	entries := pairs(src, r, n)
+	if s.flatAction(entries) {
+		return nil
+	}
+	for _, p := range entries {
 		kind, isKind := actions.Lookup(p.name)
 		switch {
 		case p.name == "at" || p.name == "late":
@@ -105,6 +109,31 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 		return nil
 	}
 	return out
+}
+
+// flatAction reports, once, a step whose fields stand beside its action and not below it.
+func (s *scope) flatAction(entries []pair) bool {
+	src, r := s.report.src, s.report
+	for i, p := range entries {
+		if kind, ok := actions.Lookup(p.name); ok && isNull(p.value) {
+			for _, f := range entries[i+1:] {
+				if hasField(kind, f.name) {
+					r.errorf("unknown-key", src.span(f.key), "", "%s belongs to %s: indent it, and the other fields, further than %s", quote(f.name), kind.Name, kind.Name)
+					return true
+				}
+			}
+		}
+		switch p.name {
+		case "action", "type", "do", "kind", "uses":
+			if kind, ok := actions.Lookup(p.value.Value); ok {
+				at := src.span(p.key)
+				at.to = max(at.to, src.span(p.value).to)
+				r.errorf("step", at, kind.Name+":", "the action itself is the key: write %s: and its fields below it, indented further", kind.Name)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // actionFields are the fields of each kind of action, which the actions describe anew whenever they are asked.
@@ -134,7 +163,11 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 		if looksLikeTemplate(p.value) || !checkTag(src, r, p.value) {
 			return nil
 		}
-		r.errorf("step", src.span(p.value), "", "%s takes its fields as key: value, but this is %s", kind.Name, kindName(p.value))
+		hint := ""
+		if p.value.Kind == yaml.SequenceNode {
+			hint = "; leave out the - before each"
+		}
+		r.errorf("step", src.span(p.value), "", "%s takes its fields as key: value, but this is %s%s", kind.Name, kindName(p.value), hint)
 		return nil
 	}
 	fields := map[string]actions.Field{}
@@ -161,6 +194,11 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 						break
 					}
 				}
+			}
+			switch fp.name {
+			case "token", "bearer", "password", "auth", "basic", "secret", "api_key", "apikey", "webhook":
+				r.errorf("unknown-key", src.span(fp.key), "", "a rule holds no secrets: %s belongs to a connection in the configuration, which the step names with connection:", quote(fp.name))
+				continue
 			}
 			r.errorf("unknown-key", src.span(fp.key), suggestion, "%s has no %s%s%s", kind.Name, quote(fp.name), didYouMean(suggestion), listIfNone(suggestion, names))
 			continue
@@ -384,6 +422,10 @@ func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
 	if !ok {
 		return value{}, false
 	}
+	if f.Recipient && strings.Contains(t.value, ";") && !strings.Contains(t.value, "{{") && !strings.Contains(t.value, "\"") {
+		r.errorf("mail-address", t.span(0, len(t.value)), t.encode(strings.ReplaceAll(t.value, ";", ",")), "several addresses are separated by commas, not by semicolons")
+		return value{}, false
+	}
 	from := 0
 	for _, item := range actions.SplitList(t.value) {
 		i := strings.Index(t.value[from:], item)
@@ -484,6 +526,9 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 	t, ok := scalarText(src, r, n, "this")
 	if !ok {
 		return value{}, false
+	}
+	if whole := strings.TrimSpace(t.value); f.Name == "json" && strings.Contains(whole, "{{ ") && (strings.HasPrefix(whole, "{ ") || strings.HasPrefix(whole, "{\"")) {
+		r.warnf("json-text", t.span(0, len(t.value)), "", "this is sent as one text; JSON is written here without quotes around the whole, as YAML: each value is then escaped as it must be")
 	}
 	v, ok := s.textRange(f, t, 0, len(t.value))
 	if v.form == textForm {

@@ -67,6 +67,9 @@ func (c *checker) tokens() bool {
 		fail("bound", c.piece.whole(), "", "this expression is too long; divide it with let")
 		return false
 	}
+	if c.looksLikeText(tokens) {
+		return false
+	}
 	none := lexer.Token{Kind: lexer.EOF}
 	get := func(i int) lexer.Token {
 		if i < 0 || i >= len(tokens) {
@@ -77,6 +80,10 @@ func (c *checker) tokens() bool {
 	for i := 0; i < len(tokens) && ok; i++ {
 		t, prev, next := tokens[i], get(i-1), get(i+1)
 		adjacent := next.Kind != lexer.EOF && next.From == t.To
+		if m := c.foreign(tokens, i, len(open) > 0 && open[len(open)-1].sign == "("); m.message != "" {
+			fail(m.code, at(t, get(m.last)), m.suggestion, "%s", m.message)
+			return false
+		}
 		switch {
 		case t.Kind == lexer.Bracket && strings.Contains("([{", t.Value):
 			if t.Value == "{" && adjacent && next.Is(lexer.Bracket, "{") && i == 0 {
@@ -137,6 +144,9 @@ func (c *checker) tokens() bool {
 		}
 	}
 	if ok && len(open) > 0 {
+		if c.cut() {
+			return false
+		}
 		o := open[len(open)-1]
 		fail("bracket", at(o.at, o.at), "", "this %s is never closed", o.sign)
 	}
@@ -165,7 +175,7 @@ func operatorWord(word string, afterOperand, beforeOperand bool) (string, bool) 
 	for _, known := range [][2]string{
 		{"and", "&&"}, {"or", "||"}, {"in", "in"}, {"contains", "contains"}, {"includes", "contains"}, {"like", "contains"}, {"startswith", "startsWith"}, {"endswith", "endsWith"},
 		{"matches", "matches"}, {"not", "not"}, {"is", "=="}, {"equals", "=="}, {"equal", "=="}, {"eq", "=="}, {"isnot", "!="}, {"ne", "!="}, {"neq", "!="},
-		{"gt", ">"}, {"lt", "<"}, {"gte", ">="}, {"lte", "<="}, {"after", ">"}, {"before", "<"},
+		{"gt", ">"}, {"lt", "<"}, {"gte", ">="}, {"lte", "<="}, {"after", ">"}, {"before", "<"}, {"xor", "!="},
 	} {
 		if foldWord(word) == known[0] && word != known[1] {
 			if known[0] == "and" || known[0] == "or" {
@@ -217,7 +227,9 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 	first, _ := utf8.DecodeRuneInString(rest)
 	switch {
 	case strings.Contains(e.Message, "not terminated"):
-		c.fail("quote", c.piece.span(from, from+1), "", "this quote is never closed")
+		if !c.cut() {
+			c.fail("quote", c.piece.span(from, from+1), "", "this quote is never closed")
+		}
 	case strings.Contains(e.Message, "bad number"):
 		if m := bareDuration.FindString(rest); m != "" {
 			c.fail("duration", c.piece.span(from, from+len(m)), `duration("`+m+`")`, `a duration is written duration("%s")`, m)
@@ -248,6 +260,17 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 	case first == '≥' || first == '≤' || first == '≠':
 		s := map[rune]string{'≥': ">=", '≤': "<=", '≠': "!="}[first]
 		c.fail("operator", c.piece.span(from, from+1), s, "write %s", s)
+	case strings.ContainsRune("–—−×÷", first):
+		s := map[rune]string{'×': "*", '÷': "/"}[first]
+		if s == "" {
+			s = "-"
+		}
+		c.fail("operator", c.piece.span(from, from+1), s, "write %s", s)
+	case strings.ContainsRune("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad", first):
+		c.fail("character", c.piece.span(from, from+1), "", "there is an invisible character here; remove it")
+	case first == '@' && nameAfter.MatchString(rest):
+		name := nameAfter.FindString(rest)
+		c.fail("character", c.piece.span(from, from+len(name)), name[1:], "names are written without @")
 	case first == 0xA0 || first == 0x2007 || first == 0x202F:
 		c.fail("character", c.piece.span(from, from+1), " ", "this is a no-break space; write a plain one")
 	case first == '@' || first == '$' || first == '~' || first == '\\':
@@ -274,7 +297,9 @@ func (c *checker) syntaxError(err error) {
 	case strings.Contains(message, "maximum allowed nodes"):
 		c.fail("bound", c.piece.whole(), "", "this expression is too long; divide it with let")
 	case m != nil && m[1] == "EOF", strings.Contains(message, "unexpected end"):
-		c.fail("syntax", atEnd, "", "something is missing at the end of this expression")
+		if !c.cut() {
+			c.fail("syntax", atEnd, "", "something is missing at the end of this expression")
+		}
 	case m != nil:
 		word := m[2]
 		if m[1] == "String" {

@@ -119,6 +119,16 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 			i += open
 			continue
 		}
+		if m := tripleBraces.FindStringSubmatch(value[i:]); m != nil {
+			ok = false
+			s.report.errorf("template", t.span(i, i+len(m[0])), t.encode("{{ "+m[1]+" }}"), "two braces are enough: {{ %s }}", m[1])
+			i += len(m[0])
+			continue
+		}
+		if m := statement.FindString(value[i:]); m != "" {
+			s.report.errorf("template", t.span(i, i+len(m)), "", `there are no such blocks here; a choice is written {{ condition ? "one text" : "another" }}`)
+			return nil
+		}
 		length, problem := expressionEnd(value[i+2:])
 		if problem != "" {
 			ok = false
@@ -134,6 +144,9 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 		}
 		p := piece{t, i + 2, value[i+2 : i+2+length]}
 		i += length + 4
+		if i < to && value[i] == '}' && strings.Count(value[from:i], "{") <= strings.Count(value[from:i], "}") {
+			s.report.warnf("braces", t.span(i, i+1), "", "this } is sent as it stands: {{ is closed by two of them")
+		}
 		program, tree, c := s.expression(p)
 		if program == nil {
 			ok = false
@@ -224,6 +237,12 @@ func unclosedAt(s string) string {
 	return unclosed
 }
 
+var (
+	tripleBraces = regexp.MustCompile(`^\{\{\{\s*([A-Za-z_][\w.]*)\s*\}\}\}`)
+	statement    = regexp.MustCompile(`^\{\{-?\s*(?:[#/]\s*\w+|(?:if|end|else|elif|endif|range|each|for|endfor|with)\b)[^{}?]*\}\}`)
+	otherMarks   = regexp.MustCompile(`\{%.*?%\}|\{#.*?#\}|<%.*?%>`)
+)
+
 var almostTemplate = regexp.MustCompile(`\$?\{\s*((?:appointment|contact|previous|custom|raw)\.[\w.]+)\s*\}|\$\{\s*([A-Za-z_][\w.]*)\s*\}|%(?:appointment|contact)\.\w+%`)
 
 // suspectLiteral warns about what was probably meant to be an expression.
@@ -239,6 +258,9 @@ func (s *scope) suspectLiteral(t *text, off int, literal string) {
 			name = strings.Trim(literal[m[0]:m[1]], "%")
 		}
 		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "{{ "+name+" }}", "this is sent as it stands; a value is written {{ %s }}", name)
+	}
+	if m := otherMarks.FindStringIndex(literal); m != nil {
+		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "", `this is sent as it stands; a choice is written {{ condition ? "one text" : "another" }}`)
 	}
 }
 

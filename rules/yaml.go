@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -569,10 +570,30 @@ func readYAML(src *source, r *report) (root *yaml.Node) {
 		return nil
 	}
 	root = doc.Content[0]
-	if !bounded(src, r, root) {
+	if !bounded(src, r, root) || oddIndent(src, r, root) {
 		return nil
 	}
 	return root
+}
+
+// oddIndent reports a key that begins with a blank which is none to YAML, such as a copied no-break space.
+func oddIndent(src *source, r *report, n *yaml.Node) bool {
+	for i, c := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.ScalarNode && c.Style == 0 {
+			trimmed := strings.TrimLeftFunc(c.Value, func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) })
+			if blank := len(c.Value) - len(trimmed); blank > 0 {
+				from := src.content(c)
+				at := bytes.IndexFunc(src.data[from:], func(r rune) bool { return r > 0x7f })
+				_, w := utf8.DecodeRune(src.data[from+max(at, 0):])
+				r.errorf("indentation", span{from + max(at, 0), from + max(at, 0) + w}, " ", "there is a special blank in the indentation, such as a copied web page has; use plain ones")
+				return true
+			}
+		}
+		if oddIndent(src, r, c) {
+			return true
+		}
+	}
+	return false
 }
 
 func isEOF(err error) bool { return err != nil && err.Error() == "EOF" }
@@ -715,7 +736,8 @@ func checkTag(src *source, r *report, n *yaml.Node) bool {
 	}
 	at := span{from, from + len(bytes.TrimRight(src.data[from:to], " \t"))}
 	written := string(src.data[at.from:at.to])
-	if n.Kind == yaml.ScalarNode && n.Style&(yaml.LiteralStyle|yaml.FoldedStyle|yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 {
+	if looksLikeTemplate(n) || n.Kind == yaml.ScalarNode && n.Style&(yaml.LiteralStyle|yaml.FoldedStyle|yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 {
+		written = strings.TrimRight(written, " \t")
 		r.errorf("unknown-tag", at, "'"+strings.ReplaceAll(written, "'", "''")+"'", "a text that begins with ! must be in quotes")
 		return false
 	}
@@ -825,7 +847,11 @@ func suggestQuoting(src *source, r *report, n *yaml.Node) {
 	if i := bytes.Index(src.data[at.from:at.to], []byte("}}")); i >= 0 {
 		at.to = at.from + i + 2
 	}
-	r.errorf("unquoted-template", at, quoted(string(src.data[at.from:at.to])), "a text that begins with {{ must be in quotes")
+	begin := "{{"
+	if n.Anchor != "" {
+		begin = "&"
+	}
+	r.errorf("unquoted-template", at, quoted(string(src.data[at.from:at.to])), "a text that begins with %s must be in quotes", begin)
 }
 
 // quoted writes s as a YAML text in quotes, single ones where that needs no escaping.
@@ -884,6 +910,17 @@ func explainYAML(src *source, r *report, err error) {
 		return
 	}
 	at := src.lineSpan(line)
+	if strings.Contains(problem, "unknown escape character") {
+		if m := oddEscape.FindSubmatchIndex(src.data[at.from:at.to]); m != nil {
+			bad := span{at.from + m[2], at.from + m[3]}
+			r.errorf("yaml", bad, `\`+string(src.data[bad.from:bad.to]), `a \ inside double quotes begins an escape, and this is none; write \\ or use single quotes`)
+			return
+		}
+	}
+	if strings.Contains(problem, "mapping values are not allowed") && deeperThanValue(src, line) {
+		r.errorf("yaml", at, "", "this stands further right than the line above, which has its value already; put it where the other keys begin")
+		return
+	}
 	if strings.Contains(problem, "unexpected end of stream") {
 		if m := openQuote.FindIndex(src.data[at.from:at.to]); m != nil {
 			at = span{at.from + m[1] - 1, at.from + m[1]}
@@ -939,12 +976,37 @@ func explainYAML(src *source, r *report, err error) {
 	r.errorf("yaml", at, "", "%s", message)
 }
 
+// deeperThanValue says whether a line stands further right than the one before it, which is key: value.
+func deeperThanValue(src *source, line int) bool {
+	if line < 2 || line > len(src.lines) {
+		return false
+	}
+	at, above := src.lineSpan(line), src.lineSpan(line-1)
+	key := keyAndValue.FindIndex(src.data[above.from:above.to])
+	if key == nil {
+		return false
+	}
+	depth := above.from - src.lines[line-2]
+	for i := above.from; i < above.to && src.data[i] == '-'; i += 2 {
+		depth += 2
+	}
+	return at.from-src.lines[line-1] > depth
+}
+
 var (
+	oddEscape     = regexp.MustCompile(`(?:^|[^\\])(?:\\\\)*(\\[^0abt\tnvfre "/\\N_LPxuU])`)
+	keyAndValue   = regexp.MustCompile(`^(?:- )*[A-Za-z_][\w-]*:[ \t]+[^\s|>&#]`)
+	bareFlow      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)((?:\[[^\]]*\]|\{[^{}][^}]*\})[ \t]*[^\s#,\]}:].*)$`)
+	bareStar      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)([*&][^\s]*(?:[^\w\s-]|[ \t]+[^\s#]).*)$`)
+	barePipe      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+)([|>][-+0-9]*[ \t]+[^\s#].*)$`)
+	slashes       = regexp.MustCompile(`^[ \t]*(//)`)
+	dashKey       = regexp.MustCompile(`^[ \t]*(-[A-Za-z_])[\w-]*:(?: |$)`)
+	twoCommas     = regexp.MustCompile(`[\[{].*(,[ \t]*,)`)
 	openQuote     = regexp.MustCompile(`(^|[ \t\[{,])["']`)
 	tabIndent     = regexp.MustCompile(`^[ ]*\t`)
 	bareTemplate  = regexp.MustCompile(`^([ \t]*(?:- )*(?:[A-Za-z_][\w-]*:[ \t]+)|[ \t]*- +)(\{\{.*)$`)
 	bareSpecial   = regexp.MustCompile("^([ \\t]*(?:- )*[A-Za-z_][\\w-]*:[ \\t]+|[ \\t]*- +)([@`%].*)$")
-	bareColon     = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+)([^'"|>&*!\[{#][^#]*: .*)$`)
+	bareColon     = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+)([^'"|>&*!\[{#][^#]*:(?: .*)?)$`)
 	missingSpace  = regexp.MustCompile(`^[ \t]*(?:- )*([A-Za-z_][\w-]*):([^\s:/].*)$`)
 	quoteThenText = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)(("[^"\\]*"|'[^']*')[ \t]*[^\s#,\]}].*)$`)
 )
@@ -954,6 +1016,7 @@ var (
 func suspect(src *source, r *report, line int) bool {
 	src.position(len(src.data))
 	block := -1 // the indentation of the key of the block text that we are in
+	headed := false
 	for l := range len(src.lines) {
 		from := src.lines[l]
 		to := from
@@ -965,10 +1028,15 @@ func suspect(src *source, r *report, line int) bool {
 		if trimmed == "" {
 			continue
 		}
+		above := -1 // the indentation of the block text's key that stands in the line above
+		if block >= 0 && headed {
+			above = block
+		}
+		headed = false
 		if indent := len(written) - len(trimmed); block >= 0 && indent > block {
 			continue
 		} else if blockHeader.MatchString(written) {
-			block = indent
+			block, headed = keyColumn(written), true
 		} else {
 			block = -1
 		}
@@ -979,6 +1047,25 @@ func suspect(src *source, r *report, line int) bool {
 			r.errorf("tab", span{from + len(m) - 1, from + len(m)}, "  ", "there is a tab in the indentation; use spaces")
 			return true
 		}
+		if m := slashes.FindStringSubmatchIndex(written); m != nil {
+			r.errorf("comment", span{from + m[2], from + m[3]}, "#", "a comment begins with #")
+			return true
+		}
+		if m := dashKey.FindStringSubmatchIndex(written); m != nil {
+			r.errorf("yaml", span{from + m[2], from + m[3]}, "- "+written[m[2]+1:m[3]], "a space is missing after the -")
+			return true
+		}
+		if m := twoCommas.FindStringSubmatchIndex(written); m != nil {
+			r.errorf("yaml", span{from + m[2], from + m[3]}, ",", "there is one comma too many")
+			return true
+		}
+		if above >= 0 && indentOf(written) <= above {
+			text := strings.TrimSpace(written)
+			if !keyLike.MatchString(text) {
+				r.errorf("indentation", span{from + indentOf(written), from + len(strings.TrimRight(written, " \t"))}, "", "a text after | or > must be indented further than its key")
+				return true
+			}
+		}
 		for _, try := range []struct {
 			re            *regexp.Regexp
 			code, message string
@@ -986,6 +1073,9 @@ func suspect(src *source, r *report, line int) bool {
 			{bareTemplate, "unquoted-template", "a text that begins with {{ must be in quotes"},
 			{bareSpecial, "unquoted", "a text that begins with this character must be in quotes"},
 			{quoteThenText, "unquoted", "text follows the closing quote; put the whole into quotes"},
+			{barePipe, "unquoted", "after | and > the text begins on the next line, indented further; or put the whole in quotes"},
+			{bareStar, "unquoted", "a text that begins with this character must be in quotes"},
+			{bareFlow, "unquoted", "a text that begins with this character must be in quotes"},
 			{bareColon, "unquoted", "a text that contains a colon and a space must be in quotes"},
 		} {
 			m := try.re.FindStringSubmatchIndex(written)
@@ -1005,6 +1095,19 @@ func suspect(src *source, r *report, line int) bool {
 		}
 	}
 	return false
+}
+
+var keyLike = regexp.MustCompile(`^(?:-[ \t]|-$|[A-Za-z_][\w-]*:(?:[ \t]|$)|#)`)
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// keyColumn is where the key of a line begins, after the dashes of lists.
+func keyColumn(line string) int {
+	n := indentOf(line)
+	for strings.HasPrefix(line[n:], "- ") {
+		n += 2 + indentOf(line[n+2:])
+	}
+	return n
 }
 
 var blockHeader = regexp.MustCompile(`:[ \t]+[|>][-+0-9]*[ \t]*(#.*)?$`)

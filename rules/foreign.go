@@ -1,0 +1,213 @@
+package rules
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/expr-lang/expr/parser/lexer"
+	"gopkg.in/yaml.v3"
+)
+
+// A correction says of the words from some one to last what is to be written instead.
+type correction struct {
+	last                      int
+	code, suggestion, message string
+}
+
+var (
+	nameAfter = regexp.MustCompile(`^@[A-Za-z_]\w*`)
+	clock     = regexp.MustCompile(`^[0-9]{1,2}:[0-9]{2}$`)
+)
+
+// foreign recognises, at word i of an expression, what people write because other languages have it so.
+func (c *checker) foreign(tokens []lexer.Token, i int, inCall bool) correction {
+	none := lexer.Token{Kind: lexer.EOF}
+	get := func(i int) lexer.Token {
+		if i < 0 || i >= len(tokens) {
+			return none
+		}
+		return tokens[i]
+	}
+	text := func(from, to int) string { // the words from up to to, as written
+		if from > to {
+			return ""
+		}
+		return c.piece.src[byteOffset(c.piece.src, tokens[from].From):byteOffset(c.piece.src, tokens[to].To)]
+	}
+	t, prev, next := get(i), get(i-1), get(i+1)
+	name := func(t lexer.Token, words ...string) bool {
+		for _, w := range words {
+			if t.Kind == lexer.Identifier && strings.EqualFold(t.Value, w) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case t.Is(lexer.Operator, "contains", "startsWith", "endsWith", "matches") && !endsOperand(prev) && !prev.Is(lexer.Operator, ".", "?.") && next.Is(lexer.Bracket, "("):
+		last, commas := arguments(tokens, i+1)
+		if last == 0 || len(commas) != 1 {
+			return correction{i, "operator", "", t.Value + " stands between two texts: a " + t.Value + " b"}
+		}
+		s := text(i+2, commas[0]-1) + " " + t.Value + " " + text(commas[0]+1, last-1)
+		return correction{last, "operator", s, "this is written " + s}
+	case t.Is(lexer.Operator, ",") && !inBrackets(tokens, i):
+		return correction{i, "syntax", "", `a comma is not expected here; several values are written field in ["a", "b"]`}
+	case t.Is(lexer.Bracket, "(") && prev.Is(lexer.Operator, "in"):
+		if last, commas := arguments(tokens, i); last > 0 && len(commas) > 0 {
+			s := "[" + text(i+1, last-1) + "]"
+			return correction{last, "bracket", s, "a list is written " + s}
+		}
+	case i == 0 && t.Is(lexer.Operator, ".") && next.Kind == lexer.Identifier:
+		return correction{1, "syntax", next.Value, "names begin without a dot here"}
+	case t.Is(lexer.Operator, "#") && !inBrackets(tokens, i) && endsOperand(prev):
+		return correction{i, "comment", "", "a # begins no comment inside an expression; leave the comment out, or put it on a line of its own above the condition"}
+	case i == 0 && name(t, "$") && next.Is(lexer.Bracket, "{"):
+		return correction{1, "braces", "", "no ${ } is needed here: a value is written as it is, such as appointment.title"}
+	case t.Is(lexer.Operator, "|") && name(next, "default", "d") && get(i+2).Is(lexer.Bracket, "("):
+		if last, commas := arguments(tokens, i+2); last > 0 && len(commas) == 0 {
+			s := "?? " + text(i+3, last-1)
+			return correction{last, "operator", s, "a default is written " + s}
+		}
+	case t.Is(lexer.Operator, "|") && next.Kind == lexer.Identifier && !get(i+2).Is(lexer.Bracket, "("):
+		word := next.Value
+		if alias, ok := functionAliases[word]; ok {
+			word = alias
+		}
+		if _, ok := functions[word]; ok {
+			s := "| " + word + "()"
+			return correction{i + 1, "function", s, "a function is called with parentheses: write " + s}
+		}
+	case t.Kind == lexer.Identifier && next.Is(lexer.Operator, "=") && get(i+2).Is(lexer.Operator, ">") && get(i+2).From == next.To && inCall,
+		t.Kind == lexer.Identifier && next.Is(lexer.Operator, "=>") && inCall && !endsOperand(prev) && prev.Is(lexer.Operator, ","):
+		last := i + 1
+		if get(i+2).Is(lexer.Operator, ">") {
+			last++
+		}
+		return correction{last, "operator", "", "leave out " + quote(text(i, last)) + ": each element is called # in what follows"}
+	case name(t, "new") && next.Kind == lexer.Identifier && next.Value == "Date":
+		if last, commas := arguments(tokens, i+2); last == i+3 && len(commas) == 0 {
+			return correction{last, "function", "now()", "the present time is written now()"}
+		}
+		return correction{i + 1, "function", "date", `a time is written date("2026-01-31 15:04:05")`}
+	case t.Kind == lexer.Identifier && (t.Value == "Date" || t.Value == "datetime") && next.Is(lexer.Operator, ".") && get(i+2).Kind == lexer.Identifier:
+		if last, _ := arguments(tokens, i+3); last == i+4 {
+			return correction{last, "function", "now()", "the present time is written now()"}
+		}
+	case name(t, "is") && t.Value != "in" && endsOperand(prev) && (next.Is(lexer.Operator, "not") || name(next, "not")):
+		return correction{i + 1, "operator", "!=", text(i, i+1) + " is written !="}
+	case name(t, "between") && endsOperand(prev):
+		return correction{i, "operator", "", "a range is written with two comparisons: x >= 1 && x <= 3"}
+	case name(t, "then") && endsOperand(prev) && get(0).Is(lexer.Operator, "if"), t.Is(lexer.Operator, "if") && i == 0 && !hasBrace(tokens):
+		return correction{i, "syntax", "", "a choice is written condition ? a : b; for a condition alone, no if is needed"}
+	case t.Kind == lexer.Number && next.Is(lexer.Operator, ":") && get(i+2).Kind == lexer.Number && clock.MatchString(text(i, i+2)):
+		s := `"` + padClock(text(i, i+2)) + `"`
+		return correction{i + 2, "quote", s, "a time of the day is a text: write " + s}
+	}
+	return correction{}
+}
+
+func padClock(s string) string {
+	if len(s) == 4 {
+		return "0" + s
+	}
+	return s
+}
+
+func hasBrace(tokens []lexer.Token) bool {
+	for _, t := range tokens {
+		if t.Is(lexer.Bracket, "{") {
+			return true
+		}
+	}
+	return false
+}
+
+// arguments finds the bracket that closes the one at word open, and the commas between them; 0 if there is none.
+func arguments(tokens []lexer.Token, open int) (last int, commas []int) {
+	if open >= len(tokens) || !tokens[open].Is(lexer.Bracket, "(") {
+		return 0, nil
+	}
+	depth := 0
+	for i := open; i < len(tokens); i++ {
+		switch t := tokens[i]; {
+		case t.Is(lexer.Bracket, "(", "[", "{"):
+			depth++
+		case t.Kind == lexer.Bracket:
+			if depth--; depth == 0 {
+				if i == open+1 && len(commas) == 0 {
+					return i, nil
+				}
+				return i, commas
+			}
+		case t.Is(lexer.Operator, ",") && depth == 1:
+			commas = append(commas, i)
+		}
+	}
+	return 0, nil
+}
+
+func inBrackets(tokens []lexer.Token, i int) bool {
+	depth := 0
+	for _, t := range tokens[:i] {
+		switch {
+		case t.Is(lexer.Bracket, "(", "[", "{"):
+			depth++
+		case t.Kind == lexer.Bracket:
+			depth--
+		}
+	}
+	return depth > 0
+}
+
+// looksLikeText reports an expression that is several words and nothing else, none of which means anything.
+func (c *checker) looksLikeText(tokens []lexer.Token) bool {
+	words := 0
+	for _, t := range tokens {
+		switch {
+		case t.Kind == lexer.Identifier:
+			if _, ok := operatorWord(t.Value, true, true); ok {
+				return false
+			}
+			if c.known(t.Value) {
+				return false
+			}
+			words++
+		case t.Is(lexer.Operator, ",", ".", "!"):
+		default:
+			return false
+		}
+	}
+	if words < 2 || len(tokens) > 1 && tokens[1].Is(lexer.Operator, ".") {
+		return false
+	}
+	s := strings.TrimSpace(c.piece.src)
+	if t := c.piece.text; t.node != nil && t.node.Style == 0 && c.piece.src == t.value {
+		s = `'"` + strings.ReplaceAll(s, "'", "''") + `"'` // YAML takes the outer quotes for its own
+	} else {
+		s = `"` + s + `"`
+	}
+	c.fail("quote", c.piece.whole(), s, "this looks like a text; in an expression a text needs quotes of its own")
+	return true
+}
+
+// cut reports an unquoted # that cut off the rest of the expression, if one did.
+func (c *checker) cut() bool {
+	t := c.piece.text
+	if t.node == nil || t.node.Style != 0 || t.node.Kind != yaml.ScalarNode {
+		return false
+	}
+	t.locate()
+	comment := lineComment(t.src, t.outer.to)
+	if comment.to <= comment.from {
+		return false
+	}
+	written := strings.TrimRight(string(t.src.data[t.outer.from:comment.to]), " \t\r")
+	if strings.ContainsAny(written, "\n\r") {
+		return false
+	}
+	c.bad = true
+	c.report.errorf("comment", span{t.outer.from, t.outer.from + len(written)}, "'"+strings.ReplaceAll(written, "'", "''")+"'",
+		"an unquoted # begins a comment, which cuts off the rest; put the whole into quotes")
+	return true
+}
