@@ -1,10 +1,10 @@
-// Package testdata holds the sample events and the rules of the demo, for the commands that show them to
-// people.
+// Package testdata holds the sample events, the rules of the demo and the worked examples with their tests,
+// for the commands that show them to people.
 package testdata
 
 import "embed"
 
-// Files are the folders events and demo.
+// Files are the folders events, demo and rules, and the configuration that rules stands under.
 //
-//go:embed events/*.json demo/*.yaml
+//go:embed events/*.json demo/*.yaml rules/*.yaml bellhop.yaml
 var Files embed.FS

@@ -19,20 +19,36 @@ import (
 var sampleFiles embed.FS
 
 func (p *program) initCommand() *cobra.Command {
-	return &cobra.Command{
+	var list bool
+	var name string
+	cmd := &cobra.Command{
 		Use:   "init [DIR]",
-		Short: "Write a configuration, a first rule and a sample event to begin with",
-		Long: `Init writes a commented bellhop.yaml, a folder rules with one working rule, and a sample event into DIR
-(this folder, if none is named). What is there already stays as it is.`,
+		Short: "Write a configuration, a first rule with its test, and a sample event to begin with",
+		Long: `Init writes a commented bellhop.yaml, a folder rules with one working rule and its test, and a sample event
+into DIR (this folder, if none is named). What is there already stays as it is.
+
+There are worked examples, too: --list shows them, and --example writes one into DIR with its test, the
+events that the test needs and, unless there is a configuration, one with the connections of the rule.`,
 		Args: between(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
 			}
+			switch {
+			case list && name != "":
+				return usagef("--list shows the examples and --example writes one; give one of the two")
+			case list:
+				return p.listExamples()
+			case name != "":
+				return p.example(name, dir)
+			}
 			return p.init(dir)
 		},
 	}
+	cmd.Flags().BoolVar(&list, "list", false, "list the worked examples")
+	cmd.Flags().StringVar(&name, "example", "", "write the worked example of this `name`")
+	return cmd
 }
 
 func (p *program) init(dir string) error {

@@ -9,6 +9,7 @@
 //	bellhop init desk                  writes desk/bellhop.yaml, desk/rules/ and a sample event
 //	cd desk
 //	bellhop check                      says what is wrong in them, and where
+//	bellhop test                       runs the tests beside the rules
 //	bellhop run                        takes in webhooks until it is stopped
 //	bellhop send events/booking.json   sends the sample event, from another terminal
 //	bellhop deliveries list            shows what came of it

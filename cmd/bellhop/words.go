@@ -215,6 +215,7 @@ func (p *program) printNext(dir string) {
 	p.printf(`
 Next:
   %[1]s check%[2]s
+  %[1]s test%[2]s
   %[1]s run%[2]s
 and, while that runs, from another terminal:
   %[1]s send%[2]s %[3]s

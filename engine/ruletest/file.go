@@ -32,8 +32,6 @@ type file struct {
 	zone  *time.Location
 	rules []ruleRef // what `rules:` names
 	cases []*testCase
-
-	events []string // the event files that it names, as written
 }
 
 // A ruleRef is a rule file or a folder that a test file names.
@@ -265,9 +263,6 @@ func (f *file) payload(n *yaml.Node, what string) ([]byte, bool) {
 	if err != nil {
 		f.doc.Errorf("unreadable", n, "", "%s cannot be read: %s", rules.Quote(path), cause(err))
 		return nil, false
-	}
-	if !slices.Contains(f.events, name) {
-		f.events = append(f.events, name)
 	}
 	return body, true
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
@@ -66,4 +68,26 @@ func filesBelow(dir string) (files []string, err error) {
 		return nil
 	})
 	return files, err
+}
+
+// Events are the event files that a test file names, as it names them.
+func Events(data []byte) ([]string, error) {
+	doc, root := rules.ReadDocument("", "test file", data)
+	if rules.HasErrors(doc.Findings()) || root == nil {
+		return nil, errors.New("this test file cannot be read")
+	}
+	var out []string
+	for _, top := range doc.Entries(root, "a test file", fileKeys) {
+		if top.Name != "tests" {
+			continue
+		}
+		for _, test := range doc.Items(top.Value, `"tests"`) {
+			for _, e := range doc.Entries(test, "a test", testKeys) {
+				if (e.Name == "event" || e.Name == "state") && e.Value.Kind == yaml.ScalarNode && !rules.IsNull(e.Value) && !slices.Contains(out, e.Value.Value) {
+					out = append(out, e.Value.Value)
+				}
+			}
+		}
+	}
+	return out, nil
 }

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"bellhop/engine"
+	"bellhop/engine/config"
+	"bellhop/engine/ruletest"
+	"bellhop/rules"
+	"bellhop/testdata"
+)
+
+// An example is one of the worked examples: a rule file with its test.
+type example struct {
+	name        string
+	description string
+	rule, test  []byte
+}
+
+// examples are the worked examples, by name.
+func examples() ([]example, error) {
+	paths, err := fs.Glob(testdata.Files, "rules/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	connections, err := exampleConnections()
+	if err != nil {
+		return nil, err
+	}
+	var list []example
+	for _, file := range paths {
+		if strings.HasSuffix(file, ".test.yaml") {
+			continue
+		}
+		e := example{name: strings.TrimSuffix(path.Base(file), ".yaml")}
+		if e.rule, err = testdata.Files.ReadFile(file); err != nil {
+			return nil, err
+		}
+		if e.test, err = testdata.Files.ReadFile("rules/" + e.name + ".test.yaml"); err != nil {
+			return nil, err
+		}
+		compiled, _ := rules.Compile(file, e.rule, rules.Options{Connections: kindsOf(connections)})
+		if compiled == nil || len(compiled.Rules) == 0 {
+			return nil, fmt.Errorf("the example %s does not load", e.name)
+		}
+		e.description = compiled.Rules[0].Description
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// A connectionLine is a connection as the examples' configuration has it.
+type connectionLine struct{ name, kind, line string }
+
+// exampleConnections are the connections that the examples may use.
+func exampleConnections() ([]connectionLine, error) {
+	data, err := testdata.Files.ReadFile(config.FileName)
+	if err != nil {
+		return nil, err
+	}
+	var list []connectionLine
+	_, below, _ := strings.Cut(string(data), "\nconnections:\n")
+	for line := range strings.Lines(below) {
+		name, _, ok := strings.Cut(strings.TrimSpace(line), ":")
+		kind := map[string]string{"mail": "email", "slack": "slack", "crm": "http"}[name]
+		if ok && kind != "" {
+			list = append(list, connectionLine{name, kind, strings.TrimRight(line, "\n")})
+		}
+	}
+	return list, nil
+}
+
+func kindsOf(list []connectionLine) map[string]string {
+	kinds := map[string]string{}
+	for _, c := range list {
+		kinds[c.name] = c.kind
+	}
+	return kinds
+}
+
+// needs are the connections without which the example's rules cannot be used.
+func (e *example) needs(all []connectionLine) []connectionLine {
+	return slices.DeleteFunc(slices.Clone(all), func(c connectionLine) bool {
+		rest := kindsOf(all)
+		delete(rest, c.name)
+		_, findings := rules.Compile(e.name, e.rule, rules.Options{Connections: rest})
+		return !rules.HasErrors(findings)
+	})
+}
+
+func (p *program) listExamples() error {
+	list, err := examples()
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for i := range list {
+		rows = append(rows, []string{list[i].name, list[i].description})
+	}
+	p.table([]string{"EXAMPLE", "WHAT IT DOES"}, rows)
+	p.printf("\n%s init --example NAME [DIR] writes one, with its test.\n", p.name)
+	return nil
+}
+
+// example writes a worked example into a folder: where its configuration says that rules are, if it has one.
+func (p *program) example(name, dir string) error {
+	list, err := examples()
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].name
+	}
+	at := slices.Index(names, name)
+	if at < 0 {
+		hint := fmt.Sprintf("; `%s init --list` shows them", p.name)
+		if near := rules.Closest(name, names); near != "" {
+			hint = rules.DidYouMean(near)
+		}
+		return usagef("there is no example %q%s", name, hint)
+	}
+	e := &list[at]
+	all, err := exampleConnections()
+	if err != nil {
+		return err
+	}
+	needs := e.needs(all)
+
+	configPath, rulesDir := filepath.Join(dir, config.FileName), filepath.Join(dir, "rules")
+	options := rules.Options{Connections: kindsOf(needs)}
+	switch _, err := os.Stat(configPath); {
+	case err == nil:
+		cfg, findings, err := p.load(configPath, config.Env{Lenient: true})
+		if err != nil {
+			return err
+		}
+		if rules.HasErrors(findings) {
+			p.printFindings(p.stdout, findings)
+			return errReported
+		}
+		rulesDir, options = cfg.Rules, engine.CompileOptions(cfg)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("looking for the configuration: %w", err)
+	}
+	events, err := ruletest.Events(e.test)
+	if err != nil {
+		return fmt.Errorf("the example %s: %w", e.name, err)
+	}
+	type file struct {
+		path string
+		data []byte
+	}
+	files := []file{
+		{configPath, exampleConfig(needs)},
+		{filepath.Join(rulesDir, e.name+".yaml"), e.rule},
+		{filepath.Join(rulesDir, e.name+".test.yaml"), e.test},
+	}
+	for _, event := range events { // as the test names them: ../events/create.json
+		data, err := testdata.Files.ReadFile(path.Join("rules", event))
+		if err != nil {
+			return err
+		}
+		files = append(files, file{filepath.Join(rulesDir, filepath.FromSlash(event)), data})
+	}
+	for _, f := range files {
+		written, err := writeNew(f.path, f.data)
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", f.path, err)
+		}
+		p.printWritten(f.path, written)
+	}
+	if _, findings := rules.Compile(e.name, e.rule, options); rules.HasErrors(findings) {
+		p.printf("\nThe rule needs what %s lacks. Add under connections:\n", configPath)
+		for _, c := range needs {
+			if _, ok := options.Connections[c.name]; !ok {
+				p.printf("%s\n", c.line)
+			}
+		}
+	}
+	flag := ""
+	if dir != "." {
+		flag = " --config " + quoted(configPath)
+	}
+	p.printf("\nNext:\n  %[1]s test%[2]s\n  %[1]s check%[2]s\n", p.name, flag)
+	return nil
+}
+
+// exampleConfig is a configuration with nothing but some connections.
+func exampleConfig(needs []connectionLine) []byte {
+	var b strings.Builder
+	b.WriteString("# The configuration of Bellhop. `bellhop init` writes one with all that can be said, in another folder.\n\n")
+	b.WriteString("rules: ./rules\nstore: ./data\n\n# ${NAME} is read from the environment.\nconnections:\n")
+	for _, c := range needs {
+		b.WriteString(c.line + "\n")
+	}
+	return []byte(b.String())
+}
