@@ -38,6 +38,8 @@ const BodyLimit = 1 << 20
 // maxSize is how large a configuration, or a file named in it as ${file:…}, may be.
 const maxSize = 1 << 20
 
+var bom = []byte("\uFEFF")
+
 // A Config is bellhop.yaml with everything filled in. It does not change once loaded.
 type Config struct {
 	Listen      string                `json:"listen" doc:"The public address: only /hooks/* and /healthz." example:"127.0.0.1:8080"`
@@ -151,6 +153,9 @@ type Env struct {
 	// CheckVerify finds mistakes in a verification that need its keys to be parsed. nil checks none.
 	CheckVerify func(Verify) error
 
+	// ReadFile reads the configuration itself; nil reads it from the disk. An editor gives what is not saved yet.
+	ReadFile func(path string) ([]byte, error)
+
 	// Kinds are the kinds of action that connections may be for; nil is all of them.
 	Kinds []actions.Kind
 }
@@ -173,12 +178,16 @@ func Load(path string, env Env) (*Config, []rules.Finding, error) {
 	cfg := Default()
 	d := &decoder{file: path, env: env, cfg: cfg, dir: filepath.Dir(path), found: map[rules.Severity]int{}}
 	if path != "" {
-		data, err := readFile(path)
+		read := readFile
+		if env.ReadFile != nil {
+			read = env.ReadFile
+		}
+		data, err := read(path)
 		if err != nil {
 			return nil, nil, fmt.Errorf("reading the configuration: %w", err)
 		}
 		cfg.Path = path
-		d.decodeFile(data)
+		d.decodeFile(bytes.TrimPrefix(data, bom))
 		cfg.Rules = d.relative(cfg.Rules)
 		if !strings.Contains(cfg.Store, "://") {
 			cfg.Store = d.relative(cfg.Store)
@@ -221,7 +230,7 @@ func readFile(path string) (data []byte, err error) {
 	if len(data) > maxSize {
 		return nil, fmt.Errorf("%s is larger than 1 MiB", path)
 	}
-	return bytes.TrimPrefix(data, []byte("\uFEFF")), nil
+	return bytes.TrimPrefix(data, bom), nil
 }
 
 // ConnectionKinds maps the connections' names to their kinds, as rules.Options takes them.

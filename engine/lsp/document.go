@@ -1,0 +1,148 @@
+package lsp
+
+import (
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"unicode/utf8"
+
+	"bellhop/rules"
+)
+
+// A document is a file that is open in the editor, as it is there.
+type document struct {
+	uri     string
+	path    string // "" if it is no file
+	text    string
+	version int
+	changed int // rises with every change of any document
+
+	found     []rules.Finding // of the text of foundAt
+	foundAt   int             // the value of changed
+	published bool
+}
+
+// pathOf is the file that a URI names, "" if it is no file.
+func pathOf(uri string) string {
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "file" {
+		return ""
+	}
+	path := u.Path
+	if runtime.GOOS == "windows" && len(path) > 2 && path[0] == '/' && path[2] == ':' {
+		path = path[1:]
+	}
+	return filepath.Clean(filepath.FromSlash(path))
+}
+
+// offset is where a position of the protocol, whose columns count UTF-16 units, lies in a text. What lies
+// outside is moved to the nearest place inside.
+func offset(text string, p position) int {
+	from := 0
+	for range p.Line {
+		n := strings.IndexAny(text[from:], "\r\n")
+		if n < 0 {
+			return len(text)
+		}
+		from += n + 1
+		if text[from-1] == '\r' && from < len(text) && text[from] == '\n' {
+			from++
+		}
+	}
+	units := 0
+	for i, r := range text[from:] {
+		if units >= p.Character || r == '\n' || r == '\r' {
+			return from + i
+		}
+		units++
+		if r > 0xFFFF {
+			units++
+		}
+	}
+	return len(text)
+}
+
+// positionOf is the position of an offset.
+func positionOf(text string, offset int) position {
+	offset = min(max(offset, 0), len(text))
+	var p position
+	from := 0
+	for {
+		n := strings.IndexAny(text[from:offset], "\r\n")
+		if n < 0 {
+			break
+		}
+		from += n + 1
+		if text[from-1] == '\r' && from < len(text) && text[from] == '\n' {
+			if from == offset {
+				break // between the two characters of a line break
+			}
+			from++
+		}
+		p.Line++
+	}
+	p.Character = utf16Length(text[from:offset])
+	return p
+}
+
+func utf16Length(s string) int {
+	n := 0
+	for _, r := range s {
+		n++
+		if r > 0xFFFF {
+			n++
+		}
+	}
+	return n
+}
+
+// A ruler turns the lines and columns of findings, which count characters from 1, into positions.
+type ruler struct {
+	lines []string
+	bom   bool
+}
+
+func newRuler(text string) *ruler {
+	r := &ruler{bom: strings.HasPrefix(text, "\ufeff")}
+	for {
+		n := strings.IndexAny(text, "\r\n")
+		if n < 0 {
+			r.lines = append(r.lines, text)
+			return r
+		}
+		r.lines = append(r.lines, text[:n])
+		if strings.HasPrefix(text[n:], "\r\n") {
+			n++
+		}
+		text = text[n+1:]
+	}
+}
+
+func (r *ruler) position(line, column int) position {
+	line = min(max(line, 1), len(r.lines))
+	text, characters := r.lines[line-1], max(column-1, 0)
+	if line == 1 && r.bom {
+		characters++ // it counts in the editor, if the editor has it
+	}
+	end := 0
+	for ; characters > 0 && end < len(text); characters-- {
+		_, width := utf8.DecodeRuneInString(text[end:])
+		end += width
+	}
+	return position{line - 1, utf16Length(text[:end])}
+}
+
+func (r *ruler) rangeOf(f rules.Finding) textRange {
+	return textRange{r.position(f.Line, f.Column), r.position(f.EndLine, f.EndColumn)}
+}
+
+// apply makes the change in the text.
+func (d *document) apply(c contentChange) {
+	if c.Range == nil {
+		d.text = c.Text
+		return
+	}
+	from, to := offset(d.text, c.Range.Start), offset(d.text, c.Range.End)
+	d.text = d.text[:from] + c.Text + d.text[max(from, to):]
+}

@@ -1,0 +1,247 @@
+package lsp
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// An expressionPlace is where in an expression the cursor is.
+type expressionPlace struct {
+	word string // the part of the word before the cursor
+	// chain is what stands before the dot that the word follows, such as appointment.startTime; a call stands
+	// in it as name(). nil if no dot is there.
+	chain []string
+	// operand is true after a value, where an operator belongs.
+	operand bool
+
+	text      bool     // inside a text in quotes
+	compared  []string // what that text is compared with, as a chain
+	function  string   // the function that it is an argument of
+	argument  int      // which one, from 0
+	blindSpot bool     // nothing can be said: after the dot of something unknown
+}
+
+type token struct {
+	kind byte // i word, n number, s text, o sign
+	text string
+}
+
+var (
+	listAfter     = regexp.MustCompile("^[^\"'`\n]*[\"'`]\\s*(?:not\\s+)?in\\s+([A-Za-z]+)\\b")
+	comparedAfter = regexp.MustCompile("^[^\"'`\n]*[\"'`]\\s*[!=]=\\s*([A-Za-z]+(?:\\.[A-Za-z]+)?)\\b")
+)
+
+// expressionAt says where the cursor is, between what stands before and after it in an expression.
+func expressionAt(before, after string) expressionPlace {
+	tokens, open := tokenise(before)
+	p := expressionPlace{}
+	if open != "" {
+		p.text, p.word = true, open[1:]
+		p.argumentOf(tokens, after)
+		return p
+	}
+	if n := len(tokens); n > 0 && tokens[n-1].kind == 'i' && wordAt(before, len(before)) != "" {
+		p.word = tokens[n-1].text
+		tokens = tokens[:n-1]
+	}
+	n := len(tokens)
+	if n == 0 {
+		return p
+	}
+	switch last := tokens[n-1]; {
+	case last.kind == 'o' && (last.text == "." || last.text == "?."):
+		p.chain = chainBefore(tokens[:n-1])
+		p.blindSpot = p.chain == nil
+	case last.kind != 'o' || last.text == ")" || last.text == "]":
+		p.operand = !isOperator(last)
+	}
+	return p
+}
+
+func isOperator(t token) bool {
+	switch t.text {
+	case "and", "or", "not", "in", "contains", "matches", "startsWith", "endsWith", "let", "if", "else":
+		return t.kind == 'i'
+	}
+	return false
+}
+
+// argumentOf finds what a text is compared with, or whose argument it is.
+func (p *expressionPlace) argumentOf(tokens []token, after string) {
+	n := len(tokens)
+	if n > 0 {
+		switch last := tokens[n-1]; {
+		case last.text == "==" || last.text == "!=":
+			p.compared = chainBefore(tokens[:n-1])
+		case last.text == "[" || last.text == "," || last.text == "(":
+			i, depth := n-1, 0
+			for ; i >= 0; i-- {
+				t := tokens[i].text
+				if tokens[i].kind != 'o' {
+					continue
+				}
+				if t == ")" || t == "]" || t == "}" {
+					depth++
+				} else if t == "(" || t == "[" || t == "{" {
+					if depth == 0 {
+						break
+					}
+					depth--
+				} else if t == "," && depth == 0 {
+					p.argument++
+				}
+			}
+			switch {
+			case i < 1:
+			case tokens[i].text == "(" && tokens[i-1].kind == 'i':
+				p.function = tokens[i-1].text
+			case tokens[i].text == "[" && tokens[i-1].text == "in":
+				i--
+				if i > 0 && tokens[i-1].text == "not" {
+					i--
+				}
+				p.compared = chainBefore(tokens[:i])
+			}
+		}
+	}
+	if p.compared == nil && p.function == "" {
+		if m := listAfter.FindStringSubmatch(after); m != nil {
+			p.compared = []string{m[1]}
+		} else if m := comparedAfter.FindStringSubmatch(after); m != nil {
+			p.compared = strings.Split(m[1], ".")
+		}
+	}
+}
+
+// chainBefore is the chain that the tokens end with: appointment.startTime, or tz().
+func chainBefore(tokens []token) []string {
+	var chain []string
+	for i := len(tokens) - 1; i >= 0; i-- {
+		switch t := tokens[i]; {
+		case t.kind == 'i' && !isOperator(t):
+			chain = append([]string{t.text}, chain...)
+		case t.kind == 'o' && t.text == ")":
+			depth := 0
+			for ; i >= 0; i-- {
+				if tokens[i].text == ")" && tokens[i].kind == 'o' {
+					depth++
+				} else if tokens[i].text == "(" && tokens[i].kind == 'o' {
+					if depth--; depth == 0 {
+						break
+					}
+				}
+			}
+			if i--; i < 0 || tokens[i].kind != 'i' {
+				return nil
+			}
+			chain = append([]string{tokens[i].text + "()"}, chain...)
+		default:
+			return nil
+		}
+		if i == 0 || tokens[i-1].kind != 'o' || tokens[i-1].text != "." && tokens[i-1].text != "?." {
+			return chain
+		}
+		i-- // the dot
+	}
+	return nil
+}
+
+// tokenise divides an expression into words and signs. open is a text that is not closed, with its quote.
+func tokenise(s string) (tokens []token, open string) {
+	for i := 0; i < len(s); {
+		r, width := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case unicode.IsSpace(r):
+			i += width
+		case r == '"' || r == '\'' || r == '`':
+			end := closingQuote(s, i)
+			if end < 0 {
+				return tokens, s[i:]
+			}
+			tokens = append(tokens, token{'s', s[i : end+1]})
+			i = end + 1
+		case r == '_' || r == '$' || unicode.IsLetter(r):
+			word := wordFrom(s[i:])
+			tokens = append(tokens, token{'i', word})
+			i += len(word)
+		case r >= '0' && r <= '9':
+			end := i + 1
+			for end < len(s) && (s[end] >= '0' && s[end] <= '9' || s[end] == '.' && end+1 < len(s) && s[end+1] >= '0' && s[end+1] <= '9') {
+				end++
+			}
+			tokens = append(tokens, token{'n', s[i:end]})
+			i = end
+		default:
+			sign := s[i : i+width]
+			for _, two := range []string{"==", "!=", "?.", "&&", "||", "??", ">=", "<="} {
+				if strings.HasPrefix(s[i:], two) {
+					sign = two
+				}
+			}
+			tokens = append(tokens, token{'o', sign})
+			i += len(sign)
+		}
+	}
+	return tokens, ""
+}
+
+// closingQuote is where the text that begins at i ends, -1 if it does not.
+func closingQuote(s string, i int) int {
+	quote := s[i]
+	for j := i + 1; j < len(s); j++ {
+		switch {
+		case s[j] == '\\' && quote != '`':
+			j++
+		case s[j] == quote:
+			return j
+		}
+	}
+	return -1
+}
+
+func wordRune(r rune) bool { return r == '_' || r == '$' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+
+// wordFrom is the word that s begins with.
+func wordFrom(s string) string {
+	if i := strings.IndexFunc(s, func(r rune) bool { return !wordRune(r) }); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// wordAt is the word that ends at i.
+func wordAt(s string, i int) string { return s[len(strings.TrimRightFunc(s[:i], wordRune)):i] }
+
+// templateAt finds the expression that the cursor is in, of a text in which they stand between {{ and }}.
+func templateAt(before string) (expression string, ok bool) {
+	for {
+		i := strings.Index(before, "{{")
+		if i < 0 {
+			return "", false
+		}
+		before = before[i+2:]
+		end := -1
+		for j, depth := 0, 0; j < len(before) && end < 0; j++ {
+			switch c := before[j]; {
+			case c == '"' || c == '\'' || c == '`':
+				closing := closingQuote(before, j)
+				if closing < 0 {
+					return before, true
+				}
+				j = closing
+			case c == '{':
+				depth++
+			case c == '}' && depth > 0:
+				depth--
+			case c == '}' && strings.HasPrefix(before[j:], "}}"):
+				end = j + 2
+			}
+		}
+		if end < 0 {
+			return before, true
+		}
+		before = before[end:]
+	}
+}

@@ -1,0 +1,461 @@
+package lsp
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"bellhop/actions"
+	"bellhop/rules"
+)
+
+// A guide knows what rule files may say under one configuration.
+type guide struct {
+	connections map[string]string // name to kind
+	sources     []string
+}
+
+// form is what may stand at a path of a rule file.
+type form uint8
+
+const (
+	unknownForm    form = iota
+	mapForm             // keys
+	listForm            // items, each with keys
+	wordForm            // one of a few words
+	expressionForm      // an expression
+	templateForm        // a text with {{ expressions }}
+)
+
+// An offer is what may stand in a place.
+type offer struct {
+	form  form
+	words []choice // the keys of a map, the words of a wordForm
+}
+
+// A choice is one word to choose, with what people are told about it.
+type choice struct {
+	rules.Word
+	kind   int    // as the protocol numbers kinds of completions
+	insert string // what is written, if not the name
+	rank   int    // those with a lower one come first
+}
+
+// The protocol's numbers of kinds of completions.
+const (
+	kindMethod   = 2
+	kindFunction = 3
+	kindField    = 5
+	kindVariable = 6
+	kindProperty = 10
+	kindValue    = 12
+	kindKeyword  = 14
+	kindConstant = 21
+)
+
+// at says what may stand at a path.
+func (g *guide) at(p path) offer {
+	switch {
+	case len(p) == 0:
+		return offer{mapForm, []choice{{Word: rules.Word{Name: "rules", Doc: "The rules of this file."}, kind: kindProperty, insert: "rules:"}}}
+	case p[0] != "rules":
+		return offer{}
+	case len(p) == 1:
+		return offer{form: listForm, words: items(ruleKeys()[:1])}
+	case len(p) == 2:
+		return offer{mapForm, ruleKeys()}
+	}
+	switch key, rest := p[2], p[3:]; key {
+	case "on":
+		if len(rest) < 2 {
+			return offer{wordForm, values(rules.Events())}
+		}
+	case "enabled":
+		return truth()
+	case "mode":
+		return offer{wordForm, values([]rules.Word{
+			{Name: "shadow", Doc: "Match, render and record, and send nothing."}, {Name: "live", Doc: "Send; this is what a rule without a mode does."},
+		})}
+	case "timezone":
+		return offer{wordForm, zones()}
+	case "when":
+		return offer{form: expressionForm}
+	case "let":
+		if len(rest) == 1 {
+			return offer{form: expressionForm}
+		}
+	case "then":
+		return g.step(rest)
+	}
+	return offer{}
+}
+
+func (g *guide) step(p path) offer {
+	if len(p) < 2 {
+		var words []choice
+		for _, k := range actions.Kinds() {
+			words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: k.Summary}, kind: kindProperty, insert: k.Name + ":"})
+		}
+		if len(p) == 0 {
+			return offer{listForm, items(words)}
+		}
+		return offer{mapForm, words}
+	}
+	kind, ok := actions.Lookup(p[1])
+	if !ok {
+		return offer{}
+	}
+	if len(p) == 2 {
+		return offer{mapForm, fieldKeys(kind)}
+	}
+	for _, f := range actions.Fields(kind) {
+		if f.Name == p[2] && !f.Internal {
+			return g.field(kind, f)
+		}
+	}
+	return offer{}
+}
+
+// field says what a field of an action takes.
+func (g *guide) field(kind actions.Kind, f actions.Field) offer {
+	switch {
+	case f.Name == "connection":
+		var words []choice
+		for _, name := range sortedNames(g.connections) {
+			if g.connections[name] == kind.Name {
+				words = append(words, choice{Word: rules.Word{Name: name, Doc: "A connection for " + kind.Name + ", from the configuration."}, kind: kindValue})
+			}
+		}
+		return offer{wordForm, words}
+	case f.Type == reflect.TypeFor[bool]():
+		return truth()
+	case f.Literal:
+		if f.Example == "" {
+			return offer{}
+		}
+		return offer{wordForm, []choice{{Word: rules.Word{Name: f.Example, Doc: "An example."}, kind: kindValue}}}
+	}
+	return offer{form: templateForm}
+}
+
+func ruleKeys() []choice {
+	var words []choice
+	for i, k := range rules.Keys() {
+		words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: i})
+	}
+	for i, k := range words {
+		if k.Name == "then" || k.Name == "let" {
+			words[i].insert = k.Name + ":"
+		}
+	}
+	return words
+}
+
+func fieldKeys(kind actions.Kind) []choice {
+	var words []choice
+	for i, f := range actions.Fields(kind) {
+		if f.Internal {
+			continue
+		}
+		c := choice{Word: rules.Word{Name: f.Name, Doc: withExample(f.Doc, f.Example)}, kind: kindProperty, insert: f.Name + ": ", rank: i}
+		if f.Required {
+			c.Type = "required"
+		}
+		words = append(words, c)
+	}
+	return words
+}
+
+func withExample(doc, example string) string {
+	if example == "" {
+		return doc
+	}
+	return doc + "\n\nExample: `" + example + "`"
+}
+
+// items are keys that begin an item of a list.
+func items(keys []choice) []choice {
+	out := slices.Clone(keys)
+	for i := range out {
+		out[i].insert = "- " + out[i].insert
+	}
+	return out
+}
+
+func values(words []rules.Word) []choice {
+	var out []choice
+	for i, w := range words {
+		out = append(out, choice{Word: w, kind: kindConstant, rank: i})
+	}
+	return out
+}
+
+func names(kind int, words ...string) []choice {
+	var out []choice
+	for i, w := range words {
+		out = append(out, choice{Word: rules.Word{Name: w}, kind: kind, rank: i})
+	}
+	return out
+}
+
+func truth() offer { return offer{wordForm, names(kindConstant, "true", "false")} }
+
+func zones() []choice { return names(kindValue, rules.Zones()...) }
+
+func sortedNames(m map[string]string) []string {
+	out := make([]string, 0, len(m))
+	for name := range m {
+		out = append(out, name)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// choices are what may be written where the cursor is, and the part of the word that is there already.
+func (g *guide) choices(p place) (words []choice, word string) {
+	if p.key {
+		return g.keys(p, p.path), lastPart(p.before)
+	}
+	o := g.at(p.path)
+	switch o.form {
+	case mapForm, listForm:
+		if p.nested {
+			return g.keys(p, p.path), lastPart(p.before)
+		}
+	case wordForm:
+		return o.words, lastPart(p.before)
+	case expressionForm:
+		return g.inExpression(p, p.before, p.after)
+	case templateForm:
+		if expression, ok := templateAt(p.before); ok {
+			return g.inExpression(p, expression, p.after)
+		}
+	}
+	return nil, ""
+}
+
+// lastPart is the part of a word before the cursor, where words have dashes and slashes.
+func lastPart(before string) string {
+	return before[strings.LastIndexAny(before, " \t\n,[{\"'")+1:]
+}
+
+// keys are the keys that a map lacks.
+func (g *guide) keys(p place, of path) []choice {
+	o := g.at(of)
+	if o.form != mapForm && o.form != listForm {
+		return nil
+	}
+	given := p.outline.keysBelow(of)
+	var out []choice
+	for _, w := range o.words {
+		if slices.Contains(given, w.Name) && o.form == mapForm {
+			continue
+		}
+		if p.colon {
+			w.insert = w.Name
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// inExpression are the words that an expression may go on with.
+func (g *guide) inExpression(p place, before, after string) ([]choice, string) {
+	e := expressionAt(before, after)
+	switch {
+	case e.text:
+		return g.inText(e), e.word
+	case e.blindSpot:
+		return nil, ""
+	case e.chain != nil:
+		return below(e.chain), e.word
+	}
+	var out []choice
+	for _, name := range letsAbove(p) {
+		out = append(out, choice{Word: rules.Word{Name: name, Doc: "A value named under let."}, kind: kindVariable})
+	}
+	for _, w := range rules.Variables() {
+		out = append(out, choice{Word: w, kind: kindVariable})
+	}
+	for _, w := range rules.Functions() {
+		out = append(out, choice{Word: w, kind: kindFunction, insert: w.Name + "(", rank: 1})
+	}
+	operators := 2
+	if e.operand {
+		operators = -1
+	}
+	for _, w := range rules.Operators() {
+		out = append(out, choice{Word: w, kind: kindKeyword, rank: operators})
+	}
+	return out, e.word
+}
+
+// letsAbove are the named values that an expression may use.
+func letsAbove(p place) []string {
+	if len(p.path) < 2 {
+		return nil
+	}
+	var out []string
+	for _, name := range p.outline.keysBelow(append(p.path[:2:2], "let")) {
+		if len(p.path) > 3 && p.path[2] == "let" && p.path[3] == name {
+			break // a named value may use those above it
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// below are the fields or methods of what a chain stands for.
+func below(chain []string) []choice {
+	var out []choice
+	for _, w := range rules.FieldsBelow(strings.Join(chain, ".")) {
+		out = append(out, choice{Word: w, kind: kindField, rank: len(out)})
+	}
+	if isTime(chain) {
+		for _, w := range rules.TimeMethods() {
+			out = append(out, choice{Word: w, kind: kindMethod, insert: w.Name + "()"})
+		}
+	}
+	return out
+}
+
+// isTime says whether a chain stands for a time.
+func isTime(chain []string) bool {
+	last := chain[len(chain)-1]
+	if len(chain) == 1 && (last == "now()" || last == "tz()") {
+		return true
+	}
+	w, ok := wordOf(chain)
+	return ok && w.Type == "a time"
+}
+
+// wordOf is what a chain of names stands for.
+func wordOf(chain []string) (rules.Word, bool) {
+	var list []rules.Word
+	switch len(chain) {
+	case 1:
+		list = append(append(rules.Variables(), rules.Functions()...), rules.Operators()...)
+	default:
+		list = rules.FieldsBelow(strings.Join(chain[:len(chain)-1], "."))
+		if list == nil && isTime(chain[:len(chain)-1]) {
+			list = rules.TimeMethods()
+		}
+	}
+	name := strings.TrimSuffix(chain[len(chain)-1], "()")
+	i := slices.IndexFunc(list, func(w rules.Word) bool { return w.Name == name })
+	if i < 0 {
+		return rules.Word{}, false
+	}
+	return list[i], true
+}
+
+// inText are the texts that a text in quotes may be.
+func (g *guide) inText(e expressionPlace) []choice {
+	switch strings.Join(e.compared, ".") {
+	case "appointment.appointmentStatus", "previous.appointmentStatus":
+		return names(kindConstant, rules.Statuses()...)
+	case "type":
+		return values(rules.Events()[:3])
+	case "on":
+		return values(rules.Events())
+	case "changed":
+		return values(rules.FieldsBelow("appointment"))
+	case "source":
+		return names(kindValue, g.sources...)
+	case "weekday()":
+		return names(kindConstant, "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+	}
+	switch {
+	case e.function == "tz" && e.argument == 1, e.function == "timezone":
+		return zones()
+	case e.function == "date" && e.argument == 1:
+		var out []choice
+		moment := time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC)
+		for _, layout := range []string{"Mon 2 Jan 15:04", "Monday 2 January", "2 January 2006", "15:04", "3:04 PM", "2006-01-02", "2006-01-02 15:04", "01/02/2006"} {
+			out = append(out, choice{Word: rules.Word{Name: layout, Doc: fmt.Sprintf("Prints a time like this: %s", moment.Format(layout))}, kind: kindValue, rank: len(out)})
+		}
+		return out
+	case e.function == "duration":
+		return names(kindValue, "15m", "30m", "1h", "2h", "24h", "2d", "1w")
+	}
+	return nil
+}
+
+// describe says what the word around the cursor means. before and after are of the text that it stands in.
+func (g *guide) describe(p place) (text string, ok bool) {
+	head := wordFrom(p.after)
+	if p.key {
+		name := unquote(p.before + p.after)
+		for _, c := range g.at(p.path).words {
+			if c.Name == name {
+				return c.describe(), true
+			}
+		}
+		return "", false
+	}
+	o := g.at(p.path)
+	expression := p.before
+	switch o.form {
+	case wordForm:
+		word := lastPart(p.before) + strings.TrimRight(leading(p.after), " ")
+		for _, c := range o.words {
+			if c.Name == word && c.Doc != "" {
+				return c.describe(), true
+			}
+		}
+		return "", false
+	case templateForm:
+		if expression, ok = templateAt(p.before); !ok {
+			return "", false
+		}
+	case expressionForm:
+	default:
+		return "", false
+	}
+	rest := p.after[len(head):]
+	e := expressionAt(expression+head, rest)
+	switch {
+	case e.text:
+		for _, c := range g.inText(e) {
+			if c.Name == e.word && c.Doc != "" {
+				return c.describe(), true
+			}
+		}
+		return "", false
+	case e.word == "" || e.blindSpot:
+		return "", false
+	case e.chain == nil && slices.Contains(letsAbove(p), e.word):
+		return "**" + e.word + "**\n\nA value named under let.", true
+	}
+	if w, found := wordOf(append(e.chain, e.word)); found {
+		return choice{Word: w}.describe(), true
+	}
+	return "", false
+}
+
+// leading is the part of a word after the cursor.
+func leading(after string) string {
+	if i := strings.IndexAny(after, " \t\n,]}\"'"); i >= 0 {
+		return after[:i]
+	}
+	return after
+}
+
+// describe is what people are told about a word, in Markdown.
+func (c choice) describe() string {
+	var b strings.Builder
+	b.WriteString("**" + c.Name + "**")
+	if c.Type != "" {
+		b.WriteString(": " + c.Type)
+	}
+	if len(c.Uses) > 0 {
+		b.WriteString("\n\n```text\n" + strings.Join(c.Uses, "\n") + "\n```")
+	}
+	if c.Doc != "" {
+		b.WriteString("\n\n" + c.Doc)
+	}
+	return b.String()
+}

@@ -1,0 +1,577 @@
+package lsp
+
+import (
+	"strconv"
+	"strings"
+)
+
+// An outline is the structure of a rule file as far as its lines tell it. It needs no file that can be read
+// as YAML: people ask for help while a quote is open and a line is half written.
+type outline struct {
+	text  string
+	nodes []node
+}
+
+// A node is a key with its value, an item of a list, or a word that stands where a key belongs.
+type node struct {
+	path   path
+	bare   bool // a word where a key belongs; path is of the map
+	key    span // of the key as written; empty for items of lists
+	value  span // of what the value says: without quotes, block header and comment
+	style  byte // of the value: 0 nothing on this line, p plain, " ' quoted, | block, { or [ in brackets
+	nested bool // the value may be a map: it stands on a line of its own, or behind the - of a list
+}
+
+// A span is a range of bytes.
+type span struct{ from, to int }
+
+func (s span) has(offset int) bool { return s.from <= offset && offset <= s.to && s.from < s.to }
+
+// A path leads to a value: the keys, and the numbers of the items, from the top.
+type path []string
+
+func (p path) with(name string) path { return append(p[:len(p):len(p)], name) }
+
+func (p path) equal(q path) bool {
+	if len(p) != len(q) {
+		return false
+	}
+	for i := range p {
+		if p[i] != q[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func (p path) parent() path {
+	if len(p) == 0 {
+		return p
+	}
+	return p[:len(p)-1]
+}
+
+// keysBelow are the keys that a map has.
+func (o *outline) keysBelow(p path) []string {
+	var keys []string
+	for _, n := range o.nodes {
+		if !n.bare && n.key.to > n.key.from && n.path.parent().equal(p) {
+			keys = append(keys, n.path[len(n.path)-1])
+		}
+	}
+	return keys
+}
+
+// A scanner makes an outline, line by line.
+type scanner struct {
+	text  string
+	pos   int
+	stack []frame
+	nodes []node
+}
+
+// A frame is a map or a list that lines further down may add to.
+type frame struct {
+	column  int
+	list    bool
+	path    path
+	items   int
+	pending path // what a deeper line is the value of
+	awaits  bool // nothing has been said of its value yet
+}
+
+// maxDepth is how deep lists and maps are followed; no rule file goes near it.
+const maxDepth = 100
+
+func outlineOf(text string) *outline {
+	s := &scanner{text: text, pos: len(text) - len(strings.TrimPrefix(text, "\ufeff"))}
+	for s.pos < len(s.text) {
+		from := s.pos
+		s.line()
+		if s.pos <= from {
+			s.pos = s.nextLine(from)
+		}
+	}
+	return &outline{text, s.nodes}
+}
+
+func (s *scanner) at(i int) byte {
+	if i < len(s.text) {
+		return s.text[i]
+	}
+	return '\n'
+}
+
+// lineEnd is where the line of i ends, without its break.
+func (s *scanner) lineEnd(i int) int {
+	end := len(s.text)
+	if n := strings.IndexByte(s.text[i:], '\n'); n >= 0 {
+		end = i + n
+	}
+	if end > i && s.text[end-1] == '\r' {
+		end--
+	}
+	return end
+}
+
+func (s *scanner) nextLine(i int) int {
+	if n := strings.IndexByte(s.text[i:], '\n'); n >= 0 {
+		return i + n + 1
+	}
+	return len(s.text)
+}
+
+func (s *scanner) skipBlanks(i int) int {
+	for s.at(i) == ' ' || s.at(i) == '\t' {
+		i++
+	}
+	return i
+}
+
+func (s *scanner) ended(i int) bool {
+	c := s.at(i)
+	return c == '\n' || c == '\r'
+}
+
+func (s *scanner) dash(i int) bool {
+	return s.at(i) == '-' && (s.ended(i+1) || s.at(i+1) == ' ' || s.at(i+1) == '\t')
+}
+
+func (s *scanner) top() *frame {
+	if len(s.stack) == 0 {
+		return nil
+	}
+	return &s.stack[len(s.stack)-1]
+}
+
+// line reads one line, and the lines below it that belong to its value.
+func (s *scanner) line() {
+	start := s.pos
+	i := s.skipBlanks(start)
+	if s.ended(i) || s.text[i] == '#' || strings.HasPrefix(s.text[start:], "---") || strings.HasPrefix(s.text[start:], "...") {
+		s.pos = s.nextLine(start)
+		return
+	}
+	column := i - start
+	for top := s.top(); top != nil && (top.column > column || top.column == column && top.list && !s.dash(i)); top = s.top() {
+		s.stack = s.stack[:len(s.stack)-1]
+	}
+	s.content(i, column, nil)
+}
+
+// content reads what stands at i, in a column. item is the path of the item whose - stands before it.
+func (s *scanner) content(i, column int, item path) {
+	base := func() path {
+		if item != nil {
+			return item
+		}
+		if top := s.top(); top != nil {
+			top.awaits = false
+			return top.pending
+		}
+		return path{}
+	}
+	if s.dash(i) && len(s.stack) < maxDepth {
+		top := s.top()
+		if item != nil || top == nil || !top.list || top.column != column {
+			s.stack = append(s.stack, frame{column: column, list: true, path: base()})
+			top = s.top()
+		}
+		own := top.path.with(strconv.Itoa(top.items))
+		top.items++
+		top.pending, top.awaits = own, false
+		next := s.skipBlanks(i + 1)
+		if s.ended(next) || s.at(next) == '#' {
+			top.awaits = true
+			s.pos = s.nextLine(i)
+			return
+		}
+		s.content(next, column+next-i, own)
+		return
+	}
+	if key, colon, ok := s.key(i, s.lineEnd(i)); ok && len(s.stack) < maxDepth {
+		top := s.top()
+		if item != nil || top == nil || top.list || top.column != column {
+			s.stack = append(s.stack, frame{column: column, path: base()})
+			top = s.top()
+		}
+		top.pending = top.path.with(unquote(s.text[key.from:key.to]))
+		top.awaits = false
+		n := node{path: top.pending, key: key}
+		v := s.properties(colon + 1)
+		if s.ended(v) || s.at(v) == '#' {
+			top.awaits = true
+			n.value = span{colon + 1, colon + 1}
+			s.nodes = append(s.nodes, n)
+			s.pos = s.nextLine(colon)
+			return
+		}
+		s.value(v, column, n)
+		return
+	}
+	switch top := s.top(); {
+	case item != nil:
+		s.value(s.properties(i), top.column, node{path: item, nested: true})
+	case top == nil || top.column == column && !top.list:
+		n := node{bare: true, path: path{}, value: span{i, s.lineEnd(i)}}
+		if top != nil {
+			n.path = top.path
+		}
+		s.nodes = append(s.nodes, n)
+		s.pos = s.nextLine(i)
+	case top.awaits:
+		top.awaits = false
+		s.value(s.properties(i), top.column, node{path: top.pending, nested: true})
+	default:
+		s.pos = s.nextLine(i)
+	}
+}
+
+// key recognises a key at i: the key as written, and its colon.
+func (s *scanner) key(i, end int) (key span, colon int, ok bool) {
+	from := i
+	switch c := s.at(i); c {
+	case '"', '\'':
+		closing := strings.IndexByte(s.text[i+1:end], c)
+		if closing < 0 {
+			return span{}, 0, false
+		}
+		to := i + 1 + closing + 1
+		colon = s.skipBlanks(to)
+		if s.at(colon) == ':' && (s.ended(colon+1) || s.at(colon+1) == ' ' || s.at(colon+1) == '\t') {
+			return span{from, to}, colon, true
+		}
+		return span{}, 0, false
+	case '{', '[', '#', '|', '>', '%', '@', '`', ']', '}', ',':
+		return span{}, 0, false
+	}
+	for ; i < end; i++ {
+		if s.text[i] == '#' && i > from && (s.text[i-1] == ' ' || s.text[i-1] == '\t') {
+			return span{}, 0, false
+		}
+		if s.text[i] == ':' && (i+1 == end || s.text[i+1] == ' ' || s.text[i+1] == '\t') {
+			to := from + len(strings.TrimRight(s.text[from:i], " \t"))
+			return span{from, to}, i, to > from
+		}
+	}
+	return span{}, 0, false
+}
+
+// properties skips blanks, an anchor and a tag.
+func (s *scanner) properties(i int) int {
+	i = s.skipBlanks(i)
+	for (s.at(i) == '&' || s.at(i) == '!') && s.at(i+1) != '(' {
+		for !s.ended(i) && s.at(i) != ' ' && s.at(i) != '\t' {
+			i++
+		}
+		i = s.skipBlanks(i)
+	}
+	return i
+}
+
+// value reads the value at i of a key or an item in a column, with the deeper lines that belong to it.
+func (s *scanner) value(i, column int, n node) {
+	switch c := s.at(i); {
+	case c == '|' || c == '>':
+		n.style = '|'
+		from := s.nextLine(i)
+		to := from
+		s.pos = from
+		for s.pos < len(s.text) {
+			first := s.skipBlanks(s.pos)
+			if !s.ended(first) {
+				if first-s.pos <= column {
+					break
+				}
+				to = s.lineEnd(first)
+			}
+			s.pos = s.nextLine(s.pos)
+		}
+		n.value = span{from, to}
+		s.nodes = append(s.nodes, n)
+	case (c == '"' || c == '\'') && !s.startsExpression(i):
+		n.style = c
+		var next int
+		n.value, next = s.quoted(i, column)
+		s.nodes = append(s.nodes, n)
+		s.pos = s.nextLine(next)
+	case (c == '{' || c == '[') && s.at(i+1) != '{':
+		f := flow{scanner: s, column: column}
+		end := f.collection(i, n)
+		s.pos = s.nextLine(end)
+		if f.stopped {
+			s.pos = end
+		}
+	default:
+		n.style = 'p'
+		n.value = span{i, s.plainEnd(i)}
+		s.pos = s.nextLine(i)
+		for s.pos < len(s.text) {
+			first := s.skipBlanks(s.pos)
+			if !s.ended(first) {
+				if first-s.pos <= column || s.at(first) == '#' {
+					break
+				}
+				if _, _, isKey := s.key(first, s.lineEnd(first)); isKey {
+					break
+				}
+				n.value.to = s.plainEnd(first)
+			}
+			s.pos = s.nextLine(s.pos)
+		}
+		s.nodes = append(s.nodes, n)
+	}
+}
+
+// plainEnd is where an unquoted text ends on its line.
+func (s *scanner) plainEnd(i int) int {
+	end := s.lineEnd(i)
+	for j := i + 1; j < end; j++ {
+		if s.text[j] == '#' && (s.text[j-1] == ' ' || s.text[j-1] == '\t') {
+			end = j
+		}
+	}
+	return i + len(strings.TrimRight(s.text[i:end], " \t"))
+}
+
+// quoted reads a text in quotes: what stands between them, and where to go on. A quote that is not closed
+// before the next line that does not belong to it ends with its own line.
+func (s *scanner) quoted(i, column int) (inner span, next int) {
+	quote := s.text[i]
+	for j := i + 1; j < len(s.text); j++ {
+		switch c := s.text[j]; {
+		case c == '\\' && quote == '"':
+			if !s.ended(j + 1) {
+				j++
+			}
+		case c == quote && quote == '\'' && s.at(j+1) == '\'':
+			j++
+		case c == quote:
+			return span{i + 1, j}, j + 1
+		case c == '\n':
+			next, leaves := s.leaves(j+1, column)
+			if leaves {
+				end := s.lineEnd(i)
+				return span{i + 1, end}, end
+			}
+			j = next - 1
+		}
+	}
+	end := s.lineEnd(i)
+	return span{i + 1, end}, end
+}
+
+// startsExpression recognises a condition that begins with a text, and that should be in quotes itself:
+// "booked" in on.
+func (s *scanner) startsExpression(i int) bool {
+	end := s.lineEnd(i)
+	closing := closingQuote(s.text[:end], i)
+	if closing < 0 {
+		return false
+	}
+	rest := strings.TrimSpace(s.text[closing+1 : end])
+	return rest != "" && rest[0] != '#' && rest[0] != s.text[i]
+}
+
+// leaves finds the next line with something on it, and says whether it is no deeper than the column.
+func (s *scanner) leaves(i, column int) (next int, leaves bool) {
+	for i < len(s.text) {
+		first := s.skipBlanks(i)
+		if !s.ended(first) {
+			return first, first-i <= column
+		}
+		i = s.nextLine(i)
+	}
+	return i, true
+}
+
+// A flow reads what stands in brackets.
+type flow struct {
+	*scanner
+	column  int
+	stopped bool // at a line that is not deep enough to belong to it
+	depth   int
+}
+
+// collection reads from a { or [ on, and gives where it ended. If that is before its closing bracket, at the
+// beginning of a line, stopped is set.
+func (f *flow) collection(i int, n node) int {
+	f.depth++
+	defer func() { f.depth-- }()
+	n.style = f.text[i]
+	closing := byte('}')
+	if n.style == '[' {
+		closing = ']'
+	}
+	index := len(f.nodes)
+	f.nodes = append(f.nodes, n)
+	from, items := i, 0
+	i++
+	for i = f.space(i); i < len(f.text) && !f.stopped; i = f.space(i) {
+		switch c := f.text[i]; {
+		case c == closing:
+			f.nodes[index].value = span{from, i + 1}
+			return i + 1
+		case c == ',':
+			i++
+		case c == ']' || c == '}': // of the bracket around this one
+			f.nodes[index].value = span{from, i}
+			return i
+		case closing == ']':
+			i = f.item(i, node{path: n.path.with(strconv.Itoa(items)), nested: true})
+			items++
+		default:
+			i = f.pair(i, n.path)
+		}
+	}
+	f.nodes[index].value = span{from, i}
+	return i
+}
+
+// pair reads a key with its value, or a word where a key belongs.
+func (f *flow) pair(i int, of path) int {
+	var key span
+	end := i
+	if c := f.text[i]; c == '"' || c == '\'' {
+		_, end = f.quoted(i, f.column)
+		key = span{i, end}
+	} else {
+		for !f.ended(end) && !strings.ContainsRune(",{}[]", rune(f.at(end))) && !(f.at(end) == ':' && f.colon(end)) {
+			end++
+		}
+		key = span{i, i + len(strings.TrimRight(f.text[i:end], " \t"))}
+	}
+	colon := f.skipBlanks(end)
+	if f.at(colon) != ':' {
+		if end == i {
+			end++ // a bracket that nothing can be made of
+		}
+		f.nodes = append(f.nodes, node{bare: true, path: of, value: key})
+		return end
+	}
+	n := node{path: of.with(unquote(f.text[key.from:key.to])), key: key}
+	v := f.space(colon + 1)
+	if f.stopped || v >= len(f.text) || strings.ContainsRune(",]}", rune(f.text[v])) {
+		n.value = span{colon + 1, colon + 1}
+		f.nodes = append(f.nodes, n)
+		return v
+	}
+	return f.item(v, n)
+}
+
+// colon says whether the colon at i ends a key.
+func (f *flow) colon(i int) bool {
+	return f.ended(i+1) || strings.ContainsRune(" \t,]}", rune(f.at(i+1)))
+}
+
+// item reads one value.
+func (f *flow) item(i int, n node) int {
+	i = f.properties(i)
+	switch c := f.at(i); {
+	case c == '"' || c == '\'':
+		n.style = c
+		var next int
+		n.value, next = f.quoted(i, f.column)
+		f.nodes = append(f.nodes, n)
+		return next
+	case (c == '{' || c == '[') && (c == '[' || f.at(i+1) != '{') && f.depth < maxDepth:
+		return f.collection(i, n)
+	}
+	n.style = 'p'
+	end := i
+	for !f.ended(end) && !strings.ContainsRune(",]}", rune(f.at(end))) {
+		if strings.HasPrefix(f.text[end:], "{{") { // a template without quotes, on its way to some
+			if closing := strings.Index(f.text[end:f.lineEnd(end)], "}}"); closing >= 0 {
+				end += closing + 2
+				continue
+			}
+			end = f.lineEnd(end)
+			break
+		}
+		end++
+	}
+	n.value = span{i, i + len(strings.TrimRight(f.text[i:end], " \t"))}
+	f.nodes = append(f.nodes, n)
+	return max(end, i)
+}
+
+// space skips blanks, line breaks and comments, up to a line that is not deep enough.
+func (f *flow) space(i int) int {
+	for i < len(f.text) {
+		switch c := f.text[i]; {
+		case c == ' ' || c == '\t' || c == '\r':
+			i++
+		case c == '#':
+			i = f.lineEnd(i)
+		case c == '\n':
+			first := f.skipBlanks(i + 1)
+			if !f.ended(first) && first-i-1 <= f.column && !strings.ContainsRune("]}", rune(f.at(first))) {
+				f.stopped = true
+				return i + 1
+			}
+			i++
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+func unquote(s string) string {
+	if len(s) >= 2 && s[0] == s[len(s)-1] && (s[0] == '"' || s[0] == '\'') {
+		return s[1 : len(s)-1]
+	}
+	return s
+}
+
+// marker stands for the cursor in a text of which an outline is made, so that there is a word where the
+// cursor is.
+const marker = "\uE000"
+
+// A place is where in a file's structure the cursor is.
+type place struct {
+	path          path
+	key           bool   // a key belongs here, of the map at path
+	nested        bool   // a key may belong here, of the map at path
+	colon         bool   // the key has its colon already
+	before, after string // of the text that the cursor is in, as it is read
+	outline       *outline
+}
+
+// placeAt finds where the cursor is; false in a comment or between things.
+func placeAt(text string, offset int) (place, bool) {
+	return findPlace(outlineOf(text[:offset]+marker+text[offset:]), offset, len(marker))
+}
+
+// findPlace finds what is at offset in an outline, where the cursor takes up width bytes.
+func findPlace(o *outline, offset, width int) (place, bool) {
+	for i := len(o.nodes) - 1; i >= 0; i-- {
+		n := o.nodes[i]
+		cut := func(s span, style byte) (before, after string) {
+			return readAs(style, o.text[s.from:offset]), readAs(style, o.text[min(offset+width, s.to):s.to])
+		}
+		switch {
+		case n.key.has(offset):
+			p := place{path: n.path.parent(), key: true, colon: true, outline: o}
+			p.before, p.after = cut(n.key, 0)
+			return p, true
+		case n.style == '{' || n.style == '[':
+		case n.value.has(offset):
+			p := place{path: n.path, key: n.bare, nested: n.nested, outline: o}
+			p.before, p.after = cut(n.value, n.style)
+			return p, true
+		}
+	}
+	return place{}, false
+}
+
+// readAs undoes the escapes of a quoted text, as far as expressions have use for it.
+func readAs(style byte, s string) string {
+	switch style {
+	case '"':
+		return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n", `\t`, "\t").Replace(s)
+	case '\'':
+		return strings.ReplaceAll(s, "''", "'")
+	}
+	return s
+}

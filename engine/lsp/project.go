@@ -1,0 +1,259 @@
+package lsp
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bellhop/engine"
+	"bellhop/engine/config"
+	"bellhop/rules"
+	"bellhop/rules/live"
+)
+
+// A project is one configuration with its folder of rules, kept compiled.
+type project struct {
+	configPath string // "" if there is none
+	root       string // what paths are shown relative to
+	lookup     func(string) (string, bool)
+
+	stale atomic.Bool // the folder is to be listed anew
+
+	mu      sync.Mutex
+	config  stamp // of the configuration that was read
+	loaded  bool
+	rules   string // the folder
+	options rules.Options
+	guide   *guide
+	paths   []string // the rule files of the folder, relative to it; nil before the first look
+	files   map[string]*compiled
+}
+
+// compiled is a file as it was compiled last.
+type compiled struct {
+	text     string
+	stamp    stamp // of what was read from the disk
+	file     *rules.File
+	findings []rules.Finding
+}
+
+// A stamp tells whether a file on the disk has changed.
+type stamp struct {
+	size     int64
+	modified time.Time
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{info.Size(), info.ModTime()}
+}
+
+// kind is what a document is.
+type kind uint8
+
+const (
+	otherKind  kind = iota // nothing of ours
+	rulesKind              // a rule file
+	configKind             // a configuration
+)
+
+var rulesLine = regexp.MustCompile(`(?m)^rules[ \t]*:[ \t\r]*(?:[\[#].*)?$`)
+
+// kindOf says what a document is: a file in the rules folder, or one that looks like a rule file. Whatever
+// else an editor has open is none of our business.
+func (p *project) kindOf(d *document) kind {
+	base := filepath.Base(d.path)
+	switch {
+	case d.path != "" && (d.path == p.configPath || base == config.FileName):
+		return configKind
+	case d.path != "" && live.IsTest(base):
+		return otherKind
+	case p.member(d.path), rulesLine.MatchString(d.text):
+		return rulesKind
+	}
+	return otherKind
+}
+
+// member says whether the file belongs to the folder of rules.
+func (p *project) member(path string) bool {
+	rel, ok := p.inFolder(path)
+	return ok && live.IsRules(filepath.Base(rel))
+}
+
+// inFolder is the file's path in the folder of rules, as [live.Paths] gives it.
+func (p *project) inFolder(path string) (string, bool) {
+	if path == "" || p.rules == "" {
+		return "", false
+	}
+	rel, err := filepath.Rel(p.rules, path)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return "", false
+	}
+	return filepath.ToSlash(rel), true
+}
+
+// refresh reads the configuration if it has changed. The caller holds p.mu.
+func (p *project) refresh() {
+	now := stamp{}
+	if p.configPath != "" {
+		now = stampOf(p.configPath)
+	}
+	if p.loaded && now == p.config {
+		return
+	}
+	cfg, _, err := engine.LoadConfig(p.configPath, config.Env{Lookup: p.lookup, Lenient: true})
+	if err != nil {
+		if p.loaded {
+			return // it is being written; what was read last goes on to hold
+		}
+		cfg = config.Default()
+	}
+	p.config, p.loaded = now, true
+	p.rules = cfg.Rules
+	if !filepath.IsAbs(p.rules) {
+		p.rules = filepath.Join(p.root, p.rules)
+	}
+	p.options = engine.CompileOptions(cfg)
+	p.guide = &guide{connections: p.options.Connections}
+	for name := range cfg.Sources {
+		p.guide.sources = append(p.guide.sources, name)
+	}
+	slices.Sort(p.guide.sources)
+	p.files, p.paths = map[string]*compiled{}, nil
+}
+
+// shown is what a person calls the file.
+func (p *project) shown(path string) string {
+	if rel, err := filepath.Rel(p.root, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return filepath.ToSlash(rel)
+	}
+	return path
+}
+
+// compile gives a file as the text has it, from what was compiled before if that was the same text.
+func (p *project) compile(name, text string) *compiled {
+	if c := p.files[name]; c != nil && c.stamp == (stamp{}) && c.text == text {
+		return c
+	}
+	c := &compiled{text: text}
+	c.file, c.findings = rules.Compile(name, []byte(text), p.options)
+	p.files[name] = c
+	return c
+}
+
+// fromDisk gives a file that is not open.
+func (p *project) fromDisk(rel string) *compiled {
+	full := filepath.Join(p.rules, filepath.FromSlash(rel))
+	name, now := p.shown(full), stampOf(full)
+	if c := p.files[name]; c != nil && c.stamp == now && now != (stamp{}) {
+		return c
+	}
+	c := &compiled{stamp: now}
+	data, findings := live.Read(p.rules, rel)
+	if !rules.HasErrors(findings) {
+		c.file, _ = rules.Compile(name, data, p.options)
+	}
+	p.files[name] = c
+	return c
+}
+
+// findings are what is wrong with the open documents, by their URI, as check would say it: each alone, and the
+// folder of rules as a whole. What several files have to do with each other is said in the one that was
+// changed last.
+func (p *project) findings(open []*document) map[string][]rules.Finding {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refresh()
+	out := map[string][]rules.Finding{}
+	uris := map[string]string{}
+	opened := map[string]bool{} // paths in the folder
+	var files, last []*rules.File
+	slices.SortFunc(open, func(a, b *document) int { return a.changed - b.changed })
+	for _, d := range open {
+		switch p.kindOf(d) {
+		case configKind:
+			out[d.uri] = p.configFindings(d)
+		case rulesKind:
+			name := d.uri
+			if d.path != "" {
+				name = p.shown(d.path)
+			}
+			c := p.compile(name, d.text)
+			out[d.uri] = slices.Clone(c.findings)
+			if rel, ok := p.inFolder(d.path); ok && live.IsRules(filepath.Base(rel)) {
+				opened[rel], uris[name] = true, d.uri
+				if c.file != nil {
+					last = append(last, c.file)
+				}
+			}
+		default:
+			out[d.uri] = nil
+		}
+	}
+	if len(opened) == 0 {
+		return out
+	}
+	if p.stale.Swap(false) || p.paths == nil {
+		p.paths, _ = live.Paths(p.rules) // a folder that cannot be read has no other files
+	}
+	for _, rel := range p.paths {
+		if !opened[rel] {
+			if c := p.fromDisk(rel); c.file != nil {
+				files = append(files, c.file)
+			}
+		}
+	}
+	_, together := rules.NewSet(append(files, last...))
+	for _, f := range together {
+		if uri, ok := uris[f.File]; ok {
+			out[uri] = append(out[uri], f)
+		}
+	}
+	return out
+}
+
+// configFindings are what is wrong with a configuration as it is in the editor.
+func (p *project) configFindings(d *document) []rules.Finding {
+	_, findings, err := engine.LoadConfig(d.path, config.Env{
+		Lookup: p.lookup, Lenient: true, ReadFile: func(string) ([]byte, error) { return []byte(d.text), nil },
+	})
+	if err != nil {
+		return nil
+	}
+	return findings
+}
+
+// guideFor is the guide, if the document is a rule file.
+func (p *project) guideFor(d *document) (*guide, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refresh()
+	return p.guide, p.kindOf(d) == rulesKind
+}
+
+// configAbove finds the configuration nearest above a folder, "" if there is none.
+func configAbove(dir string) string {
+	for {
+		path := filepath.Join(dir, config.FileName)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		} else if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return ""
+		}
+		above := filepath.Dir(dir)
+		if above == dir {
+			return ""
+		}
+		dir = above
+	}
+}

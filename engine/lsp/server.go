@@ -1,0 +1,529 @@
+// Package lsp is a language server for rule files: it tells editors, over stdin and stdout, what check finds,
+// what may be written where the cursor is, and what the words mean.
+package lsp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/creachadair/jrpc2"
+	"github.com/creachadair/jrpc2/channel"
+
+	"bellhop/rules"
+)
+
+// Options are what a server may use of the world around it. The zero value works.
+type Options struct {
+	// Config is the configuration for all files; "" is the bellhop.yaml nearest above each.
+	Config string
+	// Lookup finds environment variables; nil is os.LookupEnv.
+	Lookup func(name string) (string, bool)
+	// Version is what the server says of itself.
+	Version string
+}
+
+// ErrNoShutdown is how a session ends whose client went away without saying so before. The protocol wants
+// the exit status 1 then.
+var ErrNoShutdown = errors.New("the editor went away without a shutdown request")
+
+// The protocol's own error codes.
+const (
+	notInitialized   jrpc2.Code = -32002
+	requestCancelled jrpc2.Code = -32800
+)
+
+// A server is one session with one editor.
+type server struct {
+	options Options
+	rpc     *jrpc2.Server
+	wake    chan struct{} // something has changed that findings depend on
+	working sync.WaitGroup
+
+	mu          sync.Mutex
+	initialized bool
+	shutdown    bool
+	watches     bool     // the editor can tell of changed files
+	folders     []string // that the editor has open
+	open        map[string]*document
+	changes     int
+	projects    map[string]*project
+}
+
+// Serve answers the editor that writes to in and reads from out, until it says exit, in ends or ctx does.
+// When ctx ends first, a read from in may still be waiting.
+func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s := &server{options: o, wake: make(chan struct{}, 1), open: map[string]*document{}, projects: map[string]*project{}}
+	ch := &exitChannel{Channel: channel.LSP(in, nopCloser{out})}
+	s.rpc = jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{
+		AllowPush: true, DisableBuiltin: true, NewContext: func() context.Context { return ctx },
+	}).Start(ch)
+	s.working.Go(func() { s.work(ctx) })
+	ended := make(chan error, 1)
+	go func() { ended <- s.rpc.Wait() }() // ends with in
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		s.rpc.Stop()
+	}
+	cancel()
+	s.working.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.shutdown:
+		return nil
+	case err != nil:
+		return fmt.Errorf("talking to the editor: %w", err)
+	}
+	return ErrNoShutdown
+}
+
+// nopCloser leaves it to the caller to close the output.
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
+
+// An exitChannel ends where the editor says exit.
+type exitChannel struct{ channel.Channel }
+
+func (c *exitChannel) Recv() ([]byte, error) {
+	data, err := c.Channel.Recv()
+	if err != nil {
+		return data, err
+	}
+	var message struct {
+		Method string          `json:"method"`
+		ID     json.RawMessage `json:"id"`
+	}
+	if json.Unmarshal(data, &message) == nil && message.Method == "exit" && message.ID == nil {
+		return nil, io.EOF
+	}
+	return data, nil
+}
+
+// methods are the requests and notifications that the server knows.
+type methods map[string]jrpc2.Handler
+
+func (m methods) Assign(_ context.Context, method string) jrpc2.Handler {
+	if h, ok := m[method]; ok {
+		return h
+	}
+	if strings.HasPrefix(method, "$/") { // may be ignored, unless an answer is wanted
+		return func(_ context.Context, req *jrpc2.Request) (any, error) {
+			if req.IsNotification() {
+				return nil, nil
+			}
+			return nil, jrpc2.Errorf(jrpc2.MethodNotFound, "%s is not supported", method)
+		}
+	}
+	return nil
+}
+
+func (s *server) methods() methods {
+	return methods{
+		"initialize":                      handle(s, s.initialize),
+		"initialized":                     handle(s, s.afterInitialize),
+		"shutdown":                        handle(s, s.endSession),
+		"$/cancelRequest":                 handle(s, s.cancel),
+		"textDocument/didOpen":            handle(s, s.didOpen),
+		"textDocument/didChange":          handle(s, s.didChange),
+		"textDocument/didSave":            handle(s, s.didSave),
+		"textDocument/didClose":           handle(s, s.didClose),
+		"workspace/didChangeWatchedFiles": handle(s, s.filesChanged),
+		"textDocument/completion":         handle(s, s.completion),
+		"textDocument/hover":              handle(s, s.hover),
+		"textDocument/codeAction":         handle(s, s.codeActions),
+	}
+}
+
+// handle makes a handler of a method. A mistake of ours in one request ends that request, not the session.
+func handle[P any](s *server, method func(context.Context, *P) (any, error)) jrpc2.Handler {
+	return func(ctx context.Context, req *jrpc2.Request) (result any, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				result, err = nil, jrpc2.Errorf(jrpc2.InternalError, "%s failed; that is a mistake in Bellhop, please report it: %v", req.Method(), p)
+			}
+		}()
+		s.mu.Lock()
+		initialized, shutdown := s.initialized, s.shutdown
+		s.mu.Unlock()
+		switch {
+		case shutdown:
+			return nil, jrpc2.Errorf(jrpc2.InvalidRequest, "the session is being ended")
+		case !initialized && req.Method() != "initialize":
+			return nil, jrpc2.Errorf(notInitialized, "the session has not been initialized")
+		}
+		params := new(P)
+		if req.HasParams() {
+			if err := json.Unmarshal([]byte(req.ParamString()), params); err != nil {
+				return nil, jrpc2.Errorf(jrpc2.InvalidParams, "the parameters of %s cannot be read: %v", req.Method(), err)
+			}
+		}
+		result, err = method(ctx, params)
+		if err == nil && !req.IsNotification() && ctx.Err() != nil {
+			return nil, jrpc2.Errorf(requestCancelled, "cancelled")
+		}
+		return result, err
+	}
+}
+
+func (s *server) initialize(_ context.Context, p *initializeParams) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.initialized {
+		return nil, jrpc2.Errorf(jrpc2.InvalidRequest, "the session has been initialized already")
+	}
+	s.initialized = true
+	s.watches = p.Capabilities.Workspace.DidChangeWatchedFiles.DynamicRegistration
+	for _, f := range append(p.WorkspaceFolders, workspaceFolder{p.RootURI}) {
+		if path := pathOf(f.URI); path != "" {
+			s.folders = append(s.folders, path)
+		}
+	}
+	return map[string]any{
+		"capabilities": capabilities(),
+		"serverInfo":   map[string]any{"name": "bellhop", "version": s.options.Version},
+	}, nil
+}
+
+// afterInitialize asks the editor to tell of files that others change.
+func (s *server) afterInitialize(ctx context.Context, _ *struct{}) (any, error) {
+	s.mu.Lock()
+	watches := s.watches
+	s.mu.Unlock()
+	if !watches {
+		return nil, nil
+	}
+	s.working.Go(func() { // ends with the answer, or with the session
+		_, _ = s.rpc.Callback(ctx, "client/registerCapability", map[string]any{"registrations": []any{map[string]any{
+			"id": "files", "method": "workspace/didChangeWatchedFiles",
+			"registerOptions": map[string]any{"watchers": []any{map[string]any{"globPattern": "**/*.{yaml,yml}"}}},
+		}}}) // an editor that refuses tells of what it saves all the same
+	})
+	return nil, nil
+}
+
+func (s *server) endSession(context.Context, *struct{}) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shutdown = true
+	return nil, nil
+}
+
+func (s *server) cancel(_ context.Context, p *cancelParams) (any, error) {
+	s.rpc.CancelRequest(string(p.ID))
+	return nil, nil
+}
+
+func (s *server) didOpen(_ context.Context, p *openParams) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changes++
+	d := &document{uri: p.TextDocument.URI, path: pathOf(p.TextDocument.URI), text: p.TextDocument.Text, version: p.TextDocument.Version, changed: s.changes}
+	s.open[d.uri] = d
+	s.look(true)
+	return nil, nil
+}
+
+func (s *server) didChange(_ context.Context, p *changeParams) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d, ok := s.open[p.TextDocument.URI]
+	if !ok {
+		return nil, nil
+	}
+	for _, c := range p.ContentChanges {
+		d.apply(c)
+	}
+	s.changes++
+	d.version, d.changed = p.TextDocument.Version, s.changes
+	s.look(false)
+	return nil, nil
+}
+
+func (s *server) didSave(context.Context, *documentParams) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.look(true)
+	return nil, nil
+}
+
+func (s *server) filesChanged(context.Context, *struct{}) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.look(true)
+	return nil, nil
+}
+
+func (s *server) didClose(ctx context.Context, p *documentParams) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d, ok := s.open[p.TextDocument.URI]; ok {
+		delete(s.open, d.uri)
+		s.changes++
+		s.look(true)
+		return nil, s.rpc.Notify(ctx, "textDocument/publishDiagnostics", publishParams{URI: d.uri, Version: d.version, Diagnostics: []diagnostic{}})
+	}
+	return nil, nil
+}
+
+// look asks for another look at the documents; with folders, at what is on the disk too. The caller holds s.mu.
+func (s *server) look(folders bool) {
+	if folders {
+		for _, p := range s.projects {
+			p.stale.Store(true)
+		}
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default: // it is about to be taken
+	}
+}
+
+// work finds what is wrong whenever something has changed, and tells the editor. Changes that come while it
+// looks are looked at together afterwards, so that it never falls behind somebody who types.
+func (s *server) work(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		}
+		if err := s.tell(ctx); err != nil {
+			return // the editor is gone
+		}
+	}
+}
+
+// tell looks at all documents and tells the editor what is news.
+func (s *server) tell(ctx context.Context) error {
+	for _, p := range s.lookAt() {
+		if err := s.rpc.Notify(ctx, "textDocument/publishDiagnostics", p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookAt finds what is wrong with all documents, and what of it is news.
+func (s *server) lookAt() []publishParams {
+	s.mu.Lock()
+	byProject := map[*project][]*document{}
+	for _, d := range s.open {
+		p := s.projectOf(d)
+		copied := *d
+		byProject[p] = append(byProject[p], &copied)
+	}
+	s.mu.Unlock()
+	var news []publishParams
+	for p, open := range byProject {
+		found := findingsSafely(p, open)
+		s.mu.Lock()
+		for _, looked := range open {
+			d, ok := s.open[looked.uri]
+			if !ok || d.changed != looked.changed {
+				continue // it has changed meanwhile, and will be looked at again
+			}
+			findings := found[d.uri]
+			same := d.published && d.foundAt == d.changed && slices.Equal(d.found, findings)
+			d.found, d.foundAt = findings, d.changed
+			if !same {
+				d.published = true
+				news = append(news, publishParams{d.uri, d.version, diagnostics(d)})
+			}
+		}
+		s.mu.Unlock()
+	}
+	return news
+}
+
+// findingsSafely keeps a mistake of ours from ending the session.
+func findingsSafely(p *project, open []*document) (found map[string][]rules.Finding) {
+	defer func() {
+		if recover() != nil {
+			found = nil
+		}
+	}()
+	return p.findings(open)
+}
+
+func diagnostics(d *document) []diagnostic {
+	r := newRuler(d.text)
+	list := []diagnostic{}
+	for _, f := range d.found {
+		list = append(list, diagnosticOf(f, r))
+	}
+	return list
+}
+
+func diagnosticOf(f rules.Finding, r *ruler) diagnostic {
+	d := diagnostic{Range: r.rangeOf(f), Severity: 1, Code: f.Code, Source: "bellhop", Message: f.Message}
+	if f.Severity == rules.Warning {
+		d.Severity = 2
+	}
+	if f.Code == "unused-let" {
+		d.Tags = []int{1}
+	}
+	return d
+}
+
+// projectOf is the project that a document belongs to. The caller holds s.mu.
+func (s *server) projectOf(d *document) *project {
+	dir := ""
+	if d.path != "" {
+		dir = filepath.Dir(d.path)
+	} else if len(s.folders) > 0 {
+		dir = s.folders[0]
+	}
+	p := &project{configPath: s.options.Config, lookup: s.options.Lookup}
+	if p.configPath == "" && dir != "" {
+		p.configPath = configAbove(dir)
+	}
+	switch {
+	case p.configPath != "":
+		p.root = filepath.Dir(p.configPath)
+	default:
+		p.root = dir
+		for _, f := range s.folders {
+			if rel, err := filepath.Rel(f, dir); err == nil && !strings.HasPrefix(rel, "..") {
+				p.root = f
+				break
+			}
+		}
+	}
+	key := p.configPath + "\n" + p.root
+	if known, ok := s.projects[key]; ok {
+		return known
+	}
+	s.projects[key] = p
+	return p
+}
+
+// rulesAt gives a rule file that is open, and its guide.
+func (s *server) rulesAt(uri string) (document, *guide, bool) {
+	s.mu.Lock()
+	d, ok := s.open[uri]
+	if !ok {
+		s.mu.Unlock()
+		return document{}, nil, false
+	}
+	copied, p := *d, s.projectOf(d)
+	s.mu.Unlock()
+	g, ok := p.guideFor(&copied)
+	return copied, g, ok
+}
+
+func (s *server) completion(_ context.Context, p *positionParams) (any, error) {
+	list := completionList{Items: []completionItem{}}
+	d, g, ok := s.rulesAt(p.TextDocument.URI)
+	if !ok {
+		return list, nil
+	}
+	at := offset(d.text, p.Position)
+	pl, ok := placeAt(d.text, at)
+	if !ok {
+		return list, nil
+	}
+	words, word := g.choices(pl)
+	from := at - len(word)
+	if from < 0 || d.text[from:at] != word { // escapes between, which a word has none of
+		return list, nil
+	}
+	rest := ""
+	if len(word) > 0 {
+		rest = wordFrom(d.text[at:])
+	}
+	where := textRange{positionOf(d.text, from), positionOf(d.text, at+len(rest))}
+	if where.Start.Line != where.End.Line {
+		return list, nil
+	}
+	for i, w := range words {
+		item := completionItem{
+			Label: w.Name, Kind: w.kind, Detail: w.Type, FilterText: w.Name,
+			SortText: fmt.Sprintf("%02d%04d", w.rank+10, i), TextEdit: textEdit{where, w.Name},
+		}
+		if w.insert != "" {
+			item.TextEdit.NewText = w.insert
+		}
+		if w.Doc != "" || len(w.Uses) > 0 {
+			item.Documentation = &markup{"markdown", w.describe()}
+		}
+		list.Items = append(list.Items, item)
+	}
+	return list, nil
+}
+
+func (s *server) hover(_ context.Context, p *positionParams) (any, error) {
+	d, g, ok := s.rulesAt(p.TextDocument.URI)
+	if !ok {
+		return nil, nil
+	}
+	at := offset(d.text, p.Position)
+	pl, ok := findPlace(outlineOf(d.text), at, 0)
+	if !ok {
+		return nil, nil
+	}
+	text, ok := g.describe(pl)
+	if !ok {
+		return nil, nil
+	}
+	return hover{markup{"markdown", text}}, nil
+}
+
+// codeActions offers to put the suggestions in place.
+func (s *server) codeActions(ctx context.Context, p *codeActionParams) (any, error) {
+	actions := []codeAction{}
+	if len(p.Context.Only) > 0 && !slices.ContainsFunc(p.Context.Only, func(k string) bool { return k == "quickfix" || k == "" }) {
+		return actions, nil
+	}
+	s.mu.Lock()
+	d, ok := s.open[p.TextDocument.URI]
+	stale := ok && d.foundAt != d.changed
+	s.mu.Unlock()
+	if !ok {
+		return actions, nil
+	}
+	if stale { // it has changed since; what is offered must fit what is there now
+		if err := s.tell(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.foundAt != d.changed {
+		return actions, nil
+	}
+	r := newRuler(d.text)
+	for _, f := range d.found {
+		at := r.rangeOf(f)
+		if f.Suggestion == "" || at.before(p.Range) || p.Range.before(at) {
+			continue
+		}
+		actions = append(actions, codeAction{
+			Title: title(f, at), Kind: "quickfix", Diagnostics: []diagnostic{diagnosticOf(f, r)}, IsPreferred: true,
+			Edit: workspaceEdit{map[string][]textEdit{d.uri: {{at, f.Suggestion}}}},
+		})
+	}
+	return actions, nil
+}
+
+func title(f rules.Finding, at textRange) string {
+	text := []rune(f.Suggestion)
+	if len(text) > 60 {
+		text = append(text[:60], '…')
+	}
+	if at.Start == at.End {
+		return "Insert " + string(text)
+	}
+	return "Replace with " + string(text)
+}
