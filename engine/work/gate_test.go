@@ -68,8 +68,9 @@ func TestAttemptsAtOnce(t *testing.T) {
 		g := newGate(1000, 4, Breaker{})
 		var mu sync.Mutex
 		running, most, done := 0, 0, 0
+		var all sync.WaitGroup
 		for range 100 {
-			go func() {
+			all.Go(func() {
 				p, _, _ := enter(t.Context(), g, "crm")
 				if p == nil {
 					return
@@ -84,10 +85,9 @@ func TestAttemptsAtOnce(t *testing.T) {
 				done++
 				mu.Unlock()
 				p.end(verdict{})
-			}()
+			})
 		}
-		synctest.Wait()
-		time.Sleep(time.Minute)
+		all.Wait()
 		if most != 4 || done != 100 {
 			t.Errorf("%d at once and %d in all, want 4 and 100", most, done)
 		}
