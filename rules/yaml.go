@@ -894,6 +894,17 @@ func yamlBool(n *yaml.Node) (value, ok bool) {
 	return false, false
 }
 
+// ExplainYAML says of a file that YAML's reader refused with err what is wrong in it, and where. There is always a
+// finding.
+func ExplainYAML(path string, data []byte, err error) []Finding {
+	r := &report{src: newSource(path, data)}
+	if readable(r.src, r) {
+		explainYAML(r.src, r, err)
+	}
+	sortFindings(r.findings)
+	return r.findings
+}
+
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // explainYAML says in words what the YAML reader could not read, and where.
@@ -922,6 +933,10 @@ func explainYAML(src *source, r *report, err error) {
 		return
 	}
 	if strings.Contains(problem, "unexpected end of stream") {
+		for at.from == at.to && line > 1 { // the reader names the end of the file
+			line--
+			at = src.lineSpan(line)
+		}
 		if m := openQuote.FindIndex(src.data[at.from:at.to]); m != nil {
 			at = span{at.from + m[1] - 1, at.from + m[1]}
 			r.errorf("yaml", at, "", "this quote is never closed")

@@ -9,7 +9,6 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,19 +86,14 @@ func (d *decoder) decodeFile(data []byte) {
 	d.value(root, reflect.ValueOf(d.cfg).Elem(), "", 0)
 }
 
-var yamlError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
-
-// syntax reports what the YAML parser says, which knows the line only.
+// syntax reports what cannot be read as YAML, in the words that rule files are explained with. A suggestion would
+// repeat what the file says, which may be a secret.
 func (d *decoder) syntax(err error) {
-	line, message := 1, err.Error()
-	if m := yamlError.FindStringSubmatch(message); m != nil {
-		if n, err := strconv.Atoi(m[1]); err == nil {
-			line = min(max(n, 1), len(d.lines))
-		}
-		message = m[2]
+	for _, f := range rules.ExplainYAML(d.file, []byte(d.source), err) {
+		f.Suggestion = ""
+		d.findings = append(d.findings, f)
+		d.found[f.Severity]++
 	}
-	start := d.lines[line-1]
-	d.add(start, start, rules.Error, "yaml", "this is not YAML: "+message, "")
 }
 
 // value decodes a node into v, which keeps its default where the node says nothing or nothing readable.
