@@ -67,7 +67,7 @@ func (d *decoder) check() {
 		if strings.TrimSpace(allowed) == "" {
 			d.bad(fmt.Sprintf("egress.allow[%d]", i), "egress.allow has an empty entry")
 		} else if _, err := actions.NewGuard(actions.GuardOptions{Allow: []string{allowed}}); err != nil {
-			d.bad(fmt.Sprintf("egress.allow[%d]", i), "egress.allow: "+err.Error())
+			d.bad(fmt.Sprintf("egress.allow[%d]", i), err.Error())
 		}
 	}
 }
