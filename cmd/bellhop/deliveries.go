@@ -18,7 +18,7 @@ func (p *program) deliveriesCommand() *cobra.Command {
 		Short: "See what a running server sends, retry it or cancel it",
 	}
 	cmd.AddCommand(
-		p.deliveriesList(), p.deliveriesShow(),
+		p.deliveriesList(), showCommand(p, "deliveries", "Show one delivery: what is sent, and what each attempt brought", p.printDelivery),
 		p.deliveriesChange("retry", "Try dead or cancelled deliveries again", "will be tried again"),
 		p.deliveriesChange("cancel", "Cancel deliveries that are not being sent", "is cancelled"),
 	)
@@ -27,73 +27,15 @@ func (p *program) deliveriesCommand() *cobra.Command {
 }
 
 func (p *program) deliveriesList() *cobra.Command {
-	var remote remoteFlags
-	var list listFlags
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List deliveries, the newest first",
-		Args:  between(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			q, err := list.query()
-			if err != nil {
-				return err
-			}
-			c, err := p.clientFor(&remote)
-			if err != nil {
-				return err
-			}
-			var all admin.Deliveries
-			answer, err := c.pages(cmd.Context(), "/api/v1/deliveries", "deliveries", q, list.all, func(data json.RawMessage) (string, error) {
-				var page admin.Deliveries
-				err := json.Unmarshal(data, &page)
-				all.Deliveries, all.Next = append(all.Deliveries, page.Deliveries...), page.Next
-				return page.Next, err
-			})
-			if err != nil {
-				return err
-			}
-			if remote.json {
-				return p.printJSON(answer)
-			}
-			p.printDeliveries(all)
-			return nil
-		},
-	}
-	remote.add(cmd)
-	list.add(cmd, [][2]string{
+	return listCommand(p, "deliveries", "List deliveries, the newest first", [][2]string{
 		{"state", "only those in this `state`, such as dead"},
 		{"rule", "only those of the rule with this `name`"},
 		{"event", "only those of the event with this `id`"},
 		{"appointment", "only those of the appointment with this `id`"},
-	})
-	return cmd
-}
-
-func (p *program) deliveriesShow() *cobra.Command {
-	var remote remoteFlags
-	cmd := &cobra.Command{
-		Use:   "show ID",
-		Short: "Show one delivery: what is sent, and what each attempt brought",
-		Args:  between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := p.clientFor(&remote)
-			if err != nil {
-				return err
-			}
-			var d store.Delivery
-			answer, err := c.call(cmd.Context(), http.MethodGet, "/api/v1/deliveries/"+url.PathEscape(args[0]), nil, &d)
-			if err != nil {
-				return err
-			}
-			if remote.json {
-				return p.printJSON(answer)
-			}
-			p.printDelivery(&d)
-			return nil
-		},
-	}
-	remote.add(cmd)
-	return cmd
+	}, func(all, page *admin.Deliveries) string {
+		all.Deliveries, all.Next = append(all.Deliveries, page.Deliveries...), page.Next
+		return page.Next
+	}, p.printDeliveries)
 }
 
 // deliveriesChange is the command for one of the things that an operator does to deliveries. Those it names
