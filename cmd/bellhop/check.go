@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -82,7 +84,9 @@ func (r *report) fail(path, code, message string) {
 func (r *report) checkRules(cfg *config.Config, paths []string) {
 	options := engine.CompileOptions(cfg)
 	seen := map[string]bool{}
-	var files []*rules.File
+	var readable []rules.Source
+	var found []rules.Finding
+	order := map[string]int{} // of the files, as they are named
 	for _, src := range r.sources(cfg, paths) {
 		if real, err := filepath.EvalSymlinks(filepath.Join(src.dir, filepath.FromSlash(src.path))); err == nil {
 			if abs, err := filepath.Abs(real); err == nil {
@@ -93,23 +97,30 @@ func (r *report) checkRules(cfg *config.Config, paths []string) {
 			}
 		}
 		r.Files++
+		order[src.shown] = len(order)
 		data, findings := live.Read(src.dir, src.path)
 		for i := range findings {
 			findings[i].File = src.shown
 		}
-		r.Findings = append(r.Findings, findings...)
-		if rules.HasErrors(findings) {
-			continue
+		found = append(found, findings...)
+		if !rules.HasErrors(findings) {
+			readable = append(readable, rules.Source{Path: src.shown, Data: data})
 		}
-		file, findings := rules.Compile(src.shown, data, options)
-		r.Findings = append(r.Findings, findings...)
-		if file != nil {
-			r.Rules += len(file.Rules)
-			files = append(files, file)
+	}
+	var files []*rules.File
+	for _, c := range rules.CompileAll(readable, options) {
+		found = append(found, c.Findings...)
+		if c.File != nil {
+			r.Rules += len(c.File.Rules)
+			files = append(files, c.File)
 		}
 	}
 	_, findings := rules.NewSet(files)
-	r.Findings = append(r.Findings, findings...)
+	found = append(found, findings...)
+	slices.SortStableFunc(found, func(a, b rules.Finding) int {
+		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column)
+	})
+	r.Findings = append(r.Findings, found...)
 }
 
 // A source is one rule file to check: where [live.Read] finds it, and what a person calls it.
