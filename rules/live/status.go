@@ -53,7 +53,7 @@ func (f *Folder) publish() {
 	}
 	slices.SortFunc(s.Files, func(a, b FileStatus) int { return strings.Compare(a.Path, b.Path) })
 	s.Versions = f.versions()
-	s.ID = setID(s.Versions)
+	s.ID = SetID(s.Versions)
 	f.now.Store(s)
 }
 
@@ -69,7 +69,8 @@ func (f *Folder) versions() []FileVersion {
 	return list
 }
 
-func setID(list []FileVersion) string {
+// SetID is the [Snapshot.ID] of versions that are given by path.
+func SetID(list []FileVersion) string {
 	h := sha256.New()
 	for _, v := range list {
 		fmt.Fprintf(h, "%q %s\n", v.Path, v.Hash)

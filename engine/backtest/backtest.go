@@ -1,0 +1,497 @@
+// Package backtest puts two sets of rules to the same recorded events and says what differs: what would have been
+// sent, what no longer, and what differently. It sends nothing and writes nothing.
+package backtest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"bellhop/actions"
+	"bellhop/engine/hook"
+	"bellhop/engine/receive"
+	"bellhop/engine/store"
+	"bellhop/rules"
+)
+
+// Options say what is compared. All but Examples and Progress are required.
+type Options struct {
+	Store *store.Reader
+	Span  store.Span
+	// Present and Proposed are the rules as they are and as they may become. They are not to be used for
+	// anything else: now() gives what it would have given at each event.
+	Present, Proposed *rules.Set
+	PresentID         string         // the rule set that the store knows Present as, "" if unknown
+	Zone              *time.Location // where days begin, and naive times are read
+
+	Examples int                   // messages shown of each rule and kind of difference
+	Progress func(done, total int) // called now and then, and at the end
+}
+
+// What is kept of a backtest is bounded, however many events there are.
+const (
+	batch         = 50      // events read at once; each is up to some MiB
+	maxCounted    = 200_000 // recipients that are counted one by one
+	topRecipients = 50      // of a report or a rule
+	maxReasons    = 10      // of a rule
+)
+
+// A Tally counts messages: a step of a rule for an event that is sent.
+type Tally struct {
+	Present  int `json:"present"`  // what the present rules send
+	Proposed int `json:"proposed"` // what the proposed ones would
+	Added    int `json:"added"`
+	Removed  int `json:"removed"`
+	Changed  int `json:"changed"`
+}
+
+// Differs says whether anything is added, removed or changed.
+func (t *Tally) Differs() bool { return t.Added+t.Removed+t.Changed > 0 }
+
+// A Report is what a backtest found. Counts come first: they show at once what a rule is about to do.
+type Report struct {
+	Since    time.Time `json:"since"`
+	Until    time.Time `json:"until"`
+	Received int       `json:"received"` // events
+	Events   int       `json:"events"`   // of them, those that rules hear of
+
+	Tally
+	Days       []Day       `json:"days"`
+	Recipients []Recipient `json:"recipients"` // those with the largest differences
+	Distinct   int         `json:"distinct"`   // how many recipients the proposed rules have
+	Rules      []Rule      `json:"rules"`      // the largest differences first
+
+	// OtherVersions are events that were received under rules other than the present ones. RecordedDiffers
+	// counts the messages that were recorded then and that the present rules would not send or not so, and
+	// those that they would send and that were not recorded.
+	OtherVersions   int `json:"otherVersions"`
+	RecordedDiffers int `json:"recordedDiffers"`
+	Unreadable      int `json:"unreadable"` // recorded events that cannot be put to rules
+	Uncounted       int `json:"uncounted"`  // messages to recipients beyond those that are counted one by one
+}
+
+// A Day is one day's messages.
+type Day struct {
+	Day string `json:"day"` // 2026-01-31
+	Tally
+}
+
+// A Recipient is whom messages go to, or a destination where an action names no recipient.
+type Recipient struct {
+	Action string `json:"action"`
+	To     string `json:"to"`
+	Tally
+}
+
+// A Rule is the messages of one rule.
+type Rule struct {
+	Rule string `json:"rule"`
+	New  bool   `json:"new"`  // there is no present rule of this name
+	Gone bool   `json:"gone"` // there is no proposed one
+	Tally
+	Events     int          `json:"events"`   // for which the proposed rule sends something
+	Distinct   int          `json:"distinct"` // recipients of the proposed rule
+	Watched    int          `json:"watched"`  // messages that the proposed rule only records (mode: shadow)
+	Days       []Day        `json:"days"`
+	Recipients []Recipient  `json:"recipients"`
+	Unsent     []Reason     `json:"unsent"` // why steps of the proposed rule send nothing
+	Examples   []Difference `json:"examples"`
+}
+
+// A Reason is why something is not sent, and how often.
+type Reason struct {
+	Reason string `json:"reason"`
+	Count  int    `json:"count"`
+}
+
+// Kind is how a message differs.
+type Kind string
+
+const (
+	Added   Kind = "added"
+	Removed Kind = "removed"
+	Changed Kind = "changed"
+)
+
+// A Difference is one message that differs.
+type Difference struct {
+	Kind        Kind            `json:"kind"`
+	Event       string          `json:"event"`
+	At          time.Time       `json:"at"`
+	Appointment string          `json:"appointment"`
+	Step        int             `json:"step"` // in the proposed rule, or in the present one where it is removed
+	Action      string          `json:"action"`
+	Reason      string          `json:"reason,omitempty"` // why it is not sent any more, where there is a reason
+	Present     json.RawMessage `json:"present,omitempty"`
+	Proposed    json.RawMessage `json:"proposed,omitempty"`
+}
+
+// A test is one run.
+type test struct {
+	o      Options
+	report *Report
+	n      *hook.Normaliser
+	now    time.Time
+	all    group
+	rules  map[string]*ruleGroup
+	room   int // for more recipients
+	fields map[string][]string
+}
+
+// A group is a set of messages that are counted together.
+type group struct {
+	Tally
+	days map[string]*Tally
+	to   map[address]*Tally
+}
+
+type address struct{ action, to string }
+
+type ruleGroup struct {
+	group
+	events, watched int
+	unsent          map[string]int
+	examples        map[Kind][]Difference
+}
+
+func newGroup() group { return group{days: map[string]*Tally{}, to: map[address]*Tally{}} }
+
+// Run compares the rules over all events of the span.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	t := &test{
+		o: o, report: &Report{Since: o.Span.Since, Until: o.Span.Until}, n: &hook.Normaliser{Zone: o.Zone},
+		all: newGroup(), rules: map[string]*ruleGroup{}, room: maxCounted, fields: map[string][]string{},
+	}
+	now := func() time.Time { return t.now }
+	o.Present.Now, o.Proposed.Now = now, now
+	progress := o.Progress
+	if progress == nil {
+		progress = func(int, int) {}
+	}
+	total, err := o.Store.CountEvents(ctx, o.Span)
+	if err != nil {
+		return nil, err
+	}
+	after := ""
+	for {
+		events, err := o.Store.EventsAfter(ctx, o.Span, after, batch)
+		if err != nil {
+			return nil, err
+		}
+		if len(events) == 0 {
+			break
+		}
+		after = events[len(events)-1].ID
+		recorded, err := o.Store.DeliveriesOf(ctx, events[0].ID, after)
+		if err != nil {
+			return nil, err
+		}
+		for i := range events {
+			n := 0
+			for n < len(recorded) && recorded[n].Event <= events[i].ID {
+				n++
+			}
+			if err := t.event(&events[i], recorded[:n]); err != nil {
+				return nil, err
+			}
+			recorded = recorded[n:]
+		}
+		t.report.Received += len(events)
+		progress(t.report.Received, max(total, t.report.Received))
+	}
+	return t.finish(), nil
+}
+
+// event puts one event to both.
+func (t *test) event(e *store.Event, recorded []store.Delivery) error {
+	if e.Status != string(hook.Accepted) {
+		return nil
+	}
+	ev, err := receive.Restore(t.n, e)
+	if err != nil {
+		t.report.Unreadable++
+		return nil
+	}
+	t.report.Events++
+	t.now = e.ReceivedAt
+	present, err := receive.Deliveries(t.o.Present, ev)
+	if err != nil {
+		return fmt.Errorf("put event %s to the present rules: %w", e.ID, err)
+	}
+	proposed, err := receive.Deliveries(t.o.Proposed, ev)
+	if err != nil {
+		return fmt.Errorf("put event %s to the proposed rules: %w", e.ID, err)
+	}
+	if t.o.PresentID != "" && e.Rules != t.o.PresentID {
+		t.report.OtherVersions++
+	}
+	t.report.RecordedDiffers += differing(present, recorded)
+
+	c := comparison{t: t, e: e, day: e.ReceivedAt.In(t.o.Zone).Format(time.DateOnly)}
+	before, after := byRule(present), byRule(proposed)
+	for name, list := range before {
+		c.rule(name, list, after[name])
+	}
+	for name, list := range after {
+		if before[name] == nil {
+			c.rule(name, nil, list)
+		}
+	}
+	return nil
+}
+
+func byRule(list []store.Delivery) map[string][]*store.Delivery {
+	var out map[string][]*store.Delivery
+	for i := range list {
+		if out == nil {
+			out = map[string][]*store.Delivery{}
+		}
+		out[list[i].Rule] = append(out[list[i].Rule], &list[i])
+	}
+	return out
+}
+
+// differing counts the messages that only one of the two has, and those that it has otherwise.
+func differing(present, recorded []store.Delivery) int {
+	sent := func(list []store.Delivery) (out []*store.Delivery) {
+		for i := range list {
+			if d := &list[i]; d.State != store.Skipped && d.State != store.Shadow {
+				out = append(out, d)
+			}
+		}
+		return out
+	}
+	rest, others := unmatched(sent(present), sent(recorded), func(a, b *store.Delivery) bool { return a.Rule == b.Rule && same(a, b) })
+	_, only := unmatched(rest, others, func(a, b *store.Delivery) bool { return a.Rule == b.Rule && a.Action == b.Action })
+	return len(rest) + len(only)
+}
+
+func same(a, b *store.Delivery) bool {
+	return a.Action == b.Action && a.Connection == b.Connection && bytes.Equal(a.Request, b.Request)
+}
+
+// A comparison is of one event.
+type comparison struct {
+	t   *test
+	e   *store.Event
+	day string
+}
+
+// rule compares what one rule says. Messages that are the same are matched first, whatever their steps are, so
+// that a step put before others makes no difference of them; then those of the same action, in their order.
+func (c *comparison) rule(name string, present, proposed []*store.Delivery) {
+	r := c.t.rules[name]
+	if r == nil {
+		r = &ruleGroup{group: newGroup(), unsent: map[string]int{}, examples: map[Kind][]Difference{}}
+		c.t.rules[name] = r
+	}
+	var before, after, unsent []*store.Delivery
+	for _, d := range present {
+		if d.State == store.Pending {
+			before = append(before, d)
+			c.count(r, d, func(t *Tally) { t.Present++ })
+		}
+	}
+	for _, d := range proposed {
+		switch d.State {
+		case store.Pending:
+			after = append(after, d)
+			c.count(r, d, func(t *Tally) { t.Proposed++ })
+		case store.Shadow:
+			r.watched++
+			unsent = append(unsent, d)
+		default:
+			r.why(d.Reason)
+			unsent = append(unsent, d)
+		}
+	}
+	if len(after) > 0 {
+		r.events++
+	}
+	before, after = unmatched(before, after, same)
+	for _, d := range before {
+		i := slices.IndexFunc(after, func(other *store.Delivery) bool { return other.Action == d.Action })
+		if i < 0 {
+			c.count(r, d, func(t *Tally) { t.Removed++ })
+			c.example(r, Difference{Kind: Removed, Step: d.Step, Action: d.Action, Present: d.Request, Reason: reasonFor(d, unsent)})
+			continue
+		}
+		c.count(r, after[i], func(t *Tally) { t.Changed++ })
+		c.example(r, Difference{Kind: Changed, Step: after[i].Step, Action: d.Action, Present: d.Request, Proposed: after[i].Request})
+		after = slices.Delete(after, i, i+1)
+	}
+	for _, d := range after {
+		c.count(r, d, func(t *Tally) { t.Added++ })
+		c.example(r, Difference{Kind: Added, Step: d.Step, Action: d.Action, Proposed: d.Request})
+	}
+}
+
+// unmatched drops the pairs that are the same.
+func unmatched(a, b []*store.Delivery, same func(a, b *store.Delivery) bool) (restA, restB []*store.Delivery) {
+	restB = slices.Clone(b)
+	for _, d := range a {
+		if i := slices.IndexFunc(restB, func(other *store.Delivery) bool { return same(d, other) }); i >= 0 {
+			restB = slices.Delete(restB, i, i+1)
+			continue
+		}
+		restA = append(restA, d)
+	}
+	return restA, restB
+}
+
+// reasonFor is why the proposed rule sends nothing where the present one does, if it says so itself.
+func reasonFor(d *store.Delivery, unsent []*store.Delivery) string {
+	for _, other := range unsent {
+		if other.Step == d.Step || other.Step == 0 {
+			return other.Reason
+		}
+	}
+	return ""
+}
+
+func (r *ruleGroup) why(reason string) {
+	if _, known := r.unsent[reason]; !known && len(r.unsent) >= maxReasons {
+		reason = "other reasons"
+	}
+	r.unsent[reason]++
+}
+
+// count counts one message wherever it belongs.
+func (c *comparison) count(r *ruleGroup, d *store.Delivery, add func(*Tally)) {
+	for _, g := range []*group{&c.t.all, &r.group} {
+		add(&g.Tally)
+		day := g.days[c.day]
+		if day == nil {
+			day = &Tally{}
+			g.days[c.day] = day
+		}
+		add(day)
+	}
+	for _, to := range c.t.recipients(d) {
+		at := address{d.Action, to}
+		for _, g := range []*group{&c.t.all, &r.group} {
+			tally := g.to[at]
+			if tally == nil {
+				if c.t.room == 0 {
+					c.t.report.Uncounted++
+					continue
+				}
+				c.t.room--
+				tally = &Tally{}
+				g.to[at] = tally
+			}
+			add(tally)
+		}
+	}
+}
+
+func (c *comparison) example(r *ruleGroup, d Difference) {
+	if len(r.examples[d.Kind]) < c.t.o.Examples {
+		d.Event, d.At, d.Appointment = c.e.ID, c.e.ReceivedAt, c.e.Appointment
+		r.examples[d.Kind] = append(r.examples[d.Kind], d)
+	}
+}
+
+// recipients are whom a message goes to: what the fields hold that its action says are of recipients, or its
+// destination if it has none.
+func (t *test) recipients(d *store.Delivery) []string {
+	fields, known := t.fields[d.Action]
+	if !known {
+		if kind, ok := actions.Lookup(d.Action); ok {
+			for _, f := range actions.Fields(kind) {
+				if f.Recipient {
+					fields = append(fields, f.Name)
+				}
+			}
+		}
+		t.fields[d.Action] = fields
+	}
+	var out []string
+	add := func(text string) {
+		if text != "" && !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	for _, name := range fields {
+		switch v := gjson.GetBytes(d.Request, name); {
+		case v.IsArray():
+			for _, e := range v.Array() {
+				add(e.String())
+			}
+		default:
+			add(v.String())
+		}
+	}
+	if len(out) == 0 {
+		out = []string{d.Destination}
+	}
+	return out
+}
+
+func (t *test) finish() *Report {
+	r := t.report
+	r.Tally = t.all.Tally
+	r.Days, r.Recipients, r.Distinct = t.all.lists()
+	r.Rules = []Rule{}
+	present, proposed := names(t.o.Present), names(t.o.Proposed)
+	for name, g := range t.rules {
+		if g.Tally == (Tally{}) && len(g.unsent) == 0 && g.watched == 0 {
+			continue
+		}
+		rule := Rule{Rule: name, Tally: g.Tally, Events: g.events, Watched: g.watched, Unsent: []Reason{}, Examples: []Difference{}}
+		rule.New, rule.Gone = !present[name], !proposed[name]
+		rule.Days, rule.Recipients, rule.Distinct = g.lists()
+		for reason, n := range g.unsent {
+			rule.Unsent = append(rule.Unsent, Reason{reason, n})
+		}
+		slices.SortFunc(rule.Unsent, func(a, b Reason) int { return cmp.Or(b.Count-a.Count, strings.Compare(a.Reason, b.Reason)) })
+		for _, kind := range []Kind{Added, Removed, Changed} {
+			rule.Examples = append(rule.Examples, g.examples[kind]...)
+		}
+		r.Rules = append(r.Rules, rule)
+	}
+	slices.SortFunc(r.Rules, func(a, b Rule) int {
+		return cmp.Or(larger(&a.Tally, &b.Tally), strings.Compare(a.Rule, b.Rule))
+	})
+	return r
+}
+
+func names(s *rules.Set) map[string]bool {
+	out := map[string]bool{}
+	for _, r := range s.Rules() {
+		out[r.Name] = true
+	}
+	return out
+}
+
+// larger orders by what is added, then by what else differs, then by how much there is.
+func larger(a, b *Tally) int {
+	return cmp.Or(b.Added-a.Added, b.Removed+b.Changed-a.Removed-a.Changed, b.Proposed-a.Proposed)
+}
+
+// lists are the days in their order, the recipients with the largest differences, and how many of them the
+// proposed rules have.
+func (g *group) lists() (days []Day, to []Recipient, distinct int) {
+	days, to = []Day{}, []Recipient{}
+	for _, day := range slices.Sorted(maps.Keys(g.days)) {
+		days = append(days, Day{day, *g.days[day]})
+	}
+	for at, tally := range g.to {
+		if tally.Proposed > 0 {
+			distinct++
+		}
+		to = append(to, Recipient{at.action, at.to, *tally})
+	}
+	slices.SortFunc(to, func(a, b Recipient) int {
+		return cmp.Or(larger(&a.Tally, &b.Tally), strings.Compare(a.Action, b.Action), strings.Compare(a.To, b.To))
+	})
+	return days, slices.Clip(to[:min(len(to), topRecipients)]), distinct
+}
