@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -860,7 +861,7 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 		if s, ok := text(0); ok {
 			if _, err := parseDuration(s.Value); err != nil {
 				suggestion := ""
-				if d, ok := err.(*actions.DurationError); ok {
+				if d, ok := errors.AsType[*actions.DurationError](err); ok {
 					suggestion = d.Suggestion
 				}
 				c.failAt(s, "duration", quoteLike(c.source(s), suggestion), "%s", err)
@@ -1024,7 +1025,7 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	out := *n
 	out.Arguments = slices.Clone(n.Arguments)
 	out.Arguments[0] = list.node
-	body := boolType
+	var body typ
 	if len(n.Arguments) > 1 {
 		p, ok := n.Arguments[1].(*ast.PredicateNode)
 		if !ok {
@@ -1666,7 +1667,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			if literal {
 				if _, err := parseDuration(s.Value); err == nil {
 					suggestion = "duration(" + c.source(side.node) + ")"
-				} else if d, ok := err.(*actions.DurationError); ok && d.Suggestion != "" {
+				} else if d, ok := errors.AsType[*actions.DurationError](err); ok && d.Suggestion != "" {
 					suggestion = "duration(" + quoteLike(c.source(side.node), d.Suggestion) + ")"
 				}
 			}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"math"
 	"reflect"
@@ -1083,8 +1084,11 @@ func compilePattern(text string) (*pattern, error) {
 }
 
 func patternMistake(err error) string {
-	code := err.(*syntax.Error).Code
-	switch code {
+	mistake, ok := errors.AsType[*syntax.Error](err)
+	if !ok {
+		return "the pattern cannot be read"
+	}
+	switch mistake.Code {
 	case syntax.ErrMissingParen:
 		return "a ( is never closed"
 	case syntax.ErrUnexpectedParen:
@@ -1102,7 +1106,7 @@ func patternMistake(err error) string {
 	case syntax.ErrInvalidPerlOp:
 		return "looking ahead or behind is not supported"
 	}
-	return string(code)
+	return string(mistake.Code)
 }
 
 func patternSize(re *syntax.Regexp) int {

@@ -86,20 +86,6 @@ var parseConfig = func() *conf.Config {
 	return c
 }()
 
-// compile checks and compiles the checker's expression. It returns nil after a mistake, which has been
-// reported.
-func (c *checker) compile() *program {
-	tree, ok := c.parse(parseConfig)
-	if !ok {
-		return nil
-	}
-	done := c.visit(tree)
-	if c.bad {
-		return nil
-	}
-	return c.finish(done)
-}
-
 // finish turns a checked tree into a program.
 func (c *checker) finish(done checked) *program {
 	p, err := assemble(done.node, c.piece.src)

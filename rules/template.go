@@ -56,18 +56,6 @@ func (t *template) single() (part, bool) {
 	return found, n == 1
 }
 
-// constant is the text of a template without expressions.
-func (t *template) constant() (string, bool) {
-	var b strings.Builder
-	for _, p := range t.parts {
-		if p.program != nil {
-			return "", false
-		}
-		b.WriteString(p.literal)
-	}
-	return b.String(), true
-}
-
 // A scope is what the expressions of one rule may use.
 type scope struct {
 	report *report
@@ -159,12 +147,11 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 			continue
 		}
 		if n, name := s.missing(c, tree); n != nil && !recipient {
-			suggestion := ""
-			if n == tree {
-				suggestion = t.encode(c.source(n) + ` ?? ""`)
-			} else {
-				suggestion = t.encode("(" + c.source(n) + ` ?? "")`)
+			suggestion := c.source(n) + ` ?? ""`
+			if n != tree {
+				suggestion = "(" + suggestion + ")"
 			}
+			suggestion = t.encode(suggestion)
 			s.report.warnf("missing-value", c.span(n), suggestion, "%s may be missing; give a default with ??", name)
 		}
 		out.parts = append(out.parts, part{program: program, escape: e, nilOK: endsInNil(tree)})
