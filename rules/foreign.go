@@ -19,8 +19,9 @@ var (
 	clock     = regexp.MustCompile(`^[0-9]{1,2}:[0-9]{2}$`)
 )
 
-// foreign recognises, at word i of an expression, what people write because other languages have it so.
-func (c *checker) foreign(tokens []lexer.Token, i int, inCall bool) correction {
+// foreign recognises, at word i of an expression, what people write because other languages have it so. The word
+// stands in that many open brackets, the innermost of which is that of a call or a group if inCall is true.
+func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) correction {
 	none := lexer.Token{Kind: lexer.EOF}
 	get := func(i int) lexer.Token {
 		if i < 0 || i >= len(tokens) {
@@ -51,7 +52,7 @@ func (c *checker) foreign(tokens []lexer.Token, i int, inCall bool) correction {
 		}
 		s := text(i+2, commas[0]-1) + " " + t.Value + " " + text(commas[0]+1, last-1)
 		return correction{last, "operator", s, "this is written " + s}
-	case t.Is(lexer.Operator, ",") && !inBrackets(tokens, i):
+	case t.Is(lexer.Operator, ",") && brackets == 0:
 		return correction{i, "syntax", "", `a comma is not expected here; several values are written field in ["a", "b"]`}
 	case t.Is(lexer.Bracket, "(") && prev.Is(lexer.Operator, "in"):
 		if last, commas := arguments(tokens, i); last > 0 && len(commas) > 0 {
@@ -60,7 +61,7 @@ func (c *checker) foreign(tokens []lexer.Token, i int, inCall bool) correction {
 		}
 	case i == 0 && t.Is(lexer.Operator, ".") && next.Kind == lexer.Identifier:
 		return correction{1, "syntax", next.Value, "names begin without a dot here"}
-	case t.Is(lexer.Operator, "#") && !inBrackets(tokens, i) && endsOperand(prev):
+	case t.Is(lexer.Operator, "#") && brackets == 0 && endsOperand(prev):
 		return correction{i, "comment", "", "a # begins no comment inside an expression; leave the comment out, or put it on a line of its own above the condition"}
 	case i == 0 && name(t, "$") && next.Is(lexer.Bracket, "{"):
 		return correction{1, "braces", "", "no ${ } is needed here: a value is written as it is, such as appointment.title"}
@@ -145,19 +146,6 @@ func arguments(tokens []lexer.Token, open int) (last int, commas []int) {
 		}
 	}
 	return 0, nil
-}
-
-func inBrackets(tokens []lexer.Token, i int) bool {
-	depth := 0
-	for _, t := range tokens[:i] {
-		switch {
-		case t.Is(lexer.Bracket, "(", "[", "{"):
-			depth++
-		case t.Kind == lexer.Bracket:
-			depth--
-		}
-	}
-	return depth > 0
 }
 
 // looksLikeText reports an expression that is several words and nothing else, none of which means anything.

@@ -80,7 +80,7 @@ func (c *checker) tokens() bool {
 	for i := 0; i < len(tokens) && ok; i++ {
 		t, prev, next := tokens[i], get(i-1), get(i+1)
 		adjacent := next.Kind != lexer.EOF && next.From == t.To
-		if m := c.foreign(tokens, i, len(open) > 0 && open[len(open)-1].sign == "("); m.message != "" {
+		if m := c.foreign(tokens, i, len(open), len(open) > 0 && open[len(open)-1].sign == "("); m.message != "" {
 			fail(m.code, at(t, get(m.last)), m.suggestion, "%s", m.message)
 			return false
 		}

@@ -94,17 +94,19 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 	ok := true
 	value := t.value[:to]
 	page := newContext(esc)
+	open := 0 // braces of the text itself
 	for i := from; i < to; {
-		open := strings.Index(value[i:], "{{")
-		if open < 0 {
-			open = to - i
+		next := strings.Index(value[i:], "{{")
+		if next < 0 {
+			next = to - i
 		}
-		if open > 0 {
-			literal := value[i : i+open]
+		if next > 0 {
+			literal := value[i : i+next]
+			open += strings.Count(literal, "{") - strings.Count(literal, "}")
 			s.suspectLiteral(t, i, literal)
 			page.literal(literal)
 			out.parts = append(out.parts, part{literal: literal})
-			i += open
+			i += next
 			continue
 		}
 		if m := tripleBraces.FindStringSubmatch(value[i:]); m != nil {
@@ -132,7 +134,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 		}
 		p := piece{t, i + 2, value[i+2 : i+2+length]}
 		i += length + 4
-		if i < to && value[i] == '}' && strings.Count(value[from:i], "{") <= strings.Count(value[from:i], "}") {
+		if i < to && value[i] == '}' && open <= 0 {
 			s.report.warnf("braces", t.span(i, i+1), "", "this } is sent as it stands: {{ is closed by two of them")
 		}
 		program, tree, c := s.expression(p)
