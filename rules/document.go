@@ -130,7 +130,7 @@ func (d *Document) extent(n *yaml.Node) span {
 	at.to = src.content(n)
 	flow := n.Style&yaml.FlowStyle != 0
 	if flow {
-		at.to++
+		at.to = min(at.to+1, len(src.data))
 	}
 	for _, c := range n.Content {
 		at.to = max(at.to, d.extent(c).to)

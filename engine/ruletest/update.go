@@ -29,6 +29,11 @@ func (r *Runner) Update(path string) (*Result, error) {
 	if rules.HasErrors(findings) {
 		return r.Run(path), nil // which says why
 	}
+	// Line ends of Windows are put back below: comments between them are not understood by the YAML library.
+	crlf := bytes.Count(data, []byte("\r\n")) == bytes.Count(data, []byte("\n"))
+	if crlf {
+		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
+	}
 	before := r.run(path, data)
 	var changes []splice
 	updated := 0
@@ -48,6 +53,9 @@ func (r *Runner) Update(path string) (*Result, error) {
 	}
 	after.result.Findings = before.result.Findings // the rules' mistakes are told once
 	after.result.Updated = updated
+	if crlf {
+		changed = bytes.ReplaceAll(changed, []byte("\n"), []byte("\r\n"))
+	}
 	if err := replaceFile(path, changed); err != nil {
 		return before.result, fmt.Errorf("rewriting %s: %w", path, err)
 	}
@@ -100,15 +108,11 @@ type splice struct {
 
 func apply(data []byte, changes []splice) []byte {
 	slices.SortStableFunc(changes, func(a, b splice) int { return cmp.Compare(a.from, b.from) })
-	crlf := bytes.Contains(data, []byte("\r\n"))
 	var out []byte
 	at := 0
 	for _, c := range changes {
-		if c.from < at { // two tests share it by an anchor: the first one has changed it
+		if c.from < at { // two tests share it by an anchor
 			continue
-		}
-		if crlf {
-			c.text = strings.ReplaceAll(c.text, "\n", "\r\n")
 		}
 		out = append(append(out, data[at:c.from]...), c.text...)
 		at = c.to
@@ -160,6 +164,9 @@ type editor struct {
 }
 
 func (e *editor) replace(n *yaml.Node, text string) {
+	if n.Line == 0 { // another test that shares it by an anchor has changed it
+		return
+	}
 	from, to := e.f.doc.Range(n)
 	e.changes = append(e.changes, splice{from, to, text})
 }
@@ -250,11 +257,10 @@ func (e *editor) block(old *yaml.Node, text string) (string, bool) {
 	_, body, ok := strings.Cut(string(e.f.data[from:to]), "\n")
 	first, _, _ := strings.Cut(body, "\n")
 	indent := first[:len(first)-len(strings.TrimLeft(first, " "))]
-	trimmed := strings.TrimSuffix(text, "\n")
-	if !ok || indent == "" || trimmed == "" || strings.HasSuffix(trimmed, "\n") || strings.HasPrefix(trimmed, " ") || strings.HasPrefix(trimmed, "\n") ||
-		!printable(strings.ReplaceAll(trimmed, "\n", "")) {
+	if !ok || indent == "" || !isBlock(text) {
 		return "", false
 	}
+	trimmed := strings.TrimSuffix(text, "\n")
 	var b strings.Builder
 	b.WriteString("|")
 	if trimmed == text {
@@ -368,9 +374,6 @@ func (c *testCase) write(f *file, x *yaml.Node) []splice {
 	if err != nil {
 		return nil
 	}
-	if flow {
-		text = strings.TrimSuffix(strings.TrimPrefix(text, "{"), "}")
-	}
 	indent := strings.Repeat(" ", c.column-1)
 	text = strings.ReplaceAll(text, "\n", "\n"+indent)
 	for strings.Contains(text, "\n"+indent+"\n") {
@@ -483,7 +486,7 @@ func node(v any) *yaml.Node {
 	}
 	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: fmt.Sprint(v)}
 	switch {
-	case strings.Contains(strings.TrimSuffix(n.Value, "\n"), "\n") && printable(strings.ReplaceAll(n.Value, "\n", "")):
+	case strings.Contains(strings.TrimSuffix(n.Value, "\n"), "\n") && isBlock(n.Value):
 		n.Style = yaml.LiteralStyle
 	case !isPlain(n.Value):
 		n.Style = yaml.DoubleQuotedStyle
@@ -517,6 +520,12 @@ func isPlain(text string) bool {
 	}
 	s := n.Content[0]
 	return s.Kind == yaml.ScalarNode && s.Tag == "!!str" && s.Style == 0 && s.Value == text && s.Anchor == ""
+}
+
+// isBlock says whether a text can be a literal block that needs no sign for its indentation or its end.
+func isBlock(text string) bool {
+	trimmed := strings.TrimSuffix(text, "\n")
+	return trimmed != "" && !strings.ContainsAny(trimmed[:1], " \n") && !strings.HasSuffix(trimmed, "\n") && printable(strings.ReplaceAll(trimmed, "\n", ""))
 }
 
 // doubleQuoted is a text in double quotes; what JSON escapes, YAML reads.
