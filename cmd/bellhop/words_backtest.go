@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bellhop/engine/backtest"
+)
+
+// What backtest says.
+
+// shownRows is how many days and recipients are shown of the whole, and of one rule.
+const (
+	shownRows       = 10
+	shownRowsOfRule = 5
+)
+
+func (p *program) printBacktest(r *backtest.Report, dir string) {
+	p.printf("%s from %s to %s, put to %s; nothing is sent.\n", p.stdout.bold(count(r.Events, "event")), local(r.Since), local(r.Until), dir)
+	if other := r.Received - r.Events; other > 0 {
+		p.printf("%s\n", p.stdout.dim(fmt.Sprintf("Of %d more no rule hears: they are stale, ignored or not readable.", other)))
+	}
+	if r.Events == 0 {
+		p.printf("There is nothing to compare.\n")
+		return
+	}
+	if r.OtherVersions > 0 {
+		p.printf("%s\n", p.stdout.dim(count(r.OtherVersions, "event")+" came when other rules were in force than now; \"present\" is what the rules of now say of them."))
+	}
+	if r.RecordedDiffers > 0 {
+		p.printf("%s\n", p.stdout.dim("What was in fact recorded then differs from that in "+count(r.RecordedDiffers, "message")+"."))
+	}
+	if !r.Differs() {
+		p.printf("\n%s: %s before and after.\n", p.stdout.paint("32", "No difference"), count(r.Present, "message"))
+	} else {
+		p.printf("\n")
+		p.table(append([]string{""}, tallyHead...), [][]string{append([]string{"messages"}, tallyRow(&r.Tally)...)})
+		p.printf("\n")
+		p.printDays(r.Days, shownRows)
+		p.printf("\n")
+		p.printRecipients(r.Recipients, shownRows)
+	}
+	same := 0
+	for i := range r.Rules {
+		rule := &r.Rules[i]
+		if !rule.Differs() && len(rule.Unsent) == 0 && rule.Watched == 0 {
+			same++
+			continue
+		}
+		p.printRuleDifference(rule, r.Events)
+	}
+	if same > 0 && r.Differs() {
+		p.printf("\n%s\n", p.stdout.dim(count(same, "rule")+" would send the same as now."))
+	}
+	if r.Uncounted > 0 {
+		p.printf("%s\n", p.stdout.dim("There are too many recipients to count all of them one by one."))
+	}
+}
+
+var tallyHead = []string{"PRESENT", "PROPOSED", "ADDED", "REMOVED", "CHANGED"}
+
+func tallyRow(t *backtest.Tally) []string {
+	return []string{itoa(t.Present), itoa(t.Proposed), itoa(t.Added), itoa(t.Removed), itoa(t.Changed)}
+}
+
+// printDays prints the last days on which something differs.
+func (p *program) printDays(days []backtest.Day, most int) {
+	days = slices.DeleteFunc(slices.Clone(days), func(d backtest.Day) bool { return !d.Differs() })
+	var rows [][]string
+	for i := range days[max(0, len(days)-most):] {
+		d := &days[max(0, len(days)-most)+i]
+		rows = append(rows, append([]string{d.Day}, tallyRow(&d.Tally)...))
+	}
+	p.table(append([]string{"DAY"}, tallyHead...), rows)
+	if more := len(days) - len(rows); more > 0 {
+		p.printf("%s\n", p.stdout.dim("and "+count(more, "day")+" before"))
+	}
+}
+
+func (p *program) printRecipients(list []backtest.Recipient, most int) {
+	list = slices.DeleteFunc(slices.Clone(list), func(r backtest.Recipient) bool { return !r.Differs() })
+	var rows [][]string
+	for i := range list[:min(len(list), most)] {
+		to := &list[i]
+		rows = append(rows, append([]string{short(to.Action+" "+to.To, 60)}, tallyRow(&to.Tally)...))
+	}
+	p.table(append([]string{"RECIPIENT"}, tallyHead...), rows)
+	if more := len(list) - len(rows); more > 0 {
+		p.printf("%s\n", p.stdout.dim("and more"))
+	}
+}
+
+func (p *program) printRuleDifference(r *backtest.Rule, events int) {
+	p.printf("\n%s", p.stdout.bold("rule "+clean(oneLine(r.Rule))))
+	switch {
+	case r.New:
+		p.printf(" (new)")
+	case r.Gone:
+		p.printf(" (gone)")
+	}
+	p.printf(": %s now, %s then", count(r.Present, "message"), p.stdout.bold(itoa(r.Proposed)))
+	if r.Proposed > 0 {
+		p.printf(", for %d of %s, to %s", r.Events, count(events, "event"), count(r.Distinct, "recipient"))
+	}
+	p.printf("\n")
+	if r.Watched > 0 {
+		p.printf("  only recorded, for the rule only watches: %s\n", count(r.Watched, "message"))
+	}
+	for _, why := range r.Unsent {
+		p.printf("  %s %d times: %s\n", p.stdout.paint("33", "not sent"), why.Count, short(why.Reason, 200))
+	}
+	if !r.Differs() {
+		return
+	}
+	p.printDays(r.Days, shownRowsOfRule)
+	p.printRecipients(r.Recipients, shownRowsOfRule)
+	for i := range r.Examples {
+		p.printDifference(&r.Examples[i])
+	}
+	left := map[backtest.Kind]int{backtest.Added: r.Added, backtest.Removed: r.Removed, backtest.Changed: r.Changed}
+	for i := range r.Examples {
+		left[r.Examples[i].Kind]--
+	}
+	var more []string
+	for _, kind := range []backtest.Kind{backtest.Added, backtest.Removed, backtest.Changed} {
+		if left[kind] > 0 {
+			more = append(more, fmt.Sprintf("%d %s", left[kind], kind))
+		}
+	}
+	if len(more) > 0 {
+		p.printf("  %s\n", p.stdout.dim("and "+strings.Join(more, ", ")+"; --limit shows more"))
+	}
+}
+
+func (p *program) printDifference(d *backtest.Difference) {
+	mark, colour := map[backtest.Kind]string{backtest.Added: "+", backtest.Removed: "-", backtest.Changed: "~"}[d.Kind],
+		map[backtest.Kind]string{backtest.Added: "32", backtest.Removed: "31", backtest.Changed: "33"}[d.Kind]
+	p.printf("  %s %s\n", p.stdout.paint(colour, fmt.Sprintf("%s %s: %s, step %d", mark, d.Kind, d.Action, d.Step)),
+		p.stdout.dim(clean(fmt.Sprintf("(event %s of %s, appointment %s)", d.Event, d.At.Local().Format(time.DateTime), d.Appointment))))
+	if d.Reason != "" {
+		p.printf("      %s\n", clean(oneLine(d.Reason)))
+	}
+	switch d.Kind {
+	case backtest.Added:
+		p.printRequest(d.Proposed, "      ")
+	case backtest.Removed:
+		p.printRequest(d.Present, "      ")
+	default:
+		p.printChangedRequest(d.Present, d.Proposed)
+	}
+}
+
+// printChangedRequest prints the keys of a request that differ, as they were and as they would be.
+func (p *program) printChangedRequest(before, after json.RawMessage) {
+	was, errBefore := pairs(before)
+	is, errAfter := pairs(after)
+	if errBefore != nil || errAfter != nil {
+		p.printRequest(after, "      ")
+		return
+	}
+	value := func(list []pair, key string) json.RawMessage {
+		if i := slices.IndexFunc(list, func(kv pair) bool { return kv.key == key }); i >= 0 {
+			return list[i].value
+		}
+		return nil
+	}
+	var keys []string
+	for _, kv := range append(slices.Clone(was), is...) {
+		if !slices.Contains(keys, kv.key) {
+			keys = append(keys, kv.key)
+		}
+	}
+	for _, key := range keys {
+		old, now := value(was, key), value(is, key)
+		if bytes.Equal(old, now) {
+			continue
+		}
+		for _, side := range []struct {
+			mark  string
+			value json.RawMessage
+		}{{"-", old}, {"+", now}} {
+			if side.value != nil {
+				p.printRequest(json.RawMessage(`{`+string(jsonText(key))+`:`+string(side.value)+`}`), "      "+side.mark+" ")
+			}
+		}
+	}
+}
+
+func jsonText(s string) []byte {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return []byte(`""`)
+	}
+	return data
+}
