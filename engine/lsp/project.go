@@ -73,10 +73,11 @@ var rulesLine = regexp.MustCompile(`(?m)^rules[ \t]*:[ \t\r]*(?:[\[#].*)?$`)
 // else an editor has open is none of our business.
 func (p *project) kindOf(d *document) kind {
 	base := filepath.Base(d.path)
+	ext := strings.ToLower(filepath.Ext(base))
 	switch {
 	case d.path != "" && (d.path == p.configPath || base == config.FileName):
 		return configKind
-	case d.path != "" && live.IsTest(base):
+	case d.path != "" && (live.IsTest(base) || ext != ".yaml" && ext != ".yml"):
 		return otherKind
 	case p.member(d.path), rulesLine.MatchString(d.text):
 		return rulesKind

@@ -440,7 +440,7 @@ func (s *server) completion(_ context.Context, p *positionParams) (any, error) {
 		return list, nil
 	}
 	rest := ""
-	if len(word) > 0 {
+	if f := g.at(pl.path).form; word != "" || pl.key || f == wordForm { // in an expression, what follows is another word
 		rest = wordFrom(d.text[at:])
 	}
 	where := textRange{positionOf(d.text, from), positionOf(d.text, at+len(rest))}
