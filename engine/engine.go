@@ -219,7 +219,9 @@ func (e *Engine) serve(ctx context.Context, s *http.Server, l net.Listener) erro
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests were cut off: %w", err), s.Close())
 	}
-	_ = <-failed // it says only that the server was shut down
+	if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
 	return err
 }
 

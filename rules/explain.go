@@ -448,8 +448,8 @@ func (p *prober) probe(n ast.Node) *probe {
 		v, err := p.run.eval(program)
 		p.fill(&out.part, v, err, program.place)
 		out.part.Missing = err == nil && out.value && missing(v)
-		isBool := false
-		if out.truth, isBool = v.(bool); err == nil && !isBool {
+		truth, isBool := v.(bool)
+		if out.truth = truth; err == nil && !isBool {
 			out.untrue = notTruth(v).Error()
 		}
 	}, &out.part)

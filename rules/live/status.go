@@ -73,7 +73,7 @@ func (f *Folder) versions() []FileVersion {
 func SetID(list []FileVersion) string {
 	h := sha256.New()
 	for _, v := range list {
-		fmt.Fprintf(h, "%q %s\n", v.Path, v.Hash)
+		_, _ = fmt.Fprintf(h, "%q %s\n", v.Path, v.Hash)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
