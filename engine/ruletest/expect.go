@@ -19,6 +19,7 @@ var expectKeys = []string{"fires", "not", "steps", "skipped"}
 type expectation struct {
 	key, node *yaml.Node // nil where the test does not say; the node is also nil where nothing follows the key
 	end       int        // of the node, in the file
+	null      *yaml.Node // what stands for nothing behind the key
 
 	fires   *names
 	not     *names
@@ -68,6 +69,7 @@ type expectedSkip struct {
 
 func (x *expectation) read(doc *rules.Document, n *yaml.Node) {
 	if rules.IsNull(n) {
+		x.null = n
 		return
 	}
 	x.node = n

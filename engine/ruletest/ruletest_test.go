@@ -140,6 +140,8 @@ func TestCases(t *testing.T) {
 		"a step too many": {oneTest(`event: booking.json`, `with: { email: g@example.com }`, `expect: { steps: [{ rule: announce, step: 3, slack: {} }, { rule: confirm, http: {} }, { rule: sync, http: {} }] }`),
 			"t failed\n5:31 announce, step 3 (slack) is missing: the rule has no step 3\n5:71 confirm (http) is missing: the rule has no (other) step with http\n" +
 				"5:100 sync (http) is missing: the rule did not fire: it is for AppointmentUpdate, but this event is AppointmentCreate, booked\n"},
+		"a rule that did not fire is told of once": {oneTest(`event: booking.json`, `with: { email: g@example.com }`, `expect: { fires: [announce, confirm, off], steps: [{ rule: off, slack: {} }] }`),
+			"t failed\n5:42 off did not fire: it is not enabled\n"},
 		"a step of another action": {oneTest(`event: booking.json`, `with: { email: g@example.com }`, `expect: { steps: [{ rule: announce, step: 1, email: {} }] }`),
 			"t failed\n5:31 announce, step 1, is slack, not email\n"},
 		"a step that is not sent": {oneTest(`event: booking.json`, `expect: { steps: [{ rule: confirm, email: { subject: Hello } }] }`),
@@ -241,6 +243,17 @@ func TestUpdate(t *testing.T) {
 		"steps and skips that are no longer": {
 			oneTest(`event: booking.json`, `expect:`, `  # first`, `  fires: [announce, confirm]`, `  steps:`, `    - rule: sync # gone`, `      http: {}`, `    # stays`, `    - rule: announce`, `      slack: {}`, `  skipped:`, `    - { rule: announce, step: 1 }`) + "# last\n",
 			oneTest(`event: booking.json`, `expect:`, `  # first`, `  fires: [announce, confirm]`, `  steps:`, `    # stays`, `    - rule: announce`, `      slack: {}`, `  skipped:`, `    - rule: confirm`, `      step: 1`, `      reason: unresolved recipient`) + "# last\n",
+		},
+		"what is missing behind its key": {
+			oneTest(`event: booking.json`, `state: {}`, `expect: # nothing`) + "  - name: u\n    event: booking.json\n    expect: null   # what else\n    state: {}\n  - { name: v, event: booking.json, state: {}, expect:  }\n  - { name: w, event: booking.json, expect: ~, state: {} }\n",
+			oneTest(`event: booking.json`, `state: {}`, `expect: # nothing`, `  fires: []`) + "  - name: u\n    event: booking.json\n    expect:    # what else\n      fires: []\n    state: {}\n" +
+				"  - { name: v, event: booking.json, state: {}, expect: {fires: []}  }\n  - { name: w, event: booking.json, expect:  {fires: []}, state: {} }\n",
+		},
+		"comments behind and below what is written anew": {
+			oneTest(`event: booking.json`, `with: { email: g@example.com }`, `expect:`, `  steps:`, `    - rule: sync`, `      http: {}`, `    - rule: announce`, `      slack: {} # stays`, `    # below`) +
+				"\n  # before u\n  - name: u\n    event: booking.json\n    state: {}\n    expect: { fires: [] }\n",
+			oneTest(`event: booking.json`, `with: { email: g@example.com }`, `expect:`, `  steps:`, `    - rule: announce`, `      slack: {} # stays`, `    # below`) +
+				"\n  # before u\n  - name: u\n    event: booking.json\n    state: {}\n    expect: { fires: [] }\n",
 		},
 		"a value that is a list": {
 			oneTest(`event: { type: AppointmentUpdate, appointment: { id: a1, title: "1" } }`, `now: 2026-12-01`, `state: { title: "0" }`, `expect: { steps: [{ rule: sync, http: { json: 1 } }] }`),

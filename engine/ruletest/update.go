@@ -381,17 +381,25 @@ func (c *testCase) write(f *file, x *yaml.Node) []splice {
 	}
 	_, end := f.doc.Range(c.node)
 	switch {
-	case c.expect.key != nil:
-		from, to := f.doc.Range(c.expect.key)
-		if c.expect.node != nil {
-			to = c.expect.end
-		} else {
-			to += bytes.IndexByte(f.data[to:], ':') + 1
-		}
+	case c.expect.node != nil:
+		from, _ := f.doc.Range(c.expect.key)
+		to := c.expect.end
 		if !flow {
 			to = lineEnd(f.data, to) // comments behind it are in the text
 		}
 		return []splice{{from, to, text}}
+	case c.expect.key != nil: // and nothing, or null, behind it
+		_, to := f.doc.Range(c.expect.key)
+		to += bytes.IndexByte(f.data[to:], ':') + 1
+		var out []splice
+		if n := c.expect.null; n.Value != "" {
+			from, end := f.doc.Range(n)
+			out, to = append(out, splice{from, end, ""}), end
+		}
+		if !flow {
+			to = lineEnd(f.data, to) // behind a comment
+		}
+		return append(out, splice{to, to, strings.TrimPrefix(text, "expect:")})
 	case flow:
 		return []splice{{end - 1, end - 1, ", " + text}}
 	default:
