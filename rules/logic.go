@@ -358,7 +358,7 @@ func (p *prover) member(t term, n *ast.BinaryNode, positive bool) *formula {
 type linear struct {
 	factors map[string]float64
 	extra   float64
-	whole   bool
+	whole   bool   // but for the constant, it is a whole number
 	limits  []atom // what is known of the values anyway: an hour is at most 23
 }
 
@@ -371,7 +371,7 @@ func (p *prover) linear(t term) linear {
 	case *ast.IntegerNode:
 		return linear{extra: float64(n.Value), whole: true}
 	case *ast.FloatNode:
-		return linear{extra: n.Value}
+		return linear{extra: n.Value, whole: true}
 	case *ast.UnaryNode:
 		if n.Operator == "-" {
 			return p.linear(term{n.Node, t.c}).times(-1)
@@ -494,7 +494,14 @@ func (p *prover) difference(a, b term, strict bool) *formula {
 	switch {
 	case len(keys) == 0:
 		return constantly(0 < bound || 0 == bound && !strict)
-	case len(keys) == 1 && math.Abs(d.factors[keys[0]]) == 1, len(keys) == 2 && d.factors[keys[0]]*d.factors[keys[1]] == -1 && math.Abs(d.factors[keys[0]]) == 1:
+	case len(keys) == 1:
+		factor := d.factors[keys[0]]
+		if at.bound = bound / math.Abs(factor); factor > 0 {
+			at.key = keys[0]
+		} else {
+			at.other = keys[0]
+		}
+	case len(keys) == 2 && d.factors[keys[0]]*d.factors[keys[1]] == -1 && math.Abs(d.factors[keys[0]]) == 1:
 		for _, k := range keys {
 			if d.factors[k] > 0 {
 				at.key = k

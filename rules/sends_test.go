@@ -102,3 +102,23 @@ t.yaml:11:9: warning: for the same event this sends the same as rule "a" in t.ya
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
+
+// What a set finds is sorted by file and place, errors and warnings alike.
+func TestSetFindingsAreSorted(t *testing.T) {
+	t.Parallel()
+	var files []*rules.File
+	for i, src := range []string{
+		rule("then:\n- slack: {channel: a, text: b}\n- slack: {channel: a, text: b}"),
+		strings.Replace(rule("then: [{slack: {channel: c, text: d}}]"), "name: test", "name: other", 1) + strings.TrimPrefix(rule("then: [{slack: {channel: e, text: f}}]"), "rules:\n"),
+	} {
+		f, findings := rules.Compile(fmt.Sprintf("%d.yaml", i), []byte(src), options())
+		if f == nil {
+			t.Fatal(render(findings, src))
+		}
+		files = append(files, f)
+	}
+	_, findings := rules.NewSet(files)
+	if len(findings) != 2 || findings[0].Code != "same-send" || findings[1].Code != "duplicate-rule" || findings[1].File != "1.yaml" {
+		t.Errorf("%+v", findings)
+	}
+}
