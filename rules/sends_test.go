@@ -39,6 +39,8 @@ func TestSameSends(t *testing.T) {
 		{"the same zone", []string{dated, "timezone: Europe/Paris"}, []string{dated, "timezone: Europe/Paris"}, true},
 		{"one name for two values", []string{named, "let: {x: appointment.title}"}, []string{named, "let: {x: appointment.address}"}, false},
 		{"one name for one value", []string{named, "let: {x: appointment.title}"}, []string{named, "let: {x: appointment.title}"}, true},
+		{"one name for two values in conditions, a fixed text", []string{"let: {x: appointment.title}", `when: x == "a"`}, []string{"let: {x: appointment.address}", `when: x == "a"`}, false},
+		{"one name for one value in conditions, a fixed text", []string{"let: {x: appointment.title}", `when: x == "a"`}, []string{"let: {x: appointment.title}", `when: x == "a" && source == "b"`}, true},
 		{"one name for two values in conditions", []string{send, "let: {x: appointment.title}", `when: x == "a"`}, []string{send, "let: {x: appointment.address}", `when: x == "a"`}, false},
 	}
 	for _, tt := range tests {
