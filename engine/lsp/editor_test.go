@@ -17,11 +17,11 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv("BELLHOP_SERVER") != "" && len(os.Args) == 2 && os.Args[1] == "lsp" {
 		if err := Serve(context.Background(), os.Stdin, os.Stdout, Options{}); err != nil {
-			os.Exit(1)
+			panic(err)
 		}
-		os.Exit(0)
+		return
 	}
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // TestNeovim lets the language client of a real editor go through a session: a mistake, its correction,
