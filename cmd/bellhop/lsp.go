@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -27,6 +28,7 @@ The names of connections come from the bellhop.yaml nearest above the file, or f
 				}
 				configPath = abs
 			}
+			debug.SetGCPercent(lsp.GCPercent)
 			return lsp.Serve(cmd.Context(), p.stdin, p.stdout, lsp.Options{Config: configPath, Lookup: p.lookup, Version: build().Version})
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -362,8 +363,9 @@ func manyRules(n int) string {
 }
 
 // BenchmarkKeystroke is the time from a change of one character in a file of 200 rules until what is wrong
-// with it is published.
+// with it is published, in a process set up as the command does it.
 func BenchmarkKeystroke(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(GCPercent))
 	dir := b.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "bellhop.yaml"), []byte("connections:\n  slack: { token: \"${T}\" }\n"), 0o600); err != nil {
 		b.Fatal(err)
