@@ -128,6 +128,12 @@ raw.missing > 5 && source == "other" = false
     contact.firstName = "Guest"`,
 		},
 		{
+			`(contact.firstName ?? raw.missing) == "Other"`, "not-true", `
+> (contact.firstName ?? raw.missing) == "Other" = false
+  contact.firstName ?? raw.missing = "Guest"
+    contact.firstName = "Guest"`,
+		},
+		{
 			`source == "other" ? raw.missing > 5 : appointment.startTime < now() + duration("1h")`, "not-true", `
 > source == "other" ? raw.missing > 5 : appointment.startTime < now() + duration("1h") = false
   source == "other" = false
@@ -309,20 +315,30 @@ func addUp(p *rules.Part) string {
 	if op == "" || len(p.Parts) == 0 {
 		return own
 	}
+	if sum := joined(op, p.Parts); sum != own {
+		return p.Source + " is " + own + ", but its parts add up to " + sum
+	}
+	return own
+}
+
+func joined(op string, parts []rules.Part) string {
 	if op == "not" {
-		return map[string]string{"fired": "not-true", "not-true": "fired", "failed": "failed"}[addUp(&p.Parts[0])]
+		return map[string]string{"fired": "not-true", "not-true": "fired", "failed": "failed"}[addUp(&parts[0])]
 	}
 	decisive, rest := "not-true", "fired"
 	if op == "||" {
 		decisive, rest = rest, decisive
 	}
 	out := rest
-	for i := range p.Parts {
-		switch addUp(&p.Parts[i]) {
+	for i := range parts {
+		switch sum := addUp(&parts[i]); sum {
 		case decisive:
 			return decisive
+		case rest:
 		case "failed":
-			out = "failed"
+			out = sum
+		default:
+			return sum
 		}
 	}
 	return out

@@ -119,13 +119,38 @@ func TestRuleSets(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	holds("A", "one.yaml 1", "other.yaml x")
+	// An old event with a delivery that is still to be sent stays, and its set with it.
+	err = s.Write(t.Context(), func(tx *store.Tx) error {
+		d := store.Delivery{ID: store.NewID(), Event: first, Rule: "one", Step: 1, State: store.Pending, Created: now, Due: now}
+		_, err := tx.InsertDelivery(&d)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Prune(t.Context(), now.Add(time.Hour)); err != nil || n != 6 {
+		t.Fatal(n, err)
+	}
+	holds("A", "one.yaml 1", "other.yaml x")
+	gone("B")
+	list, err := s.Deliveries(t.Context(), store.DeliveryFilter{Event: first})
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	if _, err := s.Cancel(t.Context(), list[0].ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	// What is good but met no event yet stays as well.
+	unmet := put(version("unmet.yaml", "new"))
 	// Everything but the set in force, and the content of no file that is good, goes.
-	if n, err := s.Prune(t.Context(), now.Add(time.Hour)); err != nil || n != 7 {
+	if n, err := s.Prune(t.Context(), now.Add(time.Hour)); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
 	gone("A")
 	gone("B")
 	holds("C", "one.yaml 2")
+	event("e9", "G", unmet)
+	holds("G", "unmet.yaml new")
 	event("e8", "F", one)
 	gone("F") // its content went with the last set that had it
 }
