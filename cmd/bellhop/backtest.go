@@ -184,12 +184,12 @@ func (b *progress) show(done, total int, now time.Time) {
 	if left := time.Duration(float64(now.Sub(b.begun)) / float64(max(done, 1)) * float64(total-done)); left >= time.Second {
 		text += fmt.Sprintf(", %s left", left.Round(time.Second))
 	}
-	fmt.Fprint(b.w, text+"\x1b[K")
+	_, _ = fmt.Fprint(b.w, text+"\x1b[K") // the output remembers its failure
 }
 
 // clear takes the bar away.
 func (b *progress) clear() {
 	if b.shown {
-		fmt.Fprint(b.w, "\r\x1b[K")
+		_, _ = fmt.Fprint(b.w, "\r\x1b[K") // the output remembers its failure
 	}
 }
