@@ -82,8 +82,8 @@ type queue struct {
 	insert *river.Client[*sql.Tx]
 }
 
-func newQueue(s *Store) (*queue, error) {
-	q := &queue{s: s, base: context.Background(), driver: &queueDriver{Driver: riversqlite.New(s.write), due: make(chan struct{}, 1)}}
+func newQueue(ctx context.Context, s *Store) (*queue, error) {
+	q := &queue{s: s, base: context.WithoutCancel(ctx), driver: &queueDriver{Driver: riversqlite.New(s.write), due: make(chan struct{}, 1)}}
 	var err error
 	q.insert, err = river.NewClient(q.driver, &river.Config{Logger: quiet(s.log)})
 	if err != nil {

@@ -89,7 +89,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.write, err = openPool(path, 1, false); err != nil {
 		return err
 	}
-	if s.queue, err = newQueue(s); err != nil {
+	if s.queue, err = newQueue(ctx, s); err != nil {
 		return err
 	}
 	if err = s.queue.migrate(ctx); err != nil {

@@ -83,7 +83,7 @@ func (w *writer) run() {
 	defer close(w.finished)
 	// The transactions are not bound to any caller's context: one caller that gives up must not undo the
 	// work of the others in its group.
-	ctx := context.WithoutCancel(w.s.queue.base)
+	ctx := w.s.queue.base
 	group := make([]*writeCall, 0, maxGroup)
 	for {
 		group = group[:0]
