@@ -3,6 +3,7 @@ package rules
 import (
 	"bytes"
 	"iter"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -445,11 +446,16 @@ func (m *mapper) block(value string, literal bool) {
 	body := m.pos
 
 	// With an indentation indicator the indentation also depends on the parent's; the value tells which it was.
-	lowest, highest := 0, 0
+	// Without one it is that of the first line of text (0 stands for it), unless what follows the blank lines
+	// belongs to the parent: then no indentation is deep enough.
+	indents := []int{0, math.MaxInt}
 	if increment > 0 {
-		lowest, highest = increment, increment+maxYAMLDepth*10
+		indents = nil
+		for deeper := range maxYAMLDepth*10 + 1 {
+			indents = append(indents, increment+deeper)
+		}
 	}
-	for indent := lowest; indent <= highest; indent++ {
+	for _, indent := range indents {
 		m.pos = body
 		m.out, m.beg, m.end = m.out[:0], m.beg[:0], m.end[:0]
 		m.blockLines(indent, chomp, literal)

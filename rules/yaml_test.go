@@ -22,6 +22,7 @@ func scalars(n *yaml.Node) []*yaml.Node {
 
 // mappedTexts are documents with texts in every style.
 var mappedTexts = []string{
+	"  - |\n  - >1\n  - >+\n\n  - >1\n  ",
 	"a: plain text\nb: 'single ''quoted'' text'\nc: \"double \\\"quoted\\\" \\u00e9\\t\\x41\\U0001F600 text\"\n",
 	"a: |\n  one\n   two\n\n  three\nb: |-\n  x\nc: |+\n  x\n\n\nd: |2\n   x\n  y\ne: >\n  folded\n  text\n\n  new\n    more\n    indented\n  back\n\n\nf: >-\n  a\n  b\ng: >+\n  a\n\n",
 	"a: plain over\n  two lines\n\n  and a third\nb: 'single over\n\n\n  lines ''x''  '\nc: \"double \\\n  over  \n  lines\n\n  \\  end\"\n",
