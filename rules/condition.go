@@ -97,22 +97,28 @@ func (c *condition) divide() {
 
 var errClause = errors.New("a part of a condition does not stand alone")
 
-func (c *checker) clause(n ast.Node, place string) (*clause, error) {
-	var out clause
-	var operands []ast.Node
+// divide says how a condition is joined ("&&", "||", "!" or, undivided, "") and of what.
+func divide(n ast.Node) (op string, operands []ast.Node) {
 	switch n := n.(type) {
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "&&", "and":
-			out.op, operands = "&&", []ast.Node{n.Left, n.Right}
+			return "&&", []ast.Node{n.Left, n.Right}
 		case "||", "or":
-			out.op, operands = "||", []ast.Node{n.Left, n.Right}
+			return "||", []ast.Node{n.Left, n.Right}
 		}
 	case *ast.UnaryNode:
 		if n.Operator == "!" || n.Operator == "not" {
-			out.op, operands = "!", []ast.Node{n.Node}
+			return "!", []ast.Node{n.Node}
 		}
 	}
+	return "", nil
+}
+
+func (c *checker) clause(n ast.Node, place string) (*clause, error) {
+	var out clause
+	var operands []ast.Node
+	out.op, operands = divide(n)
 	if out.op != "" {
 		for _, o := range operands {
 			part, err := c.clause(o, place)

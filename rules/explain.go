@@ -362,19 +362,7 @@ func (p *prober) condition(c *condition) *probe {
 func (p *prober) clause(n ast.Node) *probe {
 	out := &probe{}
 	var operands []ast.Node
-	switch n := n.(type) {
-	case *ast.BinaryNode:
-		switch n.Operator {
-		case "&&", "and":
-			out.op, operands = "&&", []ast.Node{n.Left, n.Right}
-		case "||", "or":
-			out.op, operands = "||", []ast.Node{n.Left, n.Right}
-		}
-	case *ast.UnaryNode:
-		if n.Operator == "!" || n.Operator == "not" {
-			out.op, operands = "!", []ast.Node{n.Node}
-		}
-	}
+	out.op, operands = divide(n)
 	if out.op == "" || p.n >= maxProbes {
 		out = p.probe(n)
 		if out.untrue != "" {

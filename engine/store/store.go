@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -48,7 +47,6 @@ type Store struct {
 
 	closeOnce sync.Once
 	closeErr  error
-	lastError atomic.Pointer[error] // of the writer, nil after a success
 }
 
 // Open opens or makes the store in o.Dir and brings its tables up to date. What an earlier process was

@@ -119,23 +119,12 @@ func (w *writer) commit(ctx context.Context, group []*writeCall) {
 	err := w.transact(ctx, group)
 	if err != nil && len(group) > 1 {
 		for _, c := range group {
-			err := w.transact(ctx, []*writeCall{c})
-			w.note(err)
-			c.done <- err
+			c.done <- w.transact(ctx, []*writeCall{c})
 		}
 		return
 	}
-	w.note(err)
 	for _, c := range group {
 		c.done <- err
-	}
-}
-
-func (w *writer) note(err error) {
-	if err != nil {
-		w.s.lastError.Store(&err)
-	} else {
-		w.s.lastError.Store(nil)
 	}
 }
 
