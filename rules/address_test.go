@@ -3,6 +3,7 @@ package rules
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // A value from a payload fills in one segment or one parameter of an address and adds no others.
@@ -24,7 +25,7 @@ func TestAddressesAreEscaped(t *testing.T) {
 		matches := set.Match(&Event{
 			Type: Create, On: []string{Create, Booked}, LocationID: "0007BWpSzSwfiuSl0tR2",
 			Appointment: Appointment{Title: hostile, Address: "https://api.example.com/as/it/is?a=b"},
-		})
+		}, time.Time{})
 		if len(matches) != 1 || matches[0].Err != nil || matches[0].Steps[0].Err != nil {
 			t.Fatalf("%s: %+v", template, matches)
 		}

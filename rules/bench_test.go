@@ -45,7 +45,7 @@ func BenchmarkMatch(b *testing.B) {
 	ev := booking()
 	b.ReportAllocs()
 	for b.Loop() {
-		set.Match(ev)
+		set.Match(ev, noon)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/rule")
 }

@@ -75,11 +75,9 @@ const (
 	missingValue  = "nothing"
 )
 
-// Explain says of every rule of the set, in file order, what Match does with it for ev when now() gives at
-// (the zero time is the present), and why. Whether a rule fires is decided by what Match itself runs; the
+// Explain says of every rule of the set, in file order, what Match does with it for ev and now, and why. Whether a rule fires is decided by what Match itself runs; the
 // parts are evaluated besides, each by itself, so that one that failed hides no other.
-func (s *Set) Explain(ev *Event, at time.Time) []Explanation {
-	now := s.nowOr(at)
+func (s *Set) Explain(ev *Event, now time.Time) []Explanation {
 	candidates := s.candidates(ev)
 	out := make([]Explanation, 0, len(s.rules))
 	for i, rule := range s.rules {
@@ -90,13 +88,13 @@ func (s *Set) Explain(ev *Event, at time.Time) []Explanation {
 }
 
 // ExplainRule is Explain for the rule with a name. ok is false if there is none.
-func (s *Set) ExplainRule(ev *Event, at time.Time, name string) (e Explanation, ok bool) {
+func (s *Set) ExplainRule(ev *Event, now time.Time, name string) (e Explanation, ok bool) {
 	i := slices.IndexFunc(s.rules, func(r *Rule) bool { return r.Name == name })
 	if i < 0 {
 		return Explanation{}, false
 	}
 	_, applies := slices.BinarySearch(s.candidates(ev), i)
-	return explain(s.rules[i], ev, s.nowOr(at), applies), true
+	return explain(s.rules[i], ev, now, applies), true
 }
 
 func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {

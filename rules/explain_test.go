@@ -250,7 +250,7 @@ func TestExplainIsBounded(t *testing.T) {
 		if n > 3*200 {
 			t.Errorf("%.40s… has %d parts", when, n)
 		}
-		if fired := len(set.Match(booking())) > 0 && set.Match(booking())[0].Err == nil; fired != (e.Outcome == rules.Fired) {
+		if fired := len(set.Match(booking(), noon)) > 0 && set.Match(booking(), noon)[0].Err == nil; fired != (e.Outcome == rules.Fired) {
 			t.Errorf("%.40s…: fired is %v, explained as %s", when, fired, e.Outcome)
 		}
 	}
@@ -276,11 +276,10 @@ func TestExplainAgreesWithMatch(t *testing.T) {
 			rt.Skip("does not load") // the checker knows that it can never be true, or never work
 		}
 		set, _ := rules.NewSet([]*rules.File{file})
-		set.Now = func() time.Time { return noon }
 		for range 5 { // events are cheaper than conditions
 			ev := anyEvent(rt)
 			want := "not-true"
-			if m := set.Match(ev); len(m) > 0 {
+			if m := set.Match(ev, noon); len(m) > 0 {
 				want = "fired"
 				if m[0].Err != nil {
 					want = "failed"

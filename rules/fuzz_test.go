@@ -81,7 +81,7 @@ func FuzzCompile(f *testing.F) {
 			t.Fatal("does not load again to the same")
 		}
 		set, _ := rules.NewSet([]*rules.File{file})
-		for _, m := range set.Match(booking()) {
+		for _, m := range set.Match(booking(), noon) {
 			for _, s := range m.Steps {
 				if (s.Err == nil && s.Skip == "") != (len(s.Request) > 0) {
 					t.Fatalf("%+v", s)
@@ -109,7 +109,7 @@ func FuzzTemplate(f *testing.F) {
 		set, _ := rules.NewSet([]*rules.File{file})
 		ev := booking()
 		ev.Appointment.Title = title
-		for _, m := range set.Match(ev) {
+		for _, m := range set.Match(ev, noon) {
 			for _, s := range m.Steps {
 				if s.Err != nil || s.Skip != "" {
 					continue

@@ -44,7 +44,6 @@ func load(t *testing.T, src string) *rules.Set {
 	if len(more) > 0 {
 		t.Fatal(more)
 	}
-	set.Now = func() time.Time { return noon }
 	return set
 }
 
@@ -75,8 +74,7 @@ func TestWorkedExamples(t *testing.T) {
 	if len(findings) > 0 {
 		t.Fatal(findings)
 	}
-	set.Now = func() time.Time { return noon }
-	for _, m := range set.Match(booking()) {
+	for _, m := range set.Match(booking(), noon) {
 		if m.Err != nil {
 			t.Errorf("%s: %v", m.Rule.Name, m.Err)
 		}

@@ -7,9 +7,6 @@ import (
 
 // A Set is the rules of a folder, ready to be matched. It is immutable and safe for concurrent use.
 type Set struct {
-	// Now is the time that now() gives; nil is the clock. It is set before the set is used.
-	Now func() time.Time
-
 	rules []*Rule
 	on    map[string][]int // event name to indexes into rules, of enabled rules, rising
 }
@@ -70,15 +67,15 @@ func sortByFile(findings []Finding, files []*File) {
 // Rules are the set's rules, in file order.
 func (s *Set) Rules() []*Rule { return s.rules }
 
-// Match evaluates the rules that apply to ev and renders their immediate steps. It has no side effects
-// and is safe for concurrent use; ev must not change meanwhile. Matches are in the order of the rules, each
+// Match evaluates the rules that apply to ev, with now as what now() gives, and renders their immediate steps.
+// It has no side effects and is safe for concurrent use; ev must not change meanwhile. Matches are in the order of the rules, each
 // rule once, however many of its event names fit.
-func (s *Set) Match(ev *Event) []Match {
+func (s *Set) Match(ev *Event, now time.Time) []Match {
 	candidates := s.candidates(ev)
 	if len(candidates) == 0 {
 		return nil
 	}
-	r := newRun(ev, s.nowOr(time.Time{}))
+	r := newRun(ev, now)
 	var out []Match
 	for _, i := range candidates {
 		rule := s.rules[i]
@@ -100,17 +97,6 @@ func (s *Set) Match(ev *Event) []Match {
 		out = append(out, m)
 	}
 	return out
-}
-
-// nowOr is the time at, or the present if that is zero.
-func (s *Set) nowOr(at time.Time) time.Time {
-	switch {
-	case !at.IsZero():
-		return at
-	case s.Now != nil:
-		return s.Now()
-	}
-	return time.Now()
 }
 
 // candidates are the indexes of the rules that any of the event's names selects, rising.

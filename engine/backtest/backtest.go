@@ -26,8 +26,7 @@ import (
 type Options struct {
 	Store *store.Reader
 	Span  store.Span
-	// Present and Proposed are the rules as they are and as they may become. They are not to be used for
-	// anything else: now() gives what it would have given at each event.
+	// Present and Proposed are the rules as they are and as they may become.
 	Present, Proposed *rules.Set
 	PresentID         string         // the rule set that the store knows Present as, "" if unknown
 	Zone              *time.Location // where days begin, and naive times are read
@@ -139,7 +138,6 @@ type test struct {
 	o      Options
 	report *Report
 	n      *hook.Normaliser
-	now    time.Time
 	all    group
 	rules  map[string]*ruleGroup
 	room   int // for more recipients
@@ -170,8 +168,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		o: o, report: &Report{Since: o.Span.Since, Until: o.Span.Until}, n: &hook.Normaliser{Zone: o.Zone},
 		all: newGroup(), rules: map[string]*ruleGroup{}, room: maxCounted, fields: map[string][]string{},
 	}
-	now := func() time.Time { return t.now }
-	o.Present.Now, o.Proposed.Now = now, now
 	progress := o.Progress
 	if progress == nil {
 		progress = func(int, int) {}
@@ -221,12 +217,11 @@ func (t *test) event(e *store.Event, recorded []store.Delivery) error {
 		return nil //nolint:nilerr // counted, and the others go on
 	}
 	t.report.Events++
-	t.now = e.ReceivedAt
-	present, err := receive.Deliveries(t.o.Present, ev)
+	present, err := receive.Deliveries(t.o.Present, ev, e.ReceivedAt)
 	if err != nil {
 		return fmt.Errorf("put event %s to the present rules: %w", e.ID, err)
 	}
-	proposed, err := receive.Deliveries(t.o.Proposed, ev)
+	proposed, err := receive.Deliveries(t.o.Proposed, ev, e.ReceivedAt)
 	if err != nil {
 		return fmt.Errorf("put event %s to the proposed rules: %w", e.ID, err)
 	}

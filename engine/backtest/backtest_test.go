@@ -40,10 +40,10 @@ func record(tb testing.TB, src string, n int) (dir string, span store.Span) {
 		tb.Fatal(err)
 	}
 	set := compile(tb, src)
-	set.Now = func() time.Time { return begin }
 	r := receive.New(receive.Options{
 		Store: s, Rules: func() live.Snapshot { return live.Snapshot{Set: set, ID: "recorded"} }, Zone: time.UTC,
 		Metrics: metrics.New(), Logger: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return begin },
 	})
 	failed := make(chan error, 64)
 	for worker := range 64 {

@@ -158,7 +158,7 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, res *res
 		}
 		return err
 	}
-	list, err := Deliveries(set, ev)
+	list, err := Deliveries(set, ev, now)
 	if err != nil {
 		r.Logger.Error("matching failed", "event", ev.ID, "error", err)
 		list = []store.Delivery{unmatched("", err)}
@@ -174,11 +174,11 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, res *res
 	return nil
 }
 
-// Deliveries are what set makes of ev, of which [Derive] has told what happened: one for each step of every
+// Deliveries are what set makes of ev at now, of which [Derive] has told what happened: one for each step of every
 // rule that applies, in their order, and one without a step for each condition that failed. They are as they
 // will be stored, but for what says which event they are of, and when.
-func Deliveries(set *rules.Set, ev *rules.Event) ([]store.Delivery, error) {
-	matches, err := matchSafely(set, ev)
+func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]store.Delivery, error) {
+	matches, err := matchSafely(set, ev, now)
 	if err != nil {
 		return nil, err
 	}
@@ -219,13 +219,13 @@ func delivery(rule *rules.Rule, step *rules.Step) store.Delivery {
 
 // matchSafely turns a panic into an error: an event on which matching fails must still be stored, or its
 // sender would repeat it for ever.
-func matchSafely(set *rules.Set, ev *rules.Event) (matches []rules.Match, err error) {
+func matchSafely(set *rules.Set, ev *rules.Event, now time.Time) (matches []rules.Match, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			matches, err = nil, fmt.Errorf("internal error: %v", p)
 		}
 	}()
-	return set.Match(ev), nil
+	return set.Match(ev, now), nil
 }
 
 // dedupeKey identifies a webhook: by the sender's id where there is one, else by its body.

@@ -169,10 +169,7 @@ func (r *Runner) run(path string, data []byte) *trial {
 }
 
 // A subject is the rules that a test file is about. The set is nil if any of them cannot be used.
-type subject struct {
-	set *rules.Set
-	now time.Time // what now() gives
-}
+type subject struct{ set *rules.Set }
 
 // subject compiles the rules that f tests, once for all the files that test the same ones. The findings are
 // errors only, doubts being for check, and are told with the first of those files.
@@ -206,7 +203,6 @@ func (r *Runner) subject(f *file) (*subject, []rules.Finding) {
 	set, findings := rules.NewSet(files)
 	found = slices.DeleteFunc(append(found, findings...), func(f rules.Finding) bool { return f.Severity != rules.Error })
 	if len(found) == 0 {
-		set.Now = func() time.Time { return s.now }
 		s.set = set
 	}
 	return s, found
@@ -234,8 +230,7 @@ func (s *subject) try(c *testCase) *outcome {
 		o.status = hook.Stale
 		return o
 	}
-	s.now = c.now
-	if o.deliveries, o.failed = receive.Deliveries(s.set, &ev); o.failed != nil {
+	if o.deliveries, o.failed = receive.Deliveries(s.set, &ev, c.now); o.failed != nil {
 		o.failed = fmt.Errorf("match: %w", o.failed)
 	}
 	for i := range o.deliveries {
