@@ -110,8 +110,9 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	for name, c := range cfg.Connections {
 		connections[name] = c.Connection
 	}
+	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log})
 	workOptions := work.Options{
-		Store: e.store, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
+		Store: e.store, Due: receiver.Due, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
 		Attempts: cfg.Delivery.Attempts, MaxAge: cfg.Delivery.MaxAge, Places: cfg.Delivery.Concurrency,
 		PerDestination: cfg.Delivery.PerDestination, Stop: cfg.Delivery.Shutdown,
 	}
@@ -120,7 +121,6 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	e.worker = work.New(workOptions)
 
-	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log})
 	intake, err := e.intake(receiver)
 	if err != nil {
 		return nil, err

@@ -62,6 +62,11 @@ type ExplainedStep struct {
 	Request     json.RawMessage `json:"request,omitempty"`
 	Skip        string          `json:"skip,omitempty"`
 	Error       string          `json:"error,omitempty"`
+
+	// Of a step that waits: until when. The request is then what it comes to at that moment if nothing changes
+	// before, and Then why it comes to nothing.
+	At   time.Time `json:"at,omitzero"`
+	Then string    `json:"then,omitempty"`
 }
 
 // What an explanation may be.
@@ -122,7 +127,7 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 	}
 	if out.Outcome == Fired {
 		for _, st := range rule.steps {
-			out.Steps = append(out.Steps, explained(st.render(r)))
+			out.Steps = append(out.Steps, explained(st, r, now))
 		}
 	}
 
@@ -150,8 +155,22 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 	return out
 }
 
-func explained(s Step) ExplainedStep {
-	out := ExplainedStep{Step: s.Number, Action: s.Action, Connection: s.Connection, Destination: s.Destination, Request: s.Request, Skip: s.Skip}
+func explained(st *step, r *run, now time.Time) ExplainedStep {
+	var s Step
+	var then string
+	if st.wait == nil {
+		s = st.render(r)
+	} else if s = st.plan(r, now); s.Err == nil && s.Skip == "" {
+		due := st.due(r.rule, Held{Planned: now, At: s.At}, r.ev, later(s.At, now))
+		s.Request, s.Destination = due.Request, due.Destination
+		if then = due.Skip; due.Err != nil {
+			then = due.Err.Error()
+		}
+	}
+	out := ExplainedStep{
+		At: s.At, Then: then,
+		Step: s.Number, Action: s.Action, Connection: s.Connection, Destination: s.Destination, Request: s.Request, Skip: s.Skip,
+	}
 	if s.Err != nil {
 		out.Error = s.Err.Error()
 	}

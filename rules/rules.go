@@ -75,7 +75,8 @@ type Match struct {
 	Steps []Step
 }
 
-// A Step is one entry of a matching rule's `then`, rendered for one event.
+// A Step is one entry of a matching rule's `then`, rendered for one event, or planned if it waits: then [Set.Due]
+// renders it when its moment has come.
 type Step struct {
 	Number     int    // 1-based
 	Action     string // the kind's name
@@ -83,9 +84,14 @@ type Step struct {
 	// Destination is whom the step goes to, by which one slow destination is kept from delaying others: the
 	// connection's name, or without one what the request's Destination(nil) says. It must be filled.
 	Destination string
-	Request     json.RawMessage // the rendered request
+	Request     json.RawMessage // the rendered request; nil of one that waits
 	Skip        string          // why nothing is to be sent, such as "unresolved recipient"; "" otherwise
 	Err         error           // why rendering failed; recorded, nothing is sent
+
+	// Of a step that waits:
+	At    time.Time // when it is due; zero of a step that does not wait
+	Until time.Time // the last moment at which it may be sent, zero if there is none
+	Key   string    // tells it from the other steps of its rule, by what is written in it
 }
 
 // Compile parses, type-checks and compiles one rule file. The file is nil if any finding is an error.

@@ -60,14 +60,17 @@ func (rule *Rule) stepPlace(st *step) Finding {
 	return Finding{File: rule.File, Line: st.line, Column: st.column, EndLine: st.line, EndColumn: st.column + len(st.kind.Name)}
 }
 
-// sends is all that a step sends and to whom, as written: the same words of another rule mean the same only if
+// sends is all that a step sends, to whom and when, as written: the same words of another rule mean the same only if
 // the names in them do, and the zone in which times print.
 func (rule *Rule) sends(st *step) string {
-	if st.sends == "" || !strings.Contains(st.sends, "{{") {
+	if st.sends == "" || !strings.Contains(st.sends, "{{") && st.wait == nil {
 		return st.sends
 	}
 	var b strings.Builder
 	b.WriteString(st.sends)
+	if st.wait != nil {
+		b.WriteString("\x00at " + st.wait.src)
+	}
 	if rule.zone != nil {
 		b.WriteString("\x00in " + rule.zone.String())
 	}

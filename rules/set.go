@@ -9,13 +9,14 @@ import (
 type Set struct {
 	rules []*Rule
 	on    map[string][]int // event name to indexes into rules, of enabled rules, rising
+	names map[string]int   // rule name to index into rules
 }
 
 // NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files in
 // the given order; the set then lacks that whole file. Steps that send the same for the same event are warnings,
 // which keep nothing out of the set. The findings are sorted by file, in the given order, and position.
 func NewSet(files []*File) (*Set, []Finding) {
-	s := &Set{on: map[string][]int{}}
+	s := &Set{on: map[string][]int{}, names: map[string]int{}}
 	var findings []Finding
 	owner := map[string]*File{}
 	line := map[string]int{}
@@ -44,6 +45,7 @@ func NewSet(files []*File) (*Set, []Finding) {
 	findings = append(findings, sameSends(s.rules)...)
 	sortByFile(findings, files)
 	for i, rule := range s.rules {
+		s.names[rule.Name] = i
 		if !rule.Enabled {
 			continue
 		}
@@ -68,6 +70,7 @@ func sortByFile(findings []Finding, files []*File) {
 func (s *Set) Rules() []*Rule { return s.rules }
 
 // Match evaluates the rules that apply to ev, with now as what now() gives, and renders their immediate steps.
+// Of waiting steps it works out when they are due.
 // It has no side effects and is safe for concurrent use; ev must not change meanwhile. Matches are in the order of the rules, each
 // rule once, however many of its event names fit.
 func (s *Set) Match(ev *Event, now time.Time) []Match {
@@ -92,7 +95,11 @@ func (s *Set) Match(ev *Event, now time.Time) []Match {
 		}
 		m := Match{Rule: rule, Steps: make([]Step, len(rule.steps))}
 		for j, st := range rule.steps {
-			m.Steps[j] = st.render(r)
+			if st.wait != nil {
+				m.Steps[j] = st.plan(r, now)
+			} else {
+				m.Steps[j] = st.render(r)
+			}
 		}
 		out = append(out, m)
 	}

@@ -22,6 +22,8 @@ type step struct {
 	kind       actions.Kind
 	connection string
 	fields     []fieldValue
+	wait       *wait  // nil: it is done at once
+	to         string // the destination without a connection, as far as the file says; "" if it does not
 	sends      string // all that is sent and to whom, as written, see sameSends
 	line       int    // of its action's key
 	column     int
@@ -79,6 +81,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	}
 	var out *step
 	var first *yaml.Node
+	var at, late *pair
 	entries := pairs(src, r, n)
 	if s.flatAction(entries) {
 		return nil
@@ -86,8 +89,10 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	for _, p := range entries {
 		kind, isKind := actions.Lookup(p.name)
 		switch {
-		case p.name == "at" || p.name == "late":
-			r.errorf("waiting-step", src.span(p.key), "", "waiting steps (`%s`) are not supported yet", p.name)
+		case p.name == "at":
+			at = &p
+		case p.name == "late":
+			late = &p
 		case isKind && first != nil:
 			r.errorf("step", src.span(p.key), "", "a step has one action, and this one has %s already; begin another step with -", first.Value)
 		case isKind:
@@ -105,9 +110,11 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	if first == nil && r.errors == before {
 		r.errorf("step", src.span(n), "", "this step does nothing; it needs one of %s", oneOf(kinds))
 	}
+	w := s.wait(at, late)
 	if r.errors > before {
 		return nil
 	}
+	out.hold(w)
 	return out
 }
 
@@ -273,6 +280,9 @@ func (s *scope) sketch(st *step, p pair, at map[string]pair, o Options) {
 		r.errorf("step-field", where, suggestion, "%s", problem.Message)
 	}
 	s.connect(st, req, p, at, o)
+	if to := req.Destination(nil); !strings.Contains(to, "{{") {
+		st.to = to
+	}
 	if data, err := json.Marshal(sketch); err == nil {
 		st.sends = st.kind.Name + " " + st.connection + " " + string(data)
 	}

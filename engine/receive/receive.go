@@ -87,19 +87,17 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 		ReceivedAt: ev.ReceivedAt, Rules: inForce.ID, Body: ev.Body,
 	}
 	status := hook.Ignored
+	var prev *State
 	var next State
 	if OfAppointment(ev) {
-		var prev *State
 		known, err := tx.State(ev.Source, ev.Appointment.ID)
 		if err != nil {
 			return result{}, err
 		}
-		if known != nil {
-			row.Previous, prev = known, new(State)
-			if err := json.Unmarshal(known, prev); err != nil {
-				return result{}, fmt.Errorf("stored state of appointment %s: %w", ev.Appointment.ID, err)
-			}
+		if prev, err = decodeState(known); err != nil {
+			return result{}, fmt.Errorf("appointment %s: %w", ev.Appointment.ID, err)
 		}
+		row.Previous = known
 		var stale bool
 		next, stale = Derive(prev, ev)
 		state, err := json.Marshal(&next)
@@ -131,7 +129,26 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	if err := tx.PutState(ev.Source, ev.Appointment.ID, row.State, ev.ReceivedAt, ends); err != nil {
 		return result{}, err
 	}
-	return res, r.match(tx, inForce.Set, ev, &res)
+	now := r.Now().UTC()
+	if err := r.match(tx, inForce.Set, ev, now, &res); err != nil {
+		return result{}, err
+	}
+	if prev == nil { // nothing can be waiting for it
+		return res, nil
+	}
+	return res, r.follow(tx, &change{set: inForce.Set, event: ev, before: prev, after: &next, now: now, added: res.deliveries})
+}
+
+// decodeState reads what is remembered of an appointment; nil is of one that was never seen.
+func decodeState(data []byte) (*State, error) {
+	if data == nil {
+		return nil, nil
+	}
+	state := new(State)
+	if err := json.Unmarshal(data, state); err != nil {
+		return nil, fmt.Errorf("stored state: %w", err)
+	}
+	return state, nil
 }
 
 // OfAppointment says whether the event is about an appointment: of one of the wire types, or of none, as a
@@ -147,11 +164,10 @@ func OfAppointment(ev *rules.Event) bool {
 
 // match inserts a delivery for every step of every rule that applies to ev, and for every condition that
 // failed on it.
-func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, res *result) error {
-	now := r.Now().UTC()
+func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, res *result) error {
 	add := func(d store.Delivery) error {
 		d.ID, d.Event, d.Source, d.Location, d.Appointment = store.NewID(), ev.ID, ev.Source, ev.LocationID, ev.Appointment.ID
-		d.Created, d.Due = now, now
+		d.Created, d.Due = now, later(d.At, now)
 		inserted, err := tx.InsertDelivery(&d)
 		if inserted {
 			res.deliveries = append(res.deliveries, d)
@@ -204,17 +220,26 @@ func unmatched(rule string, err error) store.Delivery {
 func delivery(rule *rules.Rule, step *rules.Step) store.Delivery {
 	d := store.Delivery{
 		Rule: rule.Name, Step: step.Number, Action: step.Action, Connection: step.Connection, Destination: step.Destination,
-		Request: step.Request, State: store.Pending,
+		Request: step.Request, At: step.At, Until: step.Until, Key: step.Key,
 	}
-	switch {
-	case step.Err != nil:
-		d.State, d.Reason = store.Skipped, "rendering error: "+step.Err.Error()
-	case step.Skip != "":
-		d.State, d.Reason = store.Skipped, step.Skip
-	case rule.Shadow:
-		d.State, d.Reason = store.Shadow, "the rule only watches (mode: shadow)"
+	d.State, d.Reason = outcome(step, rule.Shadow)
+	if d.State == store.Pending && !d.At.IsZero() {
+		d.State = store.Waiting
 	}
 	return d
+}
+
+// outcome says what is to become of a step, [store.Pending] if it is to be sent.
+func outcome(step *rules.Step, shadow bool) (state store.State, reason string) {
+	switch {
+	case step.Err != nil:
+		return store.Skipped, "rendering error: " + step.Err.Error()
+	case step.Skip != "":
+		return store.Skipped, step.Skip
+	case shadow && step.Request != nil:
+		return store.Shadow, "the rule only watches (mode: shadow)"
+	}
+	return store.Pending, ""
 }
 
 // matchSafely turns a panic into an error: an event on which matching fails must still be stored, or its
@@ -283,7 +308,11 @@ func (r *Receiver) Replay(ctx context.Context, id string) ([]store.Delivery, err
 	var res result
 	err = r.Store.Write(ctx, func(tx *store.Tx) error {
 		res = result{}
-		return r.match(tx, r.Rules().Set, ev, &res)
+		set, now := r.Rules().Set, r.Now().UTC()
+		if err := r.match(tx, set, ev, now, &res); err != nil {
+			return err
+		}
+		return r.replace(tx, set, ev, now, res.deliveries)
 	})
 	if err != nil {
 		return nil, err

@@ -113,7 +113,7 @@ func BenchmarkWork(b *testing.B) {
 	var done atomic.Int64
 	b.ResetTimer()
 	err := s.Work(ctx, store.WorkOptions{Workers: 2000, Stop: 10 * time.Second}, func(ctx context.Context, j *store.Job) time.Duration {
-		d, ok, err := j.Claim(ctx)
+		d, ok, err := j.Claim(ctx, nil)
 		if err != nil || !ok {
 			b.Error(ok, err)
 			return 0

@@ -52,7 +52,13 @@ type Delivery struct {
 	Attempts    []Attempt       `json:"attempts"`
 	Request     json.RawMessage `json:"request"`
 
+	// Of a step that waits:
+	At    time.Time `json:"at,omitzero"`    // the moment it waits for; zero of a step that does not
+	Until time.Time `json:"until,omitzero"` // the last moment at which it may be sent, zero if there is none
+	Key   string    `json:"-"`              // finds the step in a newer version of its rule
+
 	turn int // the job that may claim the delivery; an older one finds nothing to do
+	copy int // see [Tx.Renew]
 }
 
 // An Attempt is one try of a delivery.
@@ -64,14 +70,14 @@ type Attempt struct {
 	Receipt actions.Receipt `json:"receipt,omitzero"`
 }
 
-// InsertDelivery records d, and enqueues it if it is [Pending]. If the event's delivery of that rule and
+// InsertDelivery records d, and enqueues it if it is [Pending] or [Waiting], then for when it is due. If the event's delivery of that rule and
 // step is there already, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *Delivery) (inserted bool, err error) {
 	res, err := t.tx.ExecContext(t.ctx, `
-		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, attempts, request)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, '[]', ?) ON CONFLICT (event, rule, step) DO NOTHING`,
+		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, copy, attempts, request)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, '[]', ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
 		d.ID, d.Event, d.Source, d.Location, d.Appointment, d.Rule, d.Step, d.Action, d.Connection, d.Destination,
-		string(d.State), d.Reason, micros(d.Created), micros(d.Due), blob(d.Request))
+		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.copy, blob(d.Request))
 	if err != nil {
 		return false, fmt.Errorf("insert delivery: %w", err)
 	}
@@ -79,23 +85,24 @@ func (t *Tx) InsertDelivery(d *Delivery) (inserted bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("insert delivery: %w", err)
 	}
-	if n == 1 && d.State == Pending {
-		t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.turn})
+	if n == 1 && (d.State == Pending || d.State == Waiting) {
+		t.enqueue(d)
 	}
 	return n == 1, nil
 }
 
-const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, attempts, request`
+const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, copy, attempts, request`
 
 func scanDelivery(row scanner) (d Delivery, err error) {
-	var created, due, retried int64
+	var created, due, retried, at, until int64
 	var attempts, request []byte
 	err = row.Scan(&d.ID, &d.Event, &d.Source, &d.Location, &d.Appointment, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.Destination,
-		&d.State, &d.Reason, &created, &due, &retried, &d.turn, &attempts, &request)
+		&d.State, &d.Reason, &created, &due, &retried, &d.turn, &at, &until, &d.Key, &d.copy, &attempts, &request)
 	if err != nil {
 		return d, err
 	}
 	d.Created, d.Due, d.Retried = fromMicros(created), fromMicros(due), fromMicros(retried)
+	d.At, d.Until = fromMicros(at), fromMicros(until)
 	d.Request, d.Attempts = request, []Attempt{}
 	if len(attempts) > len("[]") {
 		if err := json.Unmarshal(attempts, &d.Attempts); err != nil {
@@ -106,20 +113,32 @@ func scanDelivery(row scanner) (d Delivery, err error) {
 }
 
 // claim marks a job's delivery as being sent and returns it. ok is false if it is no longer to be sent, or
-// by another job. The queue gives a job to one worker at a time, so a delivery has one at a time too; it
-// is found in state sending only where the process ended during an attempt.
-func (s *Store) claim(ctx context.Context, j job) (d Delivery, ok bool, err error) {
+// by another job; a delivery that is still waiting is returned too, for the time that it is due. The queue gives
+// a job to one worker at a time, so a delivery has one at a time too; it is found in state sending only where
+// the process ended during an attempt.
+func (s *Store) claim(ctx context.Context, j job, due Due) (d Delivery, ok bool, err error) {
 	err = s.Write(ctx, func(tx *Tx) error {
 		d, ok = Delivery{}, false
+		now := micros(s.opts.Now())
 		got, err := scanDelivery(tx.tx.QueryRowContext(tx.ctx, `UPDATE deliveries SET state = 'sending'
-			WHERE id = ? AND turn = ? AND state IN ('waiting', 'pending', 'retrying', 'sending') RETURNING `+deliveryColumns, j.Delivery, j.Turn))
+			WHERE id = ?1 AND turn = ?2 AND (state IN ('pending', 'retrying', 'sending') OR state = 'waiting' AND due_at <= ?3) RETURNING `+deliveryColumns,
+			j.Delivery, j.Turn, now))
 		if errors.Is(err, sql.ErrNoRows) {
-			return nil
+			d, err = tx.early(j)
+			return err
 		}
 		if err != nil {
 			return fmt.Errorf("claim delivery: %w", err)
 		}
-		d, ok = got, true
+		if !got.At.IsZero() {
+			if err := due(tx, &got); err != nil {
+				return err
+			}
+			if err := tx.settle(&got); err != nil {
+				return err
+			}
+		}
+		d, ok = got, got.State == Sending
 		return nil
 	})
 	return d, ok, err
@@ -133,18 +152,28 @@ func (s *Store) record(ctx context.Context, d *Delivery, jobRow int64) error {
 	if err != nil {
 		return fmt.Errorf("encode attempts: %w", err)
 	}
+	over := false
 	err = s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ? WHERE id = ? AND turn = ? AND state = 'sending'`,
+		over = !d.State.open()
+		res, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ? WHERE id = ? AND turn = ? AND state = 'sending'`,
 			string(d.State), d.Reason, micros(d.Due), attempts, d.ID, d.turn)
 		if err != nil {
 			return fmt.Errorf("record delivery: %w", err)
 		}
-		if d.State.open() {
+		if n, err := res.RowsAffected(); err != nil {
+			return fmt.Errorf("record delivery: %w", err)
+		} else if n == 0 {
+			over = true
+			if err := tx.recordCancelled(d, attempts); err != nil {
+				return err
+			}
+		}
+		if !over {
 			return nil
 		}
 		return tx.endJob(jobRow)
 	})
-	if err == nil && !d.State.open() {
+	if err == nil && over {
 		s.queue.driver.ended.Store(jobRow, struct{}{})
 	}
 	return err
@@ -219,7 +248,7 @@ func (s *Store) move(ctx context.Context, id string, to State, reason string, fr
 			d.turn++
 			d.Due = s.opts.Now().UTC()
 			d.Retried = d.Due
-			tx.jobs = append(tx.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.turn})
+			tx.enqueue(&d)
 		}
 		_, err = tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ? WHERE id = ?`,
 			string(to), reason, micros(d.Due), micros(d.Retried), d.turn, id)

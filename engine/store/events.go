@@ -97,7 +97,15 @@ func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 
 // Event is one event, whole. A missing one is [ErrNotFound].
 func (s *Store) Event(ctx context.Context, id string) (Event, error) {
-	row := s.read.QueryRowContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed,
+	return findEvent(ctx, s.read, id)
+}
+
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func findEvent(ctx context.Context, db querier, id string) (Event, error) {
+	row := db.QueryRowContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed,
 		rules, body, state, previous FROM events WHERE id = ?`, id)
 	var e Event
 	if err := scanWhole(row, &e); err != nil {

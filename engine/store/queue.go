@@ -30,9 +30,10 @@ type Job struct {
 	row         int64 // River's id of it
 }
 
-// Claim marks the delivery as being sent and returns it; ok is false if it is no longer to be sent.
-func (j *Job) Claim(ctx context.Context) (d Delivery, ok bool, err error) {
-	return j.store.claim(ctx, j.job)
+// Claim marks the delivery as being sent and returns it; due is asked about one that waited. ok is false if it is
+// not to be sent, or not now: then it is [Waiting], and due later.
+func (j *Job) Claim(ctx context.Context, due Due) (d Delivery, ok bool, err error) {
+	return j.store.claim(ctx, j.job, due)
 }
 
 // Record writes down what became of the claimed delivery. If nothing more is to be done for it, the job goes
@@ -56,6 +57,8 @@ type job struct {
 	Delivery    string `json:"d"`
 	Destination string `json:"to"`
 	Turn        int    `json:"n,omitempty"`
+
+	due time.Time
 }
 
 // Kind is River's name for this kind of job. It is stored: it never changes.
@@ -71,6 +74,9 @@ const (
 	fetchCooldown = 10 * time.Millisecond
 	fetchPoll     = 500 * time.Millisecond
 )
+
+// maintenance is how often River looks for scheduled jobs that have become due, with some to spare.
+const maintenance = 6 * time.Second
 
 // jobsKept is how long River keeps jobs that are done; the deliveries table is the record of them.
 const jobsKept = time.Minute
@@ -127,8 +133,13 @@ func (q *queue) enqueue(ctx context.Context, tx *sql.Tx, jobs []job) error {
 	}
 	params := make([]river.InsertManyParams, len(jobs))
 	opts := &river.InsertOpts{MaxAttempts: maxJobAttempts}
+	// River looks for scheduled jobs every few seconds. One that is due before is given out at once, to wait.
+	soon := q.s.opts.Now().Add(maintenance)
 	for i, j := range jobs {
 		params[i] = river.InsertManyParams{Args: j, InsertOpts: opts}
+		if j.due.After(soon) {
+			params[i].InsertOpts = &river.InsertOpts{MaxAttempts: maxJobAttempts, ScheduledAt: j.due}
+		}
 	}
 	if _, err := q.insert.InsertManyFastTx(ctx, tx, params); err != nil {
 		return fmt.Errorf("enqueue: %w", err)

@@ -10,7 +10,7 @@ import (
 const pruneBatch = 500
 
 // Prune deletes what is older than before: events with their deliveries, once none of these is still to be
-// sent, appointments that are over and were not touched since, and versions of rule files that no event left
+// sent, appointments that are over, were not touched since and have nothing waiting, and versions of rule files that no event left
 // was matched with. It returns how many events went.
 func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err error) {
 	cut, first := micros(before), firstID(before)
@@ -22,7 +22,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 			SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying')) ORDER BY id LIMIT ?2)`, first},
 		{`DELETE FROM events WHERE id IN (SELECT id FROM events e WHERE e.id < ?1 AND NOT EXISTS (
 			SELECT 1 FROM deliveries d WHERE d.event = e.id) ORDER BY id LIMIT ?2)`, first},
-		{`DELETE FROM appointments WHERE (source, id) IN (SELECT source, id FROM appointments WHERE touched_at < ?1 AND ends_at < ?1 LIMIT ?2)`, cut},
+		{`DELETE FROM appointments WHERE (source, id) IN (SELECT source, id FROM appointments a WHERE touched_at < ?1 AND ends_at < ?1
+			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.source = a.source AND d.appointment = a.id AND d.moment_at <> 0
+				AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped')) LIMIT ?2)`, cut},
 	}
 	for {
 		var changed, gone int64

@@ -40,7 +40,7 @@ func workAll(t *testing.T, s *store.Store, n int, h store.Handler) {
 
 func send(t *testing.T, sent *sync.Map) store.Handler {
 	return func(ctx context.Context, j *store.Job) time.Duration {
-		d, ok, err := j.Claim(ctx)
+		d, ok, err := j.Claim(ctx, nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -172,7 +172,7 @@ func TestRestart(t *testing.T) {
 			return send(t, &sent)(ctx, j)
 		}
 		both.Wait()
-		if _, _, err := j.Claim(ctx); err != nil {
+		if _, _, err := j.Claim(ctx, nil); err != nil {
 			t.Error(err)
 		}
 		if left.Add(1) == 2 {

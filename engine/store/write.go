@@ -23,6 +23,10 @@ type Tx struct {
 	rules string // the rule set that the group has noted as being in force, "" if none
 }
 
+func (t *Tx) enqueue(d *Delivery) {
+	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.turn, due: d.Due})
+}
+
 // Write runs fn in a transaction and returns once that is durable, or has failed as a whole. Calls that
 // wait at the same time share one transaction. fn may run more than once (when another call of its group
 // failed), so it must set what it returns to its caller anew each time, and must not call Write.

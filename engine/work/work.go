@@ -16,10 +16,11 @@ import (
 	"bellhop/engine/store"
 )
 
-// Options are what a Worker works with. Store, Guard, Metrics and Logger are required; every other zero
+// Options are what a Worker works with. Store, Due, Guard, Metrics and Logger are required; every other zero
 // value is usable.
 type Options struct {
 	Store       *store.Store
+	Due         store.Due // asked about deliveries that waited
 	Guard       *actions.Guard
 	Connections map[string]actions.Connection
 	Redactor    *actions.Redactor // nil hides nothing
@@ -93,15 +94,33 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		return postpone
 	}
 	defer pass.leave()
-	d, ok, err := j.Claim(ctx)
+	d, ok, err := j.Claim(ctx, w.o.Due)
 	if err != nil {
 		w.log(ctx, "a delivery could not be claimed", err)
 		return unwritable
 	}
-	if !ok {
+	switch {
+	case !ok && d.State == store.Waiting:
+		return max(time.Until(d.Due), time.Millisecond)
+	case !ok:
+		if d.ID != "" { // it came to nothing just now
+			w.o.Metrics.Deliveries.WithLabelValues(d.Action, string(d.State)).Inc()
+		}
 		return 0
 	}
-	if postpone, why = pass.start(stopping); postpone > 0 {
+	postpone, why = pass.start(stopping)
+	if !d.At.IsZero() && postpone == 0 {
+		// It was promised for the appointment as it was. What was acknowledged while it stood in line counts.
+		if ok, err := j.Current(ctx); err != nil || !ok {
+			pass.done(verdict{unknown: true})
+			if err != nil {
+				w.log(ctx, "a delivery could not be looked up", err)
+				return unwritable
+			}
+			return 0
+		}
+	}
+	if postpone > 0 {
 		w.o.Metrics.Postponed.WithLabelValues(why).Inc()
 		if d.State = store.Pending; len(d.Attempts) > 0 {
 			d.State = store.Retrying
@@ -173,7 +192,10 @@ func (w *Worker) attempt(ctx context.Context, d *store.Delivery) error {
 	default:
 		a.Outcome, d.State = "retry", store.Retrying
 		d.Due = time.Now().Add(max(w.backoff(counted), f.After)).UTC()
-		if since := started(d); d.Due.Sub(since) > w.o.MaxAge {
+		if !d.Until.IsZero() && d.Retried.IsZero() && d.Due.After(d.Until) {
+			d.State, d.Due = store.Dead, time.Now().UTC()
+			d.Reason = "too late for another attempt: "
+		} else if since := started(d); d.Due.Sub(since) > w.o.MaxAge {
 			d.State, d.Due = store.Dead, time.Now().UTC()
 			d.Reason = fmt.Sprintf("given up after %s: ", time.Since(since).Round(time.Second))
 		}
@@ -199,12 +221,16 @@ func (w *Worker) attempt(ctx context.Context, d *store.Delivery) error {
 	return err
 }
 
-// started is when the attempts that count began: with the delivery, or when an operator asked again.
+// started is when the attempts that count began: with the delivery, when its moment came, or when an operator
+// asked again.
 func started(d *store.Delivery) time.Time {
-	if d.Retried.IsZero() {
-		return d.Created
+	switch {
+	case !d.Retried.IsZero():
+		return d.Retried
+	case d.At.After(d.Created):
+		return d.At
 	}
-	return d.Retried
+	return d.Created
 }
 
 // counted is how many earlier attempts count toward the limit.

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// A Due decides, in the transaction that claims it, what becomes of a delivery of a waiting step whose moment has
+// come. It is given the delivery in state [Sending] and leaves it so, with its request, if it is to be sent; else
+// it sets another state and why. A delivery that has to wait on is [Waiting], with its new due time. An error is
+// the store's: it is tried again.
+type Due func(*Tx, *Delivery) error
+
+// early is the delivery of a job that came before its time, empty if the job has nothing to do.
+func (t *Tx) early(j job) (Delivery, error) {
+	d, err := scanDelivery(t.tx.QueryRowContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ? AND turn = ? AND state = 'waiting'`,
+		j.Delivery, j.Turn))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Delivery{}, nil
+	}
+	if err != nil {
+		return Delivery{}, fmt.Errorf("read delivery: %w", err)
+	}
+	return d, nil
+}
+
+// settle writes what a [Due] made of a delivery.
+func (t *Tx) settle(d *Delivery) error {
+	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, step_key = ?,
+		connection = ?, destination = ?, request = ? WHERE id = ?`,
+		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.ID)
+	if err != nil {
+		return fmt.Errorf("write delivery: %w", err)
+	}
+	return nil
+}
+
+// recordCancelled writes what an attempt came to whose delivery was cancelled, or is due at another moment,
+// since it began. What was sent is no less sent for that.
+func (t *Tx) recordCancelled(d *Delivery, attempts []byte) error {
+	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET attempts = ?, state = CASE WHEN ? THEN 'sent' ELSE state END
+		WHERE id = ? AND turn > ? AND state = 'cancelled'`, attempts, d.State == Sent, d.ID, d.turn)
+	if err != nil {
+		return fmt.Errorf("record delivery: %w", err)
+	}
+	return nil
+}
+
+// Current says whether the claimed delivery is still to be sent by this job: that nothing which was committed
+// before has cancelled or moved it.
+func (j *Job) Current(ctx context.Context) (bool, error) {
+	var n int
+	err := j.store.read.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE id = ? AND turn = ? AND state = 'sending'`,
+		j.job.Delivery, j.job.Turn).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("read delivery: %w", err)
+	}
+	return n == 1, nil
+}
+
+// Held are the deliveries of waiting steps for an appointment, oldest first: those that are not done with, those
+// that were cancelled for a reason that may pass, and those that were skipped and never tried.
+func (t *Tx) Held(source, appointment string, passing [2]string) ([]Delivery, error) {
+	rows, err := t.tx.QueryContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries
+		WHERE source = ? AND appointment = ? AND moment_at <> 0 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped')
+		AND (state <> 'cancelled' OR reason IN (?, ?)) ORDER BY id`, source, appointment, passing[0], passing[1])
+	if err != nil {
+		return nil, fmt.Errorf("list held deliveries: %w", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) })
+}
+
+// Change writes the new state, reason, moment and request of a held delivery. No earlier job may claim it any more, nor
+// can an attempt under way be recorded as anything but an attempt; if it is [Waiting], it is enqueued again.
+func (t *Tx) Change(d *Delivery) error {
+	d.turn++
+	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, turn = ?, request = ? WHERE id = ?`,
+		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.turn, blob(d.Request), d.ID)
+	if err != nil {
+		return fmt.Errorf("change delivery: %w", err)
+	}
+	if d.State == Waiting {
+		t.enqueue(d)
+	}
+	return nil
+}
+
+// Renew inserts d as a copy of a delivery with an id of its own: what was tried once under one idempotency key
+// cannot go on with other contents.
+func (t *Tx) Renew(d *Delivery) error {
+	d.ID, d.turn = NewID(), 0
+	d.copy++
+	_, err := t.InsertDelivery(d)
+	return err
+}
+
+// Event is one event, whole, as this transaction sees it. A missing one is [ErrNotFound].
+func (t *Tx) Event(id string) (Event, error) { return findEvent(t.ctx, t.tx, id) }

@@ -1,0 +1,368 @@
+package rules
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/actions"
+)
+
+// A waiting step has a moment, which its `at` gives. It is planned when its rule applies: the moment is worked
+// out, and nothing more. When that has come, the step is looked at again with the appointment as it then is, and
+// rendered. What the expressions see is the event that planned it: its type, what happened, its contact.
+
+// What a moment may be late, where the file does not say more.
+const (
+	// A webhook and its matching take a moment of their own: `at: receivedAt` is not late.
+	punctual = time.Minute
+	// A step that is not to be sent late may still be, by as much, where we or its destination were down when
+	// its moment came.
+	belated = time.Hour
+)
+
+// moments before it come of a missing time, which is that of the year 1.
+var firstMoment = time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// A wait is a step's `at` and `late`. It is immutable.
+type wait struct {
+	program *program
+	src     string        // as written
+	late    time.Duration // how long after its moment the step may be sent; 0 is not at all, negative for ever
+	key     string        // see Step.Key
+}
+
+// wait reads the `at` and `late` of a step. It is nil for a step that does not wait, and after a mistake.
+func (s *scope) wait(at, late *pair) *wait {
+	src, r := s.report.src, s.report
+	before := r.errors
+	out := &wait{}
+	if late != nil {
+		if at == nil {
+			r.errorf("late", src.span(late.key), "", `"late" belongs to a step that waits, and this one has no "at"`)
+			return nil
+		}
+		out.late = s.late(late.value)
+	}
+	if at == nil {
+		return nil
+	}
+	t, ok := scalarText(src, r, at.value, quote("at"))
+	if !ok {
+		return nil
+	}
+	out.src = t.value
+	whole := t.span(0, len(t.value))
+	if inner, _, isTemplate := unbrace(t.value); isTemplate {
+		r.errorf("braces", whole, t.encode(inner), "no {{ }} is needed here: the whole is an expression")
+		return nil
+	}
+	if hint, ok := bareMoment(t.value); ok {
+		r.errorf("at", whole, t.encode(hint), `"at" takes a time, but this is a duration; count it from a time, such as %s`, hint)
+		return nil
+	}
+	program, _, _ := s.expression(piece{t, 0, t.value})
+	if program == nil {
+		return nil
+	}
+	switch program.typ.kind {
+	case timeKind, badKind:
+	case anyKind:
+		r.errorf("at", whole, t.encode("date("+strings.TrimSpace(t.value)+")"), `"at" takes a time, but this may be anything; date(…) reads a text as a time`)
+	case textKind:
+		r.errorf("at", whole, t.encode("date("+strings.TrimSpace(t.value)+")"), `"at" takes a time, but this is a text; date(…) reads a text as a time`)
+	case durationKind:
+		hint := "appointment.startTime - " + strings.TrimSpace(t.value)
+		r.errorf("at", whole, t.encode(hint), `"at" takes a time, but this is a duration; count it from a time, such as %s`, hint)
+	default:
+		r.errorf("at", whole, "", `"at" takes a time, such as appointment.startTime - duration("24h"), but this is %s`, program.typ)
+	}
+	if r.errors > before {
+		return nil
+	}
+	out.program = program
+	return out
+}
+
+// bareMoment recognises a duration that was written without more: 24h, "-24h", 24h before.
+func bareMoment(text string) (hint string, ok bool) {
+	words := strings.Fields(text)
+	if len(words) == 0 || len(words) > 2 {
+		return "", false
+	}
+	of, sign := "appointment.startTime", "-"
+	if len(words) == 2 {
+		switch strings.ToLower(words[1]) {
+		case "before", "earlier":
+		case "after", "later":
+			of, sign = "appointment.endTime", "+"
+		default:
+			return "", false
+		}
+	}
+	amount := words[0]
+	switch {
+	case strings.HasPrefix(amount, "+"):
+		of, sign = "appointment.endTime", "+"
+		amount = amount[1:]
+	case strings.HasPrefix(amount, "-"):
+		amount = amount[1:]
+	}
+	if _, err := actions.ParseDuration(amount); err != nil {
+		return "", false
+	}
+	return fmt.Sprintf("%s %s duration(%q)", of, sign, amount), true
+}
+
+// The words that `late` takes besides a duration.
+const (
+	lateSkip = "skip"
+	lateSend = "send"
+)
+
+func (s *scope) late(n *yaml.Node) time.Duration {
+	t, ok := scalarText(s.report.src, s.report, n, quote("late"))
+	if !ok {
+		return 0
+	}
+	switch t.value {
+	case lateSkip:
+		return 0
+	case lateSend:
+		return -1
+	}
+	d, err := actions.ParseDuration(t.value)
+	if err == nil {
+		return max(d, punctual)
+	}
+	suggestion := closest(t.value, []string{lateSkip, lateSend})
+	if wrong, ok := errors.AsType[*actions.DurationError](err); ok && suggestion == "" {
+		suggestion = wrong.Suggestion
+	}
+	if suggestion == "" {
+		switch strings.ToLower(t.value) {
+		case "yes", "true", "on", "always", "allow":
+			suggestion = lateSend
+		case "no", "false", "off", "never", "drop", "ignore":
+			suggestion = lateSkip
+		}
+	}
+	if suggestion != "" {
+		suggestion = t.encode(suggestion)
+	}
+	s.report.errorf("late", t.span(0, len(t.value)), suggestion,
+		`"late" is skip, send or how much later it may be sent, such as 2h; %s is none of these%s`, quote(t.value), didYouMean(suggestion))
+	return 0
+}
+
+// hold makes a step wait, unless w is nil.
+func (st *step) hold(w *wait) {
+	if w == nil {
+		return
+	}
+	sum := sha256.Sum256([]byte(w.src + "\x00" + st.sends))
+	w.key = hex.EncodeToString(sum[:6])
+	st.wait = w
+}
+
+// A Held names a waiting step that was planned.
+type Held struct {
+	Rule    string
+	Step    int
+	Key     string    // [Step.Key], by which the step is found again where steps were put before it
+	Planned time.Time // what now() gives in `at`: a moment that is counted from it does not move on
+	At      time.Time // the moment that was planned
+}
+
+// Moment works out anew when a held step is due. ev is the event that planned it, with an appointment as it
+// is now. ok is false if there is no telling: the rule or its step is gone, or `at` fails. [Set.Due] says why.
+func (s *Set) Moment(h Held, ev *Event) (at time.Time, ok bool) {
+	rule, st := s.held(h)
+	if st == nil {
+		return at, false
+	}
+	r := newRun(ev, h.Planned)
+	r.start(rule)
+	at, err := st.wait.moment(r)
+	return at, err == nil
+}
+
+// Plan gives the step as it is planned at now, its rule having applied before. ok is false if it is gone.
+func (s *Set) Plan(h Held, ev *Event, now time.Time) (_ Step, ok bool) {
+	rule, st := s.held(h)
+	if st == nil {
+		return Step{}, false
+	}
+	r := newRun(ev, h.Planned)
+	r.start(rule)
+	return st.plan(r, now), true
+}
+
+// Due looks at a held step at now, when its moment has come, and renders it. It is like a step of a [Match],
+// with these ends besides: Skip says why it is no longer wanted, and At lies after now if it has to wait on.
+// shadow says that its rule only watches.
+func (s *Set) Due(h Held, ev *Event, now time.Time) (_ Step, shadow bool) {
+	rule, st := s.held(h)
+	switch {
+	case rule == nil:
+		return Step{Number: h.Step, Skip: "the rule is no longer there"}, false
+	case !rule.Enabled:
+		return Step{Number: h.Step, Skip: "the rule was switched off"}, false
+	case st == nil:
+		return Step{Number: h.Step, Skip: "the rule no longer has this step"}, false
+	}
+	out := st.due(rule, h, ev, now)
+	out.Number = h.Step
+	return out, rule.Shadow
+}
+
+func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
+	planned := newRun(ev, h.Planned)
+	planned.start(rule)
+	out := st.outline(rule)
+	at, err := st.wait.moment(planned)
+	switch {
+	case err != nil:
+		out.Err = err
+		return out
+	case at.Before(firstMoment):
+		out.Skip = noMoment
+		return out
+	}
+	out.At, out.Until = at, st.wait.until(at, &ev.Appointment)
+	if at.After(now.Add(time.Second)) { // less is the clock's, or the queue's
+		return out
+	}
+	if at.Before(h.At) { // the rule was changed; the step comes at the moment it was planned for
+		out.At, out.Until = h.At, st.wait.until(h.At, &ev.Appointment)
+	}
+	if !out.Until.IsZero() && now.After(out.Until) {
+		out.Skip = tooLate(out.At)
+		return out
+	}
+	r := newRun(ev, now)
+	r.start(rule)
+	if rule.when != nil {
+		yes, err := rule.when.holds(r)
+		switch {
+		case err != nil:
+			out.Err = fmt.Errorf("condition: %w", err)
+			return out
+		case !yes:
+			out.Skip = "the condition is no longer true"
+			return out
+		}
+	}
+	done := st.render(r)
+	done.At, done.Until, done.Key = out.At, out.Until, out.Key
+	return done
+}
+
+// held finds a held step as it is in this set. Without the rule both are nil.
+func (s *Set) held(h Held) (*Rule, *step) {
+	i, ok := s.names[h.Rule]
+	if !ok {
+		return nil, nil
+	}
+	rule := s.rules[i]
+	var same *step // at its place, though its text may have changed
+	for _, st := range rule.steps {
+		switch {
+		case st.wait == nil:
+		case st.wait.key == h.Key:
+			if same == nil || st.number == h.Step || same.wait.key != h.Key {
+				same = st
+			}
+		case st.number == h.Step && same == nil:
+			same = st
+		}
+	}
+	return rule, same
+}
+
+// outline is what is known of a step before it is rendered.
+func (st *step) outline(rule *Rule) Step {
+	out := Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.key}
+	// Whoever it goes to where nobody knows before it is rendered, it is kept apart from others.
+	out.Destination = cmp.Or(st.connection, st.to, "rule "+rule.Name)
+	return out
+}
+
+// plan works out when a step is due. r.now is the time its moment is counted from, now the present.
+func (st *step) plan(r *run, now time.Time) Step {
+	r.refill()
+	out := st.outline(r.rule)
+	at, err := st.wait.moment(r)
+	if err != nil {
+		out.Err = err
+		return out
+	}
+	if at.Before(firstMoment) {
+		out.Skip = noMoment
+		return out
+	}
+	out.At, out.Until = at, st.wait.until(at, &r.ev.Appointment)
+	if over := now.Sub(at); over > punctual && st.wait.late >= 0 && over > st.wait.late {
+		out.Skip = tooLate(at)
+	}
+	return out
+}
+
+// moment evaluates `at`.
+func (w *wait) moment(r *run) (time.Time, error) {
+	v, err := r.eval(w.program)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("at: %w", err)
+	}
+	at, ok := v.(time.Time)
+	switch {
+	case !ok:
+		return time.Time{}, fmt.Errorf("at: %w", w.program.failed(evalErrorf("a time is needed, but the value is %s", describe(v))))
+	case at.Year() > 9999:
+		return time.Time{}, fmt.Errorf("at: %w", w.program.failed(evalErrorf("the moment lies beyond the year 9999")))
+	}
+	return at, nil
+}
+
+// until is the last moment at which a step that was due at a moment may be sent; zero if there is none.
+func (w *wait) until(at time.Time, a *Appointment) time.Time {
+	switch {
+	case w.late < 0:
+		return time.Time{}
+	case w.late > 0:
+		return at.Add(w.late)
+	}
+	until := at.Add(belated)
+	if start := a.StartTime; at.Before(start) && start.Before(until) {
+		until = start // what is to come before the appointment is of no use in it
+	}
+	if first := at.Add(punctual); until.Before(first) {
+		until = first
+	}
+	return until
+}
+
+const noMoment = `there is no time to count from: a time that "at" names is missing`
+
+func tooLate(at time.Time) string {
+	return "too late: its moment was " + at.Format("2006-01-02 15:04:05 -07:00")
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Waits says whether any step of the rule waits.
+func (rule *Rule) Waits() bool {
+	return slices.ContainsFunc(rule.steps, func(st *step) bool { return st.wait != nil })
+}
