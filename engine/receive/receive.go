@@ -136,7 +136,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	if prev == nil { // nothing can be waiting for it
 		return res, nil
 	}
-	return res, r.follow(tx, &change{set: inForce.Set, event: ev, before: prev, after: &next, now: now, added: res.deliveries})
+	return res, r.follow(tx, &Change{Set: inForce.Set, Event: ev, Before: prev, After: &next, Now: now, Added: res.deliveries})
 }
 
 // decodeState reads what is remembered of an appointment; nil is of one that was never seen.

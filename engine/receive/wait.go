@@ -3,6 +3,7 @@ package receive
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bellhop/engine/hook"
@@ -16,32 +17,55 @@ const (
 	takesPlace = "the appointment takes place after all" // of a rule for cancelled ones
 	moved      = "the appointment was moved"
 	underWay   = " while this was being sent"
+
+	// AppliedAgain begins the reason of a delivery whose place another has taken; which event's follows.
+	AppliedAgain = "the rule applied again"
 )
 
-// A change is an event of an appointment that was known before.
-type change struct {
-	set           *rules.Set
-	event         *rules.Event
-	before, after *State
-	now           time.Time
-	added         []store.Delivery // by this event
+var passing = [2]string{calledOff, takesPlace}
+
+// A Change is an event of an appointment that was known before.
+type Change struct {
+	Set           *rules.Set
+	Event         *rules.Event
+	Before, After *State
+	Now           time.Time
+	Added         []store.Delivery // by this event
 }
 
-// follow makes the deliveries that wait for an appointment follow it: one that is cancelled, or no longer is,
-// takes with it what was planned for it as it was; one that moved takes along what is counted from where it
-// moved; and where a rule applies again, its step takes the place of the one that waits already.
-func (r *Receiver) follow(tx *store.Tx, c *change) error {
-	held, err := tx.Held(c.event.Source, c.event.Appointment.ID, [2]string{calledOff, takesPlace})
+// An Origin is what planned a delivery: the event, and the appointment as it then was.
+type Origin struct {
+	Event *rules.Event
+	State *State
+}
+
+// follow makes the deliveries that wait for an appointment follow it.
+func (r *Receiver) follow(tx *store.Tx, c *Change) error {
+	held, err := tx.Held(c.Event.Source, c.Event.Appointment.ID, passing)
 	if err != nil {
 		return err
 	}
 	for i := range held {
 		d := &held[i]
-		if d.Event == c.event.ID {
+		if d.Event == c.Event.ID {
 			continue
 		}
-		if err := r.followOne(tx, c, d); err != nil {
-			return err
+		changed, again, err := c.Follow(d, func() (Origin, error) { return r.origin(tx, d) })
+		if err != nil {
+			r.Logger.Error("a delivery cannot follow its appointment", "delivery", d.ID, "error", err)
+			if err = ignoreUnlessStore(err); err != nil {
+				return err
+			}
+		}
+		if changed {
+			if err := tx.Change(d); err != nil {
+				return err
+			}
+		}
+		if again != nil {
+			if err := tx.Renew(again); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -58,74 +82,84 @@ func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now ti
 		return err
 	}
 	unchanged := &rules.Event{ID: ev.ID, Source: ev.Source, Appointment: state.Appointment}
-	return r.follow(tx, &change{set: set, event: unchanged, before: state, after: state, now: now, added: added})
+	return r.follow(tx, &Change{Set: set, Event: unchanged, Before: state, After: state, Now: now, Added: added})
 }
 
-func (r *Receiver) followOne(tx *store.Tx, c *change, d *store.Delivery) error {
-	for i := range c.added {
-		if a := &c.added[i]; a.Rule == d.Rule && a.Key != "" && (a.Key == d.Key || a.Step == d.Step) {
+// Follows says whether a delivery that was never tried follows its appointment: it waits, or is cancelled or
+// skipped for a reason that may pass. It says of deliveries what [store.Tx.Held] selects.
+func Follows(d *store.Delivery) bool {
+	switch d.State {
+	case store.Waiting, store.Skipped:
+		return !d.At.IsZero()
+	case store.Cancelled:
+		return !d.At.IsZero() && slices.Contains(passing[:], d.Reason)
+	}
+	return false
+}
+
+// Follow makes a delivery of an earlier event follow its appointment: one that is cancelled, or no longer is, takes
+// with it what was planned for it as it was; one that moved takes along what is counted from where it moved; and
+// where a rule applies again, its step takes the place of the one that waits already.
+//
+// It changes nothing but d, and says whether it did. Where d was tried already and has to move, it is cancelled, and
+// again is what goes on in its place, as a copy that was never tried. origin is asked at most once, and its error
+// is the only one: d is then unchanged.
+func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (changed bool, again *store.Delivery, err error) {
+	for i := range c.Added {
+		if a := &c.Added[i]; a.Rule == d.Rule && a.Key != "" && (a.Key == d.Key || a.Step == d.Step) {
 			if !open(d) {
-				return nil
+				return false, nil, nil
 			}
-			return cancel(tx, d, "the rule applied again, for event "+c.event.ID)
+			cancel(d, AppliedAgain+", for event "+c.Event.ID)
+			return true, nil, nil
 		}
 	}
-	ev, planned, err := r.original(tx, d)
+	from, err := origin()
 	if err != nil {
-		r.Logger.Error("a delivery cannot follow its appointment", "delivery", d.ID, "error", err)
-		return ignoreUnlessStore(err)
+		return false, nil, err
 	}
-	ev.Appointment = c.after.Appointment
-	applies := planned.cancelled() == c.after.cancelled()
+	ev := *from.Event
+	ev.Appointment = c.After.Appointment
+	applies := from.State.cancelled() == c.After.cancelled()
 	switch {
-	case open(d) && !applies && c.after.cancelled():
-		return cancel(tx, d, calledOff)
+	case open(d) && !applies && c.After.cancelled():
+		cancel(d, calledOff)
+		return true, nil, nil
 	case open(d) && !applies:
-		return cancel(tx, d, takesPlace)
+		cancel(d, takesPlace)
+		return true, nil, nil
 	case !applies || !open(d) && len(d.Attempts) > 0:
-		return nil
+		return false, nil, nil
 	case d.State == store.Cancelled:
-		return replan(tx, c, d, ev)
-	case len(c.event.Changed) == 0:
-		return nil
-	}
-	if !c.moves(d, ev) {
-		return nil
+		return c.plan(d, &ev), nil, nil
+	case len(c.Event.Changed) == 0, !c.moves(d, &ev):
+		return false, nil, nil
 	}
 	if d.State == store.Sending || len(d.Attempts) > 0 {
-		again := *d
-		if err := cancel(tx, d, moved); err != nil {
-			return err
+		moves := *d
+		moves.Attempts, moves.Retried = nil, time.Time{}
+		if c.plan(&moves, &ev) {
+			again = &moves
 		}
-		again.Attempts, again.Retried = nil, time.Time{}
-		if plan(c, &again, ev) {
-			return tx.Renew(&again)
-		}
-		return nil
+		cancel(d, moved)
+		return true, again, nil
 	}
-	return replan(tx, c, d, ev)
+	return c.plan(d, &ev), nil, nil
 }
 
 // moves says whether the moment of d, which ev planned, differs by what this event changed. That a rule was
 // edited since is no reason.
-func (c *change) moves(d *store.Delivery, ev *rules.Event) bool {
+func (c *Change) moves(d *store.Delivery, ev *rules.Event) bool {
 	earlier := *ev
-	earlier.Appointment = c.before.Appointment
-	after, ok := c.set.Moment(heldStep(d), ev)
-	before, known := c.set.Moment(heldStep(d), &earlier)
+	earlier.Appointment = c.Before.Appointment
+	after, ok := c.Set.Moment(heldStep(d), ev)
+	before, known := c.Set.Moment(heldStep(d), &earlier)
 	return ok && !(known && after.Equal(before))
 }
 
-// replan gives d the moment that its step has now.
-func replan(tx *store.Tx, c *change, d *store.Delivery, ev *rules.Event) error {
-	if !plan(c, d, ev) {
-		return nil
-	}
-	return tx.Change(d)
-}
-
-func plan(c *change, d *store.Delivery, ev *rules.Event) bool {
-	step, ok := c.set.Plan(heldStep(d), ev, c.now)
+// plan gives d the moment that its step has now, unless the step is gone.
+func (c *Change) plan(d *store.Delivery, ev *rules.Event) bool {
+	step, ok := c.Set.Plan(heldStep(d), ev, c.Now)
 	if !ok {
 		return false
 	}
@@ -136,19 +170,18 @@ func plan(c *change, d *store.Delivery, ev *rules.Event) bool {
 	if !step.At.IsZero() {
 		d.At, d.Until = step.At, step.Until
 	}
-	d.Due, d.Request = later(d.At, c.now), nil
+	d.Due, d.Request = later(d.At, c.Now), nil
 	return true
 }
 
 // open says that the delivery may still be sent as things are.
 func open(d *store.Delivery) bool { return d.State != store.Cancelled && d.State != store.Skipped }
 
-func cancel(tx *store.Tx, d *store.Delivery, reason string) error {
+func cancel(d *store.Delivery, reason string) {
 	if d.State == store.Sending {
 		reason += underWay
 	}
 	d.State, d.Reason = store.Cancelled, reason
-	return tx.Change(d)
 }
 
 func heldStep(d *store.Delivery) rules.Held {
@@ -174,31 +207,37 @@ func ignoreUnlessStore(err error) error {
 	return err
 }
 
-// original is the event that planned a delivery, and the appointment as it then was.
-func (r *Receiver) original(tx *store.Tx, d *store.Delivery) (*rules.Event, *State, error) {
+// origin is what planned a delivery.
+func (r *Receiver) origin(tx *store.Tx, d *store.Delivery) (Origin, error) {
 	e, err := tx.Event(d.Event)
 	if err != nil {
-		return nil, nil, err
+		return Origin{}, err
 	}
-	ev, err := Restore(&hook.Normaliser{Zone: r.Zone}, &e)
+	o, err := OriginOf(&hook.Normaliser{Zone: r.Zone}, &e)
 	if err != nil {
-		return nil, nil, recordError{err}
+		return Origin{}, recordError{err}
 	}
-	planned, err := decodeState(e.State)
-	if err == nil && planned == nil {
+	return o, nil
+}
+
+// OriginOf gives a recorded event of an appointment as what it may have planned sees it. n reads its body.
+func OriginOf(n *hook.Normaliser, e *store.Event) (Origin, error) {
+	ev, err := Restore(n, e)
+	if err != nil {
+		return Origin{}, err
+	}
+	state, err := decodeState(e.State)
+	if err == nil && state == nil {
 		err = errors.New("the event holds no appointment")
 	}
-	if err != nil {
-		return nil, nil, recordError{err}
-	}
-	return ev, planned, nil
+	return Origin{ev, state}, err
 }
 
 // Due decides about a delivery whose moment has come, see [store.Due]: by the event that planned it, with the
 // appointment as it is now, and the rules in force.
 func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 	now := r.Now().UTC()
-	ev, planned, err := r.original(tx, d)
+	from, err := r.origin(tx, d)
 	if err != nil {
 		d.State, d.Reason = store.Skipped, "rendering error: "+err.Error()
 		return ignoreUnlessStore(err)
@@ -212,26 +251,35 @@ func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 		return err
 	}
 	if state == nil { // not remembered any more: it is as it was
-		state = planned
+		state = from.State
 	}
-	if planned.cancelled() != state.cancelled() {
+	if err := Decide(r.Rules().Set, d, from, state, now); err != nil {
+		r.Logger.Error("rendering failed", "delivery", d.ID, "error", err)
+	}
+	return nil
+}
+
+// Decide says what becomes at now of a delivery whose moment has come, its appointment being in a state. It changes
+// nothing but d, as [store.Due] wants it: d is [store.Sending], with its request, if it is to be sent. An error is
+// a mistake of ours, which d tells of too.
+func Decide(set *rules.Set, d *store.Delivery, from Origin, state *State, now time.Time) error {
+	if from.State.cancelled() != state.cancelled() {
 		if d.State, d.Reason = store.Cancelled, takesPlace; state.cancelled() {
 			d.Reason = calledOff
 		}
 		return nil
 	}
+	ev := *from.Event
 	ev.Appointment = state.Appointment
-	set := r.Rules().Set
 	if d.Request != nil {
 		// It was rendered, and may have been sent: it goes out as it is or not at all.
-		if at, ok := set.Moment(heldStep(d), ev); ok && at.After(d.At) && at.After(now) {
+		if at, ok := set.Moment(heldStep(d), &ev); ok && at.After(d.At) && at.After(now) {
 			d.State, d.Reason = store.Cancelled, moved
 		}
 		return nil
 	}
-	step, shadow, err := dueSafely(set, heldStep(d), ev, now)
+	step, shadow, err := dueSafely(set, heldStep(d), &ev, now)
 	if err != nil {
-		r.Logger.Error("rendering failed", "delivery", d.ID, "error", err)
 		step.Err = err
 	}
 	if step.Action != "" {
@@ -245,7 +293,7 @@ func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 	case d.State == store.Shadow:
 		d.Request = step.Request
 	}
-	return nil
+	return err
 }
 
 // dueSafely turns a panic into an error, as [matchSafely] does.
