@@ -16,7 +16,6 @@ const (
 	calledOff  = "the appointment was cancelled"
 	takesPlace = "the appointment takes place after all" // of a rule for cancelled ones
 	moved      = "the appointment was moved"
-	underWay   = " while this was being sent"
 
 	// AppliedAgain begins the reason of a delivery whose place another has taken; which event's follows.
 	AppliedAgain = "the rule applied again"
@@ -179,7 +178,7 @@ func open(d *store.Delivery) bool { return d.State != store.Cancelled && d.State
 
 func cancel(d *store.Delivery, reason string) {
 	if d.State == store.Sending {
-		reason += underWay
+		reason += store.UnderWay
 	}
 	d.State, d.Reason = store.Cancelled, reason
 }

@@ -48,8 +48,11 @@ func (t *Tx) recordCancelled(d *Delivery, attempts []byte) error {
 	return nil
 }
 
+// UnderWay ends the reason of a delivery that was cancelled between its claim and its record.
+const UnderWay = " while this was being sent"
+
 // Current says whether the claimed delivery is still to be sent by this job: that nothing which was committed
-// before has cancelled or moved it.
+// before has cancelled or moved it. If it has, the attempt does not begin, and the reason says no more than why.
 func (j *Job) Current(ctx context.Context) (bool, error) {
 	var n int
 	err := j.store.read.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE id = ? AND turn = ? AND state = 'sending'`,
@@ -57,7 +60,17 @@ func (j *Job) Current(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read delivery: %w", err)
 	}
-	return n == 1, nil
+	if n == 1 {
+		return true, nil
+	}
+	return false, j.store.Write(ctx, func(tx *Tx) error {
+		_, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET reason = replace(reason, ?, '') WHERE id = ? AND turn = ? AND state = 'cancelled'`,
+			UnderWay, j.job.Delivery, j.job.Turn+1)
+		if err != nil {
+			return fmt.Errorf("write delivery: %w", err)
+		}
+		return nil
+	})
 }
 
 // Held are the deliveries of waiting steps for an appointment, oldest first: those that are not done with, those

@@ -1,0 +1,342 @@
+package receive_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"bellhop/engine/hook"
+	"bellhop/engine/metrics"
+	"bellhop/engine/receive"
+	"bellhop/engine/store"
+	"bellhop/rules"
+	"bellhop/rules/live"
+)
+
+// monday is when the histories begin.
+var monday = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+
+const reminder = `rules:
+  - name: reminder
+    on: booked
+    then:
+      - at: appointment.startTime - duration("24h")
+        http: { url: "https://api.example.com/remind", json: { title: "{{ appointment.title }}", start: "{{ appointment.startTime }}", now: "{{ now() }}" } }
+`
+
+// A desk is a receiver with a store of its own, a clock that stands still, and rules that can be changed.
+type desk struct {
+	t     *testing.T
+	now   time.Time
+	set   *rules.Set
+	store *store.Store
+	r     *receive.Receiver
+	sent  int
+}
+
+func newDesk(t *testing.T, src string) *desk {
+	t.Helper()
+	d := &desk{t: t, now: monday}
+	d.rules(src)
+	clock := func() time.Time { return d.now }
+	var err error
+	if d.store, err = store.Open(t.Context(), store.Options{Dir: t.TempDir(), Now: clock}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.store.Close() })
+	d.r = receive.New(receive.Options{
+		Store: d.store, Rules: func() live.Snapshot { return live.Snapshot{Set: d.set, ID: "test"} }, Zone: time.UTC,
+		Metrics: metrics.New(), Logger: slog.New(slog.DiscardHandler), Now: clock,
+	})
+	return d
+}
+
+func (d *desk) rules(src string) {
+	d.t.Helper()
+	f, findings := rules.Compile("desk.yaml", []byte(src), rules.Options{Connections: map[string]string{"mail": "email"}})
+	if f == nil {
+		d.t.Fatalf("%+v", findings)
+	}
+	d.set, _ = rules.NewSet([]*rules.File{f})
+}
+
+// day is the time of an hour of a day, "tue 10:00", in the week of the histories; "+tue" is a week later.
+func day(t *testing.T, text string) time.Time {
+	t.Helper()
+	name, clock, _ := strings.Cut(text, " ")
+	n := strings.Index("mon tue wed thu fri sat sun", strings.TrimLeft(name, "+")) / 4
+	at, err := time.Parse("15:04", clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return monday.Truncate(24*time.Hour).AddDate(0, 0, n+7*strings.Count(name, "+")).Add(at.Sub(at.Truncate(24 * time.Hour)))
+}
+
+// tell sends an event: "update start=fri 10:00, status=cancelled".
+func (d *desk) tell(text string) hook.Receipt {
+	d.t.Helper()
+	kind, rest, _ := strings.Cut(text, " ")
+	d.sent++
+	fields := []string{`"id":"a1"`, fmt.Sprintf(`"dateUpdated":%q`, d.now.Add(time.Duration(d.sent)*time.Second).Format(time.RFC3339))}
+	for pair := range strings.SplitSeq(rest, ", ") {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			continue
+		}
+		switch name := map[string]string{"start": "startTime", "end": "endTime", "status": "appointmentStatus", "title": "title"}[key]; name {
+		case "startTime", "endTime":
+			fields = append(fields, fmt.Sprintf("%q:%q", name, day(d.t, value).Format(time.RFC3339)))
+		default:
+			fields = append(fields, fmt.Sprintf("%q:%q", name, value))
+		}
+	}
+	wire := map[string]string{"create": rules.Create, "update": rules.Update, "delete": rules.Delete}[kind]
+	body := fmt.Sprintf(`{"type":%q,"locationId":"l1","appointment":{%s}}`, wire, strings.Join(fields, ","))
+	ev, err := hook.Normalise("hoopai", []byte(body), d.now, time.UTC)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	receipt, err := d.r.Receive(d.t.Context(), ev)
+	if err != nil || receipt.Status != hook.Accepted {
+		d.t.Fatalf("%s: %+v %v", text, receipt, err)
+	}
+	return receipt
+}
+
+func (d *desk) deliveries() []store.Delivery {
+	d.t.Helper()
+	list, err := d.store.Deliveries(d.t.Context(), store.DeliveryFilter{Limit: 500})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return list
+}
+
+// open is the one delivery that is not done with.
+func (d *desk) open() store.Delivery {
+	d.t.Helper()
+	var found []store.Delivery
+	for _, x := range d.deliveries() {
+		switch x.State {
+		case store.Waiting, store.Pending, store.Sending, store.Retrying:
+			found = append(found, x)
+		}
+	}
+	if len(found) != 1 {
+		d.t.Fatalf("%d deliveries are open:\n%s", len(found), d.shown())
+	}
+	return found[0]
+}
+
+// shown is what became of the deliveries, oldest first: "waiting tue 10:00" or "cancelled: why".
+func (d *desk) shown() string {
+	var lines []string
+	list := d.deliveries()
+	for i := len(list) - 1; i >= 0; i-- {
+		x := &list[i]
+		line := string(x.State)
+		if x.State == store.Waiting {
+			line += " " + moment(x.Due)
+		}
+		if reason, _, _ := strings.Cut(x.Reason, ", for event"); reason != "" {
+			line += ": " + reason
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func moment(t time.Time) string {
+	plus := strings.Repeat("+", int(t.Sub(monday.Truncate(24*time.Hour))/(7*24*time.Hour)))
+	return plus + strings.ToLower(t.UTC().Format("Mon 15:04"))
+}
+
+// due asks what becomes of the open delivery, as a worker that claims it does. Nothing is written.
+func (d *desk) due() (out store.Delivery) {
+	d.t.Helper()
+	x := d.open()
+	err := d.store.Write(d.t.Context(), func(tx *store.Tx) error {
+		out = x
+		out.State = store.Sending
+		return d.r.Due(tx, &out)
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return out
+}
+
+func (d *desk) want(what, want string) {
+	d.t.Helper()
+	if got := d.shown(); got != want {
+		d.t.Errorf("%s:\ngot\n%s\nwant\n%s", what, got, want)
+	}
+}
+
+// What waits follows its appointment (P6).
+func TestWaitingFollows(t *testing.T) {
+	t.Parallel()
+	const booking = "create status=confirmed, title=Checkup, start=thu 10:00, end=thu 11:00"
+	again := strings.Replace(reminder, "on: booked", "on: [booked, rescheduled]", 1)
+	any := strings.Replace(reminder, "on: booked", "on: [booked, updated]", 1)
+	type told struct{ event, want string }
+	for name, tt := range map[string]struct {
+		rules   string
+		history []told
+	}{
+		"booked":                          {reminder, []told{{booking, "waiting wed 10:00"}}},
+		"booked too late for it":          {reminder, []told{{"create start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}}},
+		"booked without a time":           {reminder, []told{{"create title=A", `skipped: there is no time to count from: a time that "at" names is missing`}}},
+		"cancelled":                       {reminder, []told{{booking, "waiting wed 10:00"}, {"update status=cancelled", "cancelled: the appointment was cancelled"}}},
+		"deleted":                         {reminder, []told{{booking, "waiting wed 10:00"}, {"delete", "cancelled: the appointment was cancelled"}}},
+		"cancelled and deleted":           {reminder, []told{{booking, "waiting wed 10:00"}, {"update status=cancelled", "cancelled: the appointment was cancelled"}, {"delete", "cancelled: the appointment was cancelled"}}},
+		"cancelled and taken back":        {reminder, []told{{booking, "waiting wed 10:00"}, {"update status=cancelled", "cancelled: the appointment was cancelled"}, {"update status=confirmed", "waiting wed 10:00"}}},
+		"cancelled, moved and taken back": {reminder, []told{{booking, "waiting wed 10:00"}, {"update status=cancelled", "cancelled: the appointment was cancelled"}, {"update start=fri 10:00", "cancelled: the appointment was cancelled"}, {"update status=confirmed", "waiting thu 10:00"}}},
+		"moved":                           {reminder, []told{{booking, "waiting wed 10:00"}, {"update start=fri 15:00", "waiting thu 15:00"}, {"update start=+mon 15:00", "waiting sun 15:00"}}},
+		"moved to where it is too late":   {reminder, []told{{booking, "waiting wed 10:00"}, {"update start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}}},
+		"and back":                        {reminder, []told{{booking, "waiting wed 10:00"}, {"update start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}, {"update start=fri 10:00", "waiting thu 10:00"}}},
+		"booked late, then moved":         {reminder, []told{{"create start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}, {"update start=fri 10:00", "waiting thu 10:00"}}},
+		"changed in another way":          {reminder, []told{{booking, "waiting wed 10:00"}, {"update title=B", "waiting wed 10:00"}}},
+		"the rule applies again":          {again, []told{{booking, "waiting wed 10:00"}, {"update start=fri 15:00", "cancelled: the rule applied again\nwaiting thu 15:00"}}},
+		"again and again":                 {any, []told{{booking, "waiting wed 10:00"}, {"update title=B", "cancelled: the rule applied again\nwaiting wed 10:00"}, {"update title=C", "cancelled: the rule applied again\ncancelled: the rule applied again\nwaiting wed 10:00"}}},
+		"again, then cancelled and back": {any, []told{
+			{booking, "waiting wed 10:00"}, {"update title=B", "cancelled: the rule applied again\nwaiting wed 10:00"},
+			{"update status=cancelled", "cancelled: the rule applied again\ncancelled: the appointment was cancelled"},
+			{"update status=confirmed", "cancelled: the rule applied again\nwaiting wed 10:00"},
+		}},
+		"for what is cancelled": {strings.NewReplacer("on: booked", "on: cancelled", `appointment.startTime - duration("24h")`, `now() + duration("2h")`).Replace(reminder), []told{
+			{booking, ""}, {"update status=cancelled", "waiting mon 10:00"}, {"update title=B", "waiting mon 10:00"},
+			{"update status=confirmed", "cancelled: the appointment takes place after all"},
+			{"update status=cancelled", "cancelled: the appointment takes place after all\nwaiting mon 10:00"},
+		}},
+		"counted from now it does not move":      {strings.Replace(reminder, `appointment.startTime - duration("24h")`, `now() + duration("2h")`, 1), []told{{booking, "waiting mon 10:00"}, {"update start=fri 15:00", "waiting mon 10:00"}}},
+		"late: send":                             {strings.Replace(reminder, "        http:", "        late: send\n        http:", 1), []told{{"create start=mon 20:00", "waiting mon 08:00"}}},
+		"late within its grace":                  {strings.Replace(reminder, "        http:", "        late: 13h\n        http:", 1), []told{{"create start=mon 20:00", "waiting mon 08:00"}}},
+		"late beyond its grace":                  {strings.Replace(reminder, "        http:", "        late: 11h\n        http:", 1), []told{{"create start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}}},
+		"a moment within the minute is not late": {strings.Replace(reminder, `appointment.startTime - duration("24h")`, `receivedAt`, 1), []told{{booking, "waiting mon 08:00"}}},
+		"an expression that fails":               {strings.Replace(reminder, `appointment.startTime - duration("24h")`, `date(appointment.title)`, 1), []told{{booking, `skipped: rendering error: at: desk.yaml:5:13: "Checkup" is not a date`}}},
+		"a rule that only watches":               {strings.Replace(reminder, "on: booked", "on: booked\n    mode: shadow", 1), []told{{booking, "waiting wed 10:00"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, tt.rules)
+			for i, h := range tt.history {
+				d.tell(h.event)
+				d.want(fmt.Sprintf("after event %d (%s)", i+1, h.event), h.want)
+			}
+		})
+	}
+}
+
+// What waits is looked at again when it is due.
+func TestDue(t *testing.T) {
+	t.Parallel()
+	const booking = "create status=confirmed, title=Checkup, start=thu 10:00, end=thu 11:00"
+	for name, tt := range map[string]struct {
+		rules string        // "" is the reminder
+		then  func(d *desk) // between the booking and the moment
+		now   string        // when it is claimed; "" is its moment
+		state store.State   // "" is sending
+		want  string        // the reason, or a part of the request
+	}{
+		"nothing happened":  {want: `{"now":"2026-03-04T10:00:00Z","start":"2026-03-05T10:00:00Z","title":"Checkup"}`},
+		"the title changed": {then: func(d *desk) { d.tell("update title=Long visit") }, want: `"title":"Long visit"`},
+		"the text changed":  {then: func(d *desk) { d.rules(strings.Replace(reminder, "{{ appointment.title }}", "Do come!", 1)) }, want: `"title":"Do come!"`},
+		"the rule went":     {then: func(d *desk) { d.rules("rules: []") }, state: store.Skipped, want: "the rule is no longer there"},
+		"it was switched off": {
+			then:  func(d *desk) { d.rules(strings.Replace(reminder, "on: booked", "on: booked\n    enabled: false", 1)) },
+			state: store.Skipped, want: "the rule was switched off",
+		},
+		"it only watches now": {
+			then:  func(d *desk) { d.rules(strings.Replace(reminder, "on: booked", "on: booked\n    mode: shadow", 1)) },
+			state: store.Shadow, want: "the rule only watches (mode: shadow)",
+		},
+		"the step went": {
+			then: func(d *desk) {
+				d.rules(strings.Replace(reminder, "      - at: appointment.startTime - duration(\"24h\")\n        http", "      - http", 1))
+			},
+			state: store.Skipped, want: "the rule no longer has this step",
+		},
+		"another step was put before it": {
+			then: func(d *desk) {
+				d.rules(strings.Replace(reminder, "    then:\n", "    then:\n      - at: appointment.startTime - duration(\"1h\")\n        http: { url: \"https://api.example.com/soon\" }\n", 1))
+			},
+			want: `"title":"Checkup"`,
+		},
+		"its moment is later now": {
+			then:  func(d *desk) { d.rules(strings.Replace(reminder, "24h", "2h", 1)) },
+			state: store.Waiting, want: "",
+		},
+		"its moment was to be earlier": {
+			then: func(d *desk) { d.rules(strings.Replace(reminder, "24h", "48h", 1)) },
+			want: `"title":"Checkup"`,
+		},
+		"the condition is no longer true": {
+			rules: strings.Replace(reminder, "on: booked", "on: booked\n    when: appointment.appointmentStatus == \"confirmed\"", 1),
+			then:  func(d *desk) { d.tell("update status=noshow") },
+			state: store.Skipped, want: "the condition is no longer true",
+		},
+		"the condition sees the event that planned it": {
+			rules: strings.Replace(reminder, "on: booked", "on: booked\n    when: '\"booked\" in on && type == \"AppointmentCreate\" && appointment.startTime > now()'", 1),
+			then:  func(d *desk) { d.tell("update title=Long visit") },
+			want:  `"title":"Long visit"`,
+		},
+		"the condition fails": {
+			rules: strings.Replace(reminder, "on: booked", "on: booked\n    when: appointment.title == \"Checkup\" || date(appointment.title) > now()", 1),
+			then:  func(d *desk) { d.tell("update title=Long visit") },
+			state: store.Skipped, want: "rendering error: condition: ",
+		},
+		"no recipient": {
+			rules: reminder[:strings.Index(reminder, "        http")] + "        email: { to: \"{{ contact.email }}\", subject: Soon, text: Soon }\n",
+			state: store.Skipped, want: "unresolved recipient",
+		},
+		"half an hour late": {now: "wed 10:30", want: `"now":"2026-03-04T10:30:00Z"`},
+		"two hours late":    {now: "wed 12:00", state: store.Skipped, want: "too late: its moment was 2026-03-04 10:00:00 +00:00"},
+		"two hours late, but allowed": {
+			rules: strings.Replace(reminder, "        http:", "        late: 3h\n        http:", 1),
+			now:   "wed 12:00", want: `"title":"Checkup"`,
+		},
+		"two days late, but allowed": {
+			rules: strings.Replace(reminder, "        http:", "        late: send\n        http:", 1),
+			now:   "fri 12:00", want: `"title":"Checkup"`,
+		},
+		"not after the appointment has begun": {
+			rules: strings.Replace(reminder, "24h", "10m", 1),
+			now:   "thu 10:05", state: store.Skipped, want: "too late: its moment was 2026-03-05 09:50:00 +00:00",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			src := tt.rules
+			if src == "" {
+				src = reminder
+			}
+			d := newDesk(t, src)
+			d.tell(booking)
+			if tt.then != nil {
+				tt.then(d)
+			}
+			d.now = d.open().Due
+			if tt.now != "" {
+				d.now = day(t, tt.now)
+			}
+			state := tt.state
+			if state == "" {
+				state = store.Sending
+			}
+			got := d.due()
+			text := got.Reason
+			if state == store.Sending {
+				text = string(got.Request)
+			}
+			if got.State != state || !strings.Contains(text, tt.want) {
+				t.Errorf("is %s %q %s, want %s %s", got.State, got.Reason, got.Request, state, tt.want)
+			}
+			if state == store.Waiting && !got.Due.Equal(day(t, "thu 08:00")) {
+				t.Errorf("waits until %s", got.Due)
+			}
+		})
+	}
+}
