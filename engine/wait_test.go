@@ -88,6 +88,8 @@ func TestWaiting(t *testing.T) {
 		s.accept(starting("Create", id, time.Duration(500+100*i)*time.Millisecond))
 		due[id] = s.one(id).Due
 	}
+	s.accept(starting("Create", "scheduled", 8*time.Second)) // beyond what is handed out to wait in memory
+	due["scheduled"] = s.one("scheduled").Due
 	s.accept(starting("Create", "later", time.Hour))
 	until(t, "the first have come", func() bool { return arrived() > 3 })
 	s.close()

@@ -28,6 +28,8 @@ const killRules = `rules:
     then:
       - http: { connection: sink, path: /one, json: { id: "{{ appointment.id }}" } }
       - http: { connection: sink, path: /two, json: { title: "{{ appointment.title }}" } }
+      - at: receivedAt + duration("600ms")
+        http: { connection: sink, path: /three, json: { now: "{{ now() }}" } }
 `
 
 // killRounds is how often the process is killed.
@@ -36,7 +38,7 @@ const killRounds = 20
 // TestKill is the promise that what was acknowledged is durable (P1), and enqueued once (P2). It starts the
 // real program, posts over several connections, kills it at a random moment, and starts it again. A sender
 // whose webhook was not acknowledged sends it again, as real ones do. In the end every acknowledged event
-// must be there with its two deliveries, all sent, and none enqueued twice.
+// must be there with its three deliveries, one of which waits for a moment, all sent, and none enqueued twice.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -50,10 +52,20 @@ func TestKill(t *testing.T) {
 
 	var mu sync.Mutex
 	calls := map[string]int{} // idempotency keys
+	bodies := map[string]string{}
 	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // the process was killed while it wrote
+		}
 		mu.Lock()
-		calls[r.Header.Get("Idempotency-Key")]++
-		mu.Unlock()
+		defer mu.Unlock()
+		key := r.Header.Get("Idempotency-Key")
+		if first, again := bodies[key]; again && first != string(body) {
+			t.Errorf("delivery %s was sent as %s and as %s", key, first, body)
+		}
+		calls[key]++
+		bodies[key] = string(body)
 	}))
 	defer sink.Close()
 	listen, admin := freeAddress(t), freeAddress(t)
@@ -165,7 +177,7 @@ func TestKill(t *testing.T) {
 	}
 	open := func() int {
 		n := 0
-		for _, state := range []store.State{store.Pending, store.Sending, store.Retrying} {
+		for _, state := range []store.State{store.Waiting, store.Pending, store.Sending, store.Retrying} {
 			n += len(list("&state=" + string(state)))
 		}
 		return n
@@ -203,12 +215,12 @@ func TestKill(t *testing.T) {
 		t.Errorf("the sink had a call %q that no delivery stands for", key)
 	}
 	for id, event := range acknowledged {
-		if len(steps[event]) != 2 {
+		if len(steps[event]) != 3 {
 			t.Errorf("event %s of %s was acknowledged and has the steps %v", event, id, steps[event])
 		}
 	}
 	for event, n := range steps {
-		if n[1] != 1 || n[2] != 1 {
+		if n[1] != 1 || n[2] != 1 || n[3] != 1 {
 			t.Errorf("event %s was enqueued as %v", event, n)
 		}
 	}
@@ -217,7 +229,7 @@ func TestKill(t *testing.T) {
 	}
 	t.Logf("killed %d times: %d events acknowledged and all there, %d posts cut off and sent again (%d of them had been stored), "+
 		"%d deliveries all sent and none enqueued twice, %d calls repeated with the same key",
-		killRounds, len(acknowledged), resent, duplicates, 2*len(steps), repeated)
+		killRounds, len(acknowledged), resent, duplicates, 3*len(steps), repeated)
 }
 
 func postBooking(ctx context.Context, client *http.Client, addr, id string) (event, status string, err error) {
