@@ -282,10 +282,18 @@ func (p *program) deliveryTable(list []store.Delivery) {
 	for i := range list {
 		d := &list[i]
 		rows = append(rows, []string{
-			local(d.Created), d.ID, string(d.State), short(cmp.Or(d.Rule, "-"), 40), itoa(d.Step), cmp.Or(d.Action, "-"), short(d.Reason, 80),
+			local(d.Created), d.ID, string(d.State), short(cmp.Or(d.Rule, "-"), 40), itoa(d.Step), cmp.Or(d.Action, "-"), short(why(d), 80),
 		})
 	}
 	p.table([]string{"CREATED", "DELIVERY", "STATE", "RULE", "STEP", "ACTION", "REASON"}, rows)
+}
+
+// why is a delivery's reason, or until when it waits.
+func why(d *store.Delivery) string {
+	if d.State == store.Waiting {
+		return "until " + local(d.Due)
+	}
+	return d.Reason
 }
 
 // field prints one line of what is known of something.
@@ -328,7 +336,12 @@ func (p *program) printDelivery(d *store.Delivery) {
 	p.field("reason", oneLine(d.Reason))
 	p.field("created", local(d.Created))
 	p.field("due", local(d.Due))
-	if len(d.Request) > 0 {
+	if !d.Until.IsZero() {
+		p.field("not after", local(d.Until))
+	}
+	if d.State == store.Waiting {
+		p.printf("\nIt is rendered when it is due, with the appointment and the rule as they are then.\n")
+	} else if len(d.Request) > 0 && string(d.Request) != "null" {
 		p.printf("\n%s\n", p.stdout.bold("what is sent"))
 		p.printRequest(d.Request, "  ")
 	}

@@ -340,3 +340,34 @@ func TestDue(t *testing.T) {
 		})
 	}
 }
+
+// What waits longer than the retention keeps its event and its appointment.
+func TestWaitingOutlivesRetention(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, strings.Replace(reminder, `appointment.startTime - duration("24h")`, `appointment.startTime + duration("60d")`, 1))
+	prune := func() int {
+		t.Helper()
+		n, err := d.store.Prune(t.Context(), time.Now().Add(365*24*time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	d.tell("create title=Checkup, start=thu 10:00")
+	if n := prune(); n != 0 {
+		t.Errorf("%d events were deleted while one waits", n)
+	}
+	d.tell("update title=Long visit")
+	prune()
+	d.now = d.open().Due
+	if got := d.due(); got.State != store.Sending || !strings.Contains(string(got.Request), "Long visit") {
+		t.Errorf("is %s %q %s", got.State, got.Reason, got.Request)
+	}
+	d.tell("update status=cancelled")
+	prune()
+	if list := d.deliveries(); len(list) != 0 {
+		t.Errorf("%d deliveries are left", len(list))
+	}
+	d.tell("update title=New again") // unknown: booked anew
+	d.want("after all is forgotten", `skipped: there is no time to count from: a time that "at" names is missing`)
+}
