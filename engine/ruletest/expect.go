@@ -13,7 +13,7 @@ import (
 	"bellhop/rules"
 )
 
-var expectKeys = []string{"fires", "not", "steps", "skipped"}
+var expectKeys = []string{"fires", "not", "steps", "held", "skipped"}
 
 // An expectation is what a test says must come of its event.
 type expectation struct {
@@ -24,6 +24,7 @@ type expectation struct {
 	fires   *names
 	not     *names
 	steps   []expectedStep
+	held    *holds
 	skipped *skips
 }
 
@@ -67,7 +68,8 @@ type expectedSkip struct {
 	reason string
 }
 
-func (x *expectation) read(doc *rules.Document, n *yaml.Node) {
+func (x *expectation) read(f *file, n *yaml.Node) {
+	doc := f.doc
 	if rules.IsNull(n) {
 		x.null = n
 		return
@@ -86,6 +88,14 @@ func (x *expectation) read(doc *rules.Document, n *yaml.Node) {
 			}
 			for _, item := range doc.Items(e.Value, `"steps"`) {
 				x.readStep(doc, item)
+			}
+		case "held":
+			x.held = &holds{node: e.Value}
+			if rules.IsNull(e.Value) {
+				continue
+			}
+			for _, item := range doc.Items(e.Value, `"held"`) {
+				x.readHold(f, item)
 			}
 		case "skipped":
 			x.skipped = &skips{node: e.Value}
@@ -137,19 +147,7 @@ func (x *expectation) readStep(doc *rules.Document, n *yaml.Node) {
 	s := expectedStep{node: n}
 	before := doc.Errors()
 	for _, e := range doc.Entries(n, "an expected step", append([]string{"rule", "step"}, actionNames()...)) {
-		switch e.Name {
-		case "rule":
-			s.rule, _ = readRule(doc, e)
-		case "step":
-			s.number = readNumber(doc, e)
-		default:
-			if s.action.Name != "" {
-				doc.Errorf("two-actions", e.Key, "", "a step has one action, and this one has %s already", s.action.Name)
-				continue
-			}
-			s.action = e
-			s.readFields(doc)
-		}
+		s.read(doc, e)
 	}
 	switch {
 	case doc.Errors() > before:
@@ -159,6 +157,23 @@ func (x *expectation) readStep(doc *rules.Document, n *yaml.Node) {
 		doc.Errorf("missing-key", n, "", "this step has nothing to compare: add %s with what is to be rendered", strings.Join(actionNames(), ", "))
 	default:
 		x.steps = append(x.steps, s)
+	}
+}
+
+// read reads one entry: whose step it is, or an action with its fields.
+func (s *expectedStep) read(doc *rules.Document, e rules.Entry) {
+	switch e.Name {
+	case "rule":
+		s.rule, _ = readRule(doc, e)
+	case "step":
+		s.number = readNumber(doc, e)
+	default:
+		if s.action.Name != "" {
+			doc.Errorf("two-actions", e.Key, "", "a step has one action, and this one has %s already", s.action.Name)
+			return
+		}
+		s.action = e
+		s.readFields(doc)
 	}
 }
 
@@ -228,6 +243,11 @@ func (c *testCase) checkNames(doc *rules.Document, set *rules.Set) {
 	for i := range c.expect.steps {
 		all = append(all, c.expect.steps[i].rule)
 	}
+	if c.expect.held != nil {
+		for i := range c.expect.held.list {
+			all = append(all, c.expect.held.list[i].rule)
+		}
+	}
 	if c.expect.skipped != nil {
 		for i := range c.expect.skipped.list {
 			all = append(all, c.expect.skipped.list[i].rule)
@@ -279,24 +299,34 @@ func (x *expectation) compare(doc *rules.Document, o *outcome) []Difference {
 			}
 		}
 	}
-	met := map[*store.Delivery]bool{} // told of already
+	met := map[*store.Delivery]bool{}  // told of already
+	toldOf := func(rule string) bool { // that it did not fire
+		return x.fires != nil && !slices.Contains(o.fired, rule) && slices.Contains(x.fires.values(), rule)
+	}
 	for i, d := range x.pair(o) {
 		s := &x.steps[i]
 		met[d] = true
-		if x.fires != nil && !slices.Contains(o.fired, s.rule.value) && slices.Contains(x.fires.values(), s.rule.value) {
-			continue // told above
+		if toldOf(s.rule.value) {
+			continue
 		}
 		for _, diff := range s.compare(o, d) {
-			at := s.rule.node
-			for _, f := range s.fields {
-				if f.field.Name == diff.Field {
-					at = f.entry.Value
-				}
-			}
-			add(at, diff)
+			add(s.place(&diff), diff)
 		}
 	}
-	at := x.key
+	for i, d := range x.pairHolds(o) {
+		h := &x.held.list[i]
+		if toldOf(h.rule.value) {
+			continue
+		}
+		met[d] = true
+		for _, diff := range h.compare(o, d) {
+			add(h.place(&diff), diff)
+		}
+	}
+	at, atHeld := x.key, x.key
+	if x.held != nil {
+		atHeld = x.held.node
+	}
 	if x.skipped != nil {
 		at = x.skipped.node
 	}
@@ -312,6 +342,9 @@ func (x *expectation) compare(doc *rules.Document, o *outcome) []Difference {
 			case d == nil:
 				where.Message = fmt.Sprintf("%s was not skipped: %s", where.title(), o.absent(s.rule.value, s.step))
 				add(s.node, where)
+			case isHeld(d):
+				where.Message = fmt.Sprintf("%s was not skipped: it is held until %s; list it under held", where.title(), moment(d.At))
+				add(s.node, where)
 			case d.State != store.Skipped:
 				where.Message = where.title() + " was not skipped"
 				add(s.node, where)
@@ -325,10 +358,20 @@ func (x *expectation) compare(doc *rules.Document, o *outcome) []Difference {
 	}
 	for i := range o.deliveries {
 		d := &o.deliveries[i]
-		if d.State == store.Skipped && !met[d] {
-			where := Difference{Rule: d.Rule, Step: d.Step, Action: d.Action}
+		if met[d] {
+			continue
+		}
+		where := Difference{Rule: d.Rule, Step: d.Step, Action: d.Action}
+		switch {
+		case d.State == store.Skipped:
 			where.Message = fmt.Sprintf("%s was skipped: %s", where.title(), d.Reason)
 			add(at, where)
+		case isHeld(d) && d.Reason != "":
+			where.Message = comesToNothing(where.title(), d)
+			add(atHeld, where)
+		case isHeld(d) && x.held != nil:
+			where.Message = fmt.Sprintf("%s is held until %s, but is not listed", where.title(), moment(d.At))
+			add(atHeld, where)
 		}
 	}
 	return out
@@ -342,7 +385,8 @@ func (o *outcome) absent(rule string, step int) string {
 	return fmt.Sprintf("the rule has no step %d", step)
 }
 
-// pair finds what became of each expected step; nil is nothing.
+// pair finds what became of each expected step; nil is nothing. One without a number is none that waits, if
+// there is another.
 func (x *expectation) pair(o *outcome) []*store.Delivery {
 	out := make([]*store.Delivery, len(x.steps))
 	for i := range x.steps {
@@ -353,9 +397,14 @@ func (x *expectation) pair(o *outcome) []*store.Delivery {
 		}
 		for j := range o.deliveries {
 			d := &o.deliveries[j]
-			if d.Rule == s.rule.value && d.Action == s.action.Name && !slices.Contains(out[:i], d) {
+			if d.Rule != s.rule.value || d.Action != s.action.Name || slices.Contains(out[:i], d) {
+				continue
+			}
+			if waits := d.Key != "" && d.State != store.Pending; !waits {
 				out[i] = d
 				break
+			} else if out[i] == nil {
+				out[i] = d
 			}
 		}
 	}
@@ -384,7 +433,15 @@ func (s *expectedStep) compare(o *outcome, d *store.Delivery) []Difference {
 	case d.State == store.Skipped:
 		where.Message = fmt.Sprintf("%s is not sent: %s", where.title(), d.Reason)
 		return []Difference{where}
+	case isHeld(d):
+		where.Message = fmt.Sprintf("%s is not sent now: it is held until %s; list it under held", where.title(), moment(d.At))
+		return []Difference{where}
 	}
+	return s.compareFields(where, d)
+}
+
+// compareFields says how the fields that are given differ from what is rendered. where is the step.
+func (s *expectedStep) compareFields(where Difference, d *store.Delivery) []Difference {
 	request := rendered(d)
 	var out []Difference
 	for _, f := range s.fields {
@@ -398,6 +455,16 @@ func (s *expectedStep) compare(o *outcome, d *store.Delivery) []Difference {
 		out = append(out, where)
 	}
 	return out
+}
+
+// place is what in the test file a difference is about.
+func (s *expectedStep) place(d *Difference) *yaml.Node {
+	for _, f := range s.fields {
+		if f.field.Name == d.Field {
+			return f.entry.Value
+		}
+	}
+	return s.rule.node
 }
 
 // rendered is what a step sends, by its fields.

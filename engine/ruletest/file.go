@@ -188,7 +188,7 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 	}
 	if e, ok := at["expect"]; ok {
 		c.expect.key = e.Key
-		c.expect.read(doc, e.Value)
+		c.expect.read(f, e.Value)
 	}
 	c.broken = doc.Errors() > before
 	return c

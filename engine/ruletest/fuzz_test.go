@@ -27,6 +27,9 @@ func FuzzTestFile(f *testing.F) {
 	f.Add(oneTest(`event: booking.json`, `with: { appointment.title: "a\nb" }`, `expect: { steps: [{ rule: announce, slack: { text: x } }] }`))
 	f.Add("rules: .\n" + oneTest(`event: &e booking.json`, `state: *e`, `expect: &x { fires: [sync], skipped: ~ }`) + "  - {name: u, event: *e, expect: *x}\n")
 	f.Add(oneTest(`event: booking.json`, `now: 2026-12-01`, `expect:`, `  # one`, `  not: # two`, `    - announce`, ``, `    # three`))
+	f.Add(ofWaiting(booked, early, `expect: { held: [{ rule: remind, until: 2026-12-06, email: { subject: x } }, { rule: remind, step: 2, then: x }] }`))
+	f.Add(ofWaiting(changed, `state: {}`, `now: 2026-12-07 03:00`, `expect:`, `  steps: [{ rule: nudge, slack: {} }]`, `  held: # all`, `    - { rule: nudge, then: "no longer" }`))
+	f.Add(ofWaiting(deleted, `now: 2026-12-07 04:00`, `expect: { held: ~, steps: [{ rule: leave, slack: { text: x } }] }`))
 	f.Fuzz(func(t *testing.T, src string) {
 		path := folder(t, src)
 		runner := ruletest.New(options())

@@ -17,6 +17,11 @@
 //	        - rule: desk-new-booking
 //	          step: 1                              # needed only where an action occurs twice
 //	          slack: { channel: "#front-desk" }    # what is rendered; only what is given is compared
+//	      held:
+//	        - rule: remind
+//	          until: 2026-12-06T10:00:00+05:30     # when it is sent
+//	          email: { subject: Tomorrow }         # what is rendered then
+//	        - { rule: nudge, until: 2026-12-08 09:00, then: the condition is no longer true }
 //	      skipped:
 //	        - { rule: confirm, step: 1, reason: unresolved recipient }
 //
@@ -29,6 +34,13 @@
 //
 // A step that is not sent is a failure unless `skipped` lists it: with its rule, with its step unless it was
 // the condition that failed, and with its reason, of which a part is enough.
+//
+// A step that waits for its moment is held, and is none of the steps that are sent; one whose moment has passed,
+// but which is sent late, is. held lists, if it is given, all that are held, so that `held: []` says that none is.
+// Of an entry only what is given is compared: until, which without an offset is in the configured zone, and what
+// the step renders at its moment if nothing changes before. A step that will not be sent then, such as one whose
+// condition is no longer true at its moment, is a failure unless held lists it with `then` and the reason, of
+// which a part is enough. An entry without step is the next held step of its rule, with its action if it names one.
 package ruletest
 
 import (
@@ -234,8 +246,12 @@ func (s *subject) try(c *testCase) *outcome {
 		o.failed = fmt.Errorf("match: %w", o.failed)
 	}
 	for i := range o.deliveries {
-		if d := &o.deliveries[i]; d.Step > 0 && !slices.Contains(o.fired, d.Rule) {
+		d := &o.deliveries[i]
+		if d.Step > 0 && !slices.Contains(o.fired, d.Rule) {
 			o.fired = append(o.fired, d.Rule)
+		}
+		if isHeld(d) {
+			s.hold(d, c, &ev)
 		}
 	}
 	return o

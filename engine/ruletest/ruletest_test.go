@@ -61,7 +61,7 @@ func folder(t *testing.T, test string) string {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "desk.test.yaml")
-	for name, data := range map[string]string{"desk.yaml": desk, "booking.json": booking, "list.json": "[1]", "desk.test.yaml": test} {
+	for name, data := range map[string]string{"desk.yaml": desk, "wait.yaml": waiting, "booking.json": booking, "list.json": "[1]", "desk.test.yaml": test} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}

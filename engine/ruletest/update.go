@@ -138,17 +138,13 @@ func (c *testCase) accept(f *file, o *outcome) []splice {
 	}
 	for i, d := range x.pair(o) {
 		s := &x.steps[i]
-		if d == nil || d.Action != s.action.Name || d.State == store.Skipped {
+		if d == nil || d.Action != s.action.Name || d.State == store.Skipped || isHeld(d) {
 			e.remove(x.node, s.node)
 			continue
 		}
-		request := rendered(d)
-		for _, field := range s.fields {
-			if got := request[field.field.Name]; !same(field.want, got) {
-				e.field(s, field, got)
-			}
-		}
+		e.fields(s, d)
 	}
+	e.holds(x, o)
 	e.skips(x, o)
 	if e.small {
 		return e.changes
@@ -195,6 +191,16 @@ func (e *editor) remove(expect, step *yaml.Node) {
 				expect.Content = slices.Delete(expect.Content, i, i+2)
 			}
 			return
+		}
+	}
+}
+
+// fields changes what is compared of a step to what it renders.
+func (e *editor) fields(s *expectedStep, d *store.Delivery) {
+	request := rendered(d)
+	for _, f := range s.fields {
+		if got := request[f.field.Name]; !same(f.want, got) {
+			e.field(s, f, got)
 		}
 	}
 }
@@ -315,11 +321,15 @@ func (e *editor) skips(x *expectation, o *outcome) {
 func skip(d *store.Delivery) *yaml.Node {
 	m := mapping("rule", node(d.Rule))
 	if d.Step > 0 {
-		m.Content = append(m.Content, node("step"), node(json.Number(fmt.Sprint(d.Step))))
+		m.Content = append(m.Content, node("step"), stepNumber(d))
 	}
-	m.Content = append(m.Content, node("reason"), node(d.Reason[len(place.FindString(d.Reason)):]))
+	m.Content = append(m.Content, node("reason"), reason(d))
 	return m
 }
+
+func stepNumber(d *store.Delivery) *yaml.Node { return node(json.Number(fmt.Sprint(d.Step))) }
+
+func reason(d *store.Delivery) *yaml.Node { return node(d.Reason[len(place.FindString(d.Reason)):]) }
 
 // place is where in a rule file an error happened; it moves whenever somebody edits the file.
 var place = regexp.MustCompile(`^.*\.(?:yaml|yml):\d+:\d+: `)
@@ -329,38 +339,47 @@ func everything(o *outcome) *yaml.Node {
 	fires := node(list(o.fired))
 	fires.Style = yaml.FlowStyle
 	x := mapping("fires", fires)
-	var steps, skips []*yaml.Node
+	var steps, held, skips []*yaml.Node
 	for i := range o.deliveries {
 		d := &o.deliveries[i]
-		if d.State == store.Skipped {
+		switch {
+		case d.State == store.Skipped:
 			skips = append(skips, skip(d))
+			continue
+		case isHeld(d):
+			held = append(held, hold(o, d))
 			continue
 		}
 		s := mapping("rule", node(d.Rule))
 		alike := func(other store.Delivery) bool { return other.Rule == d.Rule && other.Action == d.Action }
 		if first := slices.IndexFunc(o.deliveries, alike); first != i || slices.ContainsFunc(o.deliveries[i+1:], alike) {
-			s.Content = append(s.Content, node("step"), node(json.Number(fmt.Sprint(d.Step))))
+			s.Content = append(s.Content, node("step"), stepNumber(d))
 		}
-		kind, _ := actions.Lookup(d.Action)
-		request := rendered(d)
-		fields := mapping()
-		for _, f := range actions.Fields(kind) {
-			if v, ok := request[f.Name]; ok && !f.Internal {
-				fields.Content = append(fields.Content, node(f.Name), node(v))
-			}
-		}
-		s.Content = append(s.Content, node(d.Action), fields)
+		s.Content = append(s.Content, node(d.Action), fieldsOf(d))
 		steps = append(steps, s)
 	}
 	for _, part := range []struct {
 		key   string
 		nodes []*yaml.Node
-	}{{"steps", steps}, {"skipped", skips}} {
+	}{{"steps", steps}, {"held", held}, {"skipped", skips}} {
 		if len(part.nodes) > 0 {
 			x.Content = append(x.Content, node(part.key), &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: part.nodes})
 		}
 	}
 	return x
+}
+
+// fieldsOf is all that a step renders, in the order of the action's fields.
+func fieldsOf(d *store.Delivery) *yaml.Node {
+	kind, _ := actions.Lookup(d.Action)
+	request := rendered(d)
+	fields := mapping()
+	for _, f := range actions.Fields(kind) {
+		if v, ok := request[f.Name]; ok && !f.Internal {
+			fields.Content = append(fields.Content, node(f.Name), node(v))
+		}
+	}
+	return fields
 }
 
 // write puts an expectation into the test, in the place of the one that it has, if any.

@@ -1,0 +1,286 @@
+package ruletest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/engine/store"
+	"bellhop/rules"
+)
+
+// holds are the steps that must be held, all of them.
+type holds struct {
+	node *yaml.Node
+	list []expectedHold
+}
+
+// An expectedHold is one step that must wait, and what it must render at its moment.
+type expectedHold struct {
+	expectedStep            // its action may be left out
+	until        *yaml.Node // nil: the test does not say
+	at           time.Time
+	then         *yaml.Node // nil: it must be sent
+	reason       string
+}
+
+func (x *expectation) readHold(f *file, n *yaml.Node) {
+	doc := f.doc
+	h := expectedHold{expectedStep: expectedStep{node: n}}
+	before := doc.Errors()
+	for _, e := range doc.Entries(n, "a held step", append([]string{"rule", "step", "until", "then"}, actionNames()...)) {
+		switch e.Name {
+		case "until":
+			h.until = e.Value
+			h.at, _ = f.moment(e.Value, `"until"`)
+		case "then":
+			h.then = e.Value
+			h.reason, _ = doc.Text(e.Value, `"then"`)
+		default:
+			h.read(doc, e)
+		}
+	}
+	switch {
+	case doc.Errors() > before:
+	case h.rule.value == "":
+		doc.Errorf("missing-key", n, "", `this held step has no "rule": it says whose step is meant`)
+	case h.then != nil && h.action.Name != "":
+		doc.Errorf("then", h.then, "", `"then" says why the step is not sent at its moment, so there is no %s to compare; leave out one of the two`, h.action.Name)
+	default:
+		x.held.list = append(x.held.list, h)
+	}
+}
+
+// hold looks at a step that waits as the server will at its moment, with everything as it is now: d gets what it
+// then renders or, as its reason, why it comes to nothing. A step whose moment has come does not wait.
+func (s *subject) hold(d *store.Delivery, c *testCase, ev *rules.Event) {
+	step := s.due(rules.Held{Rule: d.Rule, Step: d.Step, Key: d.Key, Planned: c.now, At: d.At}, ev, c.now)
+	d.Request, d.Reason = step.Request, step.Skip
+	if step.Err != nil {
+		d.Reason = "rendering error: " + step.Err.Error()
+	}
+	switch {
+	case d.At.After(c.now):
+	case d.Reason != "":
+		d.State = store.Skipped
+	default:
+		d.State = store.Pending
+	}
+}
+
+// due turns a panic into an error, as is done where rules are matched.
+func (s *subject) due(h rules.Held, ev *rules.Event, now time.Time) (step rules.Step) {
+	defer func() {
+		if p := recover(); p != nil {
+			step = rules.Step{Err: fmt.Errorf("internal error: %v", p)}
+		}
+	}()
+	if h.At.After(now) {
+		now = h.At
+	}
+	step, _ = s.set.Due(h, ev, now)
+	return step
+}
+
+// isHeld says whether the delivery is of a step that waits. Its reason is then why it comes to nothing at its
+// moment, "" if it is sent.
+func isHeld(d *store.Delivery) bool { return d.State == store.Waiting }
+
+// pairHolds finds what became of each step that is expected to be held; nil is nothing. One without a number is
+// the next of its rule, with the action if it names one, that no other entry names by its number.
+func (x *expectation) pairHolds(o *outcome) []*store.Delivery {
+	if x.held == nil {
+		return nil
+	}
+	out := make([]*store.Delivery, len(x.held.list))
+	for i := range x.held.list {
+		if h := &x.held.list[i]; h.number > 0 {
+			out[i] = o.delivery(h.rule.value, h.number)
+		}
+	}
+	for _, wanted := range []func(*store.Delivery) bool{
+		isHeld,
+		func(d *store.Delivery) bool { return d.Key != "" }, // it would wait, at another time
+	} {
+		for i := range x.held.list {
+			h := &x.held.list[i]
+			for j := range o.deliveries {
+				d := &o.deliveries[j]
+				if out[i] == nil && h.number == 0 && wanted(d) && d.Rule == h.rule.value &&
+					(h.action.Name == "" || d.Action == h.action.Name) && !slices.Contains(out, d) {
+					out[i] = d
+				}
+			}
+		}
+	}
+	return out
+}
+
+// compare says how a step that must be held differs from what became of it.
+func (h *expectedHold) compare(o *outcome, d *store.Delivery) []Difference {
+	where := Difference{Rule: h.rule.value, Step: h.number, Action: h.action.Name}
+	if d == nil {
+		switch {
+		case !slices.Contains(o.fired, h.rule.value):
+			where.Message = fmt.Sprintf("%s is not held: the rule did not fire: %s", where.title(), o.why(h.rule.value))
+		case h.number > 0:
+			where.Message = fmt.Sprintf("%s is not held: the rule has no step %d", where.title(), h.number)
+		default:
+			where.Message = fmt.Sprintf("%s is not held: the rule has no (other) such step that waits", where.title())
+		}
+		return []Difference{where}
+	}
+	if h.action.Name != "" && d.Action != h.action.Name {
+		where.Step, where.Message = d.Step, fmt.Sprintf("%s, step %d, is %s, not %s", d.Rule, d.Step, d.Action, h.action.Name)
+		return []Difference{where}
+	}
+	where.Step, where.Action = d.Step, d.Action
+	switch {
+	case d.State == store.Skipped:
+		where.Message = fmt.Sprintf("%s is not held: it was skipped: %s", where.title(), d.Reason)
+		return []Difference{where}
+	case !isHeld(d):
+		where.Message = fmt.Sprintf("%s is not held: it is sent at once; list it under steps", where.title())
+		return []Difference{where}
+	}
+	var out []Difference
+	if h.until != nil && !h.at.Equal(d.At) {
+		other := where
+		other.Field, other.Message = "until", where.title()+" is held until another time"
+		other.Diff = diff(moment(h.at.In(d.At.Location())), moment(d.At))
+		out = append(out, other)
+	}
+	switch {
+	case h.then == nil && d.Reason != "":
+		where.Message = comesToNothing(where.title(), d)
+	case h.then != nil && d.Reason == "":
+		where.Field, where.Message = "then", fmt.Sprintf("%s is held until %s, and is sent then", where.title(), moment(d.At))
+	case h.then != nil && !strings.Contains(d.Reason, h.reason):
+		where.Field, where.Message = "then", fmt.Sprintf("%s is held until %s, but then is not sent for another reason", where.title(), moment(d.At))
+		where.Diff = diff(h.reason, d.Reason)
+	default:
+		return append(out, h.compareFields(where, d)...)
+	}
+	return append(out, where)
+}
+
+// place is what in the test file a difference is about.
+func (h *expectedHold) place(d *Difference) *yaml.Node {
+	switch d.Field {
+	case "until":
+		return h.until
+	case "then":
+		return h.then
+	}
+	return h.expectedStep.place(d)
+}
+
+func comesToNothing(title string, d *store.Delivery) string {
+	return fmt.Sprintf("%s is held until %s, but then is not sent: %s", title, moment(d.At), d.Reason)
+}
+
+// moment writes a time as tests have it.
+func moment(t time.Time) string {
+	text := t.Format(time.RFC3339Nano)
+	if read, err := time.Parse(time.RFC3339Nano, text); err != nil || !read.Equal(t) {
+		return t.UTC().Format(time.RFC3339Nano) // of a time when clocks differed by seconds
+	}
+	return text
+}
+
+// holds makes the list of held steps what it is. A test that has none gets one only where it would fail without.
+func (e *editor) holds(x *expectation, o *outcome) {
+	isNeeded := x.held != nil || slices.ContainsFunc(x.pair(o), func(d *store.Delivery) bool { return d != nil && isHeld(d) })
+	paired := x.pairHolds(o)
+	var fresh []*yaml.Node
+	used, changed := 0, false
+	for i := range o.deliveries {
+		d := &o.deliveries[i]
+		if !isHeld(d) {
+			continue
+		}
+		isNeeded = isNeeded || d.Reason != ""
+		known := false
+		for k, p := range paired {
+			if h := &x.held.list[k]; p == d && (h.action.Name == "" || h.action.Name == d.Action) {
+				e.hold(h, o, d)
+				fresh = append(fresh, h.node)
+				used++
+				known = true
+			}
+		}
+		if !known {
+			fresh = append(fresh, hold(o, d))
+			changed = true
+		}
+	}
+	switch {
+	case !isNeeded, x.held != nil && !changed && used == len(x.held.list):
+		return
+	}
+	e.small = false
+	seq := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: fresh}
+	if x.held != nil {
+		replaceNode(x.held.node, seq)
+		return
+	}
+	x.node.Content = append(x.node.Content, node("held"), seq)
+}
+
+// hold changes one entry to what became of its step.
+func (e *editor) hold(h *expectedHold, o *outcome, d *store.Delivery) {
+	if (h.then != nil) != (d.Reason != "") {
+		e.small = false
+		replaceNode(h.node, hold(o, d))
+		return
+	}
+	if h.until != nil && !h.at.Equal(d.At) {
+		fresh := timestamp(d.At)
+		if quotes := h.until.Style & (yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle); quotes != 0 {
+			fresh.Tag, fresh.Style = "!!str", quotes
+		}
+		e.scalar(h, h.until, fresh)
+	}
+	if h.then != nil {
+		if !strings.Contains(d.Reason, h.reason) {
+			e.scalar(h, h.then, reason(d))
+		}
+		return
+	}
+	e.fields(&h.expectedStep, d)
+}
+
+func (e *editor) scalar(h *expectedHold, old, fresh *yaml.Node) {
+	if text, ok := e.inStyle(old, fresh); ok {
+		e.replace(old, text)
+	} else {
+		e.small = false
+		if fresh.Style&yaml.LiteralStyle != 0 {
+			h.node.Style &^= yaml.FlowStyle
+		}
+	}
+	replaceNode(old, fresh)
+}
+
+// hold is an entry that says all of a held step.
+func hold(o *outcome, d *store.Delivery) *yaml.Node {
+	m := mapping("rule", node(d.Rule))
+	several := func(other store.Delivery) bool { return other.Rule == d.Rule && isHeld(&other) && other.Step != d.Step }
+	if slices.ContainsFunc(o.deliveries, several) {
+		m.Content = append(m.Content, node("step"), stepNumber(d))
+	}
+	m.Content = append(m.Content, node("until"), timestamp(d.At))
+	if d.Reason != "" {
+		m.Content = append(m.Content, node("then"), reason(d))
+	} else {
+		m.Content = append(m.Content, node(d.Action), fieldsOf(d))
+	}
+	return m
+}
+
+func timestamp(t time.Time) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!timestamp", Value: moment(t)}
+}
