@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +80,7 @@ type sample struct {
 	title, file string
 	status      hook.Status
 	fires       []firing
+	follows     []firing // what waited for the appointment since an earlier event
 }
 
 // A firing is a rule that applies to a sample, and the state in which each of its deliveries ends.
@@ -91,24 +93,24 @@ type firing struct {
 func samples() []sample {
 	return []sample{
 		{"A booking comes in", "create.json", hook.Accepted, []firing{
-			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"two-colleagues", store.Shadow},
-		}},
-		{"The same webhook comes again", "create.json", hook.Duplicate, nil},
+			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"desk-reminder", store.Waiting}, {"two-colleagues", store.Shadow},
+		}, nil},
+		{"The same webhook comes again", "create.json", hook.Duplicate, nil, nil},
 		{"The booking is confirmed, and the event does not say who booked", "update-confirmed.json", hook.Accepted, []firing{
 			{"crm-sync", store.Sent}, {"guest-confirmed", store.Skipped},
-		}},
+		}, nil},
 		{"It is moved to another day", "update-rescheduled.json", hook.Accepted, []firing{
 			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-moved", store.Sent},
-		}},
+		}, []firing{{"desk-reminder", store.Waiting}}},
 		{"It is cancelled, with its old time", "update-cancelled.json", hook.Accepted, []firing{
 			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-cancelled", store.Sent},
-		}},
+		}, []firing{{"desk-reminder", store.Cancelled}}},
 		{"It is deleted as well, which is no second cancellation", "delete.json", hook.Accepted, []firing{
 			{"crm-remove", store.Sent},
-		}},
+		}, nil},
 		{"A workflow announces another booking, with the guest's address", "workflow.json", hook.Accepted, []firing{
-			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"guest-confirmed", store.Sent},
-		}},
+			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"guest-confirmed", store.Sent}, {"desk-reminder", store.Waiting},
+		}, nil},
 	}
 }
 
@@ -121,6 +123,8 @@ type demo struct {
 	hook   string // where its webhooks go
 	api    *client
 	http   *http.Client
+
+	waiting map[string]string // what was shown last of each delivery that waited
 }
 
 // event is the file of an event that is not sent yet, for whoever tries the demo out.
@@ -132,7 +136,7 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 		return fmt.Errorf("making a temporary folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	d := &demo{dir: dir, http: &http.Client{Timeout: time.Minute}}
+	d := &demo{dir: dir, http: &http.Client{Timeout: time.Minute}, waiting: map[string]string{}}
 	defer d.http.CloseIdleConnections()
 	if d.sinks, err = startSinks(ctx); err != nil {
 		return err
@@ -196,6 +200,9 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 		}
 		for _, name := range names {
 			data, err := testdata.Files.ReadFile(name)
+			if kind.to == "events" {
+				data = ahead(data, time.Now())
+			}
 			if err == nil {
 				_, err = writeNew(filepath.Join(d.dir, kind.to, path.Base(name)), data)
 			}
@@ -204,7 +211,7 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 			}
 		}
 	}
-	body, err := testdata.Files.ReadFile("events/create.json")
+	body, err := os.ReadFile(filepath.Join(d.dir, "events", "create.json"))
 	if err != nil {
 		return err
 	}
@@ -276,6 +283,9 @@ func (p *program) sendSamples(ctx context.Context, d *demo, list []sample) error
 			case delivery.State == store.Sent:
 				p.printMissing(delivery)
 				wrong = append(wrong, fmt.Sprintf("sample %d: nothing arrived from rule %s", i+1, rule))
+			case delivery.State == store.Waiting:
+				d.waiting[delivery.ID] = standing(delivery)
+				p.printWaiting(delivery)
 			default:
 				notSent++
 				p.printNotSent(delivery)
@@ -284,12 +294,72 @@ func (p *program) sendSamples(ctx context.Context, d *demo, list []sample) error
 		if !slices.Equal(fired, s.fires) {
 			wrong = append(wrong, fmt.Sprintf("sample %d fired %v, not %v", i+1, fired, s.fires))
 		}
+		followed, err := d.followed(ctx, e.Appointment)
+		if err != nil {
+			return fmt.Errorf("sample %d: %w", i+1, err)
+		}
+		var follows []firing
+		for j := range followed {
+			delivery := &followed[j]
+			follows = append(follows, firing{delivery.Rule, delivery.State})
+			p.printFollowed(delivery)
+			if delivery.State != store.Waiting {
+				notSent++
+			}
+		}
+		if !slices.Equal(follows, s.follows) {
+			wrong = append(wrong, fmt.Sprintf("after sample %d, what waited is %v, not %v", i+1, follows, s.follows))
+		}
 	}
-	p.printDemoSum(len(d.sinks.from(0)), notSent, time.Since(start))
+	p.printDemoSum(len(d.sinks.from(0)), notSent, len(d.waiting), time.Since(start))
 	if len(wrong) > 0 {
 		return fmt.Errorf("not everything came as it should: %s", strings.Join(wrong, "; "))
 	}
 	return nil
+}
+
+// standing is what is remembered of a delivery that waits, to notice when it changes.
+func standing(d *store.Delivery) string { return string(d.State) + " " + d.Due.String() }
+
+// followed gives the deliveries that waited for an appointment and have been moved or cancelled since they were
+// last shown.
+func (d *demo) followed(ctx context.Context, appointment string) (changed []store.Delivery, err error) {
+	var page admin.Deliveries
+	if _, err := d.api.call(ctx, http.MethodGet, "/api/v1/deliveries?appointment="+url.QueryEscape(appointment), nil, &page); err != nil {
+		return nil, err
+	}
+	for i := range page.Deliveries {
+		x := &page.Deliveries[i]
+		shown, ok := d.waiting[x.ID]
+		if !ok || shown == standing(x) {
+			continue
+		}
+		changed = append(changed, *x)
+		if d.waiting[x.ID] = standing(x); x.State != store.Waiting {
+			delete(d.waiting, x.ID)
+		}
+	}
+	return changed, nil
+}
+
+// sampled is the day of the appointment that the sample events are about.
+var sampled = time.Date(2026, 12, 7, 0, 0, 0, 0, time.UTC)
+
+var dated = regexp.MustCompile(`\b20\d\d-\d\d-\d\d(?:[T ]\d\d:\d\d)`)
+
+// ahead moves the dates of a sample event by whole weeks, so that its appointment lies ahead and a reminder waits.
+func ahead(event []byte, now time.Time) []byte {
+	days := 0
+	for sampled.AddDate(0, 0, days).Before(now.AddDate(0, 0, 3)) {
+		days += 7
+	}
+	return dated.ReplaceAllFunc(event, func(text []byte) []byte {
+		day, err := time.Parse(time.DateOnly, string(text[:len(time.DateOnly)]))
+		if err != nil {
+			return text
+		}
+		return append(day.AddDate(0, 0, days).AppendFormat(nil, time.DateOnly), text[len(time.DateOnly):]...)
+	})
 }
 
 // patience is how long the demo waits for what one sample causes.
@@ -298,7 +368,7 @@ const patience = 20 * time.Second
 // send posts a sample and waits until nothing more is going to happen with its deliveries.
 func (d *demo) send(ctx context.Context, s sample) (*admin.Event, hook.Receipt, error) {
 	var r hook.Receipt
-	body, err := testdata.Files.ReadFile("events/" + s.file)
+	body, err := os.ReadFile(filepath.Join(d.dir, "events", s.file))
 	if err != nil {
 		return nil, r, err
 	}
@@ -334,10 +404,10 @@ func (d *demo) send(ctx context.Context, s sample) (*admin.Event, hook.Receipt, 
 	}
 }
 
-// settled says whether a delivery stays as it is unless an operator acts.
+// settled says whether a delivery stays as it is for now.
 func settled(s store.State) bool {
 	switch s {
-	case store.Waiting, store.Pending, store.Sending, store.Retrying:
+	case store.Pending, store.Sending, store.Retrying:
 		return false
 	}
 	return true

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"bellhop/engine/hook"
 	"bellhop/engine/store"
@@ -30,9 +31,10 @@ func TestDemo(t *testing.T) {
 func TestDemoNotices(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]sample{
-		"a rule that does not fire":  {"", "create.json", hook.Accepted, []firing{{"crm-remove", store.Sent}}},
-		"a rule that is only shadow": {"", "create.json", hook.Accepted, []firing{{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"two-colleagues", store.Sent}}},
-		"another status":             {"", "install.json", hook.Accepted, nil},
+		"a rule that does not fire":  {"", "create.json", hook.Accepted, []firing{{"crm-remove", store.Sent}}, nil},
+		"a rule that is only shadow": {"", "create.json", hook.Accepted, []firing{{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"desk-reminder", store.Waiting}, {"two-colleagues", store.Sent}}, nil},
+		"a reminder that is not":     {"", "create.json", hook.Accepted, samples()[0].fires, []firing{{"desk-reminder", store.Cancelled}}},
+		"another status":             {"", "install.json", hook.Accepted, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -77,5 +79,21 @@ func TestReadMail(t *testing.T) {
 	}
 	if got := strings.Join(m.lines, "\n"); m.delivery != "abc-1" || got != strings.Join(want, "\n") {
 		t.Errorf("delivery %s:\n%s\nwant\n%s", m.delivery, got, strings.Join(want, "\n"))
+	}
+}
+
+// The samples' appointment lies ahead whenever the demo is run, on the same day of the week.
+func TestAhead(t *testing.T) {
+	t.Parallel()
+	event := []byte(`{"title":"2026-12-07","startTime":"2026-12-07T10:00:00+05:30","endTime":"2026-12-07 10:45","id":"x2026-12-07T1"}`)
+	for now, want := range map[string]string{"2026-11-20": "2026-12-07", "2026-12-04": "2026-12-07", "2026-12-05": "2026-12-14", "2031-01-01": "2031-01-06"} {
+		at, err := time.Parse(time.DateOnly, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := string(ahead(event, at))
+		if got != `{"title":"2026-12-07","startTime":"`+want+`T10:00:00+05:30","endTime":"`+want+` 10:45","id":"x2026-12-07T1"}` {
+			t.Errorf("on %s: %s", now, got)
+		}
 	}
 }

@@ -476,13 +476,26 @@ func (p *program) printNotSent(d *store.Delivery) {
 	}
 }
 
+func (p *program) printWaiting(d *store.Delivery) {
+	p.printf("     %-6s %s until %s\n", d.Action, p.stdout.state(d.State), local(d.Due))
+}
+
+// printFollowed shows what became of a delivery that has waited since an earlier event.
+func (p *program) printFollowed(d *store.Delivery) {
+	p.printf("   rule %s, since it was booked\n", p.stdout.bold(d.Rule))
+	if d.State == store.Waiting {
+		p.printf("     %-6s moved along: %s until %s\n", d.Action, p.stdout.state(d.State), local(d.Due))
+	} else {
+		p.printNotSent(d)
+	}
+}
+
 func (p *program) printMissing(d *store.Delivery) {
 	p.printf("     %-6s %s, but nothing arrived\n", d.Action, p.stdout.state(d.State))
 }
 
-func (p *program) printDemoSum(arrived, notSent int, took time.Duration) {
-	p.printf("\n%s arrived, %d not sent for the reasons above, in %s.\n", map[bool]string{true: "1 message", false: itoa(arrived) + " messages"}[arrived == 1],
-		notSent, took.Round(10*time.Millisecond))
+func (p *program) printDemoSum(arrived, notSent, waiting int, took time.Duration) {
+	p.printf("\n%s arrived, %d not sent for the reasons above, %d waiting, in %s.\n", count(arrived, "message"), notSent, waiting, took.Round(10*time.Millisecond))
 }
 
 func (p *program) printDemoTry(d *demo) {
