@@ -1711,6 +1711,9 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 				suggestion = `date("` + s + `")`
 			}
 			return c.failAt(side.node, "type", suggestion, `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
+		case side.typ.kind == objectKind && side.typ.name != "contact" && (side.other.kind == durationKind || side.other.kind == timeKind):
+			suggestion := c.source(side.node) + ".startTime"
+			return c.failAt(side.node, "type", suggestion, "%s cannot %s %s; a time of it is %s", n.Operator, verb, side.typ, suggestion)
 		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind):
 			return c.wantsDuration(side.node, side.typ, side.other.String())
 		}

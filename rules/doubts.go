@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 	"gopkg.in/yaml.v3"
@@ -397,6 +399,73 @@ func (rule *Rule) reach(when term, on *yaml.Node) {
 	for _, item := range on.Content {
 		if item = resolve(item); slices.Contains(dead, item.Value) {
 			c.report.warnf("unreachable", c.report.src.span(item), "", `for %s the condition of this rule is never true; it can be left out here`, quote(item.Value))
+		}
+	}
+}
+
+// doubtMoment warns about an `at` that may be missing, and about one at which the rule's condition is never true.
+func (s *scope) doubtMoment(c *checker, at ast.Node) {
+	from := at
+	for { // a duration is added to what may be missing, or taken from it
+		b, ok := from.(*ast.BinaryNode)
+		if !ok || b.Operator != "+" && b.Operator != "-" {
+			break
+		}
+		from = b.Left
+	}
+	if n, name := s.missing(c, from); n != nil && (s.when.node == nil || !strings.Contains(s.when.c.piece.src, name)) {
+		c.warnAt(n, "missing-value", "", `%s may be missing, and then this step is not sent; "when" can ask for it, or ?? give another time`, name)
+	}
+	if s.when.node == nil {
+		return
+	}
+	p := &prover{steps: proverSteps}
+	moment := term{at, c}
+	for key := range p.linear(moment).factors {
+		// now() is in "at" the present of the event, and in the condition that of the moment.
+		if strings.Contains(key, "now()") || slices.ContainsFunc(s.lets, func(l letVar) bool { return hasName(key, l.name) }) {
+			return
+		}
+	}
+	// When the step is looked at again, its moment has come. An appointment does not end before it starts.
+	now := term{&ast.CallNode{Callee: &ast.IdentifierNode{Value: "now"}}, c}
+	field := func(name string) term {
+		return term{&ast.MemberNode{Node: &ast.IdentifierNode{Value: "appointment"}, Property: &ast.StringNode{Value: name}}, c}
+	}
+	then := p.and(p.difference(moment, now, false), p.difference(field("startTime"), field("endTime"), false))
+	if !p.possible(p.of(s.when, true)) || p.possible(p.of(s.when, true), then) {
+		return
+	}
+	part := s.when.node
+	if op := connective(part); op == "&&" {
+		for _, o := range operands(part, op, nil) {
+			if !p.possible(p.of(term{o, s.when.c}, true), then) {
+				part = o
+				break
+			}
+		}
+	}
+	hint := ""
+	if written := s.when.c.source(part); strings.Contains(written, "now()") {
+		hint = "; receivedAt, instead of now(), is when the event came"
+	}
+	c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: the condition is asked again at its moment, and %s is never true then%s", s.when.c.source(part), hint)
+}
+
+// hasName says whether a name stands in an expression, and not as a field of something.
+func hasName(src, name string) bool {
+	for i := 0; ; {
+		next := strings.Index(src[i:], name)
+		if next < 0 {
+			return false
+		}
+		from := i + next
+		i = from + len(name)
+		before, _ := utf8.DecodeLastRuneInString(src[:from])
+		after, _ := utf8.DecodeRuneInString(src[i:])
+		inWord := func(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+		if !inWord(before) && before != '.' && !inWord(after) {
+			return true
 		}
 	}
 }

@@ -101,6 +101,11 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		return correction{i, "operator", "", "a range is written with two comparisons: x >= 1 && x <= 3"}
 	case name(t, "then") && endsOperand(prev) && get(0).Is(lexer.Operator, "if"), t.Is(lexer.Operator, "if") && i == 0 && !hasBrace(tokens):
 		return correction{i, "syntax", "", "a choice is written condition ? a : b; for a condition alone, no if is needed"}
+	case t.Kind == lexer.Number && next.Kind == lexer.Identifier:
+		if amount, ok := readDuration(text(i, i+1)); ok {
+			s := `duration("` + amount + `")`
+			return correction{i + 1, "duration", s, "a duration is written " + s}
+		}
 	case t.Kind == lexer.Number && next.Is(lexer.Operator, ":") && get(i+2).Kind == lexer.Number && clock.MatchString(text(i, i+2)):
 		s := `"` + padClock(text(i, i+2)) + `"`
 		return correction{i + 2, "quote", s, "a time of the day is a text: write " + s}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"bellhop/rules"
 )
@@ -66,6 +67,12 @@ func checkFindings(t *testing.T, src string, findings []rules.Finding) {
 // No input makes Compile panic or report a position outside the file, and what loads can be matched.
 func FuzzCompile(f *testing.F) {
 	seeds(f)
+	for _, lines := range [][]string{
+		{`at: appointment.startTime - duration("24h")`, "late: 2h"}, {"at: receivedAt", "late: send"}, {`at: 'appointment.title == "a" ? now() : previous.endTime ?? receivedAt'`},
+		{`at: date(date(appointment.startTime - duration("1d"), "2006-01-02") + " 09:00")`}, {`at: let x = raw.x; date(x)`}, {"at: |", "  appointment.endTime +", `    duration("1h")`},
+	} {
+		f.Add(rule("when: appointment.startTime > now()", "then:\n- "+strings.Join(lines, "\n  ")+"\n  slack: {channel: desk, text: '{{ appointment.title }}'}"))
+	}
 	f.Fuzz(func(t *testing.T, src string) {
 		file, findings := rules.Compile("fuzz.yaml", []byte(src), options())
 		checkFindings(t, src, findings)
@@ -83,6 +90,20 @@ func FuzzCompile(f *testing.F) {
 		set, _ := rules.NewSet([]*rules.File{file})
 		for _, m := range set.Match(booking(), noon) {
 			for _, s := range m.Steps {
+				if s.Key != "" && s.Err == nil && s.Skip == "" { // it waits
+					if s.At.IsZero() || s.Request != nil || s.Destination == "" {
+						t.Fatalf("planned as %+v", s)
+					}
+					h := rules.Held{Rule: m.Rule.Name, Step: s.Number, Key: s.Key, Planned: noon, At: s.At}
+					due := s.At
+					if noon.After(due) {
+						due = noon
+					}
+					s, _ = set.Due(h, booking(), due)
+					if s.At.After(due.Add(time.Second)) {
+						continue // "at" asks for the present, and put it off
+					}
+				}
 				if (s.Err == nil && s.Skip == "") != (len(s.Request) > 0) {
 					t.Fatalf("%+v", s)
 				}

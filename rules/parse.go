@@ -99,9 +99,17 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	rule := &Rule{Enabled: true, File: r.src.name, naive: o.Zone}
 	keys := map[string]pair{}
 	entries := pairs(src, r, n)
+	misplaced := false
 	for _, p := range entries {
 		if !slices.Contains(ruleKeys, p.name) {
 			suggestion := closest(p.name, ruleKeys)
+			if slices.Contains(stepKeys, p.name) || suggestion == "" && waitingKeys[foldWord(p.name)] {
+				if !misplaced { // once for "at" and "late"
+					r.errorf("unknown-key", src.span(p.key), "", `a rule has no %s; a step of it waits with "at", beside its action, such as at: %s`, quote(p.name), aMoment)
+				}
+				misplaced = true
+				continue
+			}
 			if suggestion == "" {
 				suggestion = ruleKeyAliases[strings.ToLower(p.name)]
 			}
@@ -409,6 +417,7 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 		r.errorf("type", p.whole(), "", "a condition must be true or false, but this is %s", program.typ)
 		return
 	}
+	s.when = term{tree, c}
 	rule.when = &condition{whole: program, src: value, lets: slices.Clone(s.lets)}
 	rule.reach(term{tree, c}, on)
 }

@@ -22,6 +22,13 @@ func Schema() *jsonschema.Schema {
 		property(step, kind.Name, actionSchema(kind))
 		step.OneOf = append(step.OneOf, &jsonschema.Schema{Required: []string{kind.Name}})
 	}
+	for _, k := range StepKeys() {
+		s := stepKeySchema(k.Name)
+		s.Description = k.Doc
+		s.Examples = examples(k.Example)
+		property(step, k.Name, s)
+	}
+	step.DependentRequired = map[string][]string{"late": {"at"}}
 	rule := object("One rule.")
 	for _, k := range Keys() {
 		s := keySchema(k.Name, step)
@@ -71,6 +78,23 @@ func keySchema(name string, step *jsonschema.Schema) *jsonschema.Schema {
 	return textSchema() // timezone, and the expression of when
 }
 
+// stepKeySchema says what a step's key takes.
+func stepKeySchema(name string) *jsonschema.Schema {
+	if name == "late" {
+		late := &jsonschema.Schema{}
+		for _, w := range LateWords() {
+			late.AnyOf = append(late.AnyOf, &jsonschema.Schema{Const: constValue(w.Name), Description: w.Doc})
+		}
+		late.AnyOf = append(late.AnyOf, durationSchema())
+		return late
+	}
+	return &jsonschema.Schema{Type: "string", MinLength: jsonschema.Ptr(1)} // no number or truth value is a time
+}
+
+func durationSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: DurationPattern, MinLength: jsonschema.Ptr(2)}
+}
+
 // actionSchema says what the fields of an action take, as [scope.field] reads them.
 func actionSchema(kind actions.Kind) *jsonschema.Schema {
 	s := object(kind.Summary)
@@ -99,7 +123,7 @@ func fieldSchema(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[bool]():
 		return boolSchema()
 	case reflect.TypeFor[actions.Duration]():
-		return &jsonschema.Schema{Type: "string", Pattern: DurationPattern, MinLength: jsonschema.Ptr(2)}
+		return durationSchema()
 	case reflect.TypeFor[[]int]():
 		number := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer"}, {Type: "string", Pattern: "^[-+]?[0-9]+$"}}}
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{number, {Type: "array", Items: number.CloneSchemas()}}}

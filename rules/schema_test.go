@@ -168,6 +168,8 @@ func TestSchemaAcceptsWhatLoads(t *testing.T) {
       - email: { to: [a@example.com, "{{ contact.email }}"], cc: b@example.com, subject: true, text: x, invite: yes }
       - http: { connection: crm, path: /x, expect: ["200", 409], timeout: 1m30s, json: [1, { a: null }] }
       - http: { connection: crm, path: /x, expect: 200, query: { n: 1 } }
+      - { at: receivedAt, late: 1.5h, slack: { channel: "#x", text: a } }
+      - { late: send, slack: { channel: "#x", text: b }, at: appointment.endTime }
 `
 	if f, findings := rules.Compile("odd.yaml", []byte(odd), options()); f == nil {
 		t.Fatal(render(findings, odd))
@@ -235,6 +237,9 @@ func TestSchemaRejects(t *testing.T) {
       - slack: { channel: "#x", text: "{{ v }}" }
       - email: { to: a@example.com, subject: x, text: y, invite: true }
       - http: { connection: crm, path: /x, timeout: 10s, expect: [200], query: { a: b } }
+      - at: receivedAt
+        late: skip
+        email: { to: b@example.com, subject: x, text: y }
 `
 	if err := schema.Validate(instance(t, []byte(whole))); err != nil {
 		t.Fatal(err)
@@ -270,6 +275,16 @@ func TestSchemaRejects(t *testing.T) {
 		{"query: { a: b }", "query: a=b"},
 		{"subject: x", "subject: [x]"},
 		{"subject: x", "subject: x, date: now"},
+		{"at: receivedAt", "at: 24"},
+		{"at: receivedAt", `at: ""`},
+		{"at: receivedAt", "at: true"},
+		{"at: receivedAt", "at: [receivedAt]"},
+		{"at: receivedAt", "after: 2h"},
+		{"at: receivedAt\n        late: skip", "late: skip"},
+		{"late: skip", "late: never"},
+		{"late: skip", "late: 2"},
+		{"late: skip", "late: -2h"},
+		{"late: skip", "late: true"},
 	} {
 		broken := strings.Replace(whole, change[0], change[1], 1)
 		if broken == whole {

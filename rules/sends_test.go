@@ -15,11 +15,19 @@ func TestSameSends(t *testing.T) {
 	const send = "then:\n- slack: {channel: desk, text: 'New: {{ appointment.title }}'}"
 	const dated = "then:\n- slack: {channel: desk, text: '{{ date(appointment.startTime, \"15:04\") }}'}"
 	const named = "then:\n- slack: {channel: desk, text: '{{ x }}'}"
+	const dayBefore = "then:\n- at: appointment.startTime - duration('24h')\n  slack: {channel: desk, text: hi}"
+	const namedMoment = "then:\n- at: x\n  slack: {channel: desk, text: hi}"
 	tests := []struct {
 		name string
 		a, b []string
 		same bool
 	}{
+		{"at one moment", []string{dayBefore}, []string{dayBefore}, true},
+		{"at one moment, late or not", []string{dayBefore}, []string{strings.Replace(dayBefore, "\n  slack", "\n  late: send\n  slack", 1)}, true},
+		{"at two moments", []string{dayBefore}, []string{strings.Replace(dayBefore, "24h", "2h", 1)}, false},
+		{"at once and later", []string{dayBefore}, nil, false},
+		{"one name for two moments", []string{namedMoment, "let: {x: appointment.startTime}"}, []string{namedMoment, "let: {x: appointment.endTime}"}, false},
+		{"one name for one moment", []string{namedMoment, "let: {x: appointment.startTime}"}, []string{namedMoment, "let: {x: appointment.startTime}"}, true},
 		{"twice", []string{send}, []string{send}, true},
 		{"written in another order", []string{send}, []string{"then:\n- slack:\n    text: \"New: {{ appointment.title }}\"\n    channel: desk"}, true},
 		{"the connection by name", []string{send}, []string{"then:\n- slack: {connection: slack, channel: desk, text: 'New: {{ appointment.title }}'}"}, false},
@@ -102,6 +110,30 @@ t.yaml:11:9: warning: for the same event this sends the same as rule "a" in t.ya
 `
 	if got := render(findings, src); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+// The same step twice in one rule is no mistake if it is sent at two moments.
+func TestSameSendsOfOneRule(t *testing.T) {
+	t.Parallel()
+	const step = "\n- at: appointment.startTime - duration('24h')\n  slack: {channel: desk, text: hi}"
+	for _, c := range []struct {
+		second string
+		want   int
+	}{
+		{step, 1},
+		{strings.Replace(step, "24h", "2h", 1), 0},
+		{strings.Replace(step, "at: ", "at:   ", 1), 1},
+		{"\n- slack: {channel: desk, text: hi}", 0},
+	} {
+		src := rule("then:" + step + c.second)
+		f, findings := rules.Compile("t.yaml", []byte(src), options())
+		if f == nil {
+			t.Fatal(render(findings, src))
+		}
+		if _, findings := rules.NewSet([]*rules.File{f}); len(findings) != c.want {
+			t.Errorf("%s: %v", c.second, findings)
+		}
 	}
 }
 

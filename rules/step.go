@@ -56,7 +56,41 @@ const (
 	mapForm
 )
 
-var stepWords = []string{"at", "late"}
+// waitingKeys are keys for waiting that other programs have.
+var waitingKeys = map[string]bool{
+	"before": true, "after": true, "in": true, "delay": true, "delayfor": true, "delayed": true, "wait": true, "waitfor": true, "waituntil": true, "until": true, "sleep": true,
+	"offset": true, "timer": true, "schedule": true, "scheduled": true, "scheduledat": true, "scheduleat": true, "sendat": true, "sendafter": true, "deliverat": true,
+	"postat": true, "runat": true, "due": true, "dueat": true, "duedate": true, "time": true, "date": true, "moment": true, "remind": true, "remindat": true,
+}
+
+// conditionKeys are keys for a condition, which a step does not have.
+var conditionKeys = map[string]bool{"when": true, "if": true, "condition": true, "conditions": true, "unless": true, "onlyif": true, "where": true, "filter": true}
+
+// waitingKey reports a key that is there for waiting, with what is written instead.
+func (s *scope) waitingKey(p pair) {
+	src, r := s.report.src, s.report
+	suggestion := ""
+	if p.value.Kind == yaml.ScalarNode {
+		expression, ok := momentOf(p.name, p.value.Value)
+		if !ok {
+			expression, _, ok = spokenMoment(p.value.Value)
+		}
+		if ok && expression != "" {
+			at := src.span(p.key)
+			at.to = max(at.to, src.span(p.value).to)
+			written := "at: " + expression
+			if strings.Contains(expression, ",") {
+				written = "at: '" + strings.ReplaceAll(expression, "'", "''") + "'"
+			}
+			r.errorf("unknown-key", at, written, "a step has no %s; when it is done is written %s", quote(p.name), written)
+			return
+		}
+		if !ok && p.value.ShortTag() == "!!str" { // an expression already
+			suggestion = "at"
+		}
+	}
+	r.errorf("unknown-key", src.span(p.key), suggestion, `a step has no %s; when it is done is written with "at", such as at: %s`, quote(p.name), aMoment)
+}
 
 // step compiles one entry of `then`. It is nil after a mistake.
 func (s *scope) step(n *yaml.Node, number int, o Options) *step {
@@ -82,6 +116,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	var out *step
 	var first *yaml.Node
 	var at, late *pair
+	waits := false // though not by "at"
 	entries := pairs(src, r, n)
 	if s.flatAction(entries) {
 		return nil
@@ -93,13 +128,24 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 			at = &p
 		case p.name == "late":
 			late = &p
+		case waitingKeys[foldWord(p.name)]:
+			waits = true
+			s.waitingKey(p)
+		case conditionKeys[foldWord(p.name)]:
+			if _, _, moment := spokenMoment(p.value.Value); moment && p.value.Kind == yaml.ScalarNode {
+				waits = true
+				s.waitingKey(p)
+				continue
+			}
+			r.errorf("unknown-key", src.span(p.key), "", `a step has no condition of its own: "when" belongs to the rule; what has another condition needs a rule of its own`)
 		case isKind && first != nil:
 			r.errorf("step", src.span(p.key), "", "a step has one action, and this one has %s already; begin another step with -", first.Value)
 		case isKind:
 			first = p.key
 			out = s.action(kind, p, number, o)
 		default:
-			suggestion := closest(p.name, append(slices.Clone(kinds), stepWords...))
+			suggestion := closest(p.name, slices.Concat(kinds, stepKeys))
+			waits = waits || suggestion == "at"
 			if slices.ContainsFunc(actions.Kinds(), func(k actions.Kind) bool { return hasField(k, p.name) }) && first != nil {
 				r.errorf("unknown-key", src.span(p.key), "", "%s belongs to %s: indent it further than %s", quote(p.name), first.Value, first.Value)
 				continue
@@ -108,7 +154,13 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 		}
 	}
 	if first == nil && r.errors == before {
-		r.errorf("step", src.span(n), "", "this step does nothing; it needs one of %s", oneOf(kinds))
+		if at != nil || late != nil {
+			r.errorf("step", src.span(n), "", `this step does nothing; it needs one of %s beside it, without a - of its own`, oneOf(kinds))
+		} else {
+			r.errorf("step", src.span(n), "", "this step does nothing; it needs one of %s", oneOf(kinds))
+		}
+	} else if late != nil && at == nil && !waits {
+		r.errorf("late", src.span(late.key), "", `"late" belongs to a step that waits, and this one has no "at"`)
 	}
 	w := s.wait(at, late)
 	if r.errors > before {
@@ -190,10 +242,18 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 	out := &step{number: number, kind: kind}
 	out.line, out.column = src.position(src.span(p.key).from)
 	at := map[string]pair{}
+	misplaced := false
 	for _, fp := range pairs(src, r, p.value) {
 		f, ok := fields[fp.name]
 		if !ok {
 			suggestion := closest(fp.name, names)
+			if slices.Contains(stepKeys, fp.name) || suggestion == "" && waitingKeys[foldWord(fp.name)] {
+				if !misplaced { // once for "at" and "late"
+					r.errorf("unknown-key", src.span(fp.key), "", "%s", beside(fp.name, kind.Name))
+				}
+				misplaced = true
+				continue
+			}
 			if alias := fieldKeyAliases[foldWord(fp.name)]; suggestion == "" {
 				for _, a := range alias {
 					if _, ok := fields[a]; ok {
@@ -234,6 +294,14 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 		return nil
 	}
 	return out
+}
+
+// beside says of a key for waiting among the fields of an action where it belongs.
+func beside(name, action string) string {
+	if slices.Contains(stepKeys, name) {
+		return fmt.Sprintf("%s belongs to the step: beside %s, not below it", quote(name), action)
+	}
+	return fmt.Sprintf(`%s has no %s; a step waits with "at", beside %s and not below it, such as at: %s`, action, quote(name), action, aMoment)
 }
 
 // fieldKeyAliases are keys that people try, and the fields they may mean.

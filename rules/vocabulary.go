@@ -40,12 +40,32 @@ func Keys() []Key {
 	}
 }
 
-var ruleKeys = func() (names []string) {
-	for _, k := range Keys() {
+var ruleKeys = keyNames(Keys())
+
+// StepKeys are the keys of a step besides its action.
+func StepKeys() []Key {
+	return []Key{
+		{Name: "at", Example: aMoment, Doc: "When the step is done, an expression that gives a time; without one, at once. Until then the step moves with its appointment, and is cancelled with it."},
+		{Name: "late", Example: "2h", Doc: "What becomes of a step whose moment has passed already: skip, as without a word, send, or how much later than its moment it may be sent."},
+	}
+}
+
+var stepKeys = keyNames(StepKeys())
+
+// LateWords are what `late` takes besides a duration.
+func LateWords() []Word {
+	return []Word{
+		{Name: lateSkip, Doc: "It is not sent; this is what a step without late does."},
+		{Name: lateSend, Doc: "It is sent, however late."},
+	}
+}
+
+func keyNames(keys []Key) (names []string) {
+	for _, k := range keys {
 		names = append(names, k.Name)
 	}
 	return names
-}()
+}
 
 // Events are the words that `on` may hold.
 func Events() []Word {

@@ -1,15 +1,18 @@
 package rules
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/expr-lang/expr/ast"
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
@@ -41,84 +44,131 @@ type wait struct {
 
 // wait reads the `at` and `late` of a step. It is nil for a step that does not wait, and after a mistake.
 func (s *scope) wait(at, late *pair) *wait {
-	src, r := s.report.src, s.report
-	before := r.errors
+	before := s.report.errors
 	out := &wait{}
 	if late != nil {
-		if at == nil {
-			r.errorf("late", src.span(late.key), "", `"late" belongs to a step that waits, and this one has no "at"`)
-			return nil
-		}
 		out.late = s.late(late.value)
 	}
 	if at == nil {
 		return nil
 	}
-	t, ok := scalarText(src, r, at.value, quote("at"))
+	t, ok := s.momentText(at.value)
 	if !ok {
 		return nil
 	}
 	out.src = t.value
-	whole := t.span(0, len(t.value))
-	if inner, _, isTemplate := unbrace(t.value); isTemplate {
-		r.errorf("braces", whole, t.encode(inner), "no {{ }} is needed here: the whole is an expression")
-		return nil
-	}
-	if hint, ok := bareMoment(t.value); ok {
-		r.errorf("at", whole, t.encode(hint), `"at" takes a time, but this is a duration; count it from a time, such as %s`, hint)
-		return nil
-	}
-	program, _, _ := s.expression(piece{t, 0, t.value})
+	program, tree, c := s.expression(piece{t, 0, t.value})
 	if program == nil {
 		return nil
 	}
-	switch program.typ.kind {
-	case timeKind, badKind:
-	case anyKind:
-		r.errorf("at", whole, t.encode("date("+strings.TrimSpace(t.value)+")"), `"at" takes a time, but this may be anything; date(…) reads a text as a time`)
-	case textKind:
-		r.errorf("at", whole, t.encode("date("+strings.TrimSpace(t.value)+")"), `"at" takes a time, but this is a text; date(…) reads a text as a time`)
-	case durationKind:
-		hint := "appointment.startTime - " + strings.TrimSpace(t.value)
-		r.errorf("at", whole, t.encode(hint), `"at" takes a time, but this is a duration; count it from a time, such as %s`, hint)
-	default:
-		r.errorf("at", whole, "", `"at" takes a time, such as appointment.startTime - duration("24h"), but this is %s`, program.typ)
-	}
-	if r.errors > before {
+	s.isMoment(c, tree)
+	if s.report.errors > before {
 		return nil
 	}
+	s.doubtMoment(c, tree)
 	out.program = program
 	return out
 }
 
-// bareMoment recognises a duration that was written without more: 24h, "-24h", 24h before.
-func bareMoment(text string) (hint string, ok bool) {
-	words := strings.Fields(text)
-	if len(words) == 0 || len(words) > 2 {
-		return "", false
+// momentText gives the text of `at`, after what can be told of it before it is read as an expression.
+func (s *scope) momentText(n *yaml.Node) (*text, bool) {
+	src, r := s.report.src, s.report
+	switch {
+	case looksLikeTemplate(n):
+		at := src.span(n)
+		if i := bytes.Index(src.data[at.from:at.to], []byte("}}")); i >= 0 && n.Anchor == "" {
+			at.to = at.from + i + 2
+			inner, _, _ := unbrace(string(src.data[at.from:at.to]))
+			r.errorf("braces", at, inner, "%s", noBraces)
+			return nil, false
+		}
+	case n.Kind == yaml.SequenceNode:
+		r.errorf("type", src.span(n), "", `"at" takes one moment, not a list; each moment needs a step of its own`)
+		return nil, false
+	case n.Kind == yaml.MappingNode:
+		r.errorf("type", src.span(n), "", `"at" takes a time, such as %s, not a map (key: value)`, aMoment)
+		return nil, false
 	}
-	of, sign := "appointment.startTime", "-"
-	if len(words) == 2 {
-		switch strings.ToLower(words[1]) {
-		case "before", "earlier":
-		case "after", "later":
-			of, sign = "appointment.endTime", "+"
-		default:
-			return "", false
+	t, ok := scalarText(src, r, n, quote("at"))
+	if !ok {
+		return nil, false
+	}
+	whole := t.span(0, len(t.value))
+	if inner, _, isTemplate := unbrace(t.value); isTemplate && !strings.Contains(inner, "{{") {
+		r.errorf("braces", whole, t.encode(inner), "%s", noBraces)
+		return nil, false
+	}
+	if strings.HasPrefix(strings.TrimSpace(t.value), "{{") {
+		inner := strings.TrimSpace(strings.NewReplacer("{{ ", "", "{{", "", " }}", "", "}}", "").Replace(t.value))
+		r.errorf("braces", whole, t.encode(inner), "%s", noBraces)
+		return nil, false
+	}
+	if expression, message, ok := spokenMoment(t.value); ok {
+		r.errorf("at", whole, t.replacement(expression), "%s", message)
+		return nil, false
+	}
+	return t, true
+}
+
+const noBraces = "no {{ }} is needed here: the whole is an expression"
+
+// isMoment reports the parts of an expression that may be its value, and are no time.
+func (s *scope) isMoment(c *checker, n ast.Node) {
+	switch m := n.(type) {
+	case *ast.ConditionalNode:
+		s.isMoment(c, m.Exp1)
+		s.isMoment(c, m.Exp2)
+		return
+	case *ast.BinaryNode:
+		if m.Operator == "??" {
+			s.isMoment(c, m.Left)
+			s.isMoment(c, m.Right)
+			return
 		}
 	}
-	amount := words[0]
+	t := c.memo[n].typ
+	if t.kind == timeKind || t.kind == badKind {
+		return
+	}
+	name, args := callOf(n)
+	written := c.source(n)
 	switch {
-	case strings.HasPrefix(amount, "+"):
-		of, sign = "appointment.endTime", "+"
-		amount = amount[1:]
-	case strings.HasPrefix(amount, "-"):
-		amount = amount[1:]
+	case t.kind == anyKind:
+		for { // what a duration is added to, or taken from
+			b, ok := n.(*ast.BinaryNode)
+			if !ok || b.Operator != "+" && b.Operator != "-" || c.memo[b.Left].typ.kind != anyKind {
+				break
+			}
+			n = b.Left
+		}
+		written = c.source(n)
+		c.failAt(n, "at", "date("+written+")", `"at" takes a time, but %s may be anything; date(%s) reads a text as a time`, written, written)
+	case t.kind == textKind && len(args) > 0 && c.memo[args[0]].typ.kind == timeKind:
+		of := c.source(args[0])
+		c.failAt(n, "at", of, `"at" takes a time, but %s(…) makes a text of one; the time itself is %s`, name, of)
+	case t.kind == textKind && isLiteral(n):
+		if expression, message, ok := spokenMoment(written); ok {
+			c.failAt(n, "at", expression, "%s", message)
+			return
+		}
+		c.failAt(n, "at", "", `"at" takes a time, such as %s, but this is a text`, aMoment)
+	case t.kind == textKind && (name != "" || isSum(n)):
+		c.failAt(n, "at", "date("+written+")", `"at" takes a time, but this is a text; date(…) reads a text as a time`)
+	case t.kind == durationKind && !isSum(n):
+		hint := "appointment.startTime - " + written
+		c.failAt(n, "at", hint, `"at" takes a time, but this is a duration; count it from a time, such as %s`, hint)
+	case t.kind == objectKind && t.name != "contact":
+		c.failAt(n, "at", written+".startTime", `"at" takes a time, such as %s.startTime, but this is %s`, written, t)
+	case t.number():
+		c.failAt(n, "at", "", `"at" takes a time, but this is a number; a duration has a unit and is counted from a time, such as %s`, aMoment)
+	default:
+		c.failAt(n, "at", "", `"at" takes a time, such as %s, but this is %s`, aMoment, t)
 	}
-	if _, err := actions.ParseDuration(amount); err != nil {
-		return "", false
-	}
-	return fmt.Sprintf("%s %s duration(%q)", of, sign, amount), true
+}
+
+func isSum(n ast.Node) bool {
+	b, ok := n.(*ast.BinaryNode)
+	return ok && (b.Operator == "+" || b.Operator == "-")
 }
 
 // The words that `late` takes besides a duration.
@@ -128,7 +178,12 @@ const (
 )
 
 func (s *scope) late(n *yaml.Node) time.Duration {
-	t, ok := scalarText(s.report.src, s.report, n, quote("late"))
+	src, r := s.report.src, s.report
+	if n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode && !looksLikeTemplate(n) {
+		r.errorf("late", src.span(n), "", `"late" is skip, send or how much later it may be sent, such as 2h, but this is %s`, kindName(n))
+		return 0
+	}
+	t, ok := scalarText(src, r, n, quote("late"))
 	if !ok {
 		return 0
 	}
@@ -142,24 +197,31 @@ func (s *scope) late(n *yaml.Node) time.Duration {
 	if err == nil {
 		return max(d, punctual)
 	}
-	suggestion := closest(t.value, []string{lateSkip, lateSend})
-	if wrong, ok := errors.AsType[*actions.DurationError](err); ok && suggestion == "" {
-		suggestion = wrong.Suggestion
+	var suggestion string
+	why := quote(t.value) + " is none of these"
+	if m := durationCall.FindStringSubmatch(t.value); m != nil {
+		suggestion, _ = readDuration(m[1])
+	} else if suggestion, _ = readDuration(strings.TrimLeft(t.value, "-+ ")); suggestion == "" {
+		suggestion = cmp.Or(closest(t.value, []string{lateSkip, lateSend}), lateWords[strings.ToLower(t.value)])
 	}
-	if suggestion == "" {
-		switch strings.ToLower(t.value) {
-		case "yes", "true", "on", "always", "allow":
-			suggestion = lateSend
-		case "no", "false", "off", "never", "drop", "ignore":
-			suggestion = lateSkip
-		}
+	if _, err := strconv.ParseFloat(t.value, 64); err == nil && suggestion == "" {
+		why = fmt.Sprintf("%s has no unit: write %[1]sm, %[1]sh or %[1]sd", strings.TrimLeft(t.value, "-+"))
 	}
 	if suggestion != "" {
 		suggestion = t.encode(suggestion)
 	}
-	s.report.errorf("late", t.span(0, len(t.value)), suggestion,
-		`"late" is skip, send or how much later it may be sent, such as 2h; %s is none of these%s`, quote(t.value), didYouMean(suggestion))
+	r.errorf("late", t.span(0, len(t.value)), suggestion,
+		`"late" is skip, send or how much later it may be sent, such as 2h; %s%s`, why, didYouMean(suggestion))
 	return 0
+}
+
+var durationCall = regexp.MustCompile(`^\s*duration\(\s*["']([^"']*)["']\s*\)\s*$`)
+
+// lateWords are words that people try, and what they mean.
+var lateWords = map[string]string{
+	"yes": lateSend, "true": lateSend, "on": lateSend, "always": lateSend, "allow": lateSend, "anyway": lateSend, "deliver": lateSend, "run": lateSend,
+	"no": lateSkip, "false": lateSkip, "off": lateSkip, "never": lateSkip, "drop": lateSkip, "discard": lateSkip, "ignore": lateSkip, "cancel": lateSkip,
+	"none": lateSkip,
 }
 
 // hold makes a step wait, unless w is nil.

@@ -1,0 +1,193 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"bellhop/actions"
+)
+
+// People say when a step is to be done before they know that `at` is an expression: 24h before, 9am, 2026-05-01,
+// delay: 2h. This file recognises that, and knows how it is written.
+
+// aMoment is the example of what `at` takes.
+const aMoment = `appointment.startTime - duration("24h")`
+
+// spokenMoment recognises a moment that was not written as an expression, or as a text in one. expression is what
+// was meant, "" where that is not clear.
+func spokenMoment(written string) (expression, message string, ok bool) {
+	text := strings.TrimSpace(written)
+	if n := len(text); n > 2 && (text[0] == '"' || text[0] == '\'') && strings.IndexByte(text[1:], text[0]) == n-2 {
+		text = strings.TrimSpace(text[1 : n-1])
+	}
+	if clock, ok := clockTime(text); ok {
+		expression = `date(date(appointment.startTime, "2006-01-02") + " ` + clock + `")`
+		return expression, fmt.Sprintf(`"at" takes a time with its day; %s on the day of the appointment is %s`, clock, expression), true
+	}
+	if writtenDate.MatchString(text) {
+		if _, err := parseDate(&run{rule: &Rule{}}, text, nil); err == nil {
+			expression = "date(" + strconv.Quote(text) + ")"
+			return expression, "a date is written " + expression, true
+		}
+	}
+	if foreignDate.MatchString(text) {
+		return "", `a date is written date("2026-01-31 15:04")`, true
+	}
+	if cronLine.MatchString(text) {
+		return "", `"at" takes one moment, such as ` + aMoment + ": a step does not repeat", true
+	}
+	if expression, ok := offset(text); ok {
+		return expression, `"at" takes a time, but this is a duration; count it from a time, such as ` + expression, true
+	}
+	words := strings.Fields(strings.ToLower(text))
+	if len(words) > 1 && prose.MatchString(text) && !slices.ContainsFunc(words, isOperatorName) {
+		if _, anchor, known := relation(words); known {
+			expression = anchor
+		}
+		return expression, `"at" takes a time, such as ` + cmp.Or(expression, aMoment) + ", but these are words", true
+	}
+	return "", "", false
+}
+
+var (
+	clockWords  = regexp.MustCompile(`^(?i)([0-9]{1,2})(?:[:.]([0-9]{2}))?(?:[:.][0-9]{2})?(?: ?(am|pm|a\.m\.|p\.m\.)| ?(h|hrs|o'clock|uhr))?$`)
+	writtenDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
+	foreignDate = regexp.MustCompile(`^[0-9]{1,2}([/.])[0-9]{1,2}[/.](?:[0-9]{2}|[0-9]{4})\b`)
+	cronLine    = regexp.MustCompile(`^(?:[-0-9*/,]+ +){4,5}[-0-9A-Za-z*/,]+$`)
+	prose       = regexp.MustCompile(`^[\p{L}0-9:,.' ]+$`)
+)
+
+// clockTime reads 9am, 09:00 and 9:30 pm as 15:04 is written.
+func clockTime(text string) (string, bool) {
+	m := clockWords.FindStringSubmatch(text)
+	if m == nil || m[2] == "" && m[3] == "" && !strings.EqualFold(m[4], "o'clock") && !strings.EqualFold(m[4], "uhr") {
+		return "", false
+	}
+	hour, _ := strconv.Atoi(m[1])
+	minute, _ := strconv.Atoi(m[2])
+	if half := strings.ToLower(m[3]); half != "" {
+		if hour < 1 || hour > 12 {
+			return "", false
+		}
+		if hour %= 12; half[0] == 'p' {
+			hour += 12
+		}
+	} else if strings.Contains(text, ".") { // a number
+		return "", false
+	}
+	return fmt.Sprintf("%02d:%02d", hour, minute), hour < 24 && minute < 60
+}
+
+func isOperatorName(word string) bool {
+	return slices.ContainsFunc(Operators(), func(w Word) bool { return strings.EqualFold(w.Name, word) && w.Name != "in" })
+}
+
+var amounts = regexp.MustCompile(`^(?i)(in +)?([-+]?) *(?:duration\( *["']([^"']*)["'] *\)|P((?:[0-9]+D)?(?:T(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+S)?)?)|(?:an? +|one +)([a-z]+)|((?:[0-9][0-9.]*[ -]*[a-z]+[ ,]*)+))(.*)$`)
+
+// offset reads a duration that was written without a time to count it from, and the words after it: -24h, 2 hours
+// after the end, duration("1d") before.
+func offset(text string) (string, bool) {
+	m := amounts.FindStringSubmatch(text)
+	if m == nil {
+		return "", false
+	}
+	amount := cmp.Or(m[3], strings.NewReplacer("D", "d", "H", "h", "M", "m", "S", "s", "T", "").Replace(strings.ToUpper(m[4])), m[6])
+	if m[5] != "" {
+		amount = "1 " + m[5]
+	}
+	if m[6] != "" {
+		amount = strings.ReplaceAll(amount, "-", " ")
+	}
+	amount, ok := readDuration(amount)
+	if !ok {
+		return "", false
+	}
+	words := strings.Fields(strings.ToLower(m[7]))
+	sign, anchor, ok := relation(words)
+	if !ok {
+		return "", false
+	}
+	if m[2] != "" && sign != "" || m[3] != "" && slices.Contains(words, "+") { // the latter is an expression
+		return "", false
+	}
+	if m[1] != "" && anchor == "" {
+		anchor = "now()"
+	}
+	if sign = cmp.Or(m[2], sign); sign == "" {
+		sign = "-"
+		if anchor == "now()" {
+			sign = "+"
+		}
+	}
+	if anchor == "" {
+		if anchor = "appointment.startTime"; sign == "+" {
+			anchor = "appointment.endTime"
+		}
+	}
+	return fmt.Sprintf("%s %s duration(%q)", anchor, sign, amount), true
+}
+
+// readDuration also takes what is nearly a duration: 24 hours.
+func readDuration(text string) (string, bool) {
+	text = strings.TrimRight(text, " ,")
+	_, err := actions.ParseDuration(text)
+	if wrong, is := errors.AsType[*actions.DurationError](err); is {
+		return wrong.Suggestion, wrong.Suggestion != ""
+	}
+	return text, err == nil
+}
+
+// relation reads what a duration is said to be counted from: before the start. ok is false if a word has no place in
+// it.
+func relation(words []string) (sign, anchor string, ok bool) {
+	for _, w := range words {
+		switch w {
+		case "before", "earlier", "prior", "ahead", "-":
+			sign = "-"
+		case "after", "later", "past", "from", "+":
+			sign = "+"
+		case "start", "starts", "starting", "begin", "begins", "beginning", "starttime", "appointment.starttime":
+			anchor = "appointment.startTime"
+		case "end", "ends", "ending", "endtime", "appointment.endtime":
+			anchor = "appointment.endTime"
+		case "now", "now()":
+			anchor = "now()"
+		case "the", "of", "to", "it", "its", "time", "appointment", "appointment's", "booking", "visit", "meeting":
+		default:
+			return "", "", false
+		}
+	}
+	return sign, anchor, true
+}
+
+// momentOf is the expression for the value of a key that other programs have for waiting: before: 24h.
+func momentOf(key, value string) (string, bool) {
+	amount, ok := readDuration(strings.TrimSpace(value))
+	if !ok {
+		return "", false
+	}
+	switch foldWord(key) {
+	case "before":
+		return fmt.Sprintf("appointment.startTime - duration(%q)", amount), true
+	case "after":
+		return fmt.Sprintf("appointment.endTime + duration(%q)", amount), true
+	}
+	return fmt.Sprintf("now() + duration(%q)", amount), true
+}
+
+// replacement is an expression as it is to be written in place of the whole text.
+func (t *text) replacement(expression string) string {
+	if t.node.Style == 0 && strings.Contains(expression, ",") {
+		end := t.whole().to
+		rest := strings.TrimLeft(string(t.src.data[end:min(end+80, len(t.src.data))]), " \t")
+		if rest != "" && strings.ContainsRune(",]}", rune(rest[0])) { // which a comma would divide
+			return "'" + strings.ReplaceAll(expression, "'", "''") + "'"
+		}
+	}
+	return t.encode(expression)
+}

@@ -1,0 +1,284 @@
+package rules_test
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bellhop/rules"
+)
+
+// applied is a file after its suggestions, as an editor would put them there; ok is false if a finding has none.
+func applied(src string, findings []rules.Finding) (string, bool) {
+	offset := func(line, column int) int {
+		off := 0
+		for range line - 1 {
+			off += strings.IndexByte(src[off:], '\n') + 1
+		}
+		for range column - 1 {
+			off += len(string([]rune(src[off:])[:1]))
+		}
+		return off
+	}
+	findings = slices.Clone(findings)
+	slices.SortFunc(findings, func(a, b rules.Finding) int { return cmp.Or(b.Line-a.Line, b.Column-a.Column) })
+	out := src
+	for _, f := range findings {
+		if f.Suggestion == "" {
+			return src, false
+		}
+		out = out[:offset(f.Line, f.Column)] + f.Suggestion + out[offset(f.EndLine, f.EndColumn):]
+	}
+	return out, true
+}
+
+// Whoever takes every suggestion for `at` and `late` ends with a file that loads, and whose step has a moment.
+func TestSuggestionsForMoments(t *testing.T) {
+	t.Parallel()
+	looked := 0
+	for _, pattern := range []string{"at-*", "late-*", "step-*"} {
+		paths, err := filepath.Glob("../testdata/bad/" + pattern + ".yaml")
+		if err != nil || len(paths) == 0 {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			src, _, _ := strings.Cut(string(data), "\n#! ")
+			src += "\n"
+			for round := 0; ; round++ {
+				f, findings := rules.Compile("t.yaml", []byte(src), options())
+				if f != nil {
+					if round == 0 {
+						break // a warning
+					}
+					looked++
+					set, _ := rules.NewSet([]*rules.File{f})
+					for _, m := range set.Match(booking(), noon) {
+						for _, s := range m.Steps {
+							if filepath.Base(path) != "step-description.yaml" && s.Err != nil && !strings.Contains(src, "raw.") {
+								t.Errorf("%s: %v", path, s.Err)
+							}
+						}
+					}
+					break
+				}
+				if len(findings) > 1 && round > 0 {
+					t.Errorf("%s: more was found after the suggestion: %v", path, findings)
+				}
+				next, ok := applied(src, findings)
+				if !ok {
+					if round > 0 {
+						t.Errorf("%s: with what was suggested:\n%s%s", path, src, render(findings, src))
+					}
+					break
+				}
+				if round == 3 {
+					t.Errorf("%s: the suggestions have no end:\n%s", path, src)
+					break
+				}
+				src = next
+			}
+		}
+	}
+	if looked < 40 {
+		t.Errorf("only %d files had suggestions to their end", looked)
+	}
+}
+
+// What people write without knowing that it is an expression, and the moment that it means for a booking of
+// Monday 9 March, 10:00 to 11:00 at +05:30, that is made on 2 March at 12:00 UTC.
+func TestSpokenMoments(t *testing.T) {
+	t.Parallel()
+	for written, want := range map[string]string{
+		"24h":                            "2026-03-08 10:00 +0530",
+		"-24h":                           "2026-03-08 10:00 +0530",
+		"- 24h":                          "2026-03-08 10:00 +0530",
+		"+2h":                            "2026-03-09 13:00 +0530",
+		"1d12h":                          "2026-03-07 22:00 +0530",
+		"1d 12h before":                  "2026-03-07 22:00 +0530",
+		"90 minutes before":              "2026-03-09 08:30 +0530",
+		"2 Days Before The Appointment":  "2026-03-07 10:00 +0530",
+		"24-hours before":                "2026-03-08 10:00 +0530",
+		"an hour after":                  "2026-03-09 12:00 +0530",
+		"one day before the booking":     "2026-03-08 10:00 +0530",
+		"2h after the start":             "2026-03-09 12:00 +0530",
+		"1h before it ends":              "2026-03-09 10:00 +0530",
+		"2h before appointment.endTime":  "2026-03-09 09:00 +0530",
+		`duration("24h") before`:         "2026-03-08 10:00 +0530",
+		"in 2h":                          "2026-03-02 14:00 +0000",
+		"2h from now":                    "2026-03-02 14:00 +0000",
+		"PT2H":                           "2026-03-09 08:00 +0530",
+		"-P1DT30M":                       "2026-03-08 09:30 +0530",
+		"9am":                            "2026-03-09 09:00 +0000",
+		"9 AM":                           "2026-03-09 09:00 +0000",
+		"12am":                           "2026-03-09 00:00 +0000",
+		"12pm":                           "2026-03-09 12:00 +0000",
+		"9:30 p.m.":                      "2026-03-09 21:30 +0000",
+		"9.30am":                         "2026-03-09 09:30 +0000",
+		"09:00":                          "2026-03-09 09:00 +0000",
+		"7:05:30":                        "2026-03-09 07:05 +0000",
+		"9 o'clock":                      "2026-03-09 09:00 +0000",
+		"2026-05-01":                     "2026-05-01 00:00 +0000",
+		"2026-05-01T09:00":               "2026-05-01 09:00 +0000",
+		"2026-05-01T09:00:00+02:00":      "2026-05-01 09:00 +0200",
+		"start of the appointment":       "2026-03-09 10:00 +0530",
+		"the end of the appointment":     "2026-03-09 11:00 +0530",
+		"appointment end time":           "2026-03-09 11:00 +0530",
+		"13pm":                           "",
+		"25:00":                          "",
+		"P1M":                            "",
+		"2026-13-01":                     "",
+		"31.12.2026":                     "",
+		"1/2/26":                         "",
+		"next Monday":                    "",
+		"24h before the sun rises":       "",
+		"1 fortnight":                    "",
+		"*/5 * * * *":                    "",
+		"0 9 * * MON":                    "",
+		"24":                             "",
+		"1.5":                            "",
+		"appointment.startTime or 24h":   "",
+		"-24h before":                    "",
+		"appointment.title before start": "",
+	} {
+		t.Run(written, func(t *testing.T) {
+			t.Parallel()
+			src := rule("then:\n- at: " + yamlQuote(written) + "\n  slack: {channel: desk, text: hi}")
+			f, findings := rules.Compile("t.yaml", []byte(src), options())
+			if f != nil || len(findings) != 1 {
+				t.Fatalf("%v", findings)
+			}
+			noJargon(t, written, findings[0])
+			if want == "" {
+				if findings[0].Suggestion != "" && strings.Contains(findings[0].Suggestion, "Time") {
+					t.Errorf("suggested is %s", findings[0].Suggestion)
+				}
+				return
+			}
+			after, ok := applied(src, findings)
+			if !ok {
+				t.Fatal(render(findings, src))
+			}
+			step := load(t, after).Match(booking(), noon)[0].Steps[0]
+			if got := step.At.Format("2006-01-02 15:04 -0700"); got != want || step.Err != nil {
+				t.Errorf("%s is at %s, not %s: %+v", findings[0].Suggestion, got, want, step)
+			}
+		})
+	}
+}
+
+// What `late` allows, from the moment at which the step is planned.
+func TestLateWords(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		late  string
+		after time.Duration // how long after its moment it is planned
+		sent  bool
+	}{
+		{"", 30 * time.Second, true}, {"", 2 * time.Minute, false},
+		{"late: skip", 30 * time.Second, true}, {"late: skip", 2 * time.Minute, false},
+		{"late: 2h", 119 * time.Minute, true}, {"late: 2h", 121 * time.Minute, false},
+		{"late: 0s", 30 * time.Second, true}, {"late: 0s", 2 * time.Minute, false},
+		{"late: send", 90 * 24 * time.Hour, true},
+	} {
+		set := load(t, rule("then:\n- at: appointment.startTime\n  slack: {channel: desk, text: hi}\n  "+c.late))
+		ev := booking()
+		step := set.Match(ev, ev.Appointment.StartTime.Add(c.after))[0].Steps[0]
+		if (step.Skip == "") != c.sent || step.Err != nil {
+			t.Errorf("%q, %v late: %+v", c.late, c.after, step)
+		}
+	}
+}
+
+// Warnings about steps that wait, and how often each must be given.
+func TestMomentDoubts(t *testing.T) {
+	t.Parallel()
+	const started = "when: appointment.startTime > now()"
+	for _, c := range []struct {
+		name  string
+		lines []string
+		at    string
+		codes string
+	}{
+		{"before the start", []string{started}, `appointment.startTime - duration("24h")`, ""},
+		{"before the start, booked", []string{"on: booked"}, `appointment.startTime - duration("24h")`, ""},
+		{"at the start", []string{started}, `appointment.startTime`, "never-sent"},
+		{"after the start", []string{started}, `appointment.startTime + duration("2h")`, "never-sent"},
+		{"after the start, the other way round", []string{"when: now() < appointment.startTime"}, `duration("2h") + appointment.startTime`, "never-sent"},
+		{"at the end", []string{started}, `appointment.endTime`, "never-sent"},
+		{"after the end", []string{started}, `appointment.endTime + duration("10m")`, "never-sent"},
+		{"before the end", []string{started}, `appointment.endTime - duration("10m")`, ""},
+		{"one condition of several", []string{`when: appointment.title == "a" && appointment.startTime > now() && source == "b"`}, `appointment.endTime`, "never-sent"},
+		{"one of two conditions", []string{`when: appointment.title == "a" || appointment.startTime > now()`}, `appointment.endTime`, ""},
+		{"both of two conditions", []string{`when: appointment.startTime - now() > duration("1h") || appointment.startTime > now()`}, `appointment.endTime`, "never-sent"},
+		{"booked well ahead", []string{`when: appointment.startTime - now() > duration("48h")`}, `appointment.startTime - duration("24h")`, "never-sent"},
+		{"booked well ahead, by the event's time", []string{`when: appointment.startTime - receivedAt > duration("48h")`}, `appointment.startTime - duration("24h")`, ""},
+		{"booked ahead, and earlier", []string{`when: appointment.startTime - now() > duration("12h")`}, `appointment.startTime - duration("24h")`, ""},
+		{"with names", []string{"let: {start: appointment.startTime, open: start > now()}", "when: open"}, `start + duration("1h")`, "never-sent"},
+		{"in another zone", []string{started}, `tz(appointment.endTime, "Europe/Paris")`, "never-sent"},
+		{"counted from now", []string{started}, `now() + duration("2h")`, ""},
+		{"counted from now, by name", []string{"let: {later: 'now() + duration(\"2h\")'}", "when: later > appointment.startTime"}, `later`, ""},
+		{"a name that asks for now in something unknown", []string{"let: {day: 'date(now(), \"2006-01-02\")'}", "when: date(day) > now()"}, `date(day) + duration("1h")`, ""},
+		{"no such condition", []string{`when: appointment.title == "a"`}, `appointment.endTime`, ""},
+		{"no condition", nil, `appointment.endTime`, ""},
+		{"a fixed day", []string{started}, `date("2030-01-01")`, ""},
+		{"never true anyway", []string{`when: appointment.title == "a" && appointment.title == "b"`}, `appointment.endTime`, "never-true"},
+
+		{"a name that only at uses", []string{"let: {start: appointment.startTime}"}, `start`, ""},
+		{"a name that nothing uses", []string{"let: {start: appointment.startTime}"}, `appointment.startTime`, "unused-let"},
+		{"what may be missing", nil, `previous.startTime`, "missing-value"},
+		{"what may be missing, by name", []string{"let: {before: previous.startTime}"}, `before - duration("1h")`, "missing-value"},
+		{"what may be missing, in a sum", nil, `date(custom.at) - duration("1h")`, "missing-value"},
+		{"what may be missing, with a default", nil, `(previous.startTime ?? appointment.startTime) - duration("1h")`, ""},
+		{"what the condition asks for", []string{"when: custom.at != nil"}, `date(custom.at)`, ""},
+		{"what is chosen", nil, `custom.at != nil ? date(custom.at) : appointment.startTime`, ""},
+		{"a comparison of what may be missing", nil, `custom.vip == true ? now() : appointment.startTime`, "missing-value"},
+		{"a condition in it", nil, `appointment.title == "a" && appointment.title == "b" ? now() : appointment.startTime`, "never-true"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			src := rule(append(c.lines, "then:\n- at: "+yamlQuote(c.at)+"\n  slack: {channel: desk, text: hi}")...)
+			f, findings := rules.Compile("t.yaml", []byte(src), options())
+			if f == nil {
+				t.Fatal(render(findings, src))
+			}
+			var codes []string
+			for _, f := range findings {
+				codes = append(codes, f.Code)
+			}
+			if got := strings.Join(codes, " "); got != c.codes {
+				t.Errorf("%q, not %q\n%s", got, c.codes, render(findings, src))
+			}
+		})
+	}
+}
+
+// A step that never-sent is said of is in fact never sent.
+func TestNeverSentHolds(t *testing.T) {
+	t.Parallel()
+	for when, at := range map[string]string{
+		"appointment.startTime > now()":                            "appointment.endTime",
+		"now() < appointment.startTime":                            `appointment.startTime + duration("1m")`,
+		`appointment.startTime - now() > duration("48h")`:          `appointment.startTime - duration("24h")`,
+		`appointment.endTime > now() + duration("1h") && 1 in [1]`: `appointment.endTime`,
+	} {
+		set := load(t, rule("when: "+yamlQuote(when), "then:\n- at: "+yamlQuote(at)+"\n  slack: {channel: desk, text: hi}"))
+		step := set.Match(booking(), noon)[0].Steps[0]
+		if step.Skip != "" || step.Err != nil {
+			t.Fatalf("%+v", step)
+		}
+		for _, late := range []time.Duration{0, time.Millisecond, time.Minute, time.Hour} {
+			h := rules.Held{Rule: "test", Step: 1, Key: step.Key, Planned: noon, At: step.At}
+			if due, _ := set.Due(h, booking(), step.At.Add(late)); due.Request != nil || due.Skip == "" {
+				t.Errorf("%s at %s, %v later: %+v", when, at, late, due)
+			}
+		}
+	}
+}
