@@ -38,6 +38,9 @@ they are in force, and shows the difference: what would have been sent, what no 
 differently. Counts per day and per recipient come first, so that a rule that is about to write to everybody
 is seen at once. It sends nothing, and a running server is not disturbed.
 
+Steps that wait (at:) are followed through the events that came later, as the server does: cancelled, moved and
+sent at their moment. What still waits today is counted too, as what is to come.
+
 The rules in force are those that the server has loaded last. Without --rules they are compared with the
 configured folder as it is now.`,
 		Args: between(0, 0),

@@ -35,12 +35,15 @@ func (p *program) printBacktest(r *backtest.Report, dir string) {
 		p.printf("%s\n", p.stdout.dim("What was in fact recorded then differs from that in "+count(r.RecordedDiffers, "message")+"."))
 	}
 	if !r.Differs() {
-		p.printf("\n%s: %s before and after.\n", p.stdout.paint("32", "No difference"), count(r.Present, "message"))
+		p.printf("\n%s: %s before and after%s.\n", p.stdout.paint("32", "No difference"), count(r.Present, "message"), toCome(r.Waiting.Present))
 	} else {
 		p.printf("\n")
 		p.table(append([]string{""}, tallyHead...), [][]string{append([]string{"messages"}, tallyRow(&r.Tally)...)})
 		p.printf("\n")
-		p.printDays(r.Days, shownRows)
+		p.printDays(r.Days, &r.Waiting, shownRows)
+		if r.Waiting.Differs() {
+			p.printf("%s\n", p.stdout.dim("To come is what still waits at the end. It is sent later, and as shown only if nothing changes until then."))
+		}
 		p.printf("\n")
 		p.printRecipients(r.Recipients, shownRows)
 	}
@@ -59,6 +62,9 @@ func (p *program) printBacktest(r *backtest.Report, dir string) {
 	if r.Uncounted > 0 {
 		p.printf("%s\n", p.stdout.dim("There are too many recipients to count all of them one by one."))
 	}
+	if r.Unfollowed > 0 {
+		p.printf("%s\n", p.stdout.dim("So much waits that "+count(r.Unfollowed, "step")+" could not be followed; they are counted as if nothing had changed after their event."))
+	}
 }
 
 var tallyHead = []string{"PRESENT", "PROPOSED", "ADDED", "REMOVED", "CHANGED"}
@@ -67,16 +73,28 @@ func tallyRow(t *backtest.Tally) []string {
 	return []string{itoa(t.Present), itoa(t.Proposed), itoa(t.Added), itoa(t.Removed), itoa(t.Changed)}
 }
 
-// printDays prints the last days on which something differs.
-func (p *program) printDays(days []backtest.Day, most int) {
+// toCome is a part of a sentence.
+func toCome(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d to come)", n)
+}
+
+// printDays prints the last days on which something differs, and what differs in what still waits.
+func (p *program) printDays(days []backtest.Day, waiting *backtest.Tally, most int) {
 	days = slices.DeleteFunc(slices.Clone(days), func(d backtest.Day) bool { return !d.Differs() })
 	var rows [][]string
 	for i := range days[max(0, len(days)-most):] {
 		d := &days[max(0, len(days)-most)+i]
 		rows = append(rows, append([]string{d.Day}, tallyRow(&d.Tally)...))
 	}
+	more := len(days) - len(rows)
+	if waiting.Differs() {
+		rows = append(rows, append([]string{"to come"}, tallyRow(waiting)...))
+	}
 	p.table(append([]string{"DAY"}, tallyHead...), rows)
-	if more := len(days) - len(rows); more > 0 {
+	if more > 0 {
 		p.printf("%s\n", p.stdout.dim("and "+count(more, "day")+" before"))
 	}
 }
@@ -102,7 +120,7 @@ func (p *program) printRuleDifference(r *backtest.Rule, events int) {
 	case r.Gone:
 		p.printf(" (gone)")
 	}
-	p.printf(": %s now, %s then", count(r.Present, "message"), p.stdout.bold(itoa(r.Proposed)))
+	p.printf(": %s now%s, %s then%s", count(r.Present, "message"), toCome(r.Waiting.Present), p.stdout.bold(itoa(r.Proposed)), toCome(r.Waiting.Proposed))
 	if r.Proposed > 0 {
 		p.printf(", for %d of %s, to %s", r.Events, count(events, "event"), count(r.Distinct, "recipient"))
 	}
@@ -111,12 +129,12 @@ func (p *program) printRuleDifference(r *backtest.Rule, events int) {
 		p.printf("  only recorded, for the rule only watches: %s\n", count(r.Watched, "message"))
 	}
 	for _, why := range r.Unsent {
-		p.printf("  %s %d times: %s\n", p.stdout.paint("33", "not sent"), why.Count, short(why.Reason, 200))
+		p.printf("  %s %s: %s\n", p.stdout.paint("33", "not sent"), count(why.Count, "time"), short(why.Reason, 200))
 	}
 	if !r.Differs() {
 		return
 	}
-	p.printDays(r.Days, shownRowsOfRule)
+	p.printDays(r.Days, &r.Waiting, shownRowsOfRule)
 	p.printRecipients(r.Recipients, shownRowsOfRule)
 	for i := range r.Examples {
 		p.printDifference(&r.Examples[i])
@@ -139,7 +157,14 @@ func (p *program) printRuleDifference(r *backtest.Rule, events int) {
 func (p *program) printDifference(d *backtest.Difference) {
 	mark, colour := map[backtest.Kind]string{backtest.Added: "+", backtest.Removed: "-", backtest.Changed: "~"}[d.Kind],
 		map[backtest.Kind]string{backtest.Added: "32", backtest.Removed: "31", backtest.Changed: "33"}[d.Kind]
-	p.printf("  %s %s\n", p.stdout.paint(colour, fmt.Sprintf("%s %s: %s, step %d", mark, d.Kind, d.Action, d.Step)),
+	what := fmt.Sprintf("%s %s: %s, step %d", mark, d.Kind, d.Action, d.Step)
+	if due := dues(d); due != "" {
+		what += ", " + due
+	}
+	if d.Waiting {
+		what += ", to come"
+	}
+	p.printf("  %s %s\n", p.stdout.paint(colour, what),
 		p.stdout.dim(clean(fmt.Sprintf("(event %s of %s, appointment %s)", d.Event, d.At.Local().Format(time.DateTime), d.Appointment))))
 	if d.Reason != "" {
 		p.printf("      %s\n", clean(oneLine(d.Reason)))
@@ -152,6 +177,26 @@ func (p *program) printDifference(d *backtest.Difference) {
 	default:
 		p.printChangedRequest(d.Present, d.Proposed)
 	}
+}
+
+// dues says when a message of a step that waits is sent.
+func dues(d *backtest.Difference) string {
+	was, is := d.PresentDue, d.ProposedDue
+	at := func(t time.Time) string {
+		if t.IsZero() {
+			return "at once"
+		}
+		return "at " + local(t)
+	}
+	switch {
+	case was.IsZero() && is.IsZero():
+		return ""
+	case d.Kind == backtest.Added || d.Kind == backtest.Changed && was.Equal(is):
+		return at(is)
+	case d.Kind == backtest.Removed:
+		return at(was)
+	}
+	return at(is) + " instead of " + at(was)
 }
 
 // printChangedRequest prints the keys of a request that differ, as they were and as they would be.

@@ -1,5 +1,10 @@
 // Package backtest puts two sets of rules to the same recorded events and says what differs: what would have been
 // sent, what no longer, and what differently. It sends nothing and writes nothing.
+//
+// Steps that wait are followed through the events that came after theirs, as the server follows them, and come to
+// what they would have come to at their moment. What still waits at the end of the span is counted too, as if nothing
+// changes any more, so that a rule that is about to write to everybody is seen at once; but it is told apart. What
+// was planned for events before the span is not counted.
 package backtest
 
 import (
@@ -32,6 +37,7 @@ type Options struct {
 	Zone              *time.Location // where days begin, and naive times are read
 
 	Examples int                   // messages shown of each rule and kind of difference
+	Memory   int                   // bytes for steps that wait, about; 0 is 256 MiB
 	Progress func(done, total int) // called now and then, and at the end
 }
 
@@ -56,6 +62,10 @@ type Tally struct {
 func (t *Tally) Differs() bool { return t.Added+t.Removed+t.Changed > 0 }
 
 // A Report is what a backtest found. Counts come first: they show at once what a rule is about to do.
+//
+// A message is counted on the day on which it is sent: that of its event, or that of its moment if its step waits.
+// Those whose moment lies after the end, Until, are among the counts of the whole, the recipients and the rules, as
+// they would be if nothing changes any more. They are of no day; Waiting says how many they are.
 type Report struct {
 	Since    time.Time `json:"since"`
 	Until    time.Time `json:"until"`
@@ -63,6 +73,7 @@ type Report struct {
 	Events   int       `json:"events"`   // of them, those that rules hear of
 
 	Tally
+	Waiting    Tally       `json:"waiting"` // of these messages, those that still wait at the end
 	Days       []Day       `json:"days"`
 	Recipients []Recipient `json:"recipients"` // those with the largest differences
 	Distinct   int         `json:"distinct"`   // how many recipients the proposed rules have
@@ -70,11 +81,13 @@ type Report struct {
 
 	// OtherVersions are events that were received under rules other than the present ones. RecordedDiffers
 	// counts the messages that were recorded then and that the present rules would not send or not so, and
-	// those that they would send and that were not recorded.
+	// those that they would send and that were not recorded. Steps that wait are left out of RecordedDiffers: what
+	// is recorded of them, and when, is also of the rules that came later.
 	OtherVersions   int `json:"otherVersions"`
 	RecordedDiffers int `json:"recordedDiffers"`
 	Unreadable      int `json:"unreadable"` // recorded events that cannot be put to rules
 	Uncounted       int `json:"uncounted"`  // messages to recipients beyond those that are counted one by one
+	Unfollowed      int `json:"unfollowed"` // steps that wait, or may again, beyond those that are followed; counted as if nothing changed after their event
 }
 
 // A Day is one day's messages.
@@ -96,12 +109,13 @@ type Rule struct {
 	New  bool   `json:"new"`  // there is no present rule of this name
 	Gone bool   `json:"gone"` // there is no proposed one
 	Tally
+	Waiting    Tally        `json:"waiting"`  // of these messages, those that still wait at the end
 	Events     int          `json:"events"`   // for which the proposed rule sends something
 	Distinct   int          `json:"distinct"` // recipients of the proposed rule
 	Watched    int          `json:"watched"`  // messages that the proposed rule only records (mode: shadow)
 	Days       []Day        `json:"days"`
 	Recipients []Recipient  `json:"recipients"`
-	Unsent     []Reason     `json:"unsent"` // why steps of the proposed rule send nothing
+	Unsent     []Reason     `json:"unsent"` // why steps of the proposed rule send nothing, those that wait too
 	Examples   []Difference `json:"examples"`
 }
 
@@ -131,6 +145,11 @@ type Difference struct {
 	Reason      string          `json:"reason,omitempty"` // why it is not sent any more, where there is a reason
 	Present     json.RawMessage `json:"present,omitempty"`
 	Proposed    json.RawMessage `json:"proposed,omitempty"`
+
+	// Of a step that waits: when it is sent, and whether that is after the end, so that it may yet change.
+	PresentDue  time.Time `json:"presentDue,omitzero"`
+	ProposedDue time.Time `json:"proposedDue,omitzero"`
+	Waiting     bool      `json:"waiting,omitempty"`
 }
 
 // A test is one run.
@@ -142,13 +161,15 @@ type test struct {
 	rules  map[string]*ruleGroup
 	room   int // for more recipients
 	fields map[string][]string
+	held   held
 }
 
 // A group is a set of messages that are counted together.
 type group struct {
 	Tally
-	days map[string]*Tally
-	to   map[address]*Tally
+	waiting Tally
+	days    map[string]*Tally
+	to      map[address]*Tally
 }
 
 type address struct{ action, to string }
@@ -167,6 +188,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	t := &test{
 		o: o, report: &Report{Since: o.Span.Since, Until: o.Span.Until}, n: &hook.Normaliser{Zone: o.Zone},
 		all: newGroup(), rules: map[string]*ruleGroup{}, room: maxCounted, fields: map[string][]string{},
+		held: newHeld(&o),
 	}
 	progress := o.Progress
 	if progress == nil {
@@ -195,7 +217,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			for n < len(recorded) && recorded[n].Event <= events[i].ID {
 				n++
 			}
-			if err := t.event(&events[i], recorded[:n]); err != nil {
+			if err := t.event(ctx, &events[i], recorded[:n]); err != nil {
 				return nil, err
 			}
 			recorded = recorded[n:]
@@ -203,11 +225,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		t.report.Received += len(events)
 		progress(t.report.Received, max(total, t.report.Received))
 	}
+	if err := t.settleAll(ctx); err != nil {
+		return nil, err
+	}
 	return t.finish(), nil
 }
 
 // event puts one event to both.
-func (t *test) event(e *store.Event, recorded []store.Delivery) error {
+func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Delivery) error {
 	if e.Status != string(hook.Accepted) {
 		return nil
 	}
@@ -217,31 +242,54 @@ func (t *test) event(e *store.Event, recorded []store.Delivery) error {
 		return nil //nolint:nilerr // counted, and the others go on
 	}
 	t.report.Events++
-	present, err := receive.Deliveries(t.o.Present, ev, e.ReceivedAt)
-	if err != nil {
-		return fmt.Errorf("put event %s to the present rules: %w", e.ID, err)
+	if err := t.settleUntil(ctx, e.ReceivedAt); err != nil {
+		return err
 	}
-	proposed, err := receive.Deliveries(t.o.Proposed, ev, e.ReceivedAt)
-	if err != nil {
-		return fmt.Errorf("put event %s to the proposed rules: %w", e.ID, err)
+	var made [2][]store.Delivery
+	for set, name := range [2]string{"present", "proposed"} {
+		if made[set], err = receive.Deliveries(t.held.sets[set], ev, e.ReceivedAt); err != nil {
+			return fmt.Errorf("put event %s to the %s rules: %w", e.ID, name, err)
+		}
+		for i := range made[set] {
+			d := &made[set][i]
+			d.Event, d.Created, d.Due = e.ID, e.ReceivedAt, later(d.At, e.ReceivedAt)
+		}
 	}
 	if t.o.PresentID != "" && e.Rules != t.o.PresentID {
 		t.report.OtherVersions++
 	}
-	t.report.RecordedDiffers += differing(present, recorded)
-
-	c := comparison{t: t, e: e, day: e.ReceivedAt.In(t.o.Zone).Format(time.DateOnly)}
-	before, after := byRule(present), byRule(proposed)
+	t.report.RecordedDiffers += differing(made[0], recorded)
+	if err := t.follow(ctx, e, ev, &made); err != nil {
+		return err
+	}
+	c := comparison{t: t, of: occasion{e.ID, e.Source, e.Appointment, e.ReceivedAt}, day: t.day(e.ReceivedAt)}
+	before, after := byRule(made[0]), byRule(made[1])
 	for name, list := range before {
-		c.rule(name, list, after[name])
+		if err := c.either(ctx, name, list, after[name]); err != nil {
+			return err
+		}
 	}
 	for name, list := range after {
 		if before[name] == nil {
-			c.rule(name, nil, list)
+			if err := c.either(ctx, name, nil, list); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
+
+// either compares what one rule says, at once or when what waits has come to something.
+func (c *comparison) either(ctx context.Context, name string, present, proposed []*store.Delivery) error {
+	waits := func(d *store.Delivery) bool { return receive.Follows(d) }
+	if slices.ContainsFunc(present, waits) || slices.ContainsFunc(proposed, waits) {
+		return c.t.hold(ctx, name, c.of, present, proposed)
+	}
+	c.rule(name, present, proposed)
+	return nil
+}
+
+func (t *test) day(at time.Time) string { return at.In(t.o.Zone).Format(time.DateOnly) }
 
 func byRule(list []store.Delivery) map[string][]*store.Delivery {
 	var out map[string][]*store.Delivery
@@ -254,11 +302,12 @@ func byRule(list []store.Delivery) map[string][]*store.Delivery {
 	return out
 }
 
-// differing counts the messages that only one of the two has, and those that it has otherwise.
+// differing counts the messages that only one of the two has, and those that it has otherwise, of steps that do not
+// wait.
 func differing(present, recorded []store.Delivery) int {
 	sent := func(list []store.Delivery) (out []*store.Delivery) {
 		for i := range list {
-			if d := &list[i]; d.State != store.Skipped && d.State != store.Shadow {
+			if d := &list[i]; d.At.IsZero() && d.State != store.Skipped && d.State != store.Shadow {
 				out = append(out, d)
 			}
 		}
@@ -273,11 +322,20 @@ func same(a, b *store.Delivery) bool {
 	return a.Action == b.Action && a.Connection == b.Connection && bytes.Equal(a.Request, b.Request)
 }
 
+// sameMessage asks for the same time besides.
+func sameMessage(a, b *store.Delivery) bool { return same(a, b) && a.Due.Equal(b.Due) }
+
 // A comparison is of one event.
 type comparison struct {
 	t   *test
-	e   *store.Event
+	of  occasion
 	day string
+}
+
+// An occasion is the event that messages are of.
+type occasion struct {
+	event, source, appointment string
+	at                         time.Time
 }
 
 // rule compares what one rule says. Messages that are the same are matched first, whatever their steps are, so
@@ -311,21 +369,21 @@ func (c *comparison) rule(name string, present, proposed []*store.Delivery) {
 	if len(after) > 0 {
 		r.events++
 	}
-	before, after = unmatched(before, after, same)
+	before, after = unmatched(before, after, sameMessage)
 	for _, d := range before {
 		i := slices.IndexFunc(after, func(other *store.Delivery) bool { return other.Action == d.Action })
 		if i < 0 {
 			c.count(r, d, func(t *Tally) { t.Removed++ })
-			c.example(r, Difference{Kind: Removed, Step: d.Step, Action: d.Action, Present: d.Request, Reason: reasonFor(d, unsent)})
+			c.example(r, Difference{Kind: Removed, Step: d.Step, Reason: reasonFor(d, unsent)}, d, nil)
 			continue
 		}
 		c.count(r, after[i], func(t *Tally) { t.Changed++ })
-		c.example(r, Difference{Kind: Changed, Step: after[i].Step, Action: d.Action, Present: d.Request, Proposed: after[i].Request})
+		c.example(r, Difference{Kind: Changed, Step: after[i].Step}, d, after[i])
 		after = slices.Delete(after, i, i+1)
 	}
 	for _, d := range after {
 		c.count(r, d, func(t *Tally) { t.Added++ })
-		c.example(r, Difference{Kind: Added, Step: d.Step, Action: d.Action, Proposed: d.Request})
+		c.example(r, Difference{Kind: Added, Step: d.Step}, nil, d)
 	}
 }
 
@@ -352,7 +410,12 @@ func reasonFor(d *store.Delivery, unsent []*store.Delivery) string {
 	return ""
 }
 
+// why counts a reason, without what it says of one message alone.
 func (r *ruleGroup) why(reason string) {
+	reason, _, _ = strings.Cut(reason, ": its moment was ")
+	if strings.HasPrefix(reason, receive.AppliedAgain) {
+		reason = receive.AppliedAgain
+	}
 	if _, known := r.unsent[reason]; !known && len(r.unsent) >= maxReasons {
 		reason = "other reasons"
 	}
@@ -361,12 +424,20 @@ func (r *ruleGroup) why(reason string) {
 
 // count counts one message wherever it belongs.
 func (c *comparison) count(r *ruleGroup, d *store.Delivery, add func(*Tally)) {
+	on := c.day
+	if !d.At.IsZero() {
+		on = c.t.day(d.Due)
+	}
 	for _, g := range []*group{&c.t.all, &r.group} {
 		add(&g.Tally)
-		day := g.days[c.day]
+		if c.t.toCome(d) {
+			add(&g.waiting)
+			continue
+		}
+		day := g.days[on]
 		if day == nil {
 			day = &Tally{}
-			g.days[c.day] = day
+			g.days[on] = day
 		}
 		add(day)
 	}
@@ -388,11 +459,27 @@ func (c *comparison) count(r *ruleGroup, d *store.Delivery, add func(*Tally)) {
 	}
 }
 
-func (c *comparison) example(r *ruleGroup, d Difference) {
-	if len(r.examples[d.Kind]) < c.t.o.Examples {
-		d.Event, d.At, d.Appointment = c.e.ID, c.e.ReceivedAt, c.e.Appointment
-		r.examples[d.Kind] = append(r.examples[d.Kind], d)
+// example keeps a difference between two messages, of which one may be nil.
+func (c *comparison) example(r *ruleGroup, out Difference, present, proposed *store.Delivery) {
+	if len(r.examples[out.Kind]) >= c.t.o.Examples {
+		return
 	}
+	out.Event, out.At, out.Appointment = c.of.event, c.of.at, c.of.appointment
+	for _, side := range []struct {
+		of      *store.Delivery
+		request *json.RawMessage
+		due     *time.Time
+	}{{present, &out.Present, &out.PresentDue}, {proposed, &out.Proposed, &out.ProposedDue}} {
+		if side.of == nil {
+			continue
+		}
+		out.Action, *side.request = side.of.Action, side.of.Request
+		if !side.of.At.IsZero() {
+			*side.due = side.of.Due
+		}
+		out.Waiting = c.t.toCome(side.of)
+	}
+	r.examples[out.Kind] = append(r.examples[out.Kind], out)
 }
 
 // recipients are whom a message goes to: what the fields hold that its action says are of recipients, or its
@@ -433,7 +520,7 @@ func (t *test) recipients(d *store.Delivery) []string {
 
 func (t *test) finish() *Report {
 	r := t.report
-	r.Tally = t.all.Tally
+	r.Tally, r.Waiting = t.all.Tally, t.all.waiting
 	r.Days, r.Recipients, r.Distinct = t.all.lists()
 	r.Rules = []Rule{}
 	present, proposed := names(t.o.Present), names(t.o.Proposed)
@@ -441,7 +528,7 @@ func (t *test) finish() *Report {
 		if g.Tally == (Tally{}) && len(g.unsent) == 0 && g.watched == 0 {
 			continue
 		}
-		rule := Rule{Rule: name, Tally: g.Tally, Events: g.events, Watched: g.watched, Unsent: []Reason{}, Examples: []Difference{}}
+		rule := Rule{Rule: name, Tally: g.Tally, Waiting: g.waiting, Events: g.events, Watched: g.watched, Unsent: []Reason{}, Examples: []Difference{}}
 		rule.New, rule.Gone = !present[name], !proposed[name]
 		rule.Days, rule.Recipients, rule.Distinct = g.lists()
 		for reason, n := range g.unsent {

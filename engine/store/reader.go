@@ -68,18 +68,24 @@ func (r *Reader) EventsAfter(ctx context.Context, s Span, after string, n int) (
 	return collect(rows, func(rows *sql.Rows) (e Event, err error) { return e, scanWhole(rows, &e) })
 }
 
+// Event is one event, whole. A missing one is [ErrNotFound].
+func (r *Reader) Event(ctx context.Context, id string) (Event, error) {
+	return findEvent(ctx, r.read, id)
+}
+
 // DeliveriesOf gives the deliveries of the events with ids from first to last, those of one event together,
-// each with no more than what it is about, its state and its request.
+// each with no more than what it is about, its state, its request and the moment it waits for.
 func (r *Reader) DeliveriesOf(ctx context.Context, first, last string) ([]Delivery, error) {
-	rows, err := r.read.QueryContext(ctx, `SELECT event, rule, step, action, connection, state, request FROM deliveries
+	rows, err := r.read.QueryContext(ctx, `SELECT event, rule, step, action, connection, state, moment_at, request FROM deliveries
 		WHERE event >= ? AND event <= ? ORDER BY event, rule, step`, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
 	return collect(rows, func(rows *sql.Rows) (d Delivery, err error) {
+		var at int64
 		var request []byte
-		err = rows.Scan(&d.Event, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.State, &request)
-		d.Request = request
+		err = rows.Scan(&d.Event, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.State, &at, &request)
+		d.At, d.Request = fromMicros(at), request
 		return d, err
 	})
 }

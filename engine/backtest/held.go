@@ -1,0 +1,326 @@
+package backtest
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bellhop/engine/receive"
+	"bellhop/engine/store"
+	"bellhop/rules"
+)
+
+const (
+	defaultMemory = 256 << 20
+	stepBytes     = 700 // what a step takes that waits, besides its request
+)
+
+// held is what waits, and what may yet wait again. Events are not kept with it but read again.
+type held struct {
+	sets   [2]*rules.Set // present and proposed, as in all pairs below
+	of     map[place]*appointment
+	queue  queue
+	memory int // bytes left
+
+	planned, latest origin // those read last, of a step and of its appointment
+}
+
+func newHeld(o *Options) held {
+	return held{
+		sets:   [2]*rules.Set{o.Present, o.Proposed},
+		of:     map[place]*appointment{},
+		memory: cmp.Or(o.Memory, defaultMemory),
+	}
+}
+
+type origin struct {
+	event string
+	receive.Origin
+}
+
+// A place names an appointment.
+type place struct{ source, appointment string }
+
+func (o *occasion) place() place { return place{o.source, o.appointment} }
+
+// An appointment is one with steps that follow it.
+type appointment struct {
+	latest string // the event that told of it last
+	pairs  []*pair
+}
+
+// A pair is what the two sets make of one event by one rule. It is compared when none of its steps can change.
+type pair struct {
+	rule  string
+	of    occasion
+	steps [2][]*step
+	bytes int
+}
+
+// A step is one of a pair. Those that are done with have the state [store.Pending].
+type step struct {
+	store.Delivery
+	pair  *pair
+	set   int
+	index int // in the queue; -1 if it is not in it
+}
+
+// following says that something may still become of the pair's steps.
+func (p *pair) following() bool {
+	for _, steps := range p.steps {
+		for _, s := range steps {
+			if receive.Follows(&s.Delivery) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// queue has the steps that wait, the one that is due next first.
+type queue []*step
+
+func (q queue) Len() int      { return len(q) }
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i]; q[i].index, q[j].index = i, j }
+func (q queue) Less(i, j int) bool {
+	a, b := q[i], q[j]
+	return cmp.Or(a.Due.Compare(b.Due), strings.Compare(a.Event, b.Event), strings.Compare(a.Rule, b.Rule), a.Step-b.Step, a.set-b.set) < 0
+}
+
+func (q *queue) Push(x any) {
+	s, _ := x.(*step)
+	s.index = len(*q)
+	*q = append(*q, s)
+}
+
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	s := (*q)[last]
+	(*q)[last] = nil
+	*q, s.index = (*q)[:last], -1
+	return s
+}
+
+// put gives a step that has changed its place in the queue, or none.
+func (q *queue) put(s *step) {
+	switch waits := s.State == store.Waiting; {
+	case waits && s.index >= 0:
+		heap.Fix(q, s.index)
+	case waits:
+		heap.Push(q, s)
+	case s.index >= 0:
+		heap.Remove(q, s.index)
+	}
+}
+
+// toCome says whether a message still waits at the end.
+func (t *test) toCome(d *store.Delivery) bool { return !d.At.IsZero() && d.Due.After(t.o.Span.Until) }
+
+// hold keeps what a rule makes of an event until it can be compared. If there is no memory for it, it comes to
+// what it would if nothing changed after its event.
+func (t *test) hold(ctx context.Context, rule string, of occasion, present, proposed []*store.Delivery) error {
+	h := &t.held
+	p := &pair{rule: rule, of: of}
+	for set, list := range [2][]*store.Delivery{present, proposed} {
+		for _, d := range list {
+			s := &step{Delivery: *d, pair: p, set: set, index: -1}
+			h.queue.put(s)
+			p.steps[set] = append(p.steps[set], s)
+			p.bytes += stepBytes + len(d.Request)
+		}
+	}
+	h.memory -= p.bytes
+	a := h.of[of.place()]
+	if a == nil {
+		a = &appointment{}
+		h.of[of.place()] = a
+	}
+	a.latest, a.pairs = of.event, append(a.pairs, p)
+	return t.relieve(ctx, p)
+}
+
+// relieve gives up following a pair if it takes memory that is not there.
+func (t *test) relieve(ctx context.Context, p *pair) error {
+	if t.held.memory >= 0 {
+		return nil
+	}
+	for _, steps := range p.steps {
+		for _, s := range steps {
+			if receive.Follows(&s.Delivery) {
+				t.report.Unfollowed++
+			}
+			for s.State == store.Waiting {
+				if err := t.settle(ctx, s); err != nil {
+					return err
+				}
+			}
+			t.held.queue.put(s)
+		}
+	}
+	t.compare(p)
+	return nil
+}
+
+// compare ends a pair.
+func (t *test) compare(p *pair) {
+	at := p.of.place()
+	if a := t.held.of[at]; a != nil {
+		a.pairs = slices.DeleteFunc(a.pairs, func(other *pair) bool { return other == p })
+		if len(a.pairs) == 0 {
+			delete(t.held.of, at)
+		}
+	}
+	t.held.memory += p.bytes
+	var lists [2][]*store.Delivery
+	for set, steps := range p.steps {
+		for _, s := range steps {
+			lists[set] = append(lists[set], &s.Delivery)
+		}
+	}
+	c := comparison{t: t, of: p.of, day: t.day(p.of.at)}
+	c.rule(p.rule, lists[0], lists[1])
+}
+
+// follow makes what waits for an event's appointment follow it. made is what the event itself has added.
+func (t *test) follow(ctx context.Context, e *store.Event, ev *rules.Event, made *[2][]store.Delivery) error {
+	a := t.held.of[place{e.Source, e.Appointment}]
+	if a == nil {
+		return nil
+	}
+	a.latest = e.ID
+	if e.Previous == nil { // the server did not know it any more either
+		return nil
+	}
+	var before, after receive.State
+	if err := errors.Join(json.Unmarshal(e.Previous, &before), json.Unmarshal(e.State, &after)); err != nil {
+		return fmt.Errorf("event %s: recorded state: %w", e.ID, err)
+	}
+	for _, p := range slices.Clone(a.pairs) {
+		for set, steps := range p.steps {
+			change := receive.Change{Set: t.held.sets[set], Event: ev, Before: &before, After: &after, Now: e.ReceivedAt, Added: made[set]}
+			for _, s := range steps {
+				if !receive.Follows(&s.Delivery) {
+					continue
+				}
+				// A step that was never tried never goes on as another.
+				changed, _, err := change.Follow(&s.Delivery, func() (receive.Origin, error) { return t.read(ctx, &t.held.planned, s.Event) })
+				if err != nil && !errors.Is(err, errUnreadable) {
+					return err
+				}
+				if changed {
+					t.held.queue.put(s)
+				}
+			}
+		}
+		if !p.following() {
+			t.compare(p)
+		}
+	}
+	return nil
+}
+
+// settleUntil lets the steps come to something whose moment has come by a time.
+func (t *test) settleUntil(ctx context.Context, at time.Time) error {
+	for len(t.held.queue) > 0 && !t.held.queue[0].Due.After(at) {
+		if err := t.settleNext(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleAll lets all come to something, as if nothing changes any more.
+func (t *test) settleAll(ctx context.Context) error {
+	for len(t.held.queue) > 0 {
+		if err := t.settleNext(ctx); err != nil {
+			return err
+		}
+	}
+	var rest []*pair
+	for _, a := range t.held.of {
+		rest = append(rest, a.pairs...)
+	}
+	slices.SortFunc(rest, func(a, b *pair) int {
+		return cmp.Or(strings.Compare(a.of.event, b.of.event), strings.Compare(a.rule, b.rule))
+	})
+	for _, p := range rest {
+		t.compare(p)
+	}
+	return nil
+}
+
+func (t *test) settleNext(ctx context.Context) error {
+	s := t.held.queue[0]
+	if err := t.settle(ctx, s); err != nil {
+		return err
+	}
+	t.held.queue.put(s)
+	s.pair.bytes += len(s.Request)
+	t.held.memory -= len(s.Request)
+	if !s.pair.following() {
+		t.compare(s.pair)
+		return nil
+	}
+	return t.relieve(ctx, s.pair)
+}
+
+// settle decides about a step as the server does when it is due.
+func (t *test) settle(ctx context.Context, s *step) error {
+	from, err := t.read(ctx, &t.held.planned, s.Event)
+	state := from.State
+	if latest := t.held.of[s.pair.of.place()].latest; err == nil && latest != s.Event {
+		var last receive.Origin
+		last, err = t.read(ctx, &t.held.latest, latest)
+		state = last.State
+	}
+	if errors.Is(err, errUnreadable) {
+		s.State, s.Reason, s.At = store.Skipped, errUnreadable.Error(), time.Time{}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := receive.Decide(t.held.sets[s.set], &s.Delivery, from, state, s.Due); err != nil {
+		return fmt.Errorf("put step %d of rule %s for event %s: %w", s.Step, s.Rule, s.Event, err)
+	}
+	if s.State == store.Sending {
+		s.State = store.Pending
+	}
+	return nil
+}
+
+// errUnreadable is of an event that could be read when it was put to the rules, and no longer can.
+var errUnreadable = errors.New("the event that planned it is not there any more")
+
+// read gives a recorded event again. into has the one that was read last.
+func (t *test) read(ctx context.Context, into *origin, id string) (receive.Origin, error) {
+	if into.event == id {
+		return into.Origin, nil
+	}
+	e, err := t.o.Store.Event(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return receive.Origin{}, errUnreadable
+	}
+	if err != nil {
+		return receive.Origin{}, err
+	}
+	o, err := receive.OriginOf(t.n, &e)
+	if err != nil {
+		return receive.Origin{}, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	*into = origin{id, o}
+	return o, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
