@@ -220,7 +220,7 @@ func unmatched(rule string, err error) store.Delivery {
 func delivery(rule *rules.Rule, step *rules.Step) store.Delivery {
 	d := store.Delivery{
 		Rule: rule.Name, Step: step.Number, Action: step.Action, Connection: step.Connection, Destination: step.Destination,
-		Request: step.Request, At: step.At, Until: step.Until, Key: step.Key,
+		Request: step.Request, At: step.At, Until: step.Until, Key: step.Key, Follows: step.Key != "",
 	}
 	d.State, d.Reason = outcome(step, rule.Shadow)
 	if d.State == store.Pending && !d.At.IsZero() {

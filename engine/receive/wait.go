@@ -89,9 +89,9 @@ func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now ti
 func Follows(d *store.Delivery) bool {
 	switch d.State {
 	case store.Waiting, store.Skipped:
-		return !d.At.IsZero()
+		return d.Follows
 	case store.Cancelled:
-		return !d.At.IsZero() && slices.Contains(passing[:], d.Reason)
+		return d.Follows && slices.Contains(passing[:], d.Reason)
 	}
 	return false
 }
@@ -101,15 +101,20 @@ func Follows(d *store.Delivery) bool {
 // where a rule applies again, its step takes the place of the one that waits already.
 //
 // It changes nothing but d, and says whether it did. Where d was tried already and has to move, it is cancelled, and
-// again is what goes on in its place, as a copy that was never tried. origin is asked at most once, and its error
-// is the only one: d is then unchanged.
+// again is what goes on in its place, as a copy that was never tried. origin is asked at most once. After an error,
+// which is origin's or a mistake of ours, d is unchanged.
 func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (changed bool, again *store.Delivery, err error) {
+	was := *d
+	defer func() { // as in matchSafely, the event must be stored all the same
+		if p := recover(); p != nil {
+			*d, changed, again, err = was, false, nil, recordError{fmt.Errorf("internal error: %v", p)}
+		}
+	}()
 	for i := range c.Added {
 		if a := &c.Added[i]; a.Rule == d.Rule && a.Key != "" && (a.Key == d.Key || a.Step == d.Step) {
-			if !open(d) {
-				return false, nil, nil
+			if d.Follows = false; open(d) {
+				cancel(d, AppliedAgain+", for event "+c.Event.ID)
 			}
-			cancel(d, AppliedAgain+", for event "+c.Event.ID)
 			return true, nil, nil
 		}
 	}
@@ -140,6 +145,7 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 		if c.plan(&moves, &ev) {
 			again = &moves
 		}
+		d.Follows = false
 		cancel(d, moved)
 		return true, again, nil
 	}

@@ -181,23 +181,28 @@ func TestWaitingFollows(t *testing.T) {
 	const booking = "create status=confirmed, title=Checkup, start=thu 10:00, end=thu 11:00"
 	again := strings.Replace(reminder, "on: booked", "on: [booked, rescheduled]", 1)
 	any := strings.Replace(reminder, "on: booked", "on: [booked, updated]", 1)
+	const tooLate = "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"
 	type told struct{ event, want string }
 	for name, tt := range map[string]struct {
 		rules   string
 		history []told
 	}{
-		"booked":                          {reminder, []told{{booking, "waiting wed 10:00"}}},
-		"booked too late for it":          {reminder, []told{{"create start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}}},
-		"booked without a time":           {reminder, []told{{"create title=A", `skipped: there is no time to count from: a time that "at" names is missing`}}},
+		"booked":                 {reminder, []told{{booking, "waiting wed 10:00"}}},
+		"booked too late for it": {reminder, []told{{"create start=mon 20:00", tooLate}}},
+		"booked without a time":  {reminder, []told{{"create title=A", `skipped: there is no time to count from: a time that "at" names is missing`}, {"update start=fri 10:00", "waiting thu 10:00"}}},
+		"late again and again, then moved": {any, []told{
+			{"create start=mon 20:00", tooLate}, {"update title=B", tooLate + "\n" + tooLate},
+			{"update start=fri 10:00", tooLate + "\nwaiting thu 10:00"},
+		}},
 		"cancelled":                       {reminder, []told{{booking, "waiting wed 10:00"}, {"update status=cancelled", "cancelled: the appointment was cancelled"}}},
 		"deleted":                         {reminder, []told{{booking, "waiting wed 10:00"}, {"delete", "cancelled: the appointment was cancelled"}}},
 		"cancelled and deleted":           {reminder, []told{{booking, "waiting wed 10:00"}, {"update status=cancelled", "cancelled: the appointment was cancelled"}, {"delete", "cancelled: the appointment was cancelled"}}},
 		"cancelled and taken back":        {reminder, []told{{booking, "waiting wed 10:00"}, {"update status=cancelled", "cancelled: the appointment was cancelled"}, {"update status=confirmed", "waiting wed 10:00"}}},
 		"cancelled, moved and taken back": {reminder, []told{{booking, "waiting wed 10:00"}, {"update status=cancelled", "cancelled: the appointment was cancelled"}, {"update start=fri 10:00", "cancelled: the appointment was cancelled"}, {"update status=confirmed", "waiting thu 10:00"}}},
 		"moved":                           {reminder, []told{{booking, "waiting wed 10:00"}, {"update start=fri 15:00", "waiting thu 15:00"}, {"update start=+mon 15:00", "waiting sun 15:00"}}},
-		"moved to where it is too late":   {reminder, []told{{booking, "waiting wed 10:00"}, {"update start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}}},
-		"and back":                        {reminder, []told{{booking, "waiting wed 10:00"}, {"update start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}, {"update start=fri 10:00", "waiting thu 10:00"}}},
-		"booked late, then moved":         {reminder, []told{{"create start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}, {"update start=fri 10:00", "waiting thu 10:00"}}},
+		"moved to where it is too late":   {reminder, []told{{booking, "waiting wed 10:00"}, {"update start=mon 20:00", tooLate}}},
+		"and back":                        {reminder, []told{{booking, "waiting wed 10:00"}, {"update start=mon 20:00", tooLate}, {"update start=fri 10:00", "waiting thu 10:00"}}},
+		"booked late, then moved":         {reminder, []told{{"create start=mon 20:00", tooLate}, {"update start=fri 10:00", "waiting thu 10:00"}}},
 		"changed in another way":          {reminder, []told{{booking, "waiting wed 10:00"}, {"update title=B", "waiting wed 10:00"}}},
 		"the rule applies again":          {again, []told{{booking, "waiting wed 10:00"}, {"update start=fri 15:00", "cancelled: the rule applied again\nwaiting thu 15:00"}}},
 		"again and again":                 {any, []told{{booking, "waiting wed 10:00"}, {"update title=B", "cancelled: the rule applied again\nwaiting wed 10:00"}, {"update title=C", "cancelled: the rule applied again\ncancelled: the rule applied again\nwaiting wed 10:00"}}},
@@ -214,7 +219,7 @@ func TestWaitingFollows(t *testing.T) {
 		"counted from now it does not move":      {strings.Replace(reminder, `appointment.startTime - duration("24h")`, `now() + duration("2h")`, 1), []told{{booking, "waiting mon 10:00"}, {"update start=fri 15:00", "waiting mon 10:00"}}},
 		"late: send":                             {strings.Replace(reminder, "        http:", "        late: send\n        http:", 1), []told{{"create start=mon 20:00", "waiting mon 08:00"}}},
 		"late within its grace":                  {strings.Replace(reminder, "        http:", "        late: 13h\n        http:", 1), []told{{"create start=mon 20:00", "waiting mon 08:00"}}},
-		"late beyond its grace":                  {strings.Replace(reminder, "        http:", "        late: 11h\n        http:", 1), []told{{"create start=mon 20:00", "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"}}},
+		"late beyond its grace":                  {strings.Replace(reminder, "        http:", "        late: 11h\n        http:", 1), []told{{"create start=mon 20:00", tooLate}}},
 		"a moment within the minute is not late": {strings.Replace(reminder, `appointment.startTime - duration("24h")`, `receivedAt`, 1), []told{{booking, "waiting mon 08:00"}}},
 		"an expression that fails":               {strings.Replace(reminder, `appointment.startTime - duration("24h")`, `date(appointment.title)`, 1), []told{{booking, `skipped: rendering error: at: desk.yaml:5:13: "Checkup" is not a date`}}},
 		"a rule that only watches":               {strings.Replace(reminder, "on: booked", "on: booked\n    mode: shadow", 1), []told{{booking, "waiting wed 10:00"}}},

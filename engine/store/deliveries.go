@@ -55,7 +55,10 @@ type Delivery struct {
 	// Of a step that waits:
 	At    time.Time `json:"at,omitzero"`    // the moment it waits for; zero of a step that does not
 	Until time.Time `json:"until,omitzero"` // the last moment at which it may be sent, zero if there is none
-	Key   string    `json:"-"`              // finds the step in a newer version of its rule
+	Key   string    `json:"-"`              // finds the step in a newer version of its rule; "" of one that does not wait
+	// Follows says that the delivery follows its appointment, as long as it is not sent. Another may do so in its
+	// place: then it has ended for good.
+	Follows bool `json:"-"`
 
 	turn int // the job that may claim the delivery; an older one finds nothing to do
 	copy int // see [Tx.Renew]
@@ -74,10 +77,10 @@ type Attempt struct {
 // step is there already, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *Delivery) (inserted bool, err error) {
 	res, err := t.tx.ExecContext(t.ctx, `
-		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, copy, attempts, request)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, '[]', ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
+		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
 		d.ID, d.Event, d.Source, d.Location, d.Appointment, d.Rule, d.Step, d.Action, d.Connection, d.Destination,
-		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.copy, blob(d.Request))
+		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.copy, blob(d.Request))
 	if err != nil {
 		return false, fmt.Errorf("insert delivery: %w", err)
 	}
@@ -91,13 +94,13 @@ func (t *Tx) InsertDelivery(d *Delivery) (inserted bool, err error) {
 	return n == 1, nil
 }
 
-const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, copy, attempts, request`
+const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request`
 
 func scanDelivery(row scanner) (d Delivery, err error) {
 	var created, due, retried, at, until int64
 	var attempts, request []byte
 	err = row.Scan(&d.ID, &d.Event, &d.Source, &d.Location, &d.Appointment, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.Destination,
-		&d.State, &d.Reason, &created, &due, &retried, &d.turn, &at, &until, &d.Key, &d.copy, &attempts, &request)
+		&d.State, &d.Reason, &created, &due, &retried, &d.turn, &at, &until, &d.Key, &d.Follows, &d.copy, &attempts, &request)
 	if err != nil {
 		return d, err
 	}
@@ -130,7 +133,7 @@ func (s *Store) claim(ctx context.Context, j job, due Due) (d Delivery, ok bool,
 		if err != nil {
 			return fmt.Errorf("claim delivery: %w", err)
 		}
-		if !got.At.IsZero() {
+		if got.Key != "" {
 			if err := due(tx, &got); err != nil {
 				return err
 			}

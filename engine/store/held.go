@@ -73,11 +73,11 @@ func (j *Job) Current(ctx context.Context) (bool, error) {
 	})
 }
 
-// Held are the deliveries of waiting steps for an appointment, oldest first: those that are not done with, those
-// that were cancelled for a reason that may pass, and those that were skipped and never tried.
+// Held are the deliveries that follow an appointment, oldest first: those that are not done with, those that were
+// cancelled for a reason that may pass, and those that were skipped.
 func (t *Tx) Held(source, appointment string, passing [2]string) ([]Delivery, error) {
 	rows, err := t.tx.QueryContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries
-		WHERE source = ? AND appointment = ? AND moment_at <> 0 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped')
+		WHERE source = ? AND appointment = ? AND follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped')
 		AND (state <> 'cancelled' OR reason IN (?, ?)) ORDER BY id`, source, appointment, passing[0], passing[1])
 	if err != nil {
 		return nil, fmt.Errorf("list held deliveries: %w", err)
@@ -85,12 +85,12 @@ func (t *Tx) Held(source, appointment string, passing [2]string) ([]Delivery, er
 	return collect(rows, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) })
 }
 
-// Change writes the new state, reason, moment and request of a held delivery. No earlier job may claim it any more, nor
+// Change writes the new state, reason, moment and request of a held delivery, and whether it still follows. No earlier job may claim it any more, nor
 // can an attempt under way be recorded as anything but an attempt; if it is [Waiting], it is enqueued again.
 func (t *Tx) Change(d *Delivery) error {
 	d.turn++
-	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, turn = ?, request = ? WHERE id = ?`,
-		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.turn, blob(d.Request), d.ID)
+	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, follows = ?, turn = ?, request = ? WHERE id = ?`,
+		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Follows, d.turn, blob(d.Request), d.ID)
 	if err != nil {
 		return fmt.Errorf("change delivery: %w", err)
 	}

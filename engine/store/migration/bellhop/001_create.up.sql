@@ -48,7 +48,8 @@ CREATE TABLE deliveries (
     turn integer NOT NULL,        -- raised when another job takes over, so that the older one does nothing
     moment_at integer NOT NULL,   -- the moment that a waiting step waits for; 0 for a step that does not
     until_at integer NOT NULL,    -- the last moment at which it may be sent; 0 if there is none
-    step_key text NOT NULL,       -- finds the step in a newer version of its rule
+    step_key text NOT NULL,       -- finds the step in a newer version of its rule; '' for one that does not wait
+    follows integer NOT NULL,     -- 1 while what waits follows its appointment, 0 once another does so in its place
     copy integer NOT NULL,        -- 0; raised where a delivery that was tried already goes on anew, at another moment
     attempts blob NOT NULL,       -- a JSON list
     request blob
@@ -56,7 +57,7 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX deliveries_step ON deliveries (event, rule, step, copy);
 CREATE INDEX deliveries_appointment ON deliveries (appointment);
 CREATE INDEX deliveries_open ON deliveries (state, id) WHERE state <> 'sent';
-CREATE INDEX deliveries_held ON deliveries (source, appointment) WHERE moment_at <> 0 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped');
+CREATE INDEX deliveries_held ON deliveries (source, appointment) WHERE follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped');
 
 -- River looks every few seconds for jobs that have become due, and would read all that wait.
 CREATE INDEX river_job_waiting ON river_job (state, scheduled_at) WHERE state IN ('retryable', 'scheduled');
