@@ -44,6 +44,14 @@ A file such as desk.test.yaml tests desk.yaml beside it:
           steps:
             - rule: desk-new-booking
               slack: { text: "New: First consultation" }
+          held:
+            - rule: remind-guest
+              until: 2026-12-06T10:00:00Z
+              email: { subject: "Tomorrow: First consultation" }
+
+A step that waits is listed under held, with what it renders at its moment if nothing changes before. One that
+will not be sent then, because its condition is no longer true for example, fails the test unless held lists it
+with then: and the reason.
 
 A test whose expect: is empty fails; --update then writes down what happens, for you to read.
 It exits with 1 if a test fails, if a file has a mistake, or if there is nothing to run.`,

@@ -97,8 +97,10 @@ func TestExamplesNotice(t *testing.T) {
 				switch indent := line[:len(line)-len(strings.TrimLeft(line, " "))]; {
 				case strings.HasPrefix(trimmed, "on:"):
 					instead = line + "\n" + indent + "enabled: false"
-				case strings.HasPrefix(trimmed, "when:"):
-					instead = "" // no condition
+				case strings.HasPrefix(trimmed, "when:"), strings.HasPrefix(trimmed, "late:"):
+					instead = "" // no condition, and what is late is skipped
+				case strings.HasPrefix(trimmed, "- at:"):
+					instead = indent + `- at: appointment.startTime + duration("7m")`
 				case strings.HasPrefix(trimmed, "channel:"), strings.HasPrefix(trimmed, "subject:"), strings.HasPrefix(trimmed, "path:"):
 					instead = indent + strings.SplitAfter(trimmed, ":")[0] + " changed"
 				default:
