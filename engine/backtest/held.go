@@ -211,7 +211,7 @@ func (t *test) follow(ctx context.Context, e *store.Event, ev *rules.Event, made
 				// A step that was never tried never goes on as another.
 				changed, _, err := change.Follow(&s.Delivery, func() (receive.Origin, error) { return t.read(ctx, &t.held.planned, s.Event) })
 				if err != nil && !errors.Is(err, errUnreadable) {
-					return err
+					return fmt.Errorf("let what waits follow event %s: %w", e.ID, err)
 				}
 				if changed {
 					t.held.queue.put(s)
@@ -280,7 +280,7 @@ func (t *test) settle(ctx context.Context, s *step) error {
 		state = last.State
 	}
 	if errors.Is(err, errUnreadable) {
-		s.State, s.Reason, s.At = store.Skipped, errUnreadable.Error(), time.Time{}
+		s.State, s.Reason, s.Follows = store.Skipped, errUnreadable.Error(), false
 		return nil
 	}
 	if err != nil {
