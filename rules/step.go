@@ -161,6 +161,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 		}
 	} else if late != nil && at == nil && !waits {
 		r.errorf("late", src.span(late.key), "", `"late" belongs to a step that waits, and this one has no "at"`)
+		late = nil
 	}
 	w := s.wait(at, late)
 	if r.errors > before {

@@ -34,6 +34,7 @@ const (
 type offer struct {
 	form  form
 	words []choice // the keys of a map, the words of a wordForm
+	one   []string // keys of which a map has only one
 }
 
 // A choice is one word to choose, with what people are told about it.
@@ -60,27 +61,27 @@ const (
 func (g *guide) at(p path) offer {
 	switch {
 	case len(p) == 0:
-		return offer{mapForm, []choice{{Word: rules.Word{Name: "rules", Doc: "The rules of this file."}, kind: kindProperty, insert: "rules:"}}}
+		return offer{form: mapForm, words: []choice{{Word: rules.Word{Name: "rules", Doc: "The rules of this file."}, kind: kindProperty, insert: "rules:"}}}
 	case p[0] != "rules":
 		return offer{}
 	case len(p) == 1:
 		return offer{form: listForm, words: items(ruleKeys()[:1])}
 	case len(p) == 2:
-		return offer{mapForm, ruleKeys()}
+		return offer{form: mapForm, words: ruleKeys()}
 	}
 	switch key, rest := p[2], p[3:]; key {
 	case "on":
 		if len(rest) < 2 {
-			return offer{wordForm, values(rules.Events())}
+			return offer{form: wordForm, words: values(rules.Events())}
 		}
 	case "enabled":
 		return truth()
 	case "mode":
-		return offer{wordForm, values([]rules.Word{
+		return offer{form: wordForm, words: values([]rules.Word{
 			{Name: "shadow", Doc: "Match, render and record, and send nothing."}, {Name: "live", Doc: "Send; this is what a rule without a mode does."},
 		})}
 	case "timezone":
-		return offer{wordForm, zones()}
+		return offer{form: wordForm, words: zones()}
 	case "when":
 		return offer{form: expressionForm}
 	case "let":
@@ -96,20 +97,32 @@ func (g *guide) at(p path) offer {
 func (g *guide) step(p path) offer {
 	if len(p) < 2 {
 		var words []choice
+		var kinds []string
 		for _, k := range actions.Kinds() {
+			kinds = append(kinds, k.Name)
 			words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: k.Summary}, kind: kindProperty, insert: k.Name + ":"})
 		}
-		if len(p) == 0 {
-			return offer{listForm, items(words)}
+		for i, k := range rules.StepKeys() {
+			words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: 1 + i})
 		}
-		return offer{mapForm, words}
+		if len(p) == 0 {
+			return offer{form: listForm, words: items(words)}
+		}
+		return offer{form: mapForm, words: words, one: kinds}
+	}
+	switch {
+	case len(p) > 2:
+	case p[1] == "at":
+		return offer{form: expressionForm}
+	case p[1] == "late":
+		return offer{form: wordForm, words: append(values(rules.LateWords()), names(kindValue, durations...)...)}
 	}
 	kind, ok := actions.Lookup(p[1])
 	if !ok {
 		return offer{}
 	}
 	if len(p) == 2 {
-		return offer{mapForm, fieldKeys(kind)}
+		return offer{form: mapForm, words: fieldKeys(kind)}
 	}
 	for _, f := range actions.Fields(kind) {
 		if f.Name == p[2] && !f.Internal {
@@ -129,14 +142,14 @@ func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 				words = append(words, choice{Word: rules.Word{Name: name, Doc: "A connection for " + kind.Name + ", from the configuration."}, kind: kindValue})
 			}
 		}
-		return offer{wordForm, words}
+		return offer{form: wordForm, words: words}
 	case f.Type == reflect.TypeFor[bool]():
 		return truth()
 	case f.Literal:
 		if f.Example == "" {
 			return offer{}
 		}
-		return offer{wordForm, []choice{{Word: rules.Word{Name: f.Example, Doc: "An example."}, kind: kindValue}}}
+		return offer{form: wordForm, words: []choice{{Word: rules.Word{Name: f.Example, Doc: "An example."}, kind: kindValue}}}
 	}
 	return offer{form: templateForm}
 }
@@ -201,7 +214,10 @@ func names(kind int, words ...string) []choice {
 	return out
 }
 
-func truth() offer { return offer{wordForm, names(kindConstant, "true", "false")} }
+func truth() offer { return offer{form: wordForm, words: names(kindConstant, "true", "false")} }
+
+// durations are those that people want most.
+var durations = []string{"15m", "30m", "1h", "2h", "24h", "2d", "1w"}
 
 func zones() []choice { return names(kindValue, rules.Zones()...) }
 
@@ -249,9 +265,11 @@ func (g *guide) keys(p place, of path) []choice {
 		return nil
 	}
 	given := p.outline.keysBelow(of)
+	isGiven := func(name string) bool { return slices.Contains(given, name) }
+	chosen := slices.ContainsFunc(o.one, isGiven)
 	var out []choice
 	for _, w := range o.words {
-		if slices.Contains(given, w.Name) && o.form == mapForm {
+		if o.form == mapForm && (isGiven(w.Name) || chosen && slices.Contains(o.one, w.Name)) {
 			continue
 		}
 		if p.colon {
@@ -379,7 +397,7 @@ func (g *guide) inText(e expressionPlace) []choice {
 		}
 		return out
 	case e.function == "duration":
-		return names(kindValue, "15m", "30m", "1h", "2h", "24h", "2d", "1w")
+		return names(kindValue, durations...)
 	}
 	return nil
 }

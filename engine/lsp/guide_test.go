@@ -55,7 +55,7 @@ func TestCompletion(t *testing.T) {
 		"enabled":              {text: head + "    enabled: ‸", want: "true false"},
 		"zone":                 {text: head + "    timezone: Europe/L‸", want: "Europe/London"},
 		"zone in quotes":       {text: head + "    timezone: \"Europe/L‸", want: "Europe/London"},
-		"step":                 {text: head + "    then:\n      - ‸", want: "email slack http", not: "name"},
+		"step":                 {text: head + "    then:\n      - ‸", want: "email slack http at", not: "name"},
 		"step without a dash":  {text: head + "    then:\n      ‸", want: "email slack http"},
 		"field":                {text: head + "    then:\n      - slack:\n          ‸", want: "channel text blocks connection", not: "to subject"},
 		"next field":           {text: head + "    then:\n      - email:\n          to: a@example.com\n          ‸", want: "subject html invite", not: "to date invitation"},
@@ -63,6 +63,22 @@ func TestCompletion(t *testing.T) {
 		"field, open bracket":  {text: head + "    then:\n      - slack: { ‸", want: "channel text"},
 		"connection":           {text: head + "    then:\n      - http:\n          connection: ‸", want: "crm", not: "mail desk"},
 		"invite":               {text: head + "    then:\n      - email: { invite: ‸ }", want: "true false"},
+		"beside an action":     {text: head + "    then:\n      - slack: { channel: c, text: t }\n        ‸", want: "at late", not: "slack email channel"},
+		"action, beside at":    {text: head + "    then:\n      - at: receivedAt\n        ‸", want: "late slack email", not: "at"},
+		"at before its action": {text: head + "    then:\n      - a‸\n        slack: { channel: c, text: t }", want: "at late", not: "slack email"},
+		"step in brackets":     {text: head + "    then: [{ at: receivedAt, ‸ }]", want: "late slack", not: "at"},
+		"not in the action":    {text: head + "    then:\n      - slack:\n          channel: c\n          ‸", not: "at late"},
+		"second action's kind": {text: head + "    then:\n      - ema‸il: { to: a }", want: "at"},
+		"moment":               {text: head + "    let: { begin: appointment.startTime }\n    then:\n      - at: ‸", want: "begin appointment receivedAt now duration", not: "skip slack"},
+		"moment's field":       {text: head + "    then:\n      - at: appointment.‸", want: "startTime endTime"},
+		"moment's duration":    {text: head + "    then:\n      - at: appointment.startTime - duration(\"‸", want: "24h 1w"},
+		"moment in a block":    {text: head + "    then:\n      - at: |\n          appointment.startTime -\n            dura‸", want: "duration"},
+		"moment in brackets":   {text: head + "    then: [{ at: appointment.‸, slack: {} }]", want: "startTime"},
+		"template, brackets":   {text: head + "    then: [{ email: { to: [{{ contact.‸ }}] } }]", want: "email"},
+		"moment below":         {text: head + "    then:\n      - slack: {}\n        at: contact.‸", want: "name"},
+		"late":                 {text: head + "    then:\n      - at: receivedAt\n        late: ‸", want: "skip send 2h", not: "appointment"},
+		"half a word of late":  {text: head + "    then:\n      - at: receivedAt\n        late: se‸", want: "send"},
+		"nothing below late":   {text: head + "    then:\n      - late:\n          x: ‸", nothing: true},
 		"condition":            {text: head + "    when: ‸", want: "appointment contact now any not true"},
 		"half a name":          {text: head + "    when: appo‸", want: "appointment"},
 		"fields":               {text: head + "    when: appointment.‸", want: "title startTime appointmentStatus", not: "email appointment"},
@@ -137,6 +153,8 @@ func TestCompletionInserts(t *testing.T) {
 		{head + "    th‸", "then", "then:"},
 		{head + "    then:\n      ‸", "slack", "- slack:"},
 		{head + "    then:\n      - ‸", "slack", "slack:"},
+		{head + "    then:\n      - ‸", "at", "at: "},
+		{head + "    then:\n      - slack: {}\n        la‸: x", "late", "late"},
 		{head + "    when: no‸", "now", "now("},
 		{head + "    when: appointment.startTime.H‸", "Hour", "Hour()"},
 		{head + "    when: appointment.t‸", "title", ""},
@@ -150,7 +168,7 @@ func TestCompletionInserts(t *testing.T) {
 func TestHover(t *testing.T) {
 	t.Parallel()
 	const text = head + "    when: weekday(appointment.startTime) == \"Monday\" && \"confirmed\" in on\n" +
-		"    let: { day: date(now(), \"15:04\") }\n    then:\n      - email:\n          subject: \"{{ day }} {{ contact.firstName }}\"\n          invite: true\n"
+		"    let: { day: date(now(), \"15:04\") }\n    then:\n      - email:\n          subject: \"{{ day }} {{ contact.firstName }}\"\n          invite: true\n        at: appointment.endTime + duration(\"2h\")\n        late: send\n"
 	for word, want := range map[string]string{
 		"na‸me: a":     "unique over all rule files",
 		"bo‸oked":      "seen for the first time",
@@ -166,6 +184,12 @@ func TestHover(t *testing.T) {
 		"{{ da‸y":      "under let",
 		"first‸Name":   "The first name",
 		"inv‸ite":      "calendar invitation",
+		"a‸t: app":     "When the step is done",
+		"end‸Time":     "a time",
+		"dura‸tion":    "duration(text) → duration",
+		"la‸te":        "whose moment has passed",
+		"se‸nd":        "however late",
+		"2‸h":          "",
 		"Mon‸day":      "",
 		"{‸{ day":      "",
 	} {

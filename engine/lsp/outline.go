@@ -295,7 +295,7 @@ func (s *scanner) value(i, column int, n node) {
 		n.value, next = s.quoted(i, column)
 		s.nodes = append(s.nodes, n)
 		s.pos = s.nextLine(next)
-	case (c == '{' || c == '[') && s.at(i+1) != '{':
+	case c == '[' || c == '{' && s.at(i+1) != '{':
 		f := flow{scanner: s, column: column}
 		end := f.collection(i, n)
 		s.pos = s.nextLine(end)
