@@ -35,6 +35,12 @@ const waiting = `rules:
         slack: { channel: "#desk", text: "{{ appointment.title }}" }
       - at: appointment.startTime - duration("2h")
         slack: { channel: "#desk", text: "{{ appointment.title }}" }
+  - name: welcome
+    on: noshow
+    then:
+      - at: appointment.startTime + duration("1h")
+        late: send
+        email: { to: "{{ contact.email }}", subject: "{{ fromJSON(appointment.notes) }}", text: x }
 `
 
 // ofWaiting makes a test file of one test of those rules.
@@ -44,6 +50,7 @@ const (
 	booked  = `event: { type: AppointmentCreate, email: g@example.com, appointment: { id: a1, title: First, startTime: "2026-12-07T10:00:00+05:30" } }`
 	changed = `event: { type: AppointmentUpdate, appointment: { id: a1, title: First, startTime: "2026-12-07T10:00:00+05:30" } }`
 	deleted = `event: { type: AppointmentDelete, appointment: { id: a1, title: First, startTime: "2026-12-07T10:00:00+05:30" } }`
+	missed  = `event: { type: AppointmentCreate, email: g@example.com, appointment: { id: a1, title: Test, notes: "{", appointmentStatus: noshow, startTime: "2026-12-07T10:00:00+05:30" } }`
 	early   = `now: 2026-12-01T09:00:00Z`
 )
 
@@ -94,7 +101,9 @@ func TestHeld(t *testing.T) {
 		"sent late": {ofWaiting(deleted, `now: 2026-12-07 04:00`, `expect: { steps: [{ rule: leave, slack: { text: First } }], held: [], skipped: [{ rule: leave, step: 2 }] }`), ""},
 		"sent late, but listed as held": {ofWaiting(deleted, `now: 2026-12-07 04:00`, `expect: { held: [{ rule: leave, step: 1 }] }`),
 			"t failed\n6:30 leave, step 1 (slack) is not held: it is sent at once; list it under steps\n6:5 " + lateOnes},
-		"a step that fails": {ofWaiting(booked, `with: { appointment.startTime: "" }`, early, `expect: { held: [], skipped: [{ rule: remind, step: 1, reason: no time to count from }, { rule: remind, step: 2 }] }`), ""},
+		"what fails at its moment": {ofWaiting(missed, `now: 2026-12-07 05:00`, `expect: { held: [{ rule: welcome, until: 2026-12-07 05:30, then: "rendering error" }] }`), ""},
+		"sent late, which fails":   {ofWaiting(missed, `now: 2026-12-07 06:00`, `expect: { held: [], skipped: [{ rule: welcome, step: 1, reason: rendering error }] }`), ""},
+		"a step that fails":        {ofWaiting(booked, `with: { appointment.startTime: "" }`, early, `expect: { held: [], skipped: [{ rule: remind, step: 1, reason: no time to count from }, { rule: remind, step: 2 }] }`), ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -135,6 +144,15 @@ func TestHeldZone(t *testing.T) {
 	test := ofWaiting(`event: { type: AppointmentCreate, email: g@example.com, appointment: { id: a1, title: First, startTime: "2026-12-07 10:00" } }`, `now: 2026-12-07 07:00`,
 		`expect: { held: [{ rule: remind, until: 2026-12-07 09:00, slack: { text: "Soon, it is 09:00: First" } }], skipped: [{ rule: remind, step: 1 }] }`)
 	expect(t, told(ruletest.New(o).Run(folder(t, test)), test), "")
+
+	// Before there were time zones, clocks differed by seconds, which no offset in a file can say.
+	test = ofWaiting(`event: { type: AppointmentCreate, email: g@example.com, appointment: { id: a1, title: First, startTime: "1850-01-02 12:00" } }`, `now: 1850-01-02 10:00`,
+		`expect: { held: [{ rule: remind, until: 1850-01-02 10:30 }], skipped: [{ rule: remind, step: 1 }] }`)
+	path := folder(t, test)
+	expect(t, told(ruletest.New(o).Run(path), test), "t failed\n6:45 remind, step 2 (slack) is held until another time\n- 1850-01-02T16:20:36Z\n+ 1850-01-02T16:50:36Z\n")
+	if r, err := ruletest.New(o).Update(path); err != nil || r.Updated != 1 {
+		t.Errorf("%+v: %v", r, err)
+	}
 }
 
 // What --update writes of steps that wait.
