@@ -419,8 +419,10 @@ func (s *scope) doubtMoment(c *checker, at ast.Node) {
 	if s.when.node == nil {
 		return
 	}
-	p := &prover{steps: proverSteps}
-	moment := term{at, c}
+	if s.prover == nil { // one for all steps of a rule: a condition that is hard to see through is not tried with each
+		s.prover = &prover{steps: 5 * proverSteps}
+	}
+	p, moment := s.prover, term{at, c}
 	for key := range p.linear(moment).factors {
 		// now() is in "at" the present of the event, and in the condition that of the moment.
 		if strings.Contains(key, "now()") || slices.ContainsFunc(s.lets, func(l letVar) bool { return hasName(key, l.name) }) {
@@ -433,7 +435,7 @@ func (s *scope) doubtMoment(c *checker, at ast.Node) {
 		return term{&ast.MemberNode{Node: &ast.IdentifierNode{Value: "appointment"}, Property: &ast.StringNode{Value: name}}, c}
 	}
 	then := p.and(p.difference(moment, now, false), p.difference(field("startTime"), field("endTime"), false))
-	if !p.possible(p.of(s.when, true)) || p.possible(p.of(s.when, true), then) {
+	if condition := p.of(s.when, true); p.possible(condition, then) || !p.possible(condition) {
 		return
 	}
 	part := s.when.node

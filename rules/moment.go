@@ -22,6 +22,9 @@ const aMoment = `appointment.startTime - duration("24h")`
 // was meant, "" where that is not clear.
 func spokenMoment(written string) (expression, message string, ok bool) {
 	text := strings.TrimSpace(written)
+	if len(text) > 200 { // nobody says it at such length
+		return "", "", false
+	}
 	if n := len(text); n > 2 && (text[0] == '"' || text[0] == '\'') && strings.IndexByte(text[1:], text[0]) == n-2 {
 		text = strings.TrimSpace(text[1 : n-1])
 	}

@@ -62,6 +62,7 @@ type scope struct {
 	lets   []letVar
 	trees  []term // of lets
 	when   term   // the condition; without a node if there is none
+	prover *prover
 	later  []string
 	used   map[int]bool // the lets that something uses
 	absent map[int]bool // the lets whose value may be missing
