@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,6 +79,39 @@ func BenchmarkAcknowledge(b *testing.B) {
 		b.StopTimer()
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "acks/s")
 	})
+	b.Run("one waits each", func(b *testing.B) {
+		s := start(b, setup{rules: map[string]string{"a.yaml": waitingRules(`now() + duration("30d")`)}, yaml: sinkConfig(newSink(b, nil))})
+		b.ResetTimer()
+		load(b, s, 64, b.N)
+		b.StopTimer()
+		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "acks/s")
+	})
+}
+
+// waitingRules hold one step of each booking until at.
+func waitingRules(at string) string {
+	return strings.Replace(benchRules, "      - http:", "      - at: "+at+"\n        http:", 1)
+}
+
+// BenchmarkDue measures how fast reminders go out that are all due at the same moment, from that moment to the last
+// call that the sink has answered.
+func BenchmarkDue(b *testing.B) {
+	target := newSink(b, nil)
+	// They are planned before, at some thousands a second.
+	at := time.Now().Add(time.Duration(b.N)*time.Second/2000 + 8*time.Second)
+	s := start(b, setup{rules: map[string]string{"a.yaml": waitingRules(fmt.Sprintf("date(%q)", at.Format(time.RFC3339Nano)))}, yaml: sinkConfig(target)})
+	b.ResetTimer()
+	load(b, s, 64, b.N)
+	acknowledged := b.Elapsed()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for target.count() < b.N {
+		<-tick.C
+	}
+	took := time.Since(at)
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/took.Seconds(), "deliveries/s")
+	b.ReportMetric(float64(b.N)/acknowledged.Seconds(), "acks/s")
 }
 
 // BenchmarkDeliver measures from the first webhook to the last call that the sink has answered.

@@ -163,7 +163,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 	if code != 0 {
 		return refuse(w, code, why), ""
 	}
-	now := h.o.Now()
+	now := h.o.Now().UTC() // what rules print does not depend on the machine's zone
 	if err := s.verifier.Verify(r.Header, body, now); err != nil {
 		h.refused.log(r.Context(), h.o, "webhook refused", slog.String("source", s.name), slog.String("from", r.RemoteAddr), slog.Any("error", err))
 		return refuse(w, http.StatusUnauthorized, err.Error()), ""

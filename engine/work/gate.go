@@ -49,6 +49,7 @@ type destination struct {
 	pauses   int           // in a row, without a success between
 	until    time.Time     // no attempt before
 	answered time.Time     // when it last answered as it should
+	pace     time.Duration // between such answers, on average over the last ones
 	returns  time.Time     // when the last of those that stay away comes back
 	probing  bool          // the one attempt after a pause is under way
 }
@@ -66,8 +67,8 @@ const (
 	patience = 10 * time.Second // how long it keeps its place while it waits for its destination
 	flowing  = time.Second      // a destination that answered within this time is flowing
 
-	// Those that stay away come back one after the other, this far apart for each destination that is known:
-	// each coming and going costs the store about as much as a delivery, and a long backlog of a dead
+	// Those that stay away come back one after the other, this far apart for each destination that is known,
+	// or as far as its answers are where it takes more than that: each coming and going costs the store about as much as a delivery, and a long backlog of a dead
 	// destination must not keep it busy.
 	apart = 2 * time.Millisecond
 )
@@ -156,7 +157,7 @@ func (g *gate) hold(name string) (d *destination, postpone time.Duration, why st
 	free := g.places - g.held
 	if time.Since(d.answered) < flowing && d.failures == 0 {
 		if free <= g.places/10 && d.held > 0 {
-			return nil, g.away(d, crowded), "crowded"
+			return nil, g.away(d, crowded*d.gap()/apart), "crowded"
 		}
 	} else if d.held > 0 && d.held >= free {
 		return nil, g.away(d, crowded), "crowded"
@@ -170,11 +171,19 @@ func (g *gate) hold(name string) (d *destination, postpone time.Duration, why st
 func (g *gate) away(d *destination, pause time.Duration) time.Duration {
 	now := time.Now()
 	at := now.Add(pause)
-	if next := d.returns.Add(apart * time.Duration(len(g.dests))); next.After(at) {
+	if next := d.returns.Add(d.gap() * time.Duration(len(g.dests))); next.After(at) {
 		at = next
 	}
 	d.returns = at
 	return at.Sub(now)
+}
+
+// gap is how far apart deliveries come back to d: as fast as it takes them, if it is flowing.
+func (d *destination) gap() time.Duration {
+	if d.failures > 0 || time.Since(d.answered) >= flowing {
+		return apart
+	}
+	return min(max(d.pace, apart/10), apart)
 }
 
 // stay is away for a delivery that holds a place.
@@ -254,7 +263,9 @@ func (p *pass) done(v verdict) {
 			d.pauses++
 		}
 	default:
-		d.failures, d.pauses, d.answered = 0, 0, time.Now()
+		now := time.Now()
+		d.pace = (7*d.pace + min(now.Sub(d.answered), flowing)) / 8
+		d.failures, d.pauses, d.answered = 0, 0, now
 	}
 	if until := time.Now().Add(v.pause); v.pause > 0 && until.After(d.until) {
 		d.until = until

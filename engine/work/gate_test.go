@@ -208,6 +208,32 @@ func TestFlowing(t *testing.T) {
 	})
 }
 
+// What stays away from a destination that answers comes back as fast as that takes it.
+func TestReturnsAtThePaceOfAnswers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ answers, want time.Duration }{
+		{50 * time.Microsecond, apart / 10}, {time.Millisecond, time.Millisecond}, {200 * time.Millisecond, apart},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate(1000, 4, Breaker{})
+			for range 100 {
+				p, _, why := enter(t.Context(), g, "crm")
+				if p == nil {
+					t.Fatal(why)
+				}
+				time.Sleep(tt.answers) // in the bubble's time
+				p.end(verdict{})
+			}
+			hang(t, g, "crm", 2000)
+			_, first, _ := enter(t.Context(), g, "crm")
+			_, second, _ := enter(t.Context(), g, "crm")
+			if got := second - first; got < tt.want*9/10 || got > tt.want*11/10 {
+				t.Errorf("with an answer every %s, deliveries come back %s apart", tt.answers, got)
+			}
+		})
+	}
+}
+
 func TestForgetsDestinations(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
