@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bellhop/engine/explain"
 	"bellhop/rules"
@@ -79,6 +80,42 @@ func TestExplainRecordedEvent(t *testing.T) {
 	again := start(t, setup{dir: dir, yaml: "sources:\n  hoopai: { verify: none }\n"})
 	if _, a, _ = again.ask(`{"event":"` + booked.Event + `"}`); a.Versions != explain.Recorded || len(a.Rules) != 1 || a.Rules[0].Outcome != rules.NotTrue {
 		t.Errorf("%+v", a)
+	}
+}
+
+func TestExplainWaitingSteps(t *testing.T) {
+	t.Parallel()
+	s := start(t, setup{rules: map[string]string{"remind.yaml": `rules:
+- name: remind
+  on: booked
+  when: appointment.startTime > now()
+  timezone: Europe/Berlin
+  then:
+  - at: appointment.startTime - duration("24h")
+    http: { url: "http://example.com/remind", json: { title: "{{ appointment.title }}" } }
+  - at: appointment.startTime
+    http: { url: "http://example.com/remind" }
+  - at: appointment.endTime
+    http: { url: "http://example.com/remind" }
+`}})
+	code, a, body := s.ask(`{"payload":{"type":"AppointmentCreate","appointment":{"id":"a1","title":"Tea","startTime":"2026-05-01T10:00:00Z"}},"now":"2026-04-01T00:00:00Z"}`)
+	if code != http.StatusOK || len(a.Rules) != 1 || len(a.Rules[0].Steps) != 3 {
+		t.Fatalf("%d %s", code, body)
+	}
+	first, second, third := a.Rules[0].Steps[0], a.Rules[0].Steps[1], a.Rules[0].Steps[2]
+	if first.At.Format(time.RFC3339) != "2026-04-30T12:00:00+02:00" || first.Then != "" || !strings.Contains(string(first.Request), "Tea") || first.Moment.Value != "2026-04-30T10:00:00Z" {
+		t.Errorf("%s", body)
+	}
+	if second.Then != "the condition is no longer true" || second.Request != nil || second.At.IsZero() {
+		t.Errorf("%+v", second)
+	}
+	if !strings.HasPrefix(third.Skip, "there is no time to count from") || !third.At.IsZero() || !third.Moment.Missing || !third.Moment.Cause {
+		t.Errorf("%+v", third)
+	}
+	// When its moment has passed it is too late, whatever would have been sent.
+	_, a, _ = s.ask(`{"payload":{"type":"AppointmentCreate","appointment":{"id":"a1","startTime":"2026-05-01T10:00:00Z"}},"now":"2026-04-30T12:00:00Z"}`)
+	if late := a.Rules[0].Steps[0]; !strings.HasPrefix(late.Skip, "too late: ") || late.Request != nil || late.At.IsZero() {
+		t.Errorf("%+v", late)
 	}
 }
 

@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -48,7 +50,7 @@ type Part struct {
 	Value   string `json:"value"`             // for people; "" if there is an error
 	Missing bool   `json:"missing,omitempty"` // the event does not have it: nothing, an empty text, no time
 	Error   string `json:"error,omitempty"`   // why it has no value
-	// Cause is set on the parts of a condition that made it what it is.
+	// Cause is set on the parts of a condition that made it what it is, and of a moment that keep it from being one.
 	Cause bool   `json:"cause,omitempty"`
 	Parts []Part `json:"parts,omitempty"`
 }
@@ -63,10 +65,13 @@ type ExplainedStep struct {
 	Skip        string          `json:"skip,omitempty"`
 	Error       string          `json:"error,omitempty"`
 
-	// Of a step that waits: until when. The request is then what it comes to at that moment if nothing changes
-	// before, and Then why it comes to nothing.
+	// Of a step that waits: until when, in the rule's zone if it has one. The request is then what it comes to at
+	// that moment if nothing changes before, and Then why it comes to nothing. Where Skip or Error say that the
+	// step is not even held, they are of the event.
 	At   time.Time `json:"at,omitzero"`
 	Then string    `json:"then,omitempty"`
+	// Moment is the expression of its `at` with its parts. What keeps it from having a time is marked as the cause.
+	Moment *Part `json:"moment,omitempty"`
 }
 
 // What an explanation may be.
@@ -133,7 +138,13 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 
 	p := &prober{run: newRun(ev, now), left: explainEffort}
 	p.run.start(rule)
-	out.Let = p.lets(rule)
+	var known []letVar
+	out.Let, known = p.lets(rule)
+	for i := range out.Steps {
+		if w := rule.steps[i].wait; w != nil {
+			out.Steps[i].Moment = p.moment(w, known)
+		}
+	}
 	if rule.when == nil {
 		return out
 	}
@@ -160,12 +171,20 @@ func explained(st *step, r *run, now time.Time) ExplainedStep {
 	var then string
 	if st.wait == nil {
 		s = st.render(r)
-	} else if s = st.plan(r, now); s.Err == nil && s.Skip == "" {
-		due := st.due(r.rule, Held{Planned: now, At: s.At}, r.ev, later(s.At, now))
-		s.Request, s.Destination = due.Request, due.Destination
-		if then = due.Skip; due.Err != nil {
-			then = due.Err.Error()
+	} else {
+		if s = st.plan(r, now); s.Err == nil && s.Skip == "" {
+			due := st.due(r.rule, Held{Planned: now, At: s.At}, r.ev, later(s.At, now))
+			s.Request, s.Destination = due.Request, due.Destination
+			if then = due.Skip; due.Err != nil {
+				then = due.Err.Error()
+			}
 		}
+		if s.Request == nil { // the queue's word for it says nothing to people
+			s.Destination = cmp.Or(st.connection, st.to)
+		}
+	}
+	if zone := r.rule.zone; zone != nil && !s.At.IsZero() {
+		s.At = s.At.In(zone)
 	}
 	out := ExplainedStep{
 		At: s.At, Then: then,
@@ -341,28 +360,65 @@ func (p *prober) checker() *checker {
 	return &checker{report: &report{src: src}, piece: piece{&text{value: p.src, src: src, mapped: true}, 0, p.src}, lets: p.known}
 }
 
-func (p *prober) lets(rule *Rule) []Part {
-	var out []Part
-	var known []letVar
+func (p *prober) lets(rule *Rule) (out []Part, known []letVar) {
 	for i, l := range rule.lets {
-		part := Part{Name: l.name, Source: strings.TrimSpace(l.program.code.Source().String())}
-		p.spend(func() {
-			v, err := p.run.let(i)
-			p.fill(&part, v, err, l.program.place)
-			part.Missing = err == nil && missing(v)
-		}, &part)
-		if tree, ok := p.begin(l.program.code.Source().String(), l.program.place, known); ok {
-			for _, q := range p.below(tree) {
-				part.Parts = append(part.Parts, q.tree())
-			}
-		}
-		if len(part.Parts) == 1 && part.Parts[0].Source == part.Source {
-			part.Parts = part.Parts[0].Parts
+		part, probes := p.whole(l.program, known, func() (any, error) { return p.run.let(i) })
+		part.Name = l.name
+		for _, q := range probes {
+			part.Parts = append(part.Parts, q.tree())
 		}
 		out = append(out, part)
 		known = append(known, letVar{l.name, l.program.typ})
 	}
-	return out
+	return out, known
+}
+
+// whole evaluates an expression, and what it is made of.
+func (p *prober) whole(of *program, known []letVar, eval func() (any, error)) (part Part, below []*probe) {
+	src := of.code.Source().String()
+	part.Source = strings.TrimSpace(src)
+	p.spend(func() {
+		v, err := eval()
+		p.fill(&part, v, err, of.place)
+		part.Missing = err == nil && missing(v)
+	}, &part)
+	if tree, ok := p.begin(src, of.place, known); ok {
+		below = p.below(tree)
+	}
+	if len(below) == 1 && below[0].part.Source == part.Source {
+		below = below[0].parts
+	}
+	return part, below
+}
+
+// moment tells what the time is made of for which a step waits.
+func (p *prober) moment(w *wait, known []letVar) *Part {
+	var at time.Time
+	part, below := p.whole(w.program, known, func() (_ any, err error) {
+		at, err = w.moment(p.run)
+		return at, errors.Unwrap(err) // without the word that says where it is
+	})
+	absent := part.Error == "" && at.Before(firstMoment)
+	if absent { // what is counted from no time is none
+		part.Value, part.Missing = "", true
+	}
+	root := &probe{part: part, parts: below}
+	if absent || part.Error != "" {
+		root.untimely(absent)
+	}
+	out := root.tree()
+	return &out
+}
+
+// untimely marks the innermost parts that are missing, or failed, and so keep a moment from being one.
+func (p *probe) untimely(absent bool) (found bool) {
+	for _, q := range p.parts {
+		found = q.untimely(absent) || found
+	}
+	if !found && (p.part.Error != "" || absent && p.part.Missing) {
+		p.part.Cause, found = true, true
+	}
+	return found
 }
 
 func (p *prober) condition(c *condition) *probe {

@@ -229,6 +229,88 @@ bad: raw.size + "x" =  ! a number and the text "x" cannot be added; string(…) 
 	}
 }
 
+func TestExplainWaitingSteps(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ lines, at, step, want string }{
+		{
+			``, `appointment.startTime - duration("24h")`, `2026-03-08T10:00:00+05:30 sends "Guest at 2026-03-08T04:30:00Z"`, `
+appointment.startTime - duration("24h") = 2026-03-08T10:00:00+05:30
+  appointment.startTime = 2026-03-09T10:00:00+05:30`,
+		},
+		{
+			"timezone: Europe/Berlin\nlet: { start: appointment.startTime }\nwhen: start > now() - duration(\"1h\")", `start - duration("24h")`,
+			`2026-03-08T05:30:00+01:00 sends "Guest at 2026-03-08T05:30:00+01:00"`, `
+start - duration("24h") = 2026-03-08T10:00:00+05:30
+  start = 2026-03-09T10:00:00+05:30`,
+		},
+		{
+			`when: appointment.startTime > now()`, `appointment.startTime + duration("1h")`, `2026-03-09T11:00:00+05:30 then: the condition is no longer true`, `
+appointment.startTime + duration("1h") = 2026-03-09T11:00:00+05:30
+  appointment.startTime = 2026-03-09T10:00:00+05:30`,
+		},
+		{
+			``, `appointment.dateAdded + duration("1h")`, `skip: there is no time to count from: a time that "at" names is missing`, `
+appointment.dateAdded + duration("1h") =  (missing)
+  > appointment.dateAdded = no time (missing)`,
+		},
+		{
+			`let: { added: appointment.dateAdded }`, `(added ?? previous.startTime) + duration("1h") + duration("1m")`, `skip: there is no time to count from: a time that "at" names is missing`, `
+(added ?? previous.startTime) + duration("1h") + duration("1m") =  (missing)
+  (added ?? previous.startTime) + duration("1h") = 0001-01-01T01:00:00Z
+    added ?? previous.startTime = no time
+      > added = no time (missing)
+      > previous.startTime = no time (missing)`,
+		},
+		{
+			``, `appointment.startTime - duration("1000h")`, `2026-01-26T18:00:00+05:30 skip: too late: its moment was 2026-01-26 18:00:00 +05:30`, `
+appointment.startTime - duration("1000h") = 2026-01-26T18:00:00+05:30
+  appointment.startTime = 2026-03-09T10:00:00+05:30`,
+		},
+		{
+			``, `date(raw.when) + duration("1h")`, `error: at: test.yaml:5:13: date needs a time, but got nothing (the value is missing)`, `
+date(raw.when) + duration("1h") =  ! date needs a time, but got nothing (the value is missing)
+  > date(raw.when) =  ! date needs a time, but got nothing (the value is missing)
+    raw.when = nothing (missing)`,
+		},
+	} {
+		lines := strings.Split(tt.lines, "\n")
+		if tt.lines == "" {
+			lines = nil
+		}
+		e := explained(t, booking(), append(lines, "then:", "  - at: "+tt.at, `    http: { url: "https://api.example.com/", json: "{{ contact.firstName ?? 0 }} at {{ now() }}" }`)...)
+		if len(e.Steps) != 1 || e.Steps[0].Moment == nil {
+			t.Errorf("%s: %+v", tt.at, e)
+			continue
+		}
+		s := e.Steps[0]
+		said := ""
+		if !s.At.IsZero() {
+			said = s.At.Format(time.RFC3339) + " "
+		}
+		var request struct{ JSON json.RawMessage }
+		switch {
+		case s.Error != "":
+			said += "error: " + s.Error
+		case s.Skip != "":
+			said += "skip: " + s.Skip
+		case s.Then != "":
+			said += "then: " + s.Then
+		case json.Unmarshal(s.Request, &request) == nil:
+			said += "sends " + string(request.JSON)
+		}
+		if said != tt.step || s.Destination != "https://api.example.com" {
+			t.Errorf("%s\n got %s, through %s\nwant %s", tt.at, said, s.Destination, tt.step)
+		}
+		if got := "\n" + strings.TrimSuffix(outline(s.Moment, ""), "\n"); got != tt.want {
+			t.Errorf("%s\ngot %s\nwant %s", tt.at, got, tt.want)
+		}
+	}
+	set := load(t, rule("then:", "  - http: { url: \"https://api.example.com/\" }", "  - at: receivedAt", "    http: { url: \"{{ raw.url }}\" }"))
+	if e := set.Explain(booking(), noon)[0]; e.Steps[0].Moment != nil || !e.Steps[0].At.IsZero() || e.Steps[1].Moment == nil || strings.Contains(e.Steps[1].Destination, "rule") {
+		t.Errorf("%+v", e.Steps)
+	}
+}
+
 // Explaining a rule is bounded as matching is, whatever its author wrote.
 func TestExplainIsBounded(t *testing.T) {
 	t.Parallel()

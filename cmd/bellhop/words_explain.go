@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"bellhop/engine/explain"
 	"bellhop/engine/hook"
@@ -39,7 +40,7 @@ func (p *program) printAnswer(a *explain.Answer, all bool) {
 			others++
 			continue
 		}
-		p.printExplanation(e)
+		p.printExplanation(e, a.Now)
 	}
 	switch {
 	case len(a.Rules) == 0:
@@ -57,7 +58,7 @@ var outcomeWords = map[rules.Outcome]struct{ colour, words string }{
 	rules.Disabled:   {"2", "is off"},
 }
 
-func (p *program) printExplanation(e *rules.Explanation) {
+func (p *program) printExplanation(e *rules.Explanation, now time.Time) {
 	o := outcomeWords[e.Outcome]
 	p.printf("\n%s %s %s\n", p.stdout.bold(clean(oneLine(e.Rule))), p.stdout.paint(o.colour, o.words), p.stdout.dim(clean(fmt.Sprintf("(%s:%d)", e.File, e.Line))))
 	p.printf("  %s\n", clean(oneLine(e.Reason)))
@@ -72,24 +73,52 @@ func (p *program) printExplanation(e *rules.Explanation) {
 		}
 	}
 	for i := range e.Steps {
-		s := &e.Steps[i]
-		text := s.Action
-		if to := cmp.Or(s.Connection, s.Destination); to != "" {
-			text += " through " + to
-		}
-		switch {
-		case s.Error != "":
-			text += ": " + p.stdout.paint("31", "nothing is sent: "+clean(oneLine(s.Error)))
-		case s.Skip != "":
-			text += ": " + p.stdout.paint("33", "nothing is sent: "+clean(oneLine(s.Skip)))
-		case e.Shadow:
-			text += ": " + p.stdout.paint("33", "only recorded, for the rule only watches")
-		}
-		p.printf("  step %d: %s\n", s.Step, text)
-		if s.Error == "" && s.Skip == "" {
-			p.printRequest(s.Request, "    ")
-		}
+		p.printExplainedStep(&e.Steps[i], e.Shadow, now)
 	}
+}
+
+func (p *program) printExplainedStep(s *rules.ExplainedStep, shadow bool, now time.Time) {
+	text := s.Action
+	if to := cmp.Or(s.Connection, s.Destination); to != "" {
+		text += " through " + to
+	}
+	held, then, end := s.At.After(now), ", then ", ""
+	why := cmp.Or(s.Skip, s.Then)
+	nothing := s.Error != "" || why != ""
+	switch {
+	case s.Error != "":
+		end = p.stdout.paint("31", "nothing is sent: "+clean(oneLine(s.Error)))
+	case why != "":
+		then, end = ", but then ", p.stdout.paint("33", "nothing is sent: "+clean(oneLine(why)))
+	case shadow:
+		end = p.stdout.paint("33", "only recorded, for the rule only watches")
+	case held:
+		end = "sent, if nothing changes before:"
+	case !s.At.IsZero():
+		end = "sent at once, for its moment was " + moment(s.At)
+	}
+	if held {
+		text += ": held until " + moment(s.At) + then + end
+	} else if end != "" {
+		text += ": " + end
+	}
+	p.printf("  step %d: %s\n", s.Step, text)
+	if s.Moment != nil {
+		p.printf("    %s\n", p.stdout.dim("at"))
+		p.printPart(s.Moment, 6)
+	}
+	if !nothing {
+		p.printRequest(s.Request, "    ")
+	}
+}
+
+// moment is a time as people say it, in the zone that it is told in.
+func moment(t time.Time) string {
+	layout := "Mon 2 Jan 2006 15:04 -07:00"
+	if t.Second() != 0 {
+		layout = "Mon 2 Jan 2006 15:04:05 -07:00"
+	}
+	return t.Format(layout)
 }
 
 // printPart prints an expression, its value, and below it what it is made of. What made the condition what it
