@@ -448,7 +448,7 @@ func (s *scope) doubtMoment(c *checker, at ast.Node) {
 		}
 	}
 	hint := ""
-	if written := s.when.c.source(part); strings.Contains(written, "now()") {
+	if full := p.expand(term{part, s.when.c}); strings.Contains(full.c.source(full.node), "now()") {
 		hint = "; receivedAt, instead of now(), is when the event came"
 	}
 	c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: the condition is asked again at its moment, and %s is never true then%s", s.when.c.source(part), hint)

@@ -28,10 +28,6 @@ func spokenMoment(written string) (expression, message string, ok bool) {
 	if n := len(text); n > 2 && (text[0] == '"' || text[0] == '\'') && strings.IndexByte(text[1:], text[0]) == n-2 {
 		text = strings.TrimSpace(text[1 : n-1])
 	}
-	if clock, ok := clockTime(text); ok {
-		expression = `date(date(appointment.startTime, "2006-01-02") + " ` + clock + `")`
-		return expression, fmt.Sprintf(`"at" takes a time with its day; %s on the day of the appointment is %s`, clock, expression), true
-	}
 	if writtenDate.MatchString(text) {
 		if _, err := parseDate(&run{rule: &Rule{}}, text, nil); err == nil {
 			expression = "date(" + strconv.Quote(text) + ")"
@@ -43,6 +39,17 @@ func spokenMoment(written string) (expression, message string, ok bool) {
 	}
 	if cronLine.MatchString(text) {
 		return "", `"at" takes one moment, such as ` + aMoment + ": a step does not repeat", true
+	}
+	if clock, day, ok := clockOfDay(text); ok {
+		expression = `date(date(` + day + `, "2006-01-02") + " ` + clock + `")`
+		if day == "appointment.startTime" {
+			return expression, fmt.Sprintf(`"at" takes a time with its day; %s on the day of the appointment is %s`, clock, expression), true
+		}
+		return expression, `"at" takes a time with its day, which is written ` + expression, true
+	}
+	switch strings.ToLower(text) {
+	case "immediately", "asap", "instantly", "directly", "at once", "right away", "straight away":
+		return "now()", `the present time is written now(); a step without "at" is done at once`, true
 	}
 	if expression, ok := offset(text); ok {
 		return expression, `"at" takes a time, but this is a duration; count it from a time, such as ` + expression, true
@@ -59,6 +66,7 @@ func spokenMoment(written string) (expression, message string, ok bool) {
 
 var (
 	clockWords  = regexp.MustCompile(`^(?i)([0-9]{1,2})(?:[:.]([0-9]{2}))?(?:[:.][0-9]{2})?(?: ?(am|pm|a\.m\.|p\.m\.)| ?(h|hrs|o'clock|uhr))?$`)
+	clockIn     = regexp.MustCompile(`(?i)\b[0-9]{1,2}(?:[:.][0-9]{2}(?:[:.][0-9]{2})?(?: ?[ap](?:m\b|\.m\.))?| ?[ap](?:m\b|\.m\.)| ?(?:o'clock|uhr)\b)`)
 	writtenDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}`)
 	foreignDate = regexp.MustCompile(`^[0-9]{1,2}([/.])[0-9]{1,2}[/.](?:[0-9]{2}|[0-9]{4})\b`)
 	cronLine    = regexp.MustCompile(`^(?:[-0-9*/,]+ +){4,5}[-0-9A-Za-z*/,]+$`)
@@ -84,6 +92,36 @@ func clockTime(text string) (string, bool) {
 		return "", false
 	}
 	return fmt.Sprintf("%02d:%02d", hour, minute), hour < 24 && minute < 60
+}
+
+// clockOfDay finds a time of the day, and the day that the other words give: 9am the day before, tomorrow at 18:00.
+func clockOfDay(text string) (clock, day string, ok bool) {
+	at := clockIn.FindStringIndex(text)
+	if at == nil {
+		return "", "", false
+	}
+	if clock, ok = clockTime(text[at[0]:at[1]]); !ok {
+		return "", "", false
+	}
+	rest := strings.ToLower(text[:at[0]] + " " + text[at[1]:])
+	words := slices.DeleteFunc(strings.Fields(rest), func(w string) bool {
+		return slices.Contains([]string{"the", "at", "on", "of", "appointment", "booking", "visit", "meeting", "it"}, w)
+	})
+	rest = strings.Join(words, " ")
+	switch rest {
+	case "", "day", "same day":
+		return clock, "appointment.startTime", true
+	case "before", "day before", "previous day", "evening before":
+		return clock, `appointment.startTime - duration("1d")`, true
+	case "after", "day after", "next day", "following day":
+		return clock, `appointment.startTime + duration("1d")`, true
+	case "today":
+		return clock, "now()", true
+	case "tomorrow":
+		return clock, `now() + duration("1d")`, true
+	}
+	day, ok = offset(rest)
+	return clock, day, ok
 }
 
 func isOperatorName(word string) bool {

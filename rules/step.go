@@ -150,7 +150,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 				r.errorf("unknown-key", src.span(p.key), "", "%s belongs to %s: indent it further than %s", quote(p.name), first.Value, first.Value)
 				continue
 			}
-			r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, kinds))
+			r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, slices.Concat(kinds, stepKeys)))
 		}
 	}
 	if first == nil && r.errors == before {

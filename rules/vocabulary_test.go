@@ -12,7 +12,7 @@ import (
 func TestWordsAreDescribed(t *testing.T) {
 	t.Parallel()
 	lists := map[string][]rules.Word{
-		"event": rules.Events(), "variable": rules.Variables(), "function": rules.Functions(), "method": rules.TimeMethods(), "operator": rules.Operators(),
+		"event": rules.Events(), "variable": rules.Variables(), "function": rules.Functions(), "method": rules.TimeMethods(), "operator": rules.Operators(), "word of late": rules.LateWords(),
 		"field of appointment": rules.FieldsBelow("appointment"), "field of contact": rules.FieldsBelow("contact"), "field of previous": rules.FieldsBelow("previous"),
 	}
 	for what, words := range lists {
@@ -33,7 +33,7 @@ func TestWordsAreDescribed(t *testing.T) {
 			}
 		}
 	}
-	for _, k := range rules.Keys() {
+	for _, k := range append(rules.Keys(), rules.StepKeys()...) {
 		if k.Doc == "" || k.Example == "" {
 			t.Errorf("the key %s is not described", k.Name)
 		}
@@ -60,6 +60,16 @@ func TestWordsMeanSomething(t *testing.T) {
 		if f, findings := rules.Compile("x.yaml", []byte(src), options()); f == nil {
 			t.Errorf("%s does not compile: %s", expression, render(findings, src))
 		}
+	}
+	for _, k := range rules.StepKeys() {
+		src := rule("then:\n- at: receivedAt\n  slack: {channel: desk, text: hi}\n  " + k.Name + ": " + yamlQuote(k.Example))
+		if k.Name == "at" {
+			src = strings.Replace(src, "- at: receivedAt\n      slack", "- slack", 1)
+		}
+		load(t, src)
+	}
+	for _, w := range rules.LateWords() {
+		load(t, rule("then:\n- at: receivedAt\n  late: "+w.Name+"\n  slack: {channel: desk, text: hi}"))
 	}
 	for _, v := range rules.Variables() {
 		compiles(v.Name)
