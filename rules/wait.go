@@ -371,6 +371,10 @@ func (st *step) plan(r *run, now time.Time) Step {
 		return out
 	}
 	out.At, out.Until = at, st.wait.until(at, &r.ev.Appointment)
+	if r.ev.Appointment.AppointmentStatus == "cancelled" && !r.rule.forCancelled(r.ev) {
+		out.Skip = SkipCancelled
+		return out
+	}
 	if over := now.Sub(at); over > punctual && st.wait.late >= 0 && over > st.wait.late {
 		out.Skip = tooLate(at)
 	}
@@ -409,6 +413,29 @@ func (w *wait) until(at time.Time, a *Appointment) time.Time {
 		until = first
 	}
 	return until
+}
+
+// SkipCancelled is the [Step.Skip] of a step that was planned for an appointment that was cancelled already, by a
+// rule that is not for such ones: a reminder, when an event cancels an appointment and moves it at once.
+const SkipCancelled = "the appointment is cancelled"
+
+// ForCancelled says whether a held step, planned by ev, is for an appointment that is cancelled, and not for one
+// that takes place.
+func (s *Set) ForCancelled(h Held, ev *Event) bool {
+	rule, _ := s.held(h)
+	return rule != nil && rule.forCancelled(ev)
+}
+
+// forCancelled: the rule asks for cancellations, by the names of what happened or by its condition.
+func (rule *Rule) forCancelled(ev *Event) bool {
+	for _, name := range []string{Cancelled, Delete} {
+		if slices.Contains(rule.On, name) && slices.Contains(ev.On, name) {
+			return true
+		}
+	}
+	return rule.when != nil && rule.when.yes != nil && slices.ContainsFunc(rule.when.yes.claims(), func(f *formula) bool {
+		return f.op == 'a' && f.atom.kind == 's' && f.atom.positive && f.atom.key == "appointment.appointmentStatus" && slices.Equal(f.atom.set, []string{`"cancelled"`})
+	})
 }
 
 const noMoment = `there is no time to count from: a time that "at" names is missing`

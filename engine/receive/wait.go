@@ -124,7 +124,7 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 	}
 	ev := *from.Event
 	ev.Appointment = c.After.Appointment
-	applies := from.State.cancelled() == c.After.cancelled()
+	applies := c.Set.ForCancelled(heldStep(d), &ev) == c.After.cancelled()
 	switch {
 	case open(d) && !applies && c.After.cancelled():
 		cancel(d, calledOff)
@@ -134,7 +134,7 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 		return true, nil, nil
 	case !applies || !open(d) && len(d.Attempts) > 0:
 		return false, nil, nil
-	case d.State == store.Cancelled:
+	case d.State == store.Cancelled, d.State == store.Skipped && d.Reason == rules.SkipCancelled:
 		return c.plan(d, &ev), nil, nil
 	case len(c.Event.Changed) == 0, !c.moves(d, &ev):
 		return false, nil, nil
@@ -268,14 +268,14 @@ func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 // nothing but d, as [store.Due] wants it: d is [store.Sending], with its request, if it is to be sent. An error is
 // a mistake of ours, which d tells of too.
 func Decide(set *rules.Set, d *store.Delivery, from Origin, state *State, now time.Time) error {
-	if from.State.cancelled() != state.cancelled() {
+	ev := *from.Event
+	ev.Appointment = state.Appointment
+	if set.ForCancelled(heldStep(d), &ev) != state.cancelled() {
 		if d.State, d.Reason = store.Cancelled, takesPlace; state.cancelled() {
 			d.Reason = calledOff
 		}
 		return nil
 	}
-	ev := *from.Event
-	ev.Appointment = state.Appointment
 	if d.Request != nil {
 		// It was rendered, and may have been sent: it goes out as it is or not at all.
 		if at, ok := set.Moment(heldStep(d), &ev); ok && at.After(d.At) && at.After(now) {

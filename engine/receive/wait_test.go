@@ -211,6 +211,22 @@ func TestWaitingFollows(t *testing.T) {
 			{"update status=cancelled", "cancelled: the rule applied again\ncancelled: the appointment was cancelled"},
 			{"update status=confirmed", "cancelled: the rule applied again\nwaiting wed 10:00"},
 		}},
+		"cancelled and moved at once": {again, []told{
+			{booking, "waiting wed 10:00"},
+			{"update status=cancelled, start=fri 15:00", "cancelled: the rule applied again\nskipped: the appointment is cancelled"},
+			{"update title=B", "cancelled: the rule applied again\nskipped: the appointment is cancelled"},
+			{"update start=fri 16:00", "cancelled: the rule applied again\nskipped: the appointment is cancelled\nskipped: the appointment is cancelled"},
+			{"update status=confirmed", "cancelled: the rule applied again\nskipped: the appointment is cancelled\nwaiting thu 16:00"},
+			{"delete", "cancelled: the rule applied again\nskipped: the appointment is cancelled\ncancelled: the appointment was cancelled"},
+		}},
+		"on every change, without a condition": {strings.Replace(reminder, "on: booked", "on: [AppointmentCreate, AppointmentUpdate]", 1), []told{
+			{booking, "waiting wed 10:00"},
+			{"update status=cancelled", "cancelled: the rule applied again\nskipped: the appointment is cancelled"},
+		}},
+		"for what is cancelled, by its condition": {
+			strings.NewReplacer("on: booked", "on: AppointmentUpdate\n    when: contact.email == \"\" && appointment.appointmentStatus == \"cancelled\"", `appointment.startTime - duration("24h")`, `now() + duration("2h")`).Replace(reminder),
+			[]told{{booking, ""}, {"update status=cancelled", "waiting mon 10:00"}, {"update status=confirmed", "cancelled: the appointment takes place after all"}},
+		},
 		"for what is cancelled": {strings.NewReplacer("on: booked", "on: cancelled", `appointment.startTime - duration("24h")`, `now() + duration("2h")`).Replace(reminder), []told{
 			{booking, ""}, {"update status=cancelled", "waiting mon 10:00"}, {"update title=B", "waiting mon 10:00"},
 			{"update status=confirmed", "cancelled: the appointment takes place after all"},
