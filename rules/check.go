@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -925,7 +926,39 @@ func (c *checker) layout(s *ast.StringNode) bool {
 		c.failAt(s, "layout", "", `this layout prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`)
 		return false
 	}
+	if run, part := mixedDigits(s.Value); run != "" {
+		c.failAt(s, "layout", "", "%s does not print as it stands, for %s in it is a part of the time (of Monday, 2 January 2006, 15:04:05); join a fixed text to the printed one with +",
+			quote(run), part)
+		return false
+	}
 	return true
+}
+
+var (
+	layoutDigits = regexp.MustCompile(`[0-9]+`)
+	layoutPart   = regexp.MustCompile(`^(2006|002|0[1-7]|15|[1-5])`)
+)
+
+// mixedDigits finds digits of a layout of which some are a part of the time and others are not, or are one that is
+// written with a single digit and cannot stand beside another: 18:00, 24h, 2025.
+func mixedDigits(layout string) (run, part string) {
+	for _, run := range layoutDigits.FindAllString(layout, -1) {
+		literal, single, first := false, false, ""
+		for rest := run; rest != ""; {
+			p := layoutPart.FindString(rest)
+			if p == "" {
+				literal, rest = true, rest[1:]
+				continue
+			}
+			first = cmp.Or(first, p)
+			single = single || len(p) == 1
+			rest = rest[len(p):]
+		}
+		if first != "" && run != "0700" && run != "070000" && (literal || single && len(run) > 1) {
+			return run, first
+		}
+	}
+	return "", ""
 }
 
 // fixLayout turns layouts of other programs (YYYY-MM-DD, %Y-%m-%d) into one of Go's.

@@ -139,3 +139,19 @@ func TestEnvironmentFitsItsTypes(t *testing.T) {
 		}
 	}
 }
+
+func TestMixedDigits(t *testing.T) {
+	t.Parallel()
+	for _, layout := range []string{
+		"2006-01-02", "20060102T150405Z0700", "Mon 2 Jan 15:04", "2.1.06", "3:04pm", "15:04:05.000", "2006-01-02T15:04:05.999999999-07:00", "002", "2006-01-02 09:00", "15:00", "-070000",
+	} {
+		if run, _ := mixedDigits(layout); run != "" {
+			t.Errorf("%q: %q is no mistake", layout, run)
+		}
+	}
+	for layout, want := range map[string]string{"2006-01-02T18:00": "18", "24h": "24", "2025-01-02": "2025", "30 Jan": "30", "12:04": "12", "2 Jan 1500": "1500"} {
+		if run, _ := mixedDigits(layout); run != want {
+			t.Errorf("%q: found %q, want %q", layout, run, want)
+		}
+	}
+}
