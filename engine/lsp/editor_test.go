@@ -49,6 +49,7 @@ func TestNeovim(t *testing.T) {
     when: weekday(appointment.startTme) == "Monday"
     then:
       - slack: { channel: "#desk", text: "New: {{ appointment.title }}" }
+        at: appointment.startTime - duration("24h")
 `})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -77,6 +78,7 @@ func TestNeovim(t *testing.T) {
 		{`line "    when: weekday(appointment.startTime) == \"Monday\""`},
 		{"hover ", "weekday(time) → text", "day of the week"},
 		{"hover ", "Where to post"},
+		{"hover ", "When the step is done"},
 		{"completion ", `"count":15`, `"detail":"a text"`},
 		{"line ", `Grüße 😀 {{ appointment.title }}`},
 		{"done true"},

@@ -51,9 +51,10 @@ vim.lsp.util.apply_workspace_edit(actions[1].edit, "utf-16")
 diagnostics(0)
 say("line", vim.api.nvim_buf_get_lines(buffer, d.lnum, d.lnum + 1, true)[1])
 
--- Hover over a function and over a key.
+-- Hover over a function and over keys.
 say("hover", ask("textDocument/hover", at(3, 12)).contents.value)
 say("hover", ask("textDocument/hover", at(5, 24)).contents.value)
+say("hover", ask("textDocument/hover", at(6, 9)).contents.value)
 
 -- A line is typed into a file that cannot be read meanwhile; what may follow is offered and taken.
 vim.api.nvim_buf_set_lines(buffer, 5, 6, true, { '      - slack: { channel: "#desk", text: "Grüße 😀 {{ appointment.ti' })
