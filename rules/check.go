@@ -596,11 +596,27 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 		}
 	}
 	if base.typ.kind == timeKind {
+		if m := addMethod.FindStringSubmatch(property.Value); m != nil && len(n.Arguments) == 1 {
+			sign := map[string]string{"add": "+", "plus": "+"}[strings.ToLower(m[1])]
+			sign = cmp.Or(sign, "-")
+			s := on + " " + sign + " " + args[0]
+			if c.memo[n.Arguments[0]].typ.kind != durationKind {
+				amount, ok := readDuration(args[0] + m[2])
+				if !ok {
+					return c.failAt(property, "method", "", `a time has no method %s; a duration is added with + and taken away with -: %s %s duration("24h")`, quote(property.Value), on, sign)
+				}
+				s = fmt.Sprintf("%s %s duration(%q)", on, sign, amount)
+			}
+			return c.failAt(n, "method", s, "this is written %s", s)
+		}
 		suggestion := closest(property.Value, sortedKeys(timeMethods))
 		return c.failAt(property, "method", suggestion, "a time has no method %s; there are %s", quote(property.Value), oneOf(methodNames()))
 	}
 	return c.failAt(property, "method", "", "%s has no method %s", base.typ, quote(property.Value))
 }
+
+// addMethod are the names that other languages have for + and - of times.
+var addMethod = regexp.MustCompile(`^(?i)(add|plus|minus|subtract|sub)([a-z]*)$`)
 
 // durationUnit is the unit that a function of another language is named for.
 func durationUnit(name string) string {
