@@ -33,7 +33,8 @@ func (p *program) explainCommand() *cobra.Command {
 		Use:   "explain --event FILE|ID",
 		Short: "Show why each rule did or did not fire for an event",
 		Long: `Explain shows of each rule whether it fires for an event, and if not, which part of its condition is why,
-with the value of every part. What the event did not carry is marked as missing.
+with the value of every part. What the event did not carry is marked as missing. Of a step that waits (at:)
+it shows until when, and what it is sent as then if nothing changes.
 
 With an event's id it asks the running server, and shows what the rules said that were in force when the
 event was received. With a file it needs no server: it takes the rules of the configured folder, and

@@ -246,7 +246,9 @@ func BenchmarkBacktest(b *testing.B) {
 // Each event is followed by both sets until its step is due, or to the end.
 func BenchmarkBacktestWaiting(b *testing.B) {
 	dir, span := record(b, noRules, 10_000)
-	after := func(hours string) string { return waiting("follow", "booked", `receivedAt + duration("`+hours+`h")`, "") }
+	after := func(hours string) string {
+		return waiting("follow", "booked", `receivedAt + duration("`+hours+`h")`, "")
+	}
 	b.ResetTimer()
 	for b.Loop() {
 		if r := run(b, dir, span, after("500"), after("400")); r.Changed != 10_000 || r.Unfollowed != 0 {

@@ -172,63 +172,11 @@ func stateBefore(n *hook.Normaliser, ev *rules.Event, data []byte) (*receive.Sta
 		state, _ := receive.Derive(nil, first)
 		return &state, nil
 	}
-	return stateOf(n, ev, given)
-}
-
-// stateOf is the appointment as the event has it, but for what given says.
-func stateOf(n *hook.Normaliser, ev *rules.Event, given map[string]any) (*receive.State, error) {
-	state := &receive.State{Appointment: ev.Appointment, Booked: true}
-	if deleted, ok := given["deleted"].(bool); ok {
-		state.Deleted = deleted
+	state, unread, err := receive.Before(n, ev, given)
+	if len(unread) > 0 {
+		return nil, mistakef("the state before: this cannot be read as an appointment's %s", unread[0])
 	}
-	if booked, ok := given["booked"].(bool); ok {
-		state.Booked = booked
-	}
-	// It was last changed before this event: when it was added, if the event says when that was.
-	if a := &state.Appointment; a.DateAdded.Before(a.DateUpdated) {
-		a.DateUpdated = a.DateAdded
-	} else {
-		a.DateUpdated = time.Time{}
-	}
-	given["id"] = ev.Appointment.ID
-	// The fields are read as those of an event, so that a status or a time may be written as events do.
-	body, err := json.Marshal(map[string]any{"type": rules.Update, "appointment": given})
-	if err != nil {
-		return nil, fmt.Errorf("encode the state before: %w", err)
-	}
-	said, err := n.Event(ev.Source, body, time.Time{})
-	if err != nil {
-		return nil, mistakef("the state before: %s", err)
-	}
-	var below, above map[string]any
-	if err := errors.Join(remodel(&state.Appointment, &below), remodel(&said.Appointment, &above)); err != nil {
-		return nil, err
-	}
-	for _, field := range rules.AppointmentFields() {
-		switch v, named := given[field]; {
-		case !named:
-		case said.Given.Has(field):
-			below[field] = above[field]
-		case v == nil || v == "":
-			delete(below, field)
-		default:
-			return nil, mistakef("the state before: this cannot be read as an appointment's %s", field)
-		}
-	}
-	state.Appointment = rules.Appointment{}
-	return state, remodel(below, &state.Appointment)
-}
-
-// remodel makes of from what its JSON says to to.
-func remodel(from, to any) error {
-	data, err := json.Marshal(from)
-	if err != nil {
-		return fmt.Errorf("encode appointment: %w", err)
-	}
-	if err := json.Unmarshal(data, to); err != nil {
-		return fmt.Errorf("decode appointment: %w", err)
-	}
-	return nil
+	return state, err
 }
 
 func answer(ev *rules.Event, status hook.Status, now time.Time) Answer {

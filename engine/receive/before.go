@@ -1,0 +1,80 @@
+package receive
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"bellhop/engine/hook"
+	"bellhop/rules"
+)
+
+// Before makes up what is remembered of an event's appointment when the event comes: as the event has it, but for
+// what given says. That holds fields of the appointment, written as events write them, and perhaps "deleted" and
+// "booked"; an empty one is of a field that is not known. unread are the fields that cannot be read, in the order of
+// [rules.AppointmentFields]; there is no state then. n reads the fields.
+func Before(n *hook.Normaliser, ev *rules.Event, given map[string]any) (state *State, unread []string, err error) {
+	state = &State{Booked: true}
+	for _, flag := range []struct {
+		name string
+		to   *bool
+	}{{"deleted", &state.Deleted}, {"booked", &state.Booked}} {
+		if v, named := given[flag.name]; named {
+			var ok bool
+			if *flag.to, ok = v.(bool); !ok {
+				unread = append(unread, flag.name)
+			}
+		}
+	}
+	appointment := ev.Appointment
+	// It was last changed before this event: when it was added, if the event says when that was.
+	if a := &appointment; a.DateAdded.Before(a.DateUpdated) {
+		a.DateUpdated = a.DateAdded
+	} else {
+		a.DateUpdated = time.Time{}
+	}
+	fields := map[string]any{}
+	maps.Copy(fields, given)
+	fields["id"] = ev.Appointment.ID
+	body, err := json.Marshal(map[string]any{"type": rules.Update, "appointment": fields})
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode the state before: %w", err)
+	}
+	said, err := n.Event(ev.Source, body, time.Time{})
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the state before: %w", err)
+	}
+	var below, above map[string]any
+	if err := errors.Join(remodel(&appointment, &below), remodel(&said.Appointment, &above)); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range rules.AppointmentFields() {
+		switch v, named := fields[name]; {
+		case !named:
+		case said.Given.Has(name):
+			below[name] = above[name]
+		case v == nil || v == "":
+			delete(below, name)
+		default:
+			unread = append(unread, name)
+		}
+	}
+	if len(unread) > 0 {
+		return nil, unread, nil
+	}
+	return state, nil, remodel(below, &state.Appointment)
+}
+
+// remodel makes of from what its JSON says to to.
+func remodel(from, to any) error {
+	data, err := json.Marshal(from)
+	if err != nil {
+		return fmt.Errorf("encode appointment: %w", err)
+	}
+	if err := json.Unmarshal(data, to); err != nil {
+		return fmt.Errorf("decode appointment: %w", err)
+	}
+	return nil
+}
