@@ -142,7 +142,7 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 	out.Let, known = p.lets(rule)
 	for i := range out.Steps {
 		if w := rule.steps[i].wait; w != nil {
-			out.Steps[i].Moment = p.moment(w, known)
+			out.Steps[i].Moment = p.moment(w, known, &out.Steps[i])
 		}
 	}
 	if rule.when == nil {
@@ -392,18 +392,17 @@ func (p *prober) whole(of *program, known []letVar, eval func() (any, error)) (p
 }
 
 // moment tells what the time is made of for which a step waits.
-func (p *prober) moment(w *wait, known []letVar) *Part {
-	var at time.Time
-	part, below := p.whole(w.program, known, func() (_ any, err error) {
-		at, err = w.moment(p.run)
+func (p *prober) moment(w *wait, known []letVar, step *ExplainedStep) *Part {
+	part, below := p.whole(w.program, known, func() (any, error) {
+		at, err := w.moment(p.run)
 		return at, errors.Unwrap(err) // without the word that says where it is
 	})
-	absent := part.Error == "" && at.Before(firstMoment)
+	absent := step.Skip == noMoment
 	if absent { // what is counted from no time is none
 		part.Value, part.Missing = "", true
 	}
 	root := &probe{part: part, parts: below}
-	if absent || part.Error != "" {
+	if step.At.IsZero() {
 		root.untimely(absent)
 	}
 	out := root.tree()
