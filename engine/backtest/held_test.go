@@ -273,6 +273,20 @@ func TestWaitingSteps(t *testing.T) {
 	}
 }
 
+// What has come to something takes no memory.
+func TestMemoryIsGivenBack(t *testing.T) {
+	t.Parallel()
+	h := newHistory(t, noRules)
+	for i := range 30 {
+		hour := float64(2*i - 100)
+		h.tell(hour, fmt.Sprintf("create a%d start=%g", i, hour+25))
+	}
+	remind := waiting("remind", "booked", `appointment.startTime - duration("24h")`, "")
+	if r := h.backtest(remind, remind, 2000); r.Unfollowed != 0 || r.Proposed != 30 || r.Differs() {
+		t.Errorf("%d were not followed: %+v", r.Unfollowed, r.Tally)
+	}
+}
+
 func (h *history) hours(list []float64) (out []time.Time) {
 	for _, n := range list {
 		out = append(out, h.hour(n))
