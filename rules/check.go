@@ -904,8 +904,13 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 		}
 		if s, ok := text(0); ok && len(args) == 1 {
 			r := &run{rule: &Rule{}, units: maxUnits, bytes: maxBytes}
-			if _, err := parseDate(r, s.Value, nil); err != nil {
+			v, err := parseDate(r, s.Value, nil)
+			switch t, _ := v.(time.Time); {
+			case err != nil:
 				c.failAt(s, "date", "", `%s is not a date that can be read; write it as "2026-01-31" or "2026-01-31 15:04:05"`, quote(s.Value))
+				return false
+			case t.Year() == 0:
+				c.failAt(s, "date", "", `%s has no day; the time of the day of a time is a text, as in timeOfDay(appointment.startTime) < "12:00"`, quote(s.Value))
 				return false
 			}
 		}

@@ -175,7 +175,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 		}
 	}
 
-	s := &scope{report: r, used: map[int]bool{}, absent: map[int]bool{}}
+	s := &scope{report: r, zoned: rule.zone != nil, used: map[int]bool{}, absent: map[int]bool{}}
 	before := r.errors
 	if p, ok := at("let"); ok {
 		rule.parseLets(s, p.value)

@@ -349,7 +349,7 @@ func (s *scope) sketch(st *step, p pair, at map[string]pair, o Options) {
 		r.errorf("step-field", where, suggestion, "%s", problem.Message)
 	}
 	s.connect(st, req, p, at, o)
-	if to := req.Destination(nil); !strings.Contains(to, "{{") {
+	if to := req.Destination(nil); !strings.Contains(to, "{{") && !strings.HasSuffix(to, ":") { // nothing but a scheme
 		st.to = to
 	}
 	if data, err := json.Marshal(sketch); err == nil {

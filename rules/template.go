@@ -62,6 +62,7 @@ type scope struct {
 	lets   []letVar
 	trees  []term // of lets
 	when   term   // the condition; without a node if there is none
+	zoned  bool   // the rule has a time zone
 	prover *prover
 	later  []string
 	used   map[int]bool // the lets that something uses
