@@ -313,6 +313,10 @@ func TestDue(t *testing.T) {
 			rules: reminder[:strings.Index(reminder, "        http")] + "        email: { to: \"{{ contact.email }}\", subject: Soon, text: Soon }\n",
 			state: store.Skipped, want: "unresolved recipient",
 		},
+		"an e-mail has the date of its moment": {
+			rules: reminder[:strings.Index(reminder, "        http")] + "        email: { to: guest@example.com, subject: Soon, text: Soon }\n",
+			want:  `"date":"2026-03-04T10:00:00Z"`,
+		},
 		"half an hour late": {now: "wed 10:30", want: `"now":"2026-03-04T10:30:00Z"`},
 		"two hours late":    {now: "wed 12:00", state: store.Skipped, want: "too late: its moment was 2026-03-04 10:00:00 +00:00"},
 		"two hours late, but allowed": {
