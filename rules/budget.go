@@ -28,6 +28,7 @@ var errTooMuch = errors.New("this takes more work than a rule may do; it was sto
 type run struct {
 	ev    *Event
 	now   time.Time
+	due   bool // now is the moment of a step that waited
 	env   map[string]any
 	rule  *Rule
 	lets  []letValue

@@ -830,12 +830,15 @@ func anys(list []string) []any {
 func (r *run) facts() actions.Facts {
 	a := &r.ev.Appointment
 	f := actions.Facts{
-		Now: r.now, AppointmentID: a.ID, Title: validText(a.Title), Address: validText(a.Address), Notes: validText(a.Notes),
+		Now: r.ev.ReceivedAt, AppointmentID: a.ID, Title: validText(a.Title), Address: validText(a.Address), Notes: validText(a.Notes),
 		Start: a.StartTime, End: a.EndTime, Updated: a.DateUpdated,
 		Cancelled: a.AppointmentStatus == "cancelled" || r.ev.Type == Delete || slices.Contains(r.ev.On, Cancelled),
 	}
 	if f.Updated.IsZero() {
 		f.Updated = r.ev.ReceivedAt
+	}
+	if r.due { // what is sent weeks after its event is not of that time
+		f.Now = r.now
 	}
 	return f
 }

@@ -310,6 +310,7 @@ func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 		return out
 	}
 	r := newRun(ev, now)
+	r.due = true
 	r.start(rule)
 	if rule.when != nil {
 		yes, err := rule.when.holds(r)
