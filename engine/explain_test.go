@@ -164,6 +164,7 @@ func TestExplainRefusals(t *testing.T) {
 		{`{` + appointment + `,"state":[]}`, 400, "the state before is not a JSON object"},
 		{`{` + appointment + `,"state":{"startTime":"soon"}}`, 400, "the state before: this cannot be read as an appointment's startTime"},
 		{`{` + appointment + `,"state":{"deleted":"yes"}}`, 400, "the state before: this cannot be read as an appointment's deleted"},
+		{`{` + appointment + `,"state":{"title":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}}`, 400, "the state before: the body is nested more than 64 levels deep"},
 		{`{` + appointment + `,"state":{"type":"INSTALL"}}`, 400, "the state before names no appointment"},
 		{`{"payload":{"type":"AppointmentCreate"},"state":{}}`, 400, "the event names no appointment"},
 		{`{"payload":{"a":"` + strings.Repeat("x", 3<<20) + `"}}`, 400, "larger than 3 MiB"},

@@ -173,10 +173,13 @@ func stateBefore(n *hook.Normaliser, ev *rules.Event, data []byte) (*receive.Sta
 		return &state, nil
 	}
 	state, unread, err := receive.Before(n, ev, given)
-	if len(unread) > 0 {
+	switch {
+	case err != nil:
+		return nil, mistakef("the state before: %s", err)
+	case len(unread) > 0:
 		return nil, mistakef("the state before: this cannot be read as an appointment's %s", unread[0])
 	}
-	return state, err
+	return state, nil
 }
 
 func answer(ev *rules.Event, status hook.Status, now time.Time) Answer {

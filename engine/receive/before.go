@@ -14,7 +14,7 @@ import (
 // Before makes up what is remembered of an event's appointment when the event comes: as the event has it, but for
 // what given says. That holds fields of the appointment, written as events write them, and perhaps "deleted" and
 // "booked"; an empty one is of a field that is not known. unread are the fields that cannot be read, in the order of
-// [rules.AppointmentFields]; there is no state then. n reads the fields.
+// [rules.AppointmentFields]; there is no state then. n reads the fields, and an error is what it says of them.
 func Before(n *hook.Normaliser, ev *rules.Event, given map[string]any) (state *State, unread []string, err error) {
 	state = &State{Booked: true}
 	for _, flag := range []struct {
@@ -40,11 +40,11 @@ func Before(n *hook.Normaliser, ev *rules.Event, given map[string]any) (state *S
 	fields["id"] = ev.Appointment.ID
 	body, err := json.Marshal(map[string]any{"type": rules.Update, "appointment": fields})
 	if err != nil {
-		return nil, nil, fmt.Errorf("encode the state before: %w", err)
+		return nil, nil, fmt.Errorf("encode its fields: %w", err)
 	}
 	said, err := n.Event(ev.Source, body, time.Time{})
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the state before: %w", err)
+		return nil, nil, err
 	}
 	var below, above map[string]any
 	if err := errors.Join(remodel(&appointment, &below), remodel(&said.Appointment, &above)); err != nil {
