@@ -381,15 +381,9 @@ func (rule *Rule) reach(when term, on *yaml.Node) {
 	}
 	c := when.c
 	if len(dead) == len(rule.On) {
-		at := when.node
-		if op := connective(at); op == "&&" {
-			for _, o := range operands(at, op, nil) {
-				if !slices.ContainsFunc(dead, func(name string) bool { return p.possible(p.world(name, rule.when.src), p.of(term{o, c}, true)) }) {
-					at = o
-					break
-				}
-			}
-		}
+		at := falsePart(when.node, func(o ast.Node) bool {
+			return !slices.ContainsFunc(dead, func(name string) bool { return p.possible(p.world(name, rule.when.src), p.of(term{o, c}, true)) })
+		})
 		c.warnAt(at, "unreachable", "", "with on: %s this is never true, so the rule never applies", strings.Join(rule.On, ", "))
 		return
 	}
@@ -403,7 +397,20 @@ func (rule *Rule) reach(when term, on *yaml.Node) {
 	}
 }
 
-// doubtMoment warns about an `at` that may be missing, and about one at which the rule's condition is never true.
+// falsePart is the first of the conditions that && joins in n which is never true by itself; n if none is.
+func falsePart(n ast.Node, never func(ast.Node) bool) ast.Node {
+	if op := connective(n); op == "&&" {
+		for _, o := range operands(n, op, nil) {
+			if never(o) {
+				return o
+			}
+		}
+	}
+	return n
+}
+
+// doubtMoment warns about an `at` that may be missing, or that reads what was printed in another zone, and about
+// one at which the rule's condition is never true.
 func (s *scope) doubtMoment(c *checker, at ast.Node) {
 	if n, name := s.missing(c, counted(at)); n != nil && (s.when.node == nil || !strings.Contains(s.when.c.piece.src, name)) {
 		c.warnAt(n, "missing-value", "", `%s may be missing, and then this step is not sent; "when" can ask for it, or ?? give another time`, name)
@@ -411,9 +418,13 @@ func (s *scope) doubtMoment(c *checker, at ast.Node) {
 	if !s.zoned && (&rereading{}).finds(term{at, c}, false) {
 		c.warnAt(at, "time-zone", "", "this reads in the configured time zone what was printed in the appointment's own; say whose time of the day is meant with timezone: in the rule")
 	}
-	if s.when.node == nil {
-		return
+	if s.when.node != nil {
+		s.doubtSending(c, at)
 	}
+}
+
+// doubtSending warns about a step at whose moment the rule's condition is never true.
+func (s *scope) doubtSending(c *checker, at ast.Node) {
 	if s.prover == nil { // one for all steps of a rule: a condition that is hard to see through is not tried with each
 		s.prover = &prover{steps: 5 * proverSteps}
 	}
@@ -433,15 +444,7 @@ func (s *scope) doubtMoment(c *checker, at ast.Node) {
 	if condition := p.of(s.when, true); p.possible(condition, then) || !p.possible(condition) {
 		return
 	}
-	part := s.when.node
-	if op := connective(part); op == "&&" {
-		for _, o := range operands(part, op, nil) {
-			if !p.possible(p.of(term{o, s.when.c}, true), then) {
-				part = o
-				break
-			}
-		}
-	}
+	part := falsePart(s.when.node, func(o ast.Node) bool { return !p.possible(p.of(term{o, s.when.c}, true), then) })
 	hint := ""
 	if full := p.expand(term{part, s.when.c}); strings.Contains(full.c.source(full.node), "now()") {
 		hint = "; receivedAt, instead of now(), is when the event came"

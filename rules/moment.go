@@ -227,7 +227,7 @@ func (t *text) replacement(expression string) string {
 		end := t.whole().to
 		rest := strings.TrimLeft(string(t.src.data[end:min(end+80, len(t.src.data))]), " \t")
 		if rest != "" && strings.ContainsRune(",]}", rune(rest[0])) { // which a comma would divide
-			return "'" + strings.ReplaceAll(expression, "'", "''") + "'"
+			return quoted(expression)
 		}
 	}
 	return t.encode(expression)

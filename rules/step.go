@@ -80,7 +80,7 @@ func (s *scope) waitingKey(p pair) {
 			at.to = max(at.to, src.span(p.value).to)
 			written := "at: " + expression
 			if strings.Contains(expression, ",") {
-				written = "at: '" + strings.ReplaceAll(expression, "'", "''") + "'"
+				written = "at: " + quoted(expression)
 			}
 			r.errorf("unknown-key", at, written, "a step has no %s; when it is done is written %s", quote(p.name), written)
 			return
@@ -832,7 +832,7 @@ func (r *run) facts() actions.Facts {
 	f := actions.Facts{
 		Now: r.ev.ReceivedAt, AppointmentID: a.ID, Title: validText(a.Title), Address: validText(a.Address), Notes: validText(a.Notes),
 		Start: a.StartTime, End: a.EndTime, Updated: a.DateUpdated,
-		Cancelled: a.AppointmentStatus == "cancelled" || r.ev.Type == Delete || slices.Contains(r.ev.On, Cancelled),
+		Cancelled: a.AppointmentStatus == Cancelled || r.ev.Type == Delete || slices.Contains(r.ev.On, Cancelled),
 	}
 	if f.Updated.IsZero() {
 		f.Updated = r.ev.ReceivedAt

@@ -372,7 +372,7 @@ func (st *step) plan(r *run, now time.Time) Step {
 		return out
 	}
 	out.At, out.Until = at, st.wait.until(at, &r.ev.Appointment)
-	if r.ev.Appointment.AppointmentStatus == "cancelled" && !r.rule.forCancelled(r.ev) {
+	if r.ev.Appointment.AppointmentStatus == Cancelled && !r.rule.forCancelled(r.ev) {
 		out.Skip = SkipCancelled
 		return out
 	}
@@ -435,7 +435,7 @@ func (rule *Rule) forCancelled(ev *Event) bool {
 		}
 	}
 	return rule.when != nil && rule.when.yes != nil && slices.ContainsFunc(rule.when.yes.claims(), func(f *formula) bool {
-		return f.op == 'a' && f.atom.kind == 's' && f.atom.positive && f.atom.key == "appointment.appointmentStatus" && slices.Equal(f.atom.set, []string{`"cancelled"`})
+		return f.op == 'a' && f.atom.kind == 's' && f.atom.positive && f.atom.key == "appointment.appointmentStatus" && slices.Equal(f.atom.set, []string{strconv.Quote(Cancelled)})
 	})
 }
 
@@ -450,9 +450,4 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// Waits says whether any step of the rule waits.
-func (rule *Rule) Waits() bool {
-	return slices.ContainsFunc(rule.steps, func(st *step) bool { return st.wait != nil })
 }
