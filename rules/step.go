@@ -99,18 +99,12 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	if !checkTag(src, r, n) {
 		return nil
 	}
-	var kinds []string
-	for _, k := range actions.Kinds() {
-		kinds = append(kinds, k.Name)
-	}
 	if n.Kind != yaml.MappingNode {
-		if n.Kind == yaml.ScalarNode {
-			if k, ok := actions.Lookup(strings.TrimSuffix(n.Value, ":")); ok {
-				r.errorf("step", src.span(n), "", "%s needs a colon and its fields below it", k.Name)
-				return nil
-			}
+		if k, ok := actions.Lookup(strings.TrimSuffix(n.Value, ":")); ok && n.Kind == yaml.ScalarNode {
+			r.errorf("step", src.span(n), "", "%s needs a colon and its fields below it", k.Name)
+		} else {
+			r.errorf("step", src.span(n), "", "a step is a map with one of %s as its key, but this is %s", oneOf(actionNames()), kindName(n))
 		}
-		r.errorf("step", src.span(n), "", "a step is a map with one of %s as its key, but this is %s", oneOf(kinds), kindName(n))
 		return nil
 	}
 	var out *step
@@ -128,37 +122,21 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 			at = &p
 		case p.name == "late":
 			late = &p
-		case waitingKeys[foldWord(p.name)]:
-			waits = true
-			s.waitingKey(p)
-		case conditionKeys[foldWord(p.name)]:
-			if _, _, moment := spokenMoment(p.value.Value); moment && p.value.Kind == yaml.ScalarNode {
-				waits = true
-				s.waitingKey(p)
-				continue
-			}
-			r.errorf("unknown-key", src.span(p.key), "", `a step has no condition of its own: "when" belongs to the rule; what has another condition needs a rule of its own`)
 		case isKind && first != nil:
 			r.errorf("step", src.span(p.key), "", "a step has one action, and this one has %s already; begin another step with -", first.Value)
 		case isKind:
 			first = p.key
 			out = s.action(kind, p, number, o)
 		default:
-			suggestion := closest(p.name, slices.Concat(kinds, stepKeys))
-			waits = waits || suggestion == "at"
-			if slices.ContainsFunc(actions.Kinds(), func(k actions.Kind) bool { return hasField(k, p.name) }) && first != nil {
-				r.errorf("unknown-key", src.span(p.key), "", "%s belongs to %s: indent it further than %s", quote(p.name), first.Value, first.Value)
-				continue
-			}
-			r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, slices.Concat(kinds, stepKeys)))
+			waits = s.unknownKey(p, first) || waits
 		}
 	}
 	if first == nil && r.errors == before {
+		where := ""
 		if at != nil || late != nil {
-			r.errorf("step", src.span(n), "", `this step does nothing; it needs one of %s beside it, without a - of its own`, oneOf(kinds))
-		} else {
-			r.errorf("step", src.span(n), "", "this step does nothing; it needs one of %s", oneOf(kinds))
+			where = " beside it, without a - of its own"
 		}
+		r.errorf("step", src.span(n), "", "this step does nothing; it needs one of %s%s", oneOf(actionNames()), where)
 	} else if late != nil && at == nil && !waits {
 		r.errorf("late", src.span(late.key), "", `"late" belongs to a step that waits, and this one has no "at"`)
 		late = nil
@@ -169,6 +147,32 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	}
 	out.hold(w)
 	return out
+}
+
+// unknownKey reports a key that a step does not have, and says whether it is there for waiting. action is the key
+// of the step's action, nil if none came before it.
+func (s *scope) unknownKey(p pair, action *yaml.Node) (waits bool) {
+	src, r := s.report.src, s.report
+	if waitingKeys[foldWord(p.name)] {
+		s.waitingKey(p)
+		return true
+	}
+	if conditionKeys[foldWord(p.name)] {
+		if _, _, moment := spokenMoment(p.value.Value); moment && p.value.Kind == yaml.ScalarNode {
+			s.waitingKey(p)
+			return true
+		}
+		r.errorf("unknown-key", src.span(p.key), "", `a step has no condition of its own: "when" belongs to the rule; what has another condition needs a rule of its own`)
+		return false
+	}
+	known := slices.Concat(actionNames(), stepKeys)
+	suggestion := closest(p.name, known)
+	if action != nil && slices.ContainsFunc(actions.Kinds(), func(k actions.Kind) bool { return hasField(k, p.name) }) {
+		r.errorf("unknown-key", src.span(p.key), "", "%s belongs to %s: indent it further than %s", quote(p.name), action.Value, action.Value)
+	} else {
+		r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, known))
+	}
+	return suggestion == "at"
 }
 
 // flatAction reports, once, a step whose fields stand beside its action and not below it.
@@ -196,6 +200,13 @@ func (s *scope) flatAction(entries []pair) bool {
 	return false
 }
 
+func actionNames() (names []string) {
+	for _, k := range actions.Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
+}
+
 // actionFields are the fields of each kind of action, which the actions describe anew whenever they are asked.
 var actionFields = sync.OnceValue(func() map[string][]actions.Field {
 	out := map[string][]actions.Field{}
@@ -215,19 +226,8 @@ func hasField(k actions.Kind, name string) bool {
 func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 	src, r := s.report.src, s.report
 	before := r.errors
-	if isNull(p.value) {
-		r.errorf("step", src.span(p.key), "", "%s has no fields; they stand below it, indented further", kind.Name)
-		return nil
-	}
 	if p.value.Kind != yaml.MappingNode {
-		if looksLikeTemplate(p.value) || !checkTag(src, r, p.value) {
-			return nil
-		}
-		hint := ""
-		if p.value.Kind == yaml.SequenceNode {
-			hint = "; leave out the - before each"
-		}
-		r.errorf("step", src.span(p.value), "", "%s takes its fields as key: value, but this is %s%s", kind.Name, kindName(p.value), hint)
+		s.notFields(kind, p)
 		return nil
 	}
 	fields := map[string]actions.Field{}
@@ -248,27 +248,13 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 		f, ok := fields[fp.name]
 		if !ok {
 			suggestion := closest(fp.name, names)
-			if slices.Contains(stepKeys, fp.name) || suggestion == "" && waitingKeys[foldWord(fp.name)] {
-				if !misplaced { // once for "at" and "late"
-					r.errorf("unknown-key", src.span(fp.key), "", "%s", beside(fp.name, kind.Name))
-				}
+			switch waits := slices.Contains(stepKeys, fp.name) || suggestion == "" && waitingKeys[foldWord(fp.name)]; {
+			case !waits:
+				s.unknownField(kind, fp, suggestion, names)
+			case !misplaced: // once for "at" and "late"
 				misplaced = true
-				continue
+				r.errorf("unknown-key", src.span(fp.key), "", "%s", beside(fp.name, kind.Name))
 			}
-			if alias := fieldKeyAliases[foldWord(fp.name)]; suggestion == "" {
-				for _, a := range alias {
-					if _, ok := fields[a]; ok {
-						suggestion = a
-						break
-					}
-				}
-			}
-			switch fp.name {
-			case "token", "bearer", "password", "auth", "basic", "secret", "api_key", "apikey", "webhook":
-				r.errorf("unknown-key", src.span(fp.key), "", "a rule holds no secrets: %s belongs to a connection in the configuration, which the step names with connection:", quote(fp.name))
-				continue
-			}
-			r.errorf("unknown-key", src.span(fp.key), suggestion, "%s has no %s%s%s", kind.Name, quote(fp.name), didYouMean(suggestion), listIfNone(suggestion, names))
 			continue
 		}
 		at[fp.name] = fp
@@ -287,14 +273,48 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 			r.errorf("missing-key", src.span(p.key), "", "%s needs %s", kind.Name, quote(f.Name))
 		}
 	}
-	if r.errors > before {
-		return nil
+	if r.errors == before {
+		s.sketch(out, p, at, o)
 	}
-	s.sketch(out, p, at, o)
 	if r.errors > before {
 		return nil
 	}
 	return out
+}
+
+// notFields reports what stands for an action's fields and is no map.
+func (s *scope) notFields(kind actions.Kind, p pair) {
+	src, r := s.report.src, s.report
+	hint := ""
+	switch {
+	case isNull(p.value):
+		r.errorf("step", src.span(p.key), "", "%s has no fields; they stand below it, indented further", kind.Name)
+		return
+	case !checkTag(src, r, p.value):
+		return
+	case p.value.Kind == yaml.SequenceNode:
+		hint = "; leave out the - before each"
+	}
+	r.errorf("step", src.span(p.value), "", "%s takes its fields as key: value, but this is %s%s", kind.Name, kindName(p.value), hint)
+}
+
+// unknownField reports a field that an action does not have. names are those it has, and suggestion the closest.
+func (s *scope) unknownField(kind actions.Kind, p pair, suggestion string, names []string) {
+	src, r := s.report.src, s.report
+	switch p.name {
+	case "token", "bearer", "password", "auth", "basic", "secret", "api_key", "apikey", "webhook":
+		r.errorf("unknown-key", src.span(p.key), "", "a rule holds no secrets: %s belongs to a connection in the configuration, which the step names with connection:", quote(p.name))
+		return
+	}
+	if suggestion == "" {
+		for _, alias := range fieldKeyAliases[foldWord(p.name)] {
+			if slices.Contains(names, alias) {
+				suggestion = alias
+				break
+			}
+		}
+	}
+	r.errorf("unknown-key", src.span(p.key), suggestion, "%s has no %s%s%s", kind.Name, quote(p.name), didYouMean(suggestion), listIfNone(suggestion, names))
 }
 
 // beside says of a key for waiting among the fields of an action where it belongs.
