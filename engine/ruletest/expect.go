@@ -76,6 +76,12 @@ func (x *expectation) read(f *file, n *yaml.Node) {
 	}
 	x.node = n
 	_, x.end = doc.Range(n)
+	items := func(e rules.Entry) []*yaml.Node {
+		if rules.IsNull(e.Value) {
+			return nil
+		}
+		return doc.Items(e.Value, rules.Quote(e.Name))
+	}
 	for _, e := range doc.Entries(n, `"expect"`, expectKeys) {
 		switch e.Name {
 		case "fires":
@@ -83,26 +89,17 @@ func (x *expectation) read(f *file, n *yaml.Node) {
 		case "not":
 			x.not = readNames(doc, e)
 		case "steps":
-			if rules.IsNull(e.Value) {
-				continue
-			}
-			for _, item := range doc.Items(e.Value, `"steps"`) {
+			for _, item := range items(e) {
 				x.readStep(doc, item)
 			}
 		case "held":
 			x.held = &holds{node: e.Value}
-			if rules.IsNull(e.Value) {
-				continue
-			}
-			for _, item := range doc.Items(e.Value, `"held"`) {
+			for _, item := range items(e) {
 				x.readHold(f, item)
 			}
 		case "skipped":
 			x.skipped = &skips{node: e.Value}
-			if rules.IsNull(e.Value) {
-				continue
-			}
-			for _, item := range doc.Items(e.Value, `"skipped"`) {
+			for _, item := range items(e) {
 				x.readSkip(doc, item)
 			}
 		}
@@ -263,126 +260,156 @@ func (c *testCase) checkNames(doc *rules.Document, set *rules.Set) {
 	}
 }
 
+// unmet collects what of an expectation was not met.
+type unmet struct {
+	doc  *rules.Document
+	o    *outcome
+	list []Difference
+	told map[*store.Delivery]bool // of which an expectation speaks
+}
+
+func (u *unmet) add(at *yaml.Node, d Difference) {
+	if at != nil {
+		d.Line, d.Column = u.doc.Position(at)
+	}
+	u.list = append(u.list, d)
+}
+
 // compare says what of the expectation was not met.
 func (x *expectation) compare(doc *rules.Document, o *outcome) []Difference {
-	var out []Difference
-	add := func(at *yaml.Node, d Difference) {
-		if at != nil {
-			d.Line, d.Column = doc.Position(at)
-		}
-		out = append(out, d)
+	u := &unmet{doc: doc, o: o, told: map[*store.Delivery]bool{}}
+	switch {
+	case x.node == nil || len(x.node.Content) == 0:
+		u.add(x.key, Difference{Message: "this test expects nothing yet; bellhop test --update writes down what happens"})
+	case o.failed != nil:
+		u.add(x.key, Difference{Message: o.failed.Error()})
+	default:
+		x.compareRules(u)
+		x.compareSteps(u)
+		x.compareSkips(u)
+		x.compareOthers(u)
 	}
-	if x.node == nil || len(x.node.Content) == 0 {
-		add(x.key, Difference{Message: "this test expects nothing yet; bellhop test --update writes down what happens"})
-		return out
-	}
-	if o.failed != nil {
-		add(x.key, Difference{Message: o.failed.Error()})
-		return out
-	}
+	return u.list
+}
+
+// compareRules is about the rules that fire or do not.
+func (x *expectation) compareRules(u *unmet) {
 	if x.fires != nil {
 		for _, n := range x.fires.list {
-			if !slices.Contains(o.fired, n.value) {
-				add(n.node, Difference{Rule: n.value, Message: fmt.Sprintf("%s did not fire: %s", n.value, o.why(n.value))})
+			if !slices.Contains(u.o.fired, n.value) {
+				u.add(n.node, Difference{Rule: n.value, Message: fmt.Sprintf("%s did not fire: %s", n.value, u.o.why(n.value))})
 			}
 		}
-		for _, fired := range o.fired {
+		for _, fired := range u.o.fired {
 			if !slices.Contains(x.fires.values(), fired) {
-				add(x.fires.node, Difference{Rule: fired, Message: fired + " fired, but is not listed"})
+				u.add(x.fires.node, Difference{Rule: fired, Message: fired + " fired, but is not listed"})
 			}
 		}
 	}
 	if x.not != nil {
 		for _, n := range x.not.list {
-			if slices.Contains(o.fired, n.value) {
-				add(n.node, Difference{Rule: n.value, Message: n.value + " fired, but must not"})
+			if slices.Contains(u.o.fired, n.value) {
+				u.add(n.node, Difference{Rule: n.value, Message: n.value + " fired, but must not"})
 			}
 		}
 	}
-	met := map[*store.Delivery]bool{}  // told of already
+}
+
+// compareSteps is about the steps that are sent at once and those that are held.
+func (x *expectation) compareSteps(u *unmet) {
 	toldOf := func(rule string) bool { // that it did not fire
-		return x.fires != nil && !slices.Contains(o.fired, rule) && slices.Contains(x.fires.values(), rule)
+		return x.fires != nil && !slices.Contains(u.o.fired, rule) && slices.Contains(x.fires.values(), rule)
 	}
-	for i, d := range x.pair(o) {
+	for i, d := range x.pair(u.o) {
 		s := &x.steps[i]
-		met[d] = true
+		u.told[d] = true
 		if toldOf(s.rule.value) {
 			continue
 		}
-		for _, diff := range s.compare(o, d) {
-			add(s.place(&diff), diff)
+		for _, diff := range s.compare(u.o, d) {
+			u.add(s.place(&diff), diff)
 		}
 	}
-	for i, d := range x.pairHolds(o) {
+	for i, d := range x.pairHolds(u.o) {
 		h := &x.held.list[i]
+		u.told[d] = true
 		if toldOf(h.rule.value) {
 			continue
 		}
-		met[d] = true
-		for _, diff := range h.compare(o, d) {
-			add(h.place(&diff), diff)
+		for _, diff := range h.compare(u.o, d) {
+			u.add(h.place(&diff), diff)
 		}
 	}
-	at, atHeld := x.key, x.key
+}
+
+// compareSkips is about the steps that must not be sent.
+func (x *expectation) compareSkips(u *unmet) {
+	if x.skipped == nil {
+		return
+	}
+	for i := range x.skipped.list {
+		s := &x.skipped.list[i]
+		d := u.o.delivery(s.rule.value, s.step)
+		u.told[d] = true
+		where := Difference{Rule: s.rule.value, Step: s.step}
+		switch {
+		case d == nil && s.step == 0:
+			where.Message = fmt.Sprintf("%s has no condition that failed on this event; a step that is skipped is listed with its number", s.rule.value)
+		case d == nil:
+			where.Message = fmt.Sprintf("%s was not skipped: %s", where.title(), u.o.absent(s.rule.value, s.step, ""))
+		case isHeld(d):
+			where.Message = fmt.Sprintf("%s was not skipped: it is held until %s; list it under held", where.title(), moment(d.At))
+		case d.State != store.Skipped:
+			where.Message = where.title() + " was not skipped"
+		case !strings.Contains(d.Reason, s.reason):
+			where.Message = where.title() + " was skipped for another reason"
+			where.Diff = diff(s.reason, d.Reason)
+		default:
+			continue
+		}
+		u.add(s.node, where)
+	}
+}
+
+// compareOthers is about the steps that no expectation speaks of.
+func (x *expectation) compareOthers(u *unmet) {
+	atSkipped, atHeld := x.key, x.key
+	if x.skipped != nil {
+		atSkipped = x.skipped.node
+	}
 	if x.held != nil {
 		atHeld = x.held.node
 	}
-	if x.skipped != nil {
-		at = x.skipped.node
-	}
-	if x.skipped != nil {
-		for i := range x.skipped.list {
-			s := &x.skipped.list[i]
-			d := o.delivery(s.rule.value, s.step)
-			where := Difference{Rule: s.rule.value, Step: s.step}
-			switch {
-			case d == nil && s.step == 0:
-				where.Message = fmt.Sprintf("%s has no condition that failed on this event; a step that is skipped is listed with its number", s.rule.value)
-				add(s.node, where)
-			case d == nil:
-				where.Message = fmt.Sprintf("%s was not skipped: %s", where.title(), o.absent(s.rule.value, s.step))
-				add(s.node, where)
-			case isHeld(d):
-				where.Message = fmt.Sprintf("%s was not skipped: it is held until %s; list it under held", where.title(), moment(d.At))
-				add(s.node, where)
-			case d.State != store.Skipped:
-				where.Message = where.title() + " was not skipped"
-				add(s.node, where)
-			case !strings.Contains(d.Reason, s.reason):
-				where.Message = where.title() + " was skipped for another reason"
-				where.Diff = diff(s.reason, d.Reason)
-				add(s.node, where)
-			}
-			met[d] = true
-		}
-	}
-	for i := range o.deliveries {
-		d := &o.deliveries[i]
-		if met[d] {
+	for i := range u.o.deliveries {
+		d := &u.o.deliveries[i]
+		if u.told[d] {
 			continue
 		}
 		where := Difference{Rule: d.Rule, Step: d.Step, Action: d.Action}
 		switch {
 		case d.State == store.Skipped:
 			where.Message = fmt.Sprintf("%s was skipped: %s", where.title(), d.Reason)
-			add(at, where)
+			u.add(atSkipped, where)
 		case isHeld(d) && d.Reason != "":
 			where.Message = comesToNothing(where.title(), d)
-			add(atHeld, where)
+			u.add(atHeld, where)
 		case isHeld(d) && x.held != nil:
 			where.Message = fmt.Sprintf("%s is held until %s, but is not listed", where.title(), moment(d.At))
-			add(atHeld, where)
+			u.add(atHeld, where)
 		}
 	}
-	return out
 }
 
-// absent says why a rule has no such step.
-func (o *outcome) absent(rule string, step int) string {
-	if !slices.Contains(o.fired, rule) {
+// absent says why a rule has no such step: not that of a number, or if that is 0 not what was looked for, which
+// another entry may have taken.
+func (o *outcome) absent(rule string, number int, what string) string {
+	switch {
+	case !slices.Contains(o.fired, rule):
 		return "the rule did not fire: " + o.why(rule)
+	case number > 0:
+		return fmt.Sprintf("the rule has no step %d", number)
 	}
-	return fmt.Sprintf("the rule has no step %d", step)
+	return "the rule has no (other) " + what
 }
 
 // pair finds what became of each expected step; nil is nothing. One without a number is none that waits, if
@@ -415,14 +442,7 @@ func (x *expectation) pair(o *outcome) []*store.Delivery {
 func (s *expectedStep) compare(o *outcome, d *store.Delivery) []Difference {
 	where := Difference{Rule: s.rule.value, Step: s.number, Action: s.action.Name}
 	if d == nil {
-		switch {
-		case !slices.Contains(o.fired, s.rule.value):
-			where.Message = fmt.Sprintf("%s is missing: the rule did not fire: %s", where.title(), o.why(s.rule.value))
-		case s.number > 0:
-			where.Message = fmt.Sprintf("%s is missing: the rule has no step %d", where.title(), s.number)
-		default:
-			where.Message = fmt.Sprintf("%s is missing: the rule has no (other) step with %s", where.title(), s.action.Name)
-		}
+		where.Message = fmt.Sprintf("%s is missing: %s", where.title(), o.absent(s.rule.value, s.number, "step with "+s.action.Name))
 		return []Difference{where}
 	}
 	where.Step = d.Step

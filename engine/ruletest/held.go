@@ -123,14 +123,7 @@ func (x *expectation) pairHolds(o *outcome) []*store.Delivery {
 func (h *expectedHold) compare(o *outcome, d *store.Delivery) []Difference {
 	where := Difference{Rule: h.rule.value, Step: h.number, Action: h.action.Name}
 	if d == nil {
-		switch {
-		case !slices.Contains(o.fired, h.rule.value):
-			where.Message = fmt.Sprintf("%s is not held: the rule did not fire: %s", where.title(), o.why(h.rule.value))
-		case h.number > 0:
-			where.Message = fmt.Sprintf("%s is not held: the rule has no step %d", where.title(), h.number)
-		default:
-			where.Message = fmt.Sprintf("%s is not held: the rule has no (other) such step that waits", where.title())
-		}
+		where.Message = fmt.Sprintf("%s is not held: %s", where.title(), o.absent(h.rule.value, h.number, "such step that waits"))
 		return []Difference{where}
 	}
 	if h.action.Name != "" && d.Action != h.action.Name {
