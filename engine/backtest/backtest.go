@@ -252,7 +252,8 @@ func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Deliv
 		}
 		for i := range made[set] {
 			d := &made[set][i]
-			d.Event, d.Created, d.Due = e.ID, e.ReceivedAt, later(d.At, e.ReceivedAt)
+			d.Event, d.Created = e.ID, e.ReceivedAt
+			d.Due = slices.MaxFunc([]time.Time{e.ReceivedAt, d.At}, time.Time.Compare)
 		}
 	}
 	if t.o.PresentID != "" && e.Rules != t.o.PresentID {
@@ -263,17 +264,9 @@ func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Deliv
 		return err
 	}
 	c := comparison{t: t, of: occasion{e.ID, e.Source, e.Appointment, e.ReceivedAt}, day: t.day(e.ReceivedAt)}
-	before, after := byRule(made[0]), byRule(made[1])
-	for name, list := range before {
-		if err := c.either(ctx, name, list, after[name]); err != nil {
+	for name, lists := range byRule(&made) {
+		if err := c.either(ctx, name, lists[0], lists[1]); err != nil {
 			return err
-		}
-	}
-	for name, list := range after {
-		if before[name] == nil {
-			if err := c.either(ctx, name, nil, list); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -281,8 +274,7 @@ func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Deliv
 
 // either compares what one rule says, at once or when what waits has come to something.
 func (c *comparison) either(ctx context.Context, name string, present, proposed []*store.Delivery) error {
-	waits := func(d *store.Delivery) bool { return receive.Follows(d) }
-	if slices.ContainsFunc(present, waits) || slices.ContainsFunc(proposed, waits) {
+	if slices.ContainsFunc(present, receive.Follows) || slices.ContainsFunc(proposed, receive.Follows) {
 		return c.t.hold(ctx, name, c.of, present, proposed)
 	}
 	c.rule(name, present, proposed)
@@ -291,13 +283,16 @@ func (c *comparison) either(ctx context.Context, name string, present, proposed 
 
 func (t *test) day(at time.Time) string { return at.In(t.o.Zone).Format(time.DateOnly) }
 
-func byRule(list []store.Delivery) map[string][]*store.Delivery {
-	var out map[string][]*store.Delivery
-	for i := range list {
-		if out == nil {
-			out = map[string][]*store.Delivery{}
+// byRule gives what each rule makes of an event, in both sets.
+func byRule(made *[2][]store.Delivery) map[string][2][]*store.Delivery {
+	out := map[string][2][]*store.Delivery{}
+	for set := range made {
+		for i := range made[set] {
+			d := &made[set][i]
+			lists := out[d.Rule]
+			lists[set] = append(lists[set], d)
+			out[d.Rule] = lists
 		}
-		out[list[i].Rule] = append(out[list[i].Rule], &list[i])
 	}
 	return out
 }

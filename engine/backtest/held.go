@@ -73,14 +73,8 @@ type step struct {
 
 // following says that something may still become of the pair's steps.
 func (p *pair) following() bool {
-	for _, steps := range p.steps {
-		for _, s := range steps {
-			if receive.Follows(&s.Delivery) {
-				return true
-			}
-		}
-	}
-	return false
+	follows := func(s *step) bool { return receive.Follows(&s.Delivery) }
+	return slices.ContainsFunc(p.steps[0], follows) || slices.ContainsFunc(p.steps[1], follows)
 }
 
 // queue has the steps that wait, the one that is due next first.
@@ -316,11 +310,4 @@ func (t *test) read(ctx context.Context, into *origin, id string) (receive.Origi
 	}
 	*into = origin{id, o}
 	return o, nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
