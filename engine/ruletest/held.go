@@ -8,6 +8,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"bellhop/engine/receive"
 	"bellhop/engine/store"
 	"bellhop/rules"
 )
@@ -54,35 +55,24 @@ func (x *expectation) readHold(f *file, n *yaml.Node) {
 	}
 }
 
-// hold looks at a step that waits as the server will at its moment, with everything as it is now: d gets what it
-// then renders or, as its reason, why it comes to nothing. A step whose moment has come does not wait.
-func (s *subject) hold(d *store.Delivery, c *testCase, ev *rules.Event) {
-	step := s.due(rules.Held{Rule: d.Rule, Step: d.Step, Key: d.Key, Planned: c.now, At: d.At}, ev, c.now)
-	d.Request, d.Reason = step.Request, step.Skip
-	if step.Err != nil {
-		d.Reason = "rendering error: " + step.Err.Error()
+// lookAhead decides about a step that waits as the server will at its moment, with everything as it is now: d gets
+// what it then renders or, as its reason, why it comes to nothing. A step whose moment has come does not wait.
+func (s *subject) lookAhead(d *store.Delivery, now time.Time, ev *rules.Event, state *receive.State) {
+	then, at := *d, now
+	if then.Created = now; d.At.After(now) {
+		at = d.At
+	}
+	_ = receive.Decide(s.set, &then, receive.Origin{Event: ev, State: state}, state, at) // the reason tells of an error
+	if d.Request = then.Request; then.State != store.Shadow {
+		d.Reason = then.Reason
 	}
 	switch {
-	case d.At.After(c.now):
+	case d.At.After(now):
 	case d.Reason != "":
 		d.State = store.Skipped
 	default:
 		d.State = store.Pending
 	}
-}
-
-// due turns a panic into an error, as is done where rules are matched.
-func (s *subject) due(h rules.Held, ev *rules.Event, now time.Time) (step rules.Step) {
-	defer func() {
-		if p := recover(); p != nil {
-			step = rules.Step{Err: fmt.Errorf("internal error: %v", p)}
-		}
-	}()
-	if h.At.After(now) {
-		now = h.At
-	}
-	step, _ = s.set.Due(h, ev, now)
-	return step
 }
 
 // isHeld says whether the delivery is of a step that waits. Its reason is then why it comes to nothing at its

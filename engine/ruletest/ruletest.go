@@ -238,7 +238,8 @@ func (s *subject) try(c *testCase) *outcome {
 		return o
 	}
 	o.status = hook.Accepted
-	if _, stale := receive.Derive(c.state, &ev); stale {
+	state, stale := receive.Derive(c.state, &ev)
+	if stale {
 		o.status = hook.Stale
 		return o
 	}
@@ -251,7 +252,7 @@ func (s *subject) try(c *testCase) *outcome {
 			o.fired = append(o.fired, d.Rule)
 		}
 		if isHeld(d) {
-			s.hold(d, c, &ev)
+			s.lookAhead(d, c.now, &ev, &state)
 		}
 	}
 	return o
