@@ -195,7 +195,7 @@ func (w *Worker) attempt(ctx context.Context, d *store.Delivery) error {
 		if !d.Until.IsZero() && d.Retried.IsZero() && d.Due.After(d.Until) {
 			d.State, d.Due = store.Dead, time.Now().UTC()
 			d.Reason = "too late for another attempt: "
-		} else if since := started(d); d.Due.Sub(since) > w.o.MaxAge {
+		} else if since := started(d, start); d.Due.Sub(since) > w.o.MaxAge {
 			d.State, d.Due = store.Dead, time.Now().UTC()
 			d.Reason = fmt.Sprintf("given up after %s: ", time.Since(since).Round(time.Second))
 		}
@@ -221,16 +221,18 @@ func (w *Worker) attempt(ctx context.Context, d *store.Delivery) error {
 	return err
 }
 
-// started is when the attempts that count began: with the delivery, when its moment came, or when an operator
-// asked again.
-func started(d *store.Delivery) time.Time {
+// started is when the attempts that count began: with the delivery, or when an operator asked again. For one that
+// waited it is the first attempt, now if there was none: it may be sent long after its moment.
+func started(d *store.Delivery, now time.Time) time.Time {
 	switch {
 	case !d.Retried.IsZero():
 		return d.Retried
-	case d.At.After(d.Created):
-		return d.At
+	case d.At.IsZero():
+		return d.Created
+	case len(d.Attempts) > 0:
+		return d.Attempts[0].At
 	}
-	return d.Created
+	return now
 }
 
 // counted is how many earlier attempts count toward the limit.
