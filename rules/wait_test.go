@@ -2,6 +2,7 @@ package rules_test
 
 import (
 	"testing"
+	"time"
 )
 
 // What waits is kept apart by its destination before anybody knows what it renders to.
@@ -16,6 +17,29 @@ func TestWaitingDestination(t *testing.T) {
 		m := set.Match(booking(), noon)
 		if len(m) != 1 || m[0].Steps[0].Destination != want {
 			t.Errorf("%s: %+v, want %s", url, m, want)
+		}
+	}
+}
+
+// What `late` allows, from the moment at which the step is planned.
+func TestLateWords(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		late  string
+		after time.Duration // how long after its moment it is planned
+		sent  bool
+	}{
+		{"", 30 * time.Second, true}, {"", 2 * time.Minute, false},
+		{"late: skip", 30 * time.Second, true}, {"late: skip", 2 * time.Minute, false},
+		{"late: 2h", 119 * time.Minute, true}, {"late: 2h", 121 * time.Minute, false},
+		{"late: 0s", 30 * time.Second, true}, {"late: 0s", 2 * time.Minute, false},
+		{"late: send", 90 * 24 * time.Hour, true},
+	} {
+		set := load(t, rule("then:\n- at: appointment.startTime\n  slack: {channel: desk, text: hi}\n  "+c.late))
+		ev := booking()
+		step := set.Match(ev, ev.Appointment.StartTime.Add(c.after))[0].Steps[0]
+		if (step.Skip == "") != c.sent || step.Err != nil {
+			t.Errorf("%q, %v late: %+v", c.late, c.after, step)
 		}
 	}
 }

@@ -243,7 +243,7 @@ func TestWaitingSteps(t *testing.T) {
 								dues = append(dues, due)
 							}
 						}
-						if last := later(e.PresentDue, e.ProposedDue); e.Kind != backtest.Changed && e.Waiting != last.After(h.end) {
+						if last := slices.MaxFunc([]time.Time{e.PresentDue, e.ProposedDue}, time.Time.Compare); e.Kind != backtest.Changed && e.Waiting != last.After(h.end) {
 							t.Errorf("%+v", e)
 						}
 					}
@@ -292,13 +292,6 @@ func (h *history) hours(list []float64) (out []time.Time) {
 		out = append(out, h.hour(n))
 	}
 	return out
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 // settle lets the server's deliveries come to what they come to, whose moment comes until a time.
