@@ -285,24 +285,15 @@ func (s *Set) Due(h Held, ev *Event, now time.Time) (_ Step, shadow bool) {
 	return out, rule.Shadow
 }
 
+// due is [Set.Due] of a step that is there.
 func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 	planned := newRun(ev, h.Planned)
 	planned.start(rule)
-	out := st.outline(rule)
-	at, err := st.wait.moment(planned)
-	switch {
-	case err != nil:
-		out.Err = err
-		return out
-	case at.Before(firstMoment):
-		out.Skip = noMoment
+	out, ok := st.outline(planned)
+	if !ok || out.At.After(now.Add(time.Second)) { // less is the clock's, or the queue's
 		return out
 	}
-	out.At, out.Until = at, st.wait.until(at, &ev.Appointment)
-	if at.After(now.Add(time.Second)) { // less is the clock's, or the queue's
-		return out
-	}
-	if at.Before(h.At) { // the rule was changed; the step comes at the moment it was planned for
+	if out.At.Before(h.At) { // the rule was changed; the step comes at the moment it was planned for
 		out.At, out.Until = h.At, st.wait.until(h.At, &ev.Appointment)
 	}
 	if !out.Until.IsZero() && now.After(out.Until) {
@@ -350,34 +341,37 @@ func (s *Set) held(h Held) (*Rule, *step) {
 	return rule, same
 }
 
-// outline is what is known of a step before it is rendered.
-func (st *step) outline(rule *Rule) Step {
-	out := Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.key}
+// outline is what is known of a step before it is rendered. ok is false if it has no moment; it then says why.
+// r.now is the time its moment is counted from.
+func (st *step) outline(r *run) (out Step, ok bool) {
+	out = Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.key}
 	// Whoever it goes to where nobody knows before it is rendered, it is kept apart from others.
-	out.Destination = cmp.Or(st.connection, st.to, "rule "+rule.Name)
-	return out
+	out.Destination = cmp.Or(st.connection, st.to, "rule "+r.rule.Name)
+	at, err := st.wait.moment(r)
+	switch {
+	case err != nil:
+		out.Err = err
+	case at.Before(firstMoment):
+		out.Skip = noMoment
+	default:
+		out.At, out.Until, ok = at, st.wait.until(at, &r.ev.Appointment), true
+	}
+	return out, ok
 }
 
 // plan works out when a step is due. r.now is the time its moment is counted from, now the present.
 func (st *step) plan(r *run, now time.Time) Step {
 	r.refill()
-	out := st.outline(r.rule)
-	at, err := st.wait.moment(r)
-	if err != nil {
-		out.Err = err
+	out, ok := st.outline(r)
+	if !ok {
 		return out
 	}
-	if at.Before(firstMoment) {
-		out.Skip = noMoment
-		return out
-	}
-	out.At, out.Until = at, st.wait.until(at, &r.ev.Appointment)
 	if r.ev.Appointment.AppointmentStatus == Cancelled && !r.rule.forCancelled(r.ev) {
 		out.Skip = SkipCancelled
 		return out
 	}
-	if over := now.Sub(at); over > punctual && st.wait.late >= 0 && over > st.wait.late {
-		out.Skip = tooLate(at)
+	if over := now.Sub(out.At); over > punctual && st.wait.late >= 0 && over > st.wait.late {
+		out.Skip = tooLate(out.At)
 	}
 	return out
 }
