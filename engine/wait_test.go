@@ -366,3 +366,38 @@ func TestMovedBetweenAttempts(t *testing.T) {
 		t.Errorf("after the cancellation: %+v", d)
 	}
 }
+
+// What may be sent late has as much time for its attempts as anything else, counted from the first.
+func TestLateIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	desk := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	s := start(t, setup{
+		rules: map[string]string{"a.yaml": strings.Replace(waitRules, "        http:", "        late: send\n        http:", 1)}, yaml: deskYAML(desk.URL),
+		tune: func(o *work.Options) { o.Backoff, o.MaxBackoff, o.MaxAge = 10*time.Minute, 10*time.Minute, time.Hour },
+	})
+	s.accept(starting("Create", "a1", -5*time.Hour))
+	until(t, "it was tried", func() bool { return len(s.one("a1").Attempts) == 1 })
+	if d := s.one("a1"); d.State != store.Retrying {
+		t.Errorf("what is five hours late is %s after one attempt: %s", d.State, d.Reason)
+	}
+}
+
+// What failed, and was cancelled, goes on when its appointment takes place after all.
+func TestTakenBackBetweenAttempts(t *testing.T) {
+	t.Parallel()
+	desk := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	s := start(t, setup{
+		rules: map[string]string{"a.yaml": strings.Replace(waitRules, "        http:", "        late: 3h\n        http:", 1)}, yaml: deskYAML(desk.URL),
+		tune: func(o *work.Options) { o.Backoff, o.MaxBackoff = time.Hour, time.Hour },
+	})
+	s.accept(starting("Create", "a1", 0))
+	until(t, "it was tried", func() bool { return s.one("a1").State == store.Retrying })
+	first := s.one("a1")
+	s.accept(cancelling("a1"))
+	s.accept(strings.Replace(starting("Update", "a1", 48*time.Hour), `"startTime"`, `"appointmentStatus":"confirmed","startTime"`, 1))
+	list := s.deliveries("appointment=a1")
+	if len(list) != 2 || list[1].ID != first.ID || list[1].State != store.Cancelled || list[1].Reason != "the appointment was cancelled" ||
+		list[0].State != store.Waiting || time.Until(list[0].Due) < 47*time.Hour || rendered(list[0]) {
+		t.Errorf("recorded: %+v", list)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bellhop/engine/hook"
@@ -19,6 +20,9 @@ const (
 
 	// AppliedAgain begins the reason of a delivery whose place another has taken; which event's follows.
 	AppliedAgain = "the rule applied again"
+
+	// Of one that was given up, and that an operator wants sent after all.
+	movedSince = "the appointment was moved since this was prepared"
 )
 
 var passing = [2]string{calledOff, takesPlace}
@@ -67,7 +71,10 @@ func (r *Receiver) follow(tx *store.Tx, c *Change) error {
 			}
 		}
 	}
-	return nil
+	if !c.rescheduled() {
+		return nil
+	}
+	return tx.Outdate(c.Event.Source, c.Event.Appointment.ID, passing)
 }
 
 // replace lets what was added for an event that is replayed take the place of what waits already.
@@ -81,7 +88,27 @@ func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now ti
 		return err
 	}
 	unchanged := &rules.Event{ID: ev.ID, Source: ev.Source, Appointment: state.Appointment}
-	return r.follow(tx, &Change{Set: set, Event: unchanged, Before: state, After: state, Now: now, Added: added})
+	if err := r.follow(tx, &Change{Set: set, Event: unchanged, Before: state, After: state, Now: now, Added: added}); err != nil {
+		return err
+	}
+	// What was added was planned for the appointment as the event had it, and catches up with what came since.
+	since := &Change{Set: set, Event: &rules.Event{Changed: changed(&ev.Appointment, &state.Appointment)}, Before: &State{Appointment: ev.Appointment}, After: state, Now: now}
+	for i := range added {
+		d := &added[i]
+		if !Follows(d) {
+			continue
+		}
+		moved, _, err := since.Follow(d, func() (Origin, error) { return Origin{Event: ev}, nil })
+		if err != nil {
+			return err
+		}
+		if moved {
+			if err := tx.Change(d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Follows says whether a delivery that was never tried follows its appointment: it waits, or is cancelled or
@@ -91,7 +118,7 @@ func Follows(d *store.Delivery) bool {
 	case store.Waiting, store.Skipped:
 		return d.Follows
 	case store.Cancelled:
-		return d.Follows && slices.Contains(passing[:], d.Reason)
+		return d.Follows && slices.Contains(passing[:], strings.TrimSuffix(d.Reason, store.UnderWay))
 	}
 	return false
 }
@@ -100,9 +127,9 @@ func Follows(d *store.Delivery) bool {
 // with it what was planned for it as it was; one that moved takes along what is counted from where it moved; and
 // where a rule applies again, its step takes the place of the one that waits already.
 //
-// It changes nothing but d, and says whether it did. Where d was tried already and has to move, it is cancelled, and
-// again is what goes on in its place, as a copy that was never tried. origin is asked at most once. After an error,
-// which is origin's or a mistake of ours, d is unchanged.
+// It changes nothing but d, and says whether it did. Where d may have been tried already and has to move, or the
+// appointment takes place again, it is cancelled, and again is what goes on in its place, as a copy that was never
+// tried. origin is asked at most once. After an error, which is origin's or a mistake of ours, d is unchanged.
 func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (changed bool, again *store.Delivery, err error) {
 	was := *d
 	defer func() { // as in matchSafely, the event must be stored all the same
@@ -112,8 +139,10 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 	}()
 	for i := range c.Added {
 		if a := &c.Added[i]; a.Rule == d.Rule && a.Key != "" && (a.Key == d.Key || a.Step == d.Step) {
-			if d.Follows = false; open(d) {
+			if open(d) {
 				cancel(d, AppliedAgain+", for event "+c.Event.ID)
+			} else {
+				d.Follows = false
 			}
 			return true, nil, nil
 		}
@@ -132,24 +161,48 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 	case open(d) && !applies:
 		cancel(d, takesPlace)
 		return true, nil, nil
-	case !applies || !open(d) && len(d.Attempts) > 0:
+	case !applies:
 		return false, nil, nil
-	case d.State == store.Cancelled, d.State == store.Skipped && d.Reason == rules.SkipCancelled:
+	case d.State == store.Cancelled:
+		changed, again = c.anew(d, d.Reason, func(d *store.Delivery) bool { return c.plan(d, &ev) })
+	case d.State == store.Skipped && d.Reason == rules.SkipCancelled:
 		return c.plan(d, &ev), nil, nil
-	case len(c.Event.Changed) == 0, !c.moves(d, &ev):
+	case len(c.Event.Changed) == 0:
 		return false, nil, nil
+	case c.moves(d, &ev):
+		changed, again = c.anew(d, moved, func(d *store.Delivery) bool { return c.plan(d, &ev) })
+	case d.Request != nil && c.rescheduled(): // it tells of the old time, though it is due as before
+		changed, again = c.anew(d, moved, func(d *store.Delivery) bool {
+			d.State, d.Reason, d.Due, d.Request = store.Waiting, "", later(d.Due, c.Now), nil
+			return true
+		})
 	}
-	if d.State == store.Sending || len(d.Attempts) > 0 {
-		moves := *d
-		moves.Attempts, moves.Retried = nil, time.Time{}
-		if c.plan(&moves, &ev) {
-			again = &moves
-		}
-		d.Follows = false
-		cancel(d, moved)
-		return true, again, nil
+	return changed, again, nil
+}
+
+// anew plans d another time, unless it was rendered: then it may have been tried, and a copy of it is planned, for
+// it cannot go on with other contents.
+func (c *Change) anew(d *store.Delivery, why string, plan func(*store.Delivery) bool) (changed bool, again *store.Delivery) {
+	if d.Request == nil {
+		return plan(d), nil
 	}
-	return c.plan(d, &ev), nil, nil
+	next := *d
+	next.Attempts, next.Retried = nil, time.Time{}
+	if plan(&next) {
+		again = &next
+	} else if !open(d) {
+		return false, nil
+	}
+	if d.Follows = false; open(d) {
+		cancel(d, why)
+	}
+	return true, again
+}
+
+// rescheduled says whether this event moved the appointment itself.
+func (c *Change) rescheduled() bool {
+	before, after := &c.Before.Appointment, &c.After.Appointment
+	return !before.StartTime.Equal(after.StartTime) || !before.EndTime.Equal(after.EndTime)
 }
 
 // moves says whether the moment of d, which ev planned, differs by what this event changed. That a rule was
@@ -278,8 +331,11 @@ func Decide(set *rules.Set, d *store.Delivery, from Origin, state *State, now ti
 	}
 	if d.Request != nil {
 		// It was rendered, and may have been sent: it goes out as it is or not at all.
-		if at, ok := set.Moment(heldStep(d), &ev); ok && at.After(d.At) && at.After(now) {
-			d.State, d.Reason = store.Cancelled, moved
+		switch {
+		case !d.Follows:
+			d.State, d.Reason = store.Cancelled, movedSince
+		case !d.Until.IsZero() && now.After(d.Until) && d.Retried.IsZero():
+			d.State, d.Reason = store.Dead, strings.TrimSuffix("too late for another attempt: "+d.Reason, ": ")
 		}
 		return nil
 	}

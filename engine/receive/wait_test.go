@@ -366,6 +366,78 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// What was rendered already goes out as it is, or not at all.
+func TestDueAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		then  func(d *desk, x *store.Delivery)
+		state store.State // "" is sending
+		want  string
+	}{
+		"the process ended":        {then: func(d *desk, _ *store.Delivery) { d.now = d.now.Add(30 * time.Minute) }},
+		"and came back too late":   {func(d *desk, _ *store.Delivery) { d.now = d.now.Add(2 * time.Hour) }, store.Dead, "too late for another attempt"},
+		"it failed before":         {func(d *desk, x *store.Delivery) { d.now, x.Reason = d.now.Add(2*time.Hour), "the server is busy" }, store.Dead, "too late for another attempt: the server is busy"},
+		"an operator wants it":     {then: func(d *desk, x *store.Delivery) { d.now, x.Retried = d.now.Add(2*time.Hour), d.now }},
+		"it is for another moment": {func(_ *desk, x *store.Delivery) { x.Retried, x.Follows = x.Due, false }, store.Cancelled, "the appointment was moved since this was prepared"},
+		"the rule was edited":      {then: func(d *desk, _ *store.Delivery) { d.rules(strings.Replace(reminder, "24h", "2h", 1)) }},
+		"the rule went":            {then: func(d *desk, _ *store.Delivery) { d.rules("rules: []") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, reminder)
+			d.tell("create status=confirmed, title=Checkup, start=thu 10:00, end=thu 11:00")
+			d.now = d.open().Due
+			first := d.due()
+			again := first
+			tt.then(d, &again)
+			err := d.store.Write(t.Context(), func(tx *store.Tx) error {
+				again.State = store.Sending
+				return d.r.Due(tx, &again)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := tt.state
+			if state == "" {
+				state = store.Sending
+			}
+			if again.State != state || state != store.Sending && again.Reason != tt.want || string(again.Request) != string(first.Request) {
+				t.Errorf("is %s %q %s, want %s %q", again.State, again.Reason, again.Request, state, tt.want)
+			}
+		})
+	}
+}
+
+// What an event plans when it is replayed is for the appointment as it is by now.
+func TestReplayedLater(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ since, want string }{
+		"nothing since": {"", "waiting wed 10:00"},
+		"moved earlier": {"update start=wed 10:00", "waiting tue 10:00"},
+		"moved later":   {"update start=fri 10:00", "waiting thu 10:00"},
+		"cancelled":     {"update status=cancelled", "cancelled: the appointment was cancelled"},
+		"deleted":       {"delete", "cancelled: the appointment was cancelled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, "rules: []")
+			e := d.tell("create status=confirmed, title=Checkup, start=thu 10:00, end=thu 11:00")
+			if tt.since != "" {
+				d.tell(tt.since)
+			}
+			d.rules(reminder)
+			added, err := d.r.Replay(t.Context(), e.Event)
+			if err != nil || len(added) != 1 {
+				t.Fatalf("%+v %v", added, err)
+			}
+			d.want("after the replay", tt.want)
+			if got := d.deliveries()[0]; got.State != added[0].State || !got.Due.Equal(added[0].Due) {
+				t.Errorf("the answer is %+v, and stored is %+v", added[0], got)
+			}
+		})
+	}
+}
+
 // What waits longer than the retention keeps its event and its appointment.
 func TestWaitingOutlivesRetention(t *testing.T) {
 	t.Parallel()

@@ -60,8 +60,9 @@ type Delivery struct {
 	// place: then it has ended for good.
 	Follows bool `json:"-"`
 
-	turn int // the job that may claim the delivery; an older one finds nothing to do
-	copy int // see [Tx.Renew]
+	turn int  // the job that may claim the delivery; an older one finds nothing to do
+	copy int  // see [Tx.Renew]
+	new  bool // rendered by the claim that gave it, and so never sent
 }
 
 // An Attempt is one try of a delivery.
@@ -134,6 +135,7 @@ func (s *Store) claim(ctx context.Context, j job, due Due) (d Delivery, ok bool,
 			return fmt.Errorf("claim delivery: %w", err)
 		}
 		if got.Key != "" {
+			got.new = got.Request == nil
 			if err := due(tx, &got); err != nil {
 				return err
 			}
@@ -158,8 +160,11 @@ func (s *Store) record(ctx context.Context, d *Delivery, jobRow int64) error {
 	over := false
 	err = s.Write(ctx, func(tx *Tx) error {
 		over = !d.State.open()
-		res, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ? WHERE id = ? AND turn = ? AND state = 'sending'`,
-			string(d.State), d.Reason, micros(d.Due), attempts, d.ID, d.turn)
+		// What was not sent after all is rendered again, with the appointment as it then is.
+		unsent := d.new && d.State == Pending
+		res, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ?, request = CASE WHEN ? THEN NULL ELSE request END
+			WHERE id = ? AND turn = ? AND state = 'sending'`,
+			string(d.State), d.Reason, micros(d.Due), attempts, unsent, d.ID, d.turn)
 		if err != nil {
 			return fmt.Errorf("record delivery: %w", err)
 		}

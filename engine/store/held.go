@@ -78,11 +78,22 @@ func (j *Job) Current(ctx context.Context) (bool, error) {
 func (t *Tx) Held(source, appointment string, passing [2]string) ([]Delivery, error) {
 	rows, err := t.tx.QueryContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries
 		WHERE source = ? AND appointment = ? AND follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped')
-		AND (state <> 'cancelled' OR reason IN (?, ?)) ORDER BY id`, source, appointment, passing[0], passing[1])
+		AND (state <> 'cancelled' OR replace(reason, ?, '') IN (?, ?)) ORDER BY id`, source, appointment, UnderWay, passing[0], passing[1])
 	if err != nil {
 		return nil, fmt.Errorf("list held deliveries: %w", err)
 	}
 	return collect(rows, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) })
+}
+
+// Outdate ends it that rendered deliveries of an appointment follow it which [Tx.Held] does not list because they were
+// given up: if an operator has one tried again, it is known to tell of what is no longer so.
+func (t *Tx) Outdate(source, appointment string, passing [2]string) error {
+	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET follows = 0 WHERE appointment = ? AND source = ? AND follows = 1 AND request IS NOT NULL
+		AND (state = 'dead' OR state = 'cancelled' AND replace(reason, ?, '') NOT IN (?, ?))`, appointment, source, UnderWay, passing[0], passing[1])
+	if err != nil {
+		return fmt.Errorf("outdate deliveries: %w", err)
+	}
+	return nil
 }
 
 // Change writes the new state, reason, moment and request of a held delivery, and whether it still follows. No earlier job may claim it any more, nor
