@@ -438,5 +438,6 @@ func (rule *Rule) parseThen(s *scope, p pair, o Options) {
 				rule.steps = append(rule.steps, st)
 			}
 		}
+		rule.tellApart()
 	}
 }

@@ -91,7 +91,7 @@ type Step struct {
 	// Of a step that waits:
 	At    time.Time // when it is due; zero of a step that does not wait
 	Until time.Time // the last moment at which it may be sent, zero if there is none
-	Key   string    // tells it from the other steps of its rule, by what is written in it
+	Key   string    // tells it from the other steps of its rule, by what is written in it and in those, see [SameStep]
 }
 
 // Compile parses, type-checks and compiles one rule file. The file is nil if any finding is an error.

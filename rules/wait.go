@@ -39,7 +39,8 @@ type wait struct {
 	program *program
 	src     string        // as written
 	late    time.Duration // how long after its moment the step may be sent; 0 is not at all, negative for ever
-	key     string        // see Step.Key
+	key     string        // of what is written
+	keys    string        // see Step.Key
 }
 
 // wait reads the `at` and `late` of a step. It is nil for a step that does not wait, and after a mistake.
@@ -234,11 +235,33 @@ func (st *step) hold(w *wait) {
 	st.wait = w
 }
 
+// tellApart gives the waiting steps of a rule their [Step.Key].
+func (rule *Rule) tellApart() {
+	for _, st := range rule.steps {
+		if st.wait == nil {
+			continue
+		}
+		st.wait.keys = st.wait.key
+		for _, other := range rule.steps {
+			if other.wait != nil && other != st {
+				st.wait.keys += " " + other.wait.key
+			}
+		}
+	}
+}
+
+// SameStep says of the keys of two steps of a rule, see [Step.Key], whether the same is written in both.
+func SameStep(a, b string) bool {
+	a, _, _ = strings.Cut(a, " ")
+	b, _, _ = strings.Cut(b, " ")
+	return a == b
+}
+
 // A Held names a waiting step that was planned.
 type Held struct {
 	Rule    string
 	Step    int
-	Key     string    // [Step.Key], by which the step is found again where steps were put before it
+	Key     string    // [Step.Key], by which the step is found again where steps were put before it, or taken away
 	Planned time.Time // what now() gives in `at`: a moment that is counted from it does not move on
 	At      time.Time // the moment that was planned
 }
@@ -326,15 +349,16 @@ func (s *Set) held(h Held) (*Rule, *step) {
 		return nil, nil
 	}
 	rule := s.rules[i]
+	key, others, _ := strings.Cut(h.Key, " ")
 	var same *step // at its place, though its text may have changed
 	for _, st := range rule.steps {
 		switch {
 		case st.wait == nil:
-		case st.wait.key == h.Key:
-			if same == nil || st.number == h.Step || same.wait.key != h.Key {
+		case st.wait.key == key:
+			if same == nil || st.number == h.Step || same.wait.key != key {
 				same = st
 			}
-		case st.number == h.Step && same == nil:
+		case st.number == h.Step && same == nil && !strings.Contains(others, st.wait.key): // one of the others is not this one, though it took its place
 			same = st
 		}
 	}
@@ -344,7 +368,7 @@ func (s *Set) held(h Held) (*Rule, *step) {
 // outline is what is known of a step before it is rendered. ok is false if it has no moment; it then says why.
 // r.now is the time its moment is counted from.
 func (st *step) outline(r *run) (out Step, ok bool) {
-	out = Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.key}
+	out = Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.keys}
 	// Whoever it goes to where nobody knows before it is rendered, it is kept apart from others.
 	out.Destination = cmp.Or(st.connection, st.to, "rule "+r.rule.Name)
 	at, err := st.wait.moment(r)

@@ -138,7 +138,7 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 		}
 	}()
 	for i := range c.Added {
-		if a := &c.Added[i]; a.Rule == d.Rule && a.Key != "" && (a.Key == d.Key || a.Step == d.Step) {
+		if a := &c.Added[i]; a.Rule == d.Rule && a.Key != "" && (rules.SameStep(a.Key, d.Key) || a.Step == d.Step) {
 			if open(d) {
 				cancel(d, AppliedAgain+", for event "+c.Event.ID)
 			} else {

@@ -438,6 +438,49 @@ func TestReplayedLater(t *testing.T) {
 	}
 }
 
+// What waits is told from the other steps of its rule, however they were put in order since.
+func TestStepsPutInOrder(t *testing.T) {
+	t.Parallel()
+	step := func(hours, path string) string {
+		return fmt.Sprintf("      - at: appointment.startTime - duration(%q)\n        late: send\n        http: { url: https://api.example.com/%s }\n", hours, path)
+	}
+	head := reminder[:strings.Index(reminder, "      - at")]
+	const gone = "the rule no longer has this step"
+	a, b, c := step("24h", "a"), step("2h", "b"), step("1h", "c")
+	for name, tt := range map[string]struct{ edited, first, second string }{
+		"as they were":                    {a + b, "/a", "/b"},
+		"turned round":                    {b + a, "/a", "/b"},
+		"the first went":                  {b, gone, "/b"},
+		"the second went":                 {a, "/a", gone},
+		"another before them":             {c + a + b, "/a", "/b"},
+		"the first is written anew":       {c + b, "/c", "/b"},
+		"both are":                        {c + step("30m", "d"), "/c", "/d"},
+		"the first went, the other moved": {c + b + step("30m", "d"), "/c", "/b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, head+a+b)
+			d.tell("create start=thu 10:00")
+			list := d.deliveries()
+			d.rules(head + tt.edited)
+			d.now = day(t, "thu 09:30")
+			for i, want := range []string{tt.first, tt.second} {
+				x := list[1-i]
+				err := d.store.Write(t.Context(), func(tx *store.Tx) error {
+					x.State = store.Sending
+					return d.r.Due(tx, &x)
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := x.Reason + string(x.Request); !strings.Contains(got, want) {
+					t.Errorf("step %d: %s %s, want %s", i+1, x.State, got, want)
+				}
+			}
+		})
+	}
+}
+
 // What waits longer than the retention keeps its event and its appointment.
 func TestWaitingOutlivesRetention(t *testing.T) {
 	t.Parallel()

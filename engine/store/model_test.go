@@ -631,7 +631,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"edit": func(t *rapid.T) {
 			i := rapid.IntRange(0, len(m.rules)-1).Draw(t, "rule")
 			r := &m.rules[i]
-			switch rapid.SampledFrom([]string{"enabled", "mode", "turn", "new"}).Draw(t, "edit") {
+			switch rapid.SampledFrom([]string{"enabled", "mode", "turn", "away", "new"}).Draw(t, "edit") {
 			case "enabled":
 				r.enabled = !r.enabled
 			case "mode":
