@@ -235,17 +235,25 @@ func (st *step) hold(w *wait) {
 	st.wait = w
 }
 
-// tellApart gives the waiting steps of a rule their [Step.Key].
+// maxApart bounds how many different waiting steps of a rule name each other in their keys.
+const maxApart = 50
+
+// tellApart gives the waiting steps of a rule their [Step.Key]: what is written in each, and after it in all.
 func (rule *Rule) tellApart() {
+	seen := map[string]bool{}
+	var all strings.Builder
+	for _, st := range rule.steps {
+		if st.wait != nil && !seen[st.wait.key] {
+			seen[st.wait.key] = true
+			all.WriteString(" " + st.wait.key)
+		}
+	}
 	for _, st := range rule.steps {
 		if st.wait == nil {
 			continue
 		}
-		st.wait.keys = st.wait.key
-		for _, other := range rule.steps {
-			if other.wait != nil && other != st {
-				st.wait.keys += " " + other.wait.key
-			}
+		if st.wait.keys = st.wait.key; len(seen) > 1 && len(seen) <= maxApart {
+			st.wait.keys += all.String()
 		}
 	}
 }
@@ -358,7 +366,7 @@ func (s *Set) held(h Held) (*Rule, *step) {
 			if same == nil || st.number == h.Step || same.wait.key != key {
 				same = st
 			}
-		case st.number == h.Step && same == nil && !strings.Contains(others, st.wait.key): // one of the others is not this one, though it took its place
+		case st.number == h.Step && same == nil && !strings.Contains(others, st.wait.key): // else it is another one that took its place
 			same = st
 		}
 	}
