@@ -123,6 +123,9 @@ func (r *report) add(sev Severity, code string, at span, suggestion, format stri
 	}
 	f.Line, f.Column = r.src.position(at.from)
 	f.EndLine, f.EndColumn = r.src.position(max(at.from, at.to))
+	if sev == Error {
+		r.errors++ // counted each time: what is read through an alias is no better for having been reported
+	}
 	if r.seen[f] {
 		return
 	}
@@ -130,9 +133,6 @@ func (r *report) add(sev Severity, code string, at span, suggestion, format stri
 		r.seen = map[Finding]bool{}
 	}
 	r.seen[f] = true
-	if sev == Error {
-		r.errors++
-	}
 	switch {
 	case len(r.findings) < maxFindings:
 		r.findings = append(r.findings, f)

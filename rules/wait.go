@@ -238,22 +238,25 @@ func (st *step) hold(w *wait) {
 // maxApart bounds how many different waiting steps of a rule name each other in their keys.
 const maxApart = 50
 
-// tellApart gives the waiting steps of a rule their [Step.Key]: what is written in each, and after it in all.
+// maxToldApart bounds the steps that a key names, for each delivery that waits has one.
+const maxToldApart = 20
+
+// tellApart gives the waiting steps of a rule their [Step.Key]: what is written in the step, and in all that wait.
+// A key that cannot name them all says so with a *.
 func (rule *Rule) tellApart() {
-	seen := map[string]bool{}
-	var all strings.Builder
+	var all []string
 	for _, st := range rule.steps {
-		if st.wait != nil && !seen[st.wait.key] {
-			seen[st.wait.key] = true
-			all.WriteString(" " + st.wait.key)
+		if st.wait != nil {
+			all = append(all, st.wait.key)
 		}
 	}
+	if len(all) > maxToldApart {
+		all = []string{"*"}
+	}
+	others := " " + strings.Join(all, " ")
 	for _, st := range rule.steps {
-		if st.wait == nil {
-			continue
-		}
-		if st.wait.keys = st.wait.key; len(seen) > 1 && len(seen) <= maxApart {
-			st.wait.keys += all.String()
+		if st.wait != nil {
+			st.wait.keys = st.wait.key + others
 		}
 	}
 }
