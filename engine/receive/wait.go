@@ -157,14 +157,18 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 	switch {
 	case open(d) && !applies && c.After.cancelled():
 		cancel(d, calledOff)
-		return true, nil, nil
+		return true, c.rest(d), nil
 	case open(d) && !applies:
 		cancel(d, takesPlace)
-		return true, nil, nil
+		return true, c.rest(d), nil
 	case !applies:
-		return false, nil, nil
+		again = c.rest(d)
+		return again != nil, again, nil
 	case d.State == store.Cancelled:
-		changed, again = c.anew(d, d.Reason, func(d *store.Delivery) bool { return c.plan(d, &ev) })
+		if changed, again = c.anew(d, d.Reason, func(d *store.Delivery) bool { return c.plan(d, &ev) }); !changed {
+			again = c.rest(d)
+		}
+		return changed || again != nil, again, nil
 	case d.State == store.Skipped && d.Reason == rules.SkipCancelled:
 		return c.plan(d, &ev), nil, nil
 	case len(c.Event.Changed) == 0:
@@ -197,6 +201,18 @@ func (c *Change) anew(d *store.Delivery, why string, plan func(*store.Delivery) 
 		cancel(d, why)
 	}
 	return true, again
+}
+
+// rest is what rests in place of d, which is cancelled, until that is taken back: where the appointment moves
+// meanwhile, what was rendered tells of its old time, and has ended for good. Else it is nil.
+func (c *Change) rest(d *store.Delivery) *store.Delivery {
+	if d.State != store.Cancelled || d.Request == nil || !c.rescheduled() {
+		return nil
+	}
+	next := *d
+	next.Reason, next.Attempts, next.Retried, next.Request = strings.TrimSuffix(d.Reason, store.UnderWay), nil, time.Time{}, nil
+	d.Follows = false
+	return &next
 }
 
 // rescheduled says whether this event moved the appointment itself.

@@ -256,10 +256,12 @@ func (s *Store) move(ctx context.Context, id string, to State, reason string, fr
 			d.turn++
 			d.Due = s.opts.Now().UTC()
 			d.Retried = d.Due
+			// It will be rendered for the appointment as it is, and follows it on though another may have taken its place.
+			d.Follows = d.Follows || d.Key != "" && d.Request == nil
 			tx.enqueue(&d)
 		}
-		_, err = tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ? WHERE id = ?`,
-			string(to), reason, micros(d.Due), micros(d.Retried), d.turn, id)
+		_, err = tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ? WHERE id = ?`,
+			string(to), reason, micros(d.Due), micros(d.Retried), d.turn, d.Follows, id)
 		if err != nil {
 			return fmt.Errorf("change delivery: %w", err)
 		}

@@ -359,11 +359,10 @@ func (m *model) out(t *rapid.T, d *store.Delivery) {
 	if err := json.Unmarshal(d.Request, &req); err != nil {
 		t.Fatal(err)
 	}
-	state := m.state(t)
+	state, row := m.state(t), m.known[d.ID]
 	if !req.JSON.Start.Equal(state.StartTime) {
 		t.Fatalf("%s says that the appointment begins at %s, but it does at %s", d.ID, req.JSON.Start, state.StartTime)
 	}
-	row := m.known[d.ID]
 	if path := strings.TrimPrefix(req.URL, "https://api.example.com/"); path != row.step && !row.remade {
 		t.Fatalf("%s was planned as the step %q of %s and goes out as %q", d.ID, row.step, row.rule, path)
 	}
@@ -428,6 +427,7 @@ func (m *model) check(t *rapid.T) {
 			if o := &list[j]; o.Event == d.Event && o.Rule == d.Rule && o.Step == d.Step {
 				*row = *m.known[o.ID]
 				m.unfollowed[d.ID] = m.unfollowed[d.ID] || m.unfollowed[o.ID]
+				m.forced[d.ID] = m.forced[d.ID] || m.forced[o.ID]
 			}
 		}
 		if r := m.rule(d.Rule); row.step == "" && r != nil && d.Step <= len(r.steps) {
