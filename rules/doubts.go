@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -423,6 +424,19 @@ func (s *scope) doubtMoment(c *checker, at ast.Node) {
 	}
 }
 
+// doubtLate warns about a moment that has always passed when its event comes, by more than the step may be late.
+func (s *scope) doubtLate(c *checker, at ast.Node, late time.Duration) {
+	moment := (&prover{steps: proverSteps}).linear(term{at, c})
+	if len(moment.factors) != 1 || late < 0 || moment.extra >= -max(late, punctual).Seconds() {
+		return
+	}
+	for key, factor := range moment.factors {
+		if factor == 1 && (key == "now()" || key == "receivedAt") {
+			c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: its moment lies before its event, and that is too late; count it from the appointment, such as %s", aMoment)
+		}
+	}
+}
+
 // doubtSending warns about a step at whose moment the rule's condition is never true.
 func (s *scope) doubtSending(c *checker, at ast.Node) {
 	if s.prover == nil { // one for all steps of a rule: a condition that is hard to see through is not tried with each
@@ -481,7 +495,7 @@ func counted(n ast.Node) ast.Node {
 	}
 }
 
-// rereading looks for a text that is read as a time, date(text), and in which a time was printed without its
+// rereading looks for a text that is read as a time, date(text) or date(text, layout), and in which a time was printed without its
 // offset, date(time, layout): the two need not be of one zone.
 type rereading struct {
 	c      *checker
@@ -519,7 +533,7 @@ func (f *rereading) Visit(node *ast.Node) {
 		layout, ok := args[1].(*ast.StringNode)
 		of, _ := callOf(counted(args[0])) // now() has the configured zone
 		f.found = of != "now" && (!ok || !strings.Contains(layout.Value, "07"))
-	case !f.inside && len(args) == 1 && f.c.memo[args[0]].typ.kind == textKind:
+	case !f.inside && len(args) > 0 && len(args) < 3 && f.c.memo[args[0]].typ.kind == textKind:
 		f.found = (&rereading{depth: f.depth}).finds(term{args[0], f.c}, true)
 	}
 }

@@ -66,7 +66,8 @@ func keySchema(name string, step *jsonschema.Schema) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{event, {Type: "array", Items: event.CloneSchemas(), MinItems: jsonschema.Ptr(1)}}}
 	case "let":
 		let := &jsonschema.Schema{Types: []string{"object", "null"}, AdditionalProperties: textSchema()}
-		let.PropertyNames = &jsonschema.Schema{Pattern: `^[\p{L}_][\p{L}\p{N}_]*$`}
+		// Of what is not ASCII nothing is said: \p{L} is not known to every validator.
+		let.PropertyNames = &jsonschema.Schema{Pattern: `^[^\x00-@\[-^\x60{-\x7f][^\x00-/:-@\[-^\x60{-\x7f]*$`}
 		return let
 	case "then":
 		return &jsonschema.Schema{Type: "array", Items: step, MinItems: jsonschema.Ptr(1)}

@@ -298,3 +298,17 @@ func TestSchemaRejects(t *testing.T) {
 		}
 	}
 }
+
+// A pattern is read by whatever validator an editor or a pipeline has: classes of Unicode are not known to all.
+func TestSchemaPatternsArePortable(t *testing.T) {
+	t.Parallel()
+	data, err := json.Marshal(rules.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`\\p`, `\\P`, `(?`, `[[:`} {
+		if strings.Contains(string(data), part) {
+			t.Errorf("a pattern of the schema has %s", part)
+		}
+	}
+}

@@ -67,6 +67,7 @@ func (s *scope) wait(at, late *pair) *wait {
 		return nil
 	}
 	s.doubtMoment(c, tree)
+	s.doubtLate(c, tree, out.late)
 	out.program = program
 	return out
 }
@@ -235,9 +236,6 @@ func (st *step) hold(w *wait) {
 	st.wait = w
 }
 
-// maxApart bounds how many different waiting steps of a rule name each other in their keys.
-const maxApart = 50
-
 // maxToldApart bounds the steps that a key names, for each delivery that waits has one.
 const maxToldApart = 20
 
@@ -331,7 +329,7 @@ func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 		out.At, out.Until = h.At, st.wait.until(h.At, &ev.Appointment)
 	}
 	if !out.Until.IsZero() && now.After(out.Until) {
-		out.Skip = tooLate(out.At)
+		out.Skip = planned.tooLate(out.At)
 		return out
 	}
 	r := newRun(ev, now)
@@ -406,7 +404,7 @@ func (st *step) plan(r *run, now time.Time) Step {
 		return out
 	}
 	if over := now.Sub(out.At); over > punctual && st.wait.late >= 0 && over > st.wait.late {
-		out.Skip = tooLate(out.At)
+		out.Skip = r.tooLate(out.At)
 	}
 	return out
 }
@@ -470,8 +468,8 @@ func (rule *Rule) forCancelled(ev *Event) bool {
 
 const noMoment = `there is no time to count from: a time that "at" names is missing`
 
-func tooLate(at time.Time) string {
-	return "too late: its moment was " + at.Format("2006-01-02 15:04:05 -07:00")
+func (r *run) tooLate(at time.Time) string {
+	return "too late: its moment was " + r.zoned(at).Format("2006-01-02 15:04:05 -07:00")
 }
 
 func later(a, b time.Time) time.Time {

@@ -78,9 +78,13 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 	if strings.Contains(data, "://") {
 		return errors.New("the store must be a folder; PostgreSQL is not supported yet")
 	}
-	proposed, err := p.loadFolder(cfg, dir)
+	proposed, mistakes, err := loadFolder(cfg, dir)
 	if err != nil {
 		return err
+	}
+	if len(mistakes) > 0 { // what is said of the others would be half the truth
+		p.printFindings(p.stderr, mistakes)
+		return fmt.Errorf("the rules in %s do not load: %s", dir, count(len(mistakes), "mistake"))
 	}
 	reader, err := store.OpenReader(ctx, data)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -130,20 +130,23 @@ func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
 	if dir == "" {
 		dir = cfg.Rules
 	}
-	set, err := p.loadFolder(cfg, dir)
+	set, mistakes, err := loadFolder(cfg, dir)
 	if err != nil {
 		return explain.Answer{}, err
+	}
+	if len(mistakes) > 0 { // as for a server, they are no reason to be silent about the others
+		p.printFindings(p.stderr, mistakes)
+		_, _ = fmt.Fprintf(p.stderr, "Files with mistakes are left out.\n\n")
 	}
 	o := explain.Options{Rules: live.Snapshot{Set: set}, Compile: engine.CompileOptions(cfg), Zone: cfg.Zone, Rule: f.rule}
 	return explain.Imagine(payload, o)
 }
 
-// loadFolder loads the rules of a folder. A file with a mistake is told on standard error and is an error: what
-// is said of the others would be half the truth.
-func (p *program) loadFolder(cfg *config.Config, dir string) (*rules.Set, error) {
+// loadFolder loads the rules of a folder: of the files without a mistake, and the mistakes of the others.
+func loadFolder(cfg *config.Config, dir string) (set *rules.Set, mistakes []rules.Finding, err error) {
 	paths, err := live.Paths(dir)
 	if err != nil {
-		return nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
+		return nil, nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
 	}
 	options := engine.CompileOptions(cfg)
 	var files []*rules.File
@@ -166,15 +169,10 @@ func (p *program) loadFolder(cfg *config.Config, dir string) (*rules.Set, error)
 	}
 	set, found := rules.NewSet(files)
 	findings = append(findings, found...)
-	if !rules.HasErrors(findings) {
-		return set, nil
-	}
-	var mistakes []rules.Finding
 	for _, f := range findings {
 		if f.Severity == rules.Error {
 			mistakes = append(mistakes, f)
 		}
 	}
-	p.printFindings(p.stderr, mistakes)
-	return nil, fmt.Errorf("the rules in %s do not load: %s", dir, count(len(mistakes), "mistake"))
+	return set, mistakes, nil
 }

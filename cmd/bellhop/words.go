@@ -105,6 +105,9 @@ func local(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
+// zoned is a time to come, which people compare with those of other places.
+func zoned(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -07:00") }
+
 // table prints rows below a head, in columns.
 func (p *program) table(head []string, rows [][]string) {
 	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
@@ -291,7 +294,7 @@ func (p *program) deliveryTable(list []store.Delivery) {
 // why is a delivery's reason, or until when it waits.
 func why(d *store.Delivery) string {
 	if d.State == store.Waiting {
-		return "until " + local(d.Due)
+		return "until " + zoned(d.Due)
 	}
 	return d.Reason
 }
@@ -335,9 +338,9 @@ func (p *program) printDelivery(d *store.Delivery) {
 	p.field("state", string(d.State))
 	p.field("reason", oneLine(d.Reason))
 	p.field("created", local(d.Created))
-	p.field("due", local(d.Due))
+	p.field("due", zoned(d.Due))
 	if !d.Until.IsZero() {
-		p.field("not after", local(d.Until))
+		p.field("not after", zoned(d.Until))
 	}
 	if d.State == store.Waiting {
 		p.printf("\nIt is rendered when it is due, with the appointment and the rule as they are then.\n")
@@ -477,14 +480,14 @@ func (p *program) printNotSent(d *store.Delivery) {
 }
 
 func (p *program) printWaiting(d *store.Delivery) {
-	p.printf("     %-6s %s until %s\n", d.Action, p.stdout.state(d.State), local(d.Due))
+	p.printf("     %-6s %s until %s\n", d.Action, p.stdout.state(d.State), zoned(d.Due))
 }
 
 // printFollowed shows what became of a delivery that has waited since an earlier event.
 func (p *program) printFollowed(d *store.Delivery) {
 	p.printf("   rule %s, since it was booked\n", p.stdout.bold(d.Rule))
 	if d.State == store.Waiting {
-		p.printf("     %-6s moved along: %s until %s\n", d.Action, p.stdout.state(d.State), local(d.Due))
+		p.printf("     %-6s moved along: %s until %s\n", d.Action, p.stdout.state(d.State), zoned(d.Due))
 	} else {
 		p.printNotSent(d)
 	}

@@ -18,7 +18,7 @@ func (p *program) printAnswer(a *explain.Answer, all bool) {
 	p.field("type", a.Type)
 	p.field("happened", strings.Join(a.On, ", "))
 	p.field("changed", strings.Join(a.Changed, ", "))
-	p.field("now", local(a.Now))
+	p.field("now", zoned(a.Now))
 	switch a.Status {
 	case hook.Stale:
 		p.printf("\nThe event is stale: it is older than what is known of its appointment, so no rule hears of it.\n")
@@ -82,7 +82,7 @@ func (p *program) printExplainedStep(s *rules.ExplainedStep, shadow bool, now ti
 	if to := cmp.Or(s.Connection, s.Destination); to != "" {
 		text += " through " + to
 	}
-	held, then, end := s.At.After(now), ", then ", ""
+	held, then, end := s.At.After(now) && s.Skip == "", ", then ", ""
 	why := cmp.Or(s.Skip, s.Then)
 	nothing := s.Error != "" || why != ""
 	switch {

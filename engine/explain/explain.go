@@ -193,12 +193,24 @@ func notNil(list []string) []string {
 	return list
 }
 
+func noRule(set *rules.Set, name string, of Versions) error {
+	names := make([]string, len(set.Rules()))
+	for i, r := range set.Rules() {
+		names[i] = r.Name
+	}
+	when := ""
+	if of == Recorded {
+		when = " that were in force when the event was received"
+	}
+	return mistakef("there is no rule %q among the %d%s%s", name, len(names), when, rules.DidYouMean(rules.Closest(name, names)))
+}
+
 // explain asks the rules, unless none hears of the event.
 func (a *Answer) explain(set *rules.Set, ev *rules.Event, rule string) error {
 	if rule != "" {
 		one, ok := set.ExplainRule(ev, a.Now, rule)
 		if !ok {
-			return mistakef("there is no rule %q among the %d", rule, len(set.Rules()))
+			return noRule(set, rule, a.Versions)
 		}
 		if a.Status == hook.Accepted {
 			a.Rules = append(a.Rules, one)
