@@ -401,3 +401,38 @@ func TestTakenBackBetweenAttempts(t *testing.T) {
 		t.Errorf("recorded: %+v", list)
 	}
 }
+
+// An operator may want what was too late, and never gets two of a step.
+func TestOperatorRetries(t *testing.T) {
+	t.Parallel()
+	desk := newSink(t, nil)
+	s := start(t, setup{rules: map[string]string{"a.yaml": strings.Replace(waitRules, "on: booked", "on: [booked, rescheduled]", 1)}, yaml: deskYAML(desk.URL)})
+	retry := func(id string) (int, string) {
+		t.Helper()
+		return s.call("POST", "/api/v1/deliveries/"+id+"/retry", nil)
+	}
+	s.accept(starting("Create", "late", -3*time.Hour))
+	if d := s.one("late"); d.State != store.Skipped {
+		t.Fatalf("what is too late is %s", d.State)
+	}
+	if code, body := retry(s.one("late").ID); code != http.StatusOK {
+		t.Fatal(code, body)
+	}
+	until(t, "what was too late is sent, as the operator wants", func() bool { return s.one("late").State == store.Sent })
+
+	s.accept(starting("Create", "moved", time.Hour))
+	first := s.one("moved")
+	s.accept(starting("Update", "moved", 2*time.Hour))
+	if code, body := retry(first.ID); code != http.StatusConflict || !strings.Contains(body, "of the same step is waiting") {
+		t.Errorf("retrying what another has taken the place of: %d %s", code, body)
+	}
+	waiting := 0
+	for _, d := range s.deliveries("appointment=moved") {
+		if d.State == store.Waiting {
+			waiting++
+		}
+	}
+	if n := desk.count(); waiting != 1 || n != 1 {
+		t.Errorf("%d wait, and %d were sent", waiting, n)
+	}
+}

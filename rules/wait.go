@@ -273,6 +273,7 @@ type Held struct {
 	Key     string    // [Step.Key], by which the step is found again where steps were put before it, or taken away
 	Planned time.Time // what now() gives in `at`: a moment that is counted from it does not move on
 	At      time.Time // the moment that was planned
+	Anyway  bool      // an operator wants it, however late it is
 }
 
 // Moment works out anew when a held step is due. ev is the event that planned it, with an appointment as it
@@ -328,7 +329,7 @@ func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 	if out.At.Before(h.At) { // the rule was changed; the step comes at the moment it was planned for
 		out.At, out.Until = h.At, st.wait.until(h.At, &ev.Appointment)
 	}
-	if !out.Until.IsZero() && now.After(out.Until) {
+	if !h.Anyway && !out.Until.IsZero() && now.After(out.Until) {
 		out.Skip = planned.tooLate(out.At)
 		return out
 	}

@@ -299,6 +299,8 @@ func why(d *store.Delivery) string {
 	return d.Reason
 }
 
+func rendered(d *store.Delivery) bool { return len(d.Request) > 0 && string(d.Request) != "null" }
+
 // field prints one line of what is known of something.
 func (p *program) field(name, value string) {
 	if value != "" {
@@ -344,7 +346,7 @@ func (p *program) printDelivery(d *store.Delivery) {
 	}
 	if d.State == store.Waiting {
 		p.printf("\nIt is rendered when it is due, with the appointment and the rule as they are then.\n")
-	} else if len(d.Request) > 0 && string(d.Request) != "null" {
+	} else if rendered(d) {
 		p.printf("\n%s\n", p.stdout.bold("what is sent"))
 		p.printRequest(d.Request, "  ")
 	}
@@ -412,6 +414,9 @@ func (p *program) printReplayed(added admin.Deliveries) {
 }
 
 func (p *program) printChanged(d *store.Delivery, done string) {
+	if d.State == store.Pending && !d.At.IsZero() && !rendered(d) {
+		done = "is decided about again now, with the appointment and the rule as they are"
+	}
 	p.printf("%s %s\n", clean(d.ID), done)
 }
 

@@ -175,7 +175,7 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 		return false, nil, nil
 	case c.moves(d, &ev):
 		changed, again = c.anew(d, moved, func(d *store.Delivery) bool { return c.plan(d, &ev) })
-	case d.Request != nil && c.rescheduled(): // it tells of the old time, though it is due as before
+	case open(d) && d.Request != nil && c.rescheduled(): // it tells of the old time, though it is due as before
 		changed, again = c.anew(d, moved, func(d *store.Delivery) bool {
 			d.State, d.Reason, d.Due, d.Request = store.Waiting, "", later(d.Due, c.Now), nil
 			return true
@@ -249,7 +249,13 @@ func (c *Change) plan(d *store.Delivery, ev *rules.Event) bool {
 }
 
 // open says that the delivery may still be sent as things are.
-func open(d *store.Delivery) bool { return d.State != store.Cancelled && d.State != store.Skipped }
+func open(d *store.Delivery) bool {
+	switch d.State {
+	case store.Cancelled, store.Skipped, store.Dead:
+		return false
+	}
+	return true
+}
 
 func cancel(d *store.Delivery, reason string) {
 	if d.State == store.Sending {
@@ -259,7 +265,7 @@ func cancel(d *store.Delivery, reason string) {
 }
 
 func heldStep(d *store.Delivery) rules.Held {
-	return rules.Held{Rule: d.Rule, Step: d.Step, Key: d.Key, Planned: d.Created, At: d.At}
+	return rules.Held{Rule: d.Rule, Step: d.Step, Key: d.Key, Planned: d.Created, At: d.At, Anyway: !d.Retried.IsZero()}
 }
 
 func later(a, b time.Time) time.Time {

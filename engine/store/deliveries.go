@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -209,13 +210,18 @@ func (s State) open() bool {
 	return s == Waiting || s == Pending || s == Sending || s == Retrying
 }
 
-// A ConflictError says that a delivery is not in a state that allows what was asked.
+// A ConflictError says that a delivery is not in a state that allows what was asked, or that another one stands for
+// its step.
 type ConflictError struct {
 	State State
 	Want  []State
+	Other string // the delivery that does
 }
 
 func (e *ConflictError) Error() string {
+	if e.Other != "" {
+		return fmt.Sprintf("delivery %s of the same step is %s for this appointment, and both would be sent; cancel that one first", e.Other, e.State)
+	}
 	words := make([]string, len(e.Want))
 	for i, s := range e.Want {
 		words[i] = string(s)
@@ -229,9 +235,11 @@ func (s *Store) Cancel(ctx context.Context, id, reason string) (Delivery, error)
 	return s.move(ctx, id, Cancelled, reason, []State{Waiting, Pending, Retrying}, false)
 }
 
-// Retry enqueues a dead or cancelled delivery again, with its attempts counted anew.
+// Retry enqueues a dead or cancelled delivery again, with its attempts counted anew, and so a skipped one of a step
+// that waited: it is decided about again, however late it is. Where another delivery of that step is still open for
+// the appointment, it is a [*ConflictError] too.
 func (s *Store) Retry(ctx context.Context, id string) (Delivery, error) {
-	return s.move(ctx, id, Pending, "", []State{Dead, Cancelled}, true)
+	return s.move(ctx, id, Pending, "", []State{Dead, Cancelled, Skipped}, true)
 }
 
 func (s *Store) move(ctx context.Context, id string, to State, reason string, from []State, enqueue bool) (d Delivery, err error) {
@@ -244,12 +252,16 @@ func (s *Store) move(ctx context.Context, id string, to State, reason string, fr
 		if err != nil {
 			return fmt.Errorf("read delivery: %w", err)
 		}
-		allowed := false
-		for _, f := range from {
-			allowed = allowed || d.State == f
+		if d.Key == "" { // nothing of what was skipped at once is there to be sent
+			from = slices.DeleteFunc(slices.Clone(from), func(s State) bool { return s == Skipped })
 		}
-		if !allowed {
+		if !slices.Contains(from, d.State) {
 			return &ConflictError{State: d.State, Want: from}
+		}
+		if enqueue && d.Key != "" {
+			if err := tx.takePlace(&d); err != nil {
+				return err
+			}
 		}
 		d.State, d.Reason = to, reason
 		if enqueue {

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"bellhop/rules"
 )
 
 // A Due decides, in the transaction that claims it, what becomes of a delivery of a waiting step whose moment has
@@ -74,15 +76,42 @@ func (j *Job) Current(ctx context.Context) (bool, error) {
 }
 
 // Held are the deliveries that follow an appointment, oldest first: those that are not done with, those that were
-// cancelled for a reason that may pass, and those that were skipped.
+// cancelled for a reason that may pass, and those that were skipped or given up.
 func (t *Tx) Held(source, appointment string, passing [2]string) ([]Delivery, error) {
 	rows, err := t.tx.QueryContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries
-		WHERE source = ? AND appointment = ? AND follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped')
+		WHERE source = ? AND appointment = ? AND follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead')
 		AND (state <> 'cancelled' OR replace(reason, ?, '') IN (?, ?)) ORDER BY id`, source, appointment, UnderWay, passing[0], passing[1])
 	if err != nil {
 		return nil, fmt.Errorf("list held deliveries: %w", err)
 	}
 	return collect(rows, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) })
+}
+
+// takePlace lets d follow its appointment in place of the other deliveries of its step. One that is open is a
+// [*ConflictError].
+func (t *Tx) takePlace(d *Delivery) error {
+	rows, err := t.tx.QueryContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE appointment = ? AND source = ? AND rule = ? AND id <> ?
+		AND (follows = 1 OR state IN ('waiting', 'pending', 'sending', 'retrying'))`, d.Appointment, d.Source, d.Rule, d.ID)
+	if err != nil {
+		return fmt.Errorf("list held deliveries: %w", err)
+	}
+	others, err := collect(rows, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) })
+	if err != nil {
+		return err
+	}
+	for i := range others {
+		o := &others[i]
+		if o.Step != d.Step && !rules.SameStep(o.Key, d.Key) {
+			continue
+		}
+		if o.State.open() {
+			return &ConflictError{State: o.State, Other: o.ID}
+		}
+		if _, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET follows = 0 WHERE id = ?`, o.ID); err != nil {
+			return fmt.Errorf("change delivery: %w", err)
+		}
+	}
+	return nil
 }
 
 // Outdate ends it that rendered deliveries of an appointment follow it which [Tx.Held] does not list because they were
@@ -96,8 +125,9 @@ func (t *Tx) Outdate(source, appointment string, passing [2]string) error {
 	return nil
 }
 
-// Change writes the new state, reason, moment and request of a held delivery, and whether it still follows. No earlier job may claim it any more, nor
-// can an attempt under way be recorded as anything but an attempt; if it is [Waiting], it is enqueued again.
+// Change writes the new state, reason, moment and request of a held delivery, and whether it still follows. No
+// earlier job may claim it any more, nor can an attempt under way be recorded as anything but an attempt; if it is
+// [Waiting], it is enqueued again.
 func (t *Tx) Change(d *Delivery) error {
 	d.turn++
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, follows = ?, turn = ?, request = ? WHERE id = ?`,

@@ -456,7 +456,7 @@ func (m *model) check(t *rapid.T) {
 		if d.Key == "" {
 			continue
 		}
-		if at := (place{d.Rule, row.step}); unfinished(d) && !m.forced[d.ID] && !row.remade {
+		if at := (place{d.Rule, row.step}); unfinished(d) && !row.remade {
 			if other := alive[at]; other != "" {
 				t.Fatalf("%s and %s of the step %v are both open", other, d.ID, at)
 			}
@@ -668,12 +668,16 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			}
 		},
 		"retry": func(t *rapid.T) {
-			id := pick(t, store.Dead, store.Cancelled)
-			t.Logf("%s operator: retry %s", m.now.Format("2 15:04"), id)
-			m.forced[id] = true
-			if _, err := m.s.Retry(t.Context(), id); err != nil {
+			id := pick(t, store.Dead, store.Cancelled, store.Skipped)
+			_, err := m.s.Retry(t.Context(), id)
+			t.Logf("%s operator: retry %s: %v", m.now.Format("2 15:04"), id, err)
+			if _, refused := errors.AsType[*store.ConflictError](err); refused {
+				return // another of its step is open, or it is not of a step that waits
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
+			m.forced[id] = true
 		},
 		"replay": func(t *rapid.T) {
 			if len(m.accepted) == 0 {

@@ -24,7 +24,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 			SELECT 1 FROM deliveries d WHERE d.event = e.id) ORDER BY id LIMIT ?2)`, first},
 		{`DELETE FROM appointments WHERE (source, id) IN (SELECT source, id FROM appointments a WHERE touched_at < ?1 AND ends_at < ?1
 			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.source = a.source AND d.appointment = a.id AND d.follows = 1
-				AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped')) LIMIT ?2)`, cut},
+				AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead')) LIMIT ?2)`, cut},
 	}
 	for {
 		var changed, gone int64

@@ -57,7 +57,7 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX deliveries_step ON deliveries (event, rule, step, copy);
 CREATE INDEX deliveries_appointment ON deliveries (appointment);
 CREATE INDEX deliveries_open ON deliveries (state, id) WHERE state <> 'sent';
-CREATE INDEX deliveries_held ON deliveries (source, appointment) WHERE follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped');
+CREATE INDEX deliveries_held ON deliveries (source, appointment) WHERE follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead');
 
 -- River looks every few seconds for jobs that have become due, and would read all that wait.
 CREATE INDEX river_job_waiting ON river_job (state, scheduled_at) WHERE state IN ('retryable', 'scheduled');
