@@ -216,9 +216,14 @@ type ConflictError struct {
 	State State
 	Want  []State
 	Other string // the delivery that does
+	// Outdated says that the delivery tells of what is no longer so.
+	Outdated bool
 }
 
 func (e *ConflictError) Error() string {
+	if e.Outdated {
+		return "the appointment was moved, or the rule applied to it again, since this was prepared"
+	}
 	if e.Other != "" {
 		return fmt.Sprintf("delivery %s of the same step is %s for this appointment, and both would be sent; cancel that one first", e.Other, e.State)
 	}
@@ -259,6 +264,9 @@ func (s *Store) move(ctx context.Context, id string, to State, reason string, fr
 			return &ConflictError{State: d.State, Want: from}
 		}
 		if enqueue && d.Key != "" {
+			if d.Request != nil && !d.Follows {
+				return &ConflictError{State: d.State, Outdated: true}
+			}
 			if err := tx.takePlace(&d); err != nil {
 				return err
 			}
@@ -268,8 +276,7 @@ func (s *Store) move(ctx context.Context, id string, to State, reason string, fr
 			d.turn++
 			d.Due = s.opts.Now().UTC()
 			d.Retried = d.Due
-			// It will be rendered for the appointment as it is, and follows it on though another may have taken its place.
-			d.Follows = d.Follows || d.Key != "" && d.Request == nil
+			d.Follows = d.Key != "" // also where another had taken its place
 			tx.enqueue(&d)
 		}
 		_, err = tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ? WHERE id = ?`,
