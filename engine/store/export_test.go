@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/riverqueue/river/rivermigrate"
 )
 
 // SetRunning puts the jobs of a closed store back to how a process that was killed leaves those whose
@@ -66,3 +68,13 @@ func (j *Job) End(ctx context.Context) error {
 
 // Is says whether q and other are one job.
 func (q *Queued) Is(other *Queued) bool { return q.row == other.row }
+
+// Downgrade takes the product's tables of a store back to a version, as a store of an earlier program has them.
+func (s *Store) Downgrade(ctx context.Context, version int) error {
+	m, err := rivermigrate.New(s.queue.driver, &rivermigrate.Config{Line: migrationLine})
+	if err != nil {
+		return err
+	}
+	_, err = m.Migrate(ctx, rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: version})
+	return err
+}

@@ -250,6 +250,42 @@ func TestCancelAndRetry(t *testing.T) {
 	}
 }
 
+// A store of the first version is brought up to date with what it holds.
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := put(t.Context(), s, "a1", 2); err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Deliveries(t.Context(), store.DeliveryFilter{})
+	if err != nil || len(before) != 2 {
+		t.Fatal(before, err)
+	}
+	if err := s.Downgrade(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Deliveries(t.Context(), store.DeliveryFilter{}); err == nil {
+		t.Fatal("the store is still of the present version")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = store.Open(t.Context(), store.Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	after, err := s.Deliveries(t.Context(), store.DeliveryFilter{})
+	if err != nil || fmt.Sprint(after) != fmt.Sprint(before) {
+		t.Errorf("%v; the deliveries are\n%v, and were\n%v", err, after, before)
+	}
+	var sent sync.Map
+	workAll(t, s, 2, send(t, &sent))
+}
+
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	s := open(t)

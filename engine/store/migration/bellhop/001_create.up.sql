@@ -46,21 +46,12 @@ CREATE TABLE deliveries (
     due_at integer NOT NULL,
     retried_at integer NOT NULL,
     turn integer NOT NULL,        -- raised when another job takes over, so that the older one does nothing
-    moment_at integer NOT NULL,   -- the moment that a waiting step waits for; 0 for a step that does not
-    until_at integer NOT NULL,    -- the last moment at which it may be sent; 0 if there is none
-    step_key text NOT NULL,       -- finds the step in a newer version of its rule; '' for one that does not wait
-    follows integer NOT NULL,     -- 1 while what waits follows its appointment, 0 once another does so in its place
-    copy integer NOT NULL,        -- 0; raised where a delivery that was tried already goes on anew, at another moment
     attempts blob NOT NULL,       -- a JSON list
     request blob
 );
-CREATE UNIQUE INDEX deliveries_step ON deliveries (event, rule, step, copy);
+CREATE UNIQUE INDEX deliveries_step ON deliveries (event, rule, step);
 CREATE INDEX deliveries_appointment ON deliveries (appointment);
 CREATE INDEX deliveries_open ON deliveries (state, id) WHERE state <> 'sent';
-CREATE INDEX deliveries_held ON deliveries (source, appointment) WHERE follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead');
-
--- River looks every few seconds for jobs that have become due, and would read all that wait.
-CREATE INDEX river_job_waiting ON river_job (state, scheduled_at) WHERE state IN ('retryable', 'scheduled');
 
 -- The last good version of each rule file, so that a restart with a broken file still has its rules.
 CREATE TABLE rule_files (

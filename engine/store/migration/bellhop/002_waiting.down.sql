@@ -1,0 +1,10 @@
+DROP INDEX river_job_waiting;
+DROP INDEX deliveries_held;
+DROP INDEX deliveries_step;
+DELETE FROM deliveries WHERE copy > 0;
+CREATE UNIQUE INDEX deliveries_step ON deliveries (event, rule, step);
+ALTER TABLE deliveries DROP COLUMN copy;
+ALTER TABLE deliveries DROP COLUMN follows;
+ALTER TABLE deliveries DROP COLUMN step_key;
+ALTER TABLE deliveries DROP COLUMN until_at;
+ALTER TABLE deliveries DROP COLUMN moment_at;
