@@ -88,6 +88,15 @@ func BenchmarkAcknowledge(b *testing.B) {
 	})
 }
 
+// await returns when the sink has been called n times.
+func (s *sink) await(n int) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for s.count() < n {
+		<-tick.C
+	}
+}
+
 // waitingRules hold one step of each booking until at.
 func waitingRules(at string) string {
 	return strings.Replace(benchRules, "      - http:", "      - at: "+at+"\n        http:", 1)
@@ -103,11 +112,7 @@ func BenchmarkDue(b *testing.B) {
 	b.ResetTimer()
 	load(b, s, 64, b.N)
 	acknowledged := b.Elapsed()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for target.count() < b.N {
-		<-tick.C
-	}
+	target.await(b.N)
 	took := time.Since(at)
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/took.Seconds(), "deliveries/s")
@@ -121,11 +126,7 @@ func BenchmarkDeliver(b *testing.B) {
 	b.ResetTimer()
 	load(b, s, 64, b.N)
 	acknowledged := b.Elapsed()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for target.count() < b.N {
-		<-tick.C
-	}
+	target.await(b.N)
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
 	b.ReportMetric(float64(b.N)/acknowledged.Seconds(), "acks/s")

@@ -48,7 +48,7 @@ event was received. With a file it needs no server: it takes the rules of the co
 	flags.StringVar(&f.rule, "rule", "", "explain only the rule with this `name`")
 	flags.StringVar(&f.rules, "rules", "", "with a file: the rules `folder`, if not the configured one")
 	flags.StringVar(&f.state, "state", "", "with a file: a JSON `file` with the appointment before")
-	flags.StringVar(&f.source, "source", "hoopai", "with a file: the `source` that the event is from")
+	flags.StringVar(&f.source, "source", config.DefaultSource, "with a file: the `source` that the event is from")
 	flags.StringVar(&f.at, "now", "", "with a file: the `time` at which the event is received, such as 2026-01-31T15:04:05Z")
 	flags.BoolVar(&f.all, "all", false, "show the rules that are for other events, too")
 	return cmd

@@ -39,7 +39,7 @@ It exits with 0 once the server has stored the event (or says that it has it alr
 	configFlag(cmd, &f.config)
 	flags := cmd.Flags()
 	flags.StringVar(&f.url, "url", "", "the server's public `address`, if not the configured one")
-	flags.StringVar(&f.source, "source", "hoopai", "the `source` to send as")
+	flags.StringVar(&f.source, "source", config.DefaultSource, "the `source` to send as")
 	flags.StringVar(&f.key, "key", "", "a PEM `file` with the private key to sign with")
 	flags.BoolVar(&f.json, "json", false, "print the server's JSON")
 	return cmd

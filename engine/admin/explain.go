@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"bellhop/engine/config"
 	"bellhop/engine/explain"
 )
 
@@ -53,7 +54,7 @@ func (s *server) explain(r *http.Request) (any, error) {
 			p.State = q.State
 		}
 		if p.Source == "" {
-			p.Source = "hoopai"
+			p.Source = config.DefaultSource
 		}
 		if p.At.IsZero() {
 			p.At = time.Now()

@@ -251,9 +251,7 @@ func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Deliv
 			return fmt.Errorf("put event %s to the %s rules: %w", e.ID, name, err)
 		}
 		for i := range made[set] {
-			d := &made[set][i]
-			d.Event, d.Created = e.ID, e.ReceivedAt
-			d.Due = slices.MaxFunc([]time.Time{e.ReceivedAt, d.At}, time.Time.Compare)
+			made[set][i].Event = e.ID
 		}
 	}
 	if t.o.PresentID != "" && e.Rules != t.o.PresentID {

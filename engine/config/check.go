@@ -101,7 +101,7 @@ func (d *decoder) checkSource(name string, s Source) {
 	case v.Scheme != "":
 	case len(v.Tokens) > 0 && len(v.Keys)+len(v.Secrets) == 0:
 		v.Scheme = Token
-	case name == "hoopai" && len(v.Tokens)+len(v.Secrets) == 0:
+	case name == DefaultSource && len(v.Tokens)+len(v.Secrets) == 0:
 		v.Scheme = HighLevel
 	case d.places[at] != nil && !isNull(d.places[at]):
 		d.bad(at, fmt.Sprintf("%s needs a scheme: one of %s", at, strings.Join(Schemes(), ", ")))

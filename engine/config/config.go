@@ -38,6 +38,9 @@ const BodyLimit = 1 << 20
 // maxSize is how large a configuration, or a file named in it as ${file:…}, may be.
 const maxSize = 1 << 20
 
+// DefaultSource is the source that always exists, and that is meant where none is named.
+const DefaultSource = "hoopai"
+
 var bom = []byte("\uFEFF")
 
 // A Config is bellhop.yaml with everything filled in. It does not change once loaded.
@@ -196,12 +199,12 @@ func Load(path string, env Env) (*Config, []rules.Finding, error) {
 	if env.Override != nil {
 		env.Override(cfg)
 	}
-	if _, ok := cfg.Sources["hoopai"]; !ok {
+	if _, ok := cfg.Sources[DefaultSource]; !ok {
 		scheme := HighLevel
 		if path == "" && Loopback(cfg.Listen) {
 			scheme = None
 		}
-		cfg.Sources["hoopai"] = Source{Verify: Verify{Scheme: scheme}}
+		cfg.Sources[DefaultSource] = Source{Verify: Verify{Scheme: scheme}}
 	}
 	d.check()
 	redactor := actions.NewRedactor(cfg.Secrets())

@@ -15,7 +15,7 @@ type State struct {
 }
 
 // cancelled says whether the appointment will not take place, as far as is known.
-func (s *State) cancelled() bool { return s.Deleted || s.AppointmentStatus == "cancelled" }
+func (s *State) cancelled() bool { return s.Deleted || s.AppointmentStatus == rules.Cancelled }
 
 // Derive works out what ev means for an appointment last known as prev (nil if never seen). It fills ev's
 // On, Changed, Previous and Appointment and returns the state to remember, or stale: then nothing happened.

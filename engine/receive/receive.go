@@ -90,14 +90,10 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	var prev *State
 	var next State
 	if OfAppointment(ev) {
-		known, err := tx.State(ev.Source, ev.Appointment.ID)
-		if err != nil {
+		var err error
+		if prev, row.Previous, err = remembered(tx, ev.Source, ev.Appointment.ID); err != nil {
 			return result{}, err
 		}
-		if prev, err = decodeState(known); err != nil {
-			return result{}, fmt.Errorf("appointment %s: %w", ev.Appointment.ID, err)
-		}
-		row.Previous = known
 		var stale bool
 		next, stale = Derive(prev, ev)
 		state, err := json.Marshal(&next)
@@ -139,16 +135,26 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	return res, r.follow(tx, &Change{Set: inForce.Set, Event: ev, Before: prev, After: &next, Now: now, Added: res.deliveries})
 }
 
-// decodeState reads what is remembered of an appointment; nil is of one that was never seen.
+// remembered is what is known of an appointment, and its record; nil is of one that was never seen.
+func remembered(tx *store.Tx, source, appointment string) (*State, json.RawMessage, error) {
+	data, err := tx.State(source, appointment)
+	if err != nil {
+		return nil, nil, err
+	}
+	state, err := decodeState(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("appointment %s: stored state: %w", appointment, err)
+	}
+	return state, data, nil
+}
+
+// decodeState reads the record of a state; nil is of an appointment that was never seen.
 func decodeState(data []byte) (*State, error) {
 	if data == nil {
 		return nil, nil
 	}
 	state := new(State)
-	if err := json.Unmarshal(data, state); err != nil {
-		return nil, fmt.Errorf("stored state: %w", err)
-	}
-	return state, nil
+	return state, json.Unmarshal(data, state)
 }
 
 // OfAppointment says whether the event is about an appointment: of one of the wire types, or of none, as a
@@ -167,7 +173,6 @@ func OfAppointment(ev *rules.Event) bool {
 func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, res *result) error {
 	add := func(d store.Delivery) error {
 		d.ID, d.Event, d.Source, d.Location, d.Appointment = store.NewID(), ev.ID, ev.Source, ev.LocationID, ev.Appointment.ID
-		d.Created, d.Due = now, later(d.At, now)
 		inserted, err := tx.InsertDelivery(&d)
 		if inserted {
 			res.deliveries = append(res.deliveries, d)
@@ -177,7 +182,7 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time
 	list, err := Deliveries(set, ev, now)
 	if err != nil {
 		r.Logger.Error("matching failed", "event", ev.ID, "error", err)
-		list = []store.Delivery{unmatched("", err)}
+		list = []store.Delivery{unmatched("", err, now)}
 	}
 	for i := range list {
 		if list[i].Step == 0 {
@@ -192,7 +197,7 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time
 
 // Deliveries are what set makes of ev at now, of which [Derive] has told what happened: one for each step of every
 // rule that applies, in their order, and one without a step for each condition that failed. They are as they
-// will be stored, but for what says which event they are of, and when.
+// will be stored, but for what says which event they are of.
 func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]store.Delivery, error) {
 	matches, err := matchSafely(set, ev, now)
 	if err != nil {
@@ -202,25 +207,26 @@ func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]store.Deliver
 	for i := range matches {
 		m := &matches[i]
 		if m.Err != nil {
-			list = append(list, unmatched(m.Rule.Name, m.Err))
+			list = append(list, unmatched(m.Rule.Name, m.Err, now))
 			continue
 		}
 		for j := range m.Steps {
-			list = append(list, delivery(m.Rule, &m.Steps[j]))
+			list = append(list, delivery(m.Rule, &m.Steps[j], now))
 		}
 	}
 	return list, nil
 }
 
 // unmatched records that nobody knows whether a rule applies.
-func unmatched(rule string, err error) store.Delivery {
-	return store.Delivery{Rule: rule, State: store.Skipped, Reason: "condition error: " + err.Error()}
+func unmatched(rule string, err error, now time.Time) store.Delivery {
+	return store.Delivery{Rule: rule, State: store.Skipped, Reason: "condition error: " + err.Error(), Created: now, Due: now}
 }
 
-func delivery(rule *rules.Rule, step *rules.Step) store.Delivery {
+func delivery(rule *rules.Rule, step *rules.Step, now time.Time) store.Delivery {
 	d := store.Delivery{
 		Rule: rule.Name, Step: step.Number, Action: step.Action, Connection: step.Connection, Destination: step.Destination,
 		Request: step.Request, At: step.At, Until: step.Until, Key: step.Key, Follows: step.Key != "",
+		Created: now, Due: later(step.At, now),
 	}
 	d.State, d.Reason = outcome(step, rule.Shadow)
 	if d.State == store.Pending && !d.At.IsZero() {
@@ -269,25 +275,32 @@ func dedupeKey(ev *rules.Event) []byte {
 
 // Restore gives a recorded event as rules saw it, or would have. n reads its body.
 func Restore(n *hook.Normaliser, e *store.Event) (*rules.Event, error) {
+	ev, _, err := restore(n, e)
+	return ev, err
+}
+
+// restore is [Restore], with the state after the event; nil if the event has none.
+func restore(n *hook.Normaliser, e *store.Event) (*rules.Event, *State, error) {
 	ev, err := n.Event(e.Source, e.Body, e.ReceivedAt)
 	if err != nil {
-		return nil, fmt.Errorf("recorded body: %w", err)
+		return nil, nil, fmt.Errorf("recorded body: %w", err)
 	}
 	ev.ID, ev.Type, ev.On, ev.Changed = e.ID, e.Type, e.On, e.Changed
-	for _, part := range []struct {
-		data json.RawMessage
-		to   *rules.Appointment
-	}{{e.State, &ev.Appointment}, {e.Previous, &ev.Previous}} {
-		if part.data == nil {
-			continue
-		}
-		var s State
-		if err := json.Unmarshal(part.data, &s); err != nil {
-			return nil, fmt.Errorf("recorded state: %w", err)
-		}
-		*part.to = s.Appointment
+	after, err := decodeState(e.State)
+	if err != nil {
+		return nil, nil, fmt.Errorf("recorded state: %w", err)
 	}
-	return ev, nil
+	before, err := decodeState(e.Previous)
+	if err != nil {
+		return nil, nil, fmt.Errorf("recorded state: %w", err)
+	}
+	if after != nil {
+		ev.Appointment = after.Appointment
+	}
+	if before != nil {
+		ev.Previous = before.Appointment
+	}
+	return ev, after, nil
 }
 
 // Replay matches a recorded event against the rules now in force and returns the deliveries that this

@@ -79,11 +79,7 @@ func (r *Receiver) follow(tx *store.Tx, c *Change) error {
 
 // replace lets what was added for an event that is replayed take the place of what waits already.
 func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, added []store.Delivery) error {
-	data, err := tx.State(ev.Source, ev.Appointment.ID)
-	if err != nil {
-		return err
-	}
-	state, err := decodeState(data)
+	state, _, err := remembered(tx, ev.Source, ev.Appointment.ID)
 	if err != nil || state == nil {
 		return err
 	}
@@ -302,11 +298,7 @@ func (r *Receiver) origin(tx *store.Tx, d *store.Delivery) (Origin, error) {
 
 // OriginOf gives a recorded event of an appointment as what it may have planned sees it. n reads its body.
 func OriginOf(n *hook.Normaliser, e *store.Event) (Origin, error) {
-	ev, err := Restore(n, e)
-	if err != nil {
-		return Origin{}, err
-	}
-	state, err := decodeState(e.State)
+	ev, state, err := restore(n, e)
 	if err == nil && state == nil {
 		err = errors.New("the event holds no appointment")
 	}
@@ -322,11 +314,7 @@ func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 		d.State, d.Reason = store.Skipped, "rendering error: "+err.Error()
 		return ignoreUnlessStore(err)
 	}
-	data, err := tx.State(d.Source, d.Appointment)
-	if err != nil {
-		return err
-	}
-	state, err := decodeState(data)
+	state, _, err := remembered(tx, d.Source, d.Appointment)
 	if err != nil {
 		return err
 	}

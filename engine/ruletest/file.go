@@ -15,14 +15,12 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"bellhop/engine/config"
 	"bellhop/engine/hook"
 	"bellhop/engine/receive"
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
-
-// defaultSource is who sends the event of a test that does not say.
-const defaultSource = "hoopai"
 
 // A file is one test file, read.
 type file struct {
@@ -200,7 +198,7 @@ func (f *file) readEvent(c *testCase, at map[string]rules.Entry) {
 	if !ok {
 		return
 	}
-	source := defaultSource
+	source := config.DefaultSource
 	if s, ok := at["source"]; ok {
 		if source, ok = f.doc.Text(s.Value, `"source"`); !ok {
 			return

@@ -59,7 +59,7 @@ func (x *expectation) readHold(f *file, n *yaml.Node) {
 // what it then renders or, as its reason, why it comes to nothing. A step whose moment has come does not wait.
 func (s *subject) lookAhead(d *store.Delivery, now time.Time, ev *rules.Event, state *receive.State) {
 	then, at := *d, now
-	if then.Created = now; d.At.After(now) {
+	if d.At.After(now) {
 		at = d.At
 	}
 	_ = receive.Decide(s.set, &then, receive.Origin{Event: ev, State: state}, state, at) // the reason tells of an error

@@ -75,8 +75,8 @@ type Attempt struct {
 	Receipt actions.Receipt `json:"receipt,omitzero"`
 }
 
-// InsertDelivery records d, and enqueues it if it is [Pending] or [Waiting], then for when it is due. If the event's delivery of that rule and
-// step is there already, it changes nothing and returns false.
+// InsertDelivery records d, and enqueues it if it is [Pending] or [Waiting], then for when it is due. If the event's
+// delivery of that rule and step is there already, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *Delivery) (inserted bool, err error) {
 	res, err := t.tx.ExecContext(t.ctx, `
 		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request)
@@ -308,8 +308,12 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) ([]Delivery, e
 	if f.Before != "" {
 		w.add("id < ?", f.Before)
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries`+w.String()+` ORDER BY id DESC LIMIT ?`,
-		append(w.args, limit(f.Limit))...)
+	return listDeliveries(ctx, s.read, w.String()+` ORDER BY id DESC LIMIT ?`, append(w.args, limit(f.Limit))...)
+}
+
+// listDeliveries gives the deliveries that the rest of a query selects, from its WHERE on.
+func listDeliveries(ctx context.Context, db querier, rest string, args ...any) ([]Delivery, error) {
+	rows, err := db.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries`+rest, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list deliveries: %w", err)
 	}

@@ -101,6 +101,7 @@ func (s *Store) Event(ctx context.Context, id string) (Event, error) {
 }
 
 type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 

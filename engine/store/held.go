@@ -78,24 +78,16 @@ func (j *Job) Current(ctx context.Context) (bool, error) {
 // Held are the deliveries that follow an appointment, oldest first: those that are not done with, those that were
 // cancelled for a reason that may pass, and those that were skipped or given up.
 func (t *Tx) Held(source, appointment string, passing [2]string) ([]Delivery, error) {
-	rows, err := t.tx.QueryContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries
+	return listDeliveries(t.ctx, t.tx, `
 		WHERE source = ? AND appointment = ? AND follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead')
 		AND (state <> 'cancelled' OR replace(reason, ?, '') IN (?, ?)) ORDER BY id`, source, appointment, UnderWay, passing[0], passing[1])
-	if err != nil {
-		return nil, fmt.Errorf("list held deliveries: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) })
 }
 
 // takePlace lets d follow its appointment in place of the other deliveries of its step. One that is open is a
 // [*ConflictError].
 func (t *Tx) takePlace(d *Delivery) error {
-	rows, err := t.tx.QueryContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE appointment = ? AND source = ? AND rule = ? AND id <> ?
+	others, err := listDeliveries(t.ctx, t.tx, ` WHERE appointment = ? AND source = ? AND rule = ? AND id <> ?
 		AND (follows = 1 OR state IN ('waiting', 'pending', 'sending', 'retrying'))`, d.Appointment, d.Source, d.Rule, d.ID)
-	if err != nil {
-		return fmt.Errorf("list held deliveries: %w", err)
-	}
-	others, err := collect(rows, func(rows *sql.Rows) (Delivery, error) { return scanDelivery(rows) })
 	if err != nil {
 		return err
 	}
@@ -114,8 +106,8 @@ func (t *Tx) takePlace(d *Delivery) error {
 	return nil
 }
 
-// Outdate ends it that rendered deliveries of an appointment follow it which [Tx.Held] does not list because they were
-// given up: if an operator has one tried again, it is known to tell of what is no longer so.
+// Outdate ends it that deliveries follow an appointment that was moved, which were rendered before and then given up,
+// or cancelled by an operator: if one is to be tried again, it is known to tell of what is no longer so.
 func (t *Tx) Outdate(source, appointment string, passing [2]string) error {
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET follows = 0 WHERE appointment = ? AND source = ? AND follows = 1 AND request IS NOT NULL
 		AND (state = 'dead' OR state = 'cancelled' AND replace(reason, ?, '') NOT IN (?, ?))`, appointment, source, UnderWay, passing[0], passing[1])
