@@ -109,6 +109,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		return 0
 	}
 	postpone, why = pass.start(stopping)
+	began := time.Now() // with the last look at what waited
 	if !d.At.IsZero() && postpone == 0 {
 		// It was promised for the appointment as it was. What was acknowledged while it stood in line counts.
 		if ok, err := j.Current(ctx); err != nil || !ok {
@@ -129,7 +130,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		v := verdict{unknown: true} // of a panic
 		func() {
 			defer func() { pass.done(v) }()
-			v = judge(w.attempt(ctx, &d))
+			v = judge(w.attempt(ctx, &d, began))
 		}()
 		if d.State == store.Retrying {
 			postpone = max(time.Until(d.Due), time.Millisecond)
@@ -166,9 +167,8 @@ func judge(err error) verdict {
 	return verdict{failed: !f.Permanent && f.After == 0, pause: f.After}
 }
 
-// attempt sends d once and changes it to what became of it. The error is the attempt's.
-func (w *Worker) attempt(ctx context.Context, d *store.Delivery) error {
-	start := time.Now()
+// attempt sends d once and changes it to what became of it. The error is the attempt's, which began at start.
+func (w *Worker) attempt(ctx context.Context, d *store.Delivery, start time.Time) error {
 	receipt, err := w.do(ctx, d)
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", errInterrupted, err)
