@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 const (
@@ -32,6 +34,9 @@ type answer struct {
 // may hold a credential. The transport is asked itself because the client around it fails on a redirect
 // that it cannot parse, though it follows none.
 func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) string) (*answer, error) {
+	if err := sendable(r); err != nil {
+		return nil, Own(fmt.Errorf("%s: %w", doing, err))
+	}
 	resp, err := guard.HTTPClient().Transport.RoundTrip(r)
 	if err != nil {
 		return nil, transportError(doing, err, scrub)
@@ -46,6 +51,25 @@ func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) st
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, drainedBody))
 	a.body = []byte(scrub(string(body)))
 	return a, nil
+}
+
+// sendable says what of a request HTTP cannot carry. The transport would refuse it too, with an error that looks
+// like one of the connection.
+func sendable(r *http.Request) error {
+	for name, values := range r.Header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("%q cannot be the name of a header", name)
+		}
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldValue(value) {
+				return fmt.Errorf("the value of the header %s cannot be sent", name)
+			}
+		}
+	}
+	if !httpguts.ValidHostHeader(r.URL.Host) {
+		return errors.New("the host of the URL cannot be sent")
+	}
+	return nil
 }
 
 // transportError says that there was no answer, without the URL, and without secrets that the other side

@@ -122,15 +122,15 @@ func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	var receipt Receipt
 	m, ok := d.Connection.(*Mail)
 	if !ok {
-		return receipt, Permanent(errors.New("there is no mail connection"))
+		return receipt, Own(errors.New("there is no mail connection"))
 	}
 	srv, problem := parseSMTP(m.SMTP)
 	if problem != nil {
-		return receipt, Permanent(errors.New(problem.Message))
+		return receipt, Own(errors.New(problem.Message))
 	}
 	msg, err := e.compose(d.ID, m.sender(srv))
 	if err != nil {
-		return receipt, Permanent(fmt.Errorf("composing the e-mail: %w", err))
+		return receipt, Own(fmt.Errorf("composing the e-mail: %w", err))
 	}
 	receipt.ID = msg.id
 
@@ -147,7 +147,7 @@ func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	left := slices.DeleteFunc(slices.Clone(msg.recipients), func(who string) bool { return settled[who] })
 	if len(left) == 0 {
 		if accepted == 0 {
-			return receipt, Permanent(errors.New("every recipient was refused"))
+			return receipt, Own(errors.New("every recipient was refused"))
 		}
 		return receipt, nil
 	}
@@ -191,7 +191,8 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 		case answer.Code >= 500:
 			receipt.Refused = append(receipt.Refused, Refusal{Recipient: who, Answer: head(s.scrub(answer.Error()), 300)})
 		case deferred == nil:
-			deferred = fmt.Errorf("the mail server put off the recipient %s: %s", who, head(s.scrub(answer.Error()), 300))
+			// A server that answers so is well.
+			deferred = &Failure{Own: true, Err: fmt.Errorf("the mail server put off the recipient %s: %s", who, head(s.scrub(answer.Error()), 300))}
 		}
 	}
 	if len(accepted) == 0 {

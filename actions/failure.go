@@ -8,6 +8,7 @@ import (
 // A Failure is an attempt's error together with what it means for the next attempt.
 type Failure struct {
 	Permanent bool          // no attempt can succeed: the delivery is dead
+	Own       bool          // the fault is the delivery's own, and says nothing of its destination
 	After     time.Duration // the other side asked for this pause; 0 leaves it to the backoff
 	Err       error
 }
@@ -22,6 +23,15 @@ func Permanent(err error) error {
 		return nil
 	}
 	return &Failure{Permanent: true, Err: err}
+}
+
+// Own says that what is to be sent cannot be, whoever it goes to: trying again cannot help, and nothing is said of
+// the destination, which was not asked. A nil err stays nil.
+func Own(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Failure{Permanent: true, Own: true, Err: err}
 }
 
 // RetryAfter says that the other side asked for a pause of d. A nil err stays nil.

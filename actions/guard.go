@@ -139,7 +139,7 @@ func hostName(host string) (string, error) {
 func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, Permanent(fmt.Errorf("connecting: %w", err))
+		return nil, Own(fmt.Errorf("connecting: %w", err))
 	}
 	dialer := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Resolver: g.resolver}
 	if g.allowsHost(host, port) {
@@ -153,7 +153,7 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 	// that is merely out of reach is reported as refused or as out of reach, whichever came first.
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		refused.Host = address
-		return nil, Permanent(refused)
+		return nil, Own(refused)
 	}
 	return conn, err
 }
@@ -175,7 +175,7 @@ func (g *Guard) allowsHost(host, port string) bool {
 func (g *Guard) check(network, address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return Permanent(fmt.Errorf("connecting to %s: %w", address, err))
+		return Own(fmt.Errorf("connecting to %s: %w", address, err))
 	}
 	// An IPv4 address in IPv6 dress is judged as what it reaches, and a zone changes nothing.
 	addr := ap.Addr().WithZone("").Unmap()

@@ -289,12 +289,12 @@ func (h *HTTP) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	if h.URL == "" {
 		var ok bool
 		if api, ok = d.Connection.(*HTTPAPI); !ok {
-			return Receipt{}, Permanent(errors.New("there is no http connection"))
+			return Receipt{}, Own(errors.New("there is no http connection"))
 		}
 	}
 	u, err := h.target(api)
 	if err != nil {
-		return Receipt{}, Permanent(err)
+		return Receipt{}, Own(err)
 	}
 	c := call{id: d.ID, guard: d.Guard, api: api, method: h.method(), url: u, headers: http.Header{}}
 	c.scrub = func(text string) string { return text } // without a connection there are no secrets
@@ -303,7 +303,7 @@ func (h *HTTP) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	}
 	var kind string
 	if c.body, kind, err = h.payload(); err != nil {
-		return Receipt{}, Permanent(fmt.Errorf("composing the body: %w", err))
+		return Receipt{}, Own(fmt.Errorf("composing the body: %w", err))
 	}
 	if kind != "" {
 		c.headers.Set("Content-Type", kind)
@@ -311,10 +311,10 @@ func (h *HTTP) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
 		value := h.Headers[name]
 		if err := checkHeader(name); err != nil {
-			return Receipt{}, Permanent(err)
+			return Receipt{}, Own(err)
 		}
 		if strings.ContainsAny(value, "\r\n\x00") {
-			return Receipt{}, Permanent(fmt.Errorf("the header %s must not contain a line break", name))
+			return Receipt{}, Own(fmt.Errorf("the header %s must not contain a line break", name))
 		}
 		c.headers.Set(name, value)
 	}
@@ -438,12 +438,12 @@ func (c *call) send(ctx context.Context, token string) (*answer, error) {
 	}
 	r, err := http.NewRequestWithContext(ctx, c.method, c.url.String(), body)
 	if err != nil {
-		return nil, Permanent(fmt.Errorf("%s: the URL cannot be used", c.doing()))
+		return nil, Own(fmt.Errorf("%s: the URL cannot be used", c.doing()))
 	}
 	r.Header = c.headers.Clone()
 	if c.api != nil {
 		if err := c.api.authorise(r, c.id, token, c.body); err != nil {
-			return nil, Permanent(err)
+			return nil, Own(err)
 		}
 	}
 	if !c.strayed {

@@ -184,16 +184,16 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	a, ok := d.Connection.(*SlackAccess)
 	switch {
 	case !ok:
-		return Receipt{}, Permanent(errors.New("there is no Slack connection"))
+		return Receipt{}, Own(errors.New("there is no Slack connection"))
 	case a.Token != "" && s.Channel == "":
-		return Receipt{}, Permanent(errors.New("posting to Slack with a token needs a channel"))
+		return Receipt{}, Own(errors.New("posting to Slack with a token needs a channel"))
 	}
 	message := map[string]any{}
 	for key, value := range map[string]string{
 		"channel": s.Channel, "text": s.Text, "thread_ts": s.Thread, "username": s.Username, "icon_emoji": s.Icon,
 	} {
 		if key != "text" && strings.ContainsAny(value, "\r\n\x00") {
-			return Receipt{}, Permanent(fmt.Errorf("%s must not contain a line break", key))
+			return Receipt{}, Own(fmt.Errorf("%s must not contain a line break", key))
 		}
 		if value != "" {
 			message[key] = value
@@ -208,13 +208,13 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	}
 	body, err := compactJSON(message)
 	if err != nil {
-		return Receipt{}, Permanent(fmt.Errorf("composing the post: %w", err))
+		return Receipt{}, Own(fmt.Errorf("composing the post: %w", err))
 	}
 	ctx, cancel := context.WithTimeout(ctx, usualTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.endpoint(), bytes.NewReader(body))
 	if err != nil {
-		return Receipt{}, Permanent(errors.New("the address of the Slack connection is not a URL"))
+		return Receipt{}, Own(errors.New("the address of the Slack connection is not a URL"))
 	}
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
 	r.Header.Set("User-Agent", "bellhop")

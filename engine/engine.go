@@ -136,6 +136,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	e.adminServer = &http.Server{
 		Handler: admin.New(admin.Options{
 			Store: e.store, Receiver: receiver, Folder: e.folder, Metrics: e.metrics, Logger: e.log, Version: o.Version, Compile: compile, Token: cfg.AdminToken,
+			Destinations: e.worker.Destinations,
 		}),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
@@ -173,8 +174,13 @@ func (e *Engine) Rules() []*rules.Rule { return e.folder.Set().Rules() }
 // Reload looks at the rule folder now.
 func (e *Engine) Reload() { e.folder.Reload() }
 
-// answerTime is how long requests under way may take when the engine stops.
-const answerTime = 10 * time.Second
+// How long requests under way may take when the engine stops: those of senders, who are answered within that time,
+// and after everything else those of operators. With the time for attempts under way, a stop takes less than the ten
+// seconds that containers are given.
+const (
+	answerTime   = 5 * time.Second
+	operatorTime = time.Second
+)
 
 // Run serves until ctx ends or something fails that cannot be gone on without. It then stops in the order
 // in which nothing is lost: no new webhooks, those under way answered, attempts under way finished within
@@ -185,14 +191,14 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 
-	group.Go(func() error { return e.serve(ctx, e.hookServer, e.hookListener) })
+	group.Go(func() error { return e.serve(ctx, e.hookServer, e.hookListener, answerTime) })
 	group.Go(func() error { return e.worker.Run(ctx) })
 	group.Go(func() error { return e.prune(ctx) })
 	group.Go(func() error { return ignoreCancel(e.folder.Run(ctx)) })
 
 	// The operators' side is up until everything else is down: a slow stop can be watched.
 	var last errgroup.Group
-	last.Go(func() error { return e.serve(serving, e.adminServer, e.adminListener) })
+	last.Go(func() error { return e.serve(serving, e.adminServer, e.adminListener, operatorTime) })
 	err = group.Wait()
 	stopServing()
 	return errors.Join(err, last.Wait())
@@ -205,7 +211,8 @@ func ignoreCancel(err error) error {
 	return err
 }
 
-func (e *Engine) serve(ctx context.Context, s *http.Server, l net.Listener) error {
+// serve answers requests until ctx ends, and then those under way for as long as grace says.
+func (e *Engine) serve(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
 	select {
@@ -213,7 +220,7 @@ func (e *Engine) serve(ctx context.Context, s *http.Server, l net.Listener) erro
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	err := s.Shutdown(limit)
 	if err != nil {

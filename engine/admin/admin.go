@@ -21,6 +21,7 @@ import (
 	"bellhop/engine/metrics"
 	"bellhop/engine/receive"
 	"bellhop/engine/store"
+	"bellhop/engine/work"
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
@@ -34,6 +35,8 @@ type Options struct {
 	Logger   *slog.Logger
 	Version  string
 	Compile  rules.Options // what rule files are compiled against
+
+	Destinations func() []work.Destination // where deliveries go, and which of them are left alone
 
 	// Token is asked for on everything but /healthz and /readyz: as a bearer token, or, for browsers, as
 	// the password of any user. With "" nothing is asked, and only requests that name this machine by a

@@ -11,6 +11,7 @@ import (
 
 	"bellhop/engine/explain"
 	"bellhop/engine/store"
+	"bellhop/engine/work"
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
@@ -47,6 +48,7 @@ func routes() []route {
 		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[store.Delivery](), (*server).delivery, nil},
 		{"POST", "/deliveries/{id}/retry", "Try a dead or cancelled delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry, nil},
 		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[store.Delivery](), (*server).cancel, nil},
+		{"GET", "/destinations", "Where deliveries went lately, and which destinations are left alone, until when and why", nil, reflect.TypeFor[Destinations](), (*server).destinations, nil},
 		{"POST", "/explain", "What each rule did about a recorded event, or would about another one, and why", nil, reflect.TypeFor[explain.Answer](), (*server).explain, reflect.TypeFor[Question]()},
 		{"GET", "/openapi.json", "This description", nil, reflect.TypeFor[map[string]any](), (*server).openapi, nil},
 	}
@@ -90,6 +92,11 @@ type Deliveries struct {
 	Next       string           `json:"next"` // the cursor of the next page, "" after the last
 }
 
+// Destinations is a list of destinations.
+type Destinations struct {
+	Destinations []work.Destination `json:"destinations"`
+}
+
 func (s *server) rules(*http.Request) (any, error) {
 	list := Rules{Rules: []Rule{}}
 	for _, r := range s.Folder.Set().Rules() {
@@ -129,7 +136,7 @@ func (s *server) event(r *http.Request) (any, error) {
 	}
 	list, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Event: e.ID, Limit: 500})
 	slices.Reverse(list) // an event's own are read in the order of its rules
-	return Event{e, list}, err
+	return Event{e, s.explained(list)}, err
 }
 
 func (s *server) replay(r *http.Request) (any, error) {
@@ -154,7 +161,7 @@ func (s *server) deliveries(r *http.Request) (any, error) {
 		return nil, &badRequest{fmt.Sprintf("%q is no state of a delivery; the states are %s", f.State, stateWords())}
 	}
 	list, err := s.Store.Deliveries(r.Context(), f)
-	page := Deliveries{Deliveries: list}
+	page := Deliveries{Deliveries: s.explained(list)}
 	if size := len(list); size > 0 && size == pageSize(n) {
 		page.Next = list[size-1].ID
 	}
@@ -176,8 +183,36 @@ func stateWords() string {
 	return strings.Join(words, ", ")
 }
 
+func (s *server) destinations(*http.Request) (any, error) {
+	return Destinations{s.Destinations()}, nil
+}
+
+// explained adds to the reasons of deliveries that their destination is left alone at the moment.
+func (s *server) explained(list []store.Delivery) []store.Delivery {
+	paused := map[string]string{}
+	for _, d := range s.Destinations() {
+		if d.State == "paused" {
+			paused[d.Name] = fmt.Sprintf("%s is left alone until %s: %s", d.Name, d.Until.Format("15:04:05 MST"), d.Reason)
+		}
+	}
+	for i := range list {
+		d := &list[i]
+		why := paused[d.Destination]
+		if why == "" || d.State != store.Pending && d.State != store.Retrying {
+			continue
+		}
+		if d.Reason == "" {
+			d.Reason = why
+		} else {
+			d.Reason += "; " + why
+		}
+	}
+	return list
+}
+
 func (s *server) delivery(r *http.Request) (any, error) {
-	return s.Store.Delivery(r.Context(), r.PathValue("id"))
+	d, err := s.Store.Delivery(r.Context(), r.PathValue("id"))
+	return s.explained([]store.Delivery{d})[0], err
 }
 
 func (s *server) retry(r *http.Request) (any, error) {

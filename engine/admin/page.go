@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"bellhop/engine/store"
+	"bellhop/engine/work"
 	"bellhop/rules/live"
 )
 
@@ -20,6 +21,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		Version    string
 		Files      []live.FileStatus
 		Counts     []count
+		Paused     []work.Destination
 		Deliveries []store.Delivery
 		Events     []store.Event
 	}
@@ -27,6 +29,12 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	counts, err := s.Store.CountDeliveries(r.Context())
 	if err == nil {
 		data.Deliveries, err = s.Store.Deliveries(r.Context(), store.DeliveryFilter{Limit: 30})
+	}
+	data.Deliveries = s.explained(data.Deliveries)
+	for _, d := range s.Destinations() {
+		if d.State != "ok" {
+			data.Paused = append(data.Paused, d)
+		}
 	}
 	if err == nil {
 		data.Events, err = s.Store.Events(r.Context(), store.EventFilter{Limit: 20})

@@ -2,6 +2,8 @@ package work
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -18,6 +20,8 @@ type gate struct {
 	held    int
 	dests   map[string]*destination
 	sweepAt int // the number of destinations at which to forget some
+
+	recall chan recall
 }
 
 // A Breaker says when a failing destination is left alone. The zero value is usable.
@@ -48,14 +52,27 @@ type destination struct {
 	failures int           // in a row
 	pauses   int           // in a row, without a success between
 	until    time.Time     // no attempt before
+	why      string        // the last failure, or the answer that asked for a pause
 	answered time.Time     // when it last answered as it should
+	silent   time.Time     // since when it owes an answer; zero while nothing is held
 	pace     time.Duration // between such answers, on average over the last ones
 	returns  time.Time     // when the last of those that stay away comes back
 	probing  bool          // the one attempt after a pause is under way
+
+	away      bool // some may stay away, perhaps since before a restart
+	sentAway  time.Time
+	recalling bool
+}
+
+func (d *destination) flows(now time.Time) bool {
+	return d.pauses == 0 && now.Sub(d.answered) < flowing
 }
 
 func newGate(places, each int, b Breaker) *gate {
-	return &gate{places: places, each: each, breaker: b.withDefaults(), dests: map[string]*destination{}, sweepAt: 64}
+	return &gate{
+		places: places, each: each, breaker: b.withDefaults(), dests: map[string]*destination{}, sweepAt: 64,
+		recall: make(chan recall, 64),
+	}
 }
 
 // inLine is how many deliveries of a destination may be claimed for each attempt at once. Claiming and
@@ -63,20 +80,29 @@ func newGate(places, each int, b Breaker) *gate {
 const inLine = 8
 
 const (
-	crowded  = 2 * time.Second  // how long a delivery stays away at least when its destination has its share of places
+	crowded  = 2 * time.Second  // how long a delivery stays away at most when its destination has its share of places
+	hesitant = crowded / 40     // and at least
+	furthest = 10 * time.Minute // how long a delivery stays away at most, besides the pause of its destination
 	patience = 10 * time.Second // how long it keeps its place while it waits for its destination
 	flowing  = time.Second      // a destination that answered within this time is flowing
 
-	// Those that stay away come back one after the other, this far apart for each destination that is known,
-	// or as far as its answers are where it takes more than that: each coming and going costs the store about as much as a delivery, and a long backlog of a dead
-	// destination must not keep it busy.
+	// Those that stay away come back one after the other, this far apart over all destinations that do not
+	// answer, or as far as the answers of a destination are: each coming and going costs the store about as
+	// much as a delivery, and a long backlog of dead destinations must not keep it busy.
 	apart = 2 * time.Millisecond
 )
+
+// A recall asks for up to n deliveries to come back that stay away from a destination, which answers again.
+type recall struct {
+	name string
+	n    int
+}
 
 // A pass allows a delivery to be claimed. [pass.start] then waits for the attempt's turn, [pass.done] ends
 // the attempt, and [pass.leave] must be called last.
 type pass struct {
 	g     *gate
+	name  string
 	d     *destination
 	probe bool
 }
@@ -88,9 +114,9 @@ func (g *gate) enter(ctx context.Context, name string) (p *pass, postpone time.D
 	if d == nil {
 		return nil, postpone, why
 	}
-	p = &pass{g: g, d: d}
+	p = &pass{g: g, name: name, d: d}
 	if postpone, why := p.wait(ctx, d.line); postpone > 0 {
-		g.release(d)
+		g.release(name, d)
 		return nil, postpone, why
 	}
 	// Asked only now: while it waited, the destination may have turned out dead.
@@ -114,83 +140,196 @@ func (p *pass) start(ctx context.Context) (postpone time.Duration, why string) {
 	return 0, ""
 }
 
-// wait takes an element of a semaphore, or says how long to stay away instead.
+// wait takes an element of a semaphore, or says how long to stay away instead. It waits for a destination
+// only while that answers.
 func (p *pass) wait(ctx context.Context, sem chan struct{}) (postpone time.Duration, why string) {
 	select {
 	case sem <- struct{}{}:
 		return 0, ""
 	default:
 	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case sem <- struct{}{}:
-		return 0, ""
-	case <-timer.C:
-		return p.g.stay(p.d, crowded), "crowded"
-	case <-ctx.Done():
-		return time.Millisecond, "stopping"
+	look := time.NewTicker(flowing)
+	defer look.Stop()
+	for waited := flowing; ; waited += flowing {
+		select {
+		case sem <- struct{}{}:
+			return 0, ""
+		case <-look.C:
+			if waited >= patience || !p.g.flows(p.d) {
+				return p.g.stay(p.d, crowded), "crowded"
+			}
+		case <-ctx.Done():
+			return time.Millisecond, "stopping"
+		}
 	}
 }
 
 // leave gives the place back.
 func (p *pass) leave() {
 	<-p.d.line
-	p.g.release(p.d)
+	p.g.release(p.name, p.d)
 }
 
-// hold takes a place, unless the destination is paused or has its share already. One that is flowing may
-// hold nine of ten places, since it will soon give them back; another may hold as many as are free after
-// it, so that however many destinations hang, there is room for one more.
+// hold takes a place, unless the destination is paused or has its share already.
 func (g *gate) hold(name string) (d *destination, postpone time.Duration, why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	now := time.Now()
 	d = g.dests[name]
 	if d == nil {
-		g.sweep()
-		d = &destination{line: make(chan struct{}, inLine*g.each), running: make(chan struct{}, g.each)}
+		g.sweep(now)
+		d = &destination{line: make(chan struct{}, inLine*g.each), running: make(chan struct{}, g.each), away: true}
 		g.dests[name] = d
 	}
-	if pause := time.Until(d.until); pause > 0 {
-		return nil, g.away(d, pause), "paused"
+	if pause := d.until.Sub(now); pause > 0 {
+		return nil, g.sendAway(d, now, pause), "paused"
 	}
-	free := g.places - g.held
-	if time.Since(d.answered) < flowing && d.failures == 0 {
-		if free <= g.places/10 && d.held > 0 {
-			return nil, g.away(d, crowded*d.gap()/apart), "crowded"
-		}
-	} else if d.held > 0 && d.held >= free {
-		return nil, g.away(d, crowded), "crowded"
+	if !(d.held < g.each && d.flows(now)) && d.held >= g.limit(d, now) {
+		return nil, g.sendAway(d, now, d.hesitation(now)), "crowded"
+	}
+	if d.held == 0 {
+		d.silent = now
 	}
 	d.held++
 	g.held++
 	return d, 0, ""
 }
 
-// away is how long the next delivery to d stays away, which is pause at least.
-func (g *gate) away(d *destination, pause time.Duration) time.Duration {
-	now := time.Now()
+// limit is how many places a destination may hold. Those that flow share what there is, since they will soon
+// give it back. One that does not may hold as many as attempts are made at once, and all of these together half
+// of what there is. One that is tried again after a pause holds one. A destination that holds nothing always gets
+// a place: there is no other way to learn whether it answers.
+func (g *gate) limit(d *destination, now time.Time) int {
+	if d.flows(now) {
+		if g.places-g.held <= g.places/10 {
+			return max(d.held, g.each)
+		}
+		share := 1
+		for _, other := range g.dests {
+			if other != d && other.held > 0 && other.flows(now) {
+				share++
+			}
+		}
+		return max(2*g.each, g.places*9/10/share)
+	}
+	silent := 0
+	for _, other := range g.dests {
+		if !other.flows(now) {
+			silent += other.held
+		}
+	}
+	switch {
+	case silent >= g.places/2 && d.pauses == 0:
+		return max(1, min(d.held, g.each))
+	case silent >= g.places/2:
+		return 0
+	case d.pauses > 0:
+		return 1
+	default:
+		return g.each
+	}
+}
+
+// hesitation is how long a delivery stays away from a destination that has its share: the longer it owes an
+// answer, the longer.
+func (d *destination) hesitation(now time.Time) time.Duration {
+	switch {
+	case d.pauses > 0:
+		return crowded
+	case d.flows(now):
+		return crowded * d.gap(now) / apart
+	default:
+		return min(max(now.Sub(d.silent), hesitant), crowded)
+	}
+}
+
+// sendAway is how long the next delivery to d stays away, which is pause at least.
+func (g *gate) sendAway(d *destination, now time.Time, pause time.Duration) time.Duration {
+	d.away, d.sentAway = true, now
+	gap := d.gap(now)
+	if !d.flows(now) {
+		others := 0
+		for _, other := range g.dests {
+			if other != d && other.returns.After(now) && !other.flows(now) {
+				others++
+			}
+		}
+		gap *= time.Duration(1 + others)
+	}
 	at := now.Add(pause)
-	if next := d.returns.Add(d.gap() * time.Duration(len(g.dests))); next.After(at) {
+	if next := d.returns.Add(gap); next.After(at) {
 		at = next
+	}
+	if last := now.Add(pause + furthest); at.After(last) {
+		at = last
 	}
 	d.returns = at
 	return at.Sub(now)
 }
 
-// gap is how far apart deliveries come back to d: as fast as it takes them, if it is flowing.
-func (d *destination) gap() time.Duration {
-	if d.failures > 0 || time.Since(d.answered) >= flowing {
+// gap is how far apart deliveries come back to d: as fast as it takes them, if it flows.
+func (d *destination) gap(now time.Time) time.Duration {
+	if !d.flows(now) {
 		return apart
 	}
 	return min(max(d.pace, apart/10), apart)
+}
+
+func (g *gate) flows(d *destination) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return d.flows(time.Now())
+}
+
+// ask asks for those back that stay away from d, if it answers and has room for them.
+func (g *gate) ask(name string, d *destination, now time.Time) {
+	if !d.away || d.recalling || d.pauses > 0 || d.failures > 0 || d.answered.IsZero() || now.Before(d.until) {
+		return
+	}
+	if d.held > g.each { // there is enough to do
+		return
+	}
+	n := g.limit(d, now) - d.held
+	if n < 1 {
+		return
+	}
+	select {
+	case g.recall <- recall{name, min(n, 500)}:
+		d.recalling = true
+	default: // there will be another occasion
+	}
+}
+
+// askAll does so for every destination: the last ones that were sent away have no other occasion.
+func (g *gate) askAll() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	for name, d := range g.dests {
+		g.ask(name, d, now)
+	}
+}
+
+// recalled says how many came of a recall.
+func (g *gate) recalled(r recall, came int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := g.dests[r.name]
+	if d == nil {
+		return
+	}
+	d.recalling = false
+	// One that was sent away just now may not be written down as such yet.
+	if now := time.Now(); came < r.n && now.Sub(d.sentAway) > flowing {
+		d.away, d.returns = false, now
+	}
 }
 
 // stay is away for a delivery that holds a place.
 func (g *gate) stay(d *destination, pause time.Duration) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.away(d, pause)
+	return g.sendAway(d, time.Now(), pause)
 }
 
 func (g *gate) paused(d *destination) time.Duration {
@@ -216,20 +355,23 @@ func (g *gate) allow(d *destination) (probe bool, pause time.Duration) {
 	return true, 0
 }
 
-func (g *gate) release(d *destination) {
+func (g *gate) release(name string, d *destination) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d.held--
 	g.held--
+	if d.held == 0 {
+		d.silent = time.Time{}
+	}
+	g.ask(name, d, time.Now())
 }
 
 // sweep forgets destinations of which there is nothing to remember. It looks at them all, but only when
 // they have doubled in number since it last did.
-func (g *gate) sweep() {
+func (g *gate) sweep(now time.Time) {
 	if len(g.dests) < g.sweepAt {
 		return
 	}
-	now := time.Now()
 	for name, d := range g.dests {
 		if d.held == 0 && d.failures == 0 && d.pauses == 0 && now.After(d.until) && now.After(d.returns) && now.Sub(d.answered) > flowing {
 			delete(g.dests, name)
@@ -240,9 +382,10 @@ func (g *gate) sweep() {
 
 // verdict is what an attempt says of its destination.
 type verdict struct {
-	unknown bool          // nothing: it was not reached, for a reason of ours
+	unknown bool          // nothing: it was not reached, or the fault is the delivery's own
 	failed  bool          // it does not answer, or not as it should
 	pause   time.Duration // it asked for one
+	why     string        // in words, for whoever asks why it is left alone
 }
 
 // done ends the attempt.
@@ -254,20 +397,57 @@ func (p *pass) done(v verdict) {
 	if p.probe {
 		d.probing = false
 	}
+	now := time.Now()
 	switch {
 	case v.unknown:
+		return
 	case v.failed:
 		d.failures++
+		d.why = v.why
 		if p.probe || d.pauses == 0 && d.failures >= g.breaker.Failures {
-			d.until = time.Now().Add(min(g.breaker.Pause<<min(d.pauses, 20), g.breaker.MaxPause))
+			d.until = now.Add(min(g.breaker.Pause<<min(d.pauses, 20), g.breaker.MaxPause))
 			d.pauses++
 		}
 	default:
-		now := time.Now()
 		d.pace = (7*d.pace + min(now.Sub(d.answered), flowing)) / 8
-		d.failures, d.pauses, d.answered = 0, 0, now
+		d.failures, d.pauses, d.answered, d.silent, d.why = 0, 0, now, now, ""
 	}
-	if until := time.Now().Add(v.pause); v.pause > 0 && until.After(d.until) {
-		d.until = until
+	// The pause that was asked for is the delivery's own. The destination as a whole is left alone for a share
+	// of it, and then tried with one attempt: what is asked of one need not be meant for all.
+	if v.pause > 0 {
+		d.pauses, d.why = max(d.pauses, 1), v.why
+		if until := now.Add(min(v.pause, g.breaker.MaxPause)); until.After(d.until) {
+			d.until = until
+		}
 	}
+}
+
+// A Destination is what is known of where deliveries go.
+type Destination struct {
+	Name     string    `json:"name"`
+	State    string    `json:"state"`              // ok, failing or paused
+	Reason   string    `json:"reason,omitempty"`   // the last failure, without secrets
+	Failures int       `json:"failures,omitempty"` // in a row
+	Until    time.Time `json:"until,omitzero"`     // no attempt before
+	Held     int       `json:"held"`               // deliveries that wait in memory or are being sent
+}
+
+// list is the destinations that deliveries went to lately, or that are left alone, by name.
+func (g *gate) list() []Destination {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	list := make([]Destination, 0, len(g.dests))
+	for name, d := range g.dests {
+		out := Destination{Name: name, State: "ok", Reason: d.why, Failures: d.failures, Held: d.held}
+		switch {
+		case d.until.After(now):
+			out.State, out.Until = "paused", d.until.UTC()
+		case d.failures > 0 || d.pauses > 0:
+			out.State = "failing"
+		}
+		list = append(list, out)
+	}
+	slices.SortFunc(list, func(a, b Destination) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }

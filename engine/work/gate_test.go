@@ -66,6 +66,8 @@ func TestAttemptsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(1000, 4, Breaker{})
+		first, _, _ := enter(t.Context(), g, "crm")
+		first.end(verdict{})
 		var mu sync.Mutex
 		running, most, done := 0, 0, 0
 		var all sync.WaitGroup
@@ -173,6 +175,7 @@ func TestReturnsAreApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(100, 4, Breaker{})
 		hang(t, g, "dead", 200)
+		time.Sleep(crowded)
 		var last time.Duration
 		for range 10_000 {
 			p, away, _ := enter(t.Context(), g, "dead")
@@ -249,21 +252,32 @@ func TestForgetsDestinations(t *testing.T) {
 	})
 }
 
+// One that stops answering is not waited for by those that stood in line while it did.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(100, 1, Breaker{})
-		hang(t, g, "crm", 1)
-		start := time.Now()
-		if p, d, why := enter(t.Context(), g, "crm"); p != nil || d < crowded || why != "crowded" {
-			t.Fatalf("got %v, %s, %s", p, d, why)
+		p, _, _ := enter(t.Context(), g, "crm")
+		p.end(verdict{})
+		hang(t, g, "crm", 50)
+		if g.held != 50 {
+			t.Fatalf("%d wait for a destination that flows", g.held)
 		}
-		if waited := time.Since(start); waited != patience {
-			t.Errorf("waited %s", waited)
+		time.Sleep(2 * flowing)
+		synctest.Wait()
+		if g.held != 1 {
+			t.Errorf("%d wait for a destination that hangs", g.held)
+		}
+		if p, d, why := enter(t.Context(), g, "crm"); p != nil || d < hesitant || why != "crowded" {
+			t.Fatalf("got %v, %s, %s", p, d, why)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if p, _, why := enter(ctx, g, "crm"); p != nil || why != "stopping" {
+		p, _, _ = enter(t.Context(), g, "other")
+		p.done(verdict{})
+		p.leave()
+		hang(t, g, "other", 1)
+		if p, _, why := enter(ctx, g, "other"); p != nil || why != "stopping" {
 			t.Errorf("a worker that stops is given a pass, or told %q", why)
 		}
 	})

@@ -11,6 +11,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"bellhop/actions"
 	"bellhop/engine/metrics"
 	"bellhop/engine/store"
@@ -34,7 +36,7 @@ type Options struct {
 	Timeout        time.Duration // of one attempt, where its request sets no shorter one; 0 is 5 min
 	Places         int           // deliveries held at once; 0 is 2000
 	PerDestination int           // attempts at once to one destination; 0 is 16
-	Stop           time.Duration // for attempts under way to finish when stopping; 0 is 20 s
+	Stop           time.Duration // for attempts under way to finish when stopping; 0 is 5 s
 	Breaker        Breaker
 }
 
@@ -48,7 +50,7 @@ func (o Options) withDefaults() Options {
 	or(&o.Backoff, 5*time.Second)
 	or(&o.MaxBackoff, time.Hour)
 	or(&o.Timeout, 5*time.Minute)
-	or(&o.Stop, 20*time.Second)
+	or(&o.Stop, 5*time.Second)
 	if o.Attempts == 0 {
 		o.Attempts = 25
 	}
@@ -78,9 +80,37 @@ func New(o Options) *Worker {
 
 // Run works until ctx is done, then lets the attempts under way finish for as long as Stop says.
 func (w *Worker) Run(ctx context.Context) error {
-	return w.o.Store.Work(ctx, store.WorkOptions{Workers: w.o.Places, Stop: w.o.Stop}, func(jobCtx context.Context, j *store.Job) time.Duration {
-		return w.work(ctx, jobCtx, j)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { w.bringBack(running); return nil })
+	group.Go(func() error {
+		return w.o.Store.Work(ctx, store.WorkOptions{Workers: w.o.Places, Stop: w.o.Stop}, func(jobCtx context.Context, j *store.Job) time.Duration {
+			return w.work(ctx, jobCtx, j)
+		})
 	})
+	return group.Wait()
+}
+
+// Destinations are those that deliveries went to lately, or that are left alone, by name.
+func (w *Worker) Destinations() []Destination { return w.gate.list() }
+
+// bringBack lets deliveries come back at once to a destination that answers again.
+func (w *Worker) bringBack(ctx context.Context) {
+	look := time.NewTicker(flowing / 4)
+	defer look.Stop()
+	for {
+		select {
+		case r := <-w.gate.recall:
+			n, err := w.o.Store.Recall(ctx, r.name, r.n)
+			if err != nil {
+				w.log(ctx, "deliveries that were put off could not be brought back; they come later", err)
+			}
+			w.gate.recalled(r, n)
+		case <-look.C:
+			w.gate.askAll()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // unwritable is how long a job stays away when the store could not be written.
@@ -130,7 +160,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		v := verdict{unknown: true} // of a panic
 		func() {
 			defer func() { pass.done(v) }()
-			v = judge(w.attempt(ctx, &d, began))
+			v = w.judge(w.attempt(ctx, &d, began))
 		}()
 		if d.State == store.Retrying {
 			postpone = max(time.Until(d.Due), time.Millisecond)
@@ -154,17 +184,17 @@ func (w *Worker) log(ctx context.Context, msg string, err error) {
 // interrupted marks an attempt that was cut off by a shutdown.
 var errInterrupted = errors.New("interrupted by a shutdown")
 
-// judge says what an attempt's error means for its destination. A permanent one is an answer; so is a
-// refusal to connect, which is ours.
-func judge(err error) verdict {
+// judge says what an attempt's error means for its destination. A permanent one is an answer, unless the fault is
+// the delivery's own.
+func (w *Worker) judge(err error) verdict {
 	if err == nil {
 		return verdict{}
 	}
 	f := actions.Classify(err)
-	if errors.Is(err, errInterrupted) {
+	if f.Own || errors.Is(err, errInterrupted) {
 		return verdict{unknown: true}
 	}
-	return verdict{failed: !f.Permanent && f.After == 0, pause: f.After}
+	return verdict{failed: !f.Permanent && f.After == 0, pause: f.After, why: w.o.Redactor.Redact(err.Error())}
 }
 
 // attempt sends d once and changes it to what became of it. The error is the attempt's, which began at start.
@@ -255,16 +285,16 @@ func (w *Worker) do(ctx context.Context, d *store.Delivery) (receipt actions.Rec
 	}()
 	kind, ok := actions.Lookup(d.Action)
 	if !ok {
-		return receipt, actions.Permanent(fmt.Errorf("no action is called %q", d.Action))
+		return receipt, actions.Own(fmt.Errorf("no action is called %q", d.Action))
 	}
 	req := kind.New()
 	if err := json.Unmarshal(d.Request, req); err != nil {
-		return receipt, actions.Permanent(fmt.Errorf("stored request: %w", err))
+		return receipt, actions.Own(fmt.Errorf("stored request: %w", err))
 	}
 	dispatch := actions.Dispatch{ID: d.ID, Guard: w.o.Guard}
 	if d.Connection != "" {
 		if dispatch.Connection, ok = w.o.Connections[d.Connection]; !ok {
-			return receipt, fmt.Errorf("connection %q is not configured", d.Connection)
+			return receipt, &actions.Failure{Own: true, Err: fmt.Errorf("connection %q is not configured", d.Connection)}
 		}
 	}
 	for i := range d.Attempts {

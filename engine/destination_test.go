@@ -1,0 +1,118 @@
+package engine_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bellhop/engine/store"
+	"bellhop/engine/work"
+)
+
+func crm(url string) string {
+	return sourceNone + fmt.Sprintf("egress: { allow: [127.0.0.1] }\nconnections: { crm: { url: %q } }\n", url)
+}
+
+const (
+	sourceNone = "sources: { hoopai: { verify: none } }\n"
+	callCRM    = `
+rules:
+  - name: crm
+    on: AppointmentCreate
+    then:
+      - http: { connection: crm, path: /a, json: { id: "{{ appointment.id }}" } }
+`
+)
+
+// The pause that one answer asks for is that delivery's own: the others are tried again soon, and what is paused can
+// be seen.
+func TestPauseAskedOfOneDelivery(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Bool
+	sk := newSink(t, func(w http.ResponseWriter, _ *http.Request) {
+		if asked.CompareAndSwap(false, true) {
+			w.Header().Set("Retry-After", "86400")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	})
+	s := start(t, setup{rules: map[string]string{"r.yaml": callCRM}, yaml: crm(sk.URL), tune: func(o *work.Options) {
+		o.Breaker = work.Breaker{Pause: 500 * time.Millisecond, MaxPause: 1500 * time.Millisecond}
+	}})
+	s.post(booking(1))
+	var shown struct{ Destinations []work.Destination }
+	until(t, "the destination is shown as paused", func() bool {
+		s.get("/api/v1/destinations", &shown)
+		return len(shown.Destinations) == 1 && shown.Destinations[0].State == "paused"
+	})
+	if d := shown.Destinations[0]; d.Until.IsZero() || !strings.Contains(d.Reason, "429") || time.Until(d.Until) > 2*time.Second {
+		t.Errorf("shown: %+v", d)
+	}
+	s.post(booking(2))
+	list := s.deliveries("appointment=appt00000002")
+	if len(list) != 1 || list[0].State != store.Sent && !strings.Contains(list[0].Reason, "left alone until") {
+		t.Errorf("a delivery to a paused destination does not say so: %+v", list)
+	}
+	until(t, "the second is sent", func() bool {
+		list := s.deliveries("appointment=appt00000002")
+		return len(list) == 1 && list[0].State == store.Sent
+	})
+	list = s.deliveries("appointment=appt00000001")
+	if d := list[0]; d.State != store.Retrying || time.Until(d.Due) < 23*time.Hour {
+		t.Errorf("the first is %s and due in %s", d.State, time.Until(d.Due))
+	}
+}
+
+// What piled up for a destination comes as soon as it answers again, not when each delivery was put off to.
+func TestBacklogComesAtOnce(t *testing.T) {
+	t.Parallel()
+	var down atomic.Bool
+	down.Store(true)
+	sk := newSink(t, func(w http.ResponseWriter, _ *http.Request) {
+		if down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	dir := t.TempDir()
+	s := start(t, setup{dir: dir, rules: map[string]string{"r.yaml": callCRM}, yaml: crm(sk.URL), tune: func(o *work.Options) {
+		o.Breaker = work.Breaker{Failures: 2, Pause: time.Hour}
+		o.Backoff = 100 * time.Millisecond
+	}})
+	for n := range 20 {
+		s.post(booking(n))
+	}
+	until(t, "paused for an hour", func() bool {
+		var shown struct{ Destinations []work.Destination }
+		s.get("/api/v1/destinations", &shown)
+		return len(shown.Destinations) == 1 && shown.Destinations[0].State == "paused"
+	})
+	s.close()
+	// A new process knows nothing of the pause, and finds what the old one had put off.
+	down.Store(false)
+	s = start(t, setup{dir: dir, rules: map[string]string{"r.yaml": callCRM}, yaml: crm(sk.URL)})
+	s.post(booking(100))
+	until(t, "all are sent", func() bool { return len(s.deliveries("state=sent")) == 21 })
+}
+
+// A stop with an attempt that hangs ends before a container is killed, by default, and gives the delivery back.
+func TestStopWithHangingAttempt(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	sk := newSink(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})
+	t.Cleanup(func() { close(release) })
+	s := start(t, setup{rules: map[string]string{"r.yaml": callCRM}, yaml: crm(sk.URL)})
+	s.post(booking(1))
+	until(t, "the attempt is under way", func() bool { return sk.count() == 1 })
+	began := time.Now()
+	s.close()
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+}

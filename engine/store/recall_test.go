@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+)
+
+// What a handler put off comes back when it is recalled, and nothing else: not what waits for its own next attempt,
+// and not what goes elsewhere.
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var all sync.WaitGroup
+	all.Add(31)
+	ctx, stop := context.WithCancel(t.Context())
+	worked := make(chan error, 1)
+	go func() {
+		worked <- s.Work(ctx, WorkOptions{Workers: 50, Stop: time.Second}, func(ctx context.Context, j *Job) time.Duration {
+			mu.Lock()
+			seen[j.Destination]++
+			n := seen[j.Destination]
+			mu.Unlock()
+			defer all.Done()
+			switch {
+			case j.Destination == "retried":
+				d, ok, err := j.Claim(ctx, nil)
+				if err != nil || !ok {
+					t.Errorf("claim: %v, %v", ok, err)
+				}
+				d.State, d.Due = Retrying, time.Now().Add(time.Hour)
+				if err := j.Record(ctx, &d); err != nil {
+					t.Error(err)
+				}
+				return time.Hour
+			case j.Destination == "back" && n > 10:
+				return 0
+			}
+			return time.Hour
+		})
+	}()
+	err = s.Write(t.Context(), func(tx *Tx) error {
+		for _, to := range []string{"back", "other"} {
+			for range 10 {
+				d := Delivery{ID: NewID(), Event: NewID(), Rule: "r", Step: 1, Action: "http", Destination: to, State: Pending, Created: time.Now(), Due: time.Now()}
+				if _, err := tx.InsertDelivery(&d); err != nil {
+					return err
+				}
+			}
+		}
+		d := Delivery{ID: NewID(), Event: NewID(), Rule: "r", Step: 1, Action: "http", Destination: "retried", State: Pending, Created: time.Now(), Due: time.Now()}
+		_, err := tx.InsertDelivery(&d)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := 0
+	for came < 10 {
+		n, err := s.Recall(t.Context(), "back", 4)
+		if err != nil || n > 4 {
+			t.Fatalf("%d, %v", n, err)
+		}
+		came += n
+	}
+	all.Wait()
+	if n, err := s.Recall(t.Context(), "retried", 10); n != 0 || err != nil {
+		t.Errorf("%d that wait for their next attempt come back, %v", n, err)
+	}
+	stop()
+	if err := <-worked; err != nil {
+		t.Error(err)
+	}
+	if seen["back"] != 20 || seen["other"] != 10 {
+		t.Errorf("seen: %v", seen)
+	}
+}
