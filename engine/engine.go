@@ -147,7 +147,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 // intake builds the public side.
 func (e *Engine) intake(r hook.Receiver) (*http.Server, error) {
 	handler, err := hook.New(hook.Options{
-		Sources: e.cfg.Sources, Receiver: r, MaxConcurrent: e.cfg.Intake.MaxConcurrent, Zone: e.cfg.Zone, Logger: e.log,
+		Sources: e.cfg.Sources, Receiver: r, MaxConcurrent: e.cfg.Intake.MaxConcurrent, PerAddress: e.cfg.Intake.PerAddress, Zone: e.cfg.Zone, Logger: e.log,
 		Observe: func(o hook.Observation) {
 			e.metrics.Answers.WithLabelValues(o.Source, strconv.Itoa(o.Code)).Inc()
 			e.metrics.AnswerSeconds.Observe(o.Took.Seconds())

@@ -55,6 +55,7 @@ func (d *decoder) check() {
 		{"delivery.per_destination", c.Delivery.PerDestination > 0},
 		{"delivery.shutdown", c.Delivery.Shutdown >= 0},
 		{"intake.max_concurrent", c.Intake.MaxConcurrent > 0},
+		{"intake.per_address", c.Intake.PerAddress > 0},
 	} {
 		if !v.ok {
 			d.bad(v.path, v.path+" must be more than nothing")

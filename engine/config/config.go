@@ -118,7 +118,8 @@ type Delivery struct {
 
 // Intake is how webhooks are taken in.
 type Intake struct {
-	MaxConcurrent int `json:"max_concurrent" doc:"Webhooks taken in at the same time; more are asked to come again." example:"256"`
+	MaxConcurrent int `json:"max_concurrent" doc:"Webhooks stored at the same time; more are asked to come again." example:"256"`
+	PerAddress    int `json:"per_address" doc:"Connections at the same time from one address; with more, the slowest give way. Raise it behind a proxy." example:"512"`
 }
 
 // Default is the configuration without a file, but for the source hoopai, which depends on where the server
@@ -136,7 +137,7 @@ func Default() *Config {
 		Delivery: Delivery{
 			Attempts: 100, MaxAge: 3 * 24 * time.Hour, Concurrency: 2000, PerDestination: 16, Shutdown: 5 * time.Second,
 		},
-		Intake: Intake{MaxConcurrent: 256},
+		Intake: Intake{MaxConcurrent: 256, PerAddress: 512},
 		Zone:   time.UTC,
 	}
 }

@@ -131,7 +131,7 @@ func TestLoadWhole(t *testing.T) {
 		Delivery: Delivery{
 			Attempts: 12, MaxAge: 36 * time.Hour, Concurrency: 16, PerDestination: 4, Shutdown: 5 * time.Second,
 		},
-		Intake: Intake{MaxConcurrent: 100}, Path: path, Zone: cfg.Zone, secrets: cfg.secrets,
+		Intake: Intake{MaxConcurrent: 100, PerAddress: 512}, Path: path, Zone: cfg.Zone, secrets: cfg.secrets,
 	}
 	if cfg.Zone.String() != "Europe/London" || !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", cfg, want)

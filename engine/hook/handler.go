@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,7 +27,11 @@ const (
 	retryAfter = 5
 
 	// firstRead is how much memory a body gets on the word of its Content-Length alone.
-	firstRead = 16 << 10
+	firstRead = 4 << 10
+
+	// bodyBytes is how much memory bodies may take that are not answered yet. What is made of a body takes a few
+	// times as much.
+	bodyBytes = 24 << 20
 
 	// logEvery is how often the log tells of the same kind of refusal.
 	logEvery = 10 * time.Second
@@ -42,7 +47,9 @@ const (
 type Options struct {
 	Sources       map[string]config.Source
 	Receiver      Receiver
-	MaxConcurrent int              // webhooks at the same time; 0 is 256
+	MaxConcurrent int              // webhooks stored at the same time; 0 is 256
+	Connections   int              // at the same time; 0 is 4096
+	PerAddress    int              // connections at the same time from one address; 0 is 512
 	Zone          *time.Location   // of naive times; nil is UTC
 	Now           func() time.Time // nil is time.Now
 	Logger        *slog.Logger     // nil logs nothing
@@ -62,6 +69,7 @@ type Handler struct {
 	o         Options
 	sources   map[string]*source
 	slots     chan struct{}
+	crowd     *crowd
 	normalise Normaliser
 	refused   limitedLog // requests that are not genuine or not allowed
 	busy      limitedLog
@@ -80,6 +88,12 @@ func New(o Options) (*Handler, error) {
 	if o.MaxConcurrent <= 0 {
 		o.MaxConcurrent = 256
 	}
+	if o.Connections <= 0 {
+		o.Connections = 4096
+	}
+	if o.PerAddress <= 0 {
+		o.PerAddress = 512
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -87,7 +101,8 @@ func New(o Options) (*Handler, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{
-		o: o, sources: map[string]*source{}, slots: make(chan struct{}, o.MaxConcurrent), normalise: Normaliser{Zone: o.Zone},
+		o: o, sources: map[string]*source{}, slots: make(chan struct{}, o.MaxConcurrent),
+		crowd: newCrowd(o.Connections, o.PerAddress, bodyBytes), normalise: Normaliser{Zone: o.Zone},
 	}
 	for name, s := range o.Sources {
 		v, err := NewVerifier(s.Verify)
@@ -101,12 +116,14 @@ func New(o Options) (*Handler, error) {
 
 // Server is an HTTP server for the handler with the limits that a public one needs. The caller gives it a
 // listener, and shuts it down.
-func Server(h http.Handler, logger *slog.Logger) *http.Server {
+func Server(h *Handler, logger *slog.Logger) *http.Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	return &http.Server{
 		Handler:           h,
+		ConnContext:       h.crowd.arrive,
+		ConnState:         h.crowd.changed,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -152,17 +169,18 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 	if !allow(w, r, http.MethodPost) {
 		return http.StatusMethodNotAllowed, ""
 	}
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
+	g := guestOf(r)
+	defer h.crowd.answered(g)
+	body, code, why := h.readBody(w, r, g)
+	switch code {
+	case 0:
+	case http.StatusTooManyRequests:
 		h.busy.log(r.Context(), h.o, "too many webhooks at once", slog.String("source", s.name))
-		return later(w, "too many webhooks at once; send it again later"), ""
-	}
-	body, code, why := readBody(w, r)
-	if code != 0 {
+		return later(w, why), ""
+	default:
 		return refuse(w, code, why), ""
 	}
+	h.crowd.sent(g)
 	now := h.o.Now().UTC() // what rules print does not depend on the machine's zone
 	if err := s.verifier.Verify(r.Header, body, now); err != nil {
 		h.refused.log(r.Context(), h.o, "webhook refused", slog.String("source", s.name), slog.String("from", r.RemoteAddr), slog.Any("error", err))
@@ -178,6 +196,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 			slog.String("error", "its location is not one of the source's locations"))
 		return refuse(w, http.StatusForbidden, "this location is not allowed here"), ""
 	}
+	// A place is for what is genuine. Strangers take none.
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		h.busy.log(r.Context(), h.o, "too many webhooks at once", slog.String("source", s.name))
+		return later(w, tooMany), ""
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()
 	receipt, err := h.o.Receiver.Receive(ctx, ev)
@@ -191,8 +217,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 	return answer(w, http.StatusAccepted, receipt), receipt.Status
 }
 
-// readBody reads at most [config.BodyLimit] bytes, or says with which status and sentence to refuse.
-func readBody(w http.ResponseWriter, r *http.Request) (body []byte, code int, why string) {
+const tooMany = "too many webhooks at once; send it again later"
+
+// readBody reads at most [config.BodyLimit] bytes for g, or says with which status and sentence to refuse.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, g *guest) (body []byte, code int, why string) {
 	const tooLarge = "the body is larger than 1 MiB"
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, http.StatusBadRequest, "the body is compressed, which is not supported; send it as it is"
@@ -200,24 +228,37 @@ func readBody(w http.ResponseWriter, r *http.Request) (body []byte, code int, wh
 	if r.ContentLength > config.BodyLimit {
 		return nil, http.StatusRequestEntityTooLarge, tooLarge
 	}
+	waiting, stop := context.WithTimeout(r.Context(), answerWithin)
+	defer stop()
+	reader := http.MaxBytesReader(w, r.Body, config.BodyLimit)
 	// Memory follows what has really come: a Content-Length is only a claim. One byte more than claimed lets
 	// the end be seen without growing.
-	body = make([]byte, 0, min(max(r.ContentLength+1, 512), firstRead))
-	reader := http.MaxBytesReader(w, r.Body, config.BodyLimit)
-	for {
-		n, err := reader.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
-		switch {
-		case errors.Is(err, io.EOF):
-			return body, 0, ""
-		case err != nil:
-			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-				return nil, http.StatusRequestEntityTooLarge, tooLarge
-			}
-			return nil, http.StatusBadRequest, "the body did not arrive whole"
+	for size := int(min(max(r.ContentLength+1, 512), firstRead)); ; size = 2 * len(body) {
+		if r.ContentLength >= 0 {
+			size = min(size, int(r.ContentLength)+1)
 		}
-		if len(body) == cap(body) {
-			body = slices.Grow(body, len(body))
+		// The first part, which is all that most webhooks have, is bounded by the number of connections.
+		if size > firstRead {
+			switch err := h.crowd.hold(waiting, g, int64(size-cap(body))); {
+			case errors.Is(err, net.ErrClosed):
+				return nil, http.StatusRequestTimeout, "the body took too long"
+			case err != nil:
+				return nil, http.StatusTooManyRequests, tooMany
+			}
+		}
+		body = append(make([]byte, 0, size), body...)
+		for len(body) < cap(body) {
+			n, err := reader.Read(body[len(body):cap(body)])
+			body = body[:len(body)+n]
+			switch {
+			case errors.Is(err, io.EOF):
+				return body, 0, ""
+			case err != nil:
+				if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+					return nil, http.StatusRequestEntityTooLarge, tooLarge
+				}
+				return nil, http.StatusBadRequest, "the body did not arrive whole"
+			}
 		}
 	}
 }

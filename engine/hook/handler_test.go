@@ -268,12 +268,16 @@ func TestHandlerBodyClaims(t *testing.T) {
 }
 
 func TestReadBodyMemory(t *testing.T) {
+	h, err := New(Options{Receiver: accept, Sources: open})
+	if err != nil {
+		t.Fatal(err)
+	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range 100 {
 		r := httptest.NewRequest("POST", "/hooks/hoopai", strings.NewReader("{}"))
 		r.ContentLength = 1 << 20
-		if _, code, why := readBody(httptest.NewRecorder(), r); code != 0 {
+		if _, code, why := h.readBody(httptest.NewRecorder(), r, &guest{}); code != 0 {
 			t.Fatal(code, why)
 		}
 	}
@@ -285,7 +289,11 @@ func TestReadBodyMemory(t *testing.T) {
 
 func TestServerLimits(t *testing.T) {
 	t.Parallel()
-	s := Server(http.NotFoundHandler(), nil)
+	h, err := New(Options{Receiver: accept, Sources: open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Server(h, nil)
 	if s.ReadHeaderTimeout <= 0 || s.ReadTimeout < s.ReadHeaderTimeout || s.IdleTimeout <= 0 || s.MaxHeaderBytes <= 0 ||
 		s.WriteTimeout < s.ReadTimeout+answerWithin {
 		t.Errorf("a slow sender could hold on: %+v", s)
