@@ -115,10 +115,10 @@ func (c *crowd) dismiss(meant func(*guest) bool) bool {
 }
 
 // grace is how long a large body may take before it gives way to others.
-const grace = time.Second
+const grace = 2 * time.Second
 
-// hold lets g have n bytes more. It waits for them, until ctx ends, while all that is held is of whole webhooks, or of
-// those that have begun just now.
+// hold lets g have n bytes, all that it will need: nobody who has some waits for more. It waits for them, until ctx
+// ends, while all that is held is of whole webhooks, or of those that began just now.
 func (c *crowd) hold(ctx context.Context, g *guest, n int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,7 +144,7 @@ func (c *crowd) hold(ctx context.Context, g *guest, n int64) error {
 		return net.ErrClosed
 	}
 	c.held += n
-	g.held += n
+	g.held, g.since = n, time.Now()
 	return nil
 }
 

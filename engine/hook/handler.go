@@ -26,12 +26,13 @@ const (
 	// retryAfter is what an overloaded server asks senders to wait, in seconds.
 	retryAfter = 5
 
-	// firstRead is how much memory a body gets on the word of its Content-Length alone.
-	firstRead = 4 << 10
+	// smallBody is what a body may take without being counted: the number of connections bounds those. Nearly every
+	// webhook is smaller.
+	smallBody = 16 << 10
 
-	// bodyBytes is how much memory bodies may take that are not answered yet. What is made of a body takes a few
-	// times as much.
-	bodyBytes = 24 << 20
+	// bodyBytes is how much memory larger bodies may take that are not answered yet. What is made of a body takes
+	// several times as much.
+	bodyBytes = 16 << 20
 
 	// logEvery is how often the log tells of the same kind of refusal.
 	logEvery = 10 * time.Second
@@ -233,13 +234,15 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, g *guest) (bo
 	reader := http.MaxBytesReader(w, r.Body, config.BodyLimit)
 	// Memory follows what has really come: a Content-Length is only a claim. One byte more than claimed lets
 	// the end be seen without growing.
-	for size := int(min(max(r.ContentLength+1, 512), firstRead)); ; size = 2 * len(body) {
-		if r.ContentLength >= 0 {
-			size = min(size, int(r.ContentLength)+1)
-		}
-		// The first part, which is all that most webhooks have, is bounded by the number of connections.
-		if size > firstRead {
-			switch err := h.crowd.hold(waiting, g, int64(size-cap(body))); {
+	most := r.ContentLength + 1
+	if r.ContentLength < 0 {
+		most = config.BodyLimit + 1
+	}
+	counted := false
+	for size := min(512, most); ; size = min(4*size, most) {
+		if size > smallBody && !counted {
+			counted = true
+			switch err := h.crowd.hold(waiting, g, most); {
 			case errors.Is(err, net.ErrClosed):
 				return nil, http.StatusRequestTimeout, "the body took too long"
 			case err != nil:
