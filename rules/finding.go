@@ -39,7 +39,7 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s\n", bold, f.File, f.Line, f.Column, reset, red, f.Severity, reset, f.Message)
+	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s\n", bold, printable(f.File), f.Line, f.Column, reset, red, f.Severity, reset, printable(f.Message))
 	if line, ok := lineOf(src, f.Line); ok {
 		caret, width := f.Column-1, 1
 		if f.EndLine == f.Line && f.EndColumn > f.Column {
@@ -69,13 +69,14 @@ func window(line string, caret int) (string, int) {
 	return string(r[from:min(len(r), from+width)]), caret - from
 }
 
-// printable shows a tab as one space, so that the caret stands right, and control characters as "?".
+// printable shows a tab as one space, so that the caret stands right, and as "?" what controls a terminal or turns
+// the direction of a text.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t':
 			return ' '
-		case r < ' ' || r == 0x7f || r == utf8.RuneError:
+		case r < ' ', 0x7f <= r && r < 0xa0, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069, r == utf8.RuneError:
 			return '?'
 		}
 		return r

@@ -123,3 +123,16 @@ t.yaml:3:9: error: there is no event "bookd"; did you mean "booked"?
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
+
+// A file's name, and what is quoted of it, can neither colour a terminal nor move its cursor.
+func TestFormatIsPrintable(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	f := rules.Finding{File: "a\x1b[31m\r.yaml", Line: 1, Column: 1, EndLine: 1, EndColumn: 2, Message: "no \x1b]0;x\a", Suggestion: "\x9b", Severity: rules.Error}
+	if err := f.Format(&b, []byte("x\x1b[2J")); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\r\a\u009b") {
+		t.Errorf("got %q", b.String())
+	}
+}

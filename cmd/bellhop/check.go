@@ -20,6 +20,7 @@ import (
 
 func (p *program) checkCommand() *cobra.Command {
 	var configPath, format string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "check [PATH…]",
 		Short: "Find every mistake in the configuration and the rules, without starting",
@@ -32,11 +33,12 @@ It exits with 1 if there is a mistake, and with 0 if there are at most warnings.
 			if format != "text" && format != "json" {
 				return usagef("--format is text or json, not %q", format)
 			}
-			return p.check(configPath, args, format == "json")
+			return p.check(configPath, args, asJSON || format == "json")
 		},
 	}
 	configFlag(cmd, &configPath)
-	cmd.Flags().StringVar(&format, "format", "text", "what to print: text or json")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().StringVar(&format, "format", "text", "what to print: text or json; --json is short for the latter")
 	return cmd
 }
 
@@ -144,7 +146,12 @@ func (r *report) sources(cfg *config.Config, paths []string) []source {
 				r.fail(path, "unreadable", err.Error())
 				continue
 			}
-			for _, name := range names {
+			for i, name := range names {
+				if i >= live.MaxFiles {
+					r.Files++
+					r.Findings = append(r.Findings, live.TooMany(filepath.Join(path, filepath.FromSlash(name))))
+					continue
+				}
 				list = append(list, source{path, name, filepath.Join(path, filepath.FromSlash(name))})
 			}
 		case live.IsTest(filepath.Base(path)), isConfig(cfg, info):

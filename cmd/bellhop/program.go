@@ -99,6 +99,8 @@ To begin with rules of your own:       bellhop init`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.Version = build().Version
+	root.SetVersionTemplate("bellhop {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -137,9 +136,10 @@ func (p *program) printFindings(o *output, findings []rules.Finding) {
 	}
 }
 
-// readHead reads as much of a file as may be a rule file. What cannot be read is shown without its lines.
+// readHead reads as much of a file as may be a rule file. What cannot be read, or is no regular file, is shown without
+// its lines.
 func readHead(file string) []byte {
-	f, err := os.Open(file)
+	f, err := live.OpenRegular(file)
 	if err != nil {
 		return nil
 	}

@@ -152,11 +152,12 @@ func TestSlowStrangers(t *testing.T) {
 	}
 }
 
-// Many large webhooks at once are all taken, a few at a time.
+// Of many large webhooks at once a few are taken at a time; the others wait, or are told to come again on a machine that
+// is too busy.
 func TestLargeBodiesAtOnce(t *testing.T) {
 	t.Parallel()
 	var h *Handler
-	var most atomic.Int64
+	var most, accepted atomic.Int64
 	srv := serve(t, Options{Receiver: receiver(func(context.Context, *rules.Event) (Receipt, error) {
 		h.crowd.mu.Lock()
 		defer h.crowd.mu.Unlock()
@@ -166,7 +167,7 @@ func TestLargeBodiesAtOnce(t *testing.T) {
 	h = srv.Config.Handler.(*Handler)
 	body := `{"type":"AppointmentCreate","appointment":{"id":"a","notes":"` + strings.Repeat("x", 1<<20-100) + `"}}`
 	var all sync.WaitGroup
-	for range 256 {
+	for range 100 {
 		all.Go(func() {
 			req, err := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/hooks/hoopai", strings.NewReader(body))
 			if err != nil {
@@ -179,12 +180,19 @@ func TestLargeBodiesAtOnce(t *testing.T) {
 				return
 			}
 			defer resp.Body.Close()
-			if resp.StatusCode != http.StatusAccepted {
+			switch resp.StatusCode {
+			case http.StatusAccepted:
+				accepted.Add(1)
+			case http.StatusTooManyRequests:
+			default:
 				t.Errorf("told %s", resp.Status)
 			}
 		})
 	}
 	all.Wait()
+	if n := accepted.Load(); n < bodyBytes>>20 {
+		t.Errorf("only %d were accepted", n)
+	}
 	if n := most.Load(); n == 0 || n > bodyBytes {
 		t.Errorf("%d bytes of bodies at once", n)
 	}

@@ -49,7 +49,8 @@ func hidden(name string) bool {
 }
 
 // Paths lists the rule files under dir as Open would load them: relative to dir, with slashes, sorted.
-// One that cannot be read is among them; [Read] then says why.
+// One that cannot be read is among them; [Read] then says why. Those beyond the first [MaxFiles] are not loaded:
+// [TooMany] says so of one.
 func Paths(dir string) ([]string, error) {
 	l, err := list(dir)
 	if err != nil {
@@ -61,6 +62,9 @@ func Paths(dir string) ([]string, error) {
 	}
 	return paths, nil
 }
+
+// TooMany is the finding of a rule file that is not loaded because there are too many.
+func TooMany(path string) rules.Finding { return oneTooMany.finding(path) }
 
 // Read reads the rule file of that path under dir. Why it cannot be used is a finding at its start.
 func Read(dir, path string) ([]byte, []rules.Finding) {
@@ -88,6 +92,7 @@ func unreadable(err error) trouble {
 var (
 	tooLarge = trouble{"too-large", fmt.Sprintf(
 		"this file is larger than %d KiB, which is more than a rule file may have; split it", rules.MaxFileSize>>10)}
+	oneTooMany = trouble{"too-many-files", fmt.Sprintf("this file is not read: the folder has more than %d rule files", MaxFiles)}
 	isFolder   = trouble{"unreadable", "this is a folder with the name of a rule file"}
 	notRegular = trouble{"unreadable", "this is not a regular file"}
 )
@@ -114,9 +119,21 @@ type look struct {
 	size    int
 }
 
+// OpenRegular opens a regular file to read it. Anything else is an error: opening a pipe would wait for its writer, and
+// reading a device may never end. What has come into the file's place after it was looked at waits for nothing either.
+func OpenRegular(name string) (*os.File, error) {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	return os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
 // read returns the content of a rule file, or why it is none.
 func read(name string) ([]byte, trouble) {
-	// What is no regular file is not even opened: opening a pipe would wait for its writer.
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, unreadable(err)
@@ -124,7 +141,7 @@ func read(name string) ([]byte, trouble) {
 	if t := judge(info); t != (trouble{}) {
 		return nil, t
 	}
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := OpenRegular(name)
 	if err != nil {
 		return nil, unreadable(err)
 	}
@@ -243,11 +260,11 @@ func (w *walk) run() error {
 				return err
 			}
 		}
-		if len(w.files) > MaxFiles {
-			return fmt.Errorf("it has more than %d rule files", MaxFiles)
-		}
 	}
 	slices.SortFunc(w.files, func(a, b entry) int { return strings.Compare(a.path, b.path) })
+	for i := MaxFiles; i < len(w.files); i++ {
+		w.files[i].problem = oneTooMany
+	}
 	return nil
 }
 
