@@ -12,6 +12,32 @@ type State struct {
 	rules.Appointment
 	Deleted bool `json:"deleted,omitempty"`
 	Booked  bool `json:"booked,omitempty"` // it has been announced as booked
+
+	// Undated says that dateUpdated does not tell how new the state is: it lay in the future when it came, or the
+	// appointment was deleted without one. Dated does; zero if nothing does.
+	Undated bool      `json:"undated,omitempty"`
+	Dated   time.Time `json:"dated,omitzero"`
+}
+
+// dated is the time that what is known is of. What is older than that is out of date.
+func (s *State) dated() time.Time {
+	if s.Undated {
+		return s.Dated
+	}
+	return s.DateUpdated
+}
+
+// ahead is how far the sender's clock may be ahead of ours.
+const ahead = 5 * time.Minute
+
+// dated is the time that an event is of, zero if it does not say. One that lies in the future of its receipt is a
+// mistake of the sender's, and puts nothing in order.
+func dated(ev *rules.Event) time.Time {
+	at := ev.Appointment.DateUpdated
+	if !ev.ReceivedAt.IsZero() && at.After(ev.ReceivedAt.Add(ahead)) {
+		return time.Time{}
+	}
+	return at
 }
 
 // cancelled says whether the appointment will not take place, as far as is known.
@@ -24,7 +50,8 @@ func (s *State) cancelled() bool { return s.Deleted || s.AppointmentStatus == ru
 //
 //   - A field that the payload lacks keeps its value.
 //   - An update dated before the stored state is stale, and so is an update of a deleted appointment that
-//     is not dated after the deletion. One without a date is taken as it comes, except after a deletion.
+//     is not dated after the deletion. One without a date, or with one in the future, is taken as it comes,
+//     except after a deletion. A deletion without a date is of when it came.
 //   - A create that arrives late, after an update of its appointment, has happened all the same: rules on
 //     the wire type hear of it, with the newer state. If the appointment is cancelled by then, it is stale.
 //   - A delete is never stale.
@@ -52,8 +79,15 @@ func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
 	}
 
 	next = State{Appointment: merge(known.Appointment, ev), Deleted: ev.Type == rules.Delete, Booked: known.Booked}
-	if ev.Type == rules.Delete && next.DateUpdated.Before(known.DateUpdated) {
-		next.DateUpdated = known.DateUpdated // so that what was older than the last update still is
+	at := dated(ev)
+	if ev.Type == rules.Delete && at.IsZero() { // it was deleted by now
+		at = ev.ReceivedAt
+	}
+	if at.Before(known.dated()) { // what was older than the last update still is
+		at = known.dated()
+	}
+	if next.Undated = !at.Equal(next.DateUpdated); next.Undated {
+		next.Dated = at
 	}
 	ev.Appointment = next.Appointment
 	ev.Changed = nil
@@ -67,14 +101,14 @@ func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
 
 // outdated says whether ev tells of a time before what is known.
 func outdated(prev *State, ev *rules.Event) bool {
-	at := ev.Appointment.DateUpdated
+	at, known := dated(ev), prev.dated()
 	switch {
 	case prev.Deleted:
-		return at.IsZero() || !at.After(prev.DateUpdated)
-	case at.IsZero() || prev.DateUpdated.IsZero():
+		return at.IsZero() || !at.After(known)
+	case at.IsZero() || known.IsZero():
 		return false
 	default:
-		return at.Before(prev.DateUpdated)
+		return at.Before(known)
 	}
 }
 

@@ -3,6 +3,7 @@
 package receive
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -53,12 +54,12 @@ type result struct {
 // before, by its webhook's id or its body, changes nothing.
 func (r *Receiver) Receive(ctx context.Context, ev *rules.Event) (hook.Receipt, error) {
 	ev.ID = store.NewID()
-	key := dedupeKey(ev)
+	body := digest(ev.Body)
 	var res result
 	err := r.Store.Write(ctx, func(tx *store.Tx) error {
 		e := *ev // the transaction may run again
 		var err error
-		res, err = r.receive(tx, &e, key)
+		res, err = r.receive(tx, &e, body)
 		return err
 	})
 	if err != nil {
@@ -77,21 +78,22 @@ func (r *Receiver) count(res result) {
 	r.Metrics.ConditionErrors.Add(float64(res.failures))
 }
 
-func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, error) {
+func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, error) {
 	inForce := r.Rules()
 	if err := tx.UseRules(inForce.ID, inForce.Versions); err != nil {
 		return result{}, err
 	}
 	row := store.Event{
-		ID: ev.ID, Dedupe: key, Source: ev.Source, Location: ev.LocationID, WebhookID: ev.WebhookID, Appointment: ev.Appointment.ID,
+		ID: ev.ID, Source: ev.Source, Location: ev.LocationID, WebhookID: ev.WebhookID, Appointment: ev.Appointment.ID,
 		ReceivedAt: ev.ReceivedAt, Rules: inForce.ID, Body: ev.Body,
 	}
 	status := hook.Ignored
 	var prev *State
 	var next State
+	var last latest
 	if OfAppointment(ev) {
 		var err error
-		if prev, row.Previous, err = remembered(tx, ev.Source, ev.Appointment.ID); err != nil {
+		if prev, row.Previous, last, err = remembered(tx, ev.Source, ev.Appointment.ID); err != nil {
 			return result{}, err
 		}
 		var stale bool
@@ -106,6 +108,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 		}
 	}
 	row.Type, row.Status = ev.Type, string(status)
+	row.Dedupe = dedupeKey(ev, body, last)
 
 	id, inserted, err := tx.InsertEvent(&row)
 	if err != nil {
@@ -122,7 +125,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	if ends.IsZero() {
 		ends = ev.Appointment.StartTime
 	}
-	if err := tx.PutState(ev.Source, ev.Appointment.ID, row.State, ev.ReceivedAt, ends); err != nil {
+	if err := tx.PutState(ev.Source, ev.Appointment.ID, row.State, append(body, row.Dedupe...), ev.ReceivedAt, ends); err != nil {
 		return result{}, err
 	}
 	now := r.Now().UTC()
@@ -135,17 +138,17 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, key []byte) (result, e
 	return res, r.follow(tx, &Change{Set: inForce.Set, Event: ev, Before: prev, After: &next, Now: now, Added: res.deliveries})
 }
 
-// remembered is what is known of an appointment, and its record; nil is of one that was never seen.
-func remembered(tx *store.Tx, source, appointment string) (*State, json.RawMessage, error) {
-	data, err := tx.State(source, appointment)
+// remembered is what is known of an appointment, its record, and its latest event; nil is of one that was never seen.
+func remembered(tx *store.Tx, source, appointment string) (*State, json.RawMessage, latest, error) {
+	data, last, err := tx.State(source, appointment)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	state, err := decodeState(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("appointment %s: stored state: %w", appointment, err)
+		return nil, nil, nil, fmt.Errorf("appointment %s: stored state: %w", appointment, err)
 	}
-	return state, data, nil
+	return state, data, last, nil
 }
 
 // decodeState reads the record of a state; nil is of an appointment that was never seen.
@@ -259,18 +262,38 @@ func matchSafely(set *rules.Set, ev *rules.Event, now time.Time) (matches []rule
 	return set.Match(ev, now), nil
 }
 
-// dedupeKey identifies a webhook: by the sender's id where there is one, else by its body.
-func dedupeKey(ev *rules.Event) []byte {
+// latest marks the latest event of an appointment: the digest of its body, and its key. It is nil where there was
+// none, or none since the store keeps it.
+type latest []byte
+
+const digestSize = 16
+
+func digest(body []byte) []byte {
+	sum := sha256.Sum256(body)
+	return sum[:digestSize:digestSize]
+}
+
+// dedupeKey identifies a webhook: events with the same key are one. With the sender's id, that is it. Without, a
+// webhook repeats the appointment's latest event if it says the same; after another event it is news, even if it says
+// what was said before: an appointment that goes back to where it was does just that.
+func dedupeKey(ev *rules.Event, body []byte, last latest) []byte {
 	h := sha256.New()
 	h.Write([]byte(ev.Source))
-	if ev.WebhookID != "" {
+	switch {
+	case ev.WebhookID != "":
 		h.Write([]byte("\x00id\x00"))
 		h.Write([]byte(ev.WebhookID))
-	} else {
+	case len(last) == 0:
 		h.Write([]byte("\x00body\x00"))
 		h.Write(ev.Body)
+	case bytes.Equal(last[:digestSize], body):
+		return last[digestSize:]
+	default:
+		h.Write([]byte("\x00after\x00"))
+		h.Write(last[digestSize:])
+		h.Write(body)
 	}
-	return h.Sum(nil)[:16]
+	return h.Sum(nil)[:digestSize]
 }
 
 // Restore gives a recorded event as rules saw it, or would have. n reads its body.

@@ -79,7 +79,7 @@ func (r *Receiver) follow(tx *store.Tx, c *Change) error {
 
 // replace lets what was added for an event that is replayed take the place of what waits already.
 func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, added []store.Delivery) error {
-	state, _, err := remembered(tx, ev.Source, ev.Appointment.ID)
+	state, _, _, err := remembered(tx, ev.Source, ev.Appointment.ID)
 	if err != nil || state == nil {
 		return err
 	}
@@ -314,7 +314,7 @@ func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 		d.State, d.Reason = store.Skipped, "rendering error: "+err.Error()
 		return ignoreUnlessStore(err)
 	}
-	state, _, err := remembered(tx, d.Source, d.Appointment)
+	state, _, _, err := remembered(tx, d.Source, d.Appointment)
 	if err != nil {
 		return err
 	}

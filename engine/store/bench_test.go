@@ -16,7 +16,7 @@ import (
 func put(ctx context.Context, s *store.Store, key string, n int) (string, error) {
 	var id string
 	err := s.Write(ctx, func(tx *store.Tx) error {
-		if _, err := tx.State("hoopai", key); err != nil {
+		if _, _, err := tx.State("hoopai", key); err != nil {
 			return err
 		}
 		sum := sha256.Sum256([]byte(key))
@@ -31,7 +31,7 @@ func put(ctx context.Context, s *store.Store, key string, n int) (string, error)
 		if id, inserted, err = tx.InsertEvent(&e); err != nil || !inserted {
 			return err
 		}
-		if err := tx.PutState("hoopai", key, e.State, now, now); err != nil {
+		if err := tx.PutState("hoopai", key, e.State, nil, now, now); err != nil {
 			return err
 		}
 		for i := range n {

@@ -141,24 +141,25 @@ func scanEvent(row scanner, e *Event, more ...any) error {
 	return nil
 }
 
-// State is what is remembered of an appointment: JSON that receive alone understands.
-func (t *Tx) State(source, appointment string) (json.RawMessage, error) {
-	var state []byte
-	err := t.tx.QueryRowContext(t.ctx, `SELECT state FROM appointments WHERE source = ? AND id = ?`, source, appointment).Scan(&state)
+// State is what is remembered of an appointment: JSON, and what marks its latest event, which receive alone
+// understands.
+func (t *Tx) State(source, appointment string) (state json.RawMessage, latest []byte, err error) {
+	var text []byte
+	err = t.tx.QueryRowContext(t.ctx, `SELECT state, latest FROM appointments WHERE source = ? AND id = ?`, source, appointment).Scan(&text, &latest)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read appointment: %w", err)
+		return nil, nil, fmt.Errorf("read appointment: %w", err)
 	}
-	return state, nil
+	return text, latest, nil
 }
 
 // PutState remembers the state of an appointment that is over at ends (zero if unknown).
-func (t *Tx) PutState(source, appointment string, state json.RawMessage, touched, ends time.Time) error {
-	_, err := t.tx.ExecContext(t.ctx, `INSERT INTO appointments (source, id, touched_at, ends_at, state) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (source, id) DO UPDATE SET touched_at = excluded.touched_at, ends_at = excluded.ends_at, state = excluded.state`,
-		source, appointment, micros(touched), micros(ends), []byte(state))
+func (t *Tx) PutState(source, appointment string, state json.RawMessage, latest []byte, touched, ends time.Time) error {
+	_, err := t.tx.ExecContext(t.ctx, `INSERT INTO appointments (source, id, touched_at, ends_at, state, latest) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (source, id) DO UPDATE SET touched_at = excluded.touched_at, ends_at = excluded.ends_at, state = excluded.state, latest = excluded.latest`,
+		source, appointment, micros(touched), micros(ends), []byte(state), latest)
 	if err != nil {
 		return fmt.Errorf("write appointment: %w", err)
 	}

@@ -1,0 +1,190 @@
+package receive_test
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"bellhop/engine/hook"
+	"bellhop/engine/metrics"
+	"bellhop/engine/receive"
+	"bellhop/engine/store"
+	"bellhop/rules"
+	"bellhop/rules/live"
+)
+
+// taker is a receiver with a rule that reminds, over a store of its own.
+type taker struct {
+	t testing.TB
+	s *store.Store
+	r *receive.Receiver
+}
+
+func newTaker(t testing.TB, text string) *taker {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f, found := rules.Compile("r.yaml", []byte(text), rules.Options{})
+	if f == nil {
+		t.Fatal(found)
+	}
+	set, _ := rules.NewSet([]*rules.File{f})
+	return &taker{t, s, receive.New(receive.Options{
+		Store: s, Rules: func() live.Snapshot { return live.Snapshot{Set: set, ID: "S"} }, Zone: time.UTC,
+		Metrics: metrics.New(), Logger: slog.New(slog.DiscardHandler),
+	})}
+}
+
+func (k *taker) take(body string) hook.Status {
+	k.t.Helper()
+	ev, err := hook.Normalise("hoopai", []byte(body), time.Now(), time.UTC)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	receipt, err := k.r.Receive(k.t.Context(), ev)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return receipt.Status
+}
+
+// waiting is how many deliveries wait.
+func (k *taker) waiting() int {
+	k.t.Helper()
+	list, err := k.s.Deliveries(k.t.Context(), store.DeliveryFilter{State: store.Waiting})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return len(list)
+}
+
+const remind = `
+rules:
+  - name: remind
+    on: [booked, rescheduled]
+    then:
+      - at: appointment.startTime - duration("24h")
+        http: { url: "https://example.com/x", json: { at: "{{ appointment.startTime }}" } }
+`
+
+// An appointment that goes back to where it was says the same again, which is news, with whichever shape it is told.
+func TestSaidAgainIsNews(t *testing.T) {
+	t.Parallel()
+	shapes := map[string]func(status string, day int) string{
+		"documented": func(status string, day int) string {
+			return fmt.Sprintf(`{"type":"AppointmentUpdate","appointment":{"id":"A1","appointmentStatus":%q,"startTime":"2099-12-%02dT10:00:00Z"}}`, status, day)
+		},
+		"workflow": func(status string, day int) string {
+			return fmt.Sprintf(`{"contact_id":"c1","calendar":{"appointmentId":"A1","startTime":"2099-12-%02dT10:00:00","selectedTimezone":"UTC","appoinmentStatus":%q}}`, day, status)
+		},
+	}
+	for name, shape := range shapes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newTaker(t, remind)
+			steps := []struct {
+				body    string
+				want    hook.Status
+				waiting int
+			}{
+				{shape("confirmed", 7), hook.Accepted, 1},
+				{shape("confirmed", 7), hook.Duplicate, 1},
+				{shape("cancelled", 7), hook.Accepted, 0},
+				{shape("cancelled", 7), hook.Duplicate, 0},
+				{shape("confirmed", 7), hook.Accepted, 1},
+				{shape("confirmed", 7), hook.Duplicate, 1},
+				{shape("cancelled", 7), hook.Accepted, 0},
+				{shape("confirmed", 9), hook.Accepted, 1},
+				{shape("confirmed", 7), hook.Accepted, 1},
+				{shape("confirmed", 9), hook.Accepted, 1},
+				{shape("confirmed", 9), hook.Duplicate, 1},
+				{shape("cancelled", 9), hook.Accepted, 0},
+			}
+			for i, s := range steps {
+				if got := k.take(s.body); got != s.want || k.waiting() != s.waiting {
+					t.Fatalf("step %d: %s with %d waiting, want %s with %d", i+1, got, k.waiting(), s.want, s.waiting)
+				}
+			}
+		})
+	}
+}
+
+// With the sender's id, a repetition is one whatever came between.
+func TestRepeatedWebhookID(t *testing.T) {
+	t.Parallel()
+	k := newTaker(t, remind)
+	body := func(id, status string) string {
+		return fmt.Sprintf(`{"type":"AppointmentUpdate","webhookId":%q,"appointment":{"id":"A1","appointmentStatus":%q,"startTime":"2099-12-07T10:00:00Z"}}`, id, status)
+	}
+	for i, s := range []struct {
+		body string
+		want hook.Status
+	}{
+		{body("w1", "confirmed"), hook.Accepted}, {body("w2", "cancelled"), hook.Accepted}, {body("w1", "confirmed"), hook.Duplicate},
+		{body("w3", "confirmed"), hook.Accepted}, {body("w2", "cancelled"), hook.Duplicate},
+	} {
+		if got := k.take(s.body); got != s.want {
+			t.Errorf("step %d: %s, want %s", i+1, got, s.want)
+		}
+	}
+	if k.waiting() != 1 {
+		t.Errorf("%d wait", k.waiting())
+	}
+}
+
+// A dateUpdated that lies in the future orders nothing: a cancellation after it counts.
+func TestDatedInTheFuture(t *testing.T) {
+	t.Parallel()
+	k := newTaker(t, remind)
+	body := func(status string, dated time.Time) string {
+		return fmt.Sprintf(`{"type":"AppointmentUpdate","appointment":{"id":"A1","appointmentStatus":%q,"startTime":"2099-12-07T10:00:00Z","dateUpdated":%q}}`,
+			status, dated.Format(time.RFC3339))
+	}
+	now := time.Now()
+	for i, s := range []struct {
+		body    string
+		want    hook.Status
+		waiting int
+	}{
+		{body("confirmed", now.Add(-time.Hour)), hook.Accepted, 1},
+		{body("confirmed", now.Add(48*time.Hour)), hook.Accepted, 1},
+		{body("cancelled", now.Add(-2*time.Hour)), hook.Stale, 1}, // older than what orders still
+		{body("cancelled", now.Add(-time.Minute)), hook.Accepted, 0},
+		{body("confirmed", now.Add(-10*time.Minute)), hook.Stale, 0},
+		{body("confirmed", now.Add(2*time.Minute)), hook.Accepted, 1}, // clocks differ by that
+		{body("cancelled", now.Add(time.Minute)), hook.Stale, 1},
+	} {
+		if got := k.take(s.body); got != s.want || k.waiting() != s.waiting {
+			t.Fatalf("step %d: %s with %d waiting, want %s with %d", i+1, got, k.waiting(), s.want, s.waiting)
+		}
+	}
+}
+
+// A create that comes after the deletion of an appointment of which nothing else was known does not bring it to life.
+func TestCreateAfterDelete(t *testing.T) {
+	t.Parallel()
+	k := newTaker(t, remind)
+	for i, s := range []struct {
+		body string
+		want hook.Status
+	}{
+		{`{"type":"AppointmentDelete","appointment":{"id":"A1"}}`, hook.Accepted},
+		{`{"type":"AppointmentCreate","appointment":{"id":"A1","appointmentStatus":"confirmed","startTime":"2099-12-07T10:00:00Z"}}`, hook.Stale},
+		{`{"type":"AppointmentCreate","appointment":{"id":"A1","appointmentStatus":"confirmed","startTime":"2099-12-07T10:00:00Z","dateUpdated":"2026-01-07T10:00:00Z"}}`, hook.Stale},
+	} {
+		if got := k.take(s.body); got != s.want {
+			t.Errorf("step %d: %s, want %s", i+1, got, s.want)
+		}
+	}
+	if k.waiting() != 0 {
+		t.Errorf("%d wait", k.waiting())
+	}
+}
