@@ -47,6 +47,10 @@ type Kind struct {
 	Summary string         // one sentence for people
 	New     func() Request // a pointer to a zero request
 
+	// Message says that it writes to people, who must not be told what is no longer so. Anything else is a call: it
+	// tells a program of one event, and calls keep the order of their events.
+	Message bool
+
 	// NewConnection gives a pointer to a zero connection, as bellhop.yaml holds it. ConnectionKeys are the
 	// keys of which one, present in an entry of `connections:`, says that the entry is of this kind.
 	NewConnection  func() Connection

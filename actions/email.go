@@ -25,6 +25,7 @@ var emailKind = Kind{
 	Name:           "email",
 	Summary:        "Sends an e-mail, with a calendar invitation if wanted.",
 	New:            func() Request { return new(Email) },
+	Message:        true,
 	NewConnection:  func() Connection { return new(Mail) },
 	ConnectionKeys: []string{"smtp"},
 }

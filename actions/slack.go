@@ -18,6 +18,7 @@ var slackKind = Kind{
 	Name:           "slack",
 	Summary:        "Posts a message to Slack.",
 	New:            func() Request { return new(Slack) },
+	Message:        true,
 	NewConnection:  func() Connection { return new(SlackAccess) },
 	ConnectionKeys: []string{"token", "webhook"},
 }

@@ -112,7 +112,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log})
 	workOptions := work.Options{
-		Store: e.store, Due: receiver.Due, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
+		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
 		Attempts: cfg.Delivery.Attempts, MaxAge: cfg.Delivery.MaxAge, Places: cfg.Delivery.Concurrency,
 		PerDestination: cfg.Delivery.PerDestination, Stop: cfg.Delivery.Shutdown,
 	}

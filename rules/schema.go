@@ -81,6 +81,9 @@ func keySchema(name string, step *jsonschema.Schema) *jsonschema.Schema {
 
 // stepKeySchema says what a step's key takes.
 func stepKeySchema(name string) *jsonschema.Schema {
+	if name == "latest" {
+		return boolSchema()
+	}
 	if name == "late" {
 		late := &jsonschema.Schema{}
 		for _, w := range LateWords() {

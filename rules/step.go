@@ -23,6 +23,7 @@ type step struct {
 	connection string
 	fields     []fieldValue
 	wait       *wait  // nil: it is done at once
+	latest     bool   // only what the latest event of an appointment makes of it is to be sent
 	to         string // the destination without a connection, as far as the file says; "" if it does not
 	sends      string // all that is sent and to whom, as written, see sameSends
 	line       int    // of its action's key
@@ -109,7 +110,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	}
 	var out *step
 	var first *yaml.Node
-	var at, late *pair
+	var at, late, latest *pair
 	waits := false // though not by "at"
 	entries := pairs(src, r, n)
 	if s.flatAction(entries) {
@@ -122,6 +123,8 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 			at = &p
 		case p.name == "late":
 			late = &p
+		case p.name == "latest":
+			latest = &p
 		case isKind && first != nil:
 			r.errorf("step", src.span(p.key), "", "a step has one action, and this one has %s already; begin another step with -", first.Value)
 		case isKind:
@@ -142,11 +145,22 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 		late = nil
 	}
 	w := s.wait(at, late)
+	only := latest != nil && s.latest(latest.value)
 	if r.errors > before {
 		return nil
 	}
+	out.latest = only
 	out.hold(w)
 	return out
+}
+
+// latest reads the `latest` of a step. One that waits is replaced by the latest without it.
+func (s *scope) latest(n *yaml.Node) bool {
+	b, isBool := yamlBool(n)
+	if !isBool {
+		s.report.errorf("type", s.report.src.span(n), "", `"latest" takes true or false, but this is %s`, kindName(n))
+	}
+	return b
 }
 
 // unknownKey reports a key that a step does not have, and says whether it is there for waiting. action is the key

@@ -289,6 +289,21 @@ func (s *Set) Moment(h Held, ev *Event) (at time.Time, ok bool) {
 	return at, err == nil
 }
 
+// Destination is where a held step goes, as far as that is known before it is rendered; "" if its rule or step is gone.
+func (s *Set) Destination(h Held) string {
+	rule, st := s.held(h)
+	if st == nil {
+		return ""
+	}
+	return st.destination(rule)
+}
+
+// destination is the step's connection or host. If that is unknown until the step is rendered, the rule's own name
+// isolates it.
+func (st *step) destination(rule *Rule) string {
+	return cmp.Or(st.connection, st.to, "rule "+rule.Name)
+}
+
 // Plan gives the step as it is planned at now, its rule having applied before. ok is false if it is gone.
 func (s *Set) Plan(h Held, ev *Event, now time.Time) (_ Step, ok bool) {
 	rule, st := s.held(h)
@@ -379,8 +394,7 @@ func (s *Set) held(h Held) (*Rule, *step) {
 // r.now is the time its moment is counted from.
 func (st *step) outline(r *run) (out Step, ok bool) {
 	out = Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.keys}
-	// Whoever it goes to where nobody knows before it is rendered, it is kept apart from others.
-	out.Destination = cmp.Or(st.connection, st.to, "rule "+r.rule.Name)
+	out.Destination = st.destination(r.rule)
 	at, err := st.wait.moment(r)
 	switch {
 	case err != nil:

@@ -125,7 +125,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 	if ends.IsZero() {
 		ends = ev.Appointment.StartTime
 	}
-	if err := tx.PutState(ev.Source, ev.Appointment.ID, row.State, append(body, row.Dedupe...), ev.ReceivedAt, ends); err != nil {
+	if err := tx.PutState(ev.Source, ev.Appointment.ID, row.State, mark(body, row.Dedupe, id), ev.ReceivedAt, ends); err != nil {
 		return result{}, err
 	}
 	now := r.Now().UTC()
@@ -262,9 +262,17 @@ func matchSafely(set *rules.Set, ev *rules.Event, now time.Time) (matches []rule
 	return set.Match(ev, now), nil
 }
 
-// latest marks the latest event of an appointment: the digest of its body, and its key. It is nil where there was
-// none, or none since the store keeps it.
+// latest marks the latest event of an appointment: the digest of its body, its key, and its id. It is nil where there
+// was none, or none since the store keeps it.
 type latest []byte
+
+func mark(body, key []byte, id string) latest { return append(append(body, key...), id...) }
+
+func (l latest) body() []byte { return l[:digestSize] }
+func (l latest) key() []byte  { return l[digestSize : 2*digestSize] }
+
+// of says that the latest event is that of the id.
+func (l latest) of(id string) bool { return len(l) > 2*digestSize && string(l[2*digestSize:]) == id }
 
 const digestSize = 16
 
@@ -286,11 +294,11 @@ func dedupeKey(ev *rules.Event, body []byte, last latest) []byte {
 	case len(last) == 0:
 		h.Write([]byte("\x00body\x00"))
 		h.Write(ev.Body)
-	case bytes.Equal(last[:digestSize], body):
-		return last[digestSize:]
+	case bytes.Equal(last.body(), body):
+		return last.key()
 	default:
 		h.Write([]byte("\x00after\x00"))
-		h.Write(last[digestSize:])
+		h.Write(last.key())
 		h.Write(body)
 	}
 	return h.Sum(nil)[:digestSize]

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -306,9 +307,12 @@ func OriginOf(n *hook.Normaliser, e *store.Event) (Origin, error) {
 }
 
 // Due decides about a delivery whose moment has come, see [store.Due]: by the event that planned it, with the
-// appointment as it is now, and the rules in force.
+// appointment as it is now, and the rules in force. Of an immediate step it says whether it is still to be sent.
 func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 	now := r.Now().UTC()
+	if d.Key == "" {
+		return r.still(tx, d, now)
+	}
 	from, err := r.origin(tx, d)
 	if err != nil {
 		d.State, d.Reason = store.Skipped, "rendering error: "+err.Error()
@@ -325,6 +329,11 @@ func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 		r.Logger.Error("rendering failed", "delivery", d.ID, "error", err)
 	}
 	return nil
+}
+
+// Destination is where a delivery goes that waited, by the rules in force.
+func (r *Receiver) Destination(d *store.Delivery) string {
+	return cmp.Or(r.Rules().Set.Destination(heldStep(d)), d.Destination)
 }
 
 // Decide says what becomes at now of a delivery whose moment has come, its appointment being in a state. It changes

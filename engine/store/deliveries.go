@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -64,6 +65,8 @@ type Delivery struct {
 	turn int  // the job that may claim the delivery; an older one finds nothing to do
 	copy int  // see [Tx.Renew]
 	new  bool // rendered by the claim that gave it, and so never sent
+
+	crashed bool // the process ended during an attempt, of which nothing is known
 }
 
 // An Attempt is one try of a delivery.
@@ -135,11 +138,15 @@ func (s *Store) claim(ctx context.Context, j job, due Due) (d Delivery, ok bool,
 		if err != nil {
 			return fmt.Errorf("claim delivery: %w", err)
 		}
-		if got.Key != "" {
-			got.new = got.Request == nil
+		got.crashed = j.again
+		rendered := got.Request
+		got.new = got.Request == nil
+		if due != nil {
 			if err := due(tx, &got); err != nil {
 				return err
 			}
+		}
+		if got.Key != "" || got.State != Sending || !bytes.Equal(rendered, got.Request) {
 			if err := tx.settle(&got); err != nil {
 				return err
 			}

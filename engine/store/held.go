@@ -9,10 +9,11 @@ import (
 	"bellhop/rules"
 )
 
-// A Due decides, in the transaction that claims it, what becomes of a delivery of a waiting step whose moment has
-// come. It is given the delivery in state [Sending] and leaves it so, with its request, if it is to be sent; else
-// it sets another state and why. A delivery that has to wait on is [Waiting], with its new due time. An error is
-// the store's: it is tried again.
+// A Due decides, in the transaction that claims it, what becomes of a delivery that is due. It is given the delivery
+// in state [Sending] and leaves it so, with its request, if it is to be sent; else it sets another state and why. A
+// delivery that has to wait on is [Waiting], one of an immediate step [Pending] or [Retrying], with its new due time.
+// An error is the store's: it is tried again. A nil Due
+// sends everything as it is.
 type Due func(*Tx, *Delivery) error
 
 // early is the delivery of a job that came before its time, empty if the job has nothing to do.

@@ -301,7 +301,8 @@ func (m *model) claim(t *rapid.T, job store.Queued) {
 		t.Fatalf("%s goes out at %s; it was to not before %s, and until %s", d.ID, m.now, d.At, d.Until)
 	case ok:
 		m.hands = append(m.hands, claimed{job: job, d: d})
-	case d.State != store.Waiting:
+	case d.State == store.Waiting, d.State == store.Pending, d.State == store.Retrying: // it comes again
+	default:
 		m.end(t, job)
 	}
 }

@@ -30,6 +30,24 @@ type Job struct {
 	row         int64 // River's id of it
 }
 
+// To is where the delivery goes. present is asked about a step that waited and is not rendered yet; nil says that it
+// goes where it was planned to go.
+func (j *Job) To(ctx context.Context, present func(*Delivery) string) (string, error) {
+	if !j.job.Waits || present == nil {
+		return j.Destination, nil
+	}
+	d, err := j.store.Delivery(ctx, j.job.Delivery)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return j.Destination, nil
+	case err != nil:
+		return "", err
+	case d.Request != nil:
+		return d.Destination, nil
+	}
+	return present(&d), nil
+}
+
 // Claim marks the delivery as being sent and returns it; due is asked about one that waited. ok is false if it is
 // not to be sent, or not now: then it is [Waiting], and due later.
 func (j *Job) Claim(ctx context.Context, due Due) (d Delivery, ok bool, err error) {
@@ -57,8 +75,10 @@ type job struct {
 	Delivery    string `json:"d"`
 	Destination string `json:"to"`
 	Turn        int    `json:"n,omitempty"`
+	Waits       bool   `json:"w,omitempty"` // for its moment: where it goes may be another by then
 
-	due time.Time
+	due   time.Time
+	again bool // it was given out before, to a process that ended with it
 }
 
 // Kind is River's name for this kind of job. It is stored: it never changes.
@@ -192,7 +212,9 @@ type worker struct {
 }
 
 func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
-	if again := w.handle(ctx, &Job{Destination: j.Args.Destination, store: w.s, job: j.Args, row: j.ID}); again > 0 {
+	args := j.Args
+	args.again = j.Attempt > 1 // River counts none that was put off
+	if again := w.handle(ctx, &Job{Destination: args.Destination, store: w.s, job: args, row: j.ID}); again > 0 {
 		return river.JobSnooze(again)
 	}
 	return nil

@@ -24,7 +24,7 @@ type Tx struct {
 }
 
 func (t *Tx) enqueue(d *Delivery) {
-	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.turn, due: d.Due})
+	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.turn, Waits: d.Key != "", due: d.Due})
 }
 
 // Write runs fn in a transaction and returns once that is durable, or has failed as a whole. Calls that

@@ -3,12 +3,14 @@
 package work
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,7 +24,8 @@ import (
 // value is usable.
 type Options struct {
 	Store       *store.Store
-	Due         store.Due // asked about deliveries that waited
+	Due         store.Due                    // asked about deliveries that are due
+	Destination func(*store.Delivery) string // of a step that waited, as it is now; nil takes the one of its planning
 	Guard       *actions.Guard
 	Connections map[string]actions.Connection
 	Redactor    *actions.Redactor // nil hides nothing
@@ -118,7 +121,12 @@ const unwritable = 2 * time.Second
 
 // work makes one attempt. stopping ends when the worker is to stop, ctx when it must have.
 func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.Duration) {
-	pass, postpone, why := w.gate.enter(stopping, j.Destination)
+	to, err := j.To(ctx, w.o.Destination)
+	if err != nil {
+		w.log(ctx, "a delivery could not be looked up", err)
+		return unwritable
+	}
+	pass, postpone, why := w.gate.enter(stopping, to)
 	if pass == nil {
 		w.o.Metrics.Postponed.WithLabelValues(why).Inc()
 		return postpone
@@ -130,11 +138,21 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		return unwritable
 	}
 	switch {
-	case !ok && d.State == store.Waiting:
+	case !ok && (d.State == store.Waiting || d.State == store.Pending || d.State == store.Retrying):
 		return max(time.Until(d.Due), time.Millisecond)
 	case !ok:
 		if d.ID != "" { // it came to nothing just now
 			w.o.Metrics.Deliveries.WithLabelValues(d.Action, string(d.State)).Inc()
+		}
+		return 0
+	}
+	if age := time.Since(started(&d, time.Now())); age > w.o.MaxAge {
+		d.State, d.Due = store.Dead, time.Now().UTC()
+		d.Reason = strings.TrimSuffix(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), cmp.Or(d.Reason, "no attempt could be made")), ": ")
+		w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
+		if err := j.Record(context.WithoutCancel(ctx), &d); err != nil {
+			w.log(ctx, "what became of delivery "+d.ID+" could not be recorded; it is tried again", err)
+			return unwritable
 		}
 		return 0
 	}

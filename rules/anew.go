@@ -1,0 +1,56 @@
+package rules
+
+import (
+	"fmt"
+	"time"
+)
+
+// An immediate step is rendered when its rule applies. Until it is sent, though, much may happen to its appointment.
+
+// Anew renders an immediate step of a rule again, at now, for an appointment that has moved since ev, of which ev has
+// the present state. Skip says why it is no longer wanted; shadow that the rule only watches.
+func (s *Set) Anew(name string, number int, action string, ev *Event, now time.Time) (_ Step, shadow bool) {
+	rule, st := s.immediate(name, number)
+	switch {
+	case rule == nil:
+		return Step{Number: number, Skip: "the appointment was moved, and the rule is no longer there"}, false
+	case !rule.Enabled:
+		return Step{Number: number, Skip: "the appointment was moved, and the rule was switched off"}, false
+	case st == nil || st.kind.Name != action:
+		return Step{Number: number, Skip: "the appointment was moved, and the rule no longer has this step"}, false
+	}
+	r := newRun(ev, now)
+	r.start(rule)
+	if rule.when != nil {
+		yes, err := rule.when.holds(r)
+		switch {
+		case err != nil:
+			return Step{Number: number, Err: fmt.Errorf("condition: %w", err)}, false
+		case !yes:
+			return Step{Number: number, Skip: "the appointment was moved, and the condition is no longer true"}, false
+		}
+	}
+	return st.render(r), rule.Shadow
+}
+
+// Latest says that of a step only the last state matters: what is pending of it is replaced by what a later event of
+// the same appointment makes of it.
+func (s *Set) Latest(name string, number int) bool {
+	_, st := s.immediate(name, number)
+	return st != nil && st.latest
+}
+
+// immediate finds an immediate step. Without the rule both are nil.
+func (s *Set) immediate(name string, number int) (*Rule, *step) {
+	i, ok := s.names[name]
+	if !ok {
+		return nil, nil
+	}
+	rule := s.rules[i]
+	for _, st := range rule.steps {
+		if st.number == number && st.wait == nil {
+			return rule, st
+		}
+	}
+	return rule, nil
+}
