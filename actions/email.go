@@ -35,11 +35,11 @@ const mailTimeout = 2 * time.Minute
 
 // Email is a step's e-mail.
 type Email struct {
-	To         List   `json:"to,omitempty" required:"true" recipient:"true" header:"true" doc:"Who gets the e-mail: a list, or addresses with commas between them." example:"desk@example.com"`
-	Cc         List   `json:"cc,omitempty" recipient:"true" header:"true" doc:"Who gets a copy." example:"[team@example.com, Office <office@example.com>]"`
-	Bcc        List   `json:"bcc,omitempty" recipient:"true" header:"true" doc:"Who gets a copy that the others do not see." example:"archive@example.com"`
-	ReplyTo    string `json:"reply_to,omitempty" header:"true" doc:"Where answers go, if not to the sender." example:"desk@example.com"`
-	From       string `json:"from,omitempty" header:"true" doc:"The sender, if not the connection's." example:"Bookings <bookings@example.com>"`
+	To         List   `json:"to,omitempty" escape:"mailbox" required:"true" recipient:"true" header:"true" doc:"Who gets the e-mail: a list, or addresses with commas between them." example:"desk@example.com"`
+	Cc         List   `json:"cc,omitempty" escape:"mailbox" recipient:"true" header:"true" doc:"Who gets a copy." example:"[team@example.com, Office <office@example.com>]"`
+	Bcc        List   `json:"bcc,omitempty" escape:"mailbox" recipient:"true" header:"true" doc:"Who gets a copy that the others do not see." example:"archive@example.com"`
+	ReplyTo    string `json:"reply_to,omitempty" escape:"mailbox" header:"true" doc:"Where answers go, if not to the sender." example:"desk@example.com"`
+	From       string `json:"from,omitempty" escape:"mailbox" header:"true" doc:"The sender, if not the connection's." example:"Bookings <bookings@example.com>"`
 	Subject    string `json:"subject,omitempty" required:"true" header:"true" doc:"The subject line." example:"Booked: {{ appointment.title }}"`
 	Text       string `json:"text,omitempty" doc:"The message as plain text." example:"{{ appointment.title }} at {{ appointment.address }}"`
 	HTML       string `json:"html,omitempty" escape:"html" doc:"The message as HTML; with text as well, the reader's program chooses." example:"<p>{{ appointment.title }}</p>"`
@@ -366,6 +366,9 @@ func addresses(list List) ([]*mail.Address, error) {
 			return nil, errors.New("an e-mail address must not contain a line break")
 		}
 		parsed, err := mail.ParseAddressList(text)
+		if err != nil && strings.HasSuffix(strings.TrimSpace(text), ".") { // a domain with the dot of the root
+			parsed, err = mail.ParseAddressList(strings.TrimSuffix(strings.TrimSpace(text), "."))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%q is not an e-mail address", head(text, 200))
 		}

@@ -23,7 +23,7 @@ type Field struct {
 	Recipient bool   // rendering to nothing skips the step
 	Internal  bool   // not a key of the rule file; filled by Prepare
 	Secret    bool   // a connection's credential
-	Escape    string // "html", "slack" or ""
+	Escape    string // what values are made safe for; "" is nothing
 }
 
 // Fields lists the keys of the kind's steps, in the order of its struct. Internal fields are included.

@@ -33,7 +33,7 @@ type HTTP struct {
 	Headers    map[string]string `json:"headers,omitempty" header:"true" doc:"Headers to send; credentials belong into the connection." example:"{X-Desk: front}"`
 	JSON       any               `json:"json,omitempty" doc:"The body, written as YAML and sent as JSON." example:"{id: \"{{ appointment.id }}\"}"`
 	Form       map[string]string `json:"form,omitempty" doc:"The body, sent as a form." example:"{id: \"{{ appointment.id }}\"}"`
-	Body       string            `json:"body,omitempty" doc:"The body as it is, sent as plain text unless headers say otherwise." example:"{{ appointment.title }}"`
+	Body       string            `json:"body,omitempty" escape:"json" doc:"The body as it is, sent as plain text unless headers say otherwise." example:"{{ appointment.title }}"`
 	Timeout    Duration          `json:"timeout,omitzero" literal:"true" doc:"How long one attempt may take: 30s if not given, at most 5m." example:"10s"`
 	Expect     []int             `json:"expect,omitempty" literal:"true" doc:"The statuses that mean success; without it, 200 to 299." example:"[200, 409]"`
 }

@@ -27,7 +27,7 @@ var slackKind = Kind{
 type Slack struct {
 	Channel    string `json:"channel,omitempty" recipient:"true" header:"true" doc:"Where to post: a channel's name or id. A webhook has its own." example:"#front-desk"`
 	Text       string `json:"text,omitempty" escape:"slack" doc:"The message, in Slack's mrkdwn; with blocks, what notifications show." example:"New: {{ appointment.title }}"`
-	Blocks     any    `json:"blocks,omitempty" escape:"slack" doc:"The message as Block Kit blocks, written as YAML." example:"[{type: section, text: {type: mrkdwn, text: \"*{{ appointment.title }}*\"}}]"`
+	Blocks     any    `json:"blocks,omitempty" escape:"blocks" doc:"The message as Block Kit blocks, written as YAML." example:"[{type: section, text: {type: mrkdwn, text: \"*{{ appointment.title }}*\"}}]"`
 	Thread     string `json:"thread,omitempty" header:"true" doc:"The ts of the message to answer in its thread." example:"1718000000.000100"`
 	Username   string `json:"username,omitempty" header:"true" doc:"The name to post under, if not the app's." example:"Front desk"`
 	Icon       string `json:"icon,omitempty" header:"true" doc:"The emoji to post under, if not the app's icon." example:":bell:"`
@@ -200,8 +200,11 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 			message[key] = value
 		}
 	}
+	if text, ok := message["text"].(string); ok {
+		message["text"] = cut(text, slackText)
+	}
 	if s.Blocks != nil {
-		message["blocks"] = s.Blocks
+		message["blocks"] = cutBlocks(s.Blocks)
 	}
 	if a.Token != "" {
 		// Slack has no idempotency key. This one lets whoever reads the channel recognise a repetition.

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"encoding/json"
+	"fmt"
 	"html"
 	"net/url"
 	"strings"
@@ -17,7 +19,41 @@ const (
 	escapeSlack
 	escapeSegment // in the path of an http step's address
 	escapeQuery   // in its query
+
+	// Of addresses of e-mails, see addressee.
+	escapeMailbox     // a whole one
+	escapeAddress     // between < and >
+	escapeName        // the name before them
+	escapeQuoted      // that name, in quotes already
+	escapeAddressPart // a part of the address, such as what stands before its @
+
+	escapeJSON       // a value of a JSON text
+	escapeJSONString // in the quotes of one
 )
+
+// put makes a value safe for where it lands, or says why it cannot stand there.
+func (e escape) put(s string) (string, error) {
+	switch e {
+	case escapeMailbox:
+		return oneAddress(validText(s), true)
+	case escapeAddress:
+		return oneAddress(validText(s), false)
+	case escapeAddressPart:
+		return addressPart(validText(s))
+	case escapeSegment:
+		if s == "" || s == "." || s == ".." {
+			return "", &unusable{"a value in the path is " + empty[s]}
+		}
+	}
+	return e.apply(s), nil
+}
+
+var empty = map[string]string{"": "empty", ".": `"."`, "..": `".."`}
+
+// unusable is why a step cannot be done with the values that it has: a recorded skip, no mistake.
+type unusable struct{ why string }
+
+func (e *unusable) Error() string { return e.why }
 
 func (e escape) apply(s string) string {
 	s = validText(s)
@@ -34,6 +70,18 @@ func (e escape) apply(s string) string {
 		return url.PathEscape(s)
 	case escapeQuery:
 		return url.QueryEscape(s)
+	case escapeName:
+		return displayName(s)
+	case escapeQuoted:
+		return quotedText.Replace(oneLine(s))
+	case escapeJSONString:
+		quoted := jsonText(s)
+		return quoted[1 : len(quoted)-1]
+	case escapeJSON:
+		if json.Valid([]byte(s)) && s != "" {
+			return s
+		}
+		return jsonText(s)
 	}
 	return s
 }
@@ -60,9 +108,10 @@ func safeURL(s string) string {
 
 // A context follows the literal parts of a text to know where its expressions land.
 type context struct {
-	mode string // "html", "slack", "address" or ""
+	mode string // one of escapeModes, or ""
 
-	literals string // of an address: what stands before the expression
+	literals string // what stands before the expression
+	rest     string // and behind it, of what is literal
 
 	state   htmlState
 	tag     string // being written or open: script and style hold text that is no HTML
@@ -86,13 +135,44 @@ const (
 	inRaw // script, style: up to their end tag
 )
 
-func newContext(mode string) *context { return &context{mode: mode} }
+// escapeModes are what the escape tag of an action's field may say.
+var escapeModes = map[string]bool{"": true, "html": true, "slack": true, "address": true, "mailbox": true, "json": true, "blocks": true}
+
+// newContext panics if there is no such mode: then an action's tag is wrong.
+func newContext(mode string) *context {
+	if !escapeModes[mode] {
+		panic(fmt.Sprintf("no field can be escaped for %q", mode))
+	}
+	return &context{mode: mode}
+}
+
+// inJSONString says whether a JSON text that breaks off does so in a string.
+func inJSONString(text string) bool {
+	inside := false
+	for i := 0; i < len(text); i++ {
+		switch {
+		case inside && text[i] == '\\':
+			i++
+		case text[i] == '"':
+			inside = !inside
+		}
+	}
+	return inside
+}
+
+func jsonText(s string) string {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil { // a text always can be
+		return `""`
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
 
 // literal takes the next literal part.
 func (c *context) literal(s string) {
-	if c.mode == "address" {
-		c.literals += s
-	}
+	c.literals += s
 	if c.mode != "html" {
 		return
 	}
@@ -197,6 +277,16 @@ func (c *context) expression() (escape, string) {
 	switch c.mode {
 	case "slack":
 		return escapeSlack, ""
+	case "mailbox":
+		return addressee(c.literals, c.rest), ""
+	case "json":
+		switch text := strings.TrimSpace(c.literals); {
+		case !strings.HasPrefix(text, "{") && !strings.HasPrefix(text, "["):
+			return escapeNone, ""
+		case inJSONString(text):
+			return escapeJSONString, ""
+		}
+		return escapeJSON, ""
 	case "address":
 		// A value fills in a segment or a parameter; it must not add levels to the path, or parameters. At
 		// the very beginning it is the address itself, which the egress guard judges.

@@ -125,7 +125,10 @@ var (
 // failed says in words why a program ended with an error.
 func (p *program) failed(err error) error {
 	var own *evalError
+	var no *unusable
 	switch {
+	case errors.As(err, &no):
+		return fmt.Errorf("%s: %w", p.place, no)
 	case errors.Is(err, errTooMuch):
 		return fmt.Errorf("%s: %w", p.place, errTooMuch)
 	case errors.As(err, &own):

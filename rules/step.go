@@ -609,8 +609,13 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 		return value{}, false
 	case n.Kind == yaml.MappingNode:
 		out := value{form: mapForm}
-		for _, e := range pairs(src, r, n) {
-			v, good := s.tree(f, e.value)
+		entries := pairs(src, r, n)
+		for _, e := range entries {
+			of := f
+			if f.Escape == "blocks" && resolve(e.value).Kind == yaml.ScalarNode {
+				of.Escape = blockEscape(entries, e.name)
+			}
+			v, good := s.tree(of, e.value)
 			ok = ok && good
 			out.keys, out.list = append(out.keys, e.name), append(out.list, v)
 		}
@@ -622,15 +627,18 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 	case "!!bool":
 		b, _ := yamlBool(n)
 		return value{fixed: b}, true
-	case "!!int":
-		if _, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
-			return value{fixed: json.Number(strings.TrimPrefix(n.Value, "+"))}, true
+	case "!!int", "!!float":
+		digits := strings.TrimLeft(n.Value, "+-")
+		if len(digits) > 1 && digits[0] == '0' && strings.Trim(digits, "0123456789") == "" {
+			return value{fixed: n.Value}, true // 01234: a post code, not the number that YAML makes of it
+		}
+		if number := strings.TrimPrefix(n.Value, "+"); json.Valid([]byte(number)) { // with the digits that are written
+			return value{fixed: json.Number(number)}, true
 		}
 		var i int64
 		if n.Decode(&i) == nil { // 0x1F, 1_000
 			return value{fixed: i}, true
 		}
-	case "!!float":
 		var v float64
 		if n.Decode(&v) == nil && v-v == 0 { // not infinite
 			return value{fixed: v}, true
@@ -648,6 +656,18 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 		v.form = treeForm
 	}
 	return v, ok
+}
+
+// blockEscape is how the values of one field of a Slack block are escaped: only text objects of type mrkdwn are, and
+// addresses as addresses (https://docs.slack.dev/reference/block-kit/composition-objects/text-object).
+func blockEscape(entries []pair, key string) string {
+	switch {
+	case strings.HasSuffix(key, "url"):
+		return "address"
+	case key == "text" && slices.ContainsFunc(entries, func(e pair) bool { return e.name == "type" && e.value.Value == "mrkdwn" }):
+		return "slack"
+	}
+	return ""
 }
 
 // sketch is the value with its {{ }} in place.
@@ -723,9 +743,13 @@ func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 		return nil, p.program.failed(err)
 	}
 	if v.form == treeForm {
-		if f.Escape != "" {
+		if p.escape != escapeNone {
 			if s, ok := x.(string); ok {
-				return p.escape.apply(s), nil
+				text, err := p.escape.put(s)
+				if err != nil {
+					err = p.program.failed(err)
+				}
+				return text, err
 			}
 		}
 		return jsonValue(x), nil
@@ -734,11 +758,17 @@ func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 	case reflect.Slice, reflect.Array:
 		out := make([]string, rv.Len())
 		for i := range out {
-			out[i] = p.escape.apply(printValue(rv.Index(i).Interface()))
+			if out[i], err = p.escape.put(printValue(rv.Index(i).Interface())); err != nil {
+				return nil, p.program.failed(err)
+			}
 		}
 		return out, nil
 	}
-	return p.escape.apply(printValue(x)), nil
+	text, err := p.escape.put(printValue(x))
+	if err != nil {
+		return nil, p.program.failed(err)
+	}
+	return text, nil
 }
 
 // render makes the step's request for one event.
@@ -749,7 +779,11 @@ func (st *step) render(r *run) Step {
 	for _, f := range st.fields {
 		v, err := f.value.render(r, f.field)
 		if err == nil && f.field.Header {
-			err = f.oneLine(v)
+			v = folded(v)
+		}
+		if no, ok := errors.AsType[*unusable](err); ok {
+			out.Skip = f.field.Name + ": " + no.why
+			return out
 		}
 		if err != nil {
 			// An unresolved recipient is known even where the value is missing altogether.
@@ -804,33 +838,23 @@ func isMissing(err error) bool {
 	return ok && strings.HasPrefix(e.message, "the value is missing")
 }
 
-// oneLine refuses line breaks where they would begin another header.
-func (f fieldValue) oneLine(v any) error {
+// folded turns line breaks into a space where they would begin another header.
+func folded(v any) any {
 	switch v := v.(type) {
 	case string:
-		if strings.ContainsAny(v, "\r\n\x00") {
-			return fmt.Errorf("%s: there is a line break in %s, which must be one line", f.place, quote(v))
-		}
+		return oneLine(v)
 	case []string:
-		for _, s := range v {
-			if err := f.oneLine(s); err != nil {
-				return err
-			}
-		}
+		return folded(anys(v))
 	case []any:
-		for _, e := range v {
-			if err := f.oneLine(e); err != nil {
-				return err
-			}
+		for i := range v {
+			v[i] = folded(v[i])
 		}
 	case map[string]any:
-		for _, k := range sortedKeys(v) {
-			if err := f.oneLine(v[k]); err != nil {
-				return err
-			}
+		for k := range v {
+			v[k] = folded(v[k])
 		}
 	}
-	return nil
+	return v
 }
 
 // dropEmpty leaves out recipients that rendered to nothing; nil if none is left.

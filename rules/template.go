@@ -145,6 +145,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 			ok = false
 			continue
 		}
+		page.rest = literalsOf(value[i:to])
 		e, why := page.expression()
 		if why != "" {
 			ok = false
@@ -377,13 +378,32 @@ func (t *template) render(r *run) (string, error) {
 			if err != nil {
 				return "", p.program.failed(err)
 			}
-			b.WriteString(p.escape.apply(printValue(v)))
+			text, err := p.escape.put(printValue(v))
+			if err != nil {
+				return "", p.program.failed(err)
+			}
+			b.WriteString(text)
 		}
 		if b.Len() > maxText {
 			return "", fmt.Errorf("%s: the text is longer than %d KiB", t.place, maxText>>10)
 		}
 	}
 	return b.String(), nil
+}
+
+// literalsOf is a text without its expressions, roughly: what is written in them may look like more of it.
+func literalsOf(s string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "{{")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		if _, s, found = strings.Cut(after, "}}"); !found {
+			return b.String()
+		}
+	}
 }
 
 // printValue writes a value as text: a time as RFC 3339 with its own offset, a list with commas, a map as JSON.

@@ -1,0 +1,146 @@
+package actions
+
+import (
+	"strings"
+	"unicode"
+)
+
+// What Slack takes at most, in characters or in number (https://docs.slack.dev/reference/block-kit/blocks and
+// https://docs.slack.dev/reference/methods/chat.postMessage). It refuses the whole message where more is sent.
+const (
+	slackText     = 40_000
+	slackBlocks   = 50
+	slackFields   = 10 // of a section
+	slackElements = 10 // of a context
+	slackActions  = 25
+	slackOptions  = 100
+)
+
+// blockText is how long the text of a field may be, by the type of the block or element and the field's key.
+var blockText = map[[2]string]int{
+	{"header", "text"}:                150,
+	{"section", "text"}:               3000,
+	{"section", "fields"}:             2000,
+	{"context", "elements"}:           2000,
+	{"image", "title"}:                2000,
+	{"image", "alt_text"}:             2000,
+	{"video", "title"}:                200,
+	{"video", "description"}:          200,
+	{"video", "author_name"}:          50,
+	{"button", "text"}:                75,
+	{"button", "value"}:               2000,
+	{"button", "accessibility_label"}: 75,
+	{"markdown", "text"}:              12_000,
+	{"", "text"}:                      75, // of an option
+	{"", "description"}:               75,
+	{"", "title"}:                     100, // of a confirmation
+	{"", "confirm"}:                   30,
+	{"", "deny"}:                      30,
+}
+
+// listLength is how many entries a list may have.
+var listLength = map[[2]string]int{
+	{"section", "fields"}: slackFields, {"context", "elements"}: slackElements, {"actions", "elements"}: slackActions, {"", "options"}: slackOptions,
+}
+
+// cutBlocks gives blocks that Slack does not refuse for their length or number: texts are cut at a word, and what is
+// too many is left out, with a last block that says so.
+func cutBlocks(blocks any) any {
+	list, ok := blocks.([]any)
+	if !ok {
+		return blocks
+	}
+	rest := len(list) - slackBlocks
+	if rest > 0 {
+		list = list[: slackBlocks-1 : slackBlocks-1]
+	}
+	out := make([]any, 0, len(list)+1)
+	for _, b := range list {
+		out = append(out, cutBlock(b, "", 0))
+	}
+	if rest > 0 {
+		out = append(out, map[string]any{"type": "context", "elements": []any{map[string]any{"type": "plain_text", "text": "…"}}})
+	}
+	return out
+}
+
+// cutBlock cuts the texts of a block, of an element, or of a text object; limit is that of the text object, 0 if there
+// is none.
+func cutBlock(v any, parent string, limit int) any {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	kind, _ := m["type"].(string)
+	if kind == "mrkdwn" || kind == "plain_text" { // a text object: its limit is that of where it stands
+		if text, ok := m["text"].(string); ok && limit > 0 {
+			m = with(m, "text", cut(text, limit))
+		}
+		return m
+	}
+	out := make(map[string]any, len(m))
+	for key, value := range m {
+		limit := blockText[[2]string{kind, key}]
+		if limit == 0 {
+			limit = blockText[[2]string{"", key}]
+			if kind != "" && parent == "" {
+				limit = blockText[[2]string{kind, key}]
+			}
+		}
+		switch value := value.(type) {
+		case string:
+			if limit > 0 {
+				out[key] = cut(value, limit)
+			} else {
+				out[key] = value
+			}
+		case []any:
+			most := listLength[[2]string{kind, key}]
+			if most == 0 {
+				most = listLength[[2]string{"", key}]
+			}
+			if most > 0 && len(value) > most {
+				value = value[:most:most]
+			}
+			list := make([]any, len(value))
+			for i := range value {
+				list[i] = cutBlock(value[i], kind, limit)
+			}
+			out[key] = list
+		default:
+			out[key] = cutBlock(value, kind, limit)
+		}
+	}
+	return out
+}
+
+// with is m with another value for key.
+func with(m map[string]any, key string, value any) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	out[key] = value
+	return out
+}
+
+// cut shortens a text to n characters, at a word where one ends near, with "…" as the last.
+func cut(text string, n int) string {
+	runes := []rune(text)
+	if len(runes) <= n {
+		return text
+	}
+	runes = runes[:n-1]
+	for i := len(runes); i > max(0, len(runes)-100) && i > len(runes)/2; i-- {
+		if unicode.IsSpace(runes[i-1]) {
+			runes = runes[:i]
+			break
+		}
+	}
+	short := string(runes)
+	// Half of an escaped character is none.
+	if i := strings.LastIndexByte(short, '&'); i >= 0 && len(short)-i < len("&amp;") && !strings.Contains(short[i:], ";") {
+		short = short[:i]
+	}
+	return strings.TrimRightFunc(short, unicode.IsSpace) + "…"
+}

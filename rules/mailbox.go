@@ -1,0 +1,102 @@
+package rules
+
+import (
+	"net/mail"
+	"strings"
+	"unicode"
+)
+
+// Whoever books chooses no recipient. Where an address is written, a value is one display name or one address, by
+// where it stands: before the <…>, in it, or alone. Only an expression that gives a list gives several.
+
+// addressee says how a value is escaped that stands between two parts of a text with addresses.
+func addressee(before, after string) escape {
+	before = lastItem(before)
+	after, _, _ = strings.Cut(after, ",")
+	switch {
+	case inAngles(before):
+		if strings.HasSuffix(strings.TrimSpace(before), "<") && strings.HasPrefix(strings.TrimSpace(after), ">") {
+			return escapeAddress
+		}
+		return escapeAddressPart
+	case strings.Count(before, `"`)%2 == 1:
+		return escapeQuoted
+	case strings.Contains(after, "<"):
+		return escapeName
+	case strings.TrimSpace(before+after) == "":
+		return escapeMailbox
+	}
+	return escapeAddressPart
+}
+
+// lastItem is what stands after the last comma that is not in quotes.
+func lastItem(s string) string {
+	quoted, from := false, 0
+	for i, r := range s {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case r == ',' && !quoted:
+			from = i + 1
+		}
+	}
+	return s[from:]
+}
+
+func inAngles(s string) bool { return strings.LastIndexByte(s, '<') > strings.LastIndexByte(s, '>') }
+
+// displayName writes a value as a display name, "" if it is empty.
+func displayName(s string) string {
+	if s = strings.TrimSpace(oneLine(s)); s == "" {
+		return ""
+	}
+	return `"` + quotedText.Replace(s) + `"`
+}
+
+var quotedText = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// oneAddress writes a value as the one mailbox that it is, with its name if named is set. "" stays "".
+func oneAddress(s string, named bool) (string, error) {
+	text := strings.TrimSpace(oneLine(s))
+	if text == "" {
+		return "", nil
+	}
+	a, err := mail.ParseAddress(text)
+	if err != nil { // a domain may be written with the dot of the root
+		a, err = mail.ParseAddress(strings.TrimSuffix(text, "."))
+	}
+	if err != nil || strings.ContainsAny(text, ";,") && a.Name == "" {
+		return "", evalErrorf("%s is not one e-mail address", quote(shorten(text)))
+	}
+	if !named || a.Name == "" {
+		return strings.Trim((&mail.Address{Address: a.Address}).String(), "<>"), nil
+	}
+	return displayName(a.Name) + " <" + strings.Trim((&mail.Address{Address: a.Address}).String(), "<>") + ">", nil
+}
+
+// addressPart is a value that is a part of an address, such as what stands before its @.
+func addressPart(s string) (string, error) {
+	s = strings.TrimSpace(oneLine(s))
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.@", r)
+	}) {
+		return "", evalErrorf("%s cannot be a part of an e-mail address", quote(shorten(s)))
+	}
+	return s, nil
+}
+
+// oneLine turns line breaks and other control characters into a space, where a line break would begin another
+// header.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsControl(r) }), " ")
+}
+
+func shorten(s string) string {
+	if r := []rune(s); len(r) > 100 {
+		return string(r[:100]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,205 @@
+package rules_test
+
+import (
+	"encoding/json"
+	"net/mail"
+	"strings"
+	"testing"
+
+	"bellhop/rules"
+)
+
+// hostile are values with which somebody who books would choose recipients.
+var hostileValues = []string{
+	"a@example.com, b@example.org", "a@example.com,b@example.org", "a@example.com;b@example.org", "a@example.com b@example.org",
+	"g: a@example.com, b@example.org;", "undisclosed: b@example.org;", "Ann <a@example.com>, b@example.org", `"x" <b@example.org>`, `x" <b@example.org>, "y`,
+	"<b@example.org>", "b@example.org>, <c@example.org", "x <b@example.org> y", "a@example.com\r\nBcc: b@example.org", "a@example.com\n b@example.org",
+	"(b@example.org) a@example.com", `"a,b"@example.com`, `\", b@example.org, \"`, "=?utf-8?q?b=40example.org?=", "=?utf-8?q?=2C_b=40example.org?= <a@example.com>",
+	"a@example.com\x00b@example.org", "Ann\\", "Ann\", <b@example.org>, \"", ",", ";", "<", ">", "\"", "a@b@c", "Ann, Lady <x> \"of\" Mercia", "",
+}
+
+// However a value looks, it opens no further recipient: with n addresses in the text there are n at most, and what is
+// written around the value stays.
+func TestValueIsOneRecipient(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		to    string
+		most  int
+		fixed string // an address that is written
+	}{
+		{`"{{ contact.email }}"`, 1, ""},
+		{`"{{ contact.name }} <{{ contact.email }}>"`, 1, ""},
+		{`'"{{ contact.name }}" <{{ contact.email }}>'`, 1, ""},
+		{`"{{ contact.name }} <desk@example.net>"`, 1, "desk@example.net"},
+		{`"Dr {{ contact.firstName }} {{ contact.name }} <desk@example.net>"`, 1, "desk@example.net"},
+		{`"desk@example.net, {{ contact.email }}"`, 2, "desk@example.net"},
+		{`"{{ contact.email }}, desk@example.net"`, 2, "desk@example.net"},
+		{`["{{ contact.email }}", "Desk {{ contact.name }} <desk@example.net>"]`, 2, "desk@example.net"},
+		{`"{{ contact.name }}@example.net"`, 1, ""},
+		{`"Desk <{{ contact.name }}@example.net>"`, 1, ""},
+	} {
+		for _, value := range hostileValues {
+			ev := booking()
+			ev.Contact.Name, ev.Contact.FirstName, ev.Contact.Email = value, value, value
+			for _, email := range []string{value, "a@example.com"} {
+				ev.Contact.Email = email
+				s := step(t, ev, "then: [{email: {to: "+tt.to+", subject: s, text: t}}]")
+				if s.Err != nil || s.Skip != "" {
+					if s.Request != nil {
+						t.Errorf("%s with %q: a request beside %v %s", tt.to, value, s.Err, s.Skip)
+					}
+					continue
+				}
+				got := recipientsOf(t, s)
+				if len(got) > tt.most {
+					t.Errorf("%s with %q, %q: %q", tt.to, value, email, got)
+				}
+				for _, a := range got {
+					if strings.HasSuffix(a, "@example.org") && email == "a@example.com" && !strings.Contains(tt.to, "@example.net\"") {
+						t.Errorf("%s with the name %q goes to %s", tt.to, value, a)
+					}
+				}
+				if tt.fixed != "" && !strings.Contains(strings.Join(got, " "), tt.fixed) {
+					t.Errorf("%s with %q lost %s: %q", tt.to, value, tt.fixed, got)
+				}
+			}
+		}
+	}
+}
+
+// recipientsOf are the addresses that a mail server would be told, as far as the text can be read.
+func recipientsOf(t *testing.T, s rules.Step) (all []string) {
+	t.Helper()
+	var req struct{ To []string }
+	if err := json.Unmarshal(s.Request, &req); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range req.To {
+		list, err := mail.ParseAddressList(text)
+		if err != nil {
+			continue // composing it fails
+		}
+		for _, a := range list {
+			all = append(all, a.Address)
+		}
+	}
+	return all
+}
+
+func TestRecipientsThatAreWell(t *testing.T) {
+	t.Parallel()
+	ev := booking()
+	ev.Contact.Name, ev.Contact.Email = `Zoë "Z" O'Hara, Jr.`, " zoe@example.com. "
+	for to, want := range map[string]string{
+		`"{{ contact.email }}"`:                              `zoe@example.com`,
+		`"{{ contact.name }} <{{ contact.email }}>"`:         `"Zoë \"Z\" O'Hara, Jr." <zoe@example.com>`,
+		`"{{ 'Ann <ann@example.com>' }}"`:                    `"Ann" <ann@example.com>`,
+		`"{{ appointment.assignedUserId }}@example.com"`:     ev.Appointment.AssignedUserID + `@example.com`,
+		`"{{ map(['a', 'b'], # + '@example.com') }}"`:        `a@example.com|b@example.com`,
+		`"{{ raw.none ?? '' }} <desk@example.com>"`:          `<desk@example.com>`,
+		`"Office, {{ contact.name }} <{{ contact.email }}>"`: ``,
+		`"desk@example.com., {{ contact.email ?? '' }}"`:     `desk@example.com.|zoe@example.com`,
+		`["Desk <desk@example.com>", "{{ contact.email }}"]`: `Desk <desk@example.com>|zoe@example.com`,
+	} {
+		if want == "" {
+			continue
+		}
+		s := step(t, ev, "then: [{email: {to: "+to+", subject: s, text: t}}]")
+		var req struct{ To []string }
+		if s.Err != nil || json.Unmarshal(s.Request, &req) != nil {
+			t.Errorf("%s: %v", to, s.Err)
+		} else if got := strings.Join(req.To, "|"); got != want {
+			t.Errorf("%s: got %s, want %s", to, got, want)
+		}
+	}
+}
+
+// An empty value, or one that climbs, never makes the path of a call another one.
+func TestEmptySegmentIsSkipped(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"", ".", ".."} {
+		ev := booking()
+		ev.Appointment.ContactID = value
+		for _, where := range []string{`connection: crm, path: "/contacts/{{ appointment.contactId }}/notes"`, `url: "https://example.com/a/{{ appointment.contactId }}"`} {
+			s := step(t, ev, "then: [{http: {"+where+"}}]")
+			if !strings.Contains(s.Skip, "a value in the path is") || s.Request != nil || s.Err != nil {
+				t.Errorf("%q in %s: %+v", value, where, s)
+			}
+		}
+		if s := step(t, ev, `then: [{http: {url: "https://example.com/a?x={{ appointment.contactId }}"}}]`); s.Request == nil {
+			t.Errorf("in a query: %+v", s)
+		}
+	}
+}
+
+// A body that is written as JSON stays JSON, whatever its values hold; numbers and texts of a tree stay as written.
+func TestJSONBody(t *testing.T) {
+	t.Parallel()
+	ev := booking()
+	ev.Appointment.Title = `a "b" \ {c}` + "\n<d>"
+	s := step(t, ev, `then: [{http: {url: "https://example.com/", body: '{"title": "T: {{ appointment.title }}", "bare": {{ appointment.title }}, "n": {{ 1 + 1 }}, "yes": {{ true }}}'}}]`)
+	if s.Err != nil {
+		t.Fatal(s.Err)
+	}
+	var req struct{ Body string }
+	if err := json.Unmarshal(s.Request, &req); err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(req.Body), &got); err != nil {
+		t.Fatalf("%s: %v", req.Body, err)
+	}
+	if got["title"] != "T: "+ev.Appointment.Title || got["bare"] != ev.Appointment.Title || got["n"] != 2.0 || got["yes"] != true {
+		t.Errorf("got %v", got)
+	}
+	if s := step(t, ev, `then: [{http: {url: "https://example.com/", body: 'Title: {{ appointment.title }}'}}]`); !strings.Contains(string(s.Request), `\"b\"`) {
+		t.Errorf("a plain body: %s", s.Request)
+	}
+	s = step(t, ev, `then: [{http: {url: "https://example.com/", json: {zip: 01234, plus: +0049, n: 1.10, big: 12345678901234567890, hex: 0x1F, none: 0}}}]`)
+	if want := `{"big":12345678901234567890,"hex":31,"n":1.10,"none":0,"plus":"+0049","zip":"01234"}`; !strings.Contains(string(s.Request), want) {
+		t.Errorf("got %s, %v", s.Request, s.Err)
+	}
+}
+
+// In Slack's blocks only text of type mrkdwn is escaped; addresses are encoded as addresses.
+func TestSlackBlockEscapes(t *testing.T) {
+	t.Parallel()
+	ev := booking()
+	ev.Appointment.Title = `R&D <b> x/y`
+	s := step(t, ev, `then:
+      - slack:
+          channel: a
+          text: "{{ appointment.title }}"
+          blocks:
+            - { type: section, text: { type: mrkdwn, text: "{{ appointment.title }}" } }
+            - { type: header, text: { type: plain_text, text: "{{ appointment.title }}" } }
+            - type: actions
+              elements:
+                - { type: button, text: { type: plain_text, text: Open }, url: "https://example.com/a?x=1&id={{ appointment.title }}", value: "{{ appointment.title }}" }
+                - { type: button, text: { type: plain_text, text: Open }, url: "https://example.com/{{ appointment.title }}/z" }`)
+	if s.Err != nil {
+		t.Fatal(s.Err)
+	}
+	var req struct {
+		Text   string
+		Blocks []struct {
+			Text     struct{ Text string }
+			Elements []struct{ URL, Value string }
+		}
+	}
+	if err := json.Unmarshal(s.Request, &req); err != nil {
+		t.Fatal(err)
+	}
+	for got, want := range map[string]string{
+		req.Text:                        "R&amp;D &lt;b&gt; x/y",
+		req.Blocks[0].Text.Text:         "R&amp;D &lt;b&gt; x/y",
+		req.Blocks[1].Text.Text:         "R&D <b> x/y",
+		req.Blocks[2].Elements[0].URL:   "https://example.com/a?x=1&id=R%26D+%3Cb%3E+x%2Fy",
+		req.Blocks[2].Elements[1].URL:   "https://example.com/R&D%20%3Cb%3E%20x%2Fy/z",
+		req.Blocks[2].Elements[0].Value: "R&D <b> x/y",
+	} {
+		if got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
