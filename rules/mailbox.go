@@ -50,6 +50,9 @@ func displayName(s string) string {
 	if s = strings.TrimSpace(oneLine(s)); s == "" {
 		return ""
 	}
+	if !strings.ContainsAny(s, `()<>[]:;@\,."=?`) { // nothing in it has a meaning of its own
+		return s
+	}
 	return `"` + quotedText.Replace(s) + `"`
 }
 

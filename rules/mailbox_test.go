@@ -93,7 +93,7 @@ func TestRecipientsThatAreWell(t *testing.T) {
 	for to, want := range map[string]string{
 		`"{{ contact.email }}"`:                              `zoe@example.com`,
 		`"{{ contact.name }} <{{ contact.email }}>"`:         `"Zoë \"Z\" O'Hara, Jr." <zoe@example.com>`,
-		`"{{ 'Ann <ann@example.com>' }}"`:                    `"Ann" <ann@example.com>`,
+		`"{{ 'Ann <ann@example.com>' }}"`:                    `Ann <ann@example.com>`,
 		`"{{ appointment.assignedUserId }}@example.com"`:     ev.Appointment.AssignedUserID + `@example.com`,
 		`"{{ map(['a', 'b'], # + '@example.com') }}"`:        `a@example.com|b@example.com`,
 		`"{{ raw.none ?? '' }} <desk@example.com>"`:          `<desk@example.com>`,
