@@ -2,7 +2,6 @@ package rules
 
 import (
 	"bytes"
-	"encoding/json"
 )
 
 // environment is what expressions see of an event: one flat map, because a plain name is looked up in a
@@ -91,10 +90,7 @@ func (r *run) rawBody() (any, error) {
 	if !r.rawRead {
 		r.rawRead = true
 		if len(bytes.TrimSpace(r.ev.Body)) > 0 {
-			var v any
-			if json.Unmarshal(r.ev.Body, &v) == nil {
-				r.raw = v
-			}
+			r.raw = DecodePayload(r.ev.Body)
 		}
 	}
 	return r.raw, nil

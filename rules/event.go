@@ -1,8 +1,12 @@
 package rules
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -22,10 +26,62 @@ type Event struct {
 	Contact     Contact
 	Custom      map[string]any  // customData of a workflow webhook
 	Body        json.RawMessage // the whole body as it came; `raw` in expressions, decoded only for rules that read it
+	Problems    []Problem       // what of the payload could not be read
 
 	On       []string    // what happened: wire type and derived names, see [Names]
 	Changed  []string    // JSON names of the appointment's fields that differ from Previous, sorted
 	Previous Appointment // the appointment before this event, zero if unknown
+}
+
+// A Problem is something in a payload that could not be read. It is never replaced in silence.
+type Problem struct {
+	Field   string `json:"field"`
+	Text    string `json:"text"`    // as it came, cut
+	Message string `json:"message"` // what is wrong with it
+}
+
+func (p Problem) String() string { return fmt.Sprintf("%s: %s %s", p.Field, quote(p.Text), p.Message) }
+
+// Trouble notes a problem.
+func (e *Event) Trouble(field, message, text string) {
+	e.Problems = append(e.Problems, Problem{Field: field, Text: shorten(text), Message: message})
+}
+
+// DecodePayload reads valid JSON of a payload; nil is of what is none. A whole number is an int and keeps its digits;
+// one too large for that is a text.
+func DecodePayload(data []byte) any {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var v any
+	if dec.Decode(&v) != nil {
+		return nil
+	}
+	return numbers(v)
+}
+
+func numbers(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = numbers(v[k])
+		}
+	case []any:
+		for i := range v {
+			v[i] = numbers(v[i])
+		}
+	case json.Number:
+		if i, err := strconv.ParseInt(v.String(), 10, 64); err == nil {
+			return int(i)
+		}
+		if !strings.ContainsAny(v.String(), ".eE") {
+			return v.String()
+		}
+		if f, err := v.Float64(); err == nil {
+			return f
+		}
+		return v.String()
+	}
+	return v
 }
 
 // An Appointment is the thing booked. Texts are "" and times zero where the platform never said.

@@ -319,6 +319,7 @@ func (p *program) printEvent(e *admin.Event) {
 	p.field("status", e.Status)
 	p.field("happened", strings.Join(e.On, ", "))
 	p.field("changed", strings.Join(e.Changed, ", "))
+	p.printProblems(e.Problems)
 	p.printf("\n%s\n", p.stdout.bold("body"))
 	p.printf("%s\n", indent(clean(pretty(e.Body)), "  "))
 	p.printf("\n%s\n", p.stdout.bold("deliveries"))
@@ -327,6 +328,13 @@ func (p *program) printEvent(e *admin.Event) {
 		return
 	}
 	p.deliveryTable(e.Deliveries)
+}
+
+// printProblems says what of a payload could not be read.
+func (p *program) printProblems(list []rules.Problem) {
+	for _, problem := range list {
+		p.printf("%s %s\n", p.stdout.paint("33", "problem:"), clean(problem.String()))
+	}
 }
 
 func (p *program) printDelivery(d *store.Delivery) {

@@ -19,6 +19,7 @@ func (p *program) printAnswer(a *explain.Answer, all bool) {
 	p.field("happened", strings.Join(a.On, ", "))
 	p.field("changed", strings.Join(a.Changed, ", "))
 	p.field("now", zoned(a.Now))
+	p.printProblems(a.Problems)
 	switch a.Status {
 	case hook.Stale:
 		p.printf("\nThe event is stale: it is older than what is known of its appointment, so no rule hears of it.\n")

@@ -83,6 +83,7 @@ type Events struct {
 // An Event is an event with its deliveries.
 type Event struct {
 	store.Event
+	Problems   []rules.Problem  `json:"problems"` // what of the body could not be read
 	Deliveries []store.Delivery `json:"deliveries"`
 }
 
@@ -136,7 +137,11 @@ func (s *server) event(r *http.Request) (any, error) {
 	}
 	list, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Event: e.ID, Limit: 500})
 	slices.Reverse(list) // an event's own are read in the order of its rules
-	return Event{e, s.explained(list)}, err
+	problems := s.Receiver.Problems(&e)
+	if problems == nil {
+		problems = []rules.Problem{}
+	}
+	return Event{e, problems, s.explained(list)}, err
 }
 
 func (s *server) replay(r *http.Request) (any, error) {

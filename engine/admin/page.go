@@ -1,12 +1,14 @@
 package admin
 
 import (
+	"context"
 	_ "embed"
 	"html/template"
 	"net/http"
 
 	"bellhop/engine/store"
 	"bellhop/engine/work"
+	"bellhop/rules"
 	"bellhop/rules/live"
 )
 
@@ -23,7 +25,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		Counts     []count
 		Paused     []work.Destination
 		Deliveries []store.Delivery
-		Events     []store.Event
+		Events     []shownEvent
 	}
 	data.Version, data.Files = s.Version, s.Folder.Files()
 	counts, err := s.Store.CountDeliveries(r.Context())
@@ -37,7 +39,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if err == nil {
-		data.Events, err = s.Store.Events(r.Context(), store.EventFilter{Limit: 20})
+		data.Events, err = s.latest(r.Context())
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -56,6 +58,26 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	if err := pageTemplate.Execute(w, data); err != nil {
 		s.Logger.Debug("the page was not read to its end", "error", err)
 	}
+}
+
+type shownEvent struct {
+	store.Event
+	Problems []rules.Problem
+}
+
+// latest are the events that came last, with what of them could not be read.
+func (s *server) latest(ctx context.Context) ([]shownEvent, error) {
+	list, err := s.Store.Events(ctx, store.EventFilter{Limit: 20})
+	out := make([]shownEvent, len(list))
+	for i := range list {
+		out[i].Event = list[i]
+		whole, err := s.Store.Event(ctx, list[i].ID)
+		if err != nil {
+			continue // it was deleted just now
+		}
+		out[i].Problems = s.Receiver.Problems(&whole)
+	}
+	return out, err
 }
 
 type count struct {

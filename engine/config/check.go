@@ -96,6 +96,12 @@ func (d *decoder) checkSource(name string, s Source) {
 	if slices.Contains(s.Locations, "") {
 		d.bad(path+".locations", "locations has an empty entry")
 	}
+	for _, word := range names(s.Statuses) {
+		if meant := s.Statuses[word]; !slices.Contains(rules.Statuses(), meant) {
+			d.report(d.places[path+".statuses."+word], rules.Error, "bad-value",
+				fmt.Sprintf("%q is no status: it is one of %s", meant, strings.Join(rules.Statuses(), ", ")), closest(meant, rules.Statuses()))
+		}
+	}
 	v := &s.Verify
 	at := path + ".verify"
 	switch {

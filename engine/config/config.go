@@ -66,8 +66,9 @@ type Config struct {
 
 // A Source is one sender of webhooks.
 type Source struct {
-	Verify    Verify   `json:"verify" doc:"How its webhooks are known to be genuine." example:"highlevel"`
-	Locations []string `json:"locations" doc:"The locations whose events are taken; without it, all." example:"[0007BWpSzSwfiuSl0tR2]"`
+	Verify    Verify            `json:"verify" doc:"How its webhooks are known to be genuine." example:"highlevel"`
+	Statuses  map[string]string `json:"statuses" doc:"What words mean that this source has for statuses, beside those of the platform." example:"{cancelado: cancelled}"`
+	Locations []string          `json:"locations" doc:"The locations whose events are taken; without it, all." example:"[0007BWpSzSwfiuSl0tR2]"`
 }
 
 // Verify is how a source's webhooks are verified. Of several keys, secrets or tokens, any one may match, so

@@ -18,14 +18,17 @@ import (
 
 // An Answer explains one event.
 type Answer struct {
-	Event    string      `json:"event,omitempty"` // its id, if it is recorded
-	Type     string      `json:"type"`
-	Status   hook.Status `json:"status"` // of one that is stale or ignored, no rule hears
-	On       []string    `json:"on"`     // what happened
-	Changed  []string    `json:"changed"`
-	Now      time.Time   `json:"now"` // what now() gave
-	Versions Versions    `json:"versions"`
-	Note     string      `json:"note,omitempty"` // what is to be known of the versions, a sentence
+	Event   string      `json:"event,omitempty"` // its id, if it is recorded
+	Type    string      `json:"type"`
+	Status  hook.Status `json:"status"` // of one that is stale or ignored, no rule hears
+	On      []string    `json:"on"`     // what happened
+	Changed []string    `json:"changed"`
+
+	Problems []rules.Problem `json:"problems,omitempty"` // what of the payload could not be read
+
+	Now      time.Time `json:"now"` // what now() gave
+	Versions Versions  `json:"versions"`
+	Note     string    `json:"note,omitempty"` // what is to be known of the versions, a sentence
 
 	Rules []rules.Explanation `json:"rules"`
 }
@@ -183,7 +186,7 @@ func stateBefore(n *hook.Normaliser, ev *rules.Event, data []byte) (*receive.Sta
 }
 
 func answer(ev *rules.Event, status hook.Status, now time.Time) Answer {
-	return Answer{Type: ev.Type, Status: status, On: notNil(ev.On), Changed: notNil(ev.Changed), Now: now, Rules: []rules.Explanation{}}
+	return Answer{Type: ev.Type, Status: status, On: notNil(ev.On), Changed: notNil(ev.Changed), Problems: ev.Problems, Now: now, Rules: []rules.Explanation{}}
 }
 
 func notNil(list []string) []string {

@@ -103,7 +103,7 @@ func New(o Options) (*Handler, error) {
 	}
 	h := &Handler{
 		o: o, sources: map[string]*source{}, slots: make(chan struct{}, o.MaxConcurrent),
-		crowd: newCrowd(o.Connections, o.PerAddress, bodyBytes), normalise: Normaliser{Zone: o.Zone},
+		crowd: newCrowd(o.Connections, o.PerAddress, bodyBytes), normalise: Normaliser{Zone: o.Zone, Statuses: statuses(o.Sources)},
 	}
 	for name, s := range o.Sources {
 		v, err := NewVerifier(s.Verify)
@@ -113,6 +113,19 @@ func New(o Options) (*Handler, error) {
 		h.sources[name] = &source{name: name, verifier: v, locations: s.Locations}
 	}
 	return h, nil
+}
+
+// statuses are the words of each source, as [fold] writes them.
+func statuses(sources map[string]config.Source) map[string]map[string]string {
+	all := make(map[string]map[string]string, len(sources))
+	for name, s := range sources {
+		words := make(map[string]string, len(s.Statuses))
+		for word, meant := range s.Statuses {
+			words[fold(word)] = meant
+		}
+		all[name] = words
+	}
+	return all
 }
 
 // Server is an HTTP server for the handler with the limits that a public one needs. The caller gives it a

@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -29,7 +28,11 @@ type Normaliser struct {
 	// Zone is where a time without an offset is read when the payload names no zone. nil is UTC.
 	Zone *time.Location
 
+	// Statuses are words for statuses beyond those of the platform, by source: a word, and the status that it means.
+	Statuses map[string]map[string]string
+
 	zones sync.Map // name to *time.Location: those that payloads named
+	kept  atomic.Int64
 }
 
 // Normalise is [Normaliser.Event] for a single event.
@@ -115,7 +118,7 @@ type payload struct {
 	timestamp, contact, custom gjson.Result
 	timezone, contactTimezone  string
 	contactID                  string
-	userID                     string
+	userID, calendarID         string
 	person                     rules.Contact // from contact fields at the top
 }
 
@@ -145,10 +148,15 @@ func (p *payload) unwrap(ev *rules.Event) {
 				body = v
 			case "calendar":
 				calendar = v
+				keep(&p.calendarID, v.Get("id"))
+			case "calendarId", "calendar_id":
+				keep(&p.calendarID, v)
 			case "location":
 				location = text(v.Get("id"))
 			case "user":
-				p.userID = text(v.Get("id"))
+				keep(&p.userID, v.Get("id"))
+			case "assignedUserId", "assigned_user_id", "userId", "user_id":
+				keep(&p.userID, v)
 			case "contact":
 				p.contact = v
 			case "customData":
@@ -157,7 +165,7 @@ func (p *payload) unwrap(ev *rules.Event) {
 				keep(&p.timezone, v)
 			case "timezone":
 				keep(&p.contactTimezone, v)
-			case "contact_id":
+			case "contactId", "contact_id":
 				keep(&p.contactID, v)
 			case "full_name":
 				keep(&p.person.Name, v)
@@ -219,8 +227,8 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	if named == "" && !p.calendar {
 		named = p.contactTimezone
 	}
-	zone := n.zone(named)
-	ev.SentAt, _ = readTime(p.timestamp, zone)
+	zone, zoneKnown := n.zone(named)
+	ev.SentAt, _, _ = n.time(p.timestamp, zone)
 
 	known := isAppointmentType(ev.Type) || ev.Type == ""
 	if !known || r.appointment.ID == "" {
@@ -233,10 +241,23 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	ev.Appointment, ev.Given = r.appointment, r.given
 	a := &ev.Appointment
 	for i, at := range [...]*time.Time{&a.StartTime, &a.EndTime, &a.DateAdded, &a.DateUpdated} {
-		t, ok := readTime([...]gjson.Result{r.start, r.end, r.added, r.updated}[i], zone)
+		t, ok, problem := n.time([...]gjson.Result{r.start, r.end, r.added, r.updated}[i], zone)
 		if ok {
 			*at = t
 			ev.Given |= [...]rules.Fields{fieldStart, fieldEnd, fieldAdded, fieldUpdated}[i]
+		}
+		if problem != "" {
+			ev.Trouble([...]string{"startTime", "endTime", "dateAdded", "dateUpdated"}[i], "is not a time that can be read", problem)
+		}
+	}
+	if !zoneKnown {
+		ev.Trouble("timezone", "is not a time zone that is known; times without an offset are read in the configured one", named)
+	}
+	if word := a.AppointmentStatus; word != "" && !isStatus(word) {
+		if meant := n.Statuses[ev.Source][fold(word)]; meant != "" {
+			a.AppointmentStatus = meant
+		} else {
+			ev.Trouble("appointmentStatus", "is not a status that is known; `statuses` of the source in bellhop.yaml can say what it means", word)
 		}
 	}
 	if ev.Type != rules.Delete {
@@ -246,9 +267,19 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 		a.ContactID = p.contactID
 		ev.Given |= fieldContact
 	}
-	if p.calendar && ev.Given&fieldAssigned == 0 && p.userID != "" {
+	if ev.Given&fieldContact == 0 && p.contact.IsObject() {
+		if id := first(text(p.contact.Get("id")), text(p.contact.Get("contactId")), text(p.contact.Get("contact_id"))); id != "" {
+			a.ContactID = id
+			ev.Given |= fieldContact
+		}
+	}
+	if ev.Given&fieldAssigned == 0 && ev.Given&fieldUsers == 0 && p.userID != "" {
 		a.AssignedUserID = p.userID
 		ev.Given |= fieldAssigned
+	}
+	if ev.Given&fieldCalendar == 0 && p.calendarID != "" {
+		a.CalendarID = p.calendarID
+		ev.Given |= fieldCalendar
 	}
 	ev.Contact = p.person
 	ev.Contact.ID = p.contactID
@@ -257,7 +288,7 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	ev.Contact.ID = first(ev.Contact.ID, a.ContactID)
 	ev.Contact.Name = first(ev.Contact.Name, strings.TrimSpace(ev.Contact.FirstName+" "+ev.Contact.LastName))
 	if p.custom.IsObject() {
-		_ = json.Unmarshal([]byte(p.custom.Raw), &ev.Custom) // valid JSON already; out-of-range numbers stay out
+		ev.Custom, _ = rules.DecodePayload([]byte(p.custom.Raw)).(map[string]any)
 	}
 }
 
@@ -325,14 +356,20 @@ func (r *reading) read(object gjson.Result, calendar bool) {
 			r.setOrEmpty(&a.Title, v, fieldTitle)
 		case "calendarId":
 			r.set(&a.CalendarID, text(v), fieldCalendar)
+		case "calendar_id", "calendar":
+			r.also(&a.CalendarID, v, fieldCalendar)
 		case "contactId":
 			r.set(&a.ContactID, text(v), fieldContact)
+		case "contact_id", "contact":
+			r.also(&a.ContactID, v, fieldContact)
 		case "groupId":
 			r.setOrEmpty(&a.GroupID, v, fieldGroup)
 		case "appointmentStatus":
 			r.set(&a.AppointmentStatus, foldStatus(text(v)), fieldStatus)
 		case "assignedUserId":
 			r.setOrEmpty(&a.AssignedUserID, v, fieldAssigned)
+		case "assigned_user_id", "userId", "user_id", "user":
+			r.also(&a.AssignedUserID, v, fieldAssigned)
 		case "users":
 			a.Users = list(v)
 			r.given &^= fieldUsers
@@ -355,6 +392,8 @@ func (r *reading) read(object gjson.Result, calendar bool) {
 			r.kind = text(v)
 		case "locationId":
 			r.locationID = text(v)
+		case "location_id", "location":
+			r.locationID = first(r.locationID, idOf(v))
 		case "selectedTimezone", "timezone", "timeZone":
 			r.timezone = text(v)
 		}
@@ -363,6 +402,21 @@ func (r *reading) read(object gjson.Result, calendar bool) {
 	if folded := foldStatus(r.bookedStatus); a.AppointmentStatus == "" && isStatus(folded) {
 		r.set(&a.AppointmentStatus, folded, fieldStatus)
 	}
+}
+
+// also is set for another name of a field, which counts where the documented one says nothing.
+func (r *reading) also(to *string, v gjson.Result, field rules.Fields) {
+	if id := idOf(v); id != "" && *to == "" {
+		r.set(to, id, field)
+	}
+}
+
+// idOf is an id, or that of an object.
+func idOf(v gjson.Result) string {
+	if v.IsObject() {
+		return text(v.Get("id"))
+	}
+	return text(v)
 }
 
 func (r *reading) set(to *string, s string, field rules.Fields) {
@@ -536,196 +590,4 @@ func fold(s string) string {
 		}
 		return c
 	}, s)
-}
-
-// zone is the named one, or the configured one if there is none of that name.
-func (n *Normaliser) zone(name string) *time.Location {
-	fallback := n.Zone
-	if fallback == nil {
-		fallback = time.UTC
-	}
-	// "Local" would be the machine's zone, and "" is UTC to LoadLocation.
-	if name == "" || len(name) > 64 || strings.EqualFold(name, "local") {
-		return fallback
-	}
-	if z, ok := n.zones.Load(name); ok {
-		return z.(*time.Location)
-	}
-	z, err := time.LoadLocation(name)
-	if err != nil {
-		return fallback
-	}
-	n.zones.Store(name, z) // bounded: only names of real zones get here
-	return z
-}
-
-// readTime reads a time as the platform and its copies write it. A time that cannot be read is not given.
-func readTime(v gjson.Result, zone *time.Location) (time.Time, bool) {
-	switch v.Type {
-	case gjson.Number:
-		return epoch(v.Num)
-	case gjson.String:
-		s := strings.TrimSpace(text(v))
-		if len(s) == 10 || len(s) == 13 { // as many digits as seconds and milliseconds have
-			if f, err := strconv.ParseUint(s, 10, 63); err == nil {
-				return epoch(float64(f))
-			}
-		}
-		return parseTime(s, zone)
-	}
-	return time.Time{}, false
-}
-
-// epoch reads seconds, or milliseconds if the number is that large, since 1970.
-func epoch(f float64) (time.Time, bool) {
-	switch {
-	case f <= 0 || math.IsNaN(f):
-		return time.Time{}, false
-	case f < 1e11: // until the year 5138
-		whole, part := math.Modf(f)
-		return time.Unix(int64(whole), int64(math.Round(part*1e3))*1e6).UTC(), true
-	case f < 1e14:
-		return time.UnixMilli(int64(f)).UTC(), true
-	}
-	return time.Time{}, false
-}
-
-// parseTime reads 2006-01-02[T ]15:04[:05[.999]][ ][Z|±07:00|±0700|±07]; a naive time is read in zone, and a
-// date alone is its first moment there. It does what time.Parse would need a dozen layouts for, and never
-// gives a time in the machine's zone, which time.Parse does when the offset happens to be the same.
-func parseTime(s string, zone *time.Location) (time.Time, bool) {
-	p := timeParser{rest: s}
-	year := p.digits(4)
-	p.skip('-')
-	month := p.digits(2)
-	p.skip('-')
-	day := p.digits(2)
-	var hour, minute, second, nano int
-	if p.rest != "" {
-		if !p.accept('T') && !p.accept('t') {
-			p.skip(' ')
-		}
-		if len(p.rest) > 1 && p.rest[1] == ':' {
-			hour = p.digits(1)
-		} else {
-			hour = p.digits(2)
-		}
-		p.skip(':')
-		minute = p.digits(2)
-		if p.accept(':') {
-			second = p.digits(2)
-			if p.accept('.') || p.accept(',') {
-				nano = p.fraction()
-			}
-		}
-		p.accept(' ')
-		zone = p.offset(zone)
-	}
-	if p.bad || p.rest != "" || month < 1 || month > 12 || day < 1 || year < 1 ||
-		hour > 23 || minute > 59 || second > 60 {
-		return time.Time{}, false
-	}
-	if second == 60 { // a leap second, which no clock here has
-		second, nano = 59, 999_999_999
-	}
-	t := time.Date(year, time.Month(month), day, hour, minute, second, nano, zone)
-	if t.IsZero() || (day > 28 && time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Day() != day) {
-		return time.Time{}, false // 30 February
-	}
-	return t, true
-}
-
-type timeParser struct {
-	rest string
-	bad  bool
-}
-
-func (p *timeParser) digits(n int) int {
-	if len(p.rest) < n {
-		p.bad = true
-		return 0
-	}
-	value := 0
-	for i := range n {
-		c := p.rest[i]
-		if c < '0' || c > '9' {
-			p.bad = true
-			return 0
-		}
-		value = value*10 + int(c-'0')
-	}
-	p.rest = p.rest[n:]
-	return value
-}
-
-func (p *timeParser) accept(c byte) bool {
-	if p.rest == "" || p.rest[0] != c {
-		return false
-	}
-	p.rest = p.rest[1:]
-	return true
-}
-
-func (p *timeParser) skip(c byte) {
-	if !p.accept(c) {
-		p.bad = true
-	}
-}
-
-// fraction reads the digits after the point, as nanoseconds; further ones are cut off.
-func (p *timeParser) fraction() int {
-	nano, scale, n := 0, 100_000_000, 0
-	for n < len(p.rest) && p.rest[n] >= '0' && p.rest[n] <= '9' {
-		nano += int(p.rest[n]-'0') * scale
-		scale /= 10
-		n++
-	}
-	if n == 0 {
-		p.bad = true
-	}
-	p.rest = p.rest[n:]
-	return nano
-}
-
-// offset reads what follows the clock time, or gives naive if nothing does.
-func (p *timeParser) offset(naive *time.Location) *time.Location {
-	if p.rest == "" {
-		return naive
-	}
-	if p.accept('Z') || p.accept('z') {
-		return time.UTC
-	}
-	sign := 1
-	if p.accept('-') {
-		sign = -1
-	} else {
-		p.skip('+')
-	}
-	hours, minutes := p.digits(2), 0
-	if p.accept(':') || p.rest != "" {
-		minutes = p.digits(2)
-	}
-	if hours > 23 || minutes > 59 {
-		p.bad = true
-	}
-	if p.bad || hours+minutes == 0 {
-		return time.UTC
-	}
-	return fixedZone(sign * (hours*60 + minutes))
-}
-
-// quarters are the zones at the offsets in use, every quarter of an hour from -12:00 to +14:00, so that not
-// every time makes its own.
-var quarters = func() (zones [26*4 + 1]*time.Location) {
-	for i := range zones {
-		zones[i] = time.FixedZone("", (i*15-12*60)*60)
-	}
-	return zones
-}()
-
-func fixedZone(minutes int) *time.Location {
-	if i := minutes + 12*60; i >= 0 && i%15 == 0 && i/15 < len(quarters) {
-		return quarters[i/15]
-	}
-	return time.FixedZone("", minutes*60)
 }

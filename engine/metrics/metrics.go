@@ -13,6 +13,7 @@ type Metrics struct {
 	Answers         *prometheus.CounterVec   // webhooks answered, by source and HTTP status
 	AnswerSeconds   prometheus.Histogram     // from the request's header read to its answer
 	Events          *prometheus.CounterVec   // events made durable, by source and status
+	Problems        *prometheus.CounterVec   // what of payloads could not be read, by source and field
 	Deliveries      *prometheus.CounterVec   // deliveries made, by action and state
 	Attempts        *prometheus.CounterVec   // attempts, by action and outcome
 	AttemptSeconds  *prometheus.HistogramVec // by action
@@ -39,6 +40,7 @@ func New() *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}),
 		Events:     counter("events_total", "Events made durable.", "source", "status"),
+		Problems:   counter("payload_problems_total", "What of payloads could not be read.", "source", "field"),
 		Deliveries: counter("deliveries_total", "Deliveries made by rules.", "action", "state"),
 		Attempts:   counter("attempts_total", "Attempts to deliver.", "action", "outcome"),
 		AttemptSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -51,7 +53,7 @@ func New() *Metrics {
 		Rules:           prometheus.NewGauge(gauge("rules", "Rules in force.")),
 		Reloads:         counter("reloads_total", "Changes of rule files noticed.", "result"),
 	}
-	m.Registry.MustRegister(m.Answers, m.AnswerSeconds, m.Events, m.Deliveries, m.Attempts, m.AttemptSeconds, m.Postponed,
+	m.Registry.MustRegister(m.Answers, m.AnswerSeconds, m.Events, m.Problems, m.Deliveries, m.Attempts, m.AttemptSeconds, m.Postponed,
 		m.ConditionErrors, m.RuleFiles, m.Rules, m.Reloads,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m

@@ -103,6 +103,8 @@ func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
 func outdated(prev *State, ev *rules.Event) bool {
 	at, known := dated(ev), prev.dated()
 	switch {
+	case prev.Deleted && ev.Type == rules.Create && prev.StartTime.IsZero() && prev.CalendarID == "":
+		return true // its deletion overtook it: nothing else was known of it
 	case prev.Deleted:
 		return at.IsZero() || !at.After(known)
 	case at.IsZero() || known.IsZero():

@@ -67,6 +67,12 @@ func (r *Receiver) Receive(ctx context.Context, ev *rules.Event) (hook.Receipt, 
 	}
 	r.Metrics.Events.WithLabelValues(ev.Source, string(res.receipt.Status)).Inc()
 	r.count(res)
+	if res.receipt.Status != hook.Duplicate {
+		for _, p := range ev.Problems {
+			r.Metrics.Problems.WithLabelValues(ev.Source, p.Field).Inc()
+			r.Logger.Warn("part of a webhook cannot be read", "event", ev.ID, "appointment", ev.Appointment.ID, "field", p.Field, "text", p.Text, "problem", p.Message)
+		}
+	}
 	return res.receipt, nil
 }
 
@@ -108,7 +114,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 		}
 	}
 	row.Type, row.Status = ev.Type, string(status)
-	row.Dedupe = dedupeKey(ev, body, last)
+	row.Dedupe = dedupeKey(ev, body, last, prev != nil)
 
 	id, inserted, err := tx.InsertEvent(&row)
 	if err != nil {
@@ -284,16 +290,22 @@ func digest(body []byte) []byte {
 // dedupeKey identifies a webhook: events with the same key are one. With the sender's id, that is it. Without, a
 // webhook repeats the appointment's latest event if it says the same; after another event it is news, even if it says
 // what was said before: an appointment that goes back to where it was does just that.
-func dedupeKey(ev *rules.Event, body []byte, last latest) []byte {
+//
+// known says that the appointment was seen before. Where its latest event is not kept, since an earlier build stored it,
+// the next one is news.
+func dedupeKey(ev *rules.Event, body []byte, last latest, known bool) []byte {
 	h := sha256.New()
 	h.Write([]byte(ev.Source))
 	switch {
 	case ev.WebhookID != "":
 		h.Write([]byte("\x00id\x00"))
 		h.Write([]byte(ev.WebhookID))
-	case len(last) == 0:
+	case len(last) == 0 && !known:
 		h.Write([]byte("\x00body\x00"))
 		h.Write(ev.Body)
+	case len(last) == 0:
+		h.Write([]byte("\x00after\x00"))
+		h.Write(body)
 	case bytes.Equal(last.body(), body):
 		return last.key()
 	default:
@@ -327,11 +339,23 @@ func restore(n *hook.Normaliser, e *store.Event) (*rules.Event, *State, error) {
 	}
 	if after != nil {
 		ev.Appointment = after.Appointment
+		if slices.Contains(rules.Statuses(), after.AppointmentStatus) { // its word was understood, see the source's statuses
+			ev.Problems = slices.DeleteFunc(ev.Problems, func(p rules.Problem) bool { return p.Field == "appointmentStatus" })
+		}
 	}
 	if before != nil {
 		ev.Previous = before.Appointment
 	}
 	return ev, after, nil
+}
+
+// Problems are what of a recorded event could not be read.
+func (r *Receiver) Problems(e *store.Event) []rules.Problem {
+	ev, err := Restore(&hook.Normaliser{Zone: r.Zone}, e)
+	if err != nil {
+		return nil
+	}
+	return ev.Problems
 }
 
 // Replay matches a recorded event against the rules now in force and returns the deliveries that this

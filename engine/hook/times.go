@@ -1,0 +1,371 @@
+package hook
+
+import (
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/tidwall/gjson"
+)
+
+// zone is the named one, or the configured one if nothing of that name is known; ok says whether it is, or none was named.
+func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
+	fallback := n.Zone
+	if fallback == nil {
+		fallback = time.UTC
+	}
+	if name = strings.TrimSpace(name); name == "" {
+		return fallback, true
+	}
+	// "Local" would be the machine's zone.
+	if len(name) > 64 || strings.EqualFold(name, "local") {
+		return fallback, false
+	}
+	if z, ok := n.zones.Load(name); ok {
+		return z.(*time.Location), true
+	}
+	z, ok := findZone(name)
+	if !ok {
+		return fallback, false
+	}
+	if n.kept.Add(1) < 5000 { // the same zone can be written in many ways
+		n.zones.Store(name, z)
+	}
+	return z, true
+}
+
+// findZone knows zones by their place, in any case, by their offset from UTC, and by Windows' names for them.
+func findZone(name string) (*time.Location, bool) {
+	if z, err := time.LoadLocation(name); err == nil {
+		return z, true
+	}
+	lower := strings.ToLower(strings.Join(strings.Fields(name), " "))
+	if place, ok := windowsZones[lower]; ok {
+		z, err := time.LoadLocation(place)
+		return z, err == nil
+	}
+	if z, ok := offsetZone(lower); ok {
+		return z, true
+	}
+	// europe/paris, AMERICA/NEW_YORK: each part begins with a capital, but for some small words.
+	parts := strings.FieldsFunc(strings.ReplaceAll(lower, " ", "_"), func(r rune) bool { return r == '/' })
+	for i, part := range parts {
+		parts[i] = placeWords.ReplaceAllStringFunc(part, func(w string) string {
+			switch w {
+			case "of", "au", "es", "de":
+				return w
+			}
+			return strings.ToUpper(w[:1]) + w[1:]
+		})
+	}
+	for _, try := range []string{strings.Join(parts, "/"), strings.ToUpper(name)} {
+		if z, err := time.LoadLocation(try); err == nil {
+			return z, true
+		}
+	}
+	return nil, false
+}
+
+var (
+	placeWords = regexp.MustCompile(`[a-z]+`)
+	offsetName = regexp.MustCompile(`^(?:utc|gmt|z)? ?([+-])(\d{1,2})(?::?(\d{2}))?$`)
+)
+
+// offsetZone reads gmt+2, utc-03:00 or +0530, in lower case.
+func offsetZone(name string) (*time.Location, bool) {
+	if name == "z" || name == "gmt" || name == "utc" {
+		return time.UTC, true
+	}
+	m := offsetName.FindStringSubmatch(name)
+	if m == nil {
+		return nil, false
+	}
+	hours, _ := strconv.Atoi(m[2]) // digits, as the pattern says
+	minutes, _ := strconv.Atoi("0" + m[3])
+	if hours > 14 || minutes > 59 {
+		return nil, false
+	}
+	minutes += 60 * hours
+	if m[1] == "-" {
+		minutes = -minutes
+	}
+	if minutes == 0 {
+		return time.UTC, true
+	}
+	return fixedZone(minutes), true
+}
+
+// time reads a time as the platform and its copies write it. A time that cannot be read is not given, nor is one that
+// says nothing; problem is then what it says.
+func (n *Normaliser) time(v gjson.Result, zone *time.Location) (t time.Time, ok bool, problem string) {
+	if whole := v; v.IsObject() { // a calendar API's {dateTime, timeZone}
+		name := first(text(v.Get("timeZone")), text(v.Get("timezone")))
+		own, known := n.zone(name)
+		switch {
+		case !known:
+			return time.Time{}, false, v.Raw
+		case name != "":
+			zone = own
+		}
+		if v = v.Get("dateTime"); !v.Exists() {
+			v = whole.Get("date")
+		}
+	}
+	if written := strings.TrimSpace(text(v)); strings.HasSuffix(written, "]") { // …+01:00[Europe/Paris], RFC 9557
+		clock, name, _ := strings.Cut(strings.TrimSuffix(written, "]"), "[")
+		own, known := n.zone(strings.TrimPrefix(name, "!"))
+		if !known {
+			return time.Time{}, false, written
+		}
+		if t, ok = parseTime(clock, own); ok {
+			return t.In(own), true, ""
+		}
+	}
+	if t, ok = readTime(v, zone); ok {
+		return t, true, ""
+	}
+	if v.Type == gjson.Null || v.Type == gjson.String && strings.TrimSpace(v.Str) == "" {
+		return time.Time{}, false, ""
+	}
+	return time.Time{}, false, first(text(v), v.Raw)
+}
+
+// spelled are times as the platform's merge fields print them, and their relatives, once [plainly] wrote them.
+var spelled = []string{
+	"Monday, January 2, 2006 3:04 PM", "Monday, January 2, 2006 15:04", "Monday, January 2, 2006 3:04:05 PM", "January 2, 2006 3:04 PM", "January 2, 2006 15:04",
+	"January 2, 2006 3:04:05 PM", "Monday, 2 January 2006 3:04 PM", "Monday, 2 January 2006 15:04", "2 January 2006 3:04 PM", "2 January 2006 15:04",
+	"Mon, Jan 2, 2006 3:04 PM", "Mon, Jan 2, 2006 15:04", "Jan 2, 2006 3:04 PM", "Jan 2, 2006 15:04", "Mon, 2 Jan 2006 3:04 PM", "Mon, 2 Jan 2006 15:04",
+	"Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 GMT", "2 Jan 2006 3:04 PM", "2 Jan 2006 15:04", "2006-01-02 3:04 PM", "2006-01-02 3:04:05 PM",
+	"Monday, January 2, 2006", "January 2, 2006", "Monday, 2 January 2006", "2 January 2006", "Jan 2, 2006", "2 Jan 2006",
+}
+
+var (
+	ordinal  = regexp.MustCompile(`\b(\d{1,2})(?:ST|ND|RD|TH)\b`)
+	meridiem = regexp.MustCompile(`(\d) ?([AP])\.?M\.?$`)
+)
+
+// plainly writes a spelled-out time in one way: single spaces, no "at", no 9th, PM in capitals.
+func plainly(s string) string {
+	s = strings.Join(strings.FieldsFunc(strings.ToUpper(s), unicode.IsSpace), " ")
+	s = strings.ReplaceAll(strings.ReplaceAll(s, " AT ", " "), " - ", " ")
+	return meridiem.ReplaceAllString(ordinal.ReplaceAllString(s, "$1"), "$1 ${2}M")
+}
+
+// spelledTime reads a time that is written for people.
+func spelledTime(s string, zone *time.Location) (time.Time, bool) {
+	if len(s) > 64 || !strings.ContainsFunc(s, unicode.IsLetter) {
+		return time.Time{}, false
+	}
+	s = plainly(s)
+	for _, layout := range spelled {
+		t, err := time.Parse(layout, s)
+		switch {
+		case err != nil:
+		case strings.HasSuffix(layout, "-0700"):
+			_, offset := t.Zone()
+			return t.In(fixedZone(offset / 60)), true
+		case strings.HasSuffix(layout, "GMT"):
+			return t.UTC(), true
+		default:
+			return clock(t, zone), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// clock is the moment at which a zone's clocks show what naive shows, which is in UTC. In the hour that a change of
+// clocks leaves out, it moves on by that hour; of one that comes twice, it is the first.
+func clock(naive time.Time, zone *time.Location) time.Time {
+	t := time.Date(naive.Year(), naive.Month(), naive.Day(), naive.Hour(), naive.Minute(), naive.Second(), naive.Nanosecond(), zone)
+	_, before := t.Add(-3 * time.Hour).Zone()
+	earlier := naive.Add(-time.Duration(before) * time.Second).In(zone)
+	same := func(t time.Time) bool {
+		return t.Hour() == naive.Hour() && t.Minute() == naive.Minute() && t.Day() == naive.Day()
+	}
+	if same(earlier) || !same(t) {
+		return earlier
+	}
+	return t
+}
+
+// readTime reads a number of seconds or milliseconds, or a text.
+func readTime(v gjson.Result, zone *time.Location) (time.Time, bool) {
+	switch v.Type {
+	case gjson.Number:
+		return epoch(v.Num)
+	case gjson.String:
+		s := strings.TrimSpace(text(v))
+		if len(s) == 10 || len(s) == 13 { // as many digits as seconds and milliseconds have
+			if f, err := strconv.ParseUint(s, 10, 63); err == nil {
+				return epoch(float64(f))
+			}
+		}
+		if t, ok := parseTime(s, zone); ok {
+			return t, true
+		}
+		return spelledTime(s, zone)
+	}
+	return time.Time{}, false
+}
+
+// epoch reads seconds, or milliseconds if the number is that large, since 1970.
+func epoch(f float64) (time.Time, bool) {
+	switch {
+	case f <= 0 || math.IsNaN(f):
+		return time.Time{}, false
+	case f < 1e11: // until the year 5138
+		whole, part := math.Modf(f)
+		return time.Unix(int64(whole), int64(math.Round(part*1e3))*1e6).UTC(), true
+	case f < 1e14:
+		return time.UnixMilli(int64(f)).UTC(), true
+	}
+	return time.Time{}, false
+}
+
+var basicTime = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?(Z|[+-]\d\d(?:\d\d)?)?$`)
+
+// parseTime reads 2006-01-02[T ]15:04[:05[.999]][ ][Z|±07:00|±0700|±07]; a naive time is read in zone, and a
+// date alone is its first moment there. It does what time.Parse would need a dozen layouts for, and never
+// gives a time in the machine's zone, which time.Parse does when the offset happens to be the same.
+func parseTime(s string, zone *time.Location) (time.Time, bool) {
+	if m := basicTime.FindStringSubmatch(s); m != nil { // 20261201T090000Z
+		s = m[1] + "-" + m[2] + "-" + m[3] + "T" + m[4] + ":" + m[5] + ":" + first(m[6], "00") + m[7]
+	}
+	p := timeParser{rest: s}
+	year := p.digits(4)
+	p.skip('-')
+	month := p.digits(2)
+	p.skip('-')
+	day := p.digits(2)
+	var hour, minute, second, nano int
+	if p.rest != "" {
+		if !p.accept('T') && !p.accept('t') {
+			p.skip(' ')
+		}
+		if len(p.rest) > 1 && p.rest[1] == ':' {
+			hour = p.digits(1)
+		} else {
+			hour = p.digits(2)
+		}
+		p.skip(':')
+		minute = p.digits(2)
+		if p.accept(':') {
+			second = p.digits(2)
+			if p.accept('.') || p.accept(',') {
+				nano = p.fraction()
+			}
+		}
+		p.accept(' ')
+		zone = p.offset(zone)
+	}
+	if p.bad || p.rest != "" || month < 1 || month > 12 || day < 1 || year < 1 ||
+		hour > 23 || minute > 59 || second > 60 {
+		return time.Time{}, false
+	}
+	if second == 60 { // a leap second, which no clock here has
+		second, nano = 59, 999_999_999
+	}
+	t := clock(time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC), zone)
+	if t.IsZero() || (day > 28 && time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Day() != day) {
+		return time.Time{}, false // 30 February
+	}
+	return t, true
+}
+
+type timeParser struct {
+	rest string
+	bad  bool
+}
+
+func (p *timeParser) digits(n int) int {
+	if len(p.rest) < n {
+		p.bad = true
+		return 0
+	}
+	value := 0
+	for i := range n {
+		c := p.rest[i]
+		if c < '0' || c > '9' {
+			p.bad = true
+			return 0
+		}
+		value = value*10 + int(c-'0')
+	}
+	p.rest = p.rest[n:]
+	return value
+}
+
+func (p *timeParser) accept(c byte) bool {
+	if p.rest == "" || p.rest[0] != c {
+		return false
+	}
+	p.rest = p.rest[1:]
+	return true
+}
+
+func (p *timeParser) skip(c byte) {
+	if !p.accept(c) {
+		p.bad = true
+	}
+}
+
+// fraction reads the digits after the point, as nanoseconds; further ones are cut off.
+func (p *timeParser) fraction() int {
+	nano, scale, n := 0, 100_000_000, 0
+	for n < len(p.rest) && p.rest[n] >= '0' && p.rest[n] <= '9' {
+		nano += int(p.rest[n]-'0') * scale
+		scale /= 10
+		n++
+	}
+	if n == 0 {
+		p.bad = true
+	}
+	p.rest = p.rest[n:]
+	return nano
+}
+
+// offset reads what follows the clock time, or gives naive if nothing does.
+func (p *timeParser) offset(naive *time.Location) *time.Location {
+	if p.rest == "" {
+		return naive
+	}
+	if p.accept('Z') || p.accept('z') {
+		return time.UTC
+	}
+	sign := 1
+	if p.accept('-') {
+		sign = -1
+	} else {
+		p.skip('+')
+	}
+	hours, minutes := p.digits(2), 0
+	if p.accept(':') || p.rest != "" {
+		minutes = p.digits(2)
+	}
+	if hours > 23 || minutes > 59 {
+		p.bad = true
+	}
+	if p.bad || hours+minutes == 0 {
+		return time.UTC
+	}
+	return fixedZone(sign * (hours*60 + minutes))
+}
+
+// quarters are the zones at the offsets in use, every quarter of an hour from -12:00 to +14:00, so that not
+// every time makes its own.
+var quarters = func() (zones [26*4 + 1]*time.Location) {
+	for i := range zones {
+		zones[i] = time.FixedZone("", (i*15-12*60)*60)
+	}
+	return zones
+}()
+
+func fixedZone(minutes int) *time.Location {
+	if i := minutes + 12*60; i >= 0 && i%15 == 0 && i/15 < len(quarters) {
+		return quarters[i/15]
+	}
+	return time.FixedZone("", minutes*60)
+}
