@@ -239,7 +239,7 @@ func (e *Engine) prune(ctx context.Context) error {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
 	for {
-		n, err := e.store.Prune(ctx, time.Now().Add(-e.cfg.Retention))
+		n, err := e.store.Prune(ctx, e.oldest(ctx))
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -254,6 +254,23 @@ func (e *Engine) prune(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// oldest is the time before which nothing is kept: the retention before the newest event, so that a clock that is far
+// ahead deletes nothing. The operator is told of such a clock.
+func (e *Engine) oldest(ctx context.Context) time.Time {
+	now := time.Now()
+	newest, err := e.store.Newest(ctx)
+	if err != nil {
+		e.log.Error("the newest event could not be looked up; nothing is deleted", "error", err)
+		return time.Time{}
+	}
+	if newest.IsZero() || !now.After(newest.Add(e.cfg.Retention)) {
+		return now.Add(-e.cfg.Retention)
+	}
+	e.log.Warn("the newest event is older than the retention: either nothing has come for that long, or this machine's clock is ahead; nothing is deleted by the clock",
+		"newest", newest.UTC(), "now", now.UTC(), "retention", e.cfg.Retention)
+	return newest.Add(-e.cfg.Retention)
 }
 
 func (e *Engine) close() error {

@@ -255,7 +255,7 @@ func (s *Store) Retry(ctx context.Context, id string) (Delivery, error) {
 }
 
 func (s *Store) move(ctx context.Context, id string, to State, reason string, from []State, enqueue bool) (d Delivery, err error) {
-	err = s.Write(ctx, func(tx *Tx) error {
+	err = s.ask(ctx, func(tx *Tx) error {
 		var err error
 		d, err = scanDelivery(tx.tx.QueryRowContext(tx.ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ?`, id))
 		if errors.Is(err, sql.ErrNoRows) {

@@ -2,12 +2,27 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
 
 // pruneBatch bounds one transaction of a pruning, so that intake never waits long for it.
 const pruneBatch = 500
+
+// Newest is when the newest event was received; zero if there is none.
+func (s *Store) Newest(ctx context.Context) (time.Time, error) {
+	var at int64
+	err := s.read.QueryRowContext(ctx, `SELECT received_at FROM events ORDER BY id DESC LIMIT 1`).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the newest event: %w", err)
+	}
+	return fromMicros(at), nil
+}
 
 // Prune deletes what is older than before: events with their deliveries, once none of these is still to be
 // sent, appointments that are over, were not touched since and have nothing waiting, and versions of rule files that no event left

@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -84,6 +85,9 @@ const readers = 4
 
 func (s *Store) open(ctx context.Context) (err error) {
 	path := filepath.Join(s.opts.Dir, fileName)
+	if err := guard(path); err != nil {
+		return err
+	}
 	if s.write, err = openPool(path, 1, false); err != nil {
 		return err
 	}
@@ -103,6 +107,27 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.writer = startWriter(s)
+	return nil
+}
+
+// guard keeps the database from others than its owner, in whatever folder: what SQLite writes beside it has its mode. An
+// empty file is what is left of a database, which SQLite would take for a new one.
+func guard(path string) error {
+	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+		return fmt.Errorf("%s is empty, though there was a database: restore it from a backup, or remove it to begin anew", path)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return err
+	}
+	for _, beside := range []string{"-wal", "-shm"} { // of an earlier build
+		if err := os.Chmod(path+beside, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -33,7 +33,16 @@ func (t *Tx) enqueue(d *Delivery) {
 //
 // When ctx ends first, Write returns its error; fn may still run and be committed.
 func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
-	call := &writeCall{fn: fn, done: make(chan error, 1)}
+	return s.send(ctx, &writeCall{fn: fn, done: make(chan error, 1)})
+}
+
+// ask is Write for a call that may be answered with an error, [ErrNotFound] or a [*ConflictError]: what it changed is
+// undone, and the others of its group never hear of it.
+func (s *Store) ask(ctx context.Context, fn func(*Tx) error) error {
+	return s.send(ctx, &writeCall{fn: fn, done: make(chan error, 1), asks: true})
+}
+
+func (s *Store) send(ctx context.Context, call *writeCall) error {
 	select {
 	case s.writer.calls <- call:
 	case <-s.writer.stopping:
@@ -59,6 +68,8 @@ func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 type writeCall struct {
 	fn   func(*Tx) error
 	done chan error
+	asks bool  // see [Store.ask]
+	told error // its answer
 }
 
 type writer struct {
@@ -123,12 +134,13 @@ func (w *writer) commit(ctx context.Context, group []*writeCall) {
 	err := w.transact(ctx, group)
 	if err != nil && len(group) > 1 {
 		for _, c := range group {
-			c.done <- w.transact(ctx, []*writeCall{c})
+			err := w.transact(ctx, []*writeCall{c})
+			c.done <- errors.Join(err, c.told)
 		}
 		return
 	}
 	for _, c := range group {
-		c.done <- err
+		c.done <- errors.Join(err, c.told)
 	}
 }
 
@@ -146,7 +158,7 @@ func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
 	}()
 	tx := &Tx{ctx: ctx, s: w.s, tx: sqlTx, w: w}
 	for _, c := range group {
-		if err := run(tx, c.fn); err != nil {
+		if err := tx.do(c); err != nil {
 			return err
 		}
 	}
@@ -161,6 +173,33 @@ func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
 	}
 	if len(tx.jobs) > 0 {
 		w.s.queue.wake()
+	}
+	return nil
+}
+
+// do runs one call.
+func (t *Tx) do(c *writeCall) error {
+	c.told = nil
+	if !c.asks {
+		return run(t, c.fn)
+	}
+	if _, err := t.tx.ExecContext(t.ctx, `SAVEPOINT asked`); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	jobs, rules := len(t.jobs), t.rules
+	err := run(t, c.fn)
+	if _, conflict := errors.AsType[*ConflictError](err); conflict || errors.Is(err, ErrNotFound) {
+		c.told, err = err, nil
+		t.jobs, t.rules = t.jobs[:jobs], rules
+		if _, err := t.tx.ExecContext(t.ctx, `ROLLBACK TO asked`); err != nil {
+			return fmt.Errorf("roll back: %w", err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := t.tx.ExecContext(t.ctx, `RELEASE asked`); err != nil {
+		return fmt.Errorf("end: %w", err)
 	}
 	return nil
 }

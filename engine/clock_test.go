@@ -1,0 +1,28 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"bellhop/engine/store"
+)
+
+// A start with a clock far ahead of the newest event deletes nothing, and says so.
+func TestClockAhead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	// What lies further back than the retention looks like what a clock makes of it that is ahead.
+	s := start(t, setup{dir: dir, yaml: sourceNone + "retention: 1s\n"})
+	id := s.post(booking(1)).Event
+	s.close()
+	began := time.Now()
+	until(t, "the retention is over", func() bool { return time.Since(began) > 1100*time.Millisecond })
+	s = start(t, setup{dir: dir, yaml: sourceNone + "retention: 1s\n"})
+	until(t, "the operator is told", func() bool { return strings.Contains(s.log.String(), "clock is ahead") })
+	var e store.Event
+	s.get("/api/v1/events/"+id, &e)
+	if e.ID != id {
+		t.Errorf("got %+v", e)
+	}
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// An answer such as "not found" to one call makes no other of its group run again, and undoes what the call did.
+func TestAnswerIsNoFailure(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	runs := 0
+	var group []*writeCall
+	for i := range 20 {
+		group = append(group,
+			&writeCall{done: make(chan error, 1), fn: func(tx *Tx) error {
+				runs++
+				return tx.PutState("hoopai", fmt.Sprint("a", i), []byte("{}"), nil, s.opts.Now(), s.opts.Now())
+			}},
+			&writeCall{done: make(chan error, 1), asks: true, fn: func(tx *Tx) error {
+				if err := tx.PutState("hoopai", fmt.Sprint("undone", i), []byte("{}"), nil, s.opts.Now(), s.opts.Now()); err != nil {
+					return err
+				}
+				if i%2 == 0 {
+					return &ConflictError{State: Sent}
+				}
+				return fmt.Errorf("delivery: %w", ErrNotFound)
+			}})
+	}
+	s.writer.commit(t.Context(), group)
+	for i, c := range group {
+		err := <-c.done
+		if _, conflict := errors.AsType[*ConflictError](err); c.asks != (conflict || errors.Is(err, ErrNotFound)) || !c.asks && err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	if runs != 20 {
+		t.Errorf("20 calls ran %d times", runs)
+	}
+	var n int
+	if err := s.read.QueryRow(`SELECT count(*) FROM appointments`).Scan(&n); err != nil || n != 20 {
+		t.Errorf("%d appointments, %v", n, err)
+	}
+}

@@ -1,0 +1,88 @@
+package store_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bellhop/engine/store"
+)
+
+// What the store writes is its owner's alone, in whatever folder, also what an earlier build left.
+func TestFilesAreTheOwners(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 {
+		s, err := store.Open(t.Context(), store.Options{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := put(t.Context(), s, "a1", round); err != nil {
+			t.Fatal(err)
+		}
+		files := 0
+		err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			info, err := d.Info()
+			if err == nil && info.Mode().Perm() != 0o600 {
+				t.Errorf("round %d: %s has mode %o", round, d.Name(), info.Mode().Perm())
+			}
+			files++
+			return err
+		})
+		if err != nil || files < 3 {
+			t.Errorf("%d files, %v", files, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, "bellhop.db"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A database that was emptied is an error, not a new store.
+func TestEmptiedDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, "bellhop.db"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := store.Open(t.Context(), store.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "is empty") {
+		t.Errorf("opened %v, %v", s, err)
+	}
+}
+
+func TestNewest(t *testing.T) {
+	t.Parallel()
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if at, err := s.Newest(t.Context()); err != nil || !at.IsZero() {
+		t.Errorf("of an empty store: %s, %v", at, err)
+	}
+	if _, err := put(t.Context(), s, "a1", 0); err != nil {
+		t.Fatal(err)
+	}
+	if at, err := s.Newest(t.Context()); err != nil || time.Since(at) > time.Minute {
+		t.Errorf("%s, %v", at, err)
+	}
+}
