@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,12 +17,13 @@ import (
 
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
+	"bellhop/engine/store"
 	"bellhop/rules"
 )
 
 type sendFlags struct {
 	config, url, source, key string
-	json                     bool
+	json, new                bool
 }
 
 func (p *program) sendCommand() *cobra.Command {
@@ -32,6 +34,8 @@ func (p *program) sendCommand() *cobra.Command {
 		Long: `Send posts a file with an event's JSON to the server's public address; the file - is standard input.
 It signs it as the configuration says that the source does, where it can: with a token or a shared
 secret of the configuration, or with the private key that --key names.
+With --new it is an appointment and a webhook of their own, so that the same file can be sent as often as you like:
+a webhook that repeats an earlier one is a duplicate, and does nothing.
 It exits with 0 once the server has stored the event (or says that it has it already), else with 1.`,
 		Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.send(cmd.Context(), f, args[0]) },
@@ -41,6 +45,7 @@ It exits with 0 once the server has stored the event (or says that it has it alr
 	flags.StringVar(&f.url, "url", "", "the server's public `address`, if not the configured one")
 	flags.StringVar(&f.source, "source", config.DefaultSource, "the `source` to send as")
 	flags.StringVar(&f.key, "key", "", "a PEM `file` with the private key to sign with")
+	flags.BoolVar(&f.new, "new", false, "give the event an appointment and a webhook of its own")
 	flags.BoolVar(&f.json, "json", false, "print the server's JSON")
 	return cmd
 }
@@ -53,6 +58,11 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 	body, err := p.readEvent(file)
 	if err != nil {
 		return err
+	}
+	if f.new {
+		if body, err = renewed(body); err != nil {
+			return fmt.Errorf("reading the event: %w", err)
+		}
 	}
 	target, err := hookURL(cfg, f.url, f.source)
 	if err != nil {
@@ -80,7 +90,36 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 		return fmt.Errorf("the answer of %s is not Bellhop's: %w", target, err)
 	}
 	p.printReceipt(r)
+	if r.Status == hook.Duplicate {
+		p.printf("It repeats a webhook that was stored before, so nothing is done. As an appointment of its own:  %s send --new %s\n", p.name, quoted(file))
+	}
 	return nil
+}
+
+// renewed gives an event an appointment's id and a webhook's id of its own, in whichever shape it is.
+func renewed(body []byte) ([]byte, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	var event map[string]any
+	if err := dec.Decode(&event); err != nil || event == nil {
+		return nil, errors.New("it is not a JSON object")
+	}
+	id := store.NewID()
+	event["webhookId"] = "new-" + id
+	level := event
+	for _, wrapper := range []string{"data", "body"} {
+		if inner, ok := level[wrapper].(map[string]any); ok && level["appointment"] == nil {
+			level = inner
+		}
+	}
+	if appointment, ok := level["appointment"].(map[string]any); ok {
+		appointment["id"] = "new-" + id
+	} else if calendar, ok := level["calendar"].(map[string]any); ok && calendar["appointmentId"] != nil {
+		calendar["appointmentId"] = "new-" + id
+	} else {
+		level["id"] = "new-" + id
+	}
+	return json.Marshal(event)
 }
 
 // post sends a webhook.

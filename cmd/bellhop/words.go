@@ -223,7 +223,10 @@ Next:
 and, while that runs, from another terminal:
   %[1]s send%[2]s %[3]s
   %[1]s deliveries list%[2]s
-The rule in %[4]s only watches; the file says how to make it send.
+The rule in %[4]s only watches. To let it send, remove its line "mode: shadow"; what it watched before is sent with
+  %[1]s deliveries retry%[2]s ID
+and the same file again, as a booking of its own, with
+  %[1]s send --new%[2]s %[3]s
 `, p.name, flag, quoted(filepath.Join(dir, filepath.FromSlash(sampleEvent))), filepath.Join(dir, "rules"))
 }
 

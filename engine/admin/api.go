@@ -39,14 +39,14 @@ func routes() []route {
 			reflect.TypeFor[Events](), (*server).events, nil,
 		},
 		{"GET", "/events/{id}", "One event, with its body and its deliveries", nil, reflect.TypeFor[Event](), (*server).event, nil},
-		{"POST", "/events/{id}/replay", "Match an event against the present rules; what was enqueued for it before is not enqueued again", nil, reflect.TypeFor[Deliveries](), (*server).replay, nil},
+		{"POST", "/events/{id}/replay", "Match an event against the present rules; what was enqueued for it before is not enqueued again, unless it was only watched or skipped", nil, reflect.TypeFor[Deliveries](), (*server).replay, nil},
 		{
 			"GET", "/deliveries", "Deliveries, newest first",
 			append([]param{{"state", "one of " + stateWords()}, {"rule", "its name"}, {"event", "its id"}, {"appointment", "its id"}}, paging...),
 			reflect.TypeFor[Deliveries](), (*server).deliveries, nil,
 		},
 		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[store.Delivery](), (*server).delivery, nil},
-		{"POST", "/deliveries/{id}/retry", "Try a dead or cancelled delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry, nil},
+		{"POST", "/deliveries/{id}/retry", "Try a dead, cancelled, skipped or only watched delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry, nil},
 		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[store.Delivery](), (*server).cancel, nil},
 		{"GET", "/destinations", "Where deliveries went lately, and which destinations are left alone, until when and why", nil, reflect.TypeFor[Destinations](), (*server).destinations, nil},
 		{"POST", "/explain", "What each rule did about a recorded event, or would about another one, and why", nil, reflect.TypeFor[explain.Answer](), (*server).explain, reflect.TypeFor[Question]()},
@@ -221,7 +221,7 @@ func (s *server) delivery(r *http.Request) (any, error) {
 }
 
 func (s *server) retry(r *http.Request) (any, error) {
-	return s.Store.Retry(r.Context(), r.PathValue("id"))
+	return s.Receiver.Retry(r.Context(), r.PathValue("id"))
 }
 
 func (s *server) cancel(r *http.Request) (any, error) {

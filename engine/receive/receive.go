@@ -135,7 +135,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 		return result{}, err
 	}
 	now := r.Now().UTC()
-	if err := r.match(tx, inForce.Set, ev, now, &res); err != nil {
+	if err := r.match(tx, inForce.Set, ev, now, &res, nil); err != nil {
 		return result{}, err
 	}
 	if prev == nil { // nothing can be waiting for it
@@ -179,10 +179,19 @@ func OfAppointment(ev *rules.Event) bool {
 
 // match inserts a delivery for every step of every rule that applies to ev, and for every condition that
 // failed on it.
-func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, res *result) error {
+//
+// wanted is of a replay, nil otherwise: then what was only watched, or skipped, and would be sent now, counts as never
+// sent. Of a replay only the deliveries that it wants are inserted.
+func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, res *result, wanted func(*store.Delivery) bool) error {
 	add := func(d store.Delivery) error {
 		d.ID, d.Event, d.Source, d.Location, d.Appointment = store.NewID(), ev.ID, ev.Source, ev.LocationID, ev.Appointment.ID
+		if wanted != nil && !wanted(&d) {
+			return nil
+		}
 		inserted, err := tx.InsertDelivery(&d)
+		if err == nil && !inserted && wanted != nil && (d.State == store.Pending || d.State == store.Waiting) {
+			inserted, err = tx.Take(&d)
+		}
 		if inserted {
 			res.deliveries = append(res.deliveries, d)
 		}
@@ -360,8 +369,39 @@ func (r *Receiver) Problems(e *store.Event) []rules.Problem {
 
 // Replay matches a recorded event against the rules now in force and returns the deliveries that this
 // adds. What was enqueued for the event before is not enqueued again, whatever became of it: a rule and a
-// step happen once for an event.
+// step happen once for an event. What was only watched, or skipped and would not be now, was not enqueued.
 func (r *Receiver) Replay(ctx context.Context, id string) ([]store.Delivery, error) {
+	return r.replay(ctx, id, func(*store.Delivery) bool { return true })
+}
+
+// Retry tries a delivery again, see [store.Store.Retry]. One that was only watched, or skipped, is made anew from its
+// event by the rules in force; a [*store.ConflictError] says why these would not send it either.
+func (r *Receiver) Retry(ctx context.Context, id string) (store.Delivery, error) {
+	d, err := r.Store.Delivery(ctx, id)
+	if err != nil {
+		return store.Delivery{}, err
+	}
+	if d.State != store.Shadow && (d.State != store.Skipped || d.Key != "") || d.Step == 0 {
+		return r.Store.Retry(ctx, id)
+	}
+	why := "the rule does not apply to the event any more"
+	list, err := r.replay(ctx, d.Event, func(other *store.Delivery) bool {
+		if other.Rule != d.Rule || other.Step != d.Step {
+			return false
+		}
+		why = other.Reason
+		return true
+	})
+	if err != nil {
+		return store.Delivery{}, err
+	}
+	if len(list) == 0 {
+		return store.Delivery{}, &store.ConflictError{State: d.State, Why: why}
+	}
+	return list[0], nil
+}
+
+func (r *Receiver) replay(ctx context.Context, id string, wanted func(*store.Delivery) bool) ([]store.Delivery, error) {
 	e, err := r.Store.Event(ctx, id)
 	if err != nil {
 		return nil, err
@@ -377,7 +417,7 @@ func (r *Receiver) Replay(ctx context.Context, id string) ([]store.Delivery, err
 	err = r.Store.Write(ctx, func(tx *store.Tx) error {
 		res = result{}
 		set, now := r.Rules().Set, r.Now().UTC()
-		if err := r.match(tx, set, ev, now, &res); err != nil {
+		if err := r.match(tx, set, ev, now, &res, wanted); err != nil {
 			return err
 		}
 		return r.replace(tx, set, ev, now, res.deliveries)

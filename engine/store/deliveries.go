@@ -99,6 +99,25 @@ func (t *Tx) InsertDelivery(d *Delivery) (inserted bool, err error) {
 	return n == 1, nil
 }
 
+// Take makes d of a delivery of the same event, rule and step that was never sent because the rule only watched then, or
+// because it was skipped, and enqueues it. It keeps that delivery's id. It returns false if there is none of the kind, or
+// if another step stands at its place by now.
+func (t *Tx) Take(d *Delivery) (taken bool, err error) {
+	err = t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET action = ?, connection = ?, destination = ?, state = ?, reason = ?, created_at = ?, due_at = ?,
+			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, turn = turn + 1
+		WHERE event = ? AND rule = ? AND step = ? AND copy = 0 AND step_key = ? AND state IN ('shadow', 'skipped') AND attempts = '[]' RETURNING id, turn`,
+		d.Action, d.Connection, d.Destination, string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, blob(d.Request),
+		d.Event, d.Rule, d.Step, d.Key).Scan(&d.ID, &d.turn)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("take over delivery: %w", err)
+	}
+	t.enqueue(d)
+	return true, nil
+}
+
 const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request`
 
 func scanDelivery(row scanner) (d Delivery, err error) {
@@ -225,9 +244,14 @@ type ConflictError struct {
 	Other string // the delivery that does
 	// Outdated says that the delivery tells of what is no longer so.
 	Outdated bool
+	// Why the present rules would not send it either.
+	Why string
 }
 
 func (e *ConflictError) Error() string {
+	if e.Why != "" {
+		return "the rules as they are now would not send it either: " + e.Why
+	}
 	if e.Outdated {
 		return "the appointment was moved, or the rule applied to it again, since this was prepared"
 	}

@@ -1,0 +1,67 @@
+package engine_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"bellhop/engine/store"
+)
+
+// What a rule only watched counts as never sent: once the rule is live, a retry sends it, and so does a replay.
+func TestWatchedIsSentAfterwards(t *testing.T) {
+	t.Parallel()
+	sk := newSink(t, nil)
+	shadow := strings.Replace(callCRM, "    on:", "    mode: shadow\n    on:", 1)
+	s := start(t, setup{rules: map[string]string{"r.yaml": shadow}, yaml: crm(sk.URL)})
+	first, second := s.post(booking(1)), s.post(booking(2))
+	ask := func(path string) (int, string) {
+		resp, err := http.Post(s.e.AdminURL()+path, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var said struct{ Error string }
+		_ = json.NewDecoder(resp.Body).Decode(&said)
+		return resp.StatusCode, said.Error
+	}
+	of := func(event string) store.Delivery {
+		list := s.deliveries("event=" + event)
+		if len(list) != 1 {
+			t.Fatalf("%d deliveries", len(list))
+		}
+		return list[0]
+	}
+	watched := of(first.Event)
+	if watched.State != store.Shadow {
+		t.Fatalf("it is %s", watched.State)
+	}
+	if code, why := ask("/api/v1/deliveries/" + watched.ID + "/retry"); code != http.StatusConflict || !strings.Contains(why, "only watches") {
+		t.Errorf("while the rule only watches: %d %s", code, why)
+	}
+	writeFile(t, s.cfg.Rules+"/r.yaml", callCRM)
+	until(t, "the rule is live", func() bool {
+		var list struct{ Rules []struct{ Mode string } }
+		s.get("/api/v1/rules", &list)
+		return len(list.Rules) == 1 && list.Rules[0].Mode == "live"
+	})
+	if code, why := ask("/api/v1/deliveries/" + watched.ID + "/retry"); code != http.StatusOK {
+		t.Errorf("retry: %d %s", code, why)
+	}
+	if code, why := ask("/api/v1/events/" + second.Event + "/replay"); code != http.StatusOK {
+		t.Errorf("replay: %d %s", code, why)
+	}
+	until(t, "both are sent", func() bool { return sk.count() == 2 })
+	until(t, "both are recorded", func() bool { return of(first.Event).State == store.Sent && of(second.Event).State == store.Sent })
+	// And never twice.
+	for _, path := range []string{"/api/v1/events/" + first.Event + "/replay", "/api/v1/events/" + second.Event + "/replay"} {
+		ask(path)
+	}
+	if code, _ := ask("/api/v1/deliveries/" + watched.ID + "/retry"); code != http.StatusConflict {
+		t.Errorf("a retry of what was sent: %d", code)
+	}
+	if of(first.Event).ID != watched.ID || sk.count() != 2 {
+		t.Errorf("%d calls", sk.count())
+	}
+}
