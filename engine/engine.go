@@ -12,8 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -93,9 +95,13 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		Compile: func(path string, data []byte) (*rules.File, []rules.Finding) {
 			return rules.Compile(path, data, compile)
 		},
-		Good:    e.store,
-		Changed: func(s live.Snapshot) { e.count(s); e.metrics.Reloads.WithLabelValues(result(s)).Inc() },
-		Logger:  e.log,
+		Good: e.store,
+		Changed: func(s live.Snapshot) {
+			e.count(s)
+			e.metrics.Reloads.WithLabelValues(result(s)).Inc()
+			e.tellGivenUp(ctx, s)
+		},
+		Logger: e.log,
 	})
 	if err != nil {
 		return nil, err
@@ -299,6 +305,20 @@ func (e *Engine) count(s live.Snapshot) {
 		e.metrics.RuleFiles.WithLabelValues(string(status)).Set(float64(n[status]))
 	}
 	e.metrics.Rules.Set(float64(len(s.Set.Rules())))
+}
+
+// tellGivenUp says what waits for steps that a change has taken away.
+func (e *Engine) tellGivenUp(ctx context.Context, s live.Snapshot) {
+	gone, err := admin.GivenUp(ctx, e.store, s.Set)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.log.Error("what waits could not be counted", "error", err)
+		}
+		return
+	}
+	for _, rule := range slices.Sorted(maps.Keys(gone)) {
+		e.log.Warn("this change gives up what waits: the rule or its step is no longer there", "rule", rule, "count", gone[rule])
+	}
 }
 
 func result(s live.Snapshot) string {

@@ -65,3 +65,24 @@ func TestWatchedIsSentAfterwards(t *testing.T) {
 		t.Errorf("%d calls", sk.count())
 	}
 }
+
+// Renaming a rule says what it gives up of what waits, in the log and in the API.
+func TestRenamingSaysWhatItDrops(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(callCRM, "      - http:", "      - at: appointment.startTime + duration(\"10000h\")\n        http:", 1)
+	s := start(t, setup{rules: map[string]string{"r.yaml": text}, yaml: crm("http://127.0.0.1:1")})
+	s.post(booking(1))
+	s.post(booking(2))
+	var list struct{ GivenUp map[string]int }
+	if s.get("/api/v1/rules", &list); len(list.GivenUp) != 0 {
+		t.Errorf("given up before: %v", list.GivenUp)
+	}
+	writeFile(t, s.cfg.Rules+"/r.yaml", strings.Replace(text, "name: crm", "name: renamed", 1))
+	until(t, "the log says so", func() bool { return strings.Contains(s.log.String(), "this change gives up what waits") })
+	if s.get("/api/v1/rules", &list); list.GivenUp["crm"] != 2 {
+		t.Errorf("given up: %v", list.GivenUp)
+	}
+	if !strings.Contains(s.log.String(), "count=2") {
+		t.Error("the log does not say how many")
+	}
+}

@@ -289,6 +289,12 @@ func (s *Set) Moment(h Held, ev *Event) (at time.Time, ok bool) {
 	return at, err == nil
 }
 
+// Keeps says whether a held step is still there, of a rule that is enabled.
+func (s *Set) Keeps(h Held) bool {
+	rule, st := s.held(h)
+	return st != nil && rule.Enabled
+}
+
 // Destination is where a held step goes, as far as that is known before it is rendered; "" if its rule or step is gone.
 func (s *Set) Destination(h Held) string {
 	rule, st := s.held(h)

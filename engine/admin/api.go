@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -57,6 +58,9 @@ func routes() []route {
 // Rules is a list of rules.
 type Rules struct {
 	Rules []Rule `json:"rules"`
+
+	// GivenUp counts, by rule, the deliveries that wait for a step which the rules in force lack: they come to nothing.
+	GivenUp map[string]int `json:"givenUp"`
 }
 
 // A Rule is a rule in force, or one that is in a file and not enabled.
@@ -98,8 +102,12 @@ type Destinations struct {
 	Destinations []work.Destination `json:"destinations"`
 }
 
-func (s *server) rules(*http.Request) (any, error) {
-	list := Rules{Rules: []Rule{}}
+func (s *server) rules(r *http.Request) (any, error) {
+	gone, err := GivenUp(r.Context(), s.Store, s.Folder.Set())
+	if err != nil {
+		return nil, err
+	}
+	list := Rules{Rules: []Rule{}, GivenUp: gone}
 	for _, r := range s.Folder.Set().Rules() {
 		mode := "live"
 		if r.Shadow {
@@ -108,6 +116,18 @@ func (s *server) rules(*http.Request) (any, error) {
 		list.Rules = append(list.Rules, Rule{Name: r.Name, File: r.File, Description: r.Description, On: r.On, Enabled: r.Enabled, Mode: mode})
 	}
 	return list, nil
+}
+
+// GivenUp counts, by rule, the deliveries that wait for a step which the set lacks, or whose rule is switched off.
+func GivenUp(ctx context.Context, s *store.Store, set *rules.Set) (map[string]int, error) {
+	plans, err := s.Waiting(ctx)
+	gone := map[string]int{}
+	for _, p := range plans {
+		if !set.Keeps(rules.Held{Rule: p.Rule, Step: p.Step, Key: p.Key}) {
+			gone[p.Rule] += p.Count
+		}
+	}
+	return gone, err
 }
 
 func (s *server) files(*http.Request) (any, error) { return Files{s.Folder.Files()}, nil }

@@ -138,9 +138,8 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 		if a := &c.Added[i]; a.Rule == d.Rule && a.Key != "" && (rules.SameStep(a.Key, d.Key) || a.Step == d.Step) {
 			if open(d) {
 				cancel(d, AppliedAgain+", for event "+c.Event.ID)
-			} else {
-				d.Follows = false
 			}
+			d.Follows = false
 			return true, nil, nil
 		}
 	}

@@ -353,7 +353,11 @@ func listDeliveries(ctx context.Context, db querier, rest string, args ...any) (
 
 // Delivery is one delivery. A missing one is [ErrNotFound].
 func (s *Store) Delivery(ctx context.Context, id string) (Delivery, error) {
-	d, err := scanDelivery(s.read.QueryRowContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ?`, id))
+	return findDelivery(ctx, s.read, id)
+}
+
+func findDelivery(ctx context.Context, db querier, id string) (Delivery, error) {
+	d, err := scanDelivery(db.QueryRowContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ?`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Delivery{}, fmt.Errorf("delivery %q: %w", id, ErrNotFound)
 	}
@@ -361,6 +365,25 @@ func (s *Store) Delivery(ctx context.Context, id string) (Delivery, error) {
 		return Delivery{}, fmt.Errorf("read delivery: %w", err)
 	}
 	return d, nil
+}
+
+// A Plan is the deliveries of one step that wait for their moment.
+type Plan struct {
+	Rule  string
+	Step  int
+	Key   string
+	Count int
+}
+
+// Waiting counts the deliveries that wait, by their step.
+func (s *Store) Waiting(ctx context.Context) ([]Plan, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT rule, step, step_key, count(*) FROM deliveries WHERE state = 'waiting' GROUP BY rule, step, step_key ORDER BY rule, step`)
+	if err != nil {
+		return nil, fmt.Errorf("count what waits: %w", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (p Plan, err error) {
+		return p, rows.Scan(&p.Rule, &p.Step, &p.Key, &p.Count)
+	})
 }
 
 // CountDeliveries counts the deliveries in each state that has any.

@@ -58,7 +58,7 @@ const UnderWay = " while this was being sent"
 // before has cancelled or moved it. If it has, the attempt does not begin, and the reason says no more than why.
 func (j *Job) Current(ctx context.Context) (bool, error) {
 	var n int
-	err := j.store.read.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE id = ? AND turn = ? AND state = 'sending'`,
+	err := j.store.hot.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE id = ? AND turn = ? AND state = 'sending'`,
 		j.job.Delivery, j.job.Turn).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("read delivery: %w", err)

@@ -36,7 +36,7 @@ func (j *Job) To(ctx context.Context, present func(*Delivery) string) (string, e
 	if !j.job.Waits || present == nil {
 		return j.Destination, nil
 	}
-	d, err := j.store.Delivery(ctx, j.job.Delivery)
+	d, err := findDelivery(ctx, j.store.hot, j.job.Delivery)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return j.Destination, nil

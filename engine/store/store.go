@@ -42,7 +42,8 @@ type Store struct {
 	log    *slog.Logger
 	lock   *flock.Flock
 	write  *sql.DB // one connection
-	read   *sql.DB
+	read   *sql.DB // for operators
+	hot    *sql.DB // for deliveries, which no list of an operator keeps waiting
 	writer *writer
 	queue  *queue
 
@@ -80,8 +81,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // fileName is the database file in the store's folder.
 const fileName = "bellhop.db"
 
-// readers is how many connections serve reads: listings, not the hot path.
-const readers = 4
+// How many connections serve reads: of operators, and of deliveries on their way.
+const (
+	readers    = 4
+	hotReaders = 2
+)
 
 func (s *Store) open(ctx context.Context) (err error) {
 	path := filepath.Join(s.opts.Dir, fileName)
@@ -101,6 +105,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return fmt.Errorf("index what was put off: %w", err)
 	}
 	if s.read, err = openPool(path, readers, true); err != nil {
+		return err
+	}
+	if s.hot, err = openPool(path, hotReaders, true); err != nil {
 		return err
 	}
 	if err = s.queue.recover(ctx); err != nil {
@@ -138,7 +145,7 @@ func (s *Store) Close() error {
 		if s.writer != nil {
 			s.writer.stop()
 		}
-		for _, db := range []*sql.DB{s.read, s.write} {
+		for _, db := range []*sql.DB{s.read, s.hot, s.write} {
 			if db != nil {
 				errs = append(errs, db.Close())
 			}
