@@ -89,6 +89,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	if e.store, err = store.Open(ctx, store.Options{Dir: cfg.Store, Logger: e.log}); err != nil {
 		return nil, err
 	}
+	e.metrics.Registry.MustRegister(backlog{context.WithoutCancel(ctx), e.store, e.log})
 	compile := CompileOptions(cfg)
 	e.folder, err = live.Open(ctx, live.Options{
 		Dir: cfg.Rules,

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -84,5 +85,28 @@ func TestRenamingSaysWhatItDrops(t *testing.T) {
 	}
 	if !strings.Contains(s.log.String(), "count=2") {
 		t.Error("the log does not say how many")
+	}
+}
+
+// Metrics say how many deliveries are open in each state, and how old the oldest is.
+func TestBacklogMetrics(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(callCRM, "      - http:", "      - at: appointment.startTime + duration(\"10000h\")\n        http:", 1)
+	s := start(t, setup{rules: map[string]string{"r.yaml": text}, yaml: crm("http://127.0.0.1:1")})
+	s.post(booking(1))
+	s.post(booking(2))
+	resp, err := http.Get(s.e.AdminURL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`bellhop_deliveries{state="waiting"} 2`, `bellhop_deliveries{state="dead"} 0`, `bellhop_deliveries_oldest_seconds{state="waiting"} `} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("the metrics lack %s", want)
+		}
 	}
 }

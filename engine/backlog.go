@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bellhop/engine/store"
+)
+
+// backlog tells a metric of the deliveries that are not done with, whenever it is asked.
+type backlog struct {
+	ctx   context.Context
+	store *store.Store
+	log   *slog.Logger
+}
+
+var (
+	openDeliveries = prometheus.NewDesc("bellhop_deliveries", "Deliveries that are waiting, pending, retrying or dead now.", []string{"state"}, nil)
+	oldestDelivery = prometheus.NewDesc("bellhop_deliveries_oldest_seconds", "How long ago the oldest delivery in this state was made.", []string{"state"}, nil)
+)
+
+var _ prometheus.Collector = backlog{}
+
+func (b backlog) Describe(to chan<- *prometheus.Desc) {
+	to <- openDeliveries
+	to <- oldestDelivery
+}
+
+func (b backlog) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	list, err := b.store.Backlogs(ctx)
+	if err != nil {
+		b.log.Error("what is open could not be counted for the metrics", "error", err)
+		return
+	}
+	counts := map[store.State]store.Backlog{}
+	for _, l := range list {
+		counts[l.State] = l
+	}
+	for _, state := range []store.State{store.Waiting, store.Pending, store.Retrying, store.Dead} {
+		l := counts[state]
+		age := 0.0
+		if l.Count > 0 {
+			age = time.Since(l.Oldest).Seconds()
+		}
+		to <- prometheus.MustNewConstMetric(openDeliveries, prometheus.GaugeValue, float64(l.Count), string(state))
+		to <- prometheus.MustNewConstMetric(oldestDelivery, prometheus.GaugeValue, age, string(state))
+	}
+}

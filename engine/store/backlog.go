@@ -1,0 +1,39 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// A Backlog is how many deliveries are in a state that is not done with, and when the oldest of them was made.
+type Backlog struct {
+	State  State
+	Count  int
+	Oldest time.Time
+}
+
+// Backlogs are the deliveries that wait, are to be sent, are tried again, or are dead, by state; a state that has none
+// is left out. An index alone answers it.
+func (s *Store) Backlogs(ctx context.Context) ([]Backlog, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT state, count(*), min(id) FROM deliveries INDEXED BY deliveries_open
+		WHERE state <> 'sent' AND state IN ('waiting', 'pending', 'retrying', 'dead') GROUP BY state`)
+	if err != nil {
+		return nil, fmt.Errorf("count what is open: %w", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (b Backlog, err error) {
+		var first string
+		if err := rows.Scan(&b.State, &b.Count, &first); err != nil {
+			return b, err
+		}
+		id, err := uuid.Parse(first)
+		if err != nil {
+			return b, fmt.Errorf("delivery %q: %w", first, err)
+		}
+		b.Oldest = time.Unix(id.Time().UnixTime()).UTC()
+		return b, nil
+	})
+}
