@@ -155,10 +155,10 @@ func (w *world) stop() {
 // and whatever share of them is dead with a backlog of its own.
 func TestBurstBesideDeadDestinations(t *testing.T) {
 	t.Parallel()
-	const burst, backlog = 1000, 5000
+	const burst, backlog = 1000, 3000
 	alone := time.Duration(0)
 	for _, tt := range []struct{ known, dead int }{
-		{1, 0}, {50, 1}, {50, 25}, {50, 49}, {500, 0}, {500, 250}, {500, 499},
+		{1, 0}, {50, 1}, {50, 49}, {500, 250}, {500, 499},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t.Context(), tt.known, func(to int) bool { return to > 0 && to <= tt.dead })
@@ -190,9 +190,9 @@ func TestBurstBesideDeadDestinations(t *testing.T) {
 // or dead.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
-	const backlog, others = 1000, 5000
+	const backlog, others = 1000, 3000
 	alone := time.Duration(0)
-	for _, tt := range []struct{ known, dead int }{{1, 0}, {50, 0}, {50, 49}, {500, 0}, {500, 250}, {500, 499}} {
+	for _, tt := range []struct{ known, dead int }{{1, 0}, {50, 0}, {50, 49}, {500, 250}, {500, 499}} {
 		synctest.Test(t, func(t *testing.T) {
 			down := true
 			w := newWorld(t.Context(), tt.known, func(to int) bool { return to == 0 && down || to > 0 && to <= tt.dead })
