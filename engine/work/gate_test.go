@@ -9,6 +9,12 @@ import (
 	"time"
 )
 
+func (g *gate) holds() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held
+}
+
 // end does what a worker does after an attempt.
 func (p *pass) end(v verdict) {
 	p.done(v)
@@ -93,8 +99,8 @@ func TestAttemptsAtOnce(t *testing.T) {
 		if most != 4 || done != 100 {
 			t.Errorf("%d at once and %d in all, want 4 and 100", most, done)
 		}
-		if g.held != 0 {
-			t.Errorf("the gate still holds %d places", g.held)
+		if n := g.holds(); n != 0 {
+			t.Errorf("the gate still holds %d places", n)
 		}
 	})
 }
@@ -198,8 +204,8 @@ func TestFlowing(t *testing.T) {
 		p, _, _ := enter(t.Context(), g, "crm")
 		p.end(verdict{})
 		hang(t, g, "crm", 2000)
-		if g.held < 850 || g.held > 950 {
-			t.Errorf("a flowing destination holds %d of 1000 places", g.held)
+		if n := g.holds(); n < 850 || n > 950 {
+			t.Errorf("a flowing destination holds %d of 1000 places", n)
 		}
 		for i := range 10 {
 			if p, d, why := enter(t.Context(), g, fmt.Sprint("other", i)); p == nil {
@@ -260,13 +266,13 @@ func TestPatience(t *testing.T) {
 		p, _, _ := enter(t.Context(), g, "crm")
 		p.end(verdict{})
 		hang(t, g, "crm", 50)
-		if g.held != 50 {
-			t.Fatalf("%d wait for a destination that flows", g.held)
+		if n := g.holds(); n != 50 {
+			t.Fatalf("%d wait for a destination that flows", n)
 		}
 		time.Sleep(2 * flowing)
 		synctest.Wait()
-		if g.held != 1 {
-			t.Errorf("%d wait for a destination that hangs", g.held)
+		if n := g.holds(); n != 1 {
+			t.Errorf("%d wait for a destination that hangs", n)
 		}
 		if p, d, why := enter(t.Context(), g, "crm"); p != nil || d < hesitant || why != "crowded" {
 			t.Fatalf("got %v, %s, %s", p, d, why)
