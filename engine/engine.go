@@ -185,7 +185,7 @@ func (e *Engine) Reload() { e.folder.Reload() }
 // and after everything else those of operators. With the time for attempts under way, a stop takes less than the ten
 // seconds that containers are given.
 const (
-	answerTime   = 5 * time.Second
+	answerTime   = 6500 * time.Millisecond // a connection on which nothing came counts as idle only after five to six seconds
 	operatorTime = time.Second
 )
 

@@ -30,22 +30,24 @@ type Job struct {
 	row         int64 // River's id of it
 }
 
-// To is where the delivery goes. present is asked about a step that waited and is not rendered yet; nil says that it
-// goes where it was planned to go.
-func (j *Job) To(ctx context.Context, present func(*Delivery) string) (string, error) {
+// To is where the delivery goes, or how long it has to wait before that matters. present is asked about a step that
+// waited and is not rendered yet; nil says that it goes where it was planned to go.
+func (j *Job) To(ctx context.Context, present func(*Delivery) string) (to string, wait time.Duration, err error) {
 	if !j.job.Waits || present == nil {
-		return j.Destination, nil
+		return j.Destination, 0, nil
 	}
 	d, err := findDelivery(ctx, j.store.hot, j.job.Delivery)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return j.Destination, nil
+		return j.Destination, 0, nil
 	case err != nil:
-		return "", err
+		return "", 0, err
 	case d.Request != nil:
-		return d.Destination, nil
+		return d.Destination, 0, nil
+	case d.State == Waiting && d.turn == j.job.Turn && d.Due.After(j.store.opts.Now()):
+		return "", d.Due.Sub(j.store.opts.Now()), nil
 	}
-	return present(&d), nil
+	return present(&d), 0, nil
 }
 
 // Claim marks the delivery as being sent and returns it; due is asked about one that waited. ok is false if it is

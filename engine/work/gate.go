@@ -80,8 +80,9 @@ func newGate(places, each int, b Breaker) *gate {
 const inLine = 8
 
 const (
-	crowded  = 2 * time.Second  // how long a delivery stays away at most when its destination has its share of places
-	hesitant = crowded / 40     // and at least
+	crowded  = 2 * time.Second  // how long a delivery stays away when its destination flows, at most
+	hesitant = crowded / 10     // and at least
+	longest  = 30 * time.Second // how long at most if that one owes an answer: it is asked back as soon as there is one
 	furthest = 10 * time.Minute // how long a delivery stays away at most, besides the pause of its destination
 	patience = 10 * time.Second // how long it keeps its place while it waits for its destination
 	flowing  = time.Second      // a destination that answered within this time is flowing
@@ -235,11 +236,11 @@ func (g *gate) limit(d *destination, now time.Time) int {
 func (d *destination) hesitation(now time.Time) time.Duration {
 	switch {
 	case d.pauses > 0:
-		return crowded
+		return 2 * crowded
 	case d.flows(now):
 		return crowded * d.gap(now) / apart
 	default:
-		return min(max(now.Sub(d.silent), hesitant), crowded)
+		return min(max(2*now.Sub(d.silent), hesitant), longest)
 	}
 }
 

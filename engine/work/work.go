@@ -121,10 +121,13 @@ const unwritable = 2 * time.Second
 
 // work makes one attempt. stopping ends when the worker is to stop, ctx when it must have.
 func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.Duration) {
-	to, err := j.To(ctx, w.o.Destination)
-	if err != nil {
+	to, wait, err := j.To(ctx, w.o.Destination)
+	switch {
+	case err != nil:
 		w.log(ctx, "a delivery could not be looked up", err)
 		return unwritable
+	case wait > 0:
+		return wait
 	}
 	pass, postpone, why := w.gate.enter(stopping, to)
 	if pass == nil {
