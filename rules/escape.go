@@ -31,6 +31,21 @@ const (
 	escapeJSONString // in the quotes of one
 )
 
+// putValue is put for a value that need not be a text. As a value of a JSON text it keeps its type, so that a text stays
+// one, whatever it looks like.
+func (e escape) putValue(v any) (string, error) {
+	if e == escapeJSON {
+		var b strings.Builder
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(jsonValue(v)); err != nil {
+			return "", evalErrorf("the value cannot be written as JSON")
+		}
+		return strings.TrimSuffix(b.String(), "\n"), nil
+	}
+	return e.put(printValue(v))
+}
+
 // put makes a value safe for where it lands, or says why it cannot stand there.
 func (e escape) put(s string) (string, error) {
 	switch e {
@@ -78,9 +93,6 @@ func (e escape) apply(s string) string {
 		quoted := jsonText(s)
 		return quoted[1 : len(quoted)-1]
 	case escapeJSON:
-		if json.Valid([]byte(s)) && s != "" {
-			return s
-		}
 		return jsonText(s)
 	}
 	return s

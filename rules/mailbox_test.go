@@ -152,11 +152,24 @@ func TestJSONBody(t *testing.T) {
 	if got["title"] != "T: "+ev.Appointment.Title || got["bare"] != ev.Appointment.Title || got["n"] != 2.0 || got["yes"] != true {
 		t.Errorf("got %v", got)
 	}
+	// A text is a text, also where it looks like something else: it opens no object of its own.
+	for _, title := range []string{`{"admin":true}`, "true", "123", "null", `"x"`} {
+		ev := booking()
+		ev.Appointment.Title = title
+		s := step(t, ev, `then: [{http: {url: "https://example.com/", body: '{"bare": {{ appointment.title }}, "users": {{ appointment.users }}}'}}]`)
+		var got map[string]any
+		if err := json.Unmarshal(s.Request, &req); err != nil || json.Unmarshal([]byte(req.Body), &got) != nil || got["bare"] != title {
+			t.Errorf("%s: %s, %v", title, req.Body, s.Err)
+		}
+		if users, ok := got["users"].([]any); !ok || len(users) != len(ev.Appointment.Users) {
+			t.Errorf("a list is %v", got["users"])
+		}
+	}
 	if s := step(t, ev, `then: [{http: {url: "https://example.com/", body: 'Title: {{ appointment.title }}'}}]`); !strings.Contains(string(s.Request), `\"b\"`) {
 		t.Errorf("a plain body: %s", s.Request)
 	}
-	s = step(t, ev, `then: [{http: {url: "https://example.com/", json: {zip: 01234, plus: +0049, n: 1.10, big: 12345678901234567890, hex: 0x1F, none: 0}}}]`)
-	if want := `{"big":12345678901234567890,"hex":31,"n":1.10,"none":0,"plus":"+0049","zip":"01234"}`; !strings.Contains(string(s.Request), want) {
+	s = step(t, ev, `then: [{http: {url: "https://example.com/", json: {zip: 01234, plus: +0049, n: 1.10, big: 12345678901234567890, hex: 0x1F, none: 0, part: .5, long: 1_0.5}}}]`)
+	if want := `{"big":12345678901234567890,"hex":31,"long":10.5,"n":1.10,"none":0,"part":0.5,"plus":"+0049","zip":"01234"}`; !strings.Contains(string(s.Request), want) {
 		t.Errorf("got %s, %v", s.Request, s.Err)
 	}
 }

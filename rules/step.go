@@ -636,7 +636,7 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 			return value{fixed: json.Number(number)}, true
 		}
 		var i int64
-		if n.Decode(&i) == nil { // 0x1F, 1_000
+		if n.Tag == "!!int" && n.Decode(&i) == nil { // 0x1F, 1_000; of .5 it would be 0
 			return value{fixed: i}, true
 		}
 		var v float64

@@ -378,7 +378,7 @@ func (t *template) render(r *run) (string, error) {
 			if err != nil {
 				return "", p.program.failed(err)
 			}
-			text, err := p.escape.put(printValue(v))
+			text, err := p.escape.putValue(v)
 			if err != nil {
 				return "", p.program.failed(err)
 			}
