@@ -31,6 +31,8 @@ type run struct {
 	due   bool // now is the moment of a step that waited
 	env   map[string]any
 	rule  *Rule
+	zone  *time.Location // the rule's for this event; nil: each time in its own
+	naive *time.Location // where texts without an offset are read as times
 	lets  []letValue
 	units int
 	bytes int
@@ -59,6 +61,7 @@ func newRun(ev *Event, now time.Time) *run {
 // start readies the run for a rule.
 func (r *run) start(rule *Rule) {
 	r.rule = rule
+	r.zone, r.naive = rule.zones(r.ev)
 	if len(rule.lets) > 0 {
 		r.lets = make([]letValue, len(rule.lets))
 	}

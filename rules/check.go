@@ -45,9 +45,11 @@ func byteOffset(s string, runes int) int {
 type checker struct {
 	report *report
 	piece  piece
-	lets   []letVar // that may be used
-	trees  []term   // of these, as they were written; without a node after a mistake
-	later  []string // names of lets that may not: this one and those after it
+	lets   []letVar       // that may be used
+	trees  []term         // of these, as they were written; without a node after a mistake
+	later  []string       // names of lets that may not: this one and those after it
+	zone   string         // see [Rule.zoneName]
+	naive  *time.Location // where texts without an offset are read; nil if that depends on the event
 
 	preds  []predicateScope
 	locals []letVar
@@ -297,7 +299,9 @@ func (c *checker) identifier(n *ast.IdentifierNode) checked {
 	name := n.Value
 	for _, l := range slices.Backward(c.locals) {
 		if l.name == name {
-			return checked{n, l.typ}
+			local := &ast.IdentifierNode{Value: localName(name)}
+			local.SetLocation(n.Location())
+			return checked{local, l.typ}
 		}
 	}
 	for i, l := range c.lets {
@@ -384,10 +388,15 @@ func (c *checker) unary(n *ast.UnaryNode) checked {
 		}
 		return checked{&out, boolType}
 	default:
-		if !v.typ.number() && !v.typ.open() {
-			return c.failAt(n.Node, "type", "", "%s needs a number after it, but this is %s", n.Operator, v.typ)
+		switch {
+		case v.typ.number():
+			return checked{&out, v.typ}
+		case v.typ.kind != durationKind && !v.typ.open():
+			return c.failAt(n.Node, "type", "", "%s needs a number or a duration after it, but this is %s", n.Operator, v.typ)
+		case n.Operator == "+":
+			return v
 		}
-		return checked{&out, v.typ}
+		return checked{call(n, "$negate", v.node), v.typ}
 	}
 }
 
@@ -597,15 +606,9 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 	}
 	if base.typ.kind == timeKind {
 		if m := addMethod.FindStringSubmatch(property.Value); m != nil && len(n.Arguments) == 1 {
-			sign := map[string]string{"add": "+", "plus": "+"}[strings.ToLower(m[1])]
-			sign = cmp.Or(sign, "-")
-			s := on + " " + sign + " " + args[0]
-			if c.memo[n.Arguments[0]].typ.kind != durationKind {
-				amount, ok := readDuration(args[0] + m[2])
-				if !ok {
-					return c.failAt(property, "method", "", `a time has no method %s; a duration is added with + and taken away with -: %s %s duration("24h")`, quote(property.Value), on, sign)
-				}
-				s = fmt.Sprintf("%s %s duration(%q)", on, sign, amount)
+			s, ok := c.moved(on, m, n.Arguments[0])
+			if !ok {
+				return c.failAt(property, "method", "", `a time has no method %s; a duration is added with + and taken away with -: %s %s duration("24h")`, quote(property.Value), on, signOf(m))
 			}
 			return c.failAt(n, "method", s, "this is written %s", s)
 		}
@@ -617,6 +620,32 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 
 // addMethod are the names that other languages have for + and - of times.
 var addMethod = regexp.MustCompile(`^(?i)(add|plus|minus|subtract|sub)([a-z]*)$`)
+
+func signOf(add []string) string {
+	return cmp.Or(map[string]string{"add": "+", "plus": "+"}[strings.ToLower(add[1])], "-")
+}
+
+// moved is how it is written that a time is moved, as addDays(t, 1) and t.plusHours(2) say in other languages. add is
+// what [addMethod] found.
+func (c *checker) moved(on string, add []string, by ast.Node) (string, bool) {
+	written := c.source(by)
+	if c.memo[by].typ.kind == durationKind {
+		return on + " " + signOf(add) + " " + written, true
+	}
+	if _, fixed := constantInt(by); fixed {
+		if s, ok := (stretch{signOf(add), written + add[2]}).from(on); ok {
+			return s, true
+		}
+	}
+	f := map[string]string{"day": "addDays", "month": "addMonths", "workday": "addWorkdays", "businessday": "addWorkdays"}[strings.TrimSuffix(strings.ToLower(add[2]), "s")]
+	if f == "" || !c.memo[by].typ.is(intKind) {
+		return "", false
+	}
+	if signOf(add) == "-" {
+		written = "-(" + written + ")"
+	}
+	return f + "(" + on + ", " + written + ")", true
+}
 
 // durationUnit is the unit that a function of another language is named for.
 func durationUnit(name string) string {
@@ -640,7 +669,9 @@ var functionAliases = map[string]string{
 	"length": "len", "size": "len", "toUpper": "upper", "toLower": "lower", "uppercase": "upper", "lowercase": "lower", "ucase": "upper", "lcase": "lower",
 	"format": "date", "formatDate": "date", "strftime": "date", "dateFormat": "date", "today": "now", "str": "string", "toString": "string", "text": "string",
 	"parseInt": "int", "number": "float", "avg": "mean", "average": "mean", "unique": "uniq", "distinct": "uniq", "concatenate": "concat",
-	"timezone": "tz", "dayOfWeek": "weekday", "day": "weekday", "every": "all", "some": "any", "hours": "duration", "minutes": "duration", "days": "duration",
+	"timezone": "tz", "dayOfWeek": "weekday", "day": "weekday", "every": "all", "some": "any", "days": "duration", "setTime": "clock", "atTime": "clock", "midnight": "startOfDay",
+	"beginningOfDay": "startOfDay", "dateDiff": "daysBetween", "diffDays": "daysBetween", "daysUntil": "daysBetween", "addBusinessDays": "addWorkdays",
+	"addWeekdays": "addWorkdays", "inHours": "hours", "inMinutes": "minutes", "latest": "max", "earliest": "min",
 }
 
 func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
@@ -652,6 +683,11 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 		at := c.piece.span(n.Location().From, n.Location().From+utf8.RuneCountInString(name))
 		if _, ok := envVariables[name]; ok || envObjects[name] != nil {
 			return c.fail("function", at, "", "%s is a value, not a function", name)
+		}
+		if m := addMethod.FindStringSubmatch(name); m != nil && len(args) == 2 {
+			if s, ok := c.moved(c.source(args[0]), m, args[1]); ok {
+				return c.failAt(n, "unknown-function", s, "there is no function %s; this is written %s", quote(name), s)
+			}
 		}
 		if unit := durationUnit(name); unit != "" && len(args) == 1 {
 			if i, ok := args[0].(*ast.IntegerNode); ok {
@@ -726,8 +762,28 @@ func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.
 		if want == "M" && types[best].kind == textKind {
 			suggestion = "date(" + c.source(args[best]) + ")"
 		}
+		if unit := durationUnit(name); unit != "" && types[best].number() {
+			suggestion := ""
+			if i, ok := args[best].(*ast.IntegerNode); ok {
+				suggestion = fmt.Sprintf(`duration("%d%s")`, i.Value, unit)
+			}
+			c.failAt(n, "type", suggestion, `%s( ) gives a duration as a number; a duration of so many %[1]s is written %s`, name, cmp.Or(suggestion, `duration("2`+unit+`")`))
+			return badType, false
+		}
 		if i, ok := args[best].(*ast.IntegerNode); ok && name == "duration" {
 			c.failAt(args[best], "duration", fmt.Sprintf(`"%dh"`, i.Value), `a duration is a text with its unit, such as duration("%dh")`, i.Value)
+			return badType, false
+		}
+		if i, ok := args[best].(*ast.IntegerNode); ok && name == "clock" {
+			if i.Value >= 0 && i.Value < 24 {
+				suggestion = fmt.Sprintf(`"%02d:00"`, i.Value)
+			}
+			c.failAt(args[best], "type", suggestion, `clock needs a time of the day, a text such as "09:00", but this is a number`)
+			return badType, false
+		}
+		if want == "I" && types[best].kind == durationKind && strings.HasPrefix(name, "add") {
+			s := c.source(args[0]) + " + " + c.source(args[best])
+			c.failAt(n, "type", s, "%s needs a whole number, but this is a duration, which is added with +: %s", name, s)
 			return badType, false
 		}
 		if want == "T" && (types[best].number() || types[best].kind == timeKind) {
@@ -852,6 +908,12 @@ func resultType(result string, args []typ) typ {
 		}
 	case "E":
 		return args[0].element()
+	case "J":
+		t := args[0].element()
+		for _, a := range args[1:] {
+			t = join(t, a.element())
+		}
+		return t
 	}
 	return anyType
 }
@@ -866,10 +928,13 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 		return s, ok
 	}
 	zone := func(s *ast.StringNode) bool {
-		if _, err := loadZone(s.Value); err != nil {
+		if _, ok := loadZone(s.Value); !ok {
 			suggestion := closestZone(s.Value)
 			c.failAt(s, "time-zone", quoteLike(c.source(s), suggestion), "%s is not a time zone%s", quote(s.Value), didYouMean(suggestion))
 			return false
+		}
+		if place, why := noSummer(s.Value); why != "" {
+			c.warnAt(s, "time-zone", quoteLike(c.source(s), place), "%s", why)
 		}
 		return true
 	}
@@ -903,14 +968,21 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 			return false
 		}
 		if s, ok := text(0); ok && len(args) == 1 {
-			r := &run{rule: &Rule{}, units: maxUnits, bytes: maxBytes}
-			v, err := parseDate(r, s.Value, nil)
+			v, err := parseDate(time.UTC, s.Value, nil)
 			switch t, _ := v.(time.Time); {
 			case err != nil:
 				c.failAt(s, "date", "", `%s is not a date that can be read; write it as "2026-01-31" or "2026-01-31 15:04:05"`, quote(s.Value))
 				return false
 			case t.Year() == 0:
 				c.failAt(s, "date", "", `%s has no day; the time of the day of a time is a text, as in timeOfDay(appointment.startTime) < "12:00"`, quote(s.Value))
+				return false
+			}
+		}
+	case "clock":
+		if s, ok := text(1); ok {
+			if _, _, ok := timeOfDay(s.Value); !ok {
+				suggestion, _ := clockTime(strings.TrimSpace(s.Value))
+				c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `%s is not a time of the day; write %s`, quote(s.Value), quote(cmp.Or(suggestion, "09:00")))
 				return false
 			}
 		}
@@ -1203,8 +1275,16 @@ func (c *checker) declaration(n *ast.VariableDeclaratorNode) checked {
 	body := c.visit(n.Expr)
 	c.locals = c.locals[:len(c.locals)-1]
 	out := *n
-	out.Value, out.Expr = value.node, body.node
+	out.Name, out.Value, out.Expr = localName(n.Name), value.node, body.node
 	return checked{&out, body.typ}
+}
+
+// localName keeps the name of a value apart from a function's, which the language would not.
+func localName(name string) string {
+	if newerFunctions[name] {
+		return name + "$"
+	}
+	return name
 }
 
 // taken says why a name cannot be given to a value, "" if it can.
@@ -1212,7 +1292,7 @@ func (c *checker) taken(name string) string {
 	if _, ok := envVariables[name]; ok || envObjects[name] != nil {
 		return "it is a name of the event"
 	}
-	if _, ok := functions[name]; ok || predicates[name] != "" {
+	if _, ok := functions[name]; ok && !newerFunctions[name] || predicates[name] != "" {
 		return "it is a function"
 	}
 	for _, l := range c.lets {
@@ -1350,7 +1430,7 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 			return checked{out, anyType}
 		}
 		if l.typ.kind == timeKind {
-			return c.wantsDuration(right, r.typ, "a time")
+			return c.wantsDuration(n, right, r.typ, l.typ)
 		}
 		return c.mismatch(n, l.typ, r.typ, left, right)
 
@@ -1359,13 +1439,28 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 		case l.typ.number() && r.typ.number():
 			return checked{out, join(l.typ, r.typ)}
 		case l.typ.number() && r.typ.kind == durationKind, l.typ.kind == durationKind && r.typ.number():
-			return checked{out, durationType}
-		case l.typ.open() || r.typ.open():
-			return checked{out, anyType}
+			return checked{op("$times"), durationType}
+		case l.typ.open() && r.typ.kind == durationKind, l.typ.kind == durationKind && r.typ.open():
+			return checked{op("$times"), durationType}
+		case (l.typ.open() || l.typ.number()) && (r.typ.open() || r.typ.number()):
+			return checked{op("$times"), anyType}
 		}
 		return c.mismatch(n, l.typ, r.typ, left, right)
 
 	case "/", "**", "^", "%":
+		if n.Operator == "/" {
+			switch {
+			case l.typ.kind == durationKind && r.typ.kind == durationKind:
+				return checked{op("$divide"), floatType}
+			case l.typ.kind == durationKind && r.typ.number():
+				if i, ok := right.(*ast.IntegerNode); ok && i.Value == 0 {
+					return c.failAt(right, "zero", "", "a duration cannot be divided by 0")
+				}
+				return checked{op("$divide"), durationType}
+			case l.typ.kind == durationKind && r.typ.open(), l.typ.open() && (r.typ.open() || r.typ.kind == durationKind):
+				return checked{op("$divide"), anyType}
+			}
+		}
 		if (l.typ.number() || l.typ.open()) && (r.typ.number() || r.typ.open()) {
 			if n.Operator != "%" {
 				return checked{out, floatType}
@@ -1709,7 +1804,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 		case side.typ.kind == textKind && side.other.kind == timeKind:
 			suggestion := ""
 			if literal {
-				if _, err := parseDate(&run{rule: &Rule{}}, s.Value, nil); err == nil {
+				if _, err := parseDate(time.UTC, s.Value, nil); err == nil {
 					suggestion = "date(" + c.source(side.node) + ")"
 				}
 			} else {
@@ -1768,8 +1863,8 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 		case side.typ.kind == objectKind && side.typ.name != "contact" && (side.other.kind == durationKind || side.other.kind == timeKind):
 			suggestion := c.source(side.node) + ".startTime"
 			return c.failAt(side.node, "type", suggestion, "%s cannot %s %s; a time of it is %s", n.Operator, verb, side.typ, suggestion)
-		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind):
-			return c.wantsDuration(side.node, side.typ, side.other.String())
+		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
+			return c.wantsDuration(n, side.node, side.typ, side.other)
 		}
 	}
 	return c.failAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
@@ -1778,14 +1873,25 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 var isoDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
 // wantsDuration reports a number or a text where only a duration can be.
-func (c *checker) wantsDuration(at ast.Node, t typ, other string) checked {
+func (c *checker) wantsDuration(n *ast.BinaryNode, at ast.Node, t, of typ) checked {
 	suggestion := ""
 	if s, ok := at.(*ast.StringNode); ok {
 		if _, err := parseDuration(s.Value); err == nil {
 			suggestion = "duration(" + c.source(at) + ")"
 		}
 	}
-	return c.failAt(at, "type", suggestion, `with %s a duration is needed here, such as duration("90m"), but this is %s`, other, t)
+	const example = `such as duration("90m")`
+	switch {
+	case of.kind == timeKind && n.Operator == "-":
+		return c.failAt(at, "type", suggestion, "take a duration from a time, %s; this is %s", example, t)
+	case of.kind == timeKind:
+		return c.failAt(at, "type", suggestion, "add a duration to a time, %s; this is %s", example, t)
+	case n.Operator == "+" || n.Operator == "-":
+		return c.failAt(at, "type", suggestion, "add a duration to a duration, %s; this is %s", example, t)
+	case t.number():
+		return c.failAt(at, "type", suggestion, "compare a duration with a duration, %s; this is a number. hours( ) and minutes( ) make a number of a duration", example)
+	}
+	return c.failAt(at, "type", suggestion, "compare a duration with a duration, %s; this is %s", example, t)
 }
 
 func (c *checker) addition(n *ast.BinaryNode, l, r typ, left, right ast.Node) checked {
@@ -1797,7 +1903,7 @@ func (c *checker) addition(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			return c.failAt(side.node, "type", "string("+c.source(side.node)+")", "a text can only be joined with a text, but this is %s", side.typ)
 		}
 		if side.other.kind == timeKind {
-			return c.wantsDuration(side.node, side.typ, "a time")
+			return c.wantsDuration(n, side.node, side.typ, timeType)
 		}
 	}
 	return c.mismatch(n, l, r, left, right)

@@ -55,6 +55,9 @@ func (d *doubter) walk(n ast.Node, depth int) {
 	if isCondition(n) && d.judge(n) {
 		return
 	}
+	if name, args := callOf(n); name == "date" {
+		d.zones(n, args)
+	}
 	if b, ok := n.(*ast.BinaryNode); ok {
 		d.missing(b)
 		if op := connective(b); op != "" {
@@ -416,8 +419,8 @@ func (s *scope) doubtMoment(c *checker, at ast.Node) {
 	if n, name := s.missing(c, counted(at)); n != nil && (s.when.node == nil || !strings.Contains(s.when.c.piece.src, name)) {
 		c.warnAt(n, "missing-value", "", `%s may be missing, and then this step is not sent; "when" can ask for it, or ?? give another time`, name)
 	}
-	if !s.zoned && (&rereading{}).finds(term{at, c}, false) {
-		c.warnAt(at, "time-zone", "", "this reads in the configured time zone what was printed in the appointment's own; say whose time of the day is meant with timezone: in the rule")
+	if s.zone == "" {
+		c.doubtClock(at)
 	}
 	if s.when.node != nil {
 		s.doubtSending(c, at)
@@ -492,48 +495,5 @@ func counted(n ast.Node) ast.Node {
 			return n
 		}
 		n = b.Left
-	}
-}
-
-// rereading looks for a text that is read as a time, date(text) or date(text, layout), and in which a time was printed without its
-// offset, date(time, layout): the two need not be of one zone.
-type rereading struct {
-	c      *checker
-	inside bool // what is read
-	depth  int  // of lets in lets
-	found  bool
-}
-
-func (f *rereading) finds(t term, inside bool) bool {
-	if t.node == nil || f.depth > 20 {
-		return false
-	}
-	f.c, f.inside = t.c, inside
-	ast.Walk(&t.node, f)
-	return f.found
-}
-
-// Visit is called for what is inside a node before it is called for the node.
-func (f *rereading) Visit(node *ast.Node) {
-	if f.found {
-		return
-	}
-	if id, ok := (*node).(*ast.IdentifierNode); ok && f.inside {
-		if i := slices.IndexFunc(f.c.lets, func(l letVar) bool { return l.name == id.Value }); i >= 0 && i < len(f.c.trees) {
-			f.found = (&rereading{depth: f.depth + 1}).finds(f.c.trees[i], true)
-		}
-		return
-	}
-	name, args := callOf(*node)
-	if name != "date" {
-		return
-	}
-	switch {
-	case f.inside && len(args) > 1 && f.c.memo[args[0]].typ.kind == timeKind:
-		layout, ok := args[1].(*ast.StringNode)
-		of, _ := callOf(counted(args[0])) // now() has the configured zone
-		f.found = of != "now" && (!ok || !strings.Contains(layout.Value, "07"))
-	case !f.inside && len(args) > 0 && len(args) < 3 && f.c.memo[args[0]].typ.kind == textKind:
-		f.found = (&rereading{depth: f.depth}).finds(term{args[0], f.c}, true)
 	}
 }

@@ -24,6 +24,7 @@ type Event struct {
 	Appointment Appointment // as the payload says; once the state is known, as it then is
 	Given       Fields      // the fields of Appointment that the payload carried
 	Contact     Contact
+	Zones       PayloadZones
 	Custom      map[string]any  // customData of a workflow webhook
 	Body        json.RawMessage // the whole body as it came; `raw` in expressions, decoded only for rules that read it
 	Problems    []Problem       // what of the payload could not be read
@@ -138,6 +139,12 @@ type Contact struct {
 	Phone     string   `json:"phone" doc:"The telephone number."`
 	Timezone  string   `json:"timezone" doc:"The person's time zone."`
 	Tags      []string `json:"tags" doc:"The labels that the person carries, a list."`
+}
+
+// PayloadZones are the names of time zones that the payload carries besides the contact's, as it says them.
+type PayloadZones struct {
+	Location string
+	User     string
 }
 
 // The wire types of the booking platform.

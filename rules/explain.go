@@ -183,7 +183,7 @@ func explained(st *step, r *run, now time.Time) ExplainedStep {
 			s.Destination = cmp.Or(st.connection, st.to)
 		}
 	}
-	if zone := r.rule.zone; zone != nil && !s.At.IsZero() {
+	if zone := r.zone; zone != nil && !s.At.IsZero() {
 		s.At = s.At.In(zone)
 	}
 	out := ExplainedStep{

@@ -1,8 +1,10 @@
 package rules
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"iter"
 	"maps"
 	"math"
 	"reflect"
@@ -10,7 +12,6 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -24,8 +25,8 @@ import (
 type function struct {
 	// forms are the ways to call it: the types of its arguments and, after ">", of its result. A is anything,
 	// T text, N number, I whole number, B true or false, M moment (a time), D duration, Z time zone, L list,
-	// P map; as a result also F number, X unknown, S as the first argument, E an element of it, LT list of
-	// texts. "*" after the last argument: one or more of it.
+	// P map; as a result also F number, X unknown, S as the first argument, E an element of it, J an element of any of
+	// them, LT list of texts. "*" after the last argument: one or more of it.
 	forms []string
 	doc   string
 	call  func(r *run, args []any) (any, error)
@@ -37,16 +38,25 @@ var functions = map[string]function{
 	"now":       {[]string{">M"}, "The time at which the rule is evaluated.", fnNow},
 	"date":      {[]string{"M,T>T", "T>M", "T,T>M", "T,T,T>M"}, `Prints a time: date(appointment.startTime, "Mon 2 Jan 15:04"). With a text first, reads it as a time.`, fnDate},
 	"duration":  {[]string{"T>D"}, `A length of time, such as duration("90m") or duration("1d12h").`, fnDuration},
-	"tz":        {[]string{"M,T>M", "M,Z>M"}, `The same moment in another time zone: tz(appointment.startTime, "Europe/Paris").`, fnTZ},
+	"tz":        {[]string{"M,T>M", "M,Z>M"}, `The same moment seen in another time zone than the rule's: tz(appointment.startTime, "Europe/Paris").`, fnTZ},
 	"timezone":  {[]string{"T>Z"}, "A time zone by its name.", fnTimezone},
 	"weekday":   {[]string{"M>T"}, `The day of the week in the rule's time zone: "Monday".`, fnWeekday},
 	"timeOfDay": {[]string{"M>T"}, `The time of the day in the rule's time zone: "15:04".`, fnTimeOfDay},
+
+	"addDays":     {[]string{"M,I>M"}, "The same time of the day so many days later, or earlier: addDays(appointment.startTime, -1).", calendar("addDays", moveDays)},
+	"addMonths":   {[]string{"M,I>M"}, "The same day and time so many months later, or earlier; the last day of a month that is shorter.", calendar("addMonths", moveMonths)},
+	"addWorkdays": {[]string{"M,I>M"}, "The same time of the day so many working days later, or earlier: Saturdays and Sundays do not count.", calendar("addWorkdays", moveWorkdays)},
+	"clock":       {[]string{"M,T>M"}, `The same day at a time of the day: clock(appointment.startTime, "09:00").`, fnClock},
+	"startOfDay":  {[]string{"M>M"}, "The beginning of the same day.", fnStartOfDay},
+	"daysBetween": {[]string{"M,M>I"}, "The number of days from one date to another: 1 if the second is on the day after.", fnDaysBetween},
+	"hours":       {[]string{"D>F"}, "A duration as a number of hours: hours(appointment.endTime - appointment.startTime).", fnAmount("hours", time.Hour)},
+	"minutes":     {[]string{"D>F"}, "A duration as a number of minutes.", fnAmount("minutes", time.Minute)},
 
 	"len":         {[]string{"T>I", "L>I", "P>I"}, "The number of characters, elements or entries.", fnLen},
 	"string":      {[]string{"A>T"}, "Anything as a text.", fnString},
 	"int":         {[]string{"N>I", "T>I"}, "A number or a text as a whole number.", plain("int", 20)},
 	"float":       {[]string{"N>F", "T>F"}, "A number or a text as a number.", plain("float", 20)},
-	"abs":         {[]string{"N>S"}, "The number without its sign.", plain("abs", 0)},
+	"abs":         {[]string{"N>S", "D>D"}, "The number or the duration without its sign.", fnAbs},
 	"ceil":        {[]string{"N>F"}, "The number rounded up.", plain("ceil", 0)},
 	"floor":       {[]string{"N>F"}, "The number rounded down.", plain("floor", 0)},
 	"round":       {[]string{"N>F"}, "The number rounded.", plain("round", 0)},
@@ -69,8 +79,8 @@ var functions = map[string]function{
 	"toBase64":    {[]string{"T>T"}, "The text in base64.", plain("toBase64", 5)},
 	"fromBase64":  {[]string{"T>T"}, "The text that base64 stands for.", plain("fromBase64", 5)},
 
-	"max":       {[]string{"N*>F", "L*>X"}, "The largest number.", whole("max", 10)},
-	"min":       {[]string{"N*>F", "L*>X"}, "The smallest number.", whole("min", 10)},
+	"max":       {[]string{"N*>F", "M*>M", "D*>D", "L*>J"}, "The largest number, the latest time or the longest duration.", fnExtreme("max", 1)},
+	"min":       {[]string{"N*>F", "M*>M", "D*>D", "L*>J"}, "The smallest number, the earliest time or the shortest duration.", fnExtreme("min", -1)},
 	"mean":      {[]string{"N*>F", "L*>F"}, "The average.", whole("mean", 10)},
 	"median":    {[]string{"N*>F", "L*>F"}, "The number in the middle.", whole("median", 20)},
 	"first":     {[]string{"L>E"}, "The first element.", fnElement(0)},
@@ -109,6 +119,12 @@ var predicates = map[string]string{
 	"reduce": "One value from all elements.",
 }
 
+// newerFunctions are those that came after rules were written in which a value may have the name. A function is always
+// called, so the two can be told apart.
+var newerFunctions = map[string]bool{
+	"addDays": true, "addMonths": true, "addWorkdays": true, "clock": true, "startOfDay": true, "daysBetween": true, "hours": true, "minutes": true,
+}
+
 func functionNames() []string {
 	return append(sortedKeys(functions), sortedKeys(predicates)...)
 }
@@ -125,6 +141,9 @@ var operations = map[string]func(r *run, args []any) (any, error){
 	"$get":        fnGet,
 	"$slice":      opSlice,
 	"$add":        opAdd,
+	"$times":      opTimes,
+	"$divide":     opDivide,
+	"$negate":     opNegate,
 	"$range":      opRange,
 	"$present":    opPresent,
 	"$year":       timePart(func(t time.Time) int { return t.Year() }),
@@ -297,19 +316,14 @@ func whole(name string, factor int) func(*run, []any) (any, error) {
 	}
 }
 
-func fnNow(r *run, _ []any) (any, error) {
-	if r.rule.naive != nil {
-		return r.now.In(r.rule.naive), nil
-	}
-	return r.now.UTC(), nil
-}
+func fnNow(r *run, _ []any) (any, error) { return r.now.In(r.naive), nil }
 
-// zoned is a time as a rule prints it: in the rule's time zone, or in the time's own.
+// zoned is a time as a rule sees it: in the zone that tz gave it, else in the rule's, else in the time's own.
 func (r *run) zoned(t time.Time) time.Time {
-	if r.rule.zone != nil {
-		return t.In(r.rule.zone)
+	if r.zone == nil || isChosen(t) {
+		return t
 	}
-	return t
+	return t.In(r.zone)
 }
 
 func fnDate(r *run, args []any) (any, error) {
@@ -317,7 +331,7 @@ func fnDate(r *run, args []any) (any, error) {
 		return nil, err
 	}
 	if text, ok := args[0].(string); ok {
-		return parseDate(r, text, args[1:])
+		return parseDate(r.naive, text, args[1:])
 	}
 	t, err := wantTime("date", args[0])
 	if err != nil {
@@ -336,13 +350,10 @@ func fnDate(r *run, args []any) (any, error) {
 	return r.zoned(t).Format(layout), nil
 }
 
-func parseDate(r *run, text string, args []any) (any, error) {
+// parseDate reads a text as a time. One without an offset is of the given zone.
+func parseDate(zone *time.Location, text string, args []any) (any, error) {
 	if len(text) > 1000 {
 		return nil, evalErrorf("%s is not a date", quote(text))
-	}
-	zone := r.rule.naive
-	if zone == nil {
-		zone = time.UTC
 	}
 	layouts := []string{
 		"2006-01-02", "15:04:05", "2006-01-02 15:04:05", time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
@@ -360,17 +371,28 @@ func parseDate(r *run, text string, args []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if zone, err = loadZone(name); err != nil {
-			return nil, err
+		var ok bool
+		if zone, ok = FindZone(name); !ok {
+			return nil, evalErrorf("%s is not a time zone", quote(name))
 		}
 	}
 	for _, layout := range layouts {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
-			return t, nil
+		t, err := time.ParseInLocation(layout, text, noZone)
+		switch {
+		case err != nil:
+		case t.Location() == noZone:
+			return Clock(shown(t), zone), nil
+		default: // the text says its offset, or an abbreviation that the zone may know
+			if t, err = time.ParseInLocation(layout, text, zone); err == nil {
+				return t, nil
+			}
 		}
 	}
 	return nil, evalErrorf("%s is not a date", quote(text))
 }
+
+// noZone marks a time that was read from a text without an offset. No text has its own.
+var noZone = time.FixedZone("", 1)
 
 func fnDuration(r *run, args []any) (any, error) {
 	text, err := wantText("duration", args[0])
@@ -401,14 +423,15 @@ func fnTZ(r *run, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if zone, ok := args[1].(*time.Location); ok {
-		return t.In(zone), nil
+	zone, ok := args[1].(*time.Location)
+	if !ok {
+		z, err := fnTimezone(r, args[1:])
+		if err != nil {
+			return nil, err
+		}
+		zone = z.(*time.Location)
 	}
-	zone, err := fnTimezone(r, args[1:])
-	if err != nil {
-		return nil, err
-	}
-	return t.In(zone.(*time.Location)), nil
+	return t.In(choose(zone)), nil
 }
 
 func fnTimezone(r *run, args []any) (any, error) {
@@ -419,26 +442,11 @@ func fnTimezone(r *run, args []any) (any, error) {
 	if err := r.charge(20_000, 4096); err != nil { // a zone that is met first is read from a file
 		return nil, err
 	}
-	return loadZone(name)
-}
-
-// zones are the time zones read so far. Only existing ones are kept, so it cannot grow without bound.
-var zones sync.Map
-
-// loadZone finds a time zone by its IANA name. "Local" is none: what a rule does must not depend on the machine.
-func loadZone(name string) (*time.Location, error) {
-	if z, ok := zones.Load(name); ok {
-		return z.(*time.Location), nil
-	}
-	if name == "" || name == "Local" || len(name) > 64 {
+	zone, ok := FindZone(name)
+	if !ok {
 		return nil, evalErrorf("%s is not a time zone", quote(name))
 	}
-	z, err := time.LoadLocation(name)
-	if err != nil {
-		return nil, evalErrorf("%s is not a time zone", quote(name))
-	}
-	zones.Store(name, z)
-	return z, nil
+	return zone, nil
 }
 
 func fnWeekday(r *run, args []any) (any, error) {
@@ -458,12 +466,15 @@ func fnTimeOfDay(r *run, args []any) (any, error) {
 }
 
 func timePart(part func(time.Time) int) func(*run, []any) (any, error) {
-	return func(_ *run, args []any) (any, error) {
+	return func(r *run, args []any) (any, error) {
 		t, ok := args[0].(time.Time)
 		if !ok {
 			return nil, evalErrorf("a time is needed here, but this is %s", describe(args[0]))
 		}
-		return part(t), nil
+		if t.IsZero() { // a missing time has the year 1 everywhere
+			return part(t), nil
+		}
+		return part(r.zoned(t)), nil
 	}
 }
 
@@ -864,6 +875,123 @@ func opAdd(r *run, args []any) (any, error) {
 		return nil, evalErrorf("%s and %s cannot be added; string(…) makes a text of anything", describe(args[0]), describe(args[1]))
 	}
 	return guarded("added", args, func() any { return runtime.Add(args[0], args[1]) })
+}
+
+func fnAbs(r *run, args []any) (any, error) {
+	if d, ok := args[0].(time.Duration); ok {
+		return d.Abs(), nil
+	}
+	return plain("abs", 0)(r, args)
+}
+
+// fnExtreme is min or max, of numbers, of times or of durations, also of those in lists.
+func fnExtreme(name string, sign int) func(*run, []any) (any, error) {
+	numbers := whole(name, 10)
+	return func(r *run, args []any) (any, error) {
+		var best any
+		for v := range flat(args) {
+			switch v.(type) {
+			case time.Time, time.Duration:
+			default:
+				return numbers(r, args)
+			}
+			if err := r.charge(20, 0); err != nil {
+				return nil, err
+			}
+			switch {
+			case best == nil:
+				best = v
+			case reflect.TypeOf(best) != reflect.TypeOf(v):
+				return nil, evalErrorf("%s cannot work with %s and %s", name, describe(best), describe(v))
+			case order(v, best) == sign:
+				best = v
+			}
+		}
+		if best == nil {
+			return numbers(r, args)
+		}
+		return best, nil
+	}
+}
+
+// order compares two times or two durations.
+func order(a, b any) int {
+	if t, ok := a.(time.Time); ok {
+		return t.Compare(b.(time.Time))
+	}
+	return cmp.Compare(a.(time.Duration), b.(time.Duration))
+}
+
+// flat goes through values, and through the elements of those that are lists.
+func flat(args []any) iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for _, a := range args {
+			rv := reflect.ValueOf(a)
+			if a == nil || rv.Kind() != reflect.Slice {
+				if !yield(a) {
+					return
+				}
+				continue
+			}
+			for i := range rv.Len() {
+				if !yield(rv.Index(i).Interface()) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// opTimes, opDivide and opNegate are * / and - with a duration, or with what may be one.
+func opTimes(_ *run, args []any) (any, error) {
+	if args[0] == nil || args[1] == nil {
+		return nil, evalErrorf("a value before or after * is missing")
+	}
+	for i, a := range args {
+		if d, ok := a.(time.Duration); ok {
+			by, ok := number(args[1-i])
+			if !ok {
+				return nil, evalErrorf("%s and %s cannot be multiplied", describe(args[0]), describe(args[1]))
+			}
+			return scaled(d, by)
+		}
+	}
+	return guarded("multiplied", args, func() any { return runtime.Multiply(args[0], args[1]) })
+}
+
+func opDivide(_ *run, args []any) (any, error) {
+	if args[0] == nil || args[1] == nil {
+		return nil, evalErrorf("a value before or after / is missing")
+	}
+	d, ok := args[0].(time.Duration)
+	if !ok {
+		return guarded("divided", args, func() any { return runtime.Divide(args[0], args[1]) })
+	}
+	by, isNumber := number(args[1])
+	other, isDuration := args[1].(time.Duration)
+	switch {
+	case isNumber && by == 0, isDuration && other == 0:
+		return nil, evalErrorf("a duration is divided by 0")
+	case isNumber:
+		return scaled(d, 1/by)
+	case isDuration:
+		return float64(d) / float64(other), nil
+	}
+	return nil, evalErrorf("%s and %s cannot be divided", describe(args[0]), describe(args[1]))
+}
+
+func opNegate(_ *run, args []any) (any, error) {
+	switch v := args[0].(type) {
+	case time.Duration:
+		return -v, nil
+	case int:
+		return -v, nil
+	case float64:
+		return -v, nil
+	case nil:
+		return nil, evalErrorf("the value after - is missing")
+	}
+	return nil, evalErrorf("- needs a number or a duration after it, but got %s", describe(args[0]))
 }
 
 // guarded runs one of the language's operators, which panic at types they do not take.

@@ -91,6 +91,8 @@ var hostile = []string{
 	`join(map(1..10000, raw.big)) == ""`,
 	`len(join(raw.list, raw.big)) == 1`,
 	`uniq(map(1..10000, string(#))) == []`,
+	`all(1..10000, addWorkdays(clock(addMonths(tz(now(), "Africa/Casablanca"), -#), "02:30"), #) < now())`,
+	`any(1..10000, max(map(1..10000, now() + # * duration("1h"))) == now())`,
 	`sort(map(1..10000, raw.big)) == []`,
 	`any(1..10000, len(sort(1..10000)) == 3)`,
 	`any(sortBy(1..10000, raw.big + string(#)), # == 0)`,

@@ -404,11 +404,8 @@ func (p *prover) linear(t term) linear {
 				}
 			}
 			if ok && name == "date" {
-				r := &run{rule: &Rule{}, units: maxUnits, bytes: maxBytes}
-				if v, err := parseDate(r, s, nil); err == nil {
-					if moment, ok := v.(time.Time); ok {
-						return linear{extra: moment.Sub(epoch).Seconds()}
-					}
+				if moment, ok := fixedDate(s, t.c.naive); ok {
+					return linear{extra: moment.Sub(epoch).Seconds()}
 				}
 			}
 		}
@@ -422,6 +419,22 @@ func (p *prover) linear(t term) linear {
 		}
 	}
 	return out
+}
+
+// fixedDate reads a text as a time; ok is false if which one it is depends on the event, for the zone does.
+func fixedDate(text string, zone *time.Location) (t time.Time, ok bool) {
+	v, err := parseDate(noZone, text, nil)
+	if err != nil {
+		return t, false
+	}
+	t = v.(time.Time)
+	if t.Location() != noZone {
+		return t, true
+	}
+	if zone == nil {
+		return t, false
+	}
+	return Clock(shown(t), zone), true
 }
 
 func callOf(n ast.Node) (string, []ast.Node) {

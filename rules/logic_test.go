@@ -30,7 +30,7 @@ func (d dice) condition(depth int) string {
 	status := d.of(`"new"`, `"confirmed"`, `"cancelled"`)
 	order := d.of("<", "<=", ">", ">=", "==", "!=")
 	moment := d.of("now()", `now() + duration("1h")`, `now() - duration("1h")`, "appointment.endTime", `date("2026-03-02 12:00:00")`, `tz(now(), "Asia/Tokyo")`)
-	switch d.IntN(16) {
+	switch d.IntN(20) {
 	case 0:
 		return "appointment.title " + d.of("==", "!=", "<", ">", "<=", ">=") + " " + title
 	case 1:
@@ -57,6 +57,15 @@ func (d dice) condition(depth int) string {
 		return "lower(appointment.title) " + d.of("==", "contains", "startsWith") + " " + d.of(`"A"`, `"a"`, `"B"`)
 	case 14:
 		return "appointment.title " + d.of("==", "!=") + " " + d.of("appointment.notes", "appointment.title", "nil")
+	case 15:
+		return d.of("addDays", "addMonths", "addWorkdays") + "(appointment.startTime, " + d.of("-1", "0", "1") + ") " + order + " " + moment
+	case 16:
+		return d.of("clock(appointment.startTime, \"12:00\")", "startOfDay(appointment.startTime)", "max(appointment.startTime, appointment.endTime)", "min([appointment.startTime, now()])") + " " + order + " " + moment
+	case 17:
+		length := "(appointment.endTime - appointment.startTime)"
+		return d.of(length, "-"+length, length+" / 2", "0.5 * "+length, "abs("+length+")", "max("+length+", duration(\"0m\"))") + " " + order + " " + d.of(`duration("1h")`, `-duration("1h")`, `duration("2h") / 2`, `duration("30m")`)
+	case 18:
+		return d.of("hours(appointment.endTime - appointment.startTime)", "daysBetween(appointment.startTime, now())", "minutes(duration(\"1h\"))", `duration("1h") / duration("30m")`) + " " + order + " " + d.of("-1", "0", "1", "2", "60")
 	}
 	return "len(appointment.users) * 2 - 1 " + order + " " + d.of("1", "3", "len(appointment.users)")
 }
@@ -82,7 +91,7 @@ func TestProverIsNeverWrong(t *testing.T) {
 	for range 2000 {
 		src := d.condition(3)
 		r := &report{src: newSource("t", []byte(src))}
-		c := &checker{report: r, piece: piece{&text{value: src, src: r.src, mapped: true}, 0, src}}
+		c := &checker{report: r, piece: piece{&text{value: src, src: r.src, mapped: true}, 0, src}, naive: time.UTC}
 		tree, ok := c.parse(parseConfig)
 		if !ok {
 			t.Fatalf("%s: %v", src, r.findings)

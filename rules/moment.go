@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"bellhop/actions"
 )
@@ -29,7 +30,7 @@ func spokenMoment(written string) (expression, message string, ok bool) {
 		text = strings.TrimSpace(text[1 : n-1])
 	}
 	if writtenDate.MatchString(text) {
-		if _, err := parseDate(&run{rule: &Rule{}}, text, nil); err == nil {
+		if _, err := parseDate(time.UTC, text, nil); err == nil {
 			expression = "date(" + strconv.Quote(text) + ")"
 			return expression, "a date is written " + expression, true
 		}
@@ -41,7 +42,7 @@ func spokenMoment(written string) (expression, message string, ok bool) {
 		return "", `"at" takes one moment, such as ` + aMoment + ": a step does not repeat", true
 	}
 	if clock, day, ok := clockOfDay(text); ok {
-		expression = `date(date(` + day + `, "2006-01-02") + " ` + clock + `")`
+		expression = fmt.Sprintf("clock(%s, %q)", day, clock)
 		if day == "appointment.startTime" {
 			return expression, fmt.Sprintf(`"at" takes a time with its day; %s on the day of the appointment is %s`, clock, expression), true
 		}
@@ -111,14 +112,14 @@ func clockOfDay(text string) (clock, day string, ok bool) {
 	switch rest {
 	case "", "day", "same day":
 		return clock, "appointment.startTime", true
-	case "before", "day before", "previous day", "evening before":
-		return clock, `appointment.startTime - duration("1d")`, true
-	case "after", "day after", "next day", "following day":
-		return clock, `appointment.startTime + duration("1d")`, true
+	case "before", "day before", "previous day", "evening before", "morning before", "night before", "eve":
+		return clock, "addDays(appointment.startTime, -1)", true
+	case "after", "day after", "next day", "following day", "morning after":
+		return clock, "addDays(appointment.startTime, 1)", true
 	case "today":
 		return clock, "now()", true
 	case "tomorrow":
-		return clock, `now() + duration("1d")`, true
+		return clock, "addDays(now(), 1)", true
 	}
 	day, ok = offset(rest)
 	return clock, day, ok
@@ -133,7 +134,7 @@ var amounts = regexp.MustCompile(`^(?i)(in +)?([-+]?) *(?:duration\( *["']([^"']
 // offset reads a duration that was written without a time to count it from, and the words after it: -24h, 2 hours
 // after the end, duration("1d") before.
 func offset(text string) (string, bool) {
-	m := amounts.FindStringSubmatch(text)
+	m := amounts.FindStringSubmatch(workdays.ReplaceAllString(text, "workdays"))
 	if m == nil {
 		return "", false
 	}
@@ -143,10 +144,6 @@ func offset(text string) (string, bool) {
 	}
 	if m[6] != "" {
 		amount = strings.ReplaceAll(amount, "-", " ")
-	}
-	amount, ok := readDuration(amount)
-	if !ok {
-		return "", false
 	}
 	words := strings.Fields(strings.ToLower(m[7]))
 	sign, anchor, ok := relation(words)
@@ -170,7 +167,44 @@ func offset(text string) (string, bool) {
 			anchor = "appointment.endTime"
 		}
 	}
-	return fmt.Sprintf("%s %s duration(%q)", anchor, sign, amount), true
+	if m[3] != "" { // written as a duration, so meant as one
+		return fmt.Sprintf("%s %s duration(%q)", anchor, sign, amount), true
+	}
+	return stretch{sign, amount}.from(anchor)
+}
+
+// A stretch is an amount of time with its sign: a number of days, 24h.
+type stretch struct{ sign, amount string }
+
+var (
+	workdays       = regexp.MustCompile(`(?i)\b(?:working|business|work)[ -]?days?\b`)
+	calendarAmount = regexp.MustCompile(`^(?i)([0-9]{1,4}) ?(?:(d|days?)|(w|wks?|weeks?)|(mths?|months?)|(y|yrs?|years?)|(?:workdays?|weekdays?))[ ,]*$`)
+)
+
+// from is the expression for the time that lies by as much from another. Days and longer are counted on the calendar,
+// for a day is not always 24 hours.
+func (c stretch) from(anchor string) (string, bool) {
+	m := calendarAmount.FindStringSubmatch(c.amount)
+	if m == nil {
+		amount, ok := readDuration(c.amount)
+		return fmt.Sprintf("%s %s duration(%q)", anchor, c.sign, amount), ok
+	}
+	n, _ := strconv.Atoi(m[1]) // digits
+	function := "addWorkdays"
+	switch {
+	case m[2] != "":
+		function = "addDays"
+	case m[3] != "":
+		function, n = "addDays", 7*n
+	case m[4] != "":
+		function = "addMonths"
+	case m[5] != "":
+		function, n = "addMonths", 12*n
+	}
+	if c.sign == "-" {
+		n = -n
+	}
+	return fmt.Sprintf("%s(%s, %d)", function, anchor, n), true
 }
 
 // readDuration also takes what is nearly a duration: 24 hours.
@@ -208,17 +242,14 @@ func relation(words []string) (sign, anchor string, ok bool) {
 
 // momentOf is the expression for the value of a key that other programs have for waiting: before: 24h.
 func momentOf(key, value string) (string, bool) {
-	amount, ok := readDuration(strings.TrimSpace(value))
-	if !ok {
-		return "", false
-	}
+	value = strings.TrimSpace(value)
 	switch foldWord(key) {
 	case "before":
-		return fmt.Sprintf("appointment.startTime - duration(%q)", amount), true
+		return stretch{"-", value}.from("appointment.startTime")
 	case "after":
-		return fmt.Sprintf("appointment.endTime + duration(%q)", amount), true
+		return stretch{"+", value}.from("appointment.endTime")
 	}
-	return fmt.Sprintf("now() + duration(%q)", amount), true
+	return stretch{"+", value}.from("now()")
 }
 
 // replacement is an expression as it is to be written in place of the whole text.

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -151,8 +150,10 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	}
 	lacks("on", "it says at which events the rule is looked at")
 	if p, ok := at("timezone"); ok {
-		if zone := parseZone(r, p.value); zone != nil {
+		if zone, whose := parseZone(r, p.value); zone != nil {
 			rule.zone, rule.naive = zone, zone
+		} else {
+			rule.whose = whose
 		}
 	}
 	if p, ok := at("enabled"); ok {
@@ -175,7 +176,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 		}
 	}
 
-	s := &scope{report: r, zoned: rule.zone != nil, used: map[int]bool{}, absent: map[int]bool{}}
+	s := &scope{report: r, zone: rule.zoneName(), naive: rule.fixedNaive(), used: map[int]bool{}, absent: map[int]bool{}}
 	before := r.errors
 	if p, ok := at("let"); ok {
 		rule.parseLets(s, p.value)
@@ -282,24 +283,6 @@ func similarEvent(word string) string {
 		return s
 	}
 	return closest(word, Names())
-}
-
-func parseZone(r *report, n *yaml.Node) *time.Location {
-	t, ok := scalarText(r.src, r, n, quote("timezone"))
-	if !ok {
-		return nil
-	}
-	zone, err := loadZone(t.value)
-	if err != nil {
-		suggestion := closestZone(t.value)
-		hint := didYouMean(suggestion)
-		if suggestion == "" {
-			hint = "; write it as Area/City, such as Europe/London"
-		}
-		r.errorf("time-zone", t.span(0, len(t.value)), suggestion, "%s is not a time zone%s", quote(t.value), hint)
-		return nil
-	}
-	return zone
 }
 
 // parseLets reads the named values, in the order they are written.

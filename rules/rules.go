@@ -9,7 +9,8 @@ import (
 type Options struct {
 	// Connections are the configured connections: name to kind of action ("email", "slack", "http").
 	Connections map[string]string
-	// Zone is where naive texts are read and, in a rule without `timezone`, nothing else. nil is UTC.
+	// Zone is where naive texts are read, and where a rule sees times for whom no zone is known. A rule without
+	// `timezone` sees each time in its own offset. nil is UTC.
 	Zone *time.Location
 }
 
@@ -54,8 +55,9 @@ type Rule struct {
 	when  *condition // nil: always
 	lets  []namedValue
 	steps []*step
-	zone  *time.Location // how times print; nil: in their own offset
+	zone  *time.Location // in which times are seen; nil: in their own offset, or in that of whose
 	naive *time.Location // where texts without an offset are read as times; nil is UTC
+	whose string         // contact, user or location: times are seen in theirs; "" if it is fixed
 
 	nameSpan                         span
 	line, column, endLine, endColumn int // of the name

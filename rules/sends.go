@@ -71,9 +71,7 @@ func (rule *Rule) sends(st *step) string {
 	if st.wait != nil {
 		b.WriteString("\x00at " + st.wait.src)
 	}
-	if rule.zone != nil {
-		b.WriteString("\x00in " + rule.zone.String())
-	}
+	b.WriteString("\x00in " + rule.zoneName())
 	for _, l := range rule.lets { // each may use those above it
 		b.WriteString("\x00" + l.name + "=" + l.src)
 	}
@@ -114,7 +112,7 @@ func (rule *Rule) implies(b *Rule) bool {
 	if b.when == nil {
 		return true
 	}
-	if rule.when == nil {
+	if rule.when == nil || rule.zoneName() != b.zoneName() { // the same words may then be about another day or hour
 		return false
 	}
 	same := slices.EqualFunc(rule.lets, b.lets, func(x, y namedValue) bool { return x.name == y.name && x.src == y.src })

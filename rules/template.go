@@ -60,9 +60,10 @@ func (t *template) single() (part, bool) {
 type scope struct {
 	report *report
 	lets   []letVar
-	trees  []term // of lets
-	when   term   // the condition; without a node if there is none
-	zoned  bool   // the rule has a time zone
+	trees  []term         // of lets
+	when   term           // the condition; without a node if there is none
+	zone   string         // see [Rule.zoneName]
+	naive  *time.Location // where texts without an offset are read; nil if that depends on the event
 	prover *prover
 	later  []string
 	used   map[int]bool // the lets that something uses
@@ -71,7 +72,7 @@ type scope struct {
 
 // expression compiles one expression. The tree is as written, for what is to be told from it.
 func (s *scope) expression(p piece) (*program, ast.Node, *checker) {
-	c := &checker{report: s.report, piece: p, lets: s.lets, trees: s.trees, later: s.later}
+	c := &checker{report: s.report, piece: p, lets: s.lets, trees: s.trees, later: s.later, zone: s.zone, naive: s.naive}
 	tree, ok := c.parse(parseConfig)
 	if !ok {
 		return nil, nil, c
@@ -328,7 +329,7 @@ func (s *scope) missing(c *checker, n ast.Node) (ast.Node, string) {
 
 func (s *scope) missingArgument(c *checker, name string, args []ast.Node) (ast.Node, string) {
 	switch name {
-	case "upper", "lower", "trim", "trimPrefix", "trimSuffix", "replace", "split", "string", "date", "tz", "weekday", "timeOfDay", "first", "last", "toBase64":
+	case "upper", "lower", "trim", "trimPrefix", "trimSuffix", "replace", "split", "string", "date", "tz", "weekday", "timeOfDay", "addDays", "addMonths", "addWorkdays", "clock", "startOfDay", "daysBetween", "first", "last", "toBase64":
 		if len(args) > 0 {
 			return s.missing(c, args[0])
 		}

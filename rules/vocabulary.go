@@ -32,7 +32,7 @@ func Keys() []Key {
 		{Name: "description", Example: "Tell the front desk about confirmed bookings", Doc: "What the rule is for."},
 		{Name: "on", Required: true, Example: "[booked, confirmed]", Doc: "The events at which the rule is looked at: one, or a list."},
 		{Name: "when", Example: "appointment.startTime > now()", Doc: "The condition, an expression that is true or false; without one, the rule always applies."},
-		{Name: "timezone", Example: "America/Chicago", Doc: "How times print in this rule; without it, in their own offset."},
+		{Name: "timezone", Example: "America/Chicago", Doc: "The time zone in which this rule sees times: its name, or whose it is: contact, user or location. Without it, each time is seen in its own offset."},
 		{Name: "let", Example: "{day: 'date(appointment.startTime, \"Mon 2 Jan 15:04\")'}", Doc: "Named values, each an expression; computed in written order, when first needed, and usable below."},
 		{Name: "then", Required: true, Example: "[{slack: {channel: \"#front-desk\", text: \"New: {{ appointment.title }}\"}}]", Doc: "What the rule does: a list of steps, each with one action."},
 		{Name: "enabled", Example: "false", Doc: "A rule that is not enabled is checked, and never applies."},
@@ -194,7 +194,7 @@ func Zones() []string { return strings.Fields(zoneNames) }
 func spellForm(name, form string) string {
 	kinds := map[string]string{
 		"A": "anything", "T": "text", "N": "number", "F": "number", "I": "whole number", "B": "true or false", "M": "time", "D": "duration",
-		"Z": "time zone", "L": "list", "P": "map", "X": "a value", "S": "the same", "E": "an element", "LT": "list of texts",
+		"Z": "time zone", "L": "list", "P": "map", "X": "a value", "S": "the same", "E": "an element", "J": "an element", "LT": "list of texts",
 	}
 	args, result, _ := strings.Cut(form, ">")
 	var words []string

@@ -1,6 +1,149 @@
 package rules
 
-import "strings"
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// zones are the time zones read so far. Only existing ones are kept, so it cannot grow without bound.
+var zones sync.Map
+
+// loadZone finds a time zone by its IANA name. "Local" is none: what a rule does must not depend on the machine.
+func loadZone(name string) (*time.Location, bool) {
+	if z, ok := zones.Load(name); ok {
+		return z.(*time.Location), true
+	}
+	if name == "" || strings.EqualFold(name, "local") || len(name) > 64 {
+		return nil, false
+	}
+	z, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, false
+	}
+	kept, _ := zones.LoadOrStore(name, z)
+	return kept.(*time.Location), true
+}
+
+// FindZone knows zones by their place, in any case, by their offset from UTC, and by Windows' names for them. The
+// same zone is always the same value.
+func FindZone(name string) (*time.Location, bool) {
+	if z, ok := loadZone(name); ok {
+		return z, true
+	}
+	if len(name) > 64 {
+		return nil, false
+	}
+	lower := strings.ToLower(strings.Join(strings.Fields(name), " "))
+	if place, ok := windowsZones[lower]; ok {
+		return loadZone(place)
+	}
+	if z, ok := offsetZone(lower); ok {
+		return z, true
+	}
+	// europe/paris, AMERICA/NEW_YORK: each part begins with a capital, but for some small words.
+	parts := strings.FieldsFunc(strings.ReplaceAll(lower, " ", "_"), func(r rune) bool { return r == '/' })
+	for i, part := range parts {
+		parts[i] = placeWords.ReplaceAllStringFunc(part, func(w string) string {
+			switch w {
+			case "of", "au", "es", "de":
+				return w
+			}
+			return strings.ToUpper(w[:1]) + w[1:]
+		})
+	}
+	for _, try := range []string{strings.Join(parts, "/"), strings.ToUpper(strings.TrimSpace(name))} {
+		if z, ok := loadZone(try); ok {
+			return z, true
+		}
+	}
+	return nil, false
+}
+
+var (
+	placeWords = regexp.MustCompile(`[a-z]+`)
+	offsetName = regexp.MustCompile(`^(?:utc|gmt|z)? ?([+-])(\d{1,2})(?::?(\d{2}))?$`)
+)
+
+// offsetZone reads gmt+2, utc-03:00 or +0530, in lower case.
+func offsetZone(name string) (*time.Location, bool) {
+	if name == "z" || name == "gmt" || name == "utc" {
+		return time.UTC, true
+	}
+	m := offsetName.FindStringSubmatch(name)
+	if m == nil {
+		return nil, false
+	}
+	hours, _ := strconv.Atoi(m[2]) // digits, as the pattern says
+	minutes, _ := strconv.Atoi("0" + m[3])
+	if hours > 14 || minutes > 59 {
+		return nil, false
+	}
+	minutes += 60 * hours
+	if m[1] == "-" {
+		minutes = -minutes
+	}
+	if minutes == 0 {
+		return time.UTC, true
+	}
+	return OffsetZone(minutes), true
+}
+
+// quarters are the zones at the offsets in use, every quarter of an hour from -12:00 to +14:00.
+var quarters = func() (zones [26*4 + 1]*time.Location) {
+	for i := range zones {
+		zones[i] = time.FixedZone("", (i*15-12*60)*60)
+	}
+	return zones
+}()
+
+// odd are the zones at other offsets. There are not many minutes in a day.
+var odd sync.Map
+
+// OffsetZone is the zone so many minutes east of UTC, less than a day. The same zone is always the same value.
+func OffsetZone(minutes int) *time.Location {
+	if i := minutes + 12*60; i >= 0 && i%15 == 0 && i/15 < len(quarters) {
+		return quarters[i/15]
+	}
+	z, ok := odd.Load(minutes)
+	if !ok {
+		z, _ = odd.LoadOrStore(minutes, time.FixedZone("", minutes*60))
+	}
+	return z.(*time.Location)
+}
+
+// tz wins over the rule's zone, so a time must tell that it was given its zone by tz, also after a duration was added to
+// it: its zone is then a copy that nothing else has.
+var (
+	choices sync.Map // of each zone, the copy
+	chosen  sync.Map // the copies
+)
+
+// choose is the copy of a zone. Zones are few, see [FindZone].
+func choose(zone *time.Location) *time.Location {
+	if copied, ok := choices.Load(zone); ok {
+		return copied.(*time.Location)
+	}
+	copied := *zone
+	chosen.Store(&copied, true)
+	kept, already := choices.LoadOrStore(zone, &copied)
+	if already {
+		chosen.Delete(&copied)
+	}
+	return kept.(*time.Location)
+}
+
+// isChosen says whether tz gave a time its zone.
+func isChosen(t time.Time) bool {
+	_, ok := chosen.Load(t.Location())
+	return ok
+}
 
 // zoneNames are the time zones of the IANA database, for suggestions only.
 const zoneNames = `
@@ -87,4 +230,163 @@ func closestZone(name string) string {
 		}
 	}
 	return ""
+}
+
+// ZoneWords are the words that `timezone` takes besides the name of a zone.
+func ZoneWords() []Word {
+	return []Word{
+		{Name: "contact", Doc: "The zone of the person who booked, where the event says it; else as location."},
+		{Name: "location", Doc: "The zone of the location, where the event says it; else the configured one."},
+		{Name: "user", Doc: "The zone of the colleague who is assigned, where the event says it; else as location."},
+	}
+}
+
+// zoneExpression recognises contact.timezone and the like, with or without {{ }}.
+var zoneExpression = regexp.MustCompile(`^(?:\{\{ *)?([A-Za-z]+)(?:\.[\w.]+)?(?: *\}\})?$`)
+
+// zoneOwners are the words that people try for whose zone is meant.
+var zoneOwners = map[string]string{
+	"contact": "contact", "guest": "contact", "customer": "contact", "client": "contact", "patient": "contact", "person": "contact", "attendee": "contact", "booker": "contact",
+	"appointment": "contact", "user": "user", "staff": "user", "assignee": "user", "colleague": "user", "agent": "user", "owner": "user",
+	"location": "location", "account": "location", "business": "location", "company": "location", "office": "location", "calendar": "location",
+}
+
+// ownerOf says whose zone was meant by an expression, or by a word for a person; "" if it is neither.
+func ownerOf(written string) string {
+	m := zoneExpression.FindStringSubmatch(strings.TrimSpace(written))
+	if m == nil {
+		return ""
+	}
+	return zoneOwners[strings.ToLower(m[1])]
+}
+
+// parseZone reads a rule's `timezone`: a zone, or whose zone it is.
+func parseZone(r *report, n *yaml.Node) (zone *time.Location, whose string) {
+	expression := func(at span, owner, suggestion string) {
+		r.errorf("time-zone", at, suggestion, "timezone takes no expression; write %s", cmp.Or(owner, "contact, user or location, or a name such as Europe/London"))
+	}
+	if looksLikeTemplate(n) {
+		at := r.src.span(n)
+		owner := ownerOf(string(r.src.data[at.from:at.to]))
+		expression(at, owner, owner)
+		return nil, ""
+	}
+	t, ok := scalarText(r.src, r, n, quote("timezone"))
+	if !ok {
+		return nil, ""
+	}
+	at, owner := t.span(0, len(t.value)), ownerOf(t.value)
+	switch {
+	case t.value == owner && owner != "":
+		return nil, owner
+	case strings.Contains(t.value, "{{") || owner != "" && strings.Contains(t.value, "."):
+		suggestion := owner
+		if suggestion != "" {
+			suggestion = t.encode(suggestion)
+		}
+		expression(at, owner, suggestion)
+		return nil, ""
+	case owner != "":
+		r.errorf("time-zone", at, t.encode(owner), "%s is not a time zone%s", quote(t.value), didYouMean(owner))
+		return nil, ""
+	}
+	zone, ok = loadZone(t.value)
+	if !ok {
+		suggestion := closestZone(t.value)
+		hint := didYouMean(suggestion)
+		if suggestion == "" {
+			hint = "; write it as Area/City, such as Europe/London"
+		}
+		if suggestion != "" {
+			suggestion = t.encode(suggestion)
+		}
+		r.errorf("time-zone", at, suggestion, "%s is not a time zone%s", quote(t.value), hint)
+		return nil, ""
+	}
+	if place, why := noSummer(t.value); why != "" {
+		r.warnf("time-zone", at, t.encode(place), "%s", why)
+	}
+	return zone, ""
+}
+
+// zones are those in which a rule sees the times of an event, and reads texts.
+func (rule *Rule) zones(ev *Event) (zone, naive *time.Location) {
+	naive = rule.naive
+	if naive == nil {
+		naive = time.UTC
+	}
+	var names []string
+	switch rule.whose {
+	case "":
+		return rule.zone, naive
+	case "contact":
+		names = []string{ev.Contact.Timezone, ev.Zones.Location}
+	case "user":
+		names = []string{ev.Zones.User, ev.Zones.Location}
+	default:
+		names = []string{ev.Zones.Location}
+	}
+	for _, name := range names {
+		if z, ok := FindZone(name); ok {
+			return z, z
+		}
+	}
+	return naive, naive
+}
+
+// zoneName tells the zones of two rules apart; "" is that of each time.
+func (rule *Rule) zoneName() string {
+	if rule.zone != nil {
+		return rule.zone.String()
+	}
+	return rule.whose
+}
+
+// fixedNaive is where a rule reads texts without an offset, nil if that depends on the event.
+func (rule *Rule) fixedNaive() *time.Location {
+	if rule.whose != "" {
+		return nil
+	}
+	_, naive := rule.zones(nil)
+	return naive
+}
+
+// fixedPlaces are the places whose time it mostly is where clocks are so many hours from UTC in winter, and change.
+var fixedPlaces = map[int]string{
+	-9: "America/Anchorage", -8: "America/Los_Angeles", -7: "America/Denver", -6: "America/Chicago", -5: "America/New_York", -4: "America/Halifax",
+	0: "Europe/London", 1: "Europe/Paris", 2: "Europe/Athens", 10: "Australia/Sydney", 12: "Pacific/Auckland",
+}
+
+var fixedName = regexp.MustCompile(`^(?:Etc/)?GMT(?:([+-])?([0-9]{1,2}))?$`)
+
+// noSummer says of a zone's name why it has no summer time, by accident: it is that of an offset, where a place is
+// meant. place is the one that is meant most often. Where no place of that offset has summer time, there is no accident.
+func noSummer(name string) (place, why string) {
+	hours := 0
+	switch m := fixedName.FindStringSubmatch(name); {
+	case name == "EST":
+		hours = -5
+	case name == "MST": // Hawaii's HST never changes
+		hours = -7
+	case name == "Greenwich", name == "Etc/Greenwich":
+	case m != nil:
+		hours, _ = strconv.Atoi("0" + m[2]) // digits
+		if m[1] == "+" {                    // of this name the sign is the other way round
+			hours = -hours
+		}
+	default:
+		return "", ""
+	}
+	if place = fixedPlaces[hours]; place == "" {
+		return "", ""
+	}
+	why = name + " has no summer time"
+	if strings.ContainsAny(name, "+-") && hours != 0 {
+		n, side := hours, "east"
+		if n < 0 {
+			n, side = -n, "west"
+		}
+		why = fmt.Sprintf("%s is %d %s %s of UTC all year, without summer time", name, n, plural(n == 1, "hour", "hours"), side)
+	}
+	return place, why + "; write the place, such as " + place
 }

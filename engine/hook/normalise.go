@@ -153,8 +153,10 @@ func (p *payload) unwrap(ev *rules.Event) {
 				keep(&p.calendarID, v)
 			case "location":
 				location = text(v.Get("id"))
+				keep(&ev.Zones.Location, v.Get("timezone"))
 			case "user":
 				keep(&p.userID, v.Get("id"))
+				keep(&ev.Zones.User, v.Get("timezone"))
 			case "assignedUserId", "assigned_user_id", "userId", "user_id":
 				keep(&p.userID, v)
 			case "contact":
@@ -285,6 +287,9 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	ev.Contact.ID = p.contactID
 	ev.Contact.Timezone = p.contactTimezone
 	readContact(&ev.Contact, p.contact)
+	if _, known := n.zone(ev.Contact.Timezone); !known && ev.Contact.Timezone != named {
+		ev.Trouble("contact.timezone", "is not a time zone that is known", ev.Contact.Timezone)
+	}
 	ev.Contact.ID = first(ev.Contact.ID, a.ContactID)
 	ev.Contact.Name = first(ev.Contact.Name, strings.TrimSpace(ev.Contact.FirstName+" "+ev.Contact.LastName))
 	if p.custom.IsObject() {

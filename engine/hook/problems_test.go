@@ -37,11 +37,6 @@ func TestZonesOfPayloads(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", zone, got, ev.Problems, want)
 		}
 	}
-	for name, place := range windowsZones {
-		if _, err := time.LoadLocation(place); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }
 
 func TestTimesOfPayloads(t *testing.T) {
@@ -170,5 +165,21 @@ func TestNumbersKeepDigits(t *testing.T) {
 	ev := normalised(t, `{"calendar":{"appointmentId":"a"},"customData":{"n":9007199254740993,"big":12345678901234567890,"half":1.5,"list":[9007199254740993]}}`)
 	if got := fmt.Sprint(ev.Custom); got != "map[big:12345678901234567890 half:1.5 list:[9007199254740993] n:9007199254740993]" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// The zones of the location and of the colleague are kept beside the contact's, in whatever words.
+func TestZonesOfPeople(t *testing.T) {
+	t.Parallel()
+	ev := normalised(t, `{"timezone":"Mars/Phobos","location":{"id":"l","timezone":"America/Chicago"},"user":{"id":"u","timezone":"GMT+2"},
+		"calendar":{"appointmentId":"a","startTime":"2026-07-09T17:00:00","selectedTimezone":"Europe/Paris"}}`)
+	if ev.Zones != (rules.PayloadZones{Location: "America/Chicago", User: "GMT+2"}) || ev.Contact.Timezone != "Mars/Phobos" {
+		t.Errorf("%+v, %+v", ev.Zones, ev.Contact)
+	}
+	if len(ev.Problems) != 1 || ev.Problems[0].Field != "contact.timezone" || ev.Problems[0].Text != "Mars/Phobos" {
+		t.Errorf("%v", ev.Problems)
+	}
+	if ev := normalised(t, `{"timezone":"Asia/Tokyo","calendar":{"appointmentId":"a","startTime":"2026-07-09T17:00:00","selectedTimezone":"Europe/Paris"}}`); len(ev.Problems) > 0 {
+		t.Errorf("%v", ev.Problems)
 	}
 }

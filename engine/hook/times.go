@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/tidwall/gjson"
+
+	"bellhop/rules"
 )
 
 // zone is the named one, or the configured one if nothing of that name is known; ok says whether it is, or none was named.
@@ -27,7 +29,7 @@ func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
 	if z, ok := n.zones.Load(name); ok {
 		return z.(*time.Location), true
 	}
-	z, ok := findZone(name)
+	z, ok := rules.FindZone(name)
 	if !ok {
 		return fallback, false
 	}
@@ -35,67 +37,6 @@ func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
 		n.zones.Store(name, z)
 	}
 	return z, true
-}
-
-// findZone knows zones by their place, in any case, by their offset from UTC, and by Windows' names for them.
-func findZone(name string) (*time.Location, bool) {
-	if z, err := time.LoadLocation(name); err == nil {
-		return z, true
-	}
-	lower := strings.ToLower(strings.Join(strings.Fields(name), " "))
-	if place, ok := windowsZones[lower]; ok {
-		z, err := time.LoadLocation(place)
-		return z, err == nil
-	}
-	if z, ok := offsetZone(lower); ok {
-		return z, true
-	}
-	// europe/paris, AMERICA/NEW_YORK: each part begins with a capital, but for some small words.
-	parts := strings.FieldsFunc(strings.ReplaceAll(lower, " ", "_"), func(r rune) bool { return r == '/' })
-	for i, part := range parts {
-		parts[i] = placeWords.ReplaceAllStringFunc(part, func(w string) string {
-			switch w {
-			case "of", "au", "es", "de":
-				return w
-			}
-			return strings.ToUpper(w[:1]) + w[1:]
-		})
-	}
-	for _, try := range []string{strings.Join(parts, "/"), strings.ToUpper(name)} {
-		if z, err := time.LoadLocation(try); err == nil {
-			return z, true
-		}
-	}
-	return nil, false
-}
-
-var (
-	placeWords = regexp.MustCompile(`[a-z]+`)
-	offsetName = regexp.MustCompile(`^(?:utc|gmt|z)? ?([+-])(\d{1,2})(?::?(\d{2}))?$`)
-)
-
-// offsetZone reads gmt+2, utc-03:00 or +0530, in lower case.
-func offsetZone(name string) (*time.Location, bool) {
-	if name == "z" || name == "gmt" || name == "utc" {
-		return time.UTC, true
-	}
-	m := offsetName.FindStringSubmatch(name)
-	if m == nil {
-		return nil, false
-	}
-	hours, _ := strconv.Atoi(m[2]) // digits, as the pattern says
-	minutes, _ := strconv.Atoi("0" + m[3])
-	if hours > 14 || minutes > 59 {
-		return nil, false
-	}
-	minutes += 60 * hours
-	if m[1] == "-" {
-		minutes = -minutes
-	}
-	if minutes == 0 {
-		return time.UTC, true
-	}
-	return fixedZone(minutes), true
 }
 
 // time reads a time as the platform and its copies write it. A time that cannot be read is not given, nor is one that
@@ -166,29 +107,14 @@ func spelledTime(s string, zone *time.Location) (time.Time, bool) {
 		case err != nil:
 		case strings.HasSuffix(layout, "-0700"):
 			_, offset := t.Zone()
-			return t.In(fixedZone(offset / 60)), true
+			return t.In(rules.OffsetZone(offset / 60)), true
 		case strings.HasSuffix(layout, "GMT"):
 			return t.UTC(), true
 		default:
-			return clock(t, zone), true
+			return rules.Clock(t, zone), true
 		}
 	}
 	return time.Time{}, false
-}
-
-// clock is the moment at which a zone's clocks show what naive shows, which is in UTC. In the hour that a change of
-// clocks leaves out, it moves on by that hour; of one that comes twice, it is the first.
-func clock(naive time.Time, zone *time.Location) time.Time {
-	t := time.Date(naive.Year(), naive.Month(), naive.Day(), naive.Hour(), naive.Minute(), naive.Second(), naive.Nanosecond(), zone)
-	_, before := t.Add(-3 * time.Hour).Zone()
-	earlier := naive.Add(-time.Duration(before) * time.Second).In(zone)
-	same := func(t time.Time) bool {
-		return t.Hour() == naive.Hour() && t.Minute() == naive.Minute() && t.Day() == naive.Day()
-	}
-	if same(earlier) || !same(t) {
-		return earlier
-	}
-	return t
 }
 
 // readTime reads a number of seconds or milliseconds, or a text.
@@ -268,7 +194,7 @@ func parseTime(s string, zone *time.Location) (time.Time, bool) {
 	if second == 60 { // a leap second, which no clock here has
 		second, nano = 59, 999_999_999
 	}
-	t := clock(time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC), zone)
+	t := rules.Clock(time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC), zone)
 	if t.IsZero() || (day > 28 && time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Day() != day) {
 		return time.Time{}, false // 30 February
 	}
@@ -351,21 +277,5 @@ func (p *timeParser) offset(naive *time.Location) *time.Location {
 	if p.bad || hours+minutes == 0 {
 		return time.UTC
 	}
-	return fixedZone(sign * (hours*60 + minutes))
-}
-
-// quarters are the zones at the offsets in use, every quarter of an hour from -12:00 to +14:00, so that not
-// every time makes its own.
-var quarters = func() (zones [26*4 + 1]*time.Location) {
-	for i := range zones {
-		zones[i] = time.FixedZone("", (i*15-12*60)*60)
-	}
-	return zones
-}()
-
-func fixedZone(minutes int) *time.Location {
-	if i := minutes + 12*60; i >= 0 && i%15 == 0 && i/15 < len(quarters) {
-		return quarters[i/15]
-	}
-	return time.FixedZone("", minutes*60)
+	return rules.OffsetZone(sign * (hours*60 + minutes))
 }

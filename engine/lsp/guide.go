@@ -81,7 +81,7 @@ func (g *guide) at(p path) offer {
 			{Name: "shadow", Doc: "Match, render and record, and send nothing."}, {Name: "live", Doc: "Send; this is what a rule without a mode does."},
 		})}
 	case "timezone":
-		return offer{form: wordForm, words: zones()}
+		return offer{form: wordForm, words: append(values(rules.ZoneWords()), zones()...)}
 	case "when":
 		return offer{form: expressionForm}
 	case "let":
@@ -342,11 +342,10 @@ func below(chain []string) []choice {
 
 // isTime says whether a chain stands for a time.
 func isTime(chain []string) bool {
-	last := chain[len(chain)-1]
-	if len(chain) == 1 && (last == "now()" || last == "tz()") {
-		return true
-	}
 	w, ok := wordOf(chain)
+	if ok && len(chain) == 1 && strings.HasSuffix(chain[0], "()") { // a function that always gives one
+		return len(w.Uses) > 0 && !slices.ContainsFunc(w.Uses, func(use string) bool { return !strings.HasSuffix(use, "→ time") })
+	}
 	return ok && w.Type == "a time"
 }
 
@@ -396,6 +395,8 @@ func (g *guide) inText(e expressionPlace) []choice {
 			out = append(out, choice{Word: rules.Word{Name: layout, Doc: fmt.Sprintf("Prints a time like this: %s", moment.Format(layout))}, kind: kindValue, rank: len(out)})
 		}
 		return out
+	case e.function == "clock" && e.argument == 1:
+		return names(kindValue, "08:00", "09:00", "12:00", "18:00")
 	case e.function == "duration":
 		return names(kindValue, durations...)
 	}

@@ -1,0 +1,171 @@
+package rules
+
+import "time"
+
+// Calendar arithmetic: days, months and times of the day as the clocks of one zone show them. A day is not always
+// 24 hours.
+
+// Clock is the moment at which a zone's clocks show what naive shows, which is in UTC. In the hour that a change of
+// clocks leaves out, the time moves on by the gap; in the hour that comes twice, it is the first.
+func Clock(naive time.Time, zone *time.Location) time.Time {
+	var before time.Time
+	for at := naive.Add(-26 * time.Hour).In(zone); ; { // one offset after the other; none is larger than 26 hours
+		_, offset := at.Zone()
+		_, end := at.ZoneBounds()
+		t := naive.Add(-time.Duration(offset) * time.Second).In(zone)
+		switch {
+		case !before.IsZero() && t.Before(at):
+			return before
+		case end.IsZero() || t.Before(end):
+			return t
+		}
+		before, at = t, end
+	}
+}
+
+// shown is what the clocks show at t, in UTC.
+func shown(t time.Time) time.Time {
+	_, offset := t.Zone()
+	return t.UTC().Add(time.Duration(offset) * time.Second)
+}
+
+// maxDays bounds how far calendar arithmetic goes: further than from the year 1 to 9999 means nothing.
+const maxDays = 4_000_000
+
+// calendar is a function that moves a time by a number of days or months. A missing time stays missing.
+func calendar(name string, move func(naive time.Time, n int) time.Time) func(*run, []any) (any, error) {
+	return func(r *run, args []any) (any, error) {
+		if err := r.charge(1000, 64); err != nil {
+			return nil, err
+		}
+		t, ok := args[0].(time.Time)
+		if !ok {
+			return nil, evalErrorf("%s needs a time, but got %s", name, describe(args[0]))
+		}
+		n, err := wantInt(name, args[1])
+		switch {
+		case err != nil:
+			return nil, err
+		case n > maxDays || n < -maxDays:
+			return nil, evalErrorf("%s cannot go as far as %d", name, n)
+		case t.IsZero():
+			return t, nil
+		}
+		t = r.zoned(t)
+		out := Clock(move(shown(t), n), t.Location())
+		if out.Year() > 9999 || out.Year() < 1 {
+			return nil, evalErrorf("%s goes beyond the years 1 to 9999", name)
+		}
+		return out, nil
+	}
+}
+
+func moveDays(naive time.Time, n int) time.Time { return naive.AddDate(0, 0, n) }
+
+// moveMonths ends in the month that it goes to: a month after 31 January is the last of February.
+func moveMonths(naive time.Time, n int) time.Time {
+	year, month, day := naive.Date()
+	first := time.Date(year, month+time.Month(n), 1, naive.Hour(), naive.Minute(), naive.Second(), naive.Nanosecond(), time.UTC)
+	last := first.AddDate(0, 1, -1).Day()
+	return first.AddDate(0, 0, min(day, last)-1)
+}
+
+// moveWorkdays does not count Saturdays and Sundays.
+func moveWorkdays(naive time.Time, n int) time.Time {
+	step := 1
+	if n < 0 {
+		step, n = -1, -n
+	}
+	if weeks := (n - 1) / 5; weeks > 0 {
+		naive, n = naive.AddDate(0, 0, 7*step*weeks), n-5*weeks
+	}
+	for n > 0 {
+		naive = naive.AddDate(0, 0, step)
+		if day := naive.Weekday(); day != time.Saturday && day != time.Sunday {
+			n--
+		}
+	}
+	return naive
+}
+
+// fnClock gives the same day at a time of the day.
+func fnClock(r *run, args []any) (any, error) {
+	if err := r.charge(1000, 64); err != nil {
+		return nil, err
+	}
+	t, ok := args[0].(time.Time)
+	if !ok {
+		return nil, evalErrorf("clock needs a time, but got %s", describe(args[0]))
+	}
+	text, err := wantText("clock", args[1])
+	if err != nil {
+		return nil, err
+	}
+	hour, minute, ok := timeOfDay(text)
+	switch {
+	case !ok:
+		return nil, evalErrorf(`clock needs a time of the day such as "09:00", but got %s`, quote(text))
+	case t.IsZero():
+		return t, nil
+	}
+	t = r.zoned(t)
+	year, month, day := t.Date()
+	return Clock(time.Date(year, month, day, hour, minute, 0, 0, time.UTC), t.Location()), nil
+}
+
+// timeOfDay reads 09:00 or 9:00.
+func timeOfDay(text string) (hour, minute int, ok bool) {
+	t, err := time.Parse("15:04", text)
+	return t.Hour(), t.Minute(), err == nil
+}
+
+func fnStartOfDay(r *run, args []any) (any, error) {
+	return fnClock(r, []any{args[0], "00:00"})
+}
+
+// fnDaysBetween counts the days from the date of one time to that of another, each as date prints it.
+func fnDaysBetween(r *run, args []any) (any, error) {
+	if err := r.charge(500, 0); err != nil {
+		return nil, err
+	}
+	var days [2]int64
+	for i := range days {
+		t, err := wantTime("daysBetween", args[i])
+		if err != nil {
+			return nil, err
+		}
+		year, month, day := r.zoned(t).Date()
+		days[i] = time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / 86400
+	}
+	return int(days[1] - days[0]), nil
+}
+
+// fnAmount gives a duration as a number of units.
+func fnAmount(name string, unit time.Duration) func(*run, []any) (any, error) {
+	return func(_ *run, args []any) (any, error) {
+		d, ok := args[0].(time.Duration)
+		if !ok {
+			return nil, evalErrorf("%s needs a duration, but got %s", name, describe(args[0]))
+		}
+		return float64(d) / float64(unit), nil
+	}
+}
+
+// scaled is a duration times a number.
+func scaled(d time.Duration, by float64) (any, error) {
+	out := float64(d) * by
+	if !(out > -(1<<63) && out < 1<<63) { // infinite or no number, too
+		return nil, evalErrorf("the duration is longer than 292 years")
+	}
+	return time.Duration(out), nil
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
