@@ -67,7 +67,7 @@ func LoadConfig(path string, env config.Env) (*config.Config, []rules.Finding, e
 
 // CompileOptions are what rule files are compiled against under a configuration.
 func CompileOptions(cfg *config.Config) rules.Options {
-	return rules.Options{Connections: cfg.ConnectionKinds(), Zone: cfg.Zone}
+	return rules.Options{Connections: cfg.ConnectionKinds(), Zone: cfg.Zone, Language: cfg.Language}
 }
 
 // New opens the store, loads the rules and binds both listeners. What it has opened is closed by Run, or

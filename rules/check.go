@@ -933,7 +933,7 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 			c.failAt(s, "time-zone", quoteLike(c.source(s), suggestion), "%s is not a time zone%s", quote(s.Value), didYouMean(suggestion))
 			return false
 		}
-		if place, why := noSummer(s.Value); why != "" {
+		if place, why := NoSummer(s.Value); why != "" {
 			c.warnAt(s, "time-zone", quoteLike(c.source(s), place), "%s", why)
 		}
 		return true

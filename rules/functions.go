@@ -347,7 +347,7 @@ func fnDate(r *run, args []any) (any, error) {
 	if err := r.charge(20*len(layout), 2*len(layout)); err != nil {
 		return nil, err
 	}
-	return r.zoned(t).Format(layout), nil
+	return r.rule.language.format(r.zoned(t), layout), nil
 }
 
 // parseDate reads a text as a time. One without an offset is of the given zone.

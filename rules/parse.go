@@ -95,7 +95,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 		r.errorf("type", src.span(n), "", "a rule is a map with name, on and then, but this is %s", kindName(n))
 		return nil
 	}
-	rule := &Rule{Enabled: true, File: r.src.name, naive: o.Zone}
+	rule := &Rule{Enabled: true, File: r.src.name, naive: o.Zone, language: languages[baseLanguage(o.Language)]}
 	keys := map[string]pair{}
 	entries := pairs(src, r, n)
 	misplaced := false

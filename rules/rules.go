@@ -12,6 +12,8 @@ type Options struct {
 	// Zone is where naive texts are read, and where a rule sees times for whom no zone is known. A rule without
 	// `timezone` sees each time in its own offset. nil is UTC.
 	Zone *time.Location
+	// Language is that of names of days and months in what date prints, one of [Languages]; "" is English.
+	Language string
 }
 
 // A Finding is one mistake (or doubt) in a rule file, pointed at exactly. Lines and columns are 1-based and
@@ -52,12 +54,13 @@ type Rule struct {
 	Enabled     bool     // a rule that is not is checked, and never matches
 	Shadow      bool     // mode: shadow: match, render and record, send nothing
 
-	when  *condition // nil: always
-	lets  []namedValue
-	steps []*step
-	zone  *time.Location // in which times are seen; nil: in their own offset, or in that of whose
-	naive *time.Location // where texts without an offset are read as times; nil is UTC
-	whose string         // contact, user or location: times are seen in theirs; "" if it is fixed
+	when     *condition // nil: always
+	lets     []namedValue
+	steps    []*step
+	zone     *time.Location // in which times are seen; nil: in their own offset, or in that of whose
+	naive    *time.Location // where texts without an offset are read as times; nil is UTC
+	language *language      // nil is English
+	whose    string         // contact, user or location: times are seen in theirs; "" if it is fixed
 
 	nameSpan                         span
 	line, column, endLine, endColumn int // of the name

@@ -303,7 +303,7 @@ func parseZone(r *report, n *yaml.Node) (zone *time.Location, whose string) {
 		r.errorf("time-zone", at, suggestion, "%s is not a time zone%s", quote(t.value), hint)
 		return nil, ""
 	}
-	if place, why := noSummer(t.value); why != "" {
+	if place, why := NoSummer(t.value); why != "" {
 		r.warnf("time-zone", at, t.encode(place), "%s", why)
 	}
 	return zone, ""
@@ -359,9 +359,9 @@ var fixedPlaces = map[int]string{
 
 var fixedName = regexp.MustCompile(`^(?:Etc/)?GMT(?:([+-])?([0-9]{1,2}))?$`)
 
-// noSummer says of a zone's name why it has no summer time, by accident: it is that of an offset, where a place is
+// NoSummer says of a zone's name why it has no summer time, by accident: it is that of an offset, where a place is
 // meant. place is the one that is meant most often. Where no place of that offset has summer time, there is no accident.
-func noSummer(name string) (place, why string) {
+func NoSummer(name string) (place, why string) {
 	hours := 0
 	switch m := fixedName.FindStringSubmatch(name); {
 	case name == "EST":

@@ -44,6 +44,7 @@ func (d *decoder) check() {
 		d.bad("store", "store must be a folder: PostgreSQL is not supported yet")
 	}
 	d.zone()
+	d.language()
 	for _, v := range []struct {
 		path string
 		ok   bool
@@ -82,6 +83,15 @@ func (d *decoder) zone() {
 		return
 	}
 	c.Zone = zone
+	if place, why := rules.NoSummer(c.Timezone); why != "" {
+		d.report(d.places["timezone"], rules.Warning, "time-zone", why, place)
+	}
+}
+
+func (d *decoder) language() {
+	if c := d.cfg; c.Language != "" && !rules.KnownLanguage(c.Language) {
+		d.bad("language", fmt.Sprintf("language must be one of %s; %q is none", strings.Join(rules.Languages(), ", "), d.as("language", c.Language)))
+	}
 }
 
 // checkSource checks one source, and settles its scheme where the file leaves it open.

@@ -51,6 +51,7 @@ type Config struct {
 	Rules       string                `json:"rules" doc:"The folder of rule files." example:"./rules"`
 	Store       string                `json:"store" doc:"A folder, or the address of a PostgreSQL database." example:"./data"`
 	Timezone    string                `json:"timezone" doc:"Where times without an offset are read." example:"Europe/London"`
+	Language    string                `json:"language" doc:"The language of names of days and months in messages: en, de, es, fr, it, nl or pt." example:"de"`
 	Retention   time.Duration         `json:"retention" doc:"How long events and deliveries are kept, and repeated webhooks recognised." example:"30d"`
 	Sources     map[string]Source     `json:"sources" doc:"Who may send webhooks: each name is a path under /hooks/."`
 	Connections map[string]Connection `json:"connections" doc:"Where actions send to, and with which credentials."`

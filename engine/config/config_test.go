@@ -254,6 +254,7 @@ func TestFindings(t *testing.T) {
 		{"address with a scheme", "listen: »http://127.0.0.1:80«", "bad-value", "host:port", ""},
 		{"the same address", "listen: 127.0.0.1:81\nadmin: »127.0.0.1:81«", "bad-value", "another address", ""},
 		{"zone", "timezone: »Europe/Londn«", "bad-value", "timezone", ""},
+		{"language", "language: »klingon«", "bad-value", "language", ""},
 		{"the machine's zone", "timezone: »Local«", "bad-value", "timezone", ""},
 		{"store", "store: »mysql://x«", "bad-value", "store", ""},
 		{"admin without token", "admin: »:8081«", "admin-token", "admin_token is missing", ""},
@@ -323,6 +324,18 @@ func place(text, mark string) (line, column int) {
 	before, _, _ := strings.Cut(text, mark)
 	lines := strings.Split(before, "\n")
 	return len(lines), len([]rune(lines[len(lines)-1])) + 1
+}
+
+// A zone that has no summer time by accident is a warning, and is used.
+func TestZoneWithoutSummerTime(t *testing.T) {
+	t.Parallel()
+	cfg, findings := load(t, "timezone: EST\nlanguage: de-AT\n", nil)
+	if len(findings) != 1 || findings[0].Severity != rules.Warning || findings[0].Line != 1 || findings[0].Column != 11 || findings[0].Suggestion != "America/New_York" {
+		t.Errorf("%+v", findings)
+	}
+	if cfg == nil || cfg.Zone.String() != "EST" || cfg.Language != "de-AT" {
+		t.Errorf("%+v", cfg)
+	}
 }
 
 func TestAllFindingsInOrder(t *testing.T) {
