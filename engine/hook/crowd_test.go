@@ -57,6 +57,7 @@ func TestCrowdConnections(t *testing.T) {
 		if whole.closed.Load() || !slow.closed.Load() || late.closed.Load() || fourth.closed.Load() {
 			t.Error("of one address, not the slow one gave way")
 		}
+		time.Sleep(time.Second)
 		c.changed(late, http.StateActive) // a new request
 		for i := range 3 {
 			time.Sleep(time.Second)
