@@ -55,6 +55,7 @@ type checker struct {
 	locals []letVar
 	memo   map[ast.Node]checked // a < b < c shares b, so nodes are met more than once
 	bad    bool                 // an error was reported
+	slip   *text                // with what was suggested for the last one, nil if nothing was
 	prover *prover              // that has thought about the expression, once it is compiled
 	uses   map[int]bool         // indexes of the lets it names
 }
@@ -163,10 +164,11 @@ func (c *checker) source(n ast.Node) string {
 }
 
 func (c *checker) fail(code string, at span, suggestion, format string, args ...any) checked {
-	c.bad = true
+	c.bad, c.slip = true, nil
 	if suggestion != "" {
-		suggestion = c.piece.text.encode(suggestion)
+		c.slip = c.piece.text.with(at, suggestion)
 	}
+	at, suggestion = c.mend(at, suggestion)
 	c.report.errorf(code, at, suggestion, format, args...)
 	return checked{&ast.NilNode{}, badType}
 }
@@ -176,11 +178,19 @@ func (c *checker) failAt(n ast.Node, code, suggestion, format string, args ...an
 }
 
 func (c *checker) warnAt(n ast.Node, code, suggestion, format string, args ...any) {
-	if suggestion != "" {
-		suggestion = c.piece.text.encode(suggestion)
-	}
-	c.report.warnf(code, c.span(n), suggestion, format, args...)
+	at, suggestion := c.mend(c.span(n), suggestion)
+	c.report.warnf(code, at, suggestion, format, args...)
 }
+
+// mend is [text.mend] for a suggestion that is an expression, or part of one.
+func (c *checker) mend(at span, suggestion string) (span, string) {
+	if strings.ContainsAny(suggestion, "\r\n") && !strings.ContainsAny(suggestion, "`#") && !strings.Contains(suggestion, "/*") && !strings.Contains(suggestion, "//") {
+		suggestion = aroundBreaks.ReplaceAllString(suggestion, " ")
+	}
+	return c.piece.text.mend(at, suggestion)
+}
+
+var aroundBreaks = regexp.MustCompile(`[ \t]*[\r\n]\s*`)
 
 // call makes a call of one of our functions, at the place of the node it stands for.
 func call(at ast.Node, name string, args ...ast.Node) ast.Node {
@@ -1014,7 +1024,7 @@ func (c *checker) layout(s *ast.StringNode) bool {
 		return false
 	}
 	a := time.Date(2017, 3, 8, 19, 27, 43, 0, time.FixedZone("AAA", 3600))
-	b := time.Date(1988, 11, 23, 8, 51, 12, 0, time.FixedZone("BBB", -7200))
+	b := time.Date(1988, 11, 24, 8, 51, 12, 0, time.FixedZone("BBB", -7200))
 	if a.Format(s.Value) == b.Format(s.Value) {
 		c.failAt(s, "layout", "", `this layout prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`)
 		return false

@@ -117,39 +117,8 @@ func (d *Document) Position(n *yaml.Node) (line, column int) {
 // Range is where a node stands in the file, in bytes: a scalar with its quotes or block header, a list or map
 // up to the end of what is in it, closing bracket included.
 func (d *Document) Range(n *yaml.Node) (from, to int) {
-	at := d.extent(n)
+	at := d.r.src.extent(n)
 	return at.from + d.skip, at.to + d.skip
-}
-
-func (d *Document) extent(n *yaml.Node) span {
-	src := d.r.src
-	at := src.span(n)
-	if n.Kind != yaml.MappingNode && n.Kind != yaml.SequenceNode {
-		return at
-	}
-	at.to = src.content(n)
-	flow := n.Style&yaml.FlowStyle != 0
-	if flow {
-		at.to = min(at.to+1, len(src.data))
-	}
-	for _, c := range n.Content {
-		at.to = max(at.to, d.extent(c).to)
-	}
-	if flow { // what is left up to the closing bracket are blanks, line breaks, a comma and comments
-		for at.to < len(src.data) {
-			c := src.data[at.to]
-			at.to++
-			if c == ']' || c == '}' {
-				break
-			}
-			if c == '#' {
-				for at.to < len(src.data) && breakLen(src.data, at.to) == 0 {
-					at.to++
-				}
-			}
-		}
-	}
-	return at
 }
 
 // IsNull says whether a node is an empty value.

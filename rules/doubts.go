@@ -170,9 +170,7 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 			at := d.c.span(all[i])
 			if j == i-1 {
 				at = d.c.piece.span(from, to)
-				if suggestion = d.either(all[j], all[i]); suggestion != "" {
-					suggestion = d.c.piece.text.encode(suggestion)
-				}
+				at, suggestion = d.c.mend(at, d.either(all[j], all[i]))
 			}
 			a, b := d.c.source(all[j]), d.c.source(all[i])
 			if holds {

@@ -51,7 +51,15 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 		fmt.Fprintf(&b, "  %s     |%s %s%s%s%s\n", dim, reset, strings.Repeat(" ", caret), red, strings.Repeat("^", width), reset)
 	}
 	if f.Suggestion != "" {
-		fmt.Fprintf(&b, "  %s     =%s suggestion: %s\n", dim, reset, printable(f.Suggestion))
+		for i, line := range strings.Split(f.Suggestion, "\n") {
+			head := "= " + reset + "suggestion: "
+			if i > 0 { // as deep as it is to stand in the file
+				head = "= " + reset
+			} else if strings.Contains(f.Suggestion, "\n") {
+				head += "\n  " + dim + "     = " + reset + strings.Repeat(" ", max(f.Column-1, 0))
+			}
+			fmt.Fprintf(&b, "  %s     %s%s\n", dim, head, printable(line))
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -149,6 +157,12 @@ func (r *report) add(sev Severity, code string, at span, suggestion, format stri
 
 func (r *report) errorf(code string, at span, suggestion, format string, args ...any) {
 	r.add(Error, code, at, suggestion, format, args...)
+}
+
+// mendf is add with a suggestion that the text t is to have, not the file.
+func (r *report) mendf(sev Severity, code string, t *text, at span, suggestion, format string, args ...any) {
+	at, suggestion = t.mend(at, suggestion)
+	r.add(sev, code, at, suggestion, format, args...)
 }
 
 func (r *report) warnf(code string, at span, suggestion, format string, args ...any) {

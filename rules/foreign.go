@@ -174,13 +174,7 @@ func (c *checker) looksLikeText(tokens []lexer.Token) bool {
 	if words < 2 || len(tokens) > 1 && tokens[1].Is(lexer.Operator, ".") {
 		return false
 	}
-	s := strings.TrimSpace(c.piece.src)
-	if t := c.piece.text; t.node != nil && t.node.Style == 0 && c.piece.src == t.value {
-		s = `'"` + strings.ReplaceAll(s, "'", "''") + `"'` // YAML takes the outer quotes for its own
-	} else {
-		s = `"` + s + `"`
-	}
-	c.fail("quote", c.piece.whole(), s, "this looks like a text; in an expression a text needs quotes of its own")
+	c.fail("quote", c.piece.whole(), `"`+strings.TrimSpace(c.piece.src)+`"`, "this looks like a text; in an expression a text needs quotes of its own")
 	return true
 }
 

@@ -251,15 +251,3 @@ func momentOf(key, value string) (string, bool) {
 	}
 	return stretch{"+", value}.from("now()")
 }
-
-// replacement is an expression as it is to be written in place of the whole text.
-func (t *text) replacement(expression string) string {
-	if t.node.Style == 0 && strings.Contains(expression, ",") {
-		end := t.whole().to
-		rest := strings.TrimLeft(string(t.src.data[end:min(end+80, len(t.src.data))]), " \t")
-		if rest != "" && strings.ContainsRune(",]}", rune(rest[0])) { // which a comma would divide
-			return quoted(expression)
-		}
-	}
-	return t.encode(expression)
-}

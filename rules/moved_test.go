@@ -117,6 +117,9 @@ func (w *writer) scalar(n *yaml.Node, key bool, indent int) {
 	} else if n.Style != 0 || strings.ContainsAny(n.Value, ",[]{}") {
 		style = `"`
 	}
+	if style == "bare" || w.style == "bare" && key {
+		style = ""
+	}
 	pad := strings.Repeat(" ", indent+2)
 	value := []rune(n.Value)
 	switch style {
@@ -327,7 +330,7 @@ func moveOne(t *testing.T, name, style, src string, root *yaml.Node, findings []
 		case "comment", "unknown-tag", "unquoted-template", "indentation":
 			return false
 		}
-		if f.Suggestion == "- " || slices.Contains(unquotedOnly, name) {
+		if strings.HasPrefix(f.Suggestion, "- ") || slices.Contains(unquotedOnly, name) {
 			return false
 		}
 		for _, n := range nodes {

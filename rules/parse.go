@@ -50,8 +50,8 @@ func parse(r *report, o Options) []*Rule {
 		switch {
 		case isNull(p.value):
 		case p.value.Kind == yaml.MappingNode && p.value.Style&yaml.FlowStyle == 0:
-			at := src.offset(p.value)
-			r.errorf("type", span{at, at}, "- ", "rules takes a list: each rule begins with -")
+			at, suggestion := dashed(src, p.value, nil)
+			r.errorf("type", at, suggestion, "rules takes a list: each rule begins with -")
 		case p.value.Kind != yaml.SequenceNode:
 			r.errorf("type", src.span(p.value), "", "rules takes a list: each rule begins with -")
 		default:
@@ -116,8 +116,8 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 				suggestion = ""
 			}
 			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, ruleKeys))
-			if suggestion != "" { // its absence is the same mistake
-				keys[suggestion] = pair{}
+			if suggestion != "" { // it is looked at as what it was meant to be
+				keys[suggestion] = p
 			}
 			continue
 		}
@@ -171,7 +171,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 				rule.Shadow = true
 			case "live":
 			default:
-				r.errorf("mode", t.span(0, len(t.value)), t.encode("shadow"), `"mode" is shadow (send nothing, only record) or live, not %s`, quote(t.value))
+				r.mendf(Error, "mode", t, t.span(0, len(t.value)), "shadow", `"mode" is shadow (send nothing, only record) or live, not %s`, quote(t.value))
 			}
 		}
 	}
@@ -222,7 +222,7 @@ func (rule *Rule) name(r *report, p pair) {
 	case strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }):
 		r.errorf("name", rule.nameSpan, "", "the name holds a character that cannot be printed, such as a line break")
 	case strings.TrimSpace(name) != name:
-		r.errorf("name", t.span(0, len(name)), t.encode(strings.TrimSpace(name)), "the name begins or ends with a blank")
+		r.mendf(Error, "name", t, t.span(0, len(name)), strings.TrimSpace(name), "the name begins or ends with a blank")
 	default:
 		rule.Name = name
 	}
@@ -267,7 +267,7 @@ func parseOn(r *report, n *yaml.Node) []string {
 		if suggestion == "" {
 			message = "; there are " + strings.Join(Names(), ", ")
 		}
-		r.errorf("event-name", t.span(0, len(t.value)), suggestion, "there is no event %s%s", quote(t.value), message)
+		r.mendf(Error, "event-name", t, t.span(0, len(t.value)), suggestion, "there is no event %s%s", quote(t.value), message)
 	}
 	return on
 }
@@ -293,8 +293,8 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 	}
 	if n.Kind != yaml.MappingNode {
 		suggestion, hint := "", ""
-		if m := assignment.FindStringSubmatch(n.Value); n.Kind == yaml.ScalarNode && n.Style == 0 && m != nil {
-			suggestion = m[1] + ": " + m[2]
+		if n.Kind == yaml.ScalarNode && n.Style == 0 {
+			suggestion = assignments(string(src.data[src.span(n).from:src.span(n).to]))
 		}
 		if n.Kind == yaml.SequenceNode {
 			hint = "; leave out the - before each"
@@ -319,9 +319,8 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		var program *program
 		if t, ok := scalarText(src, r, p.value, quote(p.name)); ok {
 			var tree = piece{t, 0, t.value}
-			if inner, off, isTemplate := unbrace(t.value); isTemplate {
-				r.errorf("braces", t.span(0, len(t.value)), t.encode(inner), "no {{ }} is needed here: the whole is an expression")
-				_ = off
+			if inner, isTemplate := unbrace(t.value); isTemplate {
+				s.bracesAround(t, inner)
 			} else {
 				compiled, root, c := s.expression(tree)
 				written = t.value
@@ -340,15 +339,67 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 	s.later = nil
 }
 
-var assignment = regexp.MustCompile(`^([A-Za-z_]\w*)\s*:?=\s*([^=\s].*)$`)
+var assignment = regexp.MustCompile(`^(\s*[A-Za-z_]\w*)\s*:?=\s*([^=\s].*?)\s*$`)
+
+// assignments writes lines such as day = 1 as entries of a map. It is "" if any line is something else.
+func assignments(written string) string {
+	lines := strings.Split(written, "\n")
+	for i, l := range lines {
+		m := assignment.FindStringSubmatch(l)
+		if m == nil {
+			return ""
+		}
+		value := m[2]
+		if !isPlain(value, false) {
+			value = quoted(value)
+		}
+		lines[i] = m[1] + ": " + value
+	}
+	return strings.Join(lines, "\n")
+}
+
+// dashed is how a map is written as a list, with the same lines indented further: one entry, or one for each key of
+// first. It is "" for a long one, which nobody wants to read again.
+func dashed(src *source, n *yaml.Node, first []string) (at span, suggestion string) {
+	at = src.extent(n)
+	line, column := src.position(at.from)
+	begins := map[int]bool{0: true} // lines of the map, from 0
+	for i := 2; i < len(n.Content); i += 2 {
+		if key := n.Content[i]; slices.Contains(first, key.Value) {
+			at, _ := src.position(src.offset(key))
+			begins[at-line] = true
+		}
+	}
+	written := string(src.data[at.from:at.to])
+	lines := strings.Split(written, "\n")
+	switch flow := n.Style&yaml.FlowStyle != 0; {
+	case len(lines) > 12 || n.Anchor != "":
+		return span{at.from, at.from}, ""
+	case flow && len(n.Content) == 2:
+		return at, "[" + written + "]"
+	case flow:
+		return at, ""
+	}
+	for i, l := range lines {
+		switch {
+		case i == 0:
+			lines[i] = "- " + l
+		case begins[i] && len(l) >= column-1:
+			lines[i] = l[:column-1] + "- " + l[column-1:]
+		case strings.TrimSpace(l) != "":
+			lines[i] = "  " + l
+		}
+	}
+	return at, strings.Join(lines, "\n")
+}
 
 // unbrace recognises an expression that was written as {{ expression }}.
-func unbrace(s string) (inner string, off int, ok bool) {
+func unbrace(s string) (inner string, ok bool) {
 	trimmed := strings.TrimSpace(s)
 	if !strings.HasPrefix(trimmed, "{{") || !strings.HasSuffix(trimmed, "}}") || len(trimmed) < 4 {
-		return "", 0, false
+		return "", false
 	}
-	return strings.TrimSpace(trimmed[2 : len(trimmed)-2]), strings.Index(s, "{{"), true
+	return strings.TrimSpace(trimmed[2 : len(trimmed)-2]), true
 }
 
 func isIdentifier(s string) bool {
@@ -375,8 +426,8 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 	if !ok {
 		return
 	}
-	if inner, _, isTemplate := unbrace(t.value); isTemplate {
-		r.errorf("braces", t.span(0, len(t.value)), t.encode(inner), "no {{ }} is needed here: the whole is an expression")
+	if inner, isTemplate := unbrace(t.value); isTemplate {
+		s.bracesAround(t, inner)
 		return
 	}
 	value := t.value
@@ -411,8 +462,8 @@ func (rule *Rule) parseThen(s *scope, p pair, o Options) {
 	case isNull(n) || n.Kind == yaml.SequenceNode && len(n.Content) == 0:
 		r.errorf("empty", src.span(p.key), "", `"then" is empty, so the rule would do nothing`)
 	case n.Kind == yaml.MappingNode:
-		at := src.offset(n)
-		r.errorf("type", span{at, at}, "- ", `"then" takes a list: put a - before each step`)
+		at, suggestion := dashed(src, n, actionNames())
+		r.errorf("type", at, suggestion, `"then" takes a list: put a - before each step`)
 	case n.Kind != yaml.SequenceNode:
 		r.errorf("type", src.span(n), "", `"then" takes a list of steps, but this is %s`, kindName(n))
 	default:

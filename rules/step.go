@@ -79,10 +79,7 @@ func (s *scope) waitingKey(p pair) {
 		if ok && expression != "" {
 			at := src.span(p.key)
 			at.to = max(at.to, src.span(p.value).to)
-			written := "at: " + expression
-			if strings.Contains(expression, ",") {
-				written = "at: " + quoted(expression)
-			}
+			written := "at: " + newText(src, p.value).plainOrQuoted(expression)
 			r.errorf("unknown-key", at, written, "a step has no %s; when it is done is written %s", quote(p.name), written)
 			return
 		}
@@ -206,7 +203,7 @@ func (s *scope) flatAction(entries []pair) bool {
 			if kind, ok := actions.Lookup(p.value.Value); ok {
 				at := src.span(p.key)
 				at.to = max(at.to, src.span(p.value).to)
-				r.errorf("step", at, kind.Name+":", "the action itself is the key: write %s: and its fields below it, indented further", kind.Name)
+				r.errorf("step", at, "", "the action itself is the key: write %s: and its fields below it, indented further", kind.Name)
 				return true
 			}
 		}
@@ -372,8 +369,7 @@ func (s *scope) sketch(st *step, p pair, at map[string]pair, o Options) {
 			where = src.span(fp.value)
 			if fp.value.Kind == yaml.ScalarNode && fp.value.Value != "" {
 				t := newText(src, fp.value)
-				where = t.span(0, len(t.value))
-				suggestion = t.encode(suggestion)
+				where, suggestion = t.mend(t.span(0, len(t.value)), suggestion)
 			}
 		} else if name, _, found := strings.Cut(problem.Field, "."); found {
 			if fp, ok := at[name]; ok {
@@ -536,7 +532,7 @@ func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
 		return value{}, false
 	}
 	if f.Recipient && strings.Contains(t.value, ";") && !strings.Contains(t.value, "{{") && !strings.Contains(t.value, "\"") {
-		r.errorf("mail-address", t.span(0, len(t.value)), t.encode(strings.ReplaceAll(t.value, ";", ",")), "several addresses are separated by commas, not by semicolons")
+		r.mendf(Error, "mail-address", t, t.span(0, len(t.value)), strings.ReplaceAll(t.value, ";", ","), "several addresses are separated by commas, not by semicolons")
 		return value{}, false
 	}
 	from := 0
@@ -563,7 +559,7 @@ func (s *scope) duration(f actions.Field, n *yaml.Node) (value, bool) {
 		if d, ok := errors.AsType[*actions.DurationError](err); ok {
 			suggestion = d.Suggestion
 		}
-		s.report.errorf("duration", t.span(0, len(t.value)), suggestion, "%s", err)
+		s.report.mendf(Error, "duration", t, t.span(0, len(t.value)), suggestion, "%s", err)
 		return value{}, false
 	}
 	return value{fixed: t.value}, true

@@ -89,7 +89,7 @@ func (c *checker) tokens() bool {
 			if t.Value == "{" && adjacent && next.Is(lexer.Bracket, "{") && i == 0 {
 				inner := strings.TrimSpace(c.piece.src)
 				inner = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(inner, "{{"), "}}"))
-				fail("braces", c.piece.whole(), inner, "no {{ }} is needed here: the whole is an expression")
+				fail("braces", c.piece.whole(), inner, "%s", noBraces)
 				return false
 			}
 			if len(open) > maxNesting {

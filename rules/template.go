@@ -8,6 +8,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,6 +69,7 @@ type scope struct {
 	later  []string
 	used   map[int]bool // the lets that something uses
 	absent map[int]bool // the lets whose value may be missing
+	slips  int          // mistakes in the expression being read that are taken for mended
 }
 
 // expression compiles one expression. The tree is as written, for what is to be told from it.
@@ -75,6 +77,7 @@ func (s *scope) expression(p piece) (*program, ast.Node, *checker) {
 	c := &checker{report: s.report, piece: p, lets: s.lets, trees: s.trees, later: s.later, zone: s.zone, naive: s.naive}
 	tree, ok := c.parse(parseConfig)
 	if !ok {
+		s.afterSlip(c)
 		return nil, nil, c
 	}
 	done := c.visit(tree)
@@ -90,6 +93,40 @@ func (s *scope) expression(p piece) (*program, ast.Node, *checker) {
 	}
 	return out, tree, c
 }
+
+// maxSlips bounds how often an expression is read again.
+const maxSlips = 8
+
+// afterSlip looks for further mistakes in an expression that could not be read, as if what was suggested stood in it.
+func (s *scope) afterSlip(c *checker) {
+	if c.slip == nil || s.slips >= maxSlips {
+		return
+	}
+	s.slips++
+	defer func() { s.slips-- }()
+	p := c.piece
+	s.expression(piece{c.slip, p.off, c.slip.value[p.off : p.off+len(p.src)+len(c.slip.value)-len(p.text.value)]})
+}
+
+// bracesAround reports {{ }} around the whole of a field that is an expression already, and looks at what is in it.
+func (s *scope) bracesAround(t *text, inner string) {
+	at := t.span(0, len(t.value))
+	s.report.mendf(Error, "braces", t, at, inner, "%s", noBraces)
+	for t != nil && t.value != inner { // what is left keeps its place
+		i := strings.Index(t.value, "{{")
+		if i < 0 {
+			if i = strings.Index(t.value, "}}"); i < 0 {
+				break
+			}
+		}
+		t = t.with(t.span(i, i+2), "")
+	}
+	if t != nil {
+		s.expression(piece{t, 0, t.value})
+	}
+}
+
+const noBraces = "this field is an expression already; leave out the {{ }}"
 
 // template compiles the texts [from:to] of t's value. recipient is true where a missing value has a meaning of
 // its own. It is nil after a mistake.
@@ -115,7 +152,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 		}
 		if m := tripleBraces.FindStringSubmatch(value[i:]); m != nil {
 			ok = false
-			s.report.errorf("template", t.span(i, i+len(m[0])), t.encode("{{ "+m[1]+" }}"), "two braces are enough: {{ %s }}", m[1])
+			s.report.mendf(Error, "template", t, t.span(i, i+len(m[0])), "{{ "+m[1]+" }}", "two braces are enough: {{ %s }}", m[1])
 			i += len(m[0])
 			continue
 		}
@@ -129,7 +166,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 			at := t.span(i, min(i+2+length, to))
 			if problem == oneBrace {
 				at = t.span(i+2+length, i+3+length)
-				s.report.errorf("template", at, "}}", "%s", problem)
+				s.report.mendf(Error, "template", t, at, "}}", "%s", problem)
 				i += 3 + length
 				continue
 			}
@@ -158,8 +195,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 			if n != tree {
 				suggestion = "(" + suggestion + ")"
 			}
-			suggestion = t.encode(suggestion)
-			s.report.warnf("missing-value", c.span(n), suggestion, "%s may be missing; give a default with ??", name)
+			c.warnAt(n, "missing-value", suggestion, "%s may be missing; give a default with ??", name)
 		}
 		out.parts = append(out.parts, part{program: program, escape: e, nilOK: endsInNil(tree)})
 	}
@@ -251,7 +287,11 @@ func (s *scope) suspectLiteral(t *text, off int, literal string) {
 		if name == "" {
 			name = strings.Trim(literal[m[0]:m[1]], "%")
 		}
-		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "{{ "+name+" }}", "this is sent as it stands; a value is written {{ %s }}", name)
+		written := "{{ " + name + " }}"
+		if root, _, _ := strings.Cut(name, "."); !slices.Contains(envNames(), root) && !slices.ContainsFunc(s.lets, func(l letVar) bool { return l.name == root }) {
+			written = "" // that would be an error
+		}
+		s.report.mendf(Warning, "braces", t, t.span(off+m[0], off+m[1]), written, "this is sent as it stands; a value is written {{ %s }}", name)
 	}
 	if m := otherMarks.FindStringIndex(literal); m != nil {
 		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "", `this is sent as it stands; a choice is written {{ condition ? "one text" : "another" }}`)

@@ -80,7 +80,7 @@ func (s *scope) momentText(n *yaml.Node) (*text, bool) {
 		at := src.span(n)
 		if i := bytes.Index(src.data[at.from:at.to], []byte("}}")); i >= 0 && n.Anchor == "" {
 			at.to = at.from + i + 2
-			inner, _, _ := unbrace(string(src.data[at.from:at.to]))
+			inner, _ := unbrace(string(src.data[at.from:at.to]))
 			r.errorf("braces", at, inner, "%s", noBraces)
 			return nil, false
 		}
@@ -96,23 +96,17 @@ func (s *scope) momentText(n *yaml.Node) (*text, bool) {
 		return nil, false
 	}
 	whole := t.span(0, len(t.value))
-	if inner, _, isTemplate := unbrace(t.value); isTemplate && !strings.Contains(inner, "{{") {
-		r.errorf("braces", whole, t.encode(inner), "%s", noBraces)
-		return nil, false
-	}
 	if strings.HasPrefix(strings.TrimSpace(t.value), "{{") {
 		inner := strings.TrimSpace(strings.NewReplacer("{{ ", "", "{{", "", " }}", "", "}}", "").Replace(t.value))
-		r.errorf("braces", whole, t.encode(inner), "%s", noBraces)
+		s.bracesAround(t, inner)
 		return nil, false
 	}
 	if expression, message, ok := spokenMoment(t.value); ok {
-		r.errorf("at", whole, t.replacement(expression), "%s", message)
+		r.mendf(Error, "at", t, whole, expression, "%s", message)
 		return nil, false
 	}
 	return t, true
 }
-
-const noBraces = "no {{ }} is needed here: the whole is an expression"
 
 // isMoment reports the parts of an expression that may be its value, and are no time.
 func (s *scope) isMoment(c *checker, n ast.Node) {
@@ -209,10 +203,7 @@ func (s *scope) late(n *yaml.Node) time.Duration {
 	if _, err := strconv.ParseFloat(t.value, 64); err == nil && suggestion == "" {
 		why = fmt.Sprintf("%s has no unit: write %[1]sm, %[1]sh or %[1]sd", strings.TrimLeft(t.value, "-+"))
 	}
-	if suggestion != "" {
-		suggestion = t.encode(suggestion)
-	}
-	r.errorf("late", t.span(0, len(t.value)), suggestion,
+	r.mendf(Error, "late", t, t.span(0, len(t.value)), suggestion,
 		`"late" is skip, send or how much later it may be sent, such as 2h; %s%s`, why, didYouMean(suggestion))
 	return 0
 }

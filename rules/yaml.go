@@ -29,6 +29,9 @@ type source struct {
 	data  []byte // without a byte order mark, which has no column
 	lines []int  // where the lines of an editor begin
 	yaml  []int  // where the lines of the YAML reader begin, which breaks lines at three more characters
+
+	root *yaml.Node          // the document, once it is read
+	flow map[*yaml.Node]bool // see inFlow; filled when first asked for
 }
 
 // A span is a range of a source's bytes.
@@ -192,6 +195,37 @@ func (s *source) span(n *yaml.Node) span {
 	return span{from, to}
 }
 
+// extent is where a node stands, see [Document.Range].
+func (s *source) extent(n *yaml.Node) span {
+	at := s.span(n)
+	if n.Kind != yaml.MappingNode && n.Kind != yaml.SequenceNode {
+		return at
+	}
+	at.to = s.content(n)
+	flow := n.Style&yaml.FlowStyle != 0
+	if flow {
+		at.to = min(at.to+1, len(s.data))
+	}
+	for _, c := range n.Content {
+		at.to = max(at.to, s.extent(c).to)
+	}
+	if flow { // what is left up to the closing bracket are blanks, line breaks, a comma and comments
+		for at.to < len(s.data) {
+			c := s.data[at.to]
+			at.to++
+			if c == ']' || c == '}' {
+				break
+			}
+			if c == '#' {
+				for at.to < len(s.data) && breakLen(s.data, at.to) == 0 {
+					at.to++
+				}
+			}
+		}
+	}
+	return at
+}
+
 // A text is a scalar of a rule file: its value, and for each byte of the value where in the file it stands.
 type text struct {
 	value    string
@@ -199,6 +233,7 @@ type text struct {
 	src      *source
 	beg, end []int // for each byte of value, the file's bytes it was read from; filled when first asked for
 	outer    span  // the scalar in the file, quotes or block header included
+	slip     *span // where with has put something else in the place of what the file has
 	mapped   bool
 }
 
@@ -230,15 +265,114 @@ func (t *text) span(from, to int) span {
 	return s
 }
 
-// encode writes a replacement for part of the text so that it keeps its meaning between the text's quotes.
-func (t *text) encode(s string) string {
-	switch {
-	case t.node.Style&yaml.DoubleQuotedStyle != 0:
-		return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
-	case t.node.Style&yaml.SingleQuotedStyle != 0:
-		return strings.ReplaceAll(s, "'", "''")
+// with is the text as if it had s in place of the bytes of the file at, so that what comes behind a mistake can be
+// looked at as well. It is nil where that place is not known.
+func (t *text) with(at span, s string) *text {
+	t.locate()
+	if len(t.beg) != len(t.value) || at.from < t.outer.from || at.to > t.outer.to {
+		return nil
 	}
-	return s
+	from, _ := slices.BinarySearch(t.beg, at.from)
+	to, _ := slices.BinarySearch(t.beg, at.to)
+	to = max(from, to)
+	return &text{
+		value: t.value[:from] + s + t.value[to:], node: t.node, src: t.src, outer: t.outer, mapped: true, slip: &at,
+		beg: slices.Concat(t.beg[:from], slices.Repeat([]int{at.from}, len(s)), t.beg[to:]),
+		end: slices.Concat(t.end[:from], slices.Repeat([]int{at.to}, len(s)), t.end[to:]),
+	}
+}
+
+// mend is what to write in the file, and in place of what, so that the text has s where it now has the bytes at. That
+// is s itself where the text's style allows it, else the whole text in quotes. Without a suggestion, and where no
+// single text will do, it is "".
+func (t *text) mend(at span, s string) (span, string) {
+	if s == "" || t.slip != nil && at.from >= t.slip.from && at.to <= t.slip.to {
+		return at, ""
+	}
+	t.locate()
+	style := t.node.Style
+	if style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		for at.to > at.from && breakLen(t.src.data, at.to-1) > 0 {
+			at.to-- // the line break behind it is the block's
+		}
+	}
+	control := strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' })
+	switch {
+	case style&yaml.DoubleQuotedStyle != 0:
+		if at == t.outer {
+			return at, doubleQuoted(s)
+		}
+		return at, escapeDouble(s)
+	case control:
+		return at, ""
+	case style&yaml.SingleQuotedStyle != 0:
+		if at == t.outer {
+			return at, quoted(s)
+		}
+		return at, strings.ReplaceAll(s, "'", "''")
+	case style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		if at == t.outer {
+			return at, t.plainOrQuoted(s)
+		}
+		if first := at.from == 0 || breakLen(t.src.data, at.from-1) > 0 || t.src.data[at.from-1] == ' '; first && s[0] == ' ' {
+			return at, "" // which would be indentation
+		}
+		return at, s
+	}
+	raw := string(t.src.data[t.outer.from:max(t.outer.from, min(at.from, t.outer.to))]) + s + string(t.src.data[min(max(at.to, t.outer.from), t.outer.to):t.outer.to])
+	if isPlain(raw, t.src.inFlow(t.node)) {
+		return at, s
+	}
+	if at == t.outer {
+		return at, quoted(s)
+	}
+	if len(t.beg) != len(t.value) {
+		return at, ""
+	}
+	from, _ := slices.BinarySearch(t.beg, at.from)
+	to, _ := slices.BinarySearch(t.beg, at.to)
+	return t.outer, quoted(t.value[:from] + s + t.value[max(from, to):])
+}
+
+// plainOrQuoted writes a whole text where this one stands.
+func (t *text) plainOrQuoted(s string) string {
+	if isPlain(s, t.src.inFlow(t.node)) {
+		return s
+	}
+	return quoted(s)
+}
+
+var (
+	plainStart = regexp.MustCompile("^(?:[^\\s\\-?:,\\[\\]{}#&*!|>'\"%@`]|[-?:][^\\s,\\[\\]{}])")
+	plainBreak = regexp.MustCompile(`:(?:\s|$)|(?:^|\s)#|\s$`)
+	flowBreak  = regexp.MustCompile(`[,\[\]{}]|:["']`)
+)
+
+// isPlain says whether YAML reads s, written without quotes, as that text.
+func isPlain(s string, flow bool) bool {
+	switch s {
+	case "", "~", "null", "Null", "NULL", "<<":
+		return false
+	}
+	return plainStart.MatchString(s) && !plainBreak.MatchString(s) && !(flow && flowBreak.MatchString(s))
+}
+
+// inFlow says whether a node stands in a list or map of one line: [a, b] or {a: b}.
+func (s *source) inFlow(n *yaml.Node) bool {
+	if s.flow == nil {
+		s.flow = map[*yaml.Node]bool{}
+		var walk func(n *yaml.Node, flow bool)
+		walk = func(n *yaml.Node, flow bool) {
+			s.flow[n] = flow
+			for _, c := range n.Content {
+				walk(c, flow || n.Style&yaml.FlowStyle != 0)
+			}
+		}
+		if s.root != nil {
+			walk(s.root, false)
+		}
+	}
+	return s.flow[n]
 }
 
 func (t *text) locate() {
@@ -576,6 +710,7 @@ func readYAML(src *source, r *report) (root *yaml.Node) {
 		return nil
 	}
 	root = doc.Content[0]
+	src.root = root
 	if !bounded(src, r, root) || oddIndent(src, r, root) {
 		return nil
 	}
@@ -862,10 +997,16 @@ func suggestQuoting(src *source, r *report, n *yaml.Node) {
 
 // quoted writes s as a YAML text in quotes, single ones where that needs no escaping.
 func quoted(s string) string {
-	if !strings.Contains(s, `"`) && !strings.Contains(s, `\`) {
-		return `"` + s + `"`
+	if !strings.ContainsAny(s, `"\`) || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' }) {
+		return doubleQuoted(s)
 	}
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+}
+
+func doubleQuoted(s string) string { return `"` + escapeDouble(s) + `"` }
+
+func escapeDouble(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s)
 }
 
 func kindName(n *yaml.Node) string {

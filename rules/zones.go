@@ -262,13 +262,13 @@ func ownerOf(written string) string {
 
 // parseZone reads a rule's `timezone`: a zone, or whose zone it is.
 func parseZone(r *report, n *yaml.Node) (zone *time.Location, whose string) {
-	expression := func(at span, owner, suggestion string) {
-		r.errorf("time-zone", at, suggestion, "timezone takes no expression; write %s", cmp.Or(owner, "contact, user or location, or a name such as Europe/London"))
+	expression := func(at span, owner string) {
+		r.errorf("time-zone", at, owner, "timezone takes no expression; write %s", cmp.Or(owner, "contact, user or location, or a name such as Europe/London"))
 	}
 	if looksLikeTemplate(n) {
 		at := r.src.span(n)
 		owner := ownerOf(string(r.src.data[at.from:at.to]))
-		expression(at, owner, owner)
+		expression(at, owner)
 		return nil, ""
 	}
 	t, ok := scalarText(r.src, r, n, quote("timezone"))
@@ -280,14 +280,11 @@ func parseZone(r *report, n *yaml.Node) (zone *time.Location, whose string) {
 	case t.value == owner && owner != "":
 		return nil, owner
 	case strings.Contains(t.value, "{{") || owner != "" && strings.Contains(t.value, "."):
-		suggestion := owner
-		if suggestion != "" {
-			suggestion = t.encode(suggestion)
-		}
-		expression(at, owner, suggestion)
+		at, suggestion := t.mend(at, owner)
+		expression(at, suggestion)
 		return nil, ""
 	case owner != "":
-		r.errorf("time-zone", at, t.encode(owner), "%s is not a time zone%s", quote(t.value), didYouMean(owner))
+		r.mendf(Error, "time-zone", t, at, owner, "%s is not a time zone%s", quote(t.value), didYouMean(owner))
 		return nil, ""
 	}
 	zone, ok = loadZone(t.value)
@@ -297,14 +294,11 @@ func parseZone(r *report, n *yaml.Node) (zone *time.Location, whose string) {
 		if suggestion == "" {
 			hint = "; write it as Area/City, such as Europe/London"
 		}
-		if suggestion != "" {
-			suggestion = t.encode(suggestion)
-		}
-		r.errorf("time-zone", at, suggestion, "%s is not a time zone%s", quote(t.value), hint)
+		r.mendf(Error, "time-zone", t, at, suggestion, "%s is not a time zone%s", quote(t.value), hint)
 		return nil, ""
 	}
 	if place, why := NoSummer(t.value); why != "" {
-		r.warnf("time-zone", at, t.encode(place), "%s", why)
+		r.mendf(Warning, "time-zone", t, at, place, "%s", why)
 	}
 	return zone, ""
 }
