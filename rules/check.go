@@ -1024,7 +1024,7 @@ func (c *checker) layout(s *ast.StringNode) bool {
 		return false
 	}
 	a := time.Date(2017, 3, 8, 19, 27, 43, 0, time.FixedZone("AAA", 3600))
-	b := time.Date(1988, 11, 24, 8, 51, 12, 0, time.FixedZone("BBB", -7200))
+	b := time.Date(1988, 11, 24, 8, 51, 12, 0, time.FixedZone("BBB", -7200)) // no part is the same, nor the day of the week
 	if a.Format(s.Value) == b.Format(s.Value) {
 		c.failAt(s, "layout", "", `this layout prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`)
 		return false
@@ -1034,7 +1034,49 @@ func (c *checker) layout(s *ast.StringNode) bool {
 			quote(run), part)
 		return false
 	}
+	var word, part string
+	fixed := layoutWords.ReplaceAllStringFunc(s.Value, func(w string) string {
+		p := layoutName(w)
+		if p == "" {
+			return w
+		}
+		word, part = cmp.Or(word, w), cmp.Or(part, p)
+		return p
+	})
+	if word != "" {
+		c.warnAt(s, "layout", quoteLike(c.source(s), fixed),
+			"%s prints as it stands; a layout has %s there, which prints in the language of the configuration", quote(word), part)
+	}
 	return true
+}
+
+// layoutName is what stands in a layout for the name of a day or a month, in any language; "" if word is no such name,
+// or the right one.
+func layoutName(word string) string {
+	if utf8.RuneCountInString(word) < 4 || word == "Monday" || word == "January" {
+		return ""
+	}
+	is := func(names []string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, word) })
+	}
+	if is(weekdays) {
+		return "Monday"
+	}
+	for m := time.January; m <= time.December; m++ {
+		if strings.EqualFold(m.String(), word) {
+			return "January"
+		}
+	}
+	for _, l := range languages {
+		switch {
+		case l == nil:
+		case is(l.days[:]):
+			return "Monday"
+		case is(l.months[:]):
+			return "January"
+		}
+	}
+	return ""
 }
 
 var (
@@ -1064,70 +1106,54 @@ func mixedDigits(layout string) (run, part string) {
 	return "", ""
 }
 
-// fixLayout turns layouts of other programs (YYYY-MM-DD, %Y-%m-%d) into one of Go's.
+// fixLayout turns layouts of other programs (YYYY-MM-DD, %Y-%m-%d) into one of Go's. Words that are text stay as they
+// are: what is no run of another program's letters is none of its layouts.
 func fixLayout(layout string) string {
-	percent := map[byte]string{
-		'Y': "2006", 'y': "06", 'm': "01", 'd': "02", 'e': "2", 'H': "15", 'I': "03", 'M': "04", 'S': "05", 'p': "PM",
-		'A': "Monday", 'a': "Mon", 'B': "January", 'b': "Jan", 'Z': "MST", 'z': "-0700", 'F': "2006-01-02", 'T': "15:04:05",
-	}
-	letters := []struct{ from, to string }{
-		{"YYYY", "2006"}, {"yyyy", "2006"}, {"MMMM", "January"}, {"dddd", "Monday"}, {"EEEE", "Monday"}, {"MMM", "Jan"}, {"ddd", "Mon"}, {"EEE", "Mon"},
-		{"YY", "06"}, {"yy", "06"}, {"MM", "01"}, {"DD", "02"}, {"dd", "02"}, {"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"},
-		{"D", "2"}, {"d", "2"}, {"M", "1"}, {"H", "15"}, {"h", "3"}, {"m", "4"}, {"A", "PM"}, {"a", "pm"},
-	}
-	foreign := strings.Contains(layout, "%")
-	for _, sign := range []string{"YYYY", "yyyy", "DD", "dd", "HH", "hh", "mm", "ss", "MMM"} {
-		foreign = foreign || strings.Contains(layout, sign)
-	}
+	foreign := false
+	fixed := layoutWords.ReplaceAllStringFunc(layout, func(word string) string {
+		to, sure := fixLayoutWord(word)
+		foreign = foreign || sure
+		return to
+	})
 	if !foreign {
 		return layout
 	}
-	var b strings.Builder
-	for i := 0; i < len(layout); {
-		if layout[i] == '%' && i+1 < len(layout) {
-			if to, ok := percent[layout[i+1]]; ok {
-				b.WriteString(to)
-				i += 2
-				continue
-			}
-		}
-		word := i
-		for word < len(layout) && (layout[word]|0x20 >= 'a' && layout[word]|0x20 <= 'z') {
-			word++
-		}
-		if word == i {
-			b.WriteByte(layout[i])
-			i++
-			continue
-		}
-		b.WriteString(fixLayoutWord(layout[i:word], letters))
-		i = word
-	}
-	return b.String()
+	return fixed
 }
 
-func fixLayoutWord(word string, letters []struct{ from, to string }) string {
-	for _, keep := range []string{"Mon", "Monday", "Jan", "January", "PM", "pm", "MST", "T", "Z"} {
-		if word == keep {
-			return word
-		}
+var (
+	layoutWords   = regexp.MustCompile(`%[A-Za-z]|[\pL]+`)
+	layoutPercent = map[string]string{
+		"%Y": "2006", "%y": "06", "%m": "01", "%d": "02", "%e": "2", "%H": "15", "%I": "03", "%M": "04", "%S": "05", "%p": "PM",
+		"%A": "Monday", "%a": "Mon", "%B": "January", "%b": "Jan", "%Z": "MST", "%z": "-0700", "%F": "2006-01-02", "%T": "15:04:05",
 	}
-	var b strings.Builder
-	for word != "" {
-		matched := false
-		for _, l := range letters {
-			if strings.HasPrefix(word, l.from) {
-				b.WriteString(l.to)
-				word, matched = word[len(l.from):], true
-				break
-			}
-		}
-		if !matched {
-			b.WriteByte(word[0])
-			word = word[1:]
-		}
+	layoutLetters = []struct{ from, to string }{
+		{"YYYY", "2006"}, {"yyyy", "2006"}, {"MMMM", "January"}, {"dddd", "Monday"}, {"EEEE", "Monday"}, {"MMM", "Jan"}, {"ddd", "Mon"}, {"EEE", "Mon"},
+		{"YY", "06"}, {"yy", "06"}, {"MM", "01"}, {"DD", "02"}, {"dd", "02"}, {"HH", "15"}, {"hh", "03"}, {"mm", "04"}, {"ss", "05"},
+		{"D", "2"}, {"d", "2"}, {"M", "1"}, {"H", "15"}, {"h", "3"}, {"m", "4"}, {"A", "PM"}, {"a", "pm"}, {"T", "T"}, {"Z", "Z"},
 	}
-	return b.String()
+)
+
+// fixLayoutWord says what a word of another program's layout is in one of Go's, and whether it surely is one: a single
+// letter might be a word.
+func fixLayoutWord(word string) (to string, sure bool) {
+	if to, ok := layoutPercent[word]; ok {
+		return to, true
+	}
+	rest := word
+	for rest != "" {
+		i := slices.IndexFunc(layoutLetters, func(l struct{ from, to string }) bool { return strings.HasPrefix(rest, l.from) })
+		if i < 0 || strings.EqualFold(layoutLetters[i].from, "a") && len(rest) > 1 { // am or pm stands last
+			return word, false
+		}
+		sure = sure || len(layoutLetters[i].from) > 1
+		to += layoutLetters[i].to
+		rest = rest[len(layoutLetters[i].from):]
+	}
+	if !sure && len(word) > 1 {
+		return word, false
+	}
+	return to, sure
 }
 
 func (c *checker) pointer(n *ast.PointerNode) checked {
@@ -1203,8 +1229,16 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 		return checked{&out, list.typ}
 	case "map":
 		return checked{&out, listOf(body)}
-	case "find", "findLast":
+	case "find":
 		return checked{&out, list.typ.element()}
+	// The language's own findLast and findLastIndex leave a value behind where nothing is found. The last is the first
+	// from the other end.
+	case "findLast":
+		out.Name, out.Arguments[0] = "find", call(n, "reverse", list.node)
+		return checked{&out, list.typ.element()}
+	case "findLastIndex":
+		out.Name, out.Arguments[0] = "findIndex", call(n, "reverse", list.node)
+		return checked{call(n, "$mirrored", list.node, &out), anyType}
 	case "count":
 		return checked{&out, intType}
 	case "sum":

@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/expr-lang/expr/ast"
@@ -10,7 +12,8 @@ import (
 // A condition is a rule's `when`. `a && b` is false when either is false, whatever error the other raises, and
 // `a || b` true when either is true: so the order of its parts does not matter, and an index may look at one of
 // them alone. As long as nothing fails, the whole runs as one program and that is what it gives anyway; the parts
-// are compiled and run one by one only once an error has to be told from a plain no.
+// are compiled and run one by one only once an error has to be told from a plain no, the cheap ones first; together
+// they may do as much work once more.
 type condition struct {
 	whole *program
 	src   string
@@ -38,6 +41,7 @@ func (c *condition) holds(r *run) (bool, error) {
 	if c.parts == nil {
 		return false, err
 	}
+	r.refill() // the whole may have used up all that there was
 	return c.parts.holds(r)
 }
 
@@ -61,8 +65,15 @@ func (c *clause) holds(r *run) (bool, error) {
 	case "&&", "||":
 		decisive := c.op == "||"
 		var failed error
-		for _, o := range c.operands {
+		units, bytes := r.units, r.bytes
+		for i, o := range c.operands {
+			// Each has its share of what the ones before left over, so that none takes another's.
+			left := len(c.operands) - i
+			r.units, r.bytes = units/left, bytes/left
 			v, err := o.holds(r)
+			units -= units/left - max(r.units, 0)
+			bytes -= bytes/left - max(r.bytes, 0)
+			r.units, r.bytes = units, bytes
 			switch {
 			case err == nil && v == decisive:
 				return decisive, nil
@@ -77,6 +88,18 @@ func (c *clause) holds(r *run) (bool, error) {
 		return false, err
 	}
 	return truth(c.program, v)
+}
+
+// cost is what the clause takes outside loops, in units.
+func (c *clause) cost() int {
+	if c.program != nil {
+		return c.program.cost
+	}
+	sum := 0
+	for _, o := range c.operands {
+		sum += o.cost()
+	}
+	return sum
 }
 
 // divide compiles the parts. The expression has been compiled before, so nothing new can be found wrong.
@@ -117,16 +140,19 @@ func divide(n ast.Node) (op string, operands []ast.Node) {
 
 func (c *checker) clause(n ast.Node, place string) (*clause, error) {
 	var out clause
-	var operands []ast.Node
-	out.op, operands = divide(n)
-	if out.op != "" {
-		for _, o := range operands {
+	var parts []ast.Node
+	if out.op, parts = divide(n); out.op != "" {
+		if out.op != "!" {
+			parts = operands(n, out.op, nil) // of the whole chain: each gets the same share of the work
+		}
+		for _, o := range parts {
 			part, err := c.clause(o, place)
 			if err != nil {
 				return nil, err
 			}
 			out.operands = append(out.operands, part)
 		}
+		slices.SortStableFunc(out.operands, func(a, b *clause) int { return cmp.Compare(a.cost(), b.cost()) })
 		return &out, nil
 	}
 	done := c.visit(n)

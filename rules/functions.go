@@ -137,6 +137,7 @@ var operations = map[string]func(r *run, args []any) (any, error){
 	"$object":     func(r *run, args []any) (any, error) { return r.object(args[0].(string)) },
 	"$step":       func(r *run, args []any) (any, error) { return nil, r.charge(args[0].(int), 0) },
 	"$walked":     opWalked,
+	"$mirrored":   opMirrored,
 	"$same":       func(_ *run, args []any) (any, error) { return args[0], nil },
 	"$get":        fnGet,
 	"$slice":      opSlice,
@@ -1033,6 +1034,16 @@ func opWalked(r *run, args []any) (any, error) {
 		return nil, err
 	}
 	return args[0], r.charge(50*list.Len(), 0)
+}
+
+// opMirrored is the index in a list of what has an index in the same list backwards; nil stays nil.
+func opMirrored(_ *run, args []any) (any, error) {
+	list, err := wantList("this", args[0])
+	if err != nil || args[1] == nil {
+		return nil, err
+	}
+	i, err := wantInt("this", args[1])
+	return list.Len() - 1 - i, err
 }
 
 // opPresent is the left side of ??: nil where there is nothing, which includes an empty text and a zero time.

@@ -9,6 +9,32 @@ import (
 	"bellhop/rules"
 )
 
+// A condition is false when one of its parts is, also where another one failed or took too much work.
+func TestFalseWhateverElse(t *testing.T) {
+	t.Parallel()
+	const endless, wrong = `any(1..10000, any(1..10000, # > raw.size + 99999))`, `raw.nothing > 5`
+	long := ""
+	for range 200 {
+		long += ` && raw.size == 5`
+	}
+	ev := booking()
+	for _, tt := range []struct{ when, want string }{
+		{endless + ` && source == "x"`, "no"},
+		{`source == "x" && ` + endless, "no"},
+		{endless + ` && raw.title contains "x" && ` + endless, "no"},
+		{endless + long + ` && source == "x"`, "no"},
+		{endless + ` || source == "hoopai"`, "yes"},
+		{`!(` + endless + ` || source == "hoopai")`, "no"},
+		{`(` + endless + ` || ` + wrong + `) && source == "x"`, "no"},
+		{wrong + ` && ` + endless + ` && source == "x"`, "no"},
+		{endless + ` && source == "hoopai"`, "test.yaml:6:7: this takes more work than a rule may do; it was stopped"},
+	} {
+		if got := fires(t, tt.when, ev); got != tt.want {
+			t.Errorf("%.90s: got %s, want %s", tt.when, got, tt.want)
+		}
+	}
+}
+
 // fires says what a condition gives: "yes", "no" or its error.
 func fires(t *testing.T, when string, ev *rules.Event) string {
 	t.Helper()
@@ -66,6 +92,9 @@ func TestConditions(t *testing.T) {
 		{`filter(1..6, # % 2 == 0) == [2, 4, 6] && map(["a"], upper(#)) == ["A"]`, "yes"},
 		{`find(1..6, # > 3) == 4 && findIndex(1..6, # > 3) == 3 && findLast(1..6, # < 3) == 2`, "yes"},
 		{`findIndex(1..3, # > 9) == nil`, "yes"},
+		{`findLast(1..6, # > 9) == nil && findLastIndex(1..6, # > 9) == nil`, "yes"},
+		{`findLastIndex(1..6, # % 2 == 1) == 4 && findLastIndex(appointment.users, # == "u1") == 0`, "yes"},
+		{`any(1..3, findLast(1..6, # > 9) == nil && findLastIndex(1..2, # < 9) == 1) && (findLast(1..2, # > 9) ?? 7) == 7`, "yes"},
 		{`reduce(1..4, #acc + #, 0) == 10 && reduce(1..4, #acc * #) == 24`, "yes"},
 		{`sortBy(["b", "a"], #) == ["a", "b"] && sort([3, 1], "desc") == [3, 1]`, "yes"},
 		{`keys(groupBy(["ab", "c"], len(#))) == ["1", "2"]`, "yes"},
