@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"bellhop/rules"
 )
 
 // An Event is the record of one webhook.
@@ -74,11 +77,25 @@ type EventFilter struct {
 // Events lists the newest events first, without their bodies.
 func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 	var w where
-	w.equal("source", f.Source)
-	w.equal("location", f.Location)
-	w.equal("type", f.Type)
-	w.equal("status", f.Status)
+	// Of the indexes that would serve, the one is used that leaves the fewest to look through. Those of types and of
+	// statuses hold only what is rare.
+	rareType := f.Type != "" && !slices.Contains([]string{rules.Create, rules.Update, rules.Delete}, f.Type)
+	rareStatus := f.Status != "" && f.Status != "accepted"
 	w.equal("appointment", f.Appointment)
+	few := f.Appointment != ""
+	w.equal(aside("type", few), f.Type)
+	if rareType && !few {
+		w.terms = append(w.terms, "type NOT IN ('AppointmentCreate', 'AppointmentUpdate', 'AppointmentDelete')")
+		few = true
+	}
+	w.equal(aside("location", few), f.Location)
+	few = few || f.Location != ""
+	w.equal(aside("status", few), f.Status)
+	if rareStatus && !few {
+		w.terms = append(w.terms, "status <> 'accepted'")
+		few = true
+	}
+	w.equal(aside("source", few), f.Source)
 	if f.Before != "" {
 		w.add("id < ?", f.Before)
 	}
@@ -180,6 +197,14 @@ func (w *where) equal(column, value string) {
 	if value != "" {
 		w.add(column+" = ?", value)
 	}
+}
+
+// aside is a column by which no index is looked for.
+func aside(column string, yes bool) string {
+	if yes {
+		return "+" + column
+	}
+	return column
 }
 
 func (w *where) String() string {

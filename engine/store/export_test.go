@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,4 +79,73 @@ func (s *Store) Downgrade(ctx context.Context, version int) error {
 	}
 	_, err = m.Migrate(ctx, rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: version})
 	return err
+}
+
+// Plans are how SQLite goes about each statement that the store has run so far, by its text.
+func (s *Store) Plans(t *testing.T) map[string][]string {
+	t.Helper()
+	plans := map[string][]string{}
+	for _, db := range []*sql.DB{s.read, s.hot, s.write} {
+		var conns []*sql.Conn
+		for range db.Stats().OpenConnections {
+			c, err := db.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, c)
+			err = c.Raw(func(c any) error {
+				for query := range c.(*preparedConn).kept {
+					plans[query] = nil
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range conns {
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for query := range plans {
+		rows, err := s.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
+		if err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		plans[query], err = collect(rows, func(rows *sql.Rows) (step string, err error) {
+			var ignored int
+			return step, rows.Scan(&ignored, &ignored, &ignored, &step)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return plans
+}
+
+// Fill makes n events with a delivery and an appointment each, received a second apart until now. Of a thousand of each,
+// a few are of another kind. It returns when that is.
+func (s *Store) Fill(t *testing.T, n int) time.Time {
+	t.Helper()
+	now := s.opts.Now()
+	script := strings.NewReplacer("$now", strconv.FormatInt(micros(now), 10), "$n", strconv.Itoa(n)).Replace(`
+		CREATE TEMP TABLE made AS WITH RECURSIVE t(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM t WHERE i + 1 < $n)
+			SELECT i, $now - ($n - i) * 1000000 AS at, 'a' || (i * 7919 % $n) AS appointment, 'location' || (i % 50) AS location, '' AS id FROM t;
+		UPDATE made SET id = printf('%08x-%04x-7000-8000-%012x', (at / 1000) >> 16, (at / 1000) & 65535, i);
+		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, rules, body, state)
+			SELECT id, id, iif(i % 1000 = 5, 'workflow', 'hoopai'), location, iif(i % 1000 = 6, 'INSTALL', 'AppointmentCreate'), '', appointment, at,
+			iif(i % 1000 = 7, 'stale', 'accepted'), 'booked', '', 'S', zeroblob(700), zeroblob(500) FROM made;
+		INSERT INTO appointments (source, id, touched_at, ends_at, state) SELECT 'hoopai', appointment, at, at, zeroblob(500) FROM made;
+		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason,
+			created_at, due_at, retried_at, turn, attempts, request)
+			SELECT id, id, 'hoopai', location, appointment, 'rule' || (i % 100), 1, 'http', '', 'crm',
+			CASE WHEN i % 1000 = 5 THEN 'dead' WHEN i % 1000 = 6 THEN 'pending' WHEN i % 50 = 7 THEN 'waiting' ELSE 'sent' END, '',
+			at, at, 0, 0, '[]', zeroblob(200) FROM made;
+		DROP TABLE made;`)
+	if _, err := s.write.ExecContext(t.Context(), script); err != nil {
+		t.Fatal(err)
+	}
+	return now
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// pruneBatch bounds one transaction of a pruning, so that intake never waits long for it.
+// pruneBatch is about how many rows one transaction of a pruning deletes, so that intake never waits long for it.
 const pruneBatch = 500
 
 // Newest is when the newest event was received; zero if there is none.
@@ -27,46 +27,101 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 // Prune deletes what is older than before: events with their deliveries, once none of these is still to be
 // sent, appointments that are over, were not touched since and have nothing waiting, and versions of rule files that no event left
 // was matched with. It returns how many events went.
+//
+// What is to go is looked up where operators read. The writer deletes it one by one, a few at a time.
 func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err error) {
 	cut, first := micros(before), firstID(before)
-	steps := []struct {
-		query string
-		bound any
-	}{
-		{`DELETE FROM deliveries WHERE event IN (SELECT id FROM events e WHERE e.id < ?1 AND NOT EXISTS (
-			SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying')) ORDER BY id LIMIT ?2)`, first},
-		{`DELETE FROM events WHERE id IN (SELECT id FROM events e WHERE e.id < ?1 AND NOT EXISTS (
-			SELECT 1 FROM deliveries d WHERE d.event = e.id) ORDER BY id LIMIT ?2)`, first},
-		{`DELETE FROM appointments WHERE (source, id) IN (SELECT source, id FROM appointments a WHERE touched_at < ?1 AND ends_at < ?1
-			AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.source = a.source AND d.appointment = a.id AND d.follows = 1
-				AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead')) LIMIT ?2)`, cut},
+	for after := ""; ; {
+		ids, err := s.pruned(ctx, after, first)
+		if err != nil || len(ids) == 0 {
+			if err == nil {
+				err = s.pruneAppointments(ctx, cut)
+			}
+			if err == nil {
+				err = s.pruneRules(ctx, before)
+			}
+			return events, err
+		}
+		after = ids[len(ids)-1]
+		for len(ids) > 0 {
+			var seen, gone int
+			err := s.Write(ctx, func(tx *Tx) error {
+				seen, gone = 0, 0
+				for rows := 0; seen < len(ids) && rows < pruneBatch; seen++ {
+					deliveries, err := tx.delete(`DELETE FROM deliveries WHERE event = ?1 AND NOT EXISTS (
+						SELECT 1 FROM deliveries d WHERE d.event = ?1 AND d.state IN ('waiting', 'pending', 'sending', 'retrying'))`, ids[seen])
+					if err != nil {
+						return err
+					}
+					n, err := tx.delete(`DELETE FROM events WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = ?1)`, ids[seen])
+					if err != nil {
+						return err
+					}
+					rows, gone = rows+deliveries+n, gone+n
+				}
+				return nil
+			})
+			if err != nil {
+				return events, err
+			}
+			ids, events = ids[seen:], events+gone
+		}
 	}
-	for {
-		var changed, gone int64
-		err := s.Write(ctx, func(tx *Tx) error {
-			changed, gone = 0, 0
-			for i, step := range steps {
-				res, err := tx.tx.ExecContext(tx.ctx, step.query, step.bound, pruneBatch)
+}
+
+// pruned are the next events after one, and before first, of which nothing is to be sent.
+func (s *Store) pruned(ctx context.Context, after, first string) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT id FROM events e WHERE id > ?1 AND id < ?2 AND NOT EXISTS (
+		SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying')) ORDER BY id LIMIT ?3`,
+		after, first, pruneBatch)
+	if err != nil {
+		return nil, fmt.Errorf("find events to prune: %w", err)
+	}
+	return collect(rows, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+}
+
+func (s *Store) pruneAppointments(ctx context.Context, cut int64) error {
+	type appointment struct {
+		over       int64
+		source, id string
+	}
+	for after := (appointment{}); ; {
+		rows, err := s.read.QueryContext(ctx, `SELECT max(touched_at, ends_at), source, id FROM appointments
+			WHERE max(touched_at, ends_at) >= ?1 AND max(touched_at, ends_at) < ?4 AND (max(touched_at, ends_at) > ?1 OR (source, id) > (?2, ?3))
+			ORDER BY max(touched_at, ends_at), source, id LIMIT ?5`, after.over, after.source, after.id, cut, pruneBatch)
+		if err != nil {
+			return fmt.Errorf("find appointments to prune: %w", err)
+		}
+		list, err := collect(rows, func(rows *sql.Rows) (a appointment, err error) { return a, rows.Scan(&a.over, &a.source, &a.id) })
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		err = s.Write(ctx, func(tx *Tx) error {
+			for _, a := range list {
+				_, err := tx.delete(`DELETE FROM appointments AS a WHERE source = ?1 AND id = ?2 AND touched_at < ?3 AND ends_at < ?3
+					AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.source = a.source AND d.appointment = a.id AND d.follows = 1
+						AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead'))`, a.source, a.id, cut)
 				if err != nil {
-					return fmt.Errorf("prune: %w", err)
-				}
-				n, err := res.RowsAffected()
-				if err != nil {
-					return fmt.Errorf("prune: %w", err)
-				}
-				changed += n
-				if i == 1 {
-					gone = n
+					return err
 				}
 			}
 			return nil
 		})
 		if err != nil {
-			return events, err
+			return err
 		}
-		events += int(gone)
-		if changed == 0 {
-			return events, s.pruneRules(ctx, before)
-		}
+		after = list[len(list)-1]
 	}
+}
+
+func (t *Tx) delete(query string, args ...any) (int, error) {
+	res, err := t.tx.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		return 0, fmt.Errorf("prune: %w", err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return 0, fmt.Errorf("prune: %w", err)
+	}
+	return int(n), nil
 }

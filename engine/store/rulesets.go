@@ -69,17 +69,23 @@ func (s *Store) RuleSet(ctx context.Context, id string) ([]live.Version, error) 
 // pruneRules deletes the rule sets that no event was received under any more, and what rule files held in no
 // set that is left. The set in force and the last good version of each file stay.
 func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
+	// The events of a set that ended before are all older than that.
+	rows, err := s.read.QueryContext(ctx, `SELECT id FROM rule_sets WHERE ended_at > 0 AND ended_at < ?
+		AND id NOT IN (SELECT rules FROM events WHERE id < ?)`, micros(before), firstID(before))
+	if err != nil {
+		return fmt.Errorf("find rule sets to prune: %w", err)
+	}
+	ids, err := collect(rows, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+	if err != nil || len(ids) == 0 {
+		return err
+	}
 	return s.Write(ctx, func(tx *Tx) error {
-		// The events of a set that ended before are all older than that.
-		res, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_sets WHERE ended_at > 0 AND ended_at < ?
-			AND NOT EXISTS (SELECT 1 FROM events e WHERE e.id < ? AND e.rules = rule_sets.id)`, micros(before), firstID(before))
-		if err != nil {
-			return fmt.Errorf("prune rule sets: %w", err)
+		for _, id := range ids { // one may be in force again by now
+			if _, err := tx.delete(`DELETE FROM rule_sets WHERE id = ? AND ended_at > 0 AND ended_at < ?`, id, micros(before)); err != nil {
+				return err
+			}
 		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return err
-		}
-		_, err = tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_versions WHERE hash NOT IN (SELECT hash FROM rule_files)
+		_, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_versions WHERE hash NOT IN (SELECT hash FROM rule_files)
 			AND hash NOT IN (SELECT file.value ->> 'hash' FROM rule_sets, json_each(rule_sets.files) AS file)`)
 		if err != nil {
 			return fmt.Errorf("prune versions of rule files: %w", err)

@@ -250,9 +250,18 @@ func TestCancelAndRetry(t *testing.T) {
 	}
 }
 
-// A store of the first version is brought up to date with what it holds.
+// A store of an earlier version is brought up to date with what it holds.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
+	for version := 1; version <= 4; version++ {
+		t.Run(fmt.Sprint("from ", version), func(t *testing.T) {
+			t.Parallel()
+			migrate(t, version)
+		})
+	}
+}
+
+func migrate(t *testing.T, version int) {
 	dir := t.TempDir()
 	s, err := store.Open(t.Context(), store.Options{Dir: dir})
 	if err != nil {
@@ -265,10 +274,10 @@ func TestMigrate(t *testing.T) {
 	if err != nil || len(before) != 2 {
 		t.Fatal(before, err)
 	}
-	if err := s.Downgrade(t.Context(), 1); err != nil {
+	if err := s.Downgrade(t.Context(), version); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Deliveries(t.Context(), store.DeliveryFilter{}); err == nil {
+	if _, err := s.CountDeliveries(t.Context()); err == nil {
 		t.Fatal("the store is still of the present version")
 	}
 	if err := s.Close(); err != nil {
@@ -282,8 +291,14 @@ func TestMigrate(t *testing.T) {
 	if err != nil || fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("%v; the deliveries are\n%v, and were\n%v", err, after, before)
 	}
+	if counts, err := s.CountDeliveries(t.Context()); err != nil || counts[store.Pending] != 2 {
+		t.Errorf("counted: %v, %v", counts, err)
+	}
 	var sent sync.Map
 	workAll(t, s, 2, send(t, &sent))
+	if counts, err := s.CountDeliveries(t.Context()); err != nil || counts[store.Sent] != 2 || len(counts) != 1 {
+		t.Errorf("counted: %v, %v", counts, err)
+	}
 }
 
 func TestPrune(t *testing.T) {

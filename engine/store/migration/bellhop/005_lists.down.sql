@@ -1,0 +1,14 @@
+DROP TRIGGER deliveries_gone;
+DROP TRIGGER deliveries_changed;
+DROP TRIGGER deliveries_made;
+DROP TABLE delivery_counts;
+DROP INDEX appointments_over;
+DROP INDEX events_status;
+DROP INDEX events_source;
+DROP INDEX events_type;
+DROP INDEX events_appointment;
+DROP INDEX events_location;
+DROP INDEX deliveries_waiting;
+DROP INDEX deliveries_rule;
+DROP INDEX deliveries_state;
+CREATE INDEX deliveries_open ON deliveries (state, id) WHERE state <> 'sent';
