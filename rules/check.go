@@ -444,13 +444,13 @@ func (c *checker) member(n *ast.MemberNode) checked {
 		if n.Method {
 			return c.failAt(n, "method", "", "only times have methods, such as .Hour()")
 		}
-		return get(anyType)
+		return get(anyType.orNil())
 	case objectKind:
 		if property == nil {
 			if !prop.typ.is(textKind) {
 				return c.failAt(n.Property, "type", "", "a field is chosen by its name, a text, but this is %s", prop.typ)
 			}
-			return get(anyType)
+			return get(anyType.orNil())
 		}
 		t, ok := envObjects[base.typ.name][property.Value]
 		if !ok {
@@ -467,7 +467,7 @@ func (c *checker) member(n *ast.MemberNode) checked {
 		if prop.typ.kind != intKind && !prop.typ.open() {
 			return c.failAt(n.Property, "type", "", "an element is chosen by a whole number, but this is %s", prop.typ)
 		}
-		return get(base.typ.element())
+		return get(c.elementAt(n.Node, n.Property, base.typ))
 	case timeKind:
 		if property != nil {
 			for _, m := range sortedKeys(timeMethods) {
@@ -491,6 +491,26 @@ func (c *checker) member(n *ast.MemberNode) checked {
 		return c.failAt(n.Property, "unknown-field", "", "%s has no field %s", base.typ, quote(property.Value))
 	}
 	return c.failAt(n.Property, "type", "", "%s has no elements", base.typ)
+}
+
+// elementAt is the type of an element of a list, which need not have it.
+func (c *checker) elementAt(list, index ast.Node, t typ) typ {
+	i, fixed := constantInt(index)
+	least := 0 // elements there are
+	switch n := list.(type) {
+	case *ast.ArrayNode:
+		least = len(n.Nodes)
+	default:
+		if name, args := callOf(n); (name == "split" || name == "splitAfter") && len(args) == 2 {
+			if separator, ok := args[1].(*ast.StringNode); ok && separator.Value != "" {
+				least = 1
+			}
+		}
+	}
+	if fixed && max(i+1, -i) <= least {
+		return t.element()
+	}
+	return t.element().orNil()
 }
 
 // hidden says whether a local name stands before the environment's.
@@ -730,6 +750,9 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 	if !ok || !c.constants(n, name, args, types) {
 		return checked{n, badType}
 	}
+	if (name == "first" || name == "last") && !c.elementAt(args[0], &ast.IntegerNode{}, types[0]).missing {
+		result = result.sure()
+	}
 	return checked{call(n, name, out...), result}
 }
 
@@ -917,7 +940,9 @@ func resultType(result string, args []typ) typ {
 			return args[0]
 		}
 	case "E":
-		return args[0].element()
+		return args[0].element().orNil()
+	case "O":
+		return anyType.orNil()
 	case "J":
 		t := args[0].element()
 		for _, a := range args[1:] {
@@ -1230,15 +1255,15 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	case "map":
 		return checked{&out, listOf(body)}
 	case "find":
-		return checked{&out, list.typ.element()}
+		return checked{&out, list.typ.element().orNil()}
 	// The language's own findLast and findLastIndex leave a value behind where nothing is found. The last is the first
 	// from the other end.
 	case "findLast":
 		out.Name, out.Arguments[0] = "find", call(n, "reverse", list.node)
-		return checked{&out, list.typ.element()}
+		return checked{&out, list.typ.element().orNil()}
 	case "findLastIndex":
 		out.Name, out.Arguments[0] = "findIndex", call(n, "reverse", list.node)
-		return checked{call(n, "$mirrored", list.node, &out), anyType}
+		return checked{call(n, "$mirrored", list.node, &out), intType.orNil()}
 	case "count":
 		return checked{&out, intType}
 	case "sum":
@@ -1252,7 +1277,7 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	if n.Name == "reduce" { // the language believes its value to be of the body's type, which the first value need not be
 		return checked{call(n, "$same", &out), anyType}
 	}
-	return checked{&out, anyType} // findIndex and findLastIndex are nil where nothing is found
+	return checked{&out, intType.orNil()} // findIndex
 }
 
 // treeSize counts the nodes of an expression, each as often as it is met, up to a limit.
@@ -1562,13 +1587,16 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 		return checked{op("$range"), intsType}
 
 	case "??":
-		switch l.typ.kind {
-		case textKind, timeKind, anyKind, nilKind:
+		switch {
+		case l.typ.kind == textKind, l.typ.kind == timeKind, l.typ.kind == anyKind, l.typ.kind == nilKind, l.typ.missing:
 		default:
 			c.warnAt(n, "needless-default", "", "the value before ?? is never missing, so what stands after it is never used")
 		}
 		out.Left = call(left, "$present", l.node)
-		return checked{out, join(l.typ, r.typ)}
+		if l.typ.kind == nilKind {
+			return checked{out, r.typ}
+		}
+		return checked{out, join(l.typ.sure(), r.typ)}
 	}
 	return c.failAt(n, "unsupported", "", "the operator %s is not supported in a rule", n.Operator)
 }

@@ -13,38 +13,16 @@ import (
 )
 
 // A doubter warns about what is no mistake in an expression, but surely not meant: conditions that are always
-// true or never, and comparisons that a missing value decides without a word.
+// true or never.
 type doubter struct {
-	c     *checker
-	p     *prover
-	asked map[string]bool // the values that are compared with nil
+	c *checker
+	p *prover
 }
 
 func (c *checker) doubts(tree ast.Node) {
 	d := &doubter{c: c, p: &prover{steps: proverSteps}}
 	c.prover = d.p
-	d.collect(tree, 0)
 	d.walk(tree, 0)
-}
-
-// collect notes which values the writer knows may be missing.
-func (d *doubter) collect(n ast.Node, depth int) {
-	if n == nil || depth > maxNodes {
-		return
-	}
-	if b, ok := n.(*ast.BinaryNode); ok && (b.Operator == "==" || b.Operator == "!=") {
-		for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
-			if _, isNil := side[0].(*ast.NilNode); isNil {
-				if d.asked == nil {
-					d.asked = map[string]bool{}
-				}
-				d.asked[d.p.expand(term{side[1], d.c}).node.String()] = true
-			}
-		}
-	}
-	for _, k := range children(n) {
-		d.collect(k, depth+1)
-	}
 }
 
 // walk judges the largest conditions first: of one that is always the same, its parts are not judged again.
@@ -59,7 +37,6 @@ func (d *doubter) walk(n ast.Node, depth int) {
 		d.zones(n, args)
 	}
 	if b, ok := n.(*ast.BinaryNode); ok {
-		d.missing(b)
 		if op := connective(b); op != "" {
 			for _, o := range operands(b, op, nil) {
 				d.walk(o, depth+1)
@@ -250,62 +227,6 @@ func (d *doubter) plain(n ast.Node, holds bool) {
 	d.c.warnAt(n, code, "", "this is %s", words)
 }
 
-// missing warns about a comparison of what may be missing.
-func (d *doubter) missing(b *ast.BinaryNode) {
-	effect := "this is false"
-	switch b.Operator {
-	case "==", "in", "contains", "startsWith", "endsWith", "matches":
-	case "<", "<=", ">", ">=":
-		effect = "the rule fails with an error"
-	default:
-		return
-	}
-	for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
-		t := d.p.expand(term{side[0], d.c})
-		if !untyped(t) || d.asked[t.node.String()] {
-			continue
-		}
-		other := d.p.expand(term{side[1], d.c})
-		none := ""
-		switch k := other.typ().kind; {
-		case k == nilKind:
-			continue
-		case k == textKind || b.Operator == "in" && side[0] == b.Left && k == listKind && other.typ().element().kind == textKind:
-			none = `""`
-		case k == boolKind:
-			none = "false"
-		case other.typ().number():
-			none = "0"
-		}
-		if b.Operator == "in" && side[0] == b.Right {
-			none = "[]"
-		}
-		suggestion := ""
-		if none != "" {
-			suggestion = "(" + d.c.source(side[0]) + " ?? " + none + ")"
-		}
-		d.c.warnAt(side[0], "missing-value", suggestion, "%s may be missing, and then %s; give a default with ??", d.c.source(side[0]), effect)
-	}
-}
-
-// untyped says whether a value is of raw or custom, as it came.
-func untyped(t term) bool {
-	n := t.node
-	for {
-		switch m := n.(type) {
-		case *ast.ChainNode:
-			n = m.Node
-			continue
-		case *ast.MemberNode:
-			n = m.Node
-			continue
-		case *ast.IdentifierNode:
-			return (m.Value == "raw" || m.Value == "custom") && n != t.node && !t.c.hidden(m.Value)
-		}
-		return false
-	}
-}
-
 // knownFacts are the facts of each name.
 var knownFacts = func() map[string]*formula {
 	out := map[string]*formula{}
@@ -414,8 +335,9 @@ func falsePart(n ast.Node, never func(ast.Node) bool) ast.Node {
 // doubtMoment warns about an `at` that may be missing, or that reads what was printed in another zone, and about
 // one at which the rule's condition is never true.
 func (s *scope) doubtMoment(c *checker, at ast.Node) {
-	if n, name := s.missing(c, counted(at)); n != nil && (s.when.node == nil || !strings.Contains(s.when.c.piece.src, name)) {
-		c.warnAt(n, "missing-value", "", `%s may be missing, and then this step is not sent; "when" can ask for it, or ?? give another time`, name)
+	const effect, advice = "this step is not sent", `"when" can ask for it, or ?? give another time`
+	if n, name := c.absences(at, s.asked(), effect, advice).value(s, counted(at)); n != nil {
+		c.warnAt(n, "missing-value", "", "%s may be missing, and then %s; %s", name, effect, advice)
 	}
 	if s.zone == "" {
 		c.doubtClock(at)

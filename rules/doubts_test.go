@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,23 +91,73 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// A comparison that a missing value decides is doubted, unless its writer has thought of that.
-func TestMissingInComparisons(t *testing.T) {
+// What fails where a value is missing is doubted, unless its writer has thought of that. To be equal to something, or to
+// have a part, is plainly false of what is missing.
+func TestMissingInOperations(t *testing.T) {
 	t.Parallel()
 	for condition, want := range map[string]int{
-		`custom.vip == "yes"`:                         1,
-		`custom["vip"] == "yes"`:                      1,
-		`raw.a.b > 5`:                                 1,
-		`"x" in custom.list`:                          1,
-		`custom.kind in ["a", "b"]`:                   1,
-		`custom.kind contains "a"`:                    1,
-		`custom.a == custom.b`:                        2,
+		`custom.vip == "yes"`:                         0,
+		`custom["vip"] == "yes"`:                      0,
+		`"x" in custom.list`:                          0,
+		`custom.kind in ["a", "b"]`:                   0,
+		`custom.kind contains "a"`:                    0,
+		`custom.a == custom.b`:                        0,
 		`custom.vip != "yes"`:                         0,
-		`(custom.vip ?? "") == "yes"`:                 0,
-		`custom.vip != nil && custom.vip == "yes"`:    0,
-		`custom.vip == nil || custom.vip > 5`:         0,
-		`contact.email == "a@example.com"`:            0,
-		`any(appointment.users, {# == custom.agent})`: 1,
+		`any(appointment.users, {# == custom.agent})`: 0,
+		`appointment.users[5] == "u1"`:                0,
+		`find(appointment.users, # == "u1") != nil`:   0,
+		`find(appointment.users, # == "u1") == nil`:   0,
+		`first(appointment.users) != nil`:             0,
+		`findIndex(appointment.users, # == "u1") == nil || findIndex(appointment.users, # == "u1") > 2`: 0,
+		`contact.email == "a@example.com"`: 0,
+		`string(custom.n) == "5"`:          0,
+
+		`raw.a.b > 5`:                 1,
+		`5 > raw.a.b`:                 1,
+		`custom.vip`:                  1,
+		`!custom.vip`:                 1,
+		`custom.vip && true`:          1,
+		`upper(custom.x) == "A"`:      1,
+		`custom.n + 1 == 2`:           1,
+		`any(custom.list, # > 1)`:     1,
+		`any(raw.items, #.price > 5)`: 2,
+		`any(raw.items, #.price != nil && #.price > 5)`:                       1, // raw.items
+		`any(raw.items ?? [], #.price != nil && #.price > 5)`:                 0,
+		`upper(appointment.users[0]) == "A"`:                                  1,
+		`upper(first(appointment.users)) == "A"`:                              1,
+		`upper(last(appointment.users)) == "A"`:                               1,
+		`upper(get(appointment.users, 2)) == "A"`:                             1,
+		`upper(find(appointment.users, # != "")) == "A"`:                      1,
+		`upper(findLast(appointment.users, # != "")) == "A"`:                  1,
+		`findIndex(appointment.users, # != "") > 0`:                           1,
+		`findLastIndex(appointment.users, # != "") > 0`:                       1,
+		`upper(split(appointment.title, " ")[1]) == "A"`:                      1,
+		`upper(split(appointment.title, " ")[0]) == "A"`:                      0, // there is always one
+		`upper(first(split(appointment.title, " "))) == "A"`:                  0,
+		`upper(["a", "b"][1]) == "A"`:                                         0,
+		`upper(true ? appointment.users[0] : "") == "A"`:                      1,
+		`appointment.users[0][0:2] == "ab"`:                                   1,
+		`len(appointment.users) > 0 && upper(appointment.users[0]) == "A"`:    0,
+		`len(appointment.users) > 0 && upper(appointment.users[1]) == "A"`:    1,
+		`len(appointment.users) > 0 && upper(last(appointment.users)) == "A"`: 0,
+		`appointment.users[0] != nil && upper(appointment.users[0]) == "A"`:   0,
+		`upper(appointment.users[0]) == "A" && appointment.users[0] != nil`:   0, // the order does not matter
+
+		`(custom.vip ?? "") == "yes"`:                                  0,
+		`custom.vip != nil && custom.vip > 5`:                          0,
+		`custom.vip == nil || custom.vip > 5`:                          0,
+		`custom.vip != nil || custom.vip > 5`:                          1,
+		`custom.kind == "a" && upper(custom.kind) == "A"`:              0,
+		`custom.kind in ["a", "b"] && upper(custom.kind) == "A"`:       0,
+		`custom.kind startsWith "a" && upper(custom.kind) == "A"`:      0,
+		`custom.kind matches "^a" && upper(custom.kind) == "A"`:        0,
+		`(custom.kind ?? "") != "" && upper(custom.kind) == "A"`:       0,
+		`"kind" in custom && upper(custom.kind) == "A"`:                0,
+		`custom.kind != "a" && upper(custom.kind) == "A"`:              1,
+		`custom.n > 5 && custom.n < 9`:                                 2, // neither is false where it is missing
+		`(custom.n != nil ? custom.n > 5 : false)`:                     0,
+		`(custom.n == nil ? custom.n > 5 : false)`:                     1,
+		`!(custom.n == nil || custom.m == nil) && custom.n > custom.m`: 0,
 	} {
 		src := rule("when: '" + condition + "'")
 		_, findings := rules.Compile("t.yaml", []byte(src), options())
@@ -117,6 +168,67 @@ func TestMissingInComparisons(t *testing.T) {
 			if f.Code != "missing-value" || f.Severity != rules.Warning {
 				t.Errorf("%s: %+v", condition, f)
 			}
+		}
+	}
+}
+
+// What a rule's condition asks for is there in its named values and in what it sends.
+func TestConditionAsksForValues(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		when, text string
+		want       int
+	}{
+		{`true`, `{{ contact.phone }}`, 1},
+		{`contact.phone != ""`, `{{ contact.phone }}`, 0},
+		{`contact.phone != "" && source == "x"`, `{{ contact.phone }}`, 0},
+		{`contact.phone != "" || source == "x"`, `{{ contact.phone }}`, 1},
+		{`contact.phone startsWith "+44"`, `{{ contact.phone }}`, 0},
+		{`contact.phone matches "^[+]44"`, `{{ contact.phone }}`, 0},
+		{`contact.phone matches "^[+]?"`, `{{ contact.phone }}`, 1},
+		{`contact.phone == ""`, `{{ contact.phone }}`, 1},
+		{`contact.email != ""`, `{{ contact.phone }}`, 1},
+		{`(contact.phone ?? "none") != "none"`, `{{ contact.phone }}`, 0},
+		{`custom.plan == "gold"`, `{{ custom.plan }}`, 0},
+		{`custom.plan == "gold"`, `{{ upper(custom.plan) }}`, 0},
+		{`custom.plan != "gold"`, `{{ upper(custom.plan) }}`, 1},
+		{`custom.plan != "gold"`, `{{ custom.plan }}`, 1},
+		{`(custom.plan ?? "free") == "gold"`, `{{ custom.plan }}`, 0},
+		{`(custom.plan ?? "free") == "free"`, `{{ custom.plan }}`, 1},
+		{`"plan" in custom`, `{{ custom.plan }}`, 0},
+		{`(custom.n ?? 0) == 3`, `{{ custom.n + 1 }}`, 0},
+		{`len(appointment.users) > 1`, `{{ appointment.users[1] }}`, 0},
+		{`len(appointment.users) > 1`, `{{ appointment.users[-2] }}`, 0},
+		{`len(appointment.users) > 1`, `{{ appointment.users[2] }}`, 1},
+		{`true`, `{{ appointment.users[2] }}`, 1},
+		{`true`, `{{ first(appointment.users) }}`, 1},
+		{`true`, `{{ find(appointment.users, # != "x") }}`, 1},
+		{`true`, `{{ split(appointment.title, " ")[1] }}`, 1},
+		{`true`, `{{ split(appointment.title, " ")[0] }}`, 0},
+		{`true`, `{{ first(appointment.users) ?? "nobody" }}`, 0},
+		{`true`, `{{ source == "x" ? first(appointment.users) : "nobody" }}`, 1},
+		{`true`, `{{ len(appointment.users) > 0 ? first(appointment.users) : "nobody" }}`, 0},
+		{`true`, `{{ contact.firstName != "" ? contact.firstName : "you" }}`, 0},
+		{`true`, `{{ contact.firstName == "" ? "you" : contact.firstName }}`, 0},
+		{`true`, `{{ date(previous.startTime, "15:04") }}`, 1},
+		{`previous.startTime.Year() > 1`, `{{ date(previous.startTime, "15:04") }}`, 0},
+		{`(previous.startTime ?? nil) != nil`, `{{ date(previous.startTime, "15:04") }}`, 0},
+		{`previous.startTime > now()`, `{{ date(previous.startTime, "15:04") }}`, 1}, // now() is no fixed time
+	} {
+		src := rule("when: '"+tt.when+"'", "then: [{slack: {channel: desk, text: '"+tt.text+"'}}]")
+		_, findings := rules.Compile("t.yaml", []byte(src), options())
+		findings = slices.DeleteFunc(findings, func(f rules.Finding) bool { return f.Code == "always-true" })
+		if len(findings) != tt.want || tt.want > 0 && findings[0].Code != "missing-value" {
+			t.Errorf("when: %s, %s: want %d\n%s", tt.when, tt.text, tt.want, render(findings, src))
+		}
+	}
+	// A named value is computed where the condition is true, or where it may decide.
+	for when, want := range map[string]int{
+		`custom.n != nil && big > 5`: 0, `big > 5`: 1, `custom.n != nil || big > 5`: 1,
+	} {
+		src := rule("let: {big: custom.n * 10}", "when: '"+when+"'")
+		if _, findings := rules.Compile("t.yaml", []byte(src), options()); len(findings) != want {
+			t.Errorf("when: %s: want %d\n%s", when, want, render(findings, src))
 		}
 	}
 }

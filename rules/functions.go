@@ -25,7 +25,7 @@ import (
 type function struct {
 	// forms are the ways to call it: the types of its arguments and, after ">", of its result. A is anything,
 	// T text, N number, I whole number, B true or false, M moment (a time), D duration, Z time zone, L list,
-	// P map; as a result also F number, X unknown, S as the first argument, E an element of it, J an element of any of
+	// P map; as a result also F number, X unknown, O unknown or nil, S as the first argument, E an element of it or nil, J an element of any of
 	// them, LT list of texts. "*" after the last argument: one or more of it.
 	forms []string
 	doc   string
@@ -85,7 +85,7 @@ var functions = map[string]function{
 	"median":    {[]string{"N*>F", "L*>F"}, "The number in the middle.", whole("median", 20)},
 	"first":     {[]string{"L>E"}, "The first element.", fnElement(0)},
 	"last":      {[]string{"L>E"}, "The last element.", fnElement(-1)},
-	"get":       {[]string{"L,I>E", "P,T>X"}, "An element or an entry, or nil.", func(r *run, args []any) (any, error) { return fnGet(r, args) }},
+	"get":       {[]string{"L,I>E", "P,T>O"}, "An element or an entry, or nil.", func(r *run, args []any) (any, error) { return fnGet(r, args) }},
 	"take":      {[]string{"L,I>S"}, "The first elements of a list.", fnTake},
 	"keys":      {[]string{"P>LT"}, "The keys of a map, sorted.", fnKeys},
 	"values":    {[]string{"P>L"}, "The values of a map, in the order of its keys.", fnValues},

@@ -18,6 +18,7 @@ import (
 type prover struct {
 	steps int // that may still be taken
 	atoms map[atomKey]*formula
+	ran   bool // conditions have been evaluated without an error: what they compare was there
 }
 
 // proverSteps bound the work for one expression.
@@ -151,8 +152,20 @@ func (p *prover) build(t term, positive bool) *formula {
 				if c, ok := p.text(left); ok {
 					return constantly(holdsPart(n.Operator, c, s) == positive)
 				}
-				if left.typ().kind == textKind {
+				if of, fallback, ok := p.defaulted(left); ok {
+					if text, err := strconv.Unquote(fallback); err == nil && !holdsPart(n.Operator, text, s) {
+						left = of
+					}
+				}
+				if k := left.typ(); k.kind == textKind || k.kind == anyKind {
 					return claim(atom{kind: 'p', key: left.node.String(), op: n.Operator, text: s, positive: positive})
+				}
+			}
+		case "matches":
+			if s, ok := p.text(term{n.Right, t.c}); ok && positive {
+				if re, err := compilePattern(s); err == nil && !re.re.MatchString("") {
+					left := p.expand(term{n.Left, t.c}).node.String()
+					return p.and(claim(atom{kind: 'b', key: t.node.String(), positive: true}), claim(atom{kind: 's', key: left, set: []string{"nil", `""`}}))
 				}
 			}
 		}
@@ -227,7 +240,7 @@ func (p *prover) equal(t term, left, right ast.Node, positive bool) *formula {
 	if lConst && !rConst {
 		l, r, lv, rv, lConst, rConst = r, l, rv, lv, rConst, lConst
 	}
-	if rConst && rv == "nil" && neverNil(l.typ().kind) && !lConst {
+	if rConst && rv == "nil" && neverNil(l.typ()) && !lConst {
 		return constantly(!positive)
 	}
 	switch {
@@ -238,11 +251,14 @@ func (p *prover) equal(t term, left, right ast.Node, positive bool) *formula {
 			return p.and(p.difference(l, r, false), p.difference(r, l, false))
 		}
 		return p.or(p.difference(l, r, true), p.difference(r, l, true))
-	case rConst && (rv == "true" || rv == "false") && l.typ().kind == boolKind:
+	case rConst && (rv == "true" || rv == "false") && l.typ().kind == boolKind && !l.typ().missing:
 		return p.of(l, (rv == "true") == positive)
 	case rConst:
 		if s, ok := p.text(r); ok && wrongCase(l, s) {
 			return constantly(!positive)
+		}
+		if of, fallback, ok := p.defaulted(l); ok {
+			return claim(atom{kind: 's', key: of.node.String(), set: withMissing([]string{rv}, fallback), positive: positive})
 		}
 		return claim(atom{kind: 's', key: l.node.String(), set: []string{rv}, positive: positive})
 	}
@@ -253,16 +269,21 @@ func (p *prover) equal(t term, left, right ast.Node, positive bool) *formula {
 	return claim(atom{kind: 'b', key: min(a, b) + " == " + max(a, b), positive: positive})
 }
 
-// neverNil are the kinds of values that the event always has.
-func neverNil(k kind) bool {
-	switch k {
+// neverNil says that a value is never missing, whatever the event carries.
+func neverNil(t typ) bool {
+	if t.missing {
+		return false
+	}
+	switch t.kind {
 	case boolKind, intKind, floatKind, textKind, timeKind, durationKind, listKind:
 		return true
 	}
 	return false
 }
 
-func amount(t typ) bool { return t.number() || t.kind == timeKind || t.kind == durationKind }
+func amount(t typ) bool {
+	return !t.missing && (t.number() || t.kind == timeKind || t.kind == durationKind)
+}
 
 // wrongCase says that a text in capitals is sought in one that has none, or the other way round.
 func wrongCase(t term, s string) bool {
@@ -291,7 +312,7 @@ func (p *prover) order(t term, n *ast.BinaryNode, positive bool) *formula {
 		}
 		return p.difference(l, r, len(op) == 1)
 	}
-	if lt.kind == textKind && rt.kind == textKind {
+	if neverNil(lt) && neverNil(rt) && lt.kind == textKind && rt.kind == textKind {
 		if !positive {
 			op = map[string]string{"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
 		}
@@ -307,7 +328,35 @@ func (p *prover) order(t term, n *ast.BinaryNode, positive bool) *formula {
 			return claim(atom{kind: 'o', key: l.node.String(), op: op, text: rs, positive: true})
 		}
 	}
-	return claim(atom{kind: 'b', key: n.String(), positive: positive}) // with a missing value neither it nor its opposite holds
+	// With a missing value neither it nor its opposite holds.
+	return p.and(claim(atom{kind: 'b', key: n.String(), positive: positive}), p.there(l), p.there(r))
+}
+
+// there claims that a value is not nil, where a comparison with it has not failed.
+func (p *prover) there(t term) *formula {
+	if !p.ran || !t.typ().missing {
+		return always
+	}
+	return claim(atom{kind: 's', key: t.node.String(), set: []string{"nil"}})
+}
+
+// defaulted is the value that a default is given for, and the values that stand for a missing one: x ?? "none" is equal
+// to "none" where x is, or is missing.
+func (p *prover) defaulted(t term) (of term, fallback string, ok bool) {
+	b, ok := t.node.(*ast.BinaryNode)
+	if !ok || b.Operator != "??" {
+		return t, "", false
+	}
+	fallback, ok = p.value(term{b.Right, t.c})
+	return p.expand(term{b.Left, t.c}), fallback, ok
+}
+
+// withMissing are values, and if the fallback is one of them, also those that it stands for.
+func withMissing(set []string, fallback string) []string {
+	if slices.Contains(set, fallback) {
+		return append(set[:len(set):len(set)], "nil", `""`)
+	}
+	return set
 }
 
 func (p *prover) member(t term, n *ast.BinaryNode, positive bool) *formula {
@@ -340,6 +389,9 @@ func (p *prover) member(t term, n *ast.BinaryNode, positive bool) *formula {
 				return p.or(kids...)
 			}
 			return p.and(kids...)
+		}
+		if of, fallback, ok := p.defaulted(l); ok {
+			return claim(atom{kind: 's', key: of.node.String(), set: withMissing(set, fallback), positive: positive})
 		}
 		return claim(atom{kind: 's', key: l.node.String(), set: set, positive: positive})
 	case *ast.BinaryNode:
@@ -660,7 +712,7 @@ func (p *prover) textPossible(claims []atom) bool {
 				case 's':
 					return !a.positive && slices.Contains(a.set, v)
 				case 'p':
-					return err == nil && holdsPart(a.op, text, a.text) != a.positive
+					return (err == nil && holdsPart(a.op, text, a.text)) != a.positive // no other value has a part
 				case 'o':
 					return err == nil && !holdsOrder(a.op, text, a.text)
 				}

@@ -230,7 +230,8 @@ func TestMomentDoubts(t *testing.T) {
 		{"what may be missing, with a default", nil, `(previous.startTime ?? appointment.startTime) - duration("1h")`, ""},
 		{"what the condition asks for", []string{"when: custom.at != nil"}, `date(custom.at)`, ""},
 		{"what is chosen", nil, `custom.at != nil ? date(custom.at) : appointment.startTime`, ""},
-		{"a comparison of what may be missing", nil, `custom.vip == true ? now() : appointment.startTime`, "missing-value"},
+		{"a comparison of what may be missing", nil, `custom.vip == true ? now() : appointment.startTime`, ""},
+		{"a choice by what may be missing", nil, `custom.vip ? now() : appointment.startTime`, "missing-value"},
 		{"a condition in it", nil, `appointment.title == "a" && appointment.title == "b" ? now() : appointment.startTime`, "never-true"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -185,6 +185,11 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	if p, ok := at("when"); ok {
 		rule.parseWhen(s, p.value, keys["on"].value)
 	}
+	for _, l := range s.trees { // what uses them does so where the condition is true, or in it, where it may decide
+		if l.node != nil {
+			l.c.absences(l.node, s.asked(), "what uses this value fails with an error", "")
+		}
+	}
 	if p, ok := at("then"); ok {
 		rule.parseThen(s, p, o)
 	}
@@ -327,7 +332,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 				if compiled != nil {
 					as = term{root, c}
 					program, l.typ = compiled, compiled.typ
-					if at, _ := s.missing(c, root); at != nil {
+					if at, _ := (&absence{c: c, p: &prover{steps: proverSteps}}).value(s, root); at != nil {
 						s.absent[i] = true
 					}
 				}
@@ -451,6 +456,7 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 		r.errorf("type", p.whole(), "", "a condition must be true or false, but this is %s", program.typ)
 		return
 	}
+	c.absences(tree, nil, "the rule fails with an error", "").use(use{tree, "false"})
 	s.when = term{tree, c}
 	rule.when = &condition{whole: program, src: value, lets: slices.Clone(s.lets)}
 	rule.reach(term{tree, c}, on)

@@ -190,7 +190,8 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 			s.report.errorf("escape", p.whole(), "", "%s", why)
 			continue
 		}
-		if n, name := s.missing(c, tree); n != nil && !recipient {
+		absent := c.absences(tree, s.asked(), "this step fails with an error", "")
+		if n, name := absent.value(s, tree); n != nil && !recipient {
 			suggestion := c.source(n) + ` ?? ""`
 			if n != tree {
 				suggestion = "(" + suggestion + ")"
@@ -296,85 +297,6 @@ func (s *scope) suspectLiteral(t *text, off int, literal string) {
 	if m := otherMarks.FindStringIndex(literal); m != nil {
 		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "", `this is sent as it stands; a choice is written {{ condition ? "one text" : "another" }}`)
 	}
-}
-
-// missing finds a part of an expression's value that may be missing without a default: of contact, previous,
-// raw and custom, which not every event has.
-func (s *scope) missing(c *checker, n ast.Node) (ast.Node, string) {
-	switch n := n.(type) {
-	case *ast.IdentifierNode:
-		for i, l := range s.lets {
-			if l.name == n.Value && s.absent[i] {
-				return n, n.Value
-			}
-		}
-		if n.Value == "custom" {
-			return n, n.Value
-		}
-	case *ast.ChainNode:
-		return s.missing(c, n.Node)
-	case *ast.MemberNode:
-		root := ast.Node(n)
-		for {
-			switch m := root.(type) {
-			case *ast.MemberNode:
-				root = m.Node
-				continue
-			case *ast.ChainNode:
-				root = m.Node
-				continue
-			}
-			break
-		}
-		id, ok := root.(*ast.IdentifierNode)
-		if !ok || c.hidden(id.Value) {
-			return s.missing(c, root)
-		}
-		switch id.Value {
-		case "raw", "custom":
-			return n, c.source(n)
-		case "contact", "previous":
-			if object, field, ok := fieldOf(n); ok && envObjects[object][field].kind != listKind {
-				return n, object + "." + field
-			}
-		}
-	case *ast.SliceNode:
-		return s.missing(c, n.Node)
-	case *ast.BinaryNode:
-		switch n.Operator {
-		case "??":
-			return s.missing(c, n.Right)
-		case "+":
-			if at, name := s.missing(c, n.Left); at != nil {
-				return at, name
-			}
-			return s.missing(c, n.Right)
-		}
-	case *ast.ConditionalNode:
-		condition := c.source(n.Cond)
-		for _, branch := range []ast.Node{n.Exp1, n.Exp2} {
-			if at, name := s.missing(c, branch); at != nil && !strings.Contains(condition, name) {
-				return at, name
-			}
-		}
-	case *ast.BuiltinNode:
-		return s.missingArgument(c, n.Name, n.Arguments)
-	case *ast.CallNode:
-		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
-			return s.missingArgument(c, id.Value, n.Arguments)
-		}
-	}
-	return nil, ""
-}
-
-func (s *scope) missingArgument(c *checker, name string, args []ast.Node) (ast.Node, string) {
-	switch name {
-	case "upper", "lower", "trim", "trimPrefix", "trimSuffix", "replace", "split", "string", "date", "tz", "weekday", "timeOfDay", "addDays", "addMonths", "addWorkdays", "clock", "startOfDay", "daysBetween", "first", "last", "toBase64":
-		if len(args) > 0 {
-			return s.missing(c, args[0])
-		}
-	}
-	return nil, ""
 }
 
 func endsInNil(n ast.Node) bool {

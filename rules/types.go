@@ -12,6 +12,8 @@ type typ struct {
 	kind kind
 	elem *typ   // of a list, nil if unknown
 	name string // of an object: appointment, previous or contact
+
+	missing bool // it may be nil instead
 }
 
 type kind uint8
@@ -86,8 +88,22 @@ func (t typ) is(k kind) bool {
 	return t.kind == k || t.open()
 }
 
+// orNil is the type of what may also be nil, and sure that of what is not.
+func (t typ) orNil() typ {
+	t.missing = t.kind != badKind && t.kind != nilKind
+	return t
+}
+
+func (t typ) sure() typ {
+	t.missing = false
+	return t
+}
+
 // scalar types are those whose comparison costs the same whatever the payload holds.
 func (t typ) scalar() bool {
+	if t.missing {
+		return false
+	}
 	switch t.kind {
 	case nilKind, boolKind, intKind, floatKind, timeKind, durationKind:
 		return true
@@ -112,6 +128,12 @@ func listOf(t typ) typ {
 // join is the type of a value that is either an a or a b.
 func join(a, b typ) typ {
 	switch {
+	case a.kind == nilKind:
+		return b.orNil()
+	case b.kind == nilKind:
+		return a.orNil()
+	case a.missing || b.missing:
+		return join(a.sure(), b.sure()).orNil()
 	case a.kind == badKind || b.kind == badKind:
 		return badType
 	case a.kind == listKind && b.kind == listKind:

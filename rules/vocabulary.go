@@ -194,7 +194,7 @@ func Zones() []string { return strings.Fields(zoneNames) }
 func spellForm(name, form string) string {
 	kinds := map[string]string{
 		"A": "anything", "T": "text", "N": "number", "F": "number", "I": "whole number", "B": "true or false", "M": "time", "D": "duration",
-		"Z": "time zone", "L": "list", "P": "map", "X": "a value", "S": "the same", "E": "an element", "J": "an element", "LT": "list of texts",
+		"Z": "time zone", "L": "list", "P": "map", "X": "a value", "O": "a value", "S": "the same", "E": "an element", "J": "an element", "LT": "list of texts",
 	}
 	args, result, _ := strings.Cut(form, ">")
 	var words []string

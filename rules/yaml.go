@@ -345,7 +345,7 @@ func (t *text) plainOrQuoted(s string) string {
 var (
 	plainStart = regexp.MustCompile("^(?:[^\\s\\-?:,\\[\\]{}#&*!|>'\"%@`]|[-?:][^\\s,\\[\\]{}])")
 	plainBreak = regexp.MustCompile(`:(?:\s|$)|(?:^|\s)#|\s$`)
-	flowBreak  = regexp.MustCompile(`[,\[\]{}]|:["']`)
+	flowBreak  = regexp.MustCompile(`[,?\[\]{}]|:["']`)
 )
 
 // isPlain says whether YAML reads s, written without quotes, as that text.

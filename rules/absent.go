@@ -1,0 +1,325 @@
+package rules
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// What may be missing, and where that matters. A value may be nil where its type says so, see [typ.missing]: an element
+// that a list need not have, what a search need not find, whatever lies below raw and custom. The texts of contact and
+// previous are never nil, but empty where the event does not carry them, and that matters only where they are sent.
+
+// An absence looks for what may be missing in one expression.
+type absence struct {
+	c      *checker
+	p      *prover
+	given  []fact // what is so where the part that is looked at is evaluated
+	effect string // what comes of it there
+	advice string
+	found  map[ast.Node]bool // reported
+}
+
+// A fact is a condition that is true, or that is false.
+type fact struct {
+	term  term
+	holds bool
+}
+
+// absences warns about operations of an expression that fail where a value is missing. given is what is so whenever the
+// expression is evaluated.
+func (c *checker) absences(tree ast.Node, given []fact, effect, advice string) *absence {
+	a := &absence{c: c, p: &prover{steps: proverSteps}, given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
+	a.walk(tree, 0)
+	return a
+}
+
+// under looks at something below what makes a condition true, or false.
+func (a *absence) under(conditions []ast.Node, holds bool, look func()) {
+	before := len(a.given)
+	for _, n := range conditions {
+		a.given = append(a.given[:len(a.given):len(a.given)], fact{term{n, a.c}, holds})
+	}
+	look()
+	a.given = a.given[:before]
+}
+
+func (a *absence) walk(n ast.Node, depth int) {
+	if n == nil || depth > maxNodes {
+		return
+	}
+	for _, u := range a.uses(n) {
+		a.use(u)
+	}
+	switch op := connective(n); {
+	case op != "":
+		// The others decide the whole where they are false, or for || true: so where it matters, they are not.
+		parts := operands(n, op, nil)
+		for i, o := range parts {
+			others := make([]ast.Node, 0, len(parts))
+			others = append(append(others, parts[:i]...), parts[i+1:]...)
+			if len(others) > maxFacts {
+				others = others[:maxFacts]
+			}
+			a.under(others, op == "&&", func() { a.walk(o, depth+1) })
+		}
+		return
+	}
+	if cond, ok := n.(*ast.ConditionalNode); ok {
+		a.walk(cond.Cond, depth+1)
+		a.under([]ast.Node{cond.Cond}, true, func() { a.walk(cond.Exp1, depth+1) })
+		a.under([]ast.Node{cond.Cond}, false, func() { a.walk(cond.Exp2, depth+1) })
+		return
+	}
+	for _, k := range children(n) {
+		a.walk(k, depth+1)
+	}
+}
+
+// maxFacts bounds how many parts of one chain are thought of.
+const maxFacts = 50
+
+// A use is an operand of something that fails where it is missing.
+type use struct {
+	of   ast.Node
+	none string // a default that would do, "" if that cannot be told
+}
+
+// uses are the operands of n without which it fails.
+func (a *absence) uses(n ast.Node) []use {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		if n.Operator == "!" || n.Operator == "not" {
+			return []use{{n.Node, "false"}}
+		}
+		return []use{{n.Node, "0"}}
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "&&", "and", "||", "or":
+			return []use{{n.Left, "false"}, {n.Right, "false"}}
+		case "+", "-", "*", "/", "%", "**", "^", "..", "<", "<=", ">", ">=":
+			return []use{{n.Left, a.noneOf(n.Right)}, {n.Right, a.noneOf(n.Left)}}
+		}
+	case *ast.ConditionalNode:
+		return []use{{n.Cond, "false"}}
+	case *ast.SliceNode:
+		return []use{{n.Node, a.noneOf(n.Node)}}
+	case *ast.CallNode:
+		if m, ok := n.Callee.(*ast.MemberNode); ok {
+			return []use{{m.Node, ""}}
+		}
+	case *ast.PredicateNode:
+		return nil
+	}
+	name, args := callOf(n)
+	if len(args) == 0 {
+		return nil
+	}
+	if predicates[name] != "" {
+		out := []use{{args[0], "[]"}}
+		if p, ok := second(args).(*ast.PredicateNode); ok {
+			switch name {
+			case "all", "none", "any", "one", "filter", "count", "find", "findIndex", "findLast", "findLastIndex":
+				out = append(out, use{p.Node, "false"})
+			case "sum":
+				out = append(out, use{p.Node, "0"})
+			}
+		}
+		return out
+	}
+	switch name {
+	case "string", "toJSON": // take anything
+		return nil
+	case "first", "last", "get": // nil of nil
+		args = args[1:]
+	}
+	var out []use
+	for _, arg := range args {
+		out = append(out, use{arg, a.noneOf(arg)})
+	}
+	return out
+}
+
+func second(args []ast.Node) ast.Node {
+	if len(args) > 1 {
+		return args[1]
+	}
+	return nil
+}
+
+// noneOf is what stands for a missing value beside n.
+func (a *absence) noneOf(n ast.Node) string {
+	switch t := a.p.expand(term{n, a.c}).typ(); {
+	case t.kind == textKind:
+		return `""`
+	case t.kind == boolKind:
+		return "false"
+	case t.number():
+		return "0"
+	case t.kind == listKind:
+		return "[]"
+	}
+	return ""
+}
+
+func (a *absence) use(u use) {
+	t := a.p.expand(term{u.of, a.c})
+	if !t.typ().missing || a.found[u.of] || a.given != nil && present(t, a.given, false) {
+		return
+	}
+	a.found[u.of] = true
+	source := a.c.source(u.of)
+	suggestion := ""
+	if isCallOf(t.node, "findIndex") || isCallOf(t.node, "findLastIndex") {
+		u.none = "-1" // 0 is the first
+	}
+	if u.none != "" && a.advice == "" {
+		suggestion = "(" + source + " ?? " + u.none + ")"
+	}
+	advice := a.advice
+	if advice == "" {
+		advice = "give a default with ??"
+	}
+	a.c.warnAt(u.of, "missing-value", suggestion, "%s may be missing, and then %s; %s", source, a.effect, advice)
+}
+
+// present says whether a value cannot be missing where all that is given is so. ran says that the conditions of given
+// have been evaluated without an error, which tells something too.
+func present(t term, given []fact, ran bool) bool {
+	p := &prover{steps: proverSteps, ran: ran}
+	formulas := make([]*formula, 0, len(given)+1)
+	for _, g := range given {
+		formulas = append(formulas, p.of(g.term, g.holds))
+	}
+	for _, none := range p.absent(t) {
+		if !p.possible(append(formulas[:len(formulas):len(formulas)], none)...) {
+			return true
+		}
+	}
+	return false
+}
+
+// absent are formulas each of which is true where a value is missing.
+func (p *prover) absent(t term) []*formula {
+	key := t.node.String()
+	var out []*formula
+	switch of := t.typ(); {
+	case of.missing:
+		out = append(out, claim(atom{kind: 's', key: key, set: []string{"nil"}, positive: true}))
+	case of.kind == timeKind: // it is that of the year 1
+		out = append(out,
+			claim(atom{kind: 's', key: key, set: []string{"nil", `""`}, positive: true}),
+			claim(atom{kind: 'd', key: key, bound: time.Time{}.Sub(epoch).Seconds()}), // as far back as can be told
+			claim(atom{kind: 'd', key: key + ".Year()", bound: 1, whole: true}))
+	default:
+		out = append(out, claim(atom{kind: 's', key: key, set: []string{`""`}, positive: true}))
+	}
+	list, index := ast.Node(nil), 0
+	if m, ok := t.node.(*ast.MemberNode); ok {
+		if i, ok := constantInt(m.Property); ok {
+			list, index = m.Node, i
+		} else if name, ok := m.Property.(*ast.StringNode); ok {
+			out = append(out, claim(atom{kind: 'b', key: strconv.Quote(name.Value) + " in " + p.expand(term{m.Node, t.c}).node.String()}))
+		}
+	}
+	if name, args := callOf(t.node); name == "first" || name == "last" {
+		list = args[0]
+	}
+	if list != nil {
+		n := p.expand(term{list, t.c}).node
+		length := (&ast.BuiltinNode{Name: "len", Arguments: []ast.Node{n}}).String()
+		out = append(out, claim(atom{kind: 'd', key: length, bound: float64(max(index, -index-1)), whole: true}))
+		out = append(out, claim(atom{kind: 's', key: n.String(), set: []string{"[]"}, positive: true}))
+	}
+	return out
+}
+
+// value finds a part of an expression's value that may be missing without a default: of contact and previous, which not
+// every event has, or one that may be nil. name is what people call it.
+func (a *absence) value(s *scope, n ast.Node) (at ast.Node, name string) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		for i, l := range s.lets {
+			if l.name == n.Value && s.absent[i] {
+				return a.unless(n, n.Value)
+			}
+		}
+		if n.Value == "custom" && !a.c.hidden(n.Value) {
+			return a.unless(n, n.Value)
+		}
+	case *ast.ChainNode:
+		return a.value(s, n.Node)
+	case *ast.MemberNode:
+		if object, field, ok := fieldOf(n); ok && !a.c.hidden(object) {
+			if (object == "contact" || object == "previous") && envObjects[object][field].kind != listKind {
+				return a.unless(n, object+"."+field)
+			}
+			return nil, ""
+		}
+		if a.c.memo[n].typ.missing {
+			return a.unless(n, a.c.source(n))
+		}
+	case *ast.SliceNode:
+		return a.through(s, n.Node)
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "??":
+			return a.value(s, n.Right)
+		case "+":
+			if at, name := a.through(s, n.Left); at != nil {
+				return at, name
+			}
+			return a.through(s, n.Right)
+		}
+	case *ast.ConditionalNode:
+		for _, branch := range []struct {
+			n     ast.Node
+			holds bool
+		}{{n.Exp1, true}, {n.Exp2, false}} {
+			a.under([]ast.Node{n.Cond}, branch.holds, func() { at, name = a.value(s, branch.n) })
+			if at != nil {
+				return at, name
+			}
+		}
+	case *ast.BuiltinNode, *ast.CallNode:
+		f, args := callOf(n)
+		switch f {
+		case "string":
+			return a.value(s, args[0])
+		case "upper", "lower", "trim", "trimPrefix", "trimSuffix", "replace", "split", "date", "tz", "weekday", "timeOfDay",
+			"addDays", "addMonths", "addWorkdays", "clock", "startOfDay", "daysBetween", "toBase64":
+			if len(args) > 0 {
+				return a.through(s, args[0])
+			}
+		}
+		if a.c.memo[n].typ.missing {
+			return a.unless(n, a.c.source(n))
+		}
+	}
+	return nil, ""
+}
+
+// through is [absence.value] of an operand without which n fails: where that is nil, there is no value.
+func (a *absence) through(s *scope, n ast.Node) (ast.Node, string) {
+	if a.c.memo[n].typ.missing {
+		return nil, ""
+	}
+	return a.value(s, n)
+}
+
+// unless is n, if it may be missing where it stands and that has not been reported.
+func (a *absence) unless(n ast.Node, name string) (ast.Node, string) {
+	if a.found[n] || len(a.given) > 0 && present(a.p.expand(term{n, a.c}), a.given, true) {
+		return nil, ""
+	}
+	return n, name
+}
+
+// asked is what is so once the rule's condition is true.
+func (s *scope) asked() []fact {
+	if s.when.node == nil {
+		return nil
+	}
+	return []fact{{s.when, true}}
+}
