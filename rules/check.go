@@ -349,7 +349,7 @@ func (c *checker) identifier(n *ast.IdentifierNode) checked {
 	case "no", "off":
 		return c.failAt(n, "unknown-name", "false", "in an expression write false, not %s", name)
 	case "null", "none", "undefined":
-		return c.failAt(n, "unknown-name", "nil", "nothing is written nil here")
+		return c.failAt(n, "unknown-name", "nil", "%s is written nil here", name)
 	}
 	suggestion := c.similarName(name)
 	return c.failAt(n, "unknown-name", suggestion, "there is no %s%s", quote(name), didYouMean(suggestion))
@@ -630,7 +630,13 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 				return c.failAt(n, "method", s, "this is written %s", s)
 			}
 		default:
+			if layout, ok := c.literal(n, 0); ok && word == "date" {
+				args[0] = quoteLike(args[0], fixLayout(layout))
+			}
 			s := word + "(" + strings.Join(append([]string{on}, args...), ", ") + ")"
+			if !takes(word, len(args)+1) {
+				return c.failAt(n, "method", "", "this is written with the function %s: %s", word, s)
+			}
 			return c.failAt(n, "method", s, "this is written %s", s)
 		}
 	}
@@ -646,6 +652,26 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 		return c.failAt(property, "method", suggestion, "a time has no method %s; there are %s", quote(property.Value), oneOf(methodNames()))
 	}
 	return c.failAt(property, "method", "", "%s has no method %s", base.typ, quote(property.Value))
+}
+
+// literal is an argument of a call that is written out as a text.
+func (c *checker) literal(n *ast.CallNode, i int) (string, bool) {
+	if i >= len(n.Arguments) {
+		return "", false
+	}
+	s, ok := n.Arguments[i].(*ast.StringNode)
+	if !ok {
+		return "", false
+	}
+	return s.Value, true
+}
+
+// takes says whether a function can be called with so many arguments.
+func takes(function string, arguments int) bool {
+	return slices.ContainsFunc(functions[function].forms, func(form string) bool {
+		params, _ := splitForm(form)
+		return arguments == len(params) || arguments > len(params) && strings.HasSuffix(form[:strings.IndexByte(form, '>')], "*")
+	})
 }
 
 // addMethod are the names that other languages have for + and - of times.

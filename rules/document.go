@@ -25,7 +25,7 @@ type Entry struct {
 func ReadDocument(path, what string, data []byte) (*Document, *yaml.Node) {
 	d := &Document{r: &report{src: newSource(path, data)}}
 	d.skip = len(data) - len(d.r.src.data)
-	root := readYAML(d.r.src, d.r)
+	root := readYAML(d.r)
 	for i := range d.r.findings {
 		f := &d.r.findings[i]
 		f.Message = strings.ReplaceAll(f.Message, "a rule file", "a "+what)
@@ -118,7 +118,7 @@ func (d *Document) Position(n *yaml.Node) (line, column int) {
 // up to the end of what is in it, closing bracket included.
 func (d *Document) Range(n *yaml.Node) (from, to int) {
 	at := d.r.src.extent(n)
-	return at.from + d.skip, at.to + d.skip
+	return d.r.src.written(at.from) + d.skip, d.r.src.written(at.to) + d.skip
 }
 
 // IsNull says whether a node is an empty value.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -117,6 +118,8 @@ func sortFindings(findings []Finding) {
 // maxFindings bounds what one file can report: after that many, more of them help nobody.
 const maxFindings = 200
 
+var bareWord = regexp.MustCompile(`^[\w.]*$`)
+
 // A report collects the findings of one file.
 type report struct {
 	src      *source
@@ -126,6 +129,9 @@ type report struct {
 }
 
 func (r *report) add(sev Severity, code string, at span, suggestion, format string, args ...any) {
+	if r.src.holdsMend(at) && !bareWord.MatchString(suggestion) {
+		suggestion = "" // it was made for the file as mended, where the text is written differently
+	}
 	f := Finding{
 		File: r.src.name, Severity: sev, Code: code,
 		Message: fmt.Sprintf(format, args...), Suggestion: suggestion,

@@ -354,6 +354,9 @@ func moveOne(t *testing.T, name, style, src string, root *yaml.Node, findings []
 			if !o.whole && (o.from < 0 || o.to < o.from) {
 				return false
 			}
+			if n.Style == 0 && o.whole && strings.Trim(f.Suggestion, `'"`) != f.Suggestion {
+				return false // without quotes the whole is replaced, which TestSuggestionsWork looks at
+			}
 			origins[i] = o
 		}
 		if origins[i].node == nil {

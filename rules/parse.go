@@ -16,8 +16,8 @@ const maxName = 100
 
 // parse reads a whole file. Its rules are complete only if nothing was reported as an error.
 func parse(r *report, o Options) []*Rule {
+	root := readYAML(r)
 	src := r.src
-	root := readYAML(src, r)
 	if root == nil || isNull(root) {
 		return nil
 	}
@@ -300,6 +300,11 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		suggestion, hint := "", ""
 		if n.Kind == yaml.ScalarNode && n.Style == 0 {
 			suggestion = assignments(string(src.data[src.span(n).from:src.span(n).to]))
+		}
+		for l := range strings.Lines(suggestion) { // the names are known, whatever they stand for
+			name, _, _ := strings.Cut(strings.TrimSpace(l), ":")
+			s.lets, s.trees = append(s.lets, letVar{name, badType}), append(s.trees, term{})
+			rule.lets = append(rule.lets, namedValue{name: name})
 		}
 		if n.Kind == yaml.SequenceNode {
 			hint = "; leave out the - before each"

@@ -108,13 +108,13 @@ func (c *checker) tokens() bool {
 				open = open[:len(open)-1]
 			}
 		case (t.Is(lexer.Operator, "==") || t.Is(lexer.Operator, "!=")) && adjacent && next.Is(lexer.Operator, "="):
-			fail("operator", at(t, next), t.Value, "write %s", t.Value)
+			fail("operator", at(t, next), t.Value, "write %s, not %[1]s=", t.Value)
 		case t.Is(lexer.Operator, "=") && adjacent && next.Is(lexer.Operator, ">", "<"):
 			s := next.Value + "="
-			fail("operator", at(t, next), s, "write %s", s)
+			fail("operator", at(t, next), s, "%s%s is written %s", t.Value, next.Value, s)
 		case t.Is(lexer.Operator, "=>", "=<"):
 			s := t.Value[1:] + "="
-			fail("operator", at(t, t), s, "write %s", s)
+			fail("operator", at(t, t), s, "%s is written %s", t.Value, s)
 		case t.Is(lexer.Operator, "=") && !(prev.Kind == lexer.Identifier && get(i-2).Is(lexer.Operator, "let")):
 			fail("operator", at(t, t), "==", "= does not compare; write ==")
 		case t.Is(lexer.Operator, "<") && adjacent && next.Is(lexer.Operator, ">"):
@@ -241,7 +241,13 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 		}
 		c.fail("number", c.piece.span(from, from+utf8.RuneCountInString(word)), "", "%s is neither a number nor a name", quote(word))
 	case strings.Contains(e.Message, "escape"):
-		c.fail("escape", c.piece.span(e.From, e.To), "", `after a \ in a text only n, t, r, ", ', \ and the like have a meaning; write \\ for the \ itself`)
+		from, word := e.From, string([]rune(c.piece.src)[e.From:min(e.To, utf8.RuneCountInString(c.piece.src))])
+		suggestion := ""
+		if at := byteOffset(c.piece.src, from); at > 0 && c.piece.src[at-1] == '\\' {
+			from, word = from-1, `\`+word
+			suggestion = `\` + word
+		}
+		c.fail("escape", c.piece.span(from, e.To), suggestion, `%s means nothing in a text; a \ itself is written \\`, word)
 	case strings.Contains(e.Message, "unclosed comment"):
 		c.fail("comment", c.piece.span(from, from+2), "", "this comment is never closed")
 	case strings.ContainsRune("“”„‟‘’‚‛«»", first):
@@ -253,19 +259,20 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 			if strings.ContainsRune("‘’‚‛", first) {
 				q = "'"
 			}
-			c.fail("quote", c.piece.span(from, from+n), q+rest[:i]+q, "these are printer's quotes; write straight ones")
+			c.fail("quote", c.piece.span(from, from+n), q+rest[:i]+q, "use straight quotes: %s", q+rest[:i]+q)
 			return
 		}
-		c.fail("quote", c.piece.span(from, from+1), `"`, "this is a printer's quote; write a straight one")
+		c.fail("quote", c.piece.span(from, from+1), `"`, "use straight quotes: %c is none", first)
 	case first == '≥' || first == '≤' || first == '≠':
 		s := map[rune]string{'≥': ">=", '≤': "<=", '≠': "!="}[first]
-		c.fail("operator", c.piece.span(from, from+1), s, "write %s", s)
+		c.fail("operator", c.piece.span(from, from+1), s, "%c is written %s here", first, s)
 	case strings.ContainsRune("–—−×÷", first):
 		s := map[rune]string{'×': "*", '÷': "/"}[first]
-		if s == "" {
-			s = "-"
+		if s != "" {
+			c.fail("operator", c.piece.span(from, from+1), s, "%c is written %s here", first, s)
+			return
 		}
-		c.fail("operator", c.piece.span(from, from+1), s, "write %s", s)
+		c.fail("operator", c.piece.span(from, from+1), "-", "the dash %c is no minus; write -", first)
 	case strings.ContainsRune("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad", first):
 		c.fail("character", c.piece.span(from, from+1), "", "there is an invisible character here; remove it")
 	case first == '@' && nameAfter.MatchString(rest):

@@ -110,7 +110,7 @@ func (s *scope) afterSlip(c *checker) {
 
 // bracesAround reports {{ }} around the whole of a field that is an expression already, and looks at what is in it.
 func (s *scope) bracesAround(t *text, inner string) {
-	at := t.span(0, len(t.value))
+	at := t.span(strings.Index(t.value, "{{"), len(strings.TrimRight(t.value, " \t\r\n")))
 	s.report.mendf(Error, "braces", t, at, inner, "%s", noBraces)
 	for t != nil && t.value != inner { // what is left keeps its place
 		i := strings.Index(t.value, "{{")

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"errors"
 	"iter"
 	"math"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 const (
 	MaxFileSize  = 1 << 20 // bytes
 	maxYAMLDepth = 64      // nested lists and maps, aliases followed
+	maxMends     = 20      // mistakes that keep a file from being read, before the rest is given up
 	maxYAMLNodes = 100_000 // values, aliases followed: 10 aliases of 10 aliases of … count as what they stand for
 )
 
@@ -30,6 +32,12 @@ type source struct {
 	lines []int  // where the lines of an editor begin
 	yaml  []int  // where the lines of the YAML reader begin, which breaks lines at three more characters
 
+	// Of a file with a mistake taken for mended: the file it was made from, what was replaced there, and for each byte
+	// that stands in its place now where it was.
+	of   *source
+	at   span
+	back []int
+
 	root *yaml.Node          // the document, once it is read
 	flow map[*yaml.Node]bool // see inFlow; filled when first asked for
 }
@@ -39,6 +47,46 @@ type span struct{ from, to int }
 
 func newSource(name string, data []byte) *source {
 	return &source{name: name, data: bytes.TrimPrefix(data, bom)}
+}
+
+// with is the file as if it had s in place of the bytes at.
+func (s *source) with(at span, with string) *source {
+	out := &source{name: s.name, data: slices.Concat(s.data[:at.from], []byte(with), s.data[at.to:]), of: s, at: at}
+	i := at.from
+	for _, c := range []byte(with) {
+		out.back = append(out.back, i)
+		if i < at.to && s.data[i] == c {
+			i++
+		}
+	}
+	return out
+}
+
+// written is where in the file that was written an offset lies.
+func (s *source) written(off int) int {
+	for ; s.of != nil; s = s.of {
+		switch behind := s.at.from + len(s.back); {
+		case off >= behind:
+			off += s.at.to - behind
+		case off > s.at.from:
+			off = s.back[off-s.at.from]
+		}
+	}
+	return off
+}
+
+// holdsMend says whether any of the bytes at are not the file's own.
+func (s *source) holdsMend(at span) bool {
+	for ; s.of != nil; s = s.of {
+		if at.from <= s.at.from+len(s.back) && at.to >= s.at.from {
+			return true
+		}
+		if at.from > s.at.from {
+			shift := s.at.to - s.at.from - len(s.back)
+			at = span{at.from + shift, at.to + shift}
+		}
+	}
+	return false
 }
 
 // lineStarts gives the offsets at which lines begin, as editors count them.
@@ -90,20 +138,29 @@ func (s *source) position(off int) (line, column int) {
 	if off <= 0 {
 		return 1, 1 // also keeps a file of 100 MB, refused by its size, from being read
 	}
-	if s.lines == nil {
-		s.lines = slices.Collect(lineStarts(s.data))
+	off = s.written(off)
+	for s.of != nil {
+		s = s.of
 	}
-	off = min(max(off, 0), len(s.data))
-	i, found := slices.BinarySearch(s.lines, off)
+	off = min(off, len(s.data))
+	lines := s.lineOffsets()
+	i, found := slices.BinarySearch(lines, off)
 	if !found {
 		i--
 	}
-	return i + 1, utf8.RuneCount(s.data[s.lines[i]:off]) + 1
+	return i + 1, utf8.RuneCount(s.data[lines[i]:off]) + 1
+}
+
+func (s *source) lineOffsets() []int {
+	if s.lines == nil {
+		s.lines = slices.Collect(lineStarts(s.data))
+	}
+	return s.lines
 }
 
 // lineSpan is a whole line (1-based, as editors count) without the blanks around it.
 func (s *source) lineSpan(line int) span {
-	s.position(len(s.data))
+	s.lineOffsets()
 	if len(s.data) == 0 {
 		return span{}
 	}
@@ -674,37 +731,33 @@ func (m *mapper) blockLines(indent int, chomp byte, literal bool) {
 	m.pos = last
 }
 
-// readYAML parses a file into its one document. It is nil for a file without content and after an error,
-// which has been reported.
-func readYAML(src *source, r *report) (root *yaml.Node) {
+// readYAML parses a file into its one document. It is nil for a file without content and after an error that keeps it
+// from being read, which has been reported. A file with mistakes that can be mended is read as if they were: r.src is
+// then that file, and knows the way back to the places of the one that was written.
+func readYAML(r *report) (root *yaml.Node) {
+	src := r.src
 	if !readable(src, r) {
 		return nil
 	}
-	defer func() { // the YAML reader is not ours: whatever it does with odd input, the file is refused
-		if p := recover(); p != nil {
-			r.errorf("yaml", span{0, 0}, "", "this file cannot be read as YAML")
-			root = nil
+	doc, second, err := decode(src.data)
+	budget := 4 * MaxFileSize
+	for n := 0; err != nil; n++ {
+		m := misread(src, err)
+		suggestion, next := m.mend(src, &budget)
+		r.errorf(m.code, m.at, suggestion, "%s", m.message)
+		if next == nil || n == maxMends {
+			return nil
 		}
-	}()
-	dec := yaml.NewDecoder(bytes.NewReader(src.data))
-	var doc yaml.Node
-	if err := dec.Decode(&doc); err != nil {
-		if !isEOF(err) {
-			explainYAML(src, r, err)
-		}
-		return nil
+		src, r.src = next, next
+		doc, second, err = decode(src.data)
 	}
-	var second yaml.Node
-	switch err := dec.Decode(&second); {
-	case err == nil:
-		from := src.offset(&second)
+	if second != nil {
+		from := src.offset(second)
 		at := span{from, from}
 		if bytes.HasPrefix(src.data[from:], []byte("---")) {
 			at.to += 3
 		}
-		r.errorf("second-document", at, "", "a rule file holds one document: what follows this --- would be lost; put it into a file of its own")
-	case !isEOF(err):
-		explainYAML(src, r, err)
+		r.errorf("second-document", at, "", "a rule file holds one document: what follows this --- would be lost; put it in a file of its own")
 	}
 	if len(doc.Content) == 0 {
 		return nil
@@ -715,6 +768,30 @@ func readYAML(src *source, r *report) (root *yaml.Node) {
 		return nil
 	}
 	return root
+}
+
+// decode reads a file's first document, and the second if there is one.
+func decode(data []byte) (first, second *yaml.Node, err error) {
+	defer func() { // the YAML reader is not ours: whatever it does with odd input, the file is refused
+		if p := recover(); p != nil {
+			err = errors.New("yaml: this file cannot be read")
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	first, second = &yaml.Node{}, &yaml.Node{}
+	if err := dec.Decode(first); err != nil {
+		if isEOF(err) {
+			err = nil
+		}
+		return first, nil, err
+	}
+	if err := dec.Decode(second); err != nil {
+		if isEOF(err) {
+			err = nil
+		}
+		return first, nil, err
+	}
+	return first, second, nil
 }
 
 // oddIndent reports a key that begins with a blank which is none to YAML, such as a copied no-break space.
@@ -1039,245 +1116,4 @@ func yamlBool(n *yaml.Node) (value, ok bool) {
 		return false, true
 	}
 	return false, false
-}
-
-// ExplainYAML says of a file that YAML's reader refused with err what is wrong in it, and where. There is always a
-// finding.
-func ExplainYAML(path string, data []byte, err error) []Finding {
-	r := &report{src: newSource(path, data)}
-	if readable(r.src, r) {
-		explainYAML(r.src, r, err)
-	}
-	sortFindings(r.findings)
-	return r.findings
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// explainYAML says in words what the YAML reader could not read, and where.
-func explainYAML(src *source, r *report, err error) {
-	m := yamlLine.FindStringSubmatch(strings.SplitN(err.Error(), "\n", 2)[0])
-	line, problem := 1, err.Error()
-	if m != nil {
-		problem = m[2]
-		if n, convErr := strconv.Atoi(m[1]); convErr == nil {
-			line = n
-		}
-	}
-	if suspect(src, r, line) {
-		return
-	}
-	at := src.lineSpan(line)
-	if strings.Contains(problem, "unknown escape character") {
-		if m := oddEscape.FindSubmatchIndex(src.data[at.from:at.to]); m != nil {
-			bad := span{at.from + m[2], at.from + m[3]}
-			r.errorf("yaml", bad, `\`+string(src.data[bad.from:bad.to]), `a \ inside double quotes begins an escape, and this is none; write \\ or use single quotes`)
-			return
-		}
-	}
-	if strings.Contains(problem, "mapping values are not allowed") && deeperThanValue(src, line) {
-		r.errorf("yaml", at, "", "this stands further right than the line above, which has its value already; put it where the other keys begin")
-		return
-	}
-	if strings.Contains(problem, "unexpected end of stream") {
-		for at.from == at.to && line > 1 { // the reader names the end of the file
-			line--
-			at = src.lineSpan(line)
-		}
-		if m := openQuote.FindIndex(src.data[at.from:at.to]); m != nil {
-			at = span{at.from + m[1] - 1, at.from + m[1]}
-			r.errorf("yaml", at, "", "this quote is never closed")
-			return
-		}
-	}
-	if strings.Contains(problem, "did not find expected '-' indicator") {
-		// The reader names the line before the list: the mistake is the first line as deep as the list's that
-		// begins with no dash.
-		depth := -1
-		for l := line; l <= len(src.lines); l++ {
-			s := src.lineSpan(l)
-			indent := s.from - src.lines[l-1]
-			if s.from == s.to || src.data[s.from] == '#' {
-				continue
-			}
-			if dash := src.data[s.from] == '-'; dash && depth < 0 {
-				depth = indent
-			} else if !dash && depth >= 0 && indent <= depth {
-				r.errorf("yaml", s, "", "the indentation does not fit the list above: what belongs to an entry of a list stands further right than its -")
-				return
-			}
-		}
-	}
-	for at.from == at.to && line > 1 { // an error at the end of the file: the last line that says something
-		line--
-		at = src.lineSpan(line)
-	}
-	message := "this cannot be read as YAML"
-	for _, known := range [][2]string{
-		{"found unexpected end of stream", "a quote is opened here or before and never closed"},
-		{"did not find expected ',' or ']'", "a [ is opened here or before and never closed, or a comma is missing"},
-		{"did not find expected ',' or '}'", "a { is opened here or before and never closed, or a comma is missing"},
-		{"did not find expected key", "the indentation does not fit what stands above, or a quote ends too early"},
-		{"did not find expected '-' indicator", "the indentation does not fit the list above"},
-		{"could not find expected ':'", "a key must be followed by a colon and a space"},
-		{"mapping values are not allowed in this context", "there is one colon too many; a text that contains a colon and a space must be in quotes, or the indentation does not fit"},
-		{"found character that cannot start any token", "a text cannot begin with this character; put the text in quotes"},
-		{"found unknown escape character", `a \ inside double quotes begins an escape; write \\ or use single quotes`},
-		{"unknown anchor", "the name after * is not defined by an & above"},
-		{"block sequence entries are not allowed in this context", "a list cannot begin here; put it on a line of its own"},
-		{"found a tab character", "there is a tab in the indentation; use spaces"},
-		{"exceeded max depth", "lists and maps are nested too deep here"},
-		{"document contains excessive aliasing", "the aliases of this file stand for too many values"},
-		{"found undefined tag handle", "a text that begins with ! must be in quotes"},
-	} {
-		if strings.Contains(problem, known[0]) {
-			message = known[1]
-			break
-		}
-	}
-	r.errorf("yaml", at, "", "%s", message)
-}
-
-// deeperThanValue says whether a line stands further right than the one before it, which is key: value.
-func deeperThanValue(src *source, line int) bool {
-	if line < 2 || line > len(src.lines) {
-		return false
-	}
-	at, above := src.lineSpan(line), src.lineSpan(line-1)
-	key := keyAndValue.FindIndex(src.data[above.from:above.to])
-	if key == nil {
-		return false
-	}
-	depth := above.from - src.lines[line-2]
-	for i := above.from; i < above.to && src.data[i] == '-'; i += 2 {
-		depth += 2
-	}
-	return at.from-src.lines[line-1] > depth
-}
-
-var (
-	oddEscape     = regexp.MustCompile(`(?:^|[^\\])(?:\\\\)*(\\[^0abt\tnvfre "/\\N_LPxuU])`)
-	keyAndValue   = regexp.MustCompile(`^(?:- )*[A-Za-z_][\w-]*:[ \t]+[^\s|>&#]`)
-	bareFlow      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)((?:\[[^\]]*\]|\{[^{}][^}]*\})[ \t]*[^\s#,\]}:].*)$`)
-	bareStar      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)([*&][^\s]*(?:[^\w\s-]|[ \t]+[^\s#]).*)$`)
-	barePipe      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+)([|>][-+0-9]*[ \t]+[^\s#].*)$`)
-	slashes       = regexp.MustCompile(`^[ \t]*(//)`)
-	dashKey       = regexp.MustCompile(`^[ \t]*(-[A-Za-z_])[\w-]*:(?: |$)`)
-	twoCommas     = regexp.MustCompile(`[\[{].*(,[ \t]*,)`)
-	openQuote     = regexp.MustCompile(`(^|[ \t\[{,])["']`)
-	tabIndent     = regexp.MustCompile(`^[ ]*\t`)
-	bareTemplate  = regexp.MustCompile(`^([ \t]*(?:- )*(?:[A-Za-z_][\w-]*:[ \t]+)|[ \t]*- +)(\{\{.*)$`)
-	bareSpecial   = regexp.MustCompile("^([ \\t]*(?:- )*[A-Za-z_][\\w-]*:[ \\t]+|[ \\t]*- +)([@`%].*)$")
-	bareColon     = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+)([^'"|>&*!\[{#][^#]*:(?: .*)?)$`)
-	missingSpace  = regexp.MustCompile(`^[ \t]*(?:- )*([A-Za-z_][\w-]*):([^\s:/].*)$`)
-	quoteThenText = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)(("[^"\\]*"|'[^']*')[ \t]*[^\s#,\]}].*)$`)
-)
-
-// suspect looks for the mistakes that people make from just before an unreadable line on, and reports the first
-// one. The reader often stumbles after the mistake, and names the beginning of what it was reading.
-func suspect(src *source, r *report, line int) bool {
-	src.position(len(src.data))
-	block := -1 // the indentation of the key of the block text that we are in
-	headed := false
-	for l := range len(src.lines) {
-		from := src.lines[l]
-		to := from
-		for to < len(src.data) && src.data[to] != '\n' && src.data[to] != '\r' {
-			to++
-		}
-		written := string(src.data[from:to])
-		trimmed := strings.TrimLeft(written, " ")
-		if trimmed == "" {
-			continue
-		}
-		above := -1 // the indentation of the block text's key that stands in the line above
-		if block >= 0 && headed {
-			above = block
-		}
-		headed = false
-		if indent := len(written) - len(trimmed); block >= 0 && indent > block {
-			continue
-		} else if blockHeader.MatchString(written) {
-			block, headed = keyColumn(written), true
-		} else {
-			block = -1
-		}
-		if l+1 < line-1 || trimmed[0] == '#' {
-			continue
-		}
-		if m := tabIndent.FindString(written); m != "" {
-			r.errorf("tab", span{from + len(m) - 1, from + len(m)}, "  ", "there is a tab in the indentation; use spaces")
-			return true
-		}
-		if m := slashes.FindStringSubmatchIndex(written); m != nil {
-			r.errorf("comment", span{from + m[2], from + m[3]}, "#", "a comment begins with #")
-			return true
-		}
-		if m := dashKey.FindStringSubmatchIndex(written); m != nil {
-			r.errorf("yaml", span{from + m[2], from + m[3]}, "- "+written[m[2]+1:m[3]], "a space is missing after the -")
-			return true
-		}
-		if m := twoCommas.FindStringSubmatchIndex(written); m != nil {
-			r.errorf("yaml", span{from + m[2], from + m[3]}, ",", "there is one comma too many")
-			return true
-		}
-		if above >= 0 && indentOf(written) <= above {
-			text := strings.TrimSpace(written)
-			if !keyLike.MatchString(text) {
-				r.errorf("indentation", span{from + indentOf(written), from + len(strings.TrimRight(written, " \t"))}, "", "a text after | or > must be indented further than its key")
-				return true
-			}
-		}
-		for _, try := range []struct {
-			re            *regexp.Regexp
-			code, message string
-		}{
-			{bareTemplate, "unquoted-template", "a text that begins with {{ must be in quotes"},
-			{bareSpecial, "unquoted", "a text that begins with this character must be in quotes"},
-			{quoteThenText, "unquoted", "text follows the closing quote; put the whole into quotes"},
-			{barePipe, "unquoted", "after | and > the text begins on the next line, indented further; or put the whole in quotes"},
-			{bareStar, "unquoted", "a text that begins with this character must be in quotes"},
-			{bareFlow, "unquoted", "a text that begins with this character must be in quotes"},
-			{bareColon, "unquoted", "a text that contains a colon and a space must be in quotes"},
-		} {
-			m := try.re.FindStringSubmatchIndex(written)
-			if m == nil {
-				continue
-			}
-			value := strings.TrimRight(written[m[4]:m[5]], " \t")
-			if try.code == "unquoted-template" && strings.Count(value, "{{") == 1 && strings.HasSuffix(value, "}}") {
-				continue // that alone can be read, and is reported elsewhere
-			}
-			r.errorf(try.code, span{from + m[4], from + m[4] + len(value)}, quoted(unwrapped(value)), "%s", try.message)
-			return true
-		}
-		if m := missingSpace.FindStringSubmatchIndex(written); m != nil && l+1 == line {
-			r.errorf("yaml", span{from + m[2], from + m[4]}, written[m[2]:m[3]]+": ", "a space is missing after the colon")
-			return true
-		}
-	}
-	return false
-}
-
-var keyLike = regexp.MustCompile(`^(?:-[ \t]|-$|[A-Za-z_][\w-]*:(?:[ \t]|$)|#)`)
-
-func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
-
-// keyColumn is where the key of a line begins, after the dashes of lists.
-func keyColumn(line string) int {
-	n := indentOf(line)
-	for strings.HasPrefix(line[n:], "- ") {
-		n += 2 + indentOf(line[n+2:])
-	}
-	return n
-}
-
-var blockHeader = regexp.MustCompile(`:[ \t]+[|>][-+0-9]*[ \t]*(#.*)?$`)
-
-// unwrapped is a text without the quotes around it that did not hold it together.
-func unwrapped(s string) string {
-	if len(s) > 2 && s[0] == s[len(s)-1] && (s[0] == '"' || s[0] == '\'') {
-		return s[1 : len(s)-1]
-	}
-	return s
 }

@@ -196,7 +196,7 @@ func TestMistakes(t *testing.T) {
 		"the same name":     {oneTest(`event: booking.json`, `expect: { fires: [] }`) + "  - name: t\n    event: booking.json\n    expect: {}\n", `5:11 duplicate-test "t" -> "" | there is another test named "t", in line 2` + "\n" + "*"},
 		"rules elsewhere":   {"rules: [nowhere.yaml]\n" + oneTest(`event: booking.json`, `expect: {}`), `1:9 not-found "nowhere.yaml" -> "" | there is no file or folder "DIR/nowhere.yaml"` + "\n" + notRun},
 		"no YAML":           {"tests:\n  - name: 'open\n", "*"},
-		"two documents":     {"tests: []\n---\ntests: []\n", `2:1 second-document "---" -> "" | a test file holds one document: what follows this --- would be lost; put it into a file of its own` + "\n"},
+		"two documents":     {"tests: []\n---\ntests: []\n", `2:1 second-document "---" -> "" | a test file holds one document: what follows this --- would be lost; put it in a file of its own` + "\n"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

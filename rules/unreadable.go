@@ -1,0 +1,729 @@
+package rules
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"bellhop/actions"
+)
+
+// YAML's reader stops at the first thing it cannot read, often long after the mistake, and says so in its own terms.
+// This file finds the mistake that people made.
+
+// A misreading is why a file cannot be read as YAML, and where.
+type misreading struct {
+	code    string
+	at      span
+	message string
+	mends   []string // what may be meant to stand there, the likeliest first
+}
+
+// mend is the first of the mends with which the file can be read, at least up to a mistake further down, and the file
+// with it; "" and nil if there is none. Each try takes from the budget, which is in bytes.
+func (m misreading) mend(src *source, budget *int) (string, *source) {
+	for _, with := range m.mends {
+		if *budget -= len(src.data); *budget < 0 {
+			break
+		}
+		next := src.with(m.at, with)
+		_, _, err := decode(next.data)
+		if err != nil {
+			line, _ := src.position(m.at.to)
+			if further, _ := next.position(misread(next, err).at.from); further <= line {
+				continue
+			}
+		}
+		return with, next
+	}
+	return "", nil
+}
+
+// ExplainYAML says of a file that YAML's reader refused with err what is wrong in it, and where. There is always a
+// finding.
+func ExplainYAML(path string, data []byte, err error) []Finding {
+	r := &report{src: newSource(path, data)}
+	if readable(r.src, r) {
+		m := misread(r.src, err)
+		budget := 2 * MaxFileSize
+		suggestion, _ := m.mend(r.src, &budget)
+		r.errorf(m.code, m.at, suggestion, "%s", m.message)
+	}
+	sortFindings(r.findings)
+	return r.findings
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// misread finds out what is wrong in a file that YAML's reader refused with err.
+func misread(src *source, err error) misreading {
+	m := yamlLine.FindStringSubmatch(strings.SplitN(err.Error(), "\n", 2)[0])
+	line, problem := 1, err.Error()
+	if m != nil {
+		problem = m[2]
+		if n, convErr := strconv.Atoi(m[1]); convErr == nil {
+			line = n
+		}
+	}
+	if at := mergeMark.FindIndex(src.data); at != nil {
+		return misreading{code: "merge-mark", at: span{at[0], at[1]}, message: "two versions of this file were merged and this conflict was left open; " +
+			"keep one side, and remove the lines that begin with <<<<<<<, ======= and >>>>>>>"}
+	}
+	if m := unknownAnchor.FindStringSubmatch(problem); m != nil {
+		return unknownAlias(src, m[1])
+	}
+	at := src.lineSpan(line)
+	if strings.Contains(problem, "unknown escape character") {
+		if m, ok := oddEscapes(src, at); ok {
+			return m
+		}
+	}
+	if strings.Contains(problem, "exceeded max depth") {
+		return misreading{code: "yaml", at: at, message: "lists and maps are nested too deep here"}
+	}
+	found, ok := suspect(src, line)
+	if other, also := (&layout{src: src}).check(); also && (!ok || other.at.from < found.at.from) {
+		found, ok = other, true
+	}
+	if ok {
+		return found
+	}
+	for at.from == at.to && line > 1 { // an error at the end of the file: the last line that says something
+		line--
+		at = src.lineSpan(line)
+	}
+	for _, known := range [][2]string{
+		{"found unexpected end of stream", "a quote is opened here or above, and never closed"},
+		{"did not find expected ',' or ']'", "a [ is opened here or above and never closed, or a comma is missing"},
+		{"did not find expected ',' or '}'", "a { is opened here or above and never closed, or a comma is missing"},
+		{"did not find expected key", "this line does not fit what stands above: check its indentation, and where the quotes above end"},
+		{"did not find expected '-' indicator", "this line does not fit the list above: check its indentation"},
+		{"could not find expected ':'", "a key is followed by a colon and a space, and there is none here or just above"},
+		{"mapping values are not allowed in this context", "there is one colon too many here, or this line is indented too far; a text with a colon and a space in it must be in quotes"},
+		{"found character that cannot start any token", "a text cannot begin with this character; put the text in quotes"},
+		{"block sequence entries are not allowed in this context", "a list cannot begin here; put it on a line of its own"},
+		{"found a tab character", "there is a tab in the indentation; use spaces"},
+		{"document contains excessive aliasing", "the aliases of this file stand for too many values"},
+		{"found undefined tag handle", "a text that begins with ! must be in quotes"},
+	} {
+		if strings.Contains(problem, known[0]) {
+			return misreading{code: "yaml", at: at, message: known[1]}
+		}
+	}
+	return misreading{code: "yaml", at: at, message: fmt.Sprintf("%s cannot be read as YAML", quote(string(src.data[at.from:at.to])))}
+}
+
+var (
+	mergeMark     = regexp.MustCompile(`(?m)^(?:<{7} .*|>{7} .*|\|{7} .*)$`)
+	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.+)' referenced$`)
+	anchors       = regexp.MustCompile(`(?m)(?:^|[\s\[{,])&([\w-]+)`)
+)
+
+// unknownAlias is about the first *name without an &name.
+func unknownAlias(src *source, name string) misreading {
+	m := misreading{code: "yaml", at: span{0, 0}}
+	if at := regexp.MustCompile(`(?m)(?:^|[\s\[{,])(\*` + regexp.QuoteMeta(name) + `)(?:[\s,\]}]|$)`).FindSubmatchIndex(src.data); at != nil {
+		m.at = span{at[2], at[3]}
+	}
+	var known []string
+	for _, a := range anchors.FindAllSubmatch(src.data[:m.at.from], -1) {
+		known = append(known, string(a[1]))
+	}
+	m.message = fmt.Sprintf("*%s stands for what is marked &%[1]s further up, and nothing is", name)
+	if near := closest(name, known); near != "" {
+		m.message += fmt.Sprintf("; did you mean *%s?", near)
+		m.mends = []string{"*" + near}
+	} else if len(known) == 0 {
+		m.message += "; a text that begins with * must be in quotes"
+		m.mends = []string{`"*` + name + `"`}
+	}
+	return m
+}
+
+// oddEscapes is about what follows a \ between double quotes and means nothing.
+func oddEscapes(src *source, line span) (misreading, bool) {
+	bad := oddEscape.FindSubmatchIndex(src.data[line.from:line.to])
+	if bad == nil {
+		return misreading{}, false
+	}
+	m := misreading{code: "yaml", at: span{line.from + bad[2], line.from + bad[3]}}
+	written := string(src.data[m.at.from:m.at.to])
+	m.message = fmt.Sprintf(`in double quotes \ begins an escape, and %s is none; write \\%s, or use single quotes`, written, written[1:])
+	m.mends = []string{`\` + written}
+	for _, at := range doubleQuotes.FindAllIndex(src.data[line.from:line.to], -1) {
+		if at[0] > bad[2] || at[1] < bad[3] {
+			continue
+		}
+		whole := string(src.data[line.from+at[0] : line.from+at[1]])
+		if mended := eachEscape.ReplaceAllStringFunc(whole, func(s string) string {
+			if oddEscape.MatchString(s) {
+				return `\` + s
+			}
+			return s
+		}); mended != whole && strings.Count(mended, `\\`) > strings.Count(whole, `\\`)+1 {
+			m.at, m.mends = span{line.from + at[0], line.from + at[1]}, []string{mended}
+		}
+	}
+	return m, true
+}
+
+var (
+	oddEscape    = regexp.MustCompile(`(?:^|[^\\])(?:\\\\)*(\\[^0abt\tnvfre "/\\N_LPxuU])`)
+	eachEscape   = regexp.MustCompile(`\\.`)
+	doubleQuotes = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+	bareFlow      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)((?:\[[^\]]*\]|\{[^{}][^}]*\})[ \t]*[^\s#,\]}:].*)$`)
+	bareStar      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)([*&][^\s]*(?:[^\w\s-]|[ \t]+[^\s#]).*)$`)
+	barePipe      = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+)([|>][-+0-9]*[ \t]+[^\s#].*)$`)
+	slashes       = regexp.MustCompile(`^[ \t]*(//)`)
+	dashKey       = regexp.MustCompile(`^([ \t]*)-([A-Za-z_][\w-]*:)(?: |$)`)
+	twoCommas     = regexp.MustCompile(`[\[{].*(,[ \t]*,)`)
+	tabIndent     = regexp.MustCompile(`^[ ]*\t[ \t]*`)
+	bareTemplate  = regexp.MustCompile(`^([ \t]*(?:- )*(?:[A-Za-z_][\w-]*:[ \t]+)|[ \t]*- +)(\{\{.*)$`)
+	bareSpecial   = regexp.MustCompile("^([ \\t]*(?:- )*[A-Za-z_][\\w-]*:[ \\t]+|[ \\t]*- +)([@`%].*)$")
+	bareColon     = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+)([^'"|>&*!\[{#][^#]*:(?: .*)?)$`)
+	missingSpace  = regexp.MustCompile(`^[ \t]*(?:- )*([A-Za-z_][\w-]*):([^\s:/].*)$`)
+	quoteThenText = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)(("[^"\\]*"|'[^']*')[ \t]*[^\s#,\]}].*)$`)
+)
+
+// suspect looks for the mistakes that people make within a line, from just before an unreadable one on, and returns the
+// first. The reader often stumbles after the mistake, and names the beginning of what it was reading.
+func suspect(src *source, line int) (misreading, bool) {
+	lines := src.lineOffsets()
+	block := -1 // the indentation of the key of the block text that we are in
+	headed := false
+	before := "" // the last line that says something, outside of block texts
+	for l := range lines {
+		from := lines[l]
+		to := from
+		for to < len(src.data) && src.data[to] != '\n' && src.data[to] != '\r' {
+			to++
+		}
+		written := string(src.data[from:to])
+		trimmed := strings.TrimLeft(written, " ")
+		if trimmed == "" {
+			continue
+		}
+		above := -1 // the indentation of the block text's key that stands in the line above
+		if block >= 0 && headed {
+			above = block
+		}
+		headed = false
+		if indent := len(written) - len(trimmed); block >= 0 && indent > block {
+			continue
+		} else if blockHeader.MatchString(written) {
+			block, headed = keyColumn(written), true
+		} else {
+			block = -1
+		}
+		previous := before
+		before = written
+		if l+1 < line-1 || trimmed[0] == '#' {
+			continue
+		}
+		here := func(from2, to2 int) span { return span{from + from2, from + to2} }
+		if m := tabIndent.FindString(written); m != "" {
+			tab := strings.IndexByte(m, '\t')
+			depth := keyColumn(previous)
+			if strings.HasSuffix(strings.TrimRight(previous, " \t"), ":") {
+				depth += 2
+			}
+			mends := []string{"  ", "    ", "        ", ""}
+			if depth >= tab {
+				mends = append([]string{strings.Repeat(" ", depth-tab)}, mends...)
+			}
+			return misreading{"tab", here(tab, len(m)), "there is a tab in the indentation; use spaces", mends}, true
+		}
+		if m := slashes.FindStringSubmatchIndex(written); m != nil {
+			return misreading{"comment", here(m[2], m[3]), "a comment begins with #, not with //", []string{"#"}}, true
+		}
+		if m := dashKey.FindStringSubmatchIndex(written); m != nil {
+			key := written[m[4]:m[5]]
+			out := misreading{"yaml", here(m[3], m[5]), fmt.Sprintf("a space is missing between - and %s", strings.TrimSuffix(key, ":")), []string{"- " + key}}
+			if l+1 < len(lines) && m[3] > 0 && src.lineSpan(l+2).from-lines[l+1] == m[3]+1 {
+				out.at.from-- // the line below is as deep as the key is now, which thus must stay there
+			}
+			return out, true
+		}
+		if m := twoCommas.FindStringSubmatchIndex(written); m != nil {
+			return misreading{"yaml", here(m[2], m[3]), "there is one comma too many", []string{","}}, true
+		}
+		if above >= 0 && indentOf(written) <= above {
+			text := strings.TrimSpace(written)
+			if !keyLike.MatchString(text) {
+				return misreading{"indentation", here(indentOf(written), len(strings.TrimRight(written, " \t"))),
+					fmt.Sprintf("a text after | or > is indented further than its key: begin it in column %d or further right", above+3), nil}, true
+			}
+		}
+		for _, try := range []struct {
+			re            *regexp.Regexp
+			code, message string
+		}{
+			{bareTemplate, "unquoted-template", "a text that begins with {{ must be in quotes"},
+			{bareSpecial, "unquoted", ""},
+			{quoteThenText, "unquoted", "text follows the closing quote; put the whole in quotes of the other kind"},
+			{barePipe, "unquoted", "after | and > the text begins on the next line, indented further; or put the whole in quotes"},
+			{bareStar, "unquoted", ""},
+			{bareFlow, "unquoted", ""},
+			{bareColon, "unquoted", "a text with a colon and a space in it must be in quotes"},
+		} {
+			m := try.re.FindStringSubmatchIndex(written)
+			if m == nil {
+				continue
+			}
+			value := strings.TrimRight(written[m[4]:m[5]], " \t")
+			if try.code == "unquoted-template" && strings.Count(value, "{{") == 1 && strings.HasSuffix(value, "}}") {
+				continue // that alone can be read, and is reported elsewhere
+			}
+			if try.message == "" {
+				try.message = "a text that begins with " + value[:1] + " must be in quotes"
+			}
+			return misreading{try.code, here(m[4], m[4]+len(value)), try.message, []string{quoted(unwrapped(value))}}, true
+		}
+		if m := missingSpace.FindStringSubmatchIndex(written); m != nil && l+1 == line {
+			return misreading{"yaml", here(m[2], m[4]), "a space is missing after the colon of " + written[m[2]:m[3]], []string{written[m[2]:m[3]] + ": "}}, true
+		}
+	}
+	return misreading{}, false
+}
+
+var keyLike = regexp.MustCompile(`^(?:-[ \t]|-$|[A-Za-z_][\w-]*:(?:[ \t]|$)|#)`)
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
+
+// keyColumn is where the key of a line begins, after the dashes of lists.
+func keyColumn(line string) int {
+	n := indentOf(line)
+	for strings.HasPrefix(line[n:], "- ") {
+		n += 2 + indentOf(line[n+2:])
+	}
+	return n
+}
+
+var blockHeader = regexp.MustCompile(`(?::|-)[ \t]+[|>][-+0-9]*[ \t]*(#.*)?$`)
+
+// unwrapped is a text without the quotes around it that did not hold it together.
+func unwrapped(s string) string {
+	if len(s) > 2 && s[0] == s[len(s)-1] && (s[0] == '"' || s[0] == '\'') {
+		return s[1 : len(s)-1]
+	}
+	if inner, ok := uncurled(s); ok {
+		return inner
+	}
+	return s
+}
+
+// uncurled is a text without the printer's quotes around it.
+func uncurled(s string) (string, bool) {
+	first, n := utf8.DecodeRuneInString(s)
+	last, w := utf8.DecodeLastRuneInString(s)
+	if len(s) <= n+w || !strings.ContainsRune(curlyQuotes, first) || !strings.ContainsRune(curlyQuotes, last) || strings.ContainsAny(s[n:len(s)-w], curlyQuotes[:12]) {
+		return s, false
+	}
+	return s[n : len(s)-w], true
+}
+
+const curlyQuotes = "“”„‟‘’‚‛«»"
+
+// A layout follows the lines of a file by their indentation, brackets and quotes.
+type layout struct {
+	src    *source
+	levels []level
+	opened bool // the line above opened something: a key without a value, or a dash alone
+	found  misreading
+}
+
+// A level is a map or list that the line being read may go on with.
+type level struct {
+	column int // of its keys or dashes, from 0
+	dash   bool
+	word   string // its first key, for people
+}
+
+// check returns the first mistake in how lines, brackets and quotes stand to each other.
+func (y *layout) check() (misreading, bool) {
+	src := y.src
+	lines := src.lineOffsets()
+	block := -1
+	y.opened = true
+	for l := 0; l < len(lines); l++ {
+		from := lines[l]
+		to := y.endOfLine(from)
+		written := string(src.data[from:to])
+		trimmed := strings.TrimLeft(written, " ")
+		column := len(written) - len(trimmed)
+		switch {
+		case strings.TrimSpace(trimmed) == "" || trimmed[0] == '#' || block >= 0 && column > block:
+			continue
+		case strings.HasPrefix(written, "---") || strings.HasPrefix(written, "..."):
+			y.levels, y.opened, block = nil, true, -1
+			continue
+		case trimmed[0] == '\t' || trimmed[0] == '%' || trimmed[0] == '?':
+			return misreading{}, false // told elsewhere, or more than this can follow
+		}
+		block = -1
+		if y.place(from, column, trimmed) {
+			return y.found, true
+		}
+		// What the line holds: dashes, a key, a value.
+		pos := from + column
+		parent := column
+		for y.dashAt(pos) {
+			parent = pos - from
+			pos = y.skipBlanks(pos + 1)
+		}
+		if k := y.keyEnd(pos, to); k > pos {
+			parent = pos - from
+			pos = y.skipBlanks(k + 1)
+		}
+		for pos < to && (src.data[pos] == '&' || src.data[pos] == '!') {
+			for pos < to && src.data[pos] != ' ' && src.data[pos] != '\t' {
+				pos++
+			}
+			pos = y.skipBlanks(pos)
+		}
+		y.opened = pos >= to || src.data[pos] == '#'
+		if y.opened {
+			continue
+		}
+		end := pos
+		switch src.data[pos] {
+		case '|', '>':
+			block = parent
+		case '"', '\'':
+			end = y.quote(pos, parent)
+		case '[', '{':
+			end = y.flow(pos, parent)
+		}
+		if end < 0 {
+			return y.found, true
+		}
+		for l+1 < len(lines) && lines[l+1] <= end {
+			l++
+		}
+	}
+	return misreading{}, false
+}
+
+func (y *layout) endOfLine(from int) int {
+	for from < len(y.src.data) && y.src.data[from] != '\n' && y.src.data[from] != '\r' {
+		from++
+	}
+	return from
+}
+
+func (y *layout) skipBlanks(pos int) int {
+	for pos < len(y.src.data) && (y.src.data[pos] == ' ' || y.src.data[pos] == '\t') {
+		pos++
+	}
+	return pos
+}
+
+func (y *layout) dashAt(pos int) bool {
+	data := y.src.data
+	return pos < len(data) && data[pos] == '-' && (pos+1 == len(data) || strings.IndexByte(" \t\r\n", data[pos+1]) >= 0)
+}
+
+// keyEnd is where the colon of the key at pos stands, -1 if there is no key.
+func (y *layout) keyEnd(pos, to int) int {
+	data := y.src.data
+	if pos >= to || bytes.IndexByte([]byte("[{|>@%`"), data[pos]) >= 0 {
+		return -1
+	}
+	if q := data[pos]; q == '"' || q == '\'' {
+		for i := pos + 1; i < to; i++ {
+			if data[i] == '\\' && q == '"' {
+				i++
+			} else if data[i] == q {
+				if i = y.skipBlanks(i + 1); i < to && data[i] == ':' {
+					return i
+				}
+				return -1
+			}
+		}
+		return -1
+	}
+	for i := pos; i < to; i++ {
+		switch {
+		case data[i] == ':' && (i+1 == to || data[i+1] == ' ' || data[i+1] == '\t'):
+			return i
+		case data[i] == '#' && i > pos && data[i-1] == ' ':
+			return -1
+		}
+	}
+	return -1
+}
+
+// place says whether a line stands in a column where it cannot, which it then has reported.
+func (y *layout) place(from, column int, trimmed string) bool {
+	pos := from + column
+	to := y.endOfLine(from)
+	dash := y.dashAt(pos)
+	key := y.keyEnd(pos, to)
+	word := "-"
+	if !dash && key > pos {
+		word = string(y.src.data[pos:key])
+	}
+	var popped []level
+	for len(y.levels) > 0 && y.levels[len(y.levels)-1].column > column {
+		popped = append(popped, y.levels[len(y.levels)-1])
+		y.levels = y.levels[:len(y.levels)-1]
+	}
+	top := level{column: -1}
+	if len(y.levels) > 0 {
+		top = y.levels[len(y.levels)-1]
+	}
+	if column == top.column && top.dash && !dash && len(y.levels) > 1 && y.levels[len(y.levels)-2] == (level{column, false, y.levels[len(y.levels)-2].word}) {
+		y.levels = y.levels[:len(y.levels)-1] // the list stood in the column of its key
+		top = y.levels[len(y.levels)-1]
+	}
+	if !dash && key < 0 {
+		if column > top.column && len(popped) == 0 || y.opened || top.column < 0 || top.dash {
+			return false // a value, or more of it
+		}
+		if column == top.column {
+			y.noColon(pos, to)
+			return true
+		}
+		return false
+	}
+	fits := column == top.column && (dash == top.dash || dash && y.opened) || column > top.column && len(popped) == 0 && y.opened || top.column < 0 && len(popped) == 0
+	if !fits {
+		y.misplaced(from, pos, word, dash, append(popped, y.levels...))
+		return true
+	}
+	for dash {
+		if t := len(y.levels); t == 0 || y.levels[t-1] != (level{column, true, "-"}) {
+			y.levels = append(y.levels, level{column, true, "-"})
+		}
+		pos = y.skipBlanks(pos + 1)
+		column = pos - from
+		dash = y.dashAt(pos)
+	}
+	if key = y.keyEnd(pos, to); key > pos {
+		if t := len(y.levels); t == 0 || y.levels[t-1].column != column || y.levels[t-1].dash {
+			y.levels = append(y.levels, level{column, false, string(y.src.data[pos:key])})
+		}
+	}
+	return false
+}
+
+// misplaced reports a line in a column that none of the maps and lists above has.
+func (y *layout) misplaced(from, pos int, word string, dash bool, known []level) {
+	column := pos - from
+	best, found := level{}, false
+	for _, k := range known {
+		if k.dash == dash && (!found || absolute(k.column-column) < absolute(best.column-column)) {
+			best, found = k, true
+		}
+	}
+	what := "this line"
+	at := span{from, pos + len(word)}
+	if at.to > pos && column > 0 || word != "" {
+		what = quote(word)
+	}
+	if !found {
+		y.found = misreading{"indentation", at, fmt.Sprintf("%s stands in column %d, where nothing above does", what, column+1), nil}
+		return
+	}
+	like := fmt.Sprintf("where %s above begins", quote(best.word))
+	if dash {
+		what, like = "this -", "where the - above stands"
+	}
+	y.found = misreading{"indentation", at, fmt.Sprintf("%s stands in column %d; put it in column %d, %s", what, column+1, best.column+1, like),
+		[]string{strings.Repeat(" ", best.column) + word}}
+}
+
+func absolute(n int) int { return max(n, -n) }
+
+// noColon reports a line that stands where a key must, and is none.
+func (y *layout) noColon(pos, to int) {
+	written := strings.TrimRight(string(y.src.data[pos:to]), " \t")
+	y.found = misreading{"yaml", span{pos, pos + len(written)}, fmt.Sprintf("a key is followed by a colon and a space, and %s is not", quote(written)), nil}
+	if m := assignment.FindStringSubmatch(written); m != nil {
+		y.found.message = fmt.Sprintf("a key is followed by a colon, not by =: write %s: and its value", m[1])
+		y.found.mends = []string{m[1] + ": " + m[2], m[1] + ": " + quoted(m[2])}
+		return
+	}
+	word, rest, _ := strings.Cut(written, " ")
+	_, isAction := actions.Lookup(word)
+	if isAction || word == "rules" || slices.Contains(ruleKeys, word) || slices.Contains(stepKeys, word) {
+		rest = strings.TrimSpace(rest)
+		y.found.mends = []string{strings.TrimSpace(word + ": " + rest)}
+		if rest != "" {
+			y.found.mends = append(y.found.mends, word+": "+quoted(rest))
+		}
+	}
+}
+
+// quote is the end of the quoted text at pos, below a key or dash of that column; -1 if it has none, which it has reported.
+func (y *layout) quote(pos, indent int) int {
+	data := y.src.data
+	q := data[pos]
+	for i := pos + 1; i < len(data); i++ {
+		switch {
+		case data[i] == '\\' && q == '"':
+			i++
+		case data[i] == q && q == '\'' && i+1 < len(data) && data[i+1] == q:
+			i++
+		case data[i] == q:
+			return i + 1
+		case data[i] == '\n' && y.leaves(i+1, indent):
+			return y.open(pos)
+		}
+	}
+	return y.open(pos)
+}
+
+// leaves says whether the line at pos is no more of a quoted text or bracket that was opened below a key or dash of
+// that column.
+func (y *layout) leaves(pos, indent int) bool {
+	line := string(y.src.data[pos:y.endOfLine(pos)])
+	return indentOf(line) <= indent && keyLike.MatchString(strings.TrimSpace(line)) && strings.TrimSpace(line)[0] != '#'
+}
+
+// open reports a quote that is never closed.
+func (y *layout) open(pos int) int {
+	line := string(y.src.data[pos:y.endOfLine(pos)])
+	text := strings.TrimRight(line, " \t")
+	q := text[:1]
+	mends := []string{text + q}
+	if i := strings.IndexAny(text, ",]}"); i > 0 {
+		mends = append(mends, text[:i]+q+text[i:])
+	}
+	if i := strings.Index(text, " #"); i > 0 {
+		mends = append(mends, strings.TrimRight(text[:i], " ")+q+text[i:])
+	}
+	y.found = misreading{"yaml", span{pos, pos + len(text)}, "the quote that opens here is never closed", mends}
+	return -1
+}
+
+// flow is the end of the bracket at pos, below a key or dash of that column; -1 after a mistake, which it has reported.
+func (y *layout) flow(pos, indent int) int {
+	data := y.src.data
+	var open []int
+	done := -1       // where the value before ended, -1 if another is expected
+	barely := false  // that value has no quotes or brackets
+	afterColon := -1 // where the plain value of a key begins
+	last := pos      // the end of what was read
+	comma := func(at, next int) int {
+		y.found = misreading{"yaml", span{at, at}, fmt.Sprintf("a comma is missing between %s and %s", lastWord.Find(data[pos:at]), firstWord.Find(data[next:])), []string{","}}
+		return -1
+	}
+	for i := pos; i < len(data); {
+		c := data[i]
+		switch {
+		case c == '\n':
+			if y.leaves(i+1, indent) {
+				return y.unclosed(open, last)
+			}
+			i++
+			continue
+		case c == ' ' || c == '\t' || c == '\r':
+			i++
+			continue
+		case c == '#' && i > 0 && bytes.IndexByte([]byte(" \t\n"), data[i-1]) >= 0:
+			i = y.endOfLine(i)
+			continue
+		case c == '[' || c == '{':
+			if done >= 0 && len(open) > 0 {
+				return comma(done, i)
+			}
+			open = append(open, i)
+			done, afterColon = -1, -1
+			i++
+		case c == ']' || c == '}':
+			if want := byte(']'); len(open) > 0 {
+				if data[open[len(open)-1]] == '{' {
+					want = '}'
+				}
+				if c != want {
+					y.found = misreading{"yaml", span{i, i + 1}, fmt.Sprintf("the %c in column %d is closed by this %c; write %c", data[open[len(open)-1]], y.column(open[len(open)-1]), c, want), []string{string(want), string(want) + string(c)}}
+					return -1
+				}
+			}
+			open = open[:len(open)-1]
+			i++
+			if len(open) == 0 {
+				return i
+			}
+			done, barely, afterColon = i, false, -1
+		case c == ',':
+			done, afterColon = -1, -1
+			i++
+		case c == ':' && (done >= 0 && !barely || i+1 < len(data) && strings.IndexByte(" \t\r\n,]}[{", data[i+1]) >= 0):
+			if afterColon >= 0 && done >= 0 { // a: b c: d
+				from := max(bytes.LastIndexAny(data[afterColon:done], " \t\n")+afterColon, afterColon)
+				if from > afterColon {
+					gap := from
+					for gap > afterColon && bytes.IndexByte([]byte(" \t\r\n"), data[gap-1]) >= 0 {
+						gap--
+					}
+					return comma(gap, from+1)
+				}
+			}
+			done = -1
+			i++
+			afterColon = i
+		case c == '"' || c == '\'':
+			if done >= 0 {
+				return comma(done, i)
+			}
+			end := y.quote(i, indent)
+			if end < 0 {
+				return -1
+			}
+			i, done, barely, afterColon = end, end, false, -1
+		default:
+			if done >= 0 && !barely {
+				return comma(done, i)
+			}
+			if afterColon >= 0 && done < 0 {
+				afterColon = i
+			}
+			for i++; i < len(data) && bytes.IndexByte([]byte(",[]{}\n\r"), data[i]) < 0 && !(data[i] == '#' && (data[i-1] == ' ' || data[i-1] == '\t')); i++ {
+				if data[i] == ':' && (i+1 == len(data) || strings.IndexByte(" \t\r\n,]}[{", data[i+1]) >= 0) {
+					break
+				}
+			}
+			done = len(bytes.TrimRight(data[:i], " \t"))
+			barely = true
+			if i < len(data) && (data[i] == '[' || data[i] == '{') {
+				i++ // YAML does not end a text here; what is wrong is told elsewhere
+			}
+		}
+		last = i
+	}
+	return y.unclosed(open, last)
+}
+
+var (
+	lastWord  = regexp.MustCompile(`[^\s,:]{1,30}$`)
+	firstWord = regexp.MustCompile(`^[^\s,:\]}]{1,30}`)
+)
+
+func (y *layout) column(pos int) int {
+	_, column := y.src.position(pos)
+	return column
+}
+
+// unclosed reports the innermost of brackets that are never closed; last is the end of what they hold.
+func (y *layout) unclosed(open []int, last int) int {
+	data := y.src.data
+	from := open[len(open)-1]
+	last = len(bytes.TrimRight(data[:last], " \t\r\n"))
+	var closing strings.Builder
+	for _, o := range slices.Backward(open) {
+		closing.WriteByte(data[o] + 2) // "]" for "[", "}" for "{"
+	}
+	y.found = misreading{"yaml", span{from, from + 1}, fmt.Sprintf("this %c is never closed", data[from]), nil}
+	if line := y.endOfLine(from); last <= line && last > from {
+		y.found.at.to = last
+		y.found.mends = []string{string(data[from:last]) + closing.String()}
+	}
+	return -1
+}
