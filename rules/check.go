@@ -763,6 +763,17 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 	out := make([]ast.Node, len(args))
 	types := make([]typ, len(args))
 	for i, a := range args {
+		if name == "date" && i == 2 && types[0].kind == timeKind {
+			zone := c.source(a)
+			if _, ok := loadZone(zone); ok {
+				zone = `"` + zone + `"`
+			}
+			s := "date(tz(" + c.source(args[0]) + ", " + zone + "), " + c.source(args[1]) + ")"
+			return c.failAt(n, "arguments", s, "the zone that a time is printed in is that of the time: write %s", s)
+		}
+		if c.bareZone(name, i, a) {
+			return checked{n, badType}
+		}
 		v := c.visit(a)
 		out[i], types[i] = v.node, v.typ
 		if v.typ.kind == badKind {
@@ -781,6 +792,31 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 	}
 	return checked{call(n, name, out...), result}
 }
+
+// bareZone reports the name of a time zone without quotes, where a function takes one.
+func (c *checker) bareZone(function string, i int, arg ast.Node) bool {
+	written := c.source(arg)
+	if at, ok := zoneArguments[function]; !ok || at != i || !zoneName.MatchString(written) {
+		return false
+	}
+	if id, ok := arg.(*ast.IdentifierNode); ok && c.known(id.Value) {
+		return false
+	}
+	if _, ok := loadZone(written); !ok && !strings.Contains(written, "/") {
+		return false
+	}
+	zone := written
+	if _, ok := loadZone(written); !ok {
+		zone = cmp.Or(closestZone(written), written)
+	}
+	c.failAt(arg, "quote", `"`+zone+`"`, "the name of a time zone is a text: write \"%s\"", zone)
+	return true
+}
+
+// zoneArguments are the functions that take the name of a time zone, and which argument it is.
+var zoneArguments = map[string]int{"timezone": 0, "tz": 1, "date": 2}
+
+var zoneName = regexp.MustCompile(`^[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*$`)
 
 // arguments finds the form of a function that fits its arguments, or says what does not.
 func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.Node, types []typ) (typ, bool) {

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/parser/lexer"
@@ -98,7 +99,23 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 	case name(t, "is") && t.Value != "in" && endsOperand(prev) && (next.Is(lexer.Operator, "not") || name(next, "not")):
 		return correction{i + 1, "operator", "!=", text(i, i+1) + " is written !="}
 	case name(t, "between") && endsOperand(prev):
-		return correction{i, "operator", "", "a range is written with two comparisons: x >= 1 && x <= 3"}
+		if last, s := between(tokens, i, text); s != "" {
+			return correction{last, "operator", s, "a range is written with two comparisons: write " + s + " instead of " + text(i, last)}
+		}
+		return correction{i, "operator", "", "there is no between; a range is written with two comparisons: x >= 1 && x <= 3"}
+	case name(t, "starts", "begins", "ends") && name(next, "with") && endsOperand(prev):
+		s := "startsWith"
+		if name(t, "ends") {
+			s = "endsWith"
+		}
+		return correction{i + 1, "operator", s, text(i, i+1) + " is written " + s}
+	case t.Kind == lexer.Identifier && t.Value == "Date" && next.Is(lexer.Bracket, "(") && !prev.Is(lexer.Operator, ".", "?."):
+		if last, _ := arguments(tokens, i+1); last == i+2 {
+			return correction{last, "function", "now()", "the present time is written now()"}
+		}
+		return correction{i, "function", "date", `a time is written date("2026-01-31 15:04:05"), with a small d`}
+	case endsOperand(prev) && beginsOperand(t) && !t.Is(lexer.Bracket) && t.Kind != lexer.Operator && amongValues(tokens[:i]):
+		return correction{i, "syntax", ", " + text(i, i), "a comma is missing between " + text(i-1, i-1) + " and " + text(i, i)}
 	case name(t, "then") && endsOperand(prev) && get(0).Is(lexer.Operator, "if"), t.Is(lexer.Operator, "if") && i == 0 && !hasBrace(tokens):
 		return correction{i, "syntax", "", "a choice is written condition ? a : b; for a condition alone, no if is needed"}
 	case t.Kind == lexer.Number && next.Kind == lexer.Identifier:
@@ -111,6 +128,54 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		return correction{i + 2, "quote", s, "a time of the day is a text: write " + s}
 	}
 	return correction{}
+}
+
+// between is how the range behind the word at i is written, and the last word of it; "" if it is none.
+func between(tokens []lexer.Token, i int, text func(from, to int) string) (last int, s string) {
+	side := func(t lexer.Token) bool {
+		return t.Kind == lexer.Operator && !t.Is(lexer.Operator, ".", "?.", "+", "-", "*", "/") || t.Is(lexer.Operator, ",")
+	}
+	from, depth := i, 0
+	for ; from > 0; from-- { // what is compared
+		t := tokens[from-1]
+		if depth += map[string]int{")": 1, "]": 1, "(": -1, "[": -1}[t.Value]; depth < 0 || depth == 0 && side(t) {
+			break
+		}
+	}
+	and, end := 0, i+1
+	for ; end < len(tokens); end++ {
+		t := tokens[end]
+		if depth += map[string]int{")": -1, "]": -1, "(": 1, "[": 1}[t.Value]; depth < 0 {
+			break
+		}
+		if depth == 0 && side(t) || strings.EqualFold(t.Value, "and") && t.Kind == lexer.Identifier {
+			if and > 0 || !strings.EqualFold(t.Value, "and") && t.Value != "&&" {
+				break
+			}
+			and = end
+		}
+	}
+	if and <= i+1 || end <= and+1 || from == i {
+		return 0, ""
+	}
+	return end - 1, ">= " + text(i+1, and-1) + " && " + text(from, i-1) + " <= " + text(and+1, end-1)
+}
+
+// amongValues says whether what follows these words stands in a list, or between the parentheses of a function.
+func amongValues(tokens []lexer.Token) bool {
+	depth := 0
+	for i, t := range slices.Backward(tokens) {
+		switch {
+		case t.Is(lexer.Bracket, ")", "]", "}"):
+			depth++
+		case t.Is(lexer.Bracket, "(", "[", "{"):
+			if depth--; depth < 0 {
+				before := i > 0 && endsOperand(tokens[i-1])
+				return t.Value == "[" && !before || t.Value == "(" && before && tokens[i-1].Kind == lexer.Identifier && functions[tokens[i-1].Value].forms != nil
+			}
+		}
+	}
+	return false
 }
 
 func padClock(s string) string {

@@ -264,7 +264,7 @@ func escape(s, style string) string {
 }
 
 // unquotedOnly are mistakes only as long as the text has no quotes.
-var unquotedOnly = []string{"let-equals.yaml", "let-text-unquoted.yaml", "warn-true.yaml", "warn-false.yaml"}
+var unquotedOnly = []string{"let-equals.yaml", "let-text-unquoted.yaml", "warn-true.yaml", "warn-false.yaml", "curly-quotes-name.yaml"}
 
 // otherLine is where a message names another line, which moves too.
 var otherLine = regexp.MustCompile(`in line [0-9]+`)

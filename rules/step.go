@@ -632,11 +632,20 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 			return value{fixed: json.Number(number)}, true
 		}
 		var i int64
-		if n.Tag == "!!int" && n.Decode(&i) == nil { // 0x1F, 1_000; of .5 it would be 0
+		if n.Tag == "!!int" && n.Decode(&i) == nil { // of .5 it would be 0
+			suggestion := quoted(n.Value)
+			if strings.Contains(n.Value, "_") {
+				suggestion = strconv.FormatInt(i, 10)
+			}
+			r.warnf("number", src.span(n), suggestion, "YAML reads %s as the number %d: write that, or put it in quotes", n.Value, i)
 			return value{fixed: i}, true
 		}
 		var v float64
 		if n.Decode(&v) == nil && v-v == 0 { // not infinite
+			if strings.Contains(n.Value, "_") {
+				number := strconv.FormatFloat(v, 'g', -1, 64)
+				r.warnf("number", src.span(n), number, "YAML reads %s as the number %s: write that, or put it in quotes", n.Value, number)
+			}
 			return value{fixed: v}, true
 		}
 	}

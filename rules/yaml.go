@@ -994,6 +994,10 @@ func scalarText(src *source, r *report, n *yaml.Node, what string) (*text, bool)
 		return nil, false
 	}
 	t := newText(src, n)
+	if inner, ok := uncurled(n.Value); ok && n.Style == 0 && what != quote("on") { // of an event it is told anyway
+		first, last := []rune(n.Value)[0], []rune(n.Value)[len([]rune(n.Value))-1]
+		r.mendf(Warning, "quote", t, t.whole(), inner, "%c and %c are part of this text; use straight quotes around a text, or none", first, last)
+	}
 	if n.Style == 0 && n.LineComment != "" {
 		t.locate()
 		c := lineComment(src, t.outer.to)
