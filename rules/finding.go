@@ -40,7 +40,11 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s\n", bold, printable(f.File), f.Line, f.Column, reset, red, f.Severity, reset, printable(f.Message))
+	code := ""
+	if f.Severity == Warning { // by which it is ignored
+		code = dim + " [" + f.Code + "]" + reset
+	}
+	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s%s\n", bold, printable(f.File), f.Line, f.Column, reset, red, f.Severity, reset, printable(f.Message), code)
 	if line, ok := lineOf(src, f.Line); ok {
 		caret, width := f.Column-1, 1
 		if f.EndLine == f.Line && f.EndColumn > f.Column {
@@ -128,7 +132,7 @@ type report struct {
 	errors   int
 }
 
-func (r *report) add(sev Severity, code string, at span, suggestion, format string, args ...any) {
+func (r *report) finding(sev Severity, code string, at span, suggestion, format string, args ...any) Finding {
 	if r.src.holdsMend(at) && !bareWord.MatchString(suggestion) {
 		suggestion = "" // it was made for the file as mended, where the text is written differently
 	}
@@ -138,6 +142,11 @@ func (r *report) add(sev Severity, code string, at span, suggestion, format stri
 	}
 	f.Line, f.Column = r.src.position(at.from)
 	f.EndLine, f.EndColumn = r.src.position(max(at.from, at.to))
+	return f
+}
+
+func (r *report) add(sev Severity, code string, at span, suggestion, format string, args ...any) {
+	f := r.finding(sev, code, at, suggestion, format, args...)
 	if sev == Error {
 		r.errors++ // counted each time: what is read through an alias is no better for having been reported
 	}

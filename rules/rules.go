@@ -43,6 +43,8 @@ const (
 type File struct {
 	Path  string // as given to Compile
 	Rules []*Rule
+
+	ignores []ignore // of what is found in several files together
 }
 
 // A Rule is one compiled rule. It is immutable and safe for concurrent use.
@@ -103,23 +105,24 @@ type Step struct {
 // Findings are sorted by position. It never panics, whatever data holds.
 func Compile(path string, data []byte, o Options) (*File, []Finding) {
 	r := &report{src: newSource(path, data)}
-	rules := parseSafely(r, o)
+	rules, ignores := parseSafely(r, o)
 	sortFindings(r.findings)
 	if r.errors > 0 {
 		return nil, r.findings
 	}
-	return &File{Path: path, Rules: rules}, r.findings
+	return &File{Path: path, Rules: rules, ignores: ignores}, r.findings
 }
 
 // parseSafely keeps a mistake of ours, or of the libraries below, from taking down a server that reloads.
-func parseSafely(r *report, o Options) (rules []*Rule) {
+func parseSafely(r *report, o Options) (rules []*Rule, ignores []ignore) {
 	defer func() {
 		if p := recover(); p != nil {
-			rules = nil
+			rules, ignores = nil, nil
 			r.errorf(codeInternal, span{}, "", "this file cannot be read; that is a mistake in Bellhop, please report it together with the file")
 		}
 	}()
-	return parse(r, o)
+	rules = parse(r, o)
+	return rules, r.silence()
 }
 
 const codeInternal = "internal"

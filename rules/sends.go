@@ -47,7 +47,7 @@ func sameSends(rules []*Rule) []Finding {
 
 func repeatedSend(first, again sending) Finding {
 	at := again.rule.stepPlace(again.step)
-	at.Severity, at.Code = Warning, "same-send"
+	at.Severity, at.Code = Warning, codeSameSend
 	where := fmt.Sprintf("rule %s in %s:%d", quote(first.rule.Name), first.rule.File, first.step.line)
 	if first.rule == again.rule {
 		where = fmt.Sprintf("step %d in line %d", first.step.number, first.step.line)

@@ -101,10 +101,10 @@ func TestSameSendPlace(t *testing.T) {
 `
 	f, _ := rules.Compile("t.yaml", []byte(src), options())
 	_, findings := rules.NewSet([]*rules.File{f})
-	want := `t.yaml:7:9: warning: for the same event this sends the same as step 1 in line 5
+	want := `t.yaml:7:9: warning: for the same event this sends the same as step 1 in line 5 [same-send]
      7 |       - slack: {channel: desk, text: hi}
        |         ^^^^^
-t.yaml:11:9: warning: for the same event this sends the same as rule "a" in t.yaml:6
+t.yaml:11:9: warning: for the same event this sends the same as rule "a" in t.yaml:6 [same-send]
     11 |       - email: {to: a@example.com, subject: s, text: t}
        |         ^^^^^
 `

@@ -42,7 +42,7 @@ func NewSet(files []*File) (*Set, []Finding) {
 			s.rules = append(s.rules, rule)
 		}
 	}
-	findings = append(findings, sameSends(s.rules)...)
+	findings = append(findings, unignored(sameSends(s.rules), files)...)
 	sortByFile(findings, files)
 	for i, rule := range s.rules {
 		s.names[rule.Name] = i
