@@ -13,7 +13,7 @@ import (
 // `a || b` true when either is true: so the order of its parts does not matter, and an index may look at one of
 // them alone. As long as nothing fails, the whole runs as one program and that is what it gives anyway; the parts
 // are compiled and run one by one only once an error has to be told from a plain no, the cheap ones first; together
-// they may do as much work once more.
+// they may do half as much work once more.
 type condition struct {
 	whole *program
 	src   string
@@ -38,10 +38,10 @@ func (c *condition) holds(r *run) (bool, error) {
 		return truth(c.whole, v)
 	}
 	c.once.Do(c.divide)
-	if c.parts == nil {
+	if c.parts == nil || c.parts.op == "" {
 		return false, err
 	}
-	r.refill() // the whole may have used up all that there was
+	r.units, r.bytes = maxUnits/2, maxBytes/2 // the whole may have used up all that there was
 	return c.parts.holds(r)
 }
 

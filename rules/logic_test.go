@@ -155,7 +155,7 @@ func TestProverGivesUp(t *testing.T) {
 	if f == nil || len(findings) > 0 {
 		t.Fatal(findings)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 20*time.Second { // on any machine: without a bound it is hours
 		t.Errorf("it took %v", took)
 	}
 }

@@ -1,0 +1,12 @@
+//go:build !linux
+
+package rules_test
+
+import "time"
+
+// took is how long f runs.
+func took(f func()) time.Duration {
+	start := time.Now()
+	f()
+	return time.Since(start)
+}
