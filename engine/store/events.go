@@ -41,7 +41,7 @@ func (t *Tx) InsertEvent(e *Event) (id string, inserted bool, err error) {
 		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, rules, body, state, previous)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
 		e.ID, e.Dedupe, e.Source, e.Location, e.Type, e.WebhookID, e.Appointment, micros(e.ReceivedAt), e.Status,
-		strings.Join(e.On, " "), strings.Join(e.Changed, " "), e.Rules, []byte(e.Body), blob(e.State), blob(e.Previous))
+		strings.Join(e.On, " "), strings.Join(e.Changed, " "), e.Rules, []byte(e.Body), blob(delta(e.State, e.Body)), blob(delta(e.Previous, e.State)))
 	if err != nil {
 		return "", false, fmt.Errorf("insert event: %w", err)
 	}
@@ -141,7 +141,14 @@ func scanWhole(row scanner, e *Event) error {
 	if err := scanEvent(row, e, &e.Rules, &body, &state, &previous); err != nil {
 		return err
 	}
-	e.Body, e.State, e.Previous = body, state, previous
+	var err error
+	e.Body = body
+	if e.State, err = undelta(state, body); err == nil {
+		e.Previous, err = undelta(previous, e.State)
+	}
+	if err != nil {
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
 	return nil
 }
 

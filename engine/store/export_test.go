@@ -149,3 +149,18 @@ func (s *Store) Fill(t *testing.T, n int) time.Time {
 	}
 	return now
 }
+
+// SetAutoVacuum changes how a closed store's file is kept.
+func SetAutoVacuum(t *testing.T, dir, mode string) {
+	t.Helper()
+	db, err := openPool(filepath.Join(dir, "bellhop.db"), 1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = db.ExecContext(t.Context(), `PRAGMA auto_vacuum = `+mode+`; VACUUM`); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

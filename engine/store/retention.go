@@ -26,7 +26,7 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 
 // Prune deletes what is older than before: events with their deliveries, once none of these is still to be
 // sent, appointments that are over, were not touched since and have nothing waiting, and versions of rule files that no event left
-// was matched with. It returns how many events went.
+// was matched with. It returns how many events went. Space that this leaves unused in the file is given back.
 //
 // What is to go is looked up where operators read. The writer deletes it one by one, a few at a time.
 func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err error) {
@@ -39,6 +39,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 			}
 			if err == nil {
 				err = s.pruneRules(ctx, before)
+			}
+			if err == nil {
+				err = s.giveBack(ctx)
 			}
 			return events, err
 		}

@@ -16,7 +16,7 @@ func (s *Store) GoodVersions(ctx context.Context) ([]live.Version, error) {
 }
 
 func goodVersions(ctx context.Context, db *sql.DB) ([]live.Version, error) {
-	rows, err := db.QueryContext(ctx, `SELECT path, hash, data, loaded_at FROM rule_files ORDER BY path`)
+	rows, err := db.QueryContext(ctx, `SELECT f.path, f.hash, v.data, f.loaded_at FROM rule_files AS f JOIN rule_versions AS v ON v.hash = f.hash ORDER BY f.path`)
 	if err != nil {
 		return nil, fmt.Errorf("read rule files: %w", err)
 	}
@@ -32,9 +32,8 @@ func goodVersions(ctx context.Context, db *sql.DB) ([]live.Version, error) {
 // matched with it.
 func (s *Store) PutGood(ctx context.Context, v live.Version) error {
 	return s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO rule_files (path, hash, data, loaded_at) VALUES (?, ?, ?, ?)
-			ON CONFLICT (path) DO UPDATE SET hash = excluded.hash, data = excluded.data, loaded_at = excluded.loaded_at`,
-			v.Path, v.Hash, v.Data, micros(v.At))
+		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO rule_files (path, hash, loaded_at) VALUES (?, ?, ?)
+			ON CONFLICT (path) DO UPDATE SET hash = excluded.hash, loaded_at = excluded.loaded_at`, v.Path, v.Hash, micros(v.At))
 		if err != nil {
 			return fmt.Errorf("keep rule file: %w", err)
 		}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -21,49 +20,89 @@ func (t *Tx) UseRules(id string, files []live.FileVersion) error {
 	if id == now {
 		return nil
 	}
-	list, err := json.Marshal(files)
-	if err != nil {
-		return fmt.Errorf("encode rule set: %w", err)
-	}
 	if _, err := t.tx.ExecContext(t.ctx, `UPDATE rule_sets SET ended_at = ? WHERE ended_at = 0 AND id <> ?`, micros(t.s.opts.Now()), id); err != nil {
 		return fmt.Errorf("end rule set: %w", err)
 	}
-	_, err = t.tx.ExecContext(t.ctx, `INSERT INTO rule_sets (id, files, ended_at) VALUES (?, ?, 0)
-		ON CONFLICT (id) DO UPDATE SET ended_at = 0`, id, string(list))
+	res, err := t.tx.ExecContext(t.ctx, `UPDATE rule_sets SET ended_at = 0 WHERE id = ?`, id)
 	if err != nil {
 		return fmt.Errorf("note rule set: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil {
+		return fmt.Errorf("note rule set: %w", err)
+	} else if n == 0 {
+		if err := t.addSet(id, files); err != nil {
+			return fmt.Errorf("note rule set: %w", err)
+		}
 	}
 	t.rules = id
 	return nil
 }
 
+// addSet writes how a new set differs from the one that was added last.
+func (t *Tx) addSet(id string, files []live.FileVersion) error {
+	// No number is given twice, though sets are deleted.
+	var number int
+	err := t.tx.QueryRowContext(t.ctx, `SELECT 1 + max((SELECT coalesce(max(number), 0) FROM rule_sets),
+		(SELECT coalesce(max(since), 0) FROM rule_set_files), (SELECT coalesce(max(until), 0) FROM rule_set_files))`).Scan(&number)
+	if err != nil {
+		return err
+	}
+	rows, err := t.tx.QueryContext(t.ctx, `SELECT path, hash FROM rule_set_files WHERE until = 0`)
+	if err != nil {
+		return err
+	}
+	last, err := collect(rows, func(rows *sql.Rows) (f live.FileVersion, err error) { return f, rows.Scan(&f.Path, &f.Hash) })
+	if err != nil {
+		return err
+	}
+	now, before := map[live.FileVersion]bool{}, map[live.FileVersion]bool{}
+	for _, f := range files {
+		now[f] = true
+	}
+	for _, f := range last {
+		before[f] = true
+		if now[f] {
+			continue
+		}
+		if _, err := t.tx.ExecContext(t.ctx, `UPDATE rule_set_files SET until = ? WHERE path = ? AND until = 0`, number, f.Path); err != nil {
+			return err
+		}
+	}
+	for _, f := range files {
+		if before[f] {
+			continue
+		}
+		if _, err := t.tx.ExecContext(t.ctx, `INSERT INTO rule_set_files (path, hash, since, until) VALUES (?, ?, ?, 0)`, f.Path, f.Hash, number); err != nil {
+			return err
+		}
+	}
+	_, err = t.tx.ExecContext(t.ctx, `INSERT INTO rule_sets (id, number, ended_at) VALUES (?, ?, 0)`, id, number)
+	return err
+}
+
 // RuleSet gives the versions of the rule files that were in force together under an id, by path. A set of
 // which something is not known is [ErrNotFound].
 func (s *Store) RuleSet(ctx context.Context, id string) ([]live.Version, error) {
-	var list []byte
-	err := s.read.QueryRowContext(ctx, `SELECT files FROM rule_sets WHERE id = ?`, id).Scan(&list)
+	var number int
+	err := s.read.QueryRowContext(ctx, `SELECT number FROM rule_sets WHERE id = ?`, id).Scan(&number)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("rule set %q: %w", id, ErrNotFound)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read rule set: %w", err)
 	}
-	var files []live.FileVersion
-	if err := json.Unmarshal(list, &files); err != nil {
-		return nil, fmt.Errorf("files of rule set %s: %w", id, err)
+	rows, err := s.read.QueryContext(ctx, `SELECT f.path, f.hash, v.data, v.hash IS NULL FROM rule_set_files AS f LEFT JOIN rule_versions AS v ON v.hash = f.hash
+		WHERE f.since <= ?1 AND (f.until = 0 OR f.until > ?1) ORDER BY f.path`, number)
+	if err != nil {
+		return nil, fmt.Errorf("read rule set: %w", err)
 	}
-	versions := make([]live.Version, len(files))
-	for i, f := range files {
-		versions[i] = live.Version{Path: f.Path, Hash: f.Hash}
-		err := s.read.QueryRowContext(ctx, `SELECT data FROM rule_versions WHERE hash = ?`, f.Hash).Scan(&versions[i].Data)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil, fmt.Errorf("version %.12s of rule file %s: %w", f.Hash, f.Path, ErrNotFound)
+	return collect(rows, func(rows *sql.Rows) (v live.Version, err error) {
+		var lost bool
+		if err = rows.Scan(&v.Path, &v.Hash, &v.Data, &lost); err == nil && lost {
+			err = fmt.Errorf("version %.12s of rule file %s: %w", v.Hash, v.Path, ErrNotFound)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read version of rule file %s: %w", f.Path, err)
-		}
-	}
-	return versions, nil
+		return v, err
+	})
 }
 
 // pruneRules deletes the rule sets that no event was received under any more, and what rule files held in no
@@ -85,8 +124,13 @@ func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
 				return err
 			}
 		}
-		_, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_versions WHERE hash NOT IN (SELECT hash FROM rule_files)
-			AND hash NOT IN (SELECT file.value ->> 'hash' FROM rule_sets, json_each(rule_sets.files) AS file)`)
+		_, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_set_files WHERE until > 0 AND NOT EXISTS (
+			SELECT 1 FROM rule_sets s WHERE s.number >= rule_set_files.since AND s.number < rule_set_files.until)`)
+		if err != nil {
+			return fmt.Errorf("prune rule sets: %w", err)
+		}
+		_, err = tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_versions WHERE hash NOT IN (SELECT hash FROM rule_files)
+			AND hash NOT IN (SELECT hash FROM rule_set_files)`)
 		if err != nil {
 			return fmt.Errorf("prune versions of rule files: %w", err)
 		}

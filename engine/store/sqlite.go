@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"modernc.org/sqlite"
 )
@@ -26,6 +27,8 @@ func openPool(path string, n int, readOnly bool) (*sql.DB, error) {
 	if readOnly {
 		q.Set("_txlock", "deferred")
 		q.Add("_pragma", "query_only(true)")
+	} else { // of a new file, before anything is written to it
+		q["_pragma"] = slices.Insert(q["_pragma"], 1, "auto_vacuum(INCREMENTAL)")
 	}
 	return openWith(path, n, q)
 }

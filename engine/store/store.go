@@ -95,6 +95,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if s.write, err = openPool(path, 1, false); err != nil {
 		return err
 	}
+	if err = s.shrinkable(ctx); err != nil {
+		return err
+	}
 	if s.queue, err = newQueue(ctx, s); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bellhop/engine/store"
+	"bellhop/rules/live"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -253,15 +256,15 @@ func TestCancelAndRetry(t *testing.T) {
 // A store of an earlier version is brought up to date with what it holds.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
-	for version := 1; version <= 4; version++ {
-		t.Run(fmt.Sprint("from ", version), func(t *testing.T) {
+	for from := 1; from <= 5; from++ {
+		t.Run(fmt.Sprint("from ", from), func(t *testing.T) {
 			t.Parallel()
-			migrate(t, version)
+			migrate(t, from)
 		})
 	}
 }
 
-func migrate(t *testing.T, version int) {
+func migrate(t *testing.T, from int) {
 	dir := t.TempDir()
 	s, err := store.Open(t.Context(), store.Options{Dir: dir})
 	if err != nil {
@@ -274,10 +277,26 @@ func migrate(t *testing.T, version int) {
 	if err != nil || len(before) != 2 {
 		t.Fatal(before, err)
 	}
-	if err := s.Downgrade(t.Context(), version); err != nil {
+	one, two, other := version("one.yaml", "1"), version("one.yaml", "2"), version("other.yaml", "x")
+	sets := map[string][]live.Version{"A": {one, other}, "B": {two, other}, "C": {two}, "D": {one, other, version("new.yaml", "y")}}
+	for i, set := range []string{"A", "B", "C", "D", "B"} {
+		for _, v := range sets[set] {
+			if err := s.PutGood(t.Context(), v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := under(t.Context(), s, fmt.Sprint("e", i), set, sets[set]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good, err := s.GoodVersions(t.Context())
+	if err != nil || len(good) != 3 {
+		t.Fatal(good, err)
+	}
+	if err := s.Downgrade(t.Context(), from); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CountDeliveries(t.Context()); err == nil {
+	if _, err := s.RuleSet(t.Context(), "A"); err == nil {
 		t.Fatal("the store is still of the present version")
 	}
 	if err := s.Close(); err != nil {
@@ -290,6 +309,19 @@ func migrate(t *testing.T, version int) {
 	after, err := s.Deliveries(t.Context(), store.DeliveryFilter{})
 	if err != nil || fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("%v; the deliveries are\n%v, and were\n%v", err, after, before)
+	}
+	if now, err := s.GoodVersions(t.Context()); err != nil || fmt.Sprint(now) != fmt.Sprint(good) {
+		t.Errorf("%v; the good versions are\n%v, and were\n%v", err, now, good)
+	}
+	sets["E"] = []live.Version{two, version("new.yaml", "y")}
+	if _, err := under(t.Context(), s, "e9", "E", sets["E"]...); err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range sets {
+		slices.SortFunc(want, func(a, b live.Version) int { return strings.Compare(a.Path, b.Path) })
+		if got, err := s.RuleSet(t.Context(), set); err != nil || !slices.Equal(texts(got), texts(want)) {
+			t.Errorf("set %s holds %v (%v), want %v", set, texts(got), err, texts(want))
+		}
 	}
 	if counts, err := s.CountDeliveries(t.Context()); err != nil || counts[store.Pending] != 2 {
 		t.Errorf("counted: %v, %v", counts, err)

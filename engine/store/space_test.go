@@ -1,0 +1,140 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"bellhop/engine/store"
+	"bellhop/rules/live"
+)
+
+func reopened(t *testing.T, dir string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// closed is the size of a store's file once it is closed.
+func closed(t *testing.T, s *store.Store, dir string) int64 {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "bellhop.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// What is pruned makes the file smaller, also of a store that an earlier build made.
+func TestPruneGivesBack(t *testing.T) {
+	t.Parallel()
+	for _, earlier := range []bool{false, true} {
+		t.Run(fmt.Sprintf("earlier=%v", earlier), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s := reopened(t, dir)
+			now := s.Fill(t, 5000)
+			full := closed(t, s, dir)
+			if earlier {
+				store.SetAutoVacuum(t, dir, "NONE")
+			}
+			s = reopened(t, dir)
+			if _, err := s.Prune(t.Context(), now.Add(-250*time.Second)); err != nil { // 95 of 100
+				t.Fatal(err)
+			}
+			if rest := closed(t, s, dir); rest > full/4 {
+				t.Errorf("the file had %d bytes, and has %d now", full, rest)
+			}
+			s = reopened(t, dir)
+			if list, err := s.Events(t.Context(), store.EventFilter{Limit: 500}); err != nil || len(list) < 250 {
+				t.Errorf("%d events are left, %v", len(list), err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A change of one rule file among many costs what it changes.
+func TestRuleSetsGrowByWhatChanges(t *testing.T) {
+	t.Parallel()
+	const files, changes = 1000, 100
+	dir := t.TempDir()
+	s := reopened(t, dir)
+	var set []live.Version
+	for i := range files {
+		set = append(set, version(fmt.Sprintf("clinics/north/rules-%04d.yaml", i), fmt.Sprint("rules: # ", i)))
+	}
+	if _, err := under(t.Context(), s, "e", "first", set...); err != nil {
+		t.Fatal(err)
+	}
+	before := closed(t, s, dir)
+	s = reopened(t, dir)
+	for i := range changes {
+		set[i*7%files] = version(set[i*7%files].Path, fmt.Sprint("changed ", i))
+		if _, err := under(t.Context(), s, fmt.Sprint("e", i), fmt.Sprint("set ", i), set...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if grown := (closed(t, s, dir) - before) / changes; grown > 2000 {
+		t.Errorf("a change adds %d bytes to the store", grown)
+	}
+}
+
+// An event's texts are stored once, though its body, its appointment and the one before hold the same.
+func TestEventGrowsByItsBody(t *testing.T) {
+	t.Parallel()
+	const events = 1000
+	dir := t.TempDir()
+	s := reopened(t, dir)
+	before := closed(t, s, dir)
+	s = reopened(t, dir)
+	write := func(i int) store.Event {
+		state := func(n int) []byte {
+			return fmt.Appendf(nil, `{"id":"ocQHyuzHvysMo5N5VsXc%d","title":"First consultation","address":"18 West Street, Springfield",`+
+				`"calendarId":"BqTwX8QFwXzpegMve9EQ","contactId":"9NkT25Vor1v4aQatFsv2","appointmentStatus":"confirmed","notes":%q,"startTime":"2026-12-01T%02d:00:00Z"}`,
+				i, "Wants to know about parking; asks for a quiet room, if there is one. Was here before, in spring.", n)
+		}
+		body := append(append([]byte(`{"type":"AppointmentUpdate","locationId":"0007BWpSzSwfiuSl0tR2","appointment":`), state(i%9)...), '}')
+		return store.Event{
+			ID: store.NewID(), Source: "hoopai", Location: "0007BWpSzSwfiuSl0tR2", Type: "AppointmentUpdate", Dedupe: []byte(fmt.Sprint(i)), ReceivedAt: time.Now(),
+			Status: "accepted", On: []string{"AppointmentUpdate"}, Body: body, State: state(i % 9), Previous: state(i % 7),
+		}
+	}
+	var all []store.Event
+	err := s.Write(t.Context(), func(tx *store.Tx) error {
+		all = nil
+		for i := range events {
+			e := write(i)
+			if _, _, err := tx.InsertEvent(&e); err != nil {
+				return err
+			}
+			all = append(all, e)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		got, err := s.Event(t.Context(), e.ID)
+		if err != nil || string(got.Body) != string(e.Body) || string(got.State) != string(e.State) || string(got.Previous) != string(e.Previous) {
+			t.Fatalf("%v\n%s\n%s\n%s", err, got.Body, got.State, got.Previous)
+		}
+	}
+	body := int64(len(all[0].Body))
+	grown := (closed(t, s, dir) - before) / events
+	t.Logf("an event with a body of %d bytes takes %d", body, grown)
+	if grown > 2*body+300 {
+		t.Errorf("an event with a body of %d bytes takes %d", body, grown)
+	}
+}
