@@ -1194,10 +1194,20 @@ func opText(holds func(a, b string) bool, search bool) func(*run, []any) (any, e
 	}
 }
 
-// A pattern is a compiled regular expression and what a match costs for each byte.
+// A pattern is a compiled regular expression and what a match costs: each byte that is looked at may meet each
+// instruction. One that begins at the beginning of the text looks no further than it is long.
 type pattern struct {
 	re      *regexp.Regexp
 	perByte int
+	longest int // bytes that a match can have, if it must stand at the beginning; else -1
+}
+
+func (p *pattern) cost(text string) int {
+	n := len(text)
+	if p.longest >= 0 {
+		n = min(n, p.longest+utf8.UTFMax)
+	}
+	return 200 + n*p.perByte
 }
 
 // maxPattern bounds the size of a compiled pattern: repetitions count as often as they repeat.
@@ -1211,15 +1221,55 @@ func compilePattern(text string) (*pattern, error) {
 	if err != nil {
 		return nil, evalErrorf("the pattern %s is not valid: %s", quote(text), patternMistake(err))
 	}
-	size := patternSize(parsed)
-	if size > maxPattern {
+	if patternSize(parsed) > maxPattern {
 		return nil, evalErrorf("the pattern %s repeats too much", quote(text))
+	}
+	simple := parsed.Simplify()
+	prog, err := syntax.Compile(simple)
+	if err != nil {
+		return nil, evalErrorf("the pattern %s is not valid", quote(text))
 	}
 	re, err := regexp.Compile(text)
 	if err != nil {
 		return nil, evalErrorf("the pattern %s is not valid", quote(text))
 	}
-	return &pattern{re, 4 + 4*size}, nil
+	out := &pattern{re: re, perByte: 4 + 4*len(prog.Inst), longest: -1}
+	if prog.StartCond()&syntax.EmptyBeginText != 0 {
+		out.longest = longestMatch(simple)
+	}
+	return out, nil
+}
+
+// longestMatch is the number of bytes that a match of a simplified pattern can have, -1 if there is no limit.
+func longestMatch(re *syntax.Regexp) int {
+	switch re.Op {
+	case syntax.OpLiteral:
+		if re.Flags&syntax.FoldCase == 0 {
+			return len(string(re.Rune))
+		}
+		return utf8.UTFMax * len(re.Rune)
+	case syntax.OpCharClass:
+		if n := len(re.Rune); n > 0 {
+			return utf8.RuneLen(re.Rune[n-1])
+		}
+		return 0
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return utf8.UTFMax
+	case syntax.OpStar, syntax.OpPlus, syntax.OpRepeat:
+		return -1
+	}
+	n := 0
+	for _, sub := range re.Sub {
+		switch k := longestMatch(sub); {
+		case k < 0:
+			return -1
+		case re.Op == syntax.OpAlternate:
+			n = max(n, k)
+		default:
+			n += k
+		}
+	}
+	return n
 }
 
 func patternMistake(err error) string {
@@ -1290,7 +1340,7 @@ func opMatches(r *run, args []any) (any, error) {
 			return nil, err
 		}
 	}
-	if err := r.charge(200+len(text)*p.perByte, 0); err != nil {
+	if err := r.charge(p.cost(text), 0); err != nil {
 		return nil, err
 	}
 	return p.re.MatchString(text), nil

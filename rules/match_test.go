@@ -9,6 +9,24 @@ import (
 	"bellhop/rules"
 )
 
+// A pattern that stands at the beginning costs what it is long, however long the text.
+func TestAnchoredPatterns(t *testing.T) {
+	t.Parallel()
+	ev := booking()
+	ev.Appointment.Notes = strings.Repeat("+44 ", 200_000)
+	for when, want := range map[string]string{
+		`any(1..1000, appointment.notes matches "^[+]?[0-9]{6,15}$")`:     "no",
+		`all(1..1000, appointment.notes matches "^[+](44|33) ")`:          "yes",
+		`all(1..1000, appointment.notes matches "(?i)^[+]44 ")`:           "yes",
+		`appointment.notes matches "^[+]44.*x"`:                           "test.yaml:6:7: this takes more work than a rule may do; it was stopped",
+		`any(1..1000, appointment.notes matches "(?m)^[+]?[0-9]{6,15}$")`: "test.yaml:6:7: this takes more work than a rule may do; it was stopped",
+	} {
+		if got := fires(t, when, ev); got != want {
+			t.Errorf("%s: got %s, want %s", when, got, want)
+		}
+	}
+}
+
 // A condition is false when one of its parts is, also where another one failed or took too much work.
 func TestFalseWhateverElse(t *testing.T) {
 	t.Parallel()
