@@ -43,6 +43,11 @@ func (m misreading) mend(src *source, budget *int) (string, *source) {
 	return "", nil
 }
 
+// inside says whether m is a mistake within the brackets that another finds wrong as a whole.
+func (m misreading) inside(whole misreading, src *source) bool {
+	return m.at.from > whole.at.from && m.at.to <= whole.at.to && (src.data[whole.at.from] == '[' || src.data[whole.at.from] == '{')
+}
+
 // ExplainYAML says of a file that YAML's reader refused with err what is wrong in it, and where. There is always a
 // finding.
 func ExplainYAML(path string, data []byte, err error) []Finding {
@@ -86,7 +91,7 @@ func misread(src *source, err error) misreading {
 		return misreading{code: "yaml", at: at, message: "lists and maps are nested too deep here"}
 	}
 	found, ok := suspect(src, line)
-	if other, also := (&layout{src: src}).check(); also && (!ok || other.at.from < found.at.from) {
+	if other, also := (&layout{src: src}).check(); also && (!ok || other.at.from < found.at.from || other.inside(found, src)) {
 		found, ok = other, true
 	}
 	if ok {
@@ -184,7 +189,7 @@ var (
 	twoCommas     = regexp.MustCompile(`[\[{].*(,[ \t]*,)`)
 	tabIndent     = regexp.MustCompile(`^[ ]*\t[ \t]*`)
 	bareTemplate  = regexp.MustCompile(`^([ \t]*(?:- )*(?:[A-Za-z_][\w-]*:[ \t]+)|[ \t]*- +)(\{\{.*)$`)
-	bareSpecial   = regexp.MustCompile("^([ \\t]*(?:- )*[A-Za-z_][\\w-]*:[ \\t]+|[ \\t]*- +)([@`%].*)$")
+	bareSpecial   = regexp.MustCompile("^([ \\t]*(?:- )*[A-Za-z_][\\w-]*:[ \\t]+|[ \\t]*- +)([@`%,\\]}].*)$")
 	bareColon     = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+)([^'"|>&*!\[{#][^#]*:(?: .*)?)$`)
 	missingSpace  = regexp.MustCompile(`^[ \t]*(?:- )*([A-Za-z_][\w-]*):([^\s:/].*)$`)
 	quoteThenText = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)(("[^"\\]*"|'[^']*')[ \t]*[^\s#,\]}].*)$`)
@@ -342,13 +347,15 @@ type level struct {
 	column int // of its keys or dashes, from 0
 	dash   bool
 	word   string // its first key, for people
+	lines  int    // in which it stood
+	from   int    // where the first of them begins
 }
 
 // check returns the first mistake in how lines, brackets and quotes stand to each other.
 func (y *layout) check() (misreading, bool) {
 	src := y.src
 	lines := src.lineOffsets()
-	block := -1
+	block, deep := -1, -1 // the column of a block text's key or dash, and of its text
 	y.opened = true
 	for l := 0; l < len(lines); l++ {
 		from := lines[l]
@@ -357,11 +364,31 @@ func (y *layout) check() (misreading, bool) {
 		trimmed := strings.TrimLeft(written, " ")
 		column := len(written) - len(trimmed)
 		switch {
-		case strings.TrimSpace(trimmed) == "" || trimmed[0] == '#' || block >= 0 && column > block:
+		case strings.TrimSpace(trimmed) == "":
+			continue
+		case block >= 0 && column > block:
+			if deep < 0 {
+				deep = column
+			}
+			if column >= deep {
+				continue
+			}
+			word, _, _ := strings.Cut(trimmed, " ")
+			y.shift(from, column, deep, word)
+			y.found.message = fmt.Sprintf("%s stands in column %d, further left than the text that it belongs to; put it in column %d", quote(word), column+1, deep+1)
+			return y.found, true
+		case trimmed[0] == '#':
 			continue
 		case strings.HasPrefix(written, "---") || strings.HasPrefix(written, "..."):
 			y.levels, y.opened, block = nil, true, -1
 			continue
+		case strings.IndexByte(",]}", trimmed[0]) >= 0:
+			at := span{from + column, from + column + 1}
+			if trimmed[0] == ',' {
+				at.to = from + column + len(leadingComma.FindString(trimmed))
+				return misreading{"yaml", at, "a comma cannot begin a line here", []string{strings.TrimLeft(string(src.data[at.from:at.to]), ", ")}}, true
+			}
+			return misreading{"yaml", at, fmt.Sprintf("this %c has no %c before it", trimmed[0], trimmed[0]-2), []string{" "}}, true
 		case trimmed[0] == '\t' || trimmed[0] == '%' || trimmed[0] == '?':
 			return misreading{}, false // told elsewhere, or more than this can follow
 		}
@@ -393,7 +420,10 @@ func (y *layout) check() (misreading, bool) {
 		end := pos
 		switch src.data[pos] {
 		case '|', '>':
-			block = parent
+			block, deep = parent, -1
+			if indicated.MatchString(string(src.data[pos:to])) {
+				deep = 0
+			}
 		case '"', '\'':
 			end = y.quote(pos, parent)
 		case '[', '{':
@@ -401,6 +431,13 @@ func (y *layout) check() (misreading, bool) {
 		}
 		if end < 0 {
 			return y.found, true
+		}
+		if line := y.endOfLine(end); end > pos {
+			if rest := strings.TrimSpace(string(src.data[end:line])); rest != "" && rest[0] != '#' {
+				what := "closing " + map[byte]string{'"': "quote", '\'': "quote"}[src.data[pos]] + map[byte]string{'[': "]", '{': "}"}[src.data[pos]]
+				return misreading{"yaml", span{pos, end + strings.Index(string(src.data[end:line]), rest) + len(rest)},
+					fmt.Sprintf("nothing can follow the %s here, but %s does", what, quote(rest)), []string{string(src.data[pos:end])}}, true
+			}
 		}
 		for l+1 < len(lines) && lines[l+1] <= end {
 			l++
@@ -477,11 +514,15 @@ func (y *layout) place(from, column int, trimmed string) bool {
 	if len(y.levels) > 0 {
 		top = y.levels[len(y.levels)-1]
 	}
-	if column == top.column && top.dash && !dash && len(y.levels) > 1 && y.levels[len(y.levels)-2] == (level{column, false, y.levels[len(y.levels)-2].word}) {
+	if below := len(y.levels) - 2; column == top.column && top.dash && !dash && below >= 0 && y.levels[below].column == column && !y.levels[below].dash {
 		y.levels = y.levels[:len(y.levels)-1] // the list stood in the column of its key
 		top = y.levels[len(y.levels)-1]
 	}
 	if !dash && key < 0 {
+		if top.column < 0 && len(popped) == 0 {
+			y.noColon(pos, to)
+			return true
+		}
 		if column > top.column && len(popped) == 0 || y.opened || top.column < 0 || top.dash {
 			return false // a value, or more of it
 		}
@@ -497,8 +538,8 @@ func (y *layout) place(from, column int, trimmed string) bool {
 		return true
 	}
 	for dash {
-		if t := len(y.levels); t == 0 || y.levels[t-1] != (level{column, true, "-"}) {
-			y.levels = append(y.levels, level{column, true, "-"})
+		if t := len(y.levels); t == 0 || y.levels[t-1].column != column || !y.levels[t-1].dash {
+			y.levels = append(y.levels, level{column: column, dash: true, word: "-"})
 		}
 		pos = y.skipBlanks(pos + 1)
 		column = pos - from
@@ -506,8 +547,9 @@ func (y *layout) place(from, column int, trimmed string) bool {
 	}
 	if key = y.keyEnd(pos, to); key > pos {
 		if t := len(y.levels); t == 0 || y.levels[t-1].column != column || y.levels[t-1].dash {
-			y.levels = append(y.levels, level{column, false, string(y.src.data[pos:key])})
+			y.levels = append(y.levels, level{column: column, word: string(y.src.data[pos:key]), from: from})
 		}
+		y.levels[len(y.levels)-1].lines++
 	}
 	return false
 }
@@ -521,21 +563,49 @@ func (y *layout) misplaced(from, pos int, word string, dash bool, known []level)
 			best, found = k, true
 		}
 	}
-	what := "this line"
-	at := span{from, pos + len(word)}
-	if at.to > pos && column > 0 || word != "" {
-		what = quote(word)
-	}
-	if !found {
-		y.found = misreading{"indentation", at, fmt.Sprintf("%s stands in column %d, where nothing above does", what, column+1), nil}
-		return
-	}
-	like := fmt.Sprintf("where %s above begins", quote(best.word))
+	what, like := quote(word), fmt.Sprintf("where %s above begins", quote(best.word))
 	if dash {
 		what, like = "this -", "where the - above stands"
 	}
-	y.found = misreading{"indentation", at, fmt.Sprintf("%s stands in column %d; put it in column %d, %s", what, column+1, best.column+1, like),
-		[]string{strings.Repeat(" ", best.column) + word}}
+	switch {
+	case !found:
+		y.found = misreading{"indentation", span{pos, pos + len(word)}, fmt.Sprintf("%s stands in column %d, where nothing above does", what, column+1), nil}
+	case !dash && best.lines == 1 && y.blankFrom(best.from, column, best.column) && y.linesIn(from, column) > 1:
+		// The first key stands alone there, and those below agree.
+		y.shift(best.from, best.column, column, best.word)
+		y.found.message = fmt.Sprintf("%s stands in column %d; put it in column %d, where %s below begins", quote(best.word), best.column+1, column+1, what)
+	default:
+		y.shift(from, column, best.column, word)
+		y.found.message = fmt.Sprintf("%s stands in column %d; put it in column %d, %s", what, column+1, best.column+1, like)
+	}
+}
+
+// shift reports that a word of the line that begins at from belongs into another column.
+func (y *layout) shift(from, column, to int, word string) {
+	y.found = misreading{code: "indentation", at: span{from + min(column, to), from + column + len(word)}, mends: []string{strings.Repeat(" ", max(to-column, 0)) + word}}
+}
+
+// blankFrom says whether a line has only blanks from one column on up to another, and stands there behind a blank.
+func (y *layout) blankFrom(line, from, to int) bool {
+	return from < to && line+to <= len(y.src.data) && strings.Trim(string(y.src.data[line+max(from-1, 0):line+to]), " ") == ""
+}
+
+// linesIn counts the lines that begin in a column, from one on and up to one further left.
+func (y *layout) linesIn(from, column int) (n int) {
+	for from < len(y.src.data) {
+		to := y.endOfLine(from)
+		line := string(y.src.data[from:to])
+		if strings.TrimSpace(line) != "" {
+			if indentOf(line) < column {
+				return n
+			}
+			if indentOf(line) == column {
+				n++
+			}
+		}
+		from = to + max(1, breakLen(y.src.data, to))
+	}
+	return n
 }
 
 func absolute(n int) int { return max(n, -n) }
@@ -557,6 +627,8 @@ func (y *layout) noColon(pos, to int) {
 		if rest != "" {
 			y.found.mends = append(y.found.mends, word+": "+quoted(rest))
 		}
+	} else if strings.Contains(written, " ") {
+		y.found.message += "; a comment begins with #"
 	}
 }
 
@@ -609,6 +681,7 @@ func (y *layout) flow(pos, indent int) int {
 	done := -1       // where the value before ended, -1 if another is expected
 	barely := false  // that value has no quotes or brackets
 	afterColon := -1 // where the plain value of a key begins
+	plain := pos     // where the last text without quotes begins
 	last := pos      // the end of what was read
 	comma := func(at, next int) int {
 		y.found = misreading{"yaml", span{at, at}, fmt.Sprintf("a comma is missing between %s and %s", lastWord.Find(data[pos:at]), firstWord.Find(data[next:])), []string{","}}
@@ -630,7 +703,12 @@ func (y *layout) flow(pos, indent int) int {
 			i = y.endOfLine(i)
 			continue
 		case c == '[' || c == '{':
-			if done >= 0 && len(open) > 0 {
+			if barely && (done == i || done >= 0 && c == '[') {
+				text := string(data[plain:textEnd(data, i)])
+				y.found = misreading{"yaml", span{plain, plain + len(text)}, fmt.Sprintf("a text with %c in it must be in quotes here", c), []string{quoted(text)}}
+				return -1
+			}
+			if done >= 0 {
 				return comma(done, i)
 			}
 			open = append(open, i)
@@ -685,6 +763,9 @@ func (y *layout) flow(pos, indent int) int {
 			if afterColon >= 0 && done < 0 {
 				afterColon = i
 			}
+			if done < 0 {
+				plain = i
+			}
 			for i++; i < len(data) && bytes.IndexByte([]byte(",[]{}\n\r"), data[i]) < 0 && !(data[i] == '#' && (data[i-1] == ' ' || data[i-1] == '\t')); i++ {
 				if data[i] == ':' && (i+1 == len(data) || strings.IndexByte(" \t\r\n,]}[{", data[i+1]) >= 0) {
 					break
@@ -692,18 +773,38 @@ func (y *layout) flow(pos, indent int) int {
 			}
 			done = len(bytes.TrimRight(data[:i], " \t"))
 			barely = true
-			if i < len(data) && (data[i] == '[' || data[i] == '{') {
-				i++ // YAML does not end a text here; what is wrong is told elsewhere
-			}
 		}
 		last = i
 	}
 	return y.unclosed(open, last)
 }
 
+// textEnd is the end of a text in brackets that goes on at from with brackets of its own.
+func textEnd(data []byte, from int) int {
+	depth := 0
+	i := from
+	for ; i < len(data) && data[i] != '\n'; i++ {
+		switch data[i] {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			if depth--; depth < 0 {
+				return i
+			}
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return from + len(bytes.TrimRight(data[from:i], " \t\r"))
+}
+
 var (
-	lastWord  = regexp.MustCompile(`[^\s,:]{1,30}$`)
-	firstWord = regexp.MustCompile(`^[^\s,:\]}]{1,30}`)
+	leadingComma = regexp.MustCompile(`^,[ ]*[^\s:]*`)
+	indicated    = regexp.MustCompile(`^.[-+]?[1-9]`)
+	lastWord     = regexp.MustCompile(`[^\s,:]{1,30}$`)
+	firstWord    = regexp.MustCompile(`^[^\s,:\]}]{1,30}`)
 )
 
 func (y *layout) column(pos int) int {
