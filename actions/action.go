@@ -22,7 +22,8 @@
 // and its Go type says what YAML it takes: string (one text), [List] (a list of texts, or one text with
 // commas), bool, [Duration], []int, map[string]string, any (a tree whose texts are templates).
 //
-// A connection's fields have json, yaml, doc and example, and secret:"true" where they hold a credential.
+// A connection's fields have json, yaml, doc and example, secret:"true" where they hold a credential, and like with
+// words where the text has a form: a regular expression, and what an editor says of a text that does not match.
 package actions
 
 import (
@@ -57,6 +58,15 @@ type Kind struct {
 	// keys of which one, present in an entry of `connections:`, says that the entry is of this kind.
 	NewConnection  func() Connection
 	ConnectionKeys []string
+
+	// Choices are the keys of a step of which it has one at most; ConnectionChoices those of a connection.
+	Choices, ConnectionChoices []Choice
+}
+
+// A Choice is a set of keys that exclude each other, and what people are told who give two of them.
+type Choice struct {
+	Words string
+	Keys  []string
 }
 
 // A Request is what one step sends, rendered: it is stored as JSON with the delivery before the first

@@ -21,7 +21,21 @@ var httpKind = Kind{
 	New:            func() Request { return new(HTTP) },
 	NewConnection:  func() Connection { return new(HTTPAPI) },
 	ConnectionKeys: []string{"url"},
+	Choices: []Choice{
+		{connectionOrURL, []string{"connection", "url"}},
+		{pathOrURL, []string{"url", "path"}},
+		{oneBody, []string{"json", "form", "body"}},
+	},
+	ConnectionChoices: []Choice{{oneCredential, []string{"bearer", "basic", "oauth2"}}},
 }
+
+// What a call and its connection have one of at most.
+const (
+	connectionOrURL = "an http step has a connection (and a path) or a url, not both"
+	pathOrURL       = "path goes with a connection; with a url, write the path into the url"
+	oneBody         = "an http step has at most one of json, form and body"
+	oneCredential   = "an http connection has at most one of bearer, basic and oauth2"
+)
 
 // HTTP is a step's call.
 type HTTP struct {
@@ -104,9 +118,9 @@ func (h *HTTP) Check() []Problem {
 	known := func(text string) bool { return text != "" && !strings.Contains(text, "{{") }
 	switch {
 	case h.URL != "" && h.Connection != "":
-		add("url", "an http step has a connection (and a path) or a url, not both", "")
+		add("url", connectionOrURL, "")
 	case h.URL != "" && h.Path != "":
-		add("path", "path goes with a connection; with a url, write the path into the url", "")
+		add("path", pathOrURL, "")
 	case h.URL == "" && h.Connection == "" && h.Path == "":
 		add("", "an http step needs a url, or a path on a connection", "")
 	case known(h.URL):
@@ -136,7 +150,7 @@ func (h *HTTP) Check() []Problem {
 		add("method", "a "+h.method()+" request has no body", http.MethodPost)
 	}
 	if h.bodies() > 1 {
-		add("", "an http step has at most one of json, form and body", "")
+		add("", oneBody, "")
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
 		if err := checkHeader(name); err != nil {

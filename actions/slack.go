@@ -15,12 +15,13 @@ import (
 )
 
 var slackKind = Kind{
-	Name:           "slack",
-	Summary:        "Posts a message to Slack.",
-	New:            func() Request { return new(Slack) },
-	Message:        true,
-	NewConnection:  func() Connection { return new(SlackAccess) },
-	ConnectionKeys: []string{"token", "webhook"},
+	Name:              "slack",
+	Summary:           "Posts a message to Slack.",
+	New:               func() Request { return new(Slack) },
+	Message:           true,
+	NewConnection:     func() Connection { return new(SlackAccess) },
+	ConnectionKeys:    []string{"token", "webhook"},
+	ConnectionChoices: []Choice{{tokenOrWebhook, []string{"token", "webhook"}}},
 }
 
 // Slack is a step's post.
@@ -45,13 +46,15 @@ func (s *Slack) UnmarshalJSON(data []byte) error {
 // SlackAccess is the connection of Slack posts: a bot's token or an incoming webhook.
 type SlackAccess struct {
 	Token   string `json:"token" yaml:"token" secret:"true" doc:"A bot token with the scope chat:write." example:"${SLACK_BOT_TOKEN}"`
-	Webhook string `json:"webhook" yaml:"webhook" secret:"true" doc:"The URL of an incoming webhook." example:"${SLACK_WEBHOOK_URL}"`
-	API     string `json:"api" yaml:"api" doc:"The address of the Web API, if not Slack's own." example:"https://slack.com/api/"`
+	Webhook string `json:"webhook" yaml:"webhook" secret:"true" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write the webhook's URL, such as https://hooks.slack.com/services/…" doc:"The URL of an incoming webhook." example:"${SLACK_WEBHOOK_URL}"`
+	API     string `json:"api" yaml:"api" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write a URL, such as https://slack.com/api/" doc:"The address of the Web API, if not Slack's own." example:"https://slack.com/api/"`
 
 	scrub scrubber
 }
 
 var _ Connection = (*SlackAccess)(nil)
+
+const tokenOrWebhook = "a Slack connection has a token or a webhook, not both"
 
 const slackAPI = "https://slack.com/api/"
 
@@ -127,7 +130,7 @@ func (a *SlackAccess) Check() []Problem {
 	case a.Token == "" && a.Webhook == "":
 		add("", "a Slack connection needs a token or a webhook")
 	case a.Token != "" && a.Webhook != "":
-		add("webhook", "a Slack connection has a token or a webhook, not both")
+		add("webhook", tokenOrWebhook)
 	case strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		add("token", "the token holds a character that no token has, such as a space or a line break")
 	}

@@ -12,6 +12,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/rules"
+	"bellhop/rules/schema"
 )
 
 // metaSchema is what every schema must be valid against.
@@ -119,7 +120,7 @@ func TestSchemaIsASchema(t *testing.T) {
 	if metaSchema(t).Validate(map[string]any{"type": "txt"}) == nil {
 		t.Error("the meta-schema accepts everything")
 	}
-	if m := v.(map[string]any); m["$schema"] != rules.SchemaDialect {
+	if m := v.(map[string]any); m["$schema"] != schema.Dialect {
 		t.Errorf("$schema is %v", m["$schema"])
 	}
 }
@@ -127,7 +128,7 @@ func TestSchemaIsASchema(t *testing.T) {
 // TestSchemaAcceptsWhatLoads looks for a file that loads and that an editor would mark.
 func TestSchemaAcceptsWhatLoads(t *testing.T) {
 	t.Parallel()
-	schema := ruleSchema(t)
+	valid := ruleSchema(t)
 	count := 0
 	for _, pattern := range []string{"../testdata/rules/*.yaml", "../testdata/demo/*.yaml", "../testdata/bad/*.yaml", "../cmd/bellhop/sample/rules/*.yaml"} {
 		paths, err := filepath.Glob(pattern)
@@ -147,7 +148,7 @@ func TestSchemaAcceptsWhatLoads(t *testing.T) {
 				continue
 			}
 			count++
-			if err := schema.Validate(instance(t, data)); err != nil {
+			if err := valid.Validate(instance(t, data)); err != nil {
 				t.Errorf("%s: %v", path, err)
 			}
 		}
@@ -174,7 +175,7 @@ func TestSchemaAcceptsWhatLoads(t *testing.T) {
 	if f, findings := rules.Compile("odd.yaml", []byte(odd), options()); f == nil {
 		t.Fatal(render(findings, odd))
 	}
-	if err := schema.Validate(instance(t, []byte(odd))); err != nil {
+	if err := valid.Validate(instance(t, []byte(odd))); err != nil {
 		t.Error(err)
 	}
 }
@@ -225,7 +226,7 @@ func TestSchemaExamples(t *testing.T) {
 // TestSchemaRejects gives it files with one mistake in their form each; check finds the same.
 func TestSchemaRejects(t *testing.T) {
 	t.Parallel()
-	schema := ruleSchema(t)
+	valid := ruleSchema(t)
 	const whole = `rules:
   - name: a
     on: booked
@@ -241,7 +242,7 @@ func TestSchemaRejects(t *testing.T) {
         late: skip
         email: { to: b@example.com, subject: x, text: y }
 `
-	if err := schema.Validate(instance(t, []byte(whole))); err != nil {
+	if err := valid.Validate(instance(t, []byte(whole))); err != nil {
 		t.Fatal(err)
 	}
 	for _, change := range [][2]string{
@@ -290,7 +291,7 @@ func TestSchemaRejects(t *testing.T) {
 		if broken == whole {
 			t.Fatalf("%q is not there", change[0])
 		}
-		if schema.Validate(instance(t, []byte(broken))) == nil {
+		if valid.Validate(instance(t, []byte(broken))) == nil {
 			t.Errorf("the schema accepts %q for %q", change[1], change[0])
 		}
 		if f, _ := rules.Compile("x.yaml", []byte(broken), options()); f != nil {

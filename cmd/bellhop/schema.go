@@ -7,11 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"bellhop/engine/config"
+	"bellhop/engine/ruletest"
 	"bellhop/rules"
 )
 
 func (p *program) schemaCommand() *cobra.Command {
-	var ofConfig bool
+	var ofConfig, ofTests bool
 	cmd := &cobra.Command{
 		Use:   "schema",
 		Short: "Print a JSON Schema of rule files, for editors",
@@ -20,8 +21,11 @@ and mark the wrong ones. What stands in conditions and between {{ }} only check 
 		Args: between(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			schema := rules.Schema()
-			if ofConfig {
+			switch {
+			case ofConfig:
 				schema = config.Schema()
+			case ofTests:
+				schema = ruletest.Schema()
 			}
 			enc := json.NewEncoder(p.stdout)
 			enc.SetIndent("", "  ")
@@ -33,5 +37,7 @@ and mark the wrong ones. What stands in conditions and between {{ }} only check 
 		},
 	}
 	cmd.Flags().BoolVar(&ofConfig, "config", false, "of bellhop.yaml instead")
+	cmd.Flags().BoolVar(&ofTests, "tests", false, "of *.test.yaml instead")
+	cmd.MarkFlagsMutuallyExclusive("config", "tests")
 	return cmd
 }

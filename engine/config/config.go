@@ -8,6 +8,8 @@
 //	doc:"…"           one sentence for people
 //	example:"…"       a value as it would be written
 //	short:"true"      the key that a plain text in the struct's place stands for
+//	like:"…"          a regular expression that the text matches, and
+//	words:"…"         what an editor says of one that does not
 //
 // Mistakes are [rules.Finding]s, like those in rule files: all of them, each at its place.
 package config
@@ -45,8 +47,8 @@ var bom = []byte("\uFEFF")
 
 // A Config is bellhop.yaml with everything filled in. It does not change once loaded.
 type Config struct {
-	Listen      string                `json:"listen" doc:"The public address: only /hooks/* and /healthz." example:"127.0.0.1:8080"`
-	Admin       string                `json:"admin" doc:"The operators' address: page, API, /metrics and /readyz." example:"127.0.0.1:8081"`
+	Listen      string                `json:"listen" like:":[0-9]+$" words:"write host and port, such as 127.0.0.1:8080" doc:"The public address: only /hooks/* and /healthz." example:"127.0.0.1:8080"`
+	Admin       string                `json:"admin" like:":[0-9]+$" words:"write host and port, such as 127.0.0.1:8081" doc:"The operators' address: page, API, /metrics and /readyz." example:"127.0.0.1:8081"`
 	AdminToken  string                `json:"admin_token" doc:"The token that the operators' address asks for; required beyond this machine." example:"${ADMIN_TOKEN}"`
 	Rules       string                `json:"rules" doc:"The folder of rule files." example:"./rules"`
 	Store       string                `json:"store" doc:"A folder, or the address of a PostgreSQL database." example:"./data"`

@@ -1,23 +1,22 @@
 package config
 
 import (
-	"encoding/json"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
-	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
 	"bellhop/rules"
+	"bellhop/rules/schema"
 )
 
 // Schema is a JSON Schema of bellhop.yaml, for editors, derived from the structs that it is decoded into. It
 // accepts every file that [Load] accepts.
 func Schema() *jsonschema.Schema {
-	s := structSchema(reflect.TypeFor[Config]())
-	s.Schema, s.Title = rules.SchemaDialect, "bellhop.yaml"
+	s := structSchema(reflect.TypeFor[Config](), "configuration")
+	s.Schema = schema.Dialect
 	s.Description = "The configuration of Bellhop. Everything has a default."
 	return s
 }
@@ -25,110 +24,123 @@ func Schema() *jsonschema.Schema {
 // reference is what a text with a ${…} in it looks like: its value is known only when it is read.
 const reference = `\$\{`
 
-// typeSchema says what a value of a type takes, as [decoder.value] reads it. Nothing at all is always taken.
-func typeSchema(t reflect.Type) *jsonschema.Schema {
+// typeSchema says what a value of a type takes, as [decoder.value] reads it. The title is what people call an
+// object.
+func typeSchema(t reflect.Type, title string) *jsonschema.Schema {
 	switch {
 	case t == reflect.TypeFor[Connection]():
 		return connectionSchema()
 	case t == reflect.TypeFor[Verify]():
-		s := structSchema(t)
+		s := structSchema(t, title)
 		short := s.Properties["scheme"].CloneSchemas()
 		short.Description = ""
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{short, s}}
 	case t == reflect.TypeFor[time.Duration]():
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
-			{Type: "string", Pattern: rules.DurationPattern, MinLength: jsonschema.Ptr(2)}, {Type: "string", Pattern: reference}, {Type: "null"},
-		}}
+		s := schema.Duration()
+		s.Pattern += "|" + reference
+		return schema.OrNothing(s)
 	case t.Kind() == reflect.Pointer:
-		return typeSchema(t.Elem())
+		return typeSchema(t.Elem(), title)
 	case t.Kind() == reflect.String:
-		return &jsonschema.Schema{Types: []string{"string", "number", "boolean", "null"}}
+		return schema.OrNothing(schema.Text())
 	case t.Kind() == reflect.Bool:
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
-			{Type: "boolean"}, {Type: "string", Pattern: rules.BoolPattern + "|" + reference}, {Type: "null"},
-		}}
+		return schema.OrNothing(schema.Bool(reference))
 	case t.Kind() == reflect.Int:
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
-			{Type: "integer"}, {Type: "string", Pattern: `^[-+]?[0-9_]+$|` + reference}, {Type: "null"},
-		}}
+		return schema.OrNothing(schema.Number(reference))
 	case t.Kind() == reflect.Slice:
-		item := typeSchema(t.Elem())
-		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{item, {Type: "array", Items: item.CloneSchemas()}}}
+		return schema.OneOrList(typeSchema(t.Elem(), title), "write a text, or a list of texts")
 	case t.Kind() == reflect.Map:
-		return &jsonschema.Schema{Types: []string{"object", "null"}, AdditionalProperties: typeSchema(t.Elem())}
+		return schema.OrNothing(schema.Values("names with their values", typeSchema(t.Elem(), title)))
 	case t.Kind() == reflect.Struct:
-		return structSchema(t)
+		return structSchema(t, title)
 	}
 	return &jsonschema.Schema{}
 }
 
-func structSchema(t reflect.Type) *jsonschema.Schema {
-	s := &jsonschema.Schema{
-		Types:                []string{"object", "null"},
-		Properties:           map[string]*jsonschema.Schema{},
-		AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}},
-	}
+// titles are what people call the objects that are reached by keys of these names.
+var titles = map[string]string{"sources": "source", "connections": "connection", "verify": "verification"}
+
+func structSchema(t reflect.Type, title string) *jsonschema.Schema {
+	s := schema.OrNothing(schema.Object(title, ""))
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if !f.IsExported() || name == "" || name == "-" {
 			continue
 		}
-		p := typeSchema(f.Type)
-		if t == reflect.TypeFor[Verify]() && name == "scheme" {
-			p = schemeSchema()
+		p := fieldSchema(t, f, name)
+		p.Examples = schema.Examples(f.Tag.Get("example"))
+		if example := f.Tag.Get("example"); example != "" && f.Type.Kind() == reflect.String {
+			p.Examples = []any{example} // a text as it is, whatever YAML would make of it
 		}
-		p.Description = f.Tag.Get("doc")
-		p.Examples = examples(f)
-		s.Properties[name] = p
-		s.PropertyOrder = append(s.PropertyOrder, name)
+		schema.Property(s, name, f.Tag.Get("doc"), p)
 		if also := f.Tag.Get("also"); also != "" {
-			s.Properties[also] = p.CloneSchemas()
-			s.PropertyOrder = append(s.PropertyOrder, also)
+			schema.Property(s, also, "", p.CloneSchemas())
 		}
 	}
 	return s
 }
 
-// schemeSchema is of a verification's scheme.
-func schemeSchema() *jsonschema.Schema {
-	known := &jsonschema.Schema{}
-	for _, scheme := range Schemes() {
-		known.Enum = append(known.Enum, scheme)
+func fieldSchema(t reflect.Type, f reflect.StructField, name string) *jsonschema.Schema {
+	title := titles[name]
+	if title == "" {
+		title = name
 	}
-	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{known, {Type: "string", Pattern: reference}, {Type: "null"}}}
+	like, words := f.Tag.Get("like"), f.Tag.Get("words")
+	switch {
+	case t == reflect.TypeFor[Verify]() && name == "scheme":
+		return wordSchema(Schemes())
+	case t == reflect.TypeFor[Config]() && name == "language":
+		return schema.Saying("write a language: "+strings.Join(rules.Languages(), ", "), &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+			schema.Word(rules.Languages()...), {Type: "string", Pattern: "^([A-Za-z][A-Za-z]([-_].*)?)?$|" + reference}, {Type: "null"},
+		}})
+	case t == reflect.TypeFor[Source]() && name == "statuses":
+		s := typeSchema(f.Type, title)
+		s.Title, s.AdditionalProperties = "statuses", wordSchema(rules.Statuses())
+		return s
+	case like != "":
+		return schema.OrNothing(schema.Like(like+"|^$|"+reference, words))
+	}
+	return typeSchema(f.Type, title)
 }
 
-// connectionSchema is of an entry of connections: one of the kinds, by the keys that say which.
+// wordSchema is of one of a few words, or a reference to one.
+func wordSchema(words []string) *jsonschema.Schema {
+	return schema.Saying("write "+schema.Or(words), &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		schema.Word(words...), {Type: "string", Pattern: reference}, {Type: "null"},
+	}})
+}
+
+// connectionSchema is of an entry of connections: the keys of one kind, by those that say which.
 func connectionSchema() *jsonschema.Schema {
-	s := &jsonschema.Schema{Types: []string{"object", "null"}}
+	s := schema.OrNothing(schema.Object("connection", "Where one kind of action sends to, and with which credentials."))
+	var which, words []string
 	for _, kind := range actions.Kinds() {
-		t := reflect.TypeOf(kind.NewConnection()).Elem()
-		of := structSchema(t)
-		of.Type, of.Types = "object", nil
-		of.Description = "For " + kind.Name + ". " + kind.Summary
-		var one []*jsonschema.Schema
-		for _, key := range kind.ConnectionKeys {
-			one = append(one, &jsonschema.Schema{Required: []string{key}})
+		of := structSchema(reflect.TypeOf(kind.NewConnection()).Elem(), "connection")
+		for _, name := range of.PropertyOrder {
+			if s.Properties[name] == nil {
+				schema.Property(s, name, "", of.Properties[name])
+			}
 		}
-		of.AnyOf = one
-		s.AnyOf = append(s.AnyOf, of)
+		which = append(which, kind.ConnectionKeys...)
+		words = append(words, schema.Or(kind.ConnectionKeys)+" for "+kind.Name)
 	}
-	s.AnyOf = append(s.AnyOf, &jsonschema.Schema{Type: "null"})
+	schema.OneAtLeast(s, "a connection says where to send: "+strings.Join(words, ", "), which...)
+	for _, kind := range actions.Kinds() {
+		is := &jsonschema.Schema{Type: "object"}
+		for _, key := range kind.ConnectionKeys {
+			is.AnyOf = append(is.AnyOf, &jsonschema.Schema{Required: []string{key}})
+		}
+		others := schema.Saying("a connection for "+kind.Name+" has no such key", &jsonschema.Schema{})
+		own := structSchema(reflect.TypeOf(kind.NewConnection()).Elem(), "connection")
+		for _, name := range s.PropertyOrder {
+			if own.Properties[name] == nil {
+				schema.Property(others, name, "", schema.False())
+			}
+		}
+		s.AllOf = append(s.AllOf, &jsonschema.Schema{If: is, Then: others})
+		for _, c := range kind.ConnectionChoices {
+			schema.AtMostOne(s, c.Words, c.Keys...)
+		}
+	}
 	return s
-}
-
-// examples reads a field's example: a text as it is, anything else as YAML.
-func examples(f reflect.StructField) []any {
-	written := f.Tag.Get("example")
-	if written == "" {
-		return nil
-	}
-	var v any
-	if f.Type.Kind() == reflect.String || yaml.Unmarshal([]byte(written), &v) != nil || v == nil {
-		return []any{written}
-	}
-	if _, err := json.Marshal(v); err != nil {
-		return []any{written}
-	}
-	return []any{v}
 }

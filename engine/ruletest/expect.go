@@ -13,8 +13,6 @@ import (
 	"bellhop/rules"
 )
 
-var expectKeys = []string{"fires", "not", "steps", "held", "skipped"}
-
 // An expectation is what a test says must come of its event.
 type expectation struct {
 	key, node *yaml.Node // nil where the test does not say; the node is also nil where nothing follows the key
@@ -82,7 +80,7 @@ func (x *expectation) read(f *file, n *yaml.Node) {
 		}
 		return doc.Items(e.Value, rules.Quote(e.Name))
 	}
-	for _, e := range doc.Entries(n, `"expect"`, expectKeys) {
+	for _, e := range doc.Entries(n, `"expect"`, namesOf(ExpectKeys(), nil)) {
 		switch e.Name {
 		case "fires":
 			x.fires = readNames(doc, e)
@@ -143,7 +141,7 @@ func actionNames() []string {
 func (x *expectation) readStep(doc *rules.Document, n *yaml.Node) {
 	s := expectedStep{node: n}
 	before := doc.Errors()
-	for _, e := range doc.Entries(n, "an expected step", append([]string{"rule", "step"}, actionNames()...)) {
+	for _, e := range doc.Entries(n, "an expected step", namesOf(StepKeys(), actions.Kinds())) {
 		s.read(doc, e)
 	}
 	switch {
@@ -207,7 +205,7 @@ func (s *expectedStep) readFields(doc *rules.Document) {
 func (x *expectation) readSkip(doc *rules.Document, n *yaml.Node) {
 	s := expectedSkip{node: n}
 	before := doc.Errors()
-	for _, e := range doc.Entries(n, "a skipped step", []string{"rule", "step", "reason"}) {
+	for _, e := range doc.Entries(n, "a skipped step", namesOf(SkipKeys(), nil)) {
 		switch e.Name {
 		case "rule":
 			s.rule, _ = readRule(doc, e)

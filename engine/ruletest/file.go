@@ -51,11 +51,6 @@ type testCase struct {
 	expect expectation
 }
 
-var (
-	fileKeys = []string{"tests", "rules"}
-	testKeys = []string{"name", "event", "with", "state", "now", "source", "expect"}
-)
-
 // read reads a test file. Its mistakes are in the file's document.
 func (r *Runner) read(path string, data []byte) *file {
 	doc, root := rules.ReadDocument(path, "test file", data)
@@ -64,7 +59,7 @@ func (r *Runner) read(path string, data []byte) *file {
 		return f
 	}
 	names := map[string]int{}
-	for _, e := range doc.Entries(root, "a test file", fileKeys) {
+	for _, e := range doc.Entries(root, "a test file", namesOf(FileKeys(), nil)) {
 		switch e.Name {
 		case "rules":
 			f.readRefs(e.Value)
@@ -156,7 +151,7 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 		return nil
 	}
 	at := map[string]rules.Entry{}
-	for _, e := range doc.Entries(n, "a test", testKeys) {
+	for _, e := range doc.Entries(n, "a test", namesOf(TestKeys(), nil)) {
 		at[e.Name] = e
 	}
 	if e, ok := at["name"]; ok {

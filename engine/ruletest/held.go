@@ -1,6 +1,7 @@
 package ruletest
 
 import (
+	"bellhop/actions"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func (x *expectation) readHold(f *file, n *yaml.Node) {
 	doc := f.doc
 	h := expectedHold{expectedStep: expectedStep{node: n}}
 	before := doc.Errors()
-	for _, e := range doc.Entries(n, "a held step", append([]string{"rule", "step", "until", "then"}, actionNames()...)) {
+	for _, e := range doc.Entries(n, "a held step", namesOf(HoldKeys(), actions.Kinds())) {
 		switch e.Name {
 		case "until":
 			h.until = e.Value

@@ -41,13 +41,10 @@ func (f *file) readState(c *testCase, e rules.Entry) {
 	c.state = &state
 }
 
-// stateKeys are the fields of an appointment and what else is remembered of one.
-func stateKeys() []string { return append(rules.AppointmentFields()[1:], "deleted", "booked") }
-
 // stateOf is the appointment as the event has it, but for what n says.
 func (f *file) stateOf(ev *rules.Event, n *yaml.Node) *receive.State {
 	given := map[string]any{}
-	entries := f.doc.Entries(n, "the state", stateKeys())
+	entries := f.doc.Entries(n, "the state", namesOf(StateKeys(), nil))
 	for _, e := range entries {
 		switch e.Name {
 		case "deleted", "booked":

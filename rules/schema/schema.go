@@ -1,0 +1,178 @@
+// Package schema builds the JSON Schemas that editors read: of rule files, of their tests and of the
+// configuration. What an editor shows of a schema is written for people, so every part has words of its own
+// for what is wrong there; the key errorMessage is what yaml-language-server and VS Code understand.
+package schema
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"gopkg.in/yaml.v3"
+)
+
+// Dialect is the version of JSON Schema.
+const Dialect = "https://json-schema.org/draft/2020-12/schema"
+
+// DurationPattern is what durations look like, such as 90m or 1d12h; see [bellhop/actions.ParseDuration].
+const DurationPattern = `^([0-9.]+w)?([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?$`
+
+// BoolPattern is what stands for true or false, besides these themselves.
+const BoolPattern = `^([Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff]|[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$`
+
+const (
+	durationWords = "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"
+	boolWords     = "write true or false"
+	textWords     = "write a text here"
+	numberWords   = "write a whole number here"
+)
+
+// Saying gives a schema, and the alternatives in it, the words that people see where a value does not fit.
+func Saying(words string, s *jsonschema.Schema) *jsonschema.Schema {
+	s.Extra = map[string]any{"errorMessage": words}
+	for _, one := range s.AnyOf {
+		Saying(words, one)
+	}
+	return s
+}
+
+// Text is of a text, which in YAML may look like a number or a truth value.
+func Text() *jsonschema.Schema {
+	return Saying(textWords, &jsonschema.Schema{Types: []string{"string", "number", "boolean"}})
+}
+
+// Like is of a text that has a form; words say which.
+func Like(pattern, words string) *jsonschema.Schema {
+	return Saying(words, &jsonschema.Schema{Type: "string", Pattern: pattern})
+}
+
+// Duration is of a length of time with units.
+func Duration() *jsonschema.Schema {
+	s := Like(DurationPattern, durationWords)
+	s.MinLength = jsonschema.Ptr(2)
+	return s
+}
+
+// Bool is of true or false in all their spellings, and of texts that also matches.
+func Bool(also ...string) *jsonschema.Schema {
+	return Saying(boolWords, &jsonschema.Schema{Types: []string{"boolean", "string"}, Pattern: alternatives(BoolPattern, also)})
+}
+
+// Number is of a whole number, and of texts that also matches.
+func Number(also ...string) *jsonschema.Schema {
+	return Saying(numberWords, &jsonschema.Schema{Types: []string{"integer", "string"}, Pattern: alternatives(`^[-+]?[0-9_]+$`, also)})
+}
+
+func alternatives(pattern string, also []string) string {
+	return strings.Join(append([]string{pattern}, also...), "|")
+}
+
+// Word is of one of several words.
+func Word(words ...string) *jsonschema.Schema {
+	s := &jsonschema.Schema{}
+	for _, w := range words {
+		s.Enum = append(s.Enum, w)
+	}
+	return s
+}
+
+// OrNothing lets a value be left out behind its key.
+func OrNothing(s *jsonschema.Schema) *jsonschema.Schema {
+	switch {
+	case s.Type != "":
+		s.Types, s.Type = []string{s.Type, "null"}, ""
+	case s.Types != nil:
+		s.Types = append(s.Types, "null")
+	case s.AnyOf != nil:
+		s.AnyOf = append(s.AnyOf, &jsonschema.Schema{Type: "null", Extra: s.Extra})
+	}
+	return s
+}
+
+// OneOrList is of one value or a list of such values.
+func OneOrList(one *jsonschema.Schema, words string) *jsonschema.Schema {
+	return Saying(words, &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one.CloneSchemas(), {Type: "array", Items: one}}})
+}
+
+// Values is of a map with keys of anybody's choice.
+func Values(title string, of *jsonschema.Schema) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "object", Title: title, AdditionalProperties: of}
+}
+
+// Object is of a map without other keys than the properties it is given. The title is what people call it:
+// "Expected "rule"", say, where something else stands in its place.
+func Object(title, doc string) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "object", Title: title, Description: doc, AdditionalProperties: False()}
+}
+
+// False is of nothing at all.
+func False() *jsonschema.Schema { return &jsonschema.Schema{Not: &jsonschema.Schema{}} }
+
+// Property adds a key to an object, with what people are told about it.
+func Property(of *jsonschema.Schema, name, doc string, s *jsonschema.Schema) {
+	if of.Properties == nil {
+		of.Properties = map[string]*jsonschema.Schema{}
+	}
+	if doc != "" {
+		s.Description = doc
+	}
+	of.Properties[name] = s
+	of.PropertyOrder = append(of.PropertyOrder, name)
+}
+
+// AtMostOne lets an object have one of several keys. Words are told at the second of two. A key without a
+// value does not count.
+func AtMostOne(of *jsonschema.Schema, words string, keys ...string) {
+	for i, first := range keys[:len(keys)-1] {
+		others := &jsonschema.Schema{Properties: map[string]*jsonschema.Schema{}}
+		for _, other := range keys[i+1:] {
+			others.Properties[other] = Saying(words, &jsonschema.Schema{Type: "null"})
+			others.PropertyOrder = append(others.PropertyOrder, other)
+		}
+		given := &jsonschema.Schema{Required: []string{first}, Properties: map[string]*jsonschema.Schema{
+			first: {Types: []string{"string", "number", "boolean", "object", "array"}},
+		}}
+		of.AllOf = append(of.AllOf, &jsonschema.Schema{If: given, Then: others})
+	}
+}
+
+// OneAtLeast wants one of several keys in an object. Words are told of one that has none of them; while it has a
+// key that it does not know, that alone is told, because it is probably the one that is missed.
+func OneAtLeast(of *jsonschema.Schema, words string, keys ...string) {
+	known := &jsonschema.Schema{Type: "object", PropertyNames: Word(append(slices.Clone(of.PropertyOrder), "<<")...)}
+	any := &jsonschema.Schema{}
+	for _, key := range keys {
+		any.AnyOf = append(any.AnyOf, Saying(words, &jsonschema.Schema{Required: []string{key}}))
+	}
+	of.AllOf = append(of.AllOf, &jsonschema.Schema{If: known, Then: any})
+}
+
+// Examples reads an example as YAML; one that YAML makes nothing of is a text.
+func Examples(written string) []any {
+	if written == "" {
+		return nil
+	}
+	var v any
+	if err := yaml.Unmarshal([]byte(written), &v); err != nil || v == nil {
+		return []any{written}
+	}
+	if _, err := json.Marshal(v); err != nil {
+		return []any{written}
+	}
+	return []any{v}
+}
+
+// Or is a list of words to choose from, for people.
+func Or(words []string) string {
+	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// Const is a value that alone is taken.
+func Const(v any, doc string) *jsonschema.Schema {
+	return &jsonschema.Schema{Const: &v, Description: doc}
+}
