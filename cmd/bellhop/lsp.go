@@ -15,8 +15,8 @@ func (p *program) lspCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lsp",
 		Short: "Serve an editor that edits rule files (Language Server Protocol)",
-		Long: `Lsp is for editors, which start it and talk to it over its input and output. While a rule file is edited it
-tells what check would find, completes keys, fields, functions, statuses, event and connection names, also
+		Long: `Lsp is for editors, which start it and talk to it over its input and output. While a rule file
+or a file of tests is edited it tells what check and test would find, completes keys, fields, functions, statuses, event and connection names, also
 inside conditions and {{ }}, explains the word under the cursor, and puts suggestions in place.
 The names of connections come from the bellhop.yaml nearest above the file, or from --config.`,
 		Args: between(0, 0),

@@ -16,6 +16,8 @@ import (
 type guide struct {
 	connections map[string]string // name to kind
 	sources     []string
+	ofTests     bool     // it is for files of tests
+	rules       []string // that a file of tests may name
 }
 
 // form is what may stand at a path of a rule file.
@@ -60,6 +62,8 @@ const (
 // at says what may stand at a path.
 func (g *guide) at(p path) offer {
 	switch {
+	case g.ofTests:
+		return g.atTest(p)
 	case len(p) == 0:
 		return offer{form: mapForm, words: []choice{{Word: rules.Word{Name: "rules", Doc: "The rules of this file."}, kind: kindProperty, insert: "rules:"}}}
 	case p[0] != "rules":
@@ -154,11 +158,17 @@ func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 	return offer{form: templateForm}
 }
 
-func ruleKeys() []choice {
+// keysOf are keys to choose.
+func keysOf(keys []rules.Key) []choice {
 	var words []choice
-	for i, k := range rules.Keys() {
+	for i, k := range keys {
 		words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: i})
 	}
+	return words
+}
+
+func ruleKeys() []choice {
+	words := keysOf(rules.Keys())
 	for i, k := range words {
 		if k.Name == "then" || k.Name == "let" {
 			words[i].insert = k.Name + ":"

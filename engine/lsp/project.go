@@ -14,6 +14,7 @@ import (
 
 	"bellhop/engine"
 	"bellhop/engine/config"
+	"bellhop/engine/ruletest"
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
@@ -64,6 +65,7 @@ type kind uint8
 const (
 	otherKind  kind = iota // nothing of ours
 	rulesKind              // a rule file
+	testKind               // a file of tests
 	configKind             // a configuration
 )
 
@@ -77,7 +79,9 @@ func (p *project) kindOf(d *document) kind {
 	switch {
 	case d.path != "" && (d.path == p.configPath || base == config.FileName):
 		return configKind
-	case d.path != "" && (live.IsTest(base) || ext != ".yaml" && ext != ".yml"):
+	case d.path != "" && live.IsTest(base):
+		return testKind
+	case d.path != "" && ext != ".yaml" && ext != ".yml":
 		return otherKind
 	case p.member(d.path), rulesLine.MatchString(d.text):
 		return rulesKind
@@ -184,6 +188,8 @@ func (p *project) findings(open []*document) map[string][]rules.Finding {
 		switch p.kindOf(d) {
 		case configKind:
 			out[d.uri] = p.configFindings(d)
+		case testKind:
+			out[d.uri] = ruletest.New(ruletest.Options{Rules: p.options}).Check(d.path, []byte(d.text))
 		case rulesKind:
 			name := d.uri
 			if d.path != "" {
@@ -204,10 +210,7 @@ func (p *project) findings(open []*document) map[string][]rules.Finding {
 	if len(opened) == 0 {
 		return out
 	}
-	if p.stale.Swap(false) || p.paths == nil {
-		p.paths, _ = live.Paths(p.rules) // a folder that cannot be read has no other files
-	}
-	for _, rel := range p.paths {
+	for _, rel := range p.listed() {
 		if !opened[rel] {
 			if c := p.fromDisk(rel); c.file != nil {
 				files = append(files, c.file)
@@ -234,12 +237,34 @@ func (p *project) configFindings(d *document) []rules.Finding {
 	return findings
 }
 
-// guideFor is the guide, if the document is a rule file.
+// guideFor is the guide, if the document is a rule file or one of tests.
 func (p *project) guideFor(d *document) (*guide, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refresh()
-	return p.guide, p.kindOf(d) == rulesKind
+	switch p.kindOf(d) {
+	case rulesKind:
+		return p.guide, true
+	case testKind:
+		g := &guide{connections: p.guide.connections, sources: p.guide.sources, ofTests: true}
+		for _, rel := range p.listed() {
+			if c := p.fromDisk(rel); c.file != nil {
+				for _, r := range c.file.Rules {
+					g.rules = append(g.rules, r.Name)
+				}
+			}
+		}
+		return g, true
+	}
+	return nil, false
+}
+
+// listed are the rule files of the folder. The caller holds p.mu.
+func (p *project) listed() []string {
+	if p.stale.Swap(false) || p.paths == nil {
+		p.paths, _ = live.Paths(p.rules) // a folder that cannot be read has no files
+	}
+	return p.paths
 }
 
 // configAbove finds the configuration nearest above a folder, "" if there is none.

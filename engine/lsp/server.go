@@ -1,4 +1,4 @@
-// Package lsp is a language server for rule files: it tells editors, over stdin and stdout, what check finds,
+// Package lsp is a language server for rule files and their tests: it tells editors, over stdin and stdout, what check finds,
 // what may be written where the cursor is, and what the words mean.
 package lsp
 

@@ -204,7 +204,6 @@ func TestOtherFilesAreLeftAlone(t *testing.T) {
 	s := newSession(t, dir)
 	for name, text := range map[string]string{
 		"compose.yaml":            "services:\n  web: { image: x }\n",
-		"rules/desk.test.yaml":    "rules:\n  - whatever: 1\n",
 		"rules/.desk.yaml.swp":    "rules: [",
 		"notes.txt":               "rule: x",
 		"elsewhere/settings.yaml": "rules: ./there\n",

@@ -111,6 +111,8 @@ func (f *file) underTest() (paths []string, ok bool) {
 	for _, ref := range refs {
 		info, err := os.Stat(ref.path)
 		switch {
+		case err != nil && ref.node == nil: // the folder of a file that an editor has not saved yet
+			return nil, false
 		case err != nil:
 			f.doc.Errorf("not-found", ref.node, "", "there is no file or folder %s", rules.Quote(ref.path))
 		case info.IsDir():

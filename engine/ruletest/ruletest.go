@@ -130,6 +130,18 @@ func (r *Runner) Run(path string) *Result {
 	return r.run(path, data).result
 }
 
+// Check finds what is wrong with a test file, as Run would, without running its tests. data is what the file
+// holds, or will once an editor has saved it. What is wrong with the rules that it tests is left out.
+func (r *Runner) Check(path string, data []byte) []rules.Finding {
+	f := r.read(path, data)
+	if s, _ := r.subject(f); s.set != nil {
+		for _, c := range f.cases {
+			c.checkNames(f.doc, s.set)
+		}
+	}
+	return f.doc.Findings()
+}
+
 // A trial is one run of a test file, with what rewriting its expectations needs.
 type trial struct {
 	result *Result

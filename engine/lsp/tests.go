@@ -1,0 +1,72 @@
+package lsp
+
+import (
+	"bellhop/actions"
+	"bellhop/engine/ruletest"
+	"bellhop/rules"
+)
+
+// atTest says what may stand at a path of a file of tests.
+func (g *guide) atTest(p path) offer {
+	keys := func(keys []rules.Key) offer { return offer{form: mapForm, words: keysOf(keys)} }
+	switch {
+	case len(p) == 0:
+		return keys(ruletest.FileKeys())
+	case p[0] != "tests":
+		return offer{}
+	case len(p) == 1:
+		return offer{form: listForm, words: items(keysOf(ruletest.TestKeys()[:1]))}
+	case len(p) == 2:
+		return keys(ruletest.TestKeys())
+	}
+	switch key, rest := p[2], p[3:]; {
+	case key == "source":
+		return offer{form: wordForm, words: names(kindValue, g.sources...)}
+	case key == "state" && len(rest) == 0:
+		return keys(ruletest.StateKeys())
+	case key == "state" && len(rest) == 1 && rest[0] == "appointmentStatus":
+		return offer{form: wordForm, words: names(kindConstant, rules.Statuses()...)}
+	case key == "expect" && len(rest) == 0:
+		return keys(ruletest.ExpectKeys())
+	case key == "expect":
+		return g.expected(rest[0], rest[1:])
+	}
+	return offer{}
+}
+
+// expected says what may stand below a key of expect.
+func (g *guide) expected(key string, p path) offer {
+	ofRules := offer{form: wordForm, words: names(kindValue, g.rules...)}
+	kinds := actions.Kinds()
+	own := ruletest.StepKeys()
+	switch key {
+	case "fires", "not":
+		return ofRules
+	case "steps":
+	case "held":
+		own = ruletest.HoldKeys()
+	case "skipped":
+		own, kinds = ruletest.SkipKeys(), nil
+	default:
+		return offer{}
+	}
+	words := keysOf(own)
+	var one []string
+	for _, k := range kinds {
+		one = append(one, k.Name)
+		words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: "What it sends; only what is given is compared."}, kind: kindProperty, insert: k.Name + ":"})
+	}
+	switch {
+	case len(p) == 0:
+		return offer{form: listForm, words: items(words[:1])}
+	case len(p) == 1:
+		return offer{form: mapForm, words: words, one: one}
+	case len(p) == 2 && p[1] == "rule":
+		return ofRules
+	case len(p) == 2:
+		if kind, ok := actions.Lookup(p[1]); ok {
+			return offer{form: mapForm, words: fieldKeys(kind)}
+		}
+	}
+	return offer{}
+}
