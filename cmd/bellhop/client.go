@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,8 +64,39 @@ func (p *program) clientFor(f *remoteFlags) (*client, error) {
 	if c.base, err = baseURL(address); err != nil {
 		return nil, usagef("--admin: %w", err)
 	}
+	if f.admin == "" && cfg.Path == "" {
+		c.http.Transport = &unnamedServer{p: p, flag: "--admin"}
+	}
 	return c, nil
 }
+
+// An unnamedServer sends requests to the server that is meant where nobody names one, neither with a flag nor in a
+// configuration, and tells people which that is. flag is what would name it.
+type unnamedServer struct {
+	p    *program
+	flag string
+	told sync.Once
+}
+
+func (s *unnamedServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	base := r.URL.Scheme + "://" + r.URL.Host
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return nil, &noServerError{fmt.Sprintf("no server answers at %s (%v), and there is no %s in this folder: run this in the folder of yours, or name it with --config, or name the server with %s",
+			base, op.Err, config.FileName, s.flag)}
+	}
+	if err == nil {
+		s.told.Do(func() {
+			_, _ = fmt.Fprintf(s.p.stderr, "There is no %s in this folder, so this asks the server at %s.\n", config.FileName, base)
+		})
+	}
+	return resp, err
+}
+
+// A noServerError says that there is nobody to ask, and what to do.
+type noServerError struct{ text string }
+
+func (e *noServerError) Error() string { return e.text }
 
 // baseURL makes a URL of an address to listen on, or leaves a URL as it is. What listens on all addresses is
 // asked on loopback.
@@ -141,6 +173,9 @@ func exchange(c *http.Client, r *http.Request) (status int, body []byte, err err
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
+		}
+		if none, ok := errors.AsType[*noServerError](err); ok {
+			return 0, nil, none
 		}
 		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 			return 0, nil, fmt.Errorf("no server answers at %s://%s: %w", r.URL.Scheme, r.URL.Host, op.Err)

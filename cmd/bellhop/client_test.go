@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"bellhop/engine/config"
@@ -44,6 +46,43 @@ func TestHookURL(t *testing.T) {
 		if got, err := hookURL(cfg, in, "desk"); got != want {
 			t.Errorf("%s: %q, %v; want %q", in, got, err, want)
 		}
+	}
+}
+
+// TestUnnamedServer asks a server that nobody has named: one that answers, and one that does not.
+func TestUnnamedServer(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }))
+	var stderr bytes.Buffer
+	p := &program{stderr: &output{w: &stderr}}
+	c := &http.Client{Transport: &unnamedServer{p: p, flag: "--admin"}}
+	ask := func() error {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/api/v1/events", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = exchange(c, r)
+		return err
+	}
+	for range 2 {
+		if err := ask(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := "There is no bellhop.yaml in this folder, so this asks the server at " + server.URL + ".\n"; stderr.String() != want {
+		t.Errorf("it says %q, not %q", &stderr, want)
+	}
+	c.CloseIdleConnections()
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	server.Close()
+	stderr.Reset()
+	err := ask()
+	if err == nil || !strings.HasPrefix(err.Error(), "no server answers at "+server.URL+" (") ||
+		!strings.HasSuffix(err.Error(), "there is no bellhop.yaml in this folder: run this in the folder of yours, or name it with --config, or name the server with --admin") {
+		t.Errorf("it says %v", err)
+	}
+	if stderr.Len() > 0 {
+		t.Errorf("it says %q besides", &stderr)
 	}
 }
 

@@ -72,7 +72,11 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 	if err != nil {
 		return fmt.Errorf("signing as %s: %w", f.source, err)
 	}
-	status, answer, err := post(ctx, &http.Client{Timeout: time.Minute}, target, header, body)
+	poster := &http.Client{Timeout: time.Minute}
+	if f.url == "" && cfg.Path == "" {
+		poster.Transport = &unnamedServer{p: p, flag: "--url"}
+	}
+	status, answer, err := post(ctx, poster, target, header, body)
 	if err != nil {
 		return err
 	}
