@@ -96,6 +96,31 @@ func TestBacklogComesAtOnce(t *testing.T) {
 	until(t, "all are sent", func() bool { return len(s.deliveries("state=sent")) == 21 })
 }
 
+// What comes for a destination that never answers is given up when it is too old, though hardly any of it is tried.
+func TestGivenUpWhilePaused(t *testing.T) {
+	t.Parallel()
+	sk := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	s := start(t, setup{rules: map[string]string{"r.yaml": callCRM}, yaml: crm(sk.URL) + "delivery: { max_age: 1s }\n", tune: func(o *work.Options) {
+		o.Breaker = work.Breaker{Failures: 1, Pause: time.Hour}
+	}})
+	s.post(booking(1))
+	until(t, "paused for an hour", func() bool {
+		var shown struct{ Destinations []work.Destination }
+		s.get("/api/v1/destinations", &shown)
+		return len(shown.Destinations) == 1 && shown.Destinations[0].State == "paused"
+	})
+	for n := range 10 {
+		s.post(booking(n + 2))
+	}
+	until(t, "all are given up", func() bool { return len(s.deliveries("state=dead")) == 11 })
+	if d := s.deliveries("state=dead")[0]; !strings.Contains(d.Reason, "given up after") || len(d.Attempts) > 0 {
+		t.Errorf("%+v", d)
+	}
+	if n := sk.count(); n != 1 {
+		t.Errorf("%d calls were made", n)
+	}
+}
+
 // A stop with an attempt that hangs ends before a container is killed, by default, and gives the delivery back.
 func TestStopWithHangingAttempt(t *testing.T) {
 	t.Parallel()

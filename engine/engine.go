@@ -239,11 +239,11 @@ func (e *Engine) serve(ctx context.Context, s *http.Server, l net.Listener, grac
 	return err
 }
 
-// pruneEvery is how often what is older than the retention is deleted.
+// pruneEvery is how often what is older than the retention is deleted, unless that is short.
 const pruneEvery = 10 * time.Minute
 
 func (e *Engine) prune(ctx context.Context) error {
-	tick := time.NewTicker(pruneEvery)
+	tick := time.NewTicker(min(pruneEvery, max(e.cfg.Retention/4, time.Second)))
 	defer tick.Stop()
 	for {
 		n, err := e.store.Prune(ctx, e.oldest(ctx))

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
@@ -28,6 +29,15 @@ type Job struct {
 	store       *Store
 	job         job
 	row         int64 // River's id of it
+}
+
+// Made is about when the delivery was made; nothing is read for it.
+func (j *Job) Made() time.Time {
+	id, err := uuid.Parse(j.job.Delivery)
+	if err != nil {
+		return time.Now()
+	}
+	return time.Unix(id.Time().UnixTime())
 }
 
 // To is where the delivery goes, or how long it has to wait before that matters. present is asked about a step that

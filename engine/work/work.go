@@ -130,11 +130,19 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		return wait
 	}
 	pass, postpone, why := w.gate.enter(stopping, to)
-	if pass == nil {
+	if pass != nil {
+		defer pass.leave()
+	} else {
 		w.o.Metrics.Postponed.WithLabelValues(why).Inc()
-		return postpone
+		left := time.Until(j.Made().Add(w.o.MaxAge))
+		if why != "paused" {
+			return postpone
+		}
+		if left > 0 {
+			return min(postpone, left)
+		}
+		// It is claimed all the same, to be given up: else all that comes piles up for a destination that never answers.
 	}
-	defer pass.leave()
 	d, ok, err := j.Claim(ctx, w.o.Due)
 	if err != nil {
 		w.log(ctx, "a delivery could not be claimed", err)
@@ -159,7 +167,9 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		}
 		return 0
 	}
-	postpone, why = pass.start(stopping)
+	if pass != nil {
+		postpone, why = pass.start(stopping)
+	}
 	began := time.Now() // with the last look at what waited
 	if !d.At.IsZero() && postpone == 0 {
 		// It was promised for the appointment as it was. What was acknowledged while it stood in line counts.
