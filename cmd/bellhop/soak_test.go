@@ -201,8 +201,8 @@ func TestSoak(t *testing.T) {
 					booked.Add(1)
 				}
 				code, err := postSoak(client, listen, fmt.Sprintf(`{"type":%q,"locationId":"0007BWpSzSwfiuSl0tR2","appointment":{"id":"appt%08d","title":"%d","calendarId":"c%d","appointmentStatus":%q,`+
-					`"address":"18 West Street, Springfield","contactId":"9NkT25Vor1v4aQatFsv2","notes":"Asks for a quiet room, if there is one.","startTime":"2030-12-01T09:00:00Z"}}`,
-					kind, id, w.at.UnixMicro(), calendar, status))
+					`"address":"18 West Street, Springfield","contactId":"9NkT25Vor1v4aQatFsv2","notes":"Asks for a quiet room, if there is one.","startTime":%q}}`,
+					kind, id, w.at.UnixMicro(), calendar, status, w.at.Add(kept/2).UTC().Format(time.RFC3339)))
 				if err != nil {
 					t.Errorf("webhook %d: %v", w.n, err)
 				}
