@@ -35,8 +35,11 @@ import (
 
 // Options say what to run. Config is required.
 type Options struct {
-	Config  *config.Config
-	Logger  *slog.Logger // nil discards; secrets of the configuration are hidden from it
+	Config *config.Config
+	Logger *slog.Logger // nil discards; secrets of the configuration are hidden from it
+
+	// Found is told what is wrong with a rule file, once for every change of it, in place of the log; nil logs it.
+	Found   func([]rules.Finding)
 	Version string
 
 	// Tune changes how deliveries are made from what the configuration says.
@@ -102,6 +105,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 			e.metrics.Reloads.WithLabelValues(result(s)).Inc()
 			e.tellGivenUp(ctx, s)
 		},
+		Found:  o.Found,
 		Logger: e.log,
 	})
 	if err != nil {

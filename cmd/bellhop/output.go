@@ -11,7 +11,8 @@ import (
 // An output is where a command writes. It remembers the first failure, so that what prints need not look,
 // and it may be written to by several goroutines.
 type output struct {
-	colour bool // it is a terminal that shows colours, and nobody asked for none
+	terminal bool // people read it as it comes
+	colour   bool // it is a terminal that shows colours, and nobody asked for none
 
 	mu  sync.Mutex
 	w   io.Writer
@@ -19,18 +20,21 @@ type output struct {
 }
 
 func newOutput(w io.Writer, lookup func(string) (string, bool)) *output {
-	return &output{w: w, colour: wantsColour(w, lookup)}
+	terminal := isTerminal(w)
+	return &output{w: w, terminal: terminal, colour: terminal && wantsColour(lookup)}
 }
 
-func wantsColour(w io.Writer, lookup func(string) (string, bool)) bool {
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+func wantsColour(lookup func(string) (string, bool)) bool {
 	if no, _ := lookup("NO_COLOR"); no != "" {
 		return false
 	}
-	if term, _ := lookup("TERM"); term == "dumb" {
-		return false
-	}
-	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
+	term, _ := lookup("TERM")
+	return term != "dumb"
 }
 
 func (o *output) Write(b []byte) (int, error) {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -70,7 +69,11 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	e, err := engine.New(ctx, engine.Options{Config: cfg, Logger: logger, Version: build().Version})
+	o := engine.Options{Config: cfg, Logger: logger, Version: build().Version}
+	if p.stderr.terminal && f.logFormat == "text" {
+		o.Found = func(findings []rules.Finding) { p.printFound(cfg.Rules, findings, hide) }
+	}
+	e, err := engine.New(ctx, o)
 	if err != nil {
 		return errors.New(hide(err.Error()))
 	}
@@ -141,18 +144,6 @@ func reloadOn(hangups <-chan os.Signal, reload func()) (stop func()) {
 		close(done)
 		reloading.Wait()
 	}
-}
-
-// ruleFindings are the findings in the rule files as e sees them, under names that can be opened from here.
-func ruleFindings(cfg *config.Config, e *engine.Engine) []rules.Finding {
-	var all []rules.Finding
-	for _, f := range e.Files() {
-		for _, found := range f.Findings {
-			found.File = filepath.Join(cfg.Rules, filepath.FromSlash(found.File))
-			all = append(all, found)
-		}
-	}
-	return all
 }
 
 // unverified are the sources from which anybody's webhooks are taken.

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -36,6 +40,90 @@ func TestFlagsWinOverTheConfiguration(t *testing.T) {
 	(&serverFlags{rules: "r", listen: "l"}).override(c)
 	if c.Rules != "r" || c.Listen != "l" || c.Store != "data" || c.Admin != "127.0.0.1:8081" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// TestRunOnATerminal makes a mistake, and another one, in a file of rules while people look on: each is printed as
+// check prints it, once.
+func TestRunOnATerminal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write := func(when string) {
+		t.Helper()
+		text := "rules:\n  - name: a\n    on: booked\n    when: " + when + "\n    then:\n      - http: { url: \"https://example.com/\" }\n"
+		if err := os.WriteFile(filepath.Join(dir, "desk.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`appointment.titel == "x"`)
+	shown := newShown()
+	none := func(string) (string, bool) { return "", false }
+	p := &program{name: "bellhop", lookup: none, stdout: newOutput(io.Discard, none), stderr: &output{w: shown, terminal: true}}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- p.serve(ctx, serverFlags{
+			rules: dir, store: filepath.Join(dir, "data"), listen: "127.0.0.1:0", admin: "127.0.0.1:0", logFormat: "text", logLevel: "info",
+		})
+	}()
+	shown.await(t, "was not loaded")
+	write(`appointment.titel == "y" && appointment.statsu == "new"`)
+	shown.await(t, "statsu")
+	write(`appointment.title == "y"`)
+	shown.await(t, "rules loaded")
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	text := shown.String()
+	for want, times := range map[string]int{
+		filepath.Join(dir, "desk.yaml") + ":4:23: error: ": 2,
+		"did you mean \"title\"?":                          2,
+		"appointment.titel == \"x\"\n":                     1,
+		"          ^^^^^\n":                                2,
+		"a finding in a rule file":                         0,
+	} {
+		if got := strings.Count(text, want); got != times {
+			t.Errorf("%q is shown %d times, not %d, in\n%s", want, got, times, text)
+		}
+	}
+}
+
+// shown is a terminal that can be waited for.
+type shown struct {
+	mu   sync.Mutex
+	text strings.Builder
+	news chan struct{}
+}
+
+func newShown() *shown { return &shown{news: make(chan struct{}, 1)} }
+
+func (s *shown) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text.Write(b)
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (s *shown) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+func (s *shown) await(t *testing.T, text string) {
+	t.Helper()
+	for !strings.Contains(s.String(), text) {
+		select {
+		case <-s.news:
+		case <-time.After(scriptPatience):
+			t.Fatalf("%q is not shown, but\n%s", text, s)
+		}
 	}
 }
 

@@ -185,17 +185,32 @@ func (p *program) printStarted(cfg *config.Config, e *engine.Engine) {
 	if cfg.Path != "" {
 		p.printf("  %-9s %s\n", "config", cfg.Path)
 	}
-	p.printf("  %-9s %s (%s, %s)\n", "rules", cfg.Rules, count(len(e.Files()), "file"), count(len(e.Rules()), "rule"))
+	failed := 0
+	for _, f := range e.Files() {
+		if f.Status == live.Failed {
+			failed++
+		}
+	}
+	loaded := fmt.Sprintf("%s, %s", count(len(e.Files()), "file"), count(len(e.Rules()), "rule"))
+	if failed > 0 {
+		loaded += p.stdout.paint("31", fmt.Sprintf("; %s not loaded", count(failed, "file")))
+	}
+	p.printf("  %-9s %s (%s)\n", "rules", cfg.Rules, loaded)
 	p.printf("  %-9s %s\n", "store", cfg.Store)
 	for _, name := range unverified(cfg) {
 		p.printf("%s the source %s is not verified: whoever reaches %s can send bookings\n", p.stdout.paint("33", "warning:"), name, e.HookURL())
 	}
-	p.printFindings(p.stdout, ruleFindings(cfg, e))
-	for _, f := range e.Files() {
-		if f.Status == live.Failed {
-			p.printf("%s %s: %s\n", p.stdout.paint("31", "not loaded:"), filepath.Join(cfg.Rules, filepath.FromSlash(f.Path)), clean(f.Error))
-		}
+}
+
+// printFound prints what is wrong with a rule file of a running server, as check does. hide takes out secrets.
+func (p *program) printFound(folder string, findings []rules.Finding, hide func(string) string) {
+	var text strings.Builder
+	named := slices.Clone(findings)
+	for i := range named {
+		named[i].File = filepath.Join(folder, filepath.FromSlash(named[i].File))
 	}
+	p.printFindings(&output{w: &text, colour: p.stderr.colour}, named)
+	_, _ = io.WriteString(p.stderr, hide(text.String()))
 }
 
 func (p *program) printStopped() { p.printf("Stopped.\n") }

@@ -79,6 +79,9 @@ type Options struct {
 	// Changed is called after every swap and every change of a status, from the goroutine of Run. It is
 	// not called for what Open found.
 	Changed func(Snapshot)
+	// Found is told what is wrong with a file, once for every change of it; nil logs it. It is called from Open,
+	// then from the goroutine of Run. Paths are as in [FileStatus].
+	Found func([]rules.Finding)
 	// Logger takes what happens to the folder. nil discards it.
 	Logger *slog.Logger
 }

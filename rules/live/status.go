@@ -137,21 +137,24 @@ func at(found rules.Finding) string {
 	return fmt.Sprintf("%s:%d:%d", found.File, found.Line, found.Column)
 }
 
-// report logs the findings of one file.
+// report tells of the findings of one file.
 func (f *Folder) report(fl *file, findings []rules.Finding) {
-	failed := false
-	for i, found := range findings {
-		log := f.log.Warn
-		if found.Severity == rules.Error {
-			failed, log = true, f.log.Error
-		}
-		if i == loggedFindings {
-			f.log.Warn("more findings in a rule file are not logged", "file", fl.path, "findings", len(findings)-i)
-		}
-		if i < loggedFindings {
+	failed := rules.HasErrors(findings)
+	told := findings[:min(len(findings), loggedFindings)]
+	if f.o.Found != nil && len(told) > 0 {
+		f.o.Found(told)
+	} else {
+		for _, found := range told {
+			log := f.log.Warn
+			if found.Severity == rules.Error {
+				log = f.log.Error
+			}
 			log("a finding in a rule file", "at", at(found), "severity", found.Severity, "message", found.Message,
 				"text", fl.lines[found.Line], "suggestion", found.Suggestion)
 		}
+	}
+	if more := len(findings) - len(told); more > 0 {
+		f.log.Warn("more findings in a rule file are not shown; check lists all", "file", fl.path, "findings", more)
 	}
 	if !failed {
 		return
