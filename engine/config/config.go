@@ -212,6 +212,9 @@ func Load(path string, env Env) (*Config, []rules.Finding, error) {
 		cfg.Sources[DefaultSource] = Source{Verify: Verify{Scheme: scheme}}
 	}
 	d.check()
+	if path != "" && env.ReadFile == nil {
+		d.readable(path)
+	}
 	redactor := actions.NewRedactor(cfg.Secrets())
 	for i, f := range d.findings {
 		d.findings[i].Message, d.findings[i].Suggestion = redactor.Redact(f.Message), redactor.Redact(f.Suggestion)
@@ -252,17 +255,22 @@ func (c *Config) ConnectionKinds() map[string]string {
 
 // Secrets are the texts that must never be seen in a log, an error, a receipt or an answer.
 func (c *Config) Secrets() []string {
-	secrets := slices.Clone(c.secrets)
-	secrets = append(secrets, c.AdminToken)
+	secrets := append(slices.Clone(c.secrets), c.credentials()...)
+	slices.Sort(secrets)
+	secrets = slices.Compact(secrets)
+	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
+}
+
+// credentials are the secrets of which the configuration knows what they are for.
+func (c *Config) credentials() []string {
+	secrets := []string{c.AdminToken}
 	for _, s := range c.Sources {
 		secrets = append(append(secrets, s.Verify.Secrets...), s.Verify.Tokens...)
 	}
 	for _, conn := range c.Connections {
 		secrets = append(secrets, conn.Secrets()...)
 	}
-	slices.Sort(secrets)
-	secrets = slices.Compact(secrets)
-	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
+	return secrets
 }
 
 // names are a map's keys in order.

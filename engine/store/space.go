@@ -54,9 +54,10 @@ func (s *Store) giveBack(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			defer rows.Close()
 			for rows.Next() { // one for each page
 			}
-			return rows.Close()
+			return rows.Err()
 		})
 		if err != nil {
 			return fmt.Errorf("give back what is free: %w", err)
