@@ -63,7 +63,7 @@ func (l *List) UnmarshalJSON(data []byte) error {
 	}
 	var texts []string
 	if err := json.Unmarshal(data, &texts); err != nil {
-		return fmt.Errorf("is neither a list of texts nor a text")
+		return fmt.Errorf("is neither a text nor a list of texts")
 	}
 	*l = nil
 	for _, text := range texts {

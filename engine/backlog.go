@@ -34,7 +34,7 @@ func (b backlog) Collect(to chan<- prometheus.Metric) {
 	defer cancel()
 	list, err := b.store.Backlogs(ctx)
 	if err != nil {
-		b.log.Error("what is open could not be counted for the metrics", "error", err)
+		b.log.Error("open deliveries could not be counted for the metrics", "error", err)
 		return
 	}
 	counts := map[store.State]store.Backlog{}

@@ -52,7 +52,7 @@ func TestPauseAskedOfOneDelivery(t *testing.T) {
 	}
 	s.post(booking(2))
 	list := s.deliveries("appointment=appt00000002")
-	if len(list) != 1 || list[0].State != store.Sent && !strings.Contains(list[0].Reason, "left alone until") {
+	if len(list) != 1 || list[0].State != store.Sent && !strings.Contains(list[0].Reason, "is paused until") {
 		t.Errorf("a delivery to a paused destination does not say so: %+v", list)
 	}
 	until(t, "the second is sent", func() bool {

@@ -255,7 +255,7 @@ func (e *Engine) prune(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			e.log.Error("old events could not be deleted; it is tried again later", "error", err)
+			e.log.Error("old events could not be deleted; this will be tried again later", "error", err)
 		case n > 0:
 			e.log.Info("deleted events that are older than the retention", "count", n, "retention", e.cfg.Retention)
 		}
@@ -317,12 +317,12 @@ func (e *Engine) tellGivenUp(ctx context.Context, s live.Snapshot) {
 	gone, err := admin.GivenUp(ctx, e.store, s.Set)
 	if err != nil {
 		if ctx.Err() == nil {
-			e.log.Error("what waits could not be counted", "error", err)
+			e.log.Error("waiting deliveries could not be counted", "error", err)
 		}
 		return
 	}
 	for _, rule := range slices.Sorted(maps.Keys(gone)) {
-		e.log.Warn("this change gives up what waits: the rule or its step is no longer there", "rule", rule, "count", gone[rule])
+		e.log.Warn("this change drops waiting steps: their rule or step is no longer there", "rule", rule, "count", gone[rule])
 	}
 }
 

@@ -293,7 +293,7 @@ func TestNothingSilent(t *testing.T) {
 		"failing condition": {store.Skipped, "condition error: "},
 		"failing template":  {store.Skipped, "rendering error: "},
 		"nobody":            {store.Skipped, "unresolved recipient"},
-		"watching":          {store.Shadow, "only watches"},
+		"watching":          {store.Shadow, "shadow mode"},
 		"refused":           {store.Dead, "destination refused: "},
 		"no more":           {store.Dead, "410"},
 		"redirected":        {store.Dead, "destination refused: "},

@@ -38,7 +38,7 @@ func TestWatchedIsSentAfterwards(t *testing.T) {
 	if watched.State != store.Shadow {
 		t.Fatalf("it is %s", watched.State)
 	}
-	if code, why := ask("/api/v1/deliveries/" + watched.ID + "/retry"); code != http.StatusConflict || !strings.Contains(why, "only watches") {
+	if code, why := ask("/api/v1/deliveries/" + watched.ID + "/retry"); code != http.StatusConflict || !strings.Contains(why, "shadow mode") {
 		t.Errorf("while the rule only watches: %d %s", code, why)
 	}
 	writeFile(t, s.cfg.Rules+"/r.yaml", callCRM)
@@ -79,7 +79,7 @@ func TestRenamingSaysWhatItDrops(t *testing.T) {
 		t.Errorf("given up before: %v", list.GivenUp)
 	}
 	writeFile(t, s.cfg.Rules+"/r.yaml", strings.Replace(text, "name: crm", "name: renamed", 1))
-	until(t, "the log says so", func() bool { return strings.Contains(s.log.String(), "this change gives up what waits") })
+	until(t, "the log says so", func() bool { return strings.Contains(s.log.String(), "this change drops waiting steps") })
 	if s.get("/api/v1/rules", &list); list.GivenUp["crm"] != 2 {
 		t.Errorf("given up: %v", list.GivenUp)
 	}

@@ -333,17 +333,17 @@ func (c *checker) identifier(n *ast.IdentifierNode) checked {
 		return checked{call(n, "$object", constant(n, name)), typ{kind: objectKind, name: name}}
 	}
 	if slices.Contains(c.later, name) {
-		return c.failAt(n, "let-order", "", "%s is defined further down (or is this one itself); a named value can use only those above it", name)
+		return c.failAt(n, "let-order", "", "%s is defined further down, or is this one itself; a named value can only use those above it", name)
 	}
 	if _, ok := functions[name]; ok {
 		if name == "now" {
-			return c.failAt(n, "function", "now()", "the present time is written now()")
+			return c.failAt(n, "function", "now()", "for the present time write now()")
 		}
-		return c.failAt(n, "function", name+"()", "%s is a function: write %s( ) with what it works on", name, name)
+		return c.failAt(n, "function", name+"()", "%s is a function: call it as %s(…)", name, name)
 	}
 	switch strings.ToLower(name) {
 	case "true", "false", "nil":
-		return c.failAt(n, "unknown-name", strings.ToLower(name), "%s is written in small letters here: %s", name, strings.ToLower(name))
+		return c.failAt(n, "unknown-name", strings.ToLower(name), "write %s in small letters: %s", name, strings.ToLower(name))
 	case "yes", "on":
 		return c.failAt(n, "unknown-name", "true", "in an expression write true, not %s", name)
 	case "no", "off":
@@ -391,7 +391,7 @@ func (c *checker) unary(n *ast.UnaryNode) checked {
 	case "!", "not":
 		if v.typ.kind == textKind {
 			s := c.source(n.Node) + ` == ""`
-			return c.failAt(n, "type", s, "%s needs true or false after it, but this is a text; whether it is missing is written %s", n.Operator, s)
+			return c.failAt(n, "type", s, "%s needs true or false after it, but this is a text; to ask whether it is empty, write %s", n.Operator, s)
 		}
 		if !v.typ.is(boolKind) {
 			return c.failAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.typ)
@@ -429,7 +429,7 @@ func (c *checker) member(n *ast.MemberNode) checked {
 	if object, field, ok := fieldOf(n.Node); ok && object == "appointment" && field == "contact" && property != nil {
 		if _, ok := envObjects["contact"][property.Value]; ok {
 			s := "contact." + property.Value
-			return c.failAt(n, "unknown-field", s, "appointment has no field \"contact\"; the contact stands beside it: %s", s)
+			return c.failAt(n, "unknown-field", s, "appointment has no field \"contact\"; the contact is beside it: write %s", s)
 		}
 	}
 	base := c.visit(n.Node)
@@ -448,7 +448,7 @@ func (c *checker) member(n *ast.MemberNode) checked {
 	case objectKind:
 		if property == nil {
 			if !prop.typ.is(textKind) {
-				return c.failAt(n.Property, "type", "", "a field is chosen by its name, a text, but this is %s", prop.typ)
+				return c.failAt(n.Property, "type", "", "pick a field by its name, a text; this is %s", prop.typ)
 			}
 			return get(anyType.orNil())
 		}
@@ -465,14 +465,14 @@ func (c *checker) member(n *ast.MemberNode) checked {
 			return c.failAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", quote(property.Value))
 		}
 		if prop.typ.kind != intKind && !prop.typ.open() {
-			return c.failAt(n.Property, "type", "", "an element is chosen by a whole number, but this is %s", prop.typ)
+			return c.failAt(n.Property, "type", "", "pick an element by a whole number; this is %s", prop.typ)
 		}
 		return get(c.elementAt(n.Node, n.Property, base.typ))
 	case timeKind:
 		if property != nil {
 			for _, m := range sortedKeys(timeMethods) {
 				if foldWord(m) == foldWord(property.Value) {
-					return c.failAt(n.Property, "unknown-field", m+"()", "write .%s() to get that of a time", m)
+					return c.failAt(n.Property, "unknown-field", m+"()", "write .%s() to get it from a time", m)
 				}
 			}
 			return c.failAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", quote(property.Value), oneOf(methodNames()))
@@ -482,7 +482,7 @@ func (c *checker) member(n *ast.MemberNode) checked {
 			return c.failAt(n, "unknown-field", "len("+c.source(at)+")", "the number of characters is len(%s)", c.source(at))
 		}
 		if property == nil {
-			return c.failAt(n.Property, "type", "", "a text has no elements; part of a text is written [0:3]")
+			return c.failAt(n.Property, "type", "", "a text has no elements; for a part of a text write [0:3]")
 		}
 	case nilKind:
 		return c.failAt(at, "type", "", "nil has no fields")
@@ -554,7 +554,7 @@ func methodNames() []string {
 func (c *checker) slice(n *ast.SliceNode) checked {
 	base := c.visit(n.Node)
 	if k := base.typ.kind; k != listKind && k != textKind && !base.typ.open() {
-		return c.failAt(n.Node, "type", "", "a part can be taken of a text or a list, but this is %s", base.typ)
+		return c.failAt(n.Node, "type", "", "[from:to] takes a part of a text or a list, but this is %s", base.typ)
 	}
 	bound := func(b ast.Node) ast.Node {
 		if b == nil {
@@ -609,7 +609,7 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 	if base.typ.is(timeKind) {
 		if op, ok := timeMethods[property.Value]; ok {
 			if len(n.Arguments) > 0 {
-				return c.failAt(n.Arguments[0], "arguments", "", ".%s() takes nothing between its parentheses", property.Value)
+				return c.failAt(n.Arguments[0], "arguments", "", ".%s() takes no arguments", property.Value)
 			}
 			return checked{call(n, op, base.node), intType}
 		}
@@ -627,7 +627,7 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 				if base.typ.kind == listKind {
 					s = args[0] + " in " + on
 				}
-				return c.failAt(n, "method", s, "this is written %s", s)
+				return c.failAt(n, "method", s, "write %s", s)
 			}
 		default:
 			if layout, ok := c.literal(n, 0); ok && word == "date" {
@@ -635,18 +635,18 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 			}
 			s := word + "(" + strings.Join(append([]string{on}, args...), ", ") + ")"
 			if !takes(word, len(args)+1) {
-				return c.failAt(n, "method", "", "this is written with the function %s: %s", word, s)
+				return c.failAt(n, "method", "", "use the function %s: %s", word, s)
 			}
-			return c.failAt(n, "method", s, "this is written %s", s)
+			return c.failAt(n, "method", s, "write %s", s)
 		}
 	}
 	if base.typ.kind == timeKind {
 		if m := addMethod.FindStringSubmatch(property.Value); m != nil && len(n.Arguments) == 1 {
 			s, ok := c.moved(on, m, n.Arguments[0])
 			if !ok {
-				return c.failAt(property, "method", "", `a time has no method %s; a duration is added with + and taken away with -: %s %s duration("24h")`, quote(property.Value), on, signOf(m))
+				return c.failAt(property, "method", "", `a time has no method %s; add a duration with + and subtract it with -, such as %s %s duration("24h")`, quote(property.Value), on, signOf(m))
 			}
-			return c.failAt(n, "method", s, "this is written %s", s)
+			return c.failAt(n, "method", s, "write %s", s)
 		}
 		suggestion := closest(property.Value, sortedKeys(timeMethods))
 		return c.failAt(property, "method", suggestion, "a time has no method %s; there are %s", quote(property.Value), oneOf(methodNames()))
@@ -742,13 +742,13 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 		}
 		if m := addMethod.FindStringSubmatch(name); m != nil && len(args) == 2 {
 			if s, ok := c.moved(c.source(args[0]), m, args[1]); ok {
-				return c.failAt(n, "unknown-function", s, "there is no function %s; this is written %s", quote(name), s)
+				return c.failAt(n, "unknown-function", s, "there is no function %s; write %s", quote(name), s)
 			}
 		}
 		if unit := durationUnit(name); unit != "" && len(args) == 1 {
 			if i, ok := args[0].(*ast.IntegerNode); ok {
 				s := fmt.Sprintf(`duration("%d%s")`, i.Value, unit)
-				return c.failAt(n, "unknown-function", s, "there is no function %s; this is written %s", quote(name), s)
+				return c.failAt(n, "unknown-function", s, "there is no function %s; write %s", quote(name), s)
 			}
 		}
 		suggestion := functionAliases[name]
@@ -822,11 +822,12 @@ var zoneName = regexp.MustCompile(`^[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*$`)
 func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.Node, types []typ) (typ, bool) {
 	var results []typ
 	counts := map[int]bool{}
-	best, bestForm := -1, ""
+	best, bestForm, more := -1, "", false
 	for _, form := range forms {
 		params, result := splitForm(form)
 		variadic := strings.HasSuffix(form[:strings.IndexByte(form, '>')], "*")
 		counts[len(params)] = true
+		more = more || variadic
 		if len(args) != len(params) && !(variadic && len(args) >= len(params)) {
 			continue
 		}
@@ -862,11 +863,11 @@ func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.
 			if i, ok := args[best].(*ast.IntegerNode); ok {
 				suggestion = fmt.Sprintf(`duration("%d%s")`, i.Value, unit)
 			}
-			c.failAt(n, "type", suggestion, `%s( ) gives a duration as a number; a duration of so many %[1]s is written %s`, name, cmp.Or(suggestion, `duration("2`+unit+`")`))
+			c.failAt(n, "type", suggestion, `%s( ) turns a duration into a number; for a duration of so many %[1]s write %s`, name, cmp.Or(suggestion, `duration("2`+unit+`")`))
 			return badType, false
 		}
 		if i, ok := args[best].(*ast.IntegerNode); ok && name == "duration" {
-			c.failAt(args[best], "duration", fmt.Sprintf(`"%dh"`, i.Value), `a duration is a text with its unit, such as duration("%dh")`, i.Value)
+			c.failAt(args[best], "duration", fmt.Sprintf(`"%dh"`, i.Value), `duration takes a text with a unit, such as duration("%dh")`, i.Value)
 			return badType, false
 		}
 		if i, ok := args[best].(*ast.IntegerNode); ok && name == "clock" {
@@ -878,7 +879,7 @@ func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.
 		}
 		if want == "I" && types[best].kind == durationKind && strings.HasPrefix(name, "add") {
 			s := c.source(args[0]) + " + " + c.source(args[best])
-			c.failAt(n, "type", s, "%s needs a whole number, but this is a duration, which is added with +: %s", name, s)
+			c.failAt(n, "type", s, "%s needs a whole number; to add a duration, write %s", name, s)
 			return badType, false
 		}
 		if want == "T" && (types[best].number() || types[best].kind == timeKind) {
@@ -888,11 +889,7 @@ func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.
 	case name == "date" && len(args) == 1 && types[0].kind == timeKind:
 		c.failAt(n, "arguments", "date("+c.source(args[0])+`, "Mon 2 Jan 15:04")`, `date needs a layout too, such as "Mon 2 Jan 15:04"`)
 	default:
-		var numbers []string
-		for _, k := range slices.Sorted(keysOf(counts)) {
-			numbers = append(numbers, strconv.Itoa(k))
-		}
-		c.failAt(n, "arguments", "", "%s takes %s %s between its parentheses, but here there are %d", name, oneOf(numbers), plural(len(numbers) == 1 && numbers[0] == "1", "value", "values"), len(args))
+		c.failAt(n, "arguments", "", "%s takes %s; %s given", name, countOf(slices.Sorted(keysOf(counts)), more), given(len(args)))
 	}
 	return badType, false
 }
@@ -912,6 +909,32 @@ func plural(one bool, singular, plural string) string {
 		return singular
 	}
 	return plural
+}
+
+// countOf says how many arguments a function takes, in rising order: "1 to 3 arguments". With more it takes any
+// number from the first on.
+func countOf(counts []int, more bool) string {
+	first, last := counts[0], counts[len(counts)-1]
+	switch {
+	case more:
+		return fmt.Sprintf("at least %d %s", first, plural(first == 1, "argument", "arguments"))
+	case last == 0:
+		return "no arguments"
+	case last == 1 && first == 1:
+		return "1 argument"
+	case first == last:
+		return fmt.Sprintf("%d arguments", first)
+	case len(counts) == 2 && last == first+1:
+		return fmt.Sprintf("%d or %d arguments", first, last)
+	}
+	return fmt.Sprintf("%d to %d arguments", first, last)
+}
+
+func given(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return strconv.Itoa(n)
 }
 
 func splitForm(form string) (params []string, result string) {
@@ -1068,10 +1091,10 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 			v, err := parseDate(time.UTC, s.Value, nil)
 			switch t, _ := v.(time.Time); {
 			case err != nil:
-				c.failAt(s, "date", "", `%s is not a date that can be read; write it as "2026-01-31" or "2026-01-31 15:04:05"`, quote(s.Value))
+				c.failAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, quote(s.Value))
 				return false
 			case t.Year() == 0:
-				c.failAt(s, "date", "", `%s has no day; the time of the day of a time is a text, as in timeOfDay(appointment.startTime) < "12:00"`, quote(s.Value))
+				c.failAt(s, "date", "", `%s has no day; compare times of the day as texts, as in timeOfDay(appointment.startTime) < "12:00"`, quote(s.Value))
 				return false
 			}
 		}
@@ -1107,7 +1130,7 @@ func quoteLike(original, suggestion string) string {
 func (c *checker) layout(s *ast.StringNode) bool {
 	if fixed := fixLayout(s.Value); fixed != s.Value {
 		c.failAt(s, "layout", quoteLike(c.source(s), fixed),
-			"a layout is written with the parts of Monday, 2 January 2006, 15:04:05: write %s", quote(fixed))
+			"write a layout with the parts of Monday, 2 January 2006, 15:04:05: %s", quote(fixed))
 		return false
 	}
 	a := time.Date(2017, 3, 8, 19, 27, 43, 0, time.FixedZone("AAA", 3600))
@@ -1117,7 +1140,7 @@ func (c *checker) layout(s *ast.StringNode) bool {
 		return false
 	}
 	if run, part := mixedDigits(s.Value); run != "" {
-		c.failAt(s, "layout", "", "%s does not print as it stands, for %s in it is a part of the time (of Monday, 2 January 2006, 15:04:05); join a fixed text to the printed one with +",
+		c.failAt(s, "layout", "", "%s is not printed as it is, because %s in it stands for a part of the time (of Monday, 2 January 2006, 15:04:05); add a fixed text with +",
 			quote(run), part)
 		return false
 	}
@@ -1132,7 +1155,7 @@ func (c *checker) layout(s *ast.StringNode) bool {
 	})
 	if word != "" {
 		c.warnAt(s, "layout", quoteLike(c.source(s), fixed),
-			"%s prints as it stands; a layout has %s there, which prints in the language of the configuration", quote(word), part)
+			"%s is printed as it is; write %s there, which is printed in the configured language", quote(word), part)
 	}
 	return true
 }
@@ -1245,7 +1268,7 @@ func fixLayoutWord(word string) (to string, sure bool) {
 
 func (c *checker) pointer(n *ast.PointerNode) checked {
 	if len(c.preds) == 0 {
-		return c.failAt(n, "unsupported", "", "# stands for an element and has a meaning only inside filter, map, any and the like")
+		return c.failAt(n, "unsupported", "", "# stands for an element, and works only inside filter, map, any and the like")
 	}
 	p := c.preds[len(c.preds)-1]
 	switch n.Name {
@@ -1255,12 +1278,12 @@ func (c *checker) pointer(n *ast.PointerNode) checked {
 		if p.acc {
 			return checked{n, intType}
 		}
-		return c.failAt(n, "unsupported", "", "#index is known only inside reduce")
+		return c.failAt(n, "unsupported", "", "#index works only inside reduce")
 	case "acc":
 		if p.acc {
 			return checked{n, anyType}
 		}
-		return c.failAt(n, "unsupported", "", "#acc is known only inside reduce")
+		return c.failAt(n, "unsupported", "", "#acc works only inside reduce")
 	}
 	return c.failAt(n, "unknown-name", "", "there is no %s; # alone is the element", quote("#"+n.Name))
 }
@@ -1269,7 +1292,7 @@ func (c *checker) pointer(n *ast.PointerNode) checked {
 func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	list := c.visit(n.Arguments[0])
 	if !list.typ.is(listKind) { // its body cannot be judged
-		return c.failAt(n.Arguments[0], "type", "", "%s goes through a list, but this is %s", n.Name, list.typ)
+		return c.failAt(n.Arguments[0], "type", "", "%s needs a list, but this is %s", n.Name, list.typ)
 	}
 	out := *n
 	out.Arguments = slices.Clone(n.Arguments)
@@ -1302,7 +1325,7 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	} else { // count(list) and sum(list): each element costs the same
 		body = list.typ.element()
 		if n.Name == "count" && !body.is(boolKind) {
-			return c.failAt(n, "type", "len("+c.source(n.Arguments[0])+")", "count counts the elements for which something holds; the number of all is len(%s)", c.source(n.Arguments[0]))
+			return c.failAt(n, "type", "len("+c.source(n.Arguments[0])+")", "count needs a condition; for the number of all elements write len(%s)", c.source(n.Arguments[0]))
 		}
 		out.Arguments[0] = call(n, "$walked", list.node)
 	}
@@ -1453,7 +1476,7 @@ func (c *checker) sequence(n *ast.SequenceNode) checked {
 func (c *checker) conditional(n *ast.ConditionalNode) checked {
 	cond, a, b := c.visit(n.Cond), c.visit(n.Exp1), c.visit(n.Exp2)
 	if !cond.typ.is(boolKind) {
-		return c.failAt(n.Cond, "type", "", "what stands before ? must be true or false, but this is %s", cond.typ)
+		return c.failAt(n.Cond, "type", "", "before ? there must be true or false, but this is %s", cond.typ)
 	}
 	out := &ast.ConditionalNode{Ternary: n.Ternary, Cond: cond.node, Exp1: a.node, Exp2: b.node}
 	out.SetLocation(n.Location())
@@ -1501,7 +1524,7 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 			}
 			if suggestion == "" && (n.Operator == "||" || n.Operator == "or") && l.typ.kind == textKind && r.typ.kind == textKind {
 				s := c.source(left) + " ?? " + c.source(right)
-				return c.failAt(n, "type", s, "%s joins conditions, but these are texts; a default is written %s", n.Operator, s)
+				return c.failAt(n, "type", s, "%s joins conditions, but these are texts; write a default as %s", n.Operator, s)
 			}
 			return c.failAt(at, "type", suggestion, "%s joins conditions, but this is %s", n.Operator, side)
 		}
@@ -1611,7 +1634,7 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 	case "contains", "startsWith", "endsWith":
 		if n.Operator == "contains" && l.typ.kind == listKind && !r.typ.is(listKind) {
 			s := c.source(right) + " in " + c.source(left)
-			return c.failAt(n, "type", s, "contains looks into a text; whether a list has an element is written %s", s)
+			return c.failAt(n, "type", s, "contains looks inside a text; to ask whether a list has an element, write %s", s)
 		}
 		for i, side := range []typ{l.typ, r.typ} {
 			if !side.is(textKind) {
@@ -1652,7 +1675,7 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 		switch {
 		case l.typ.kind == textKind, l.typ.kind == timeKind, l.typ.kind == anyKind, l.typ.kind == nilKind, l.typ.missing:
 		default:
-			c.warnAt(n, "needless-default", "", "the value before ?? is never missing, so what stands after it is never used")
+			c.warnAt(n, "needless-default", "", "the value before ?? is never missing, so the default is never used")
 		}
 		out.Left = call(left, "$present", l.node)
 		if l.typ.kind == nilKind {
@@ -1766,7 +1789,7 @@ func (c *checker) word(field ast.Node, s *ast.StringNode) bool {
 		if suggestion == "" {
 			hint = "; there are " + strings.Join(Statuses(), ", ")
 		}
-		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is no appointment status, so this is never equal%s", quote(s.Value), hint)
+		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is not an appointment status, so this is never equal%s", quote(s.Value), hint)
 		return false
 	case !ok && isCallOf(field, "weekday"):
 		if slices.Contains(weekdays, s.Value) {
@@ -1778,7 +1801,7 @@ func (c *checker) word(field ast.Node, s *ast.StringNode) bool {
 				suggestion = day
 			}
 		}
-		c.failAt(s, "weekday", quoteLike(c.source(s), suggestion), "weekday( ) gives the English name of the day, so this is never equal%s", didYouMean(suggestion))
+		c.failAt(s, "weekday", quoteLike(c.source(s), suggestion), "weekday( ) is the English name of the day, such as \"Monday\", so this is never equal%s", didYouMean(suggestion))
 		return false
 	case !ok && isCallOf(field, "timeOfDay"):
 		return c.clock(s)
@@ -1812,7 +1835,7 @@ func (c *checker) clock(s *ast.StringNode) bool {
 			break
 		}
 	}
-	c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `timeOfDay( ) gives hours and minutes with two digits each, such as "09:00", so this comparison is wrong%s`, didYouMean(suggestion))
+	c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `timeOfDay( ) has two digits for the hour and two for the minute, such as "09:00", so this comparison goes wrong%s`, didYouMean(suggestion))
 	return false
 }
 
@@ -1863,21 +1886,21 @@ func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
 				list = append(list, quoteLike(c.source(words), w))
 			}
 			s := "[" + strings.Join(list, ", ") + "]"
-			return c.failAt(words, "type", s, "in looks into a list; a list is written %s", s)
+			return c.failAt(words, "type", s, "in needs a list: write %s", s)
 		}
 		s := c.source(n.Right) + " contains " + c.source(n.Left)
-		return c.failAt(n, "type", s, "in looks into a list; whether a text has a part is written %s", s)
+		return c.failAt(n, "type", s, "in looks inside a list; to ask whether a text has a part, write %s", s)
 	case listKind:
 		elem := r.typ.element()
 		if !l.typ.comparable(elem) {
 			if l.typ.kind == listKind {
 				return c.failAt(n.Left, "type", "", "in looks for one element, but this is %s; write any(%s, # in …)", l.typ, c.source(n.Left))
 			}
-			return c.failAt(n, "type", "", "%s is never an element of %s with elements of another kind", l.typ, r.typ)
+			return c.failAt(n, "type", "", "%s is never in %s, whose elements are of another kind", l.typ, r.typ)
 		}
 	case mapKind, objectKind, anyKind:
 		if r.typ.kind != anyKind && !l.typ.is(textKind) {
-			return c.failAt(n.Left, "type", "", "a map is searched for a key, a text, but this is %s", l.typ)
+			return c.failAt(n.Left, "type", "", "in looks for a key of a map, a text, but this is %s", l.typ)
 		}
 	case nilKind:
 		return c.failAt(n.Right, "type", "", "in needs a list after it")
@@ -1926,7 +1949,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 	verb := "compare"
 	switch n.Operator {
 	case "+", "-", "*", "/", "%", "**", "^":
-		verb = "compute with"
+		verb = "calculate with"
 	}
 	for _, side := range []struct {
 		node  ast.Node
@@ -1944,7 +1967,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			} else {
 				suggestion = "date(" + c.source(side.node) + ")"
 			}
-			return c.failAt(side.node, "type", suggestion, `%s cannot %s a time and a text; a time is written date("2026-01-31 15:04:05")`, n.Operator, verb)
+			return c.failAt(side.node, "type", suggestion, `%s cannot %s a time and a text; write a time as date("2026-01-31 15:04:05")`, n.Operator, verb)
 		case side.typ.kind == textKind && side.other.kind == durationKind:
 			suggestion := ""
 			if literal {
@@ -1954,7 +1977,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 					suggestion = "duration(" + quoteLike(c.source(side.node), d.Suggestion) + ")"
 				}
 			}
-			return c.failAt(side.node, "type", suggestion, `%s cannot %s a duration and a text; a duration is written duration("90m")`, n.Operator, verb)
+			return c.failAt(side.node, "type", suggestion, `%s cannot %s a duration and a text; write a duration as duration("90m")`, n.Operator, verb)
 		case side.typ.kind == textKind && side.other.number() && literal:
 			suggestion := ""
 			if _, err := strconv.ParseFloat(s.Value, 64); err == nil {
@@ -1962,7 +1985,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			}
 			return c.failAt(side.node, "type", suggestion, "%s cannot %s a number and a text", n.Operator, verb)
 		case side.typ.number() && side.other.kind == textKind && (isCallOf(left, "weekday") || isCallOf(right, "weekday")):
-			return c.failAt(side.node, "type", "", `weekday( ) gives the English name of the day, such as "Monday"`)
+			return c.failAt(side.node, "type", "", `weekday( ) is the English name of the day, such as "Monday"`)
 		case side.typ.kind == textKind && side.other.kind == boolKind && (n.Operator == "==" || n.Operator == "!="):
 			other := left
 			if side.node == left {
@@ -1971,7 +1994,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			if eq, ok := other.(*ast.BinaryNode); ok && eq.Operator == "==" && n.Operator == "==" && literal {
 				if _, ok := eq.Right.(*ast.StringNode); ok {
 					s := c.source(eq.Left) + " in [" + c.source(eq.Right) + ", " + c.source(side.node) + "]"
-					return c.failAt(n, "type", s, "one of several values is written %s", s)
+					return c.failAt(n, "type", s, "to compare with several values, write %s", s)
 				}
 			}
 			return c.failAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
@@ -1987,7 +2010,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 				other = right
 			}
 			s := c.source(other) + " " + not + "in " + c.source(side.node)
-			return c.failAt(n, "type", s, "a list is not equal to a text; whether it has an element is written %s", s)
+			return c.failAt(n, "type", s, "a list is never equal to a text; to ask whether it has this element, write %s", s)
 		case side.typ.number() && side.other.kind == timeKind && verb == "compare":
 			suggestion := ""
 			if s := c.source(side.node); isoDate.MatchString(s) {
@@ -1996,7 +2019,7 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			return c.failAt(side.node, "type", suggestion, `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
 		case side.typ.kind == objectKind && side.typ.name != "contact" && (side.other.kind == durationKind || side.other.kind == timeKind):
 			suggestion := c.source(side.node) + ".startTime"
-			return c.failAt(side.node, "type", suggestion, "%s cannot %s %s; a time of it is %s", n.Operator, verb, side.typ, suggestion)
+			return c.failAt(side.node, "type", suggestion, "%s cannot %s %s; use a time of it, such as %s", n.Operator, verb, side.typ, suggestion)
 		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
 			return c.wantsDuration(n, side.node, side.typ, side.other)
 		}

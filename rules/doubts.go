@@ -151,9 +151,9 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 			}
 			a, b := d.c.source(all[j]), d.c.source(all[i])
 			if holds {
-				d.c.report.warnf(code, at, suggestion, "this condition is always true, for one of %s and %s always is", a, b)
+				d.c.report.warnf(code, at, suggestion, "this condition is always true, because one of %s and %s always is", a, b)
 			} else {
-				d.c.report.warnf(code, at, suggestion, "this condition is never true, for %s and %s cannot be true together", a, b)
+				d.c.report.warnf(code, at, suggestion, "this condition is never true, because %s and %s cannot be true together", a, b)
 			}
 			return
 		}
@@ -355,7 +355,7 @@ func (s *scope) doubtLate(c *checker, at ast.Node, late time.Duration) {
 	}
 	for key, factor := range moment.factors {
 		if factor == 1 && (key == "now()" || key == "receivedAt") {
-			c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: its moment lies before its event, and that is too late; count it from the appointment, such as %s", aMoment)
+			c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: it is due before its event, which is too late; count from the appointment, such as %s", aMoment)
 		}
 	}
 }
@@ -386,7 +386,7 @@ func (s *scope) doubtSending(c *checker, at ast.Node) {
 	if full := p.expand(term{part, s.when.c}); strings.Contains(full.c.source(full.node), "now()") {
 		hint = "; receivedAt, instead of now(), is when the event came"
 	}
-	c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: the condition is asked again at its moment, and %s is never true then%s", s.when.c.source(part), hint)
+	c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: the condition is checked again when the step is due, and %s is never true then%s", s.when.c.source(part), hint)
 }
 
 // hasName says whether a name stands in an expression, and not as a field of something.

@@ -262,7 +262,7 @@ appointment.dateAdded + duration("1h") =  (missing)
       > previous.startTime = no time (missing)`,
 		},
 		{
-			``, `appointment.startTime - duration("1000h")`, `2026-01-26T18:00:00+05:30 skip: too late: its moment was 2026-01-26 18:00:00 +05:30`, `
+			``, `appointment.startTime - duration("1000h")`, `2026-01-26T18:00:00+05:30 skip: too late: it was due at 2026-01-26 18:00:00 +05:30`, `
 appointment.startTime - duration("1000h") = 2026-01-26T18:00:00+05:30
   appointment.startTime = 2026-03-09T10:00:00+05:30`,
 		},

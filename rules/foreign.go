@@ -52,24 +52,24 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 			return correction{i, "operator", "", t.Value + " stands between two texts: a " + t.Value + " b"}
 		}
 		s := text(i+2, commas[0]-1) + " " + t.Value + " " + text(commas[0]+1, last-1)
-		return correction{last, "operator", s, "this is written " + s}
+		return correction{last, "operator", s, "write " + s}
 	case t.Is(lexer.Operator, ",") && brackets == 0:
 		return correction{i, "syntax", "", `a comma is not expected here; several values are written field in ["a", "b"]`}
 	case t.Is(lexer.Bracket, "(") && prev.Is(lexer.Operator, "in"):
 		if last, commas := arguments(tokens, i); last > 0 && len(commas) > 0 {
 			s := "[" + text(i+1, last-1) + "]"
-			return correction{last, "bracket", s, "a list is written " + s}
+			return correction{last, "bracket", s, "write a list as " + s}
 		}
 	case i == 0 && t.Is(lexer.Operator, ".") && next.Kind == lexer.Identifier:
-		return correction{1, "syntax", next.Value, "names begin without a dot here"}
+		return correction{1, "syntax", next.Value, "write names without a dot in front"}
 	case t.Is(lexer.Operator, "#") && brackets == 0 && endsOperand(prev):
-		return correction{i, "comment", "", "a # begins no comment inside an expression; leave the comment out, or put it on a line of its own above the condition"}
+		return correction{i, "comment", "", "a comment cannot stand inside an expression; put it on a line of its own above"}
 	case i == 0 && name(t, "$") && next.Is(lexer.Bracket, "{"):
 		return correction{1, "braces", "", "no ${ } is needed here: a value is written as it is, such as appointment.title"}
 	case t.Is(lexer.Operator, "|") && name(next, "default", "d") && get(i+2).Is(lexer.Bracket, "("):
 		if last, commas := arguments(tokens, i+2); last > 0 && len(commas) == 0 {
 			s := "?? " + text(i+3, last-1)
-			return correction{last, "operator", s, "a default is written " + s}
+			return correction{last, "operator", s, "write a default as " + s}
 		}
 	case t.Is(lexer.Operator, "|") && next.Kind == lexer.Identifier && !get(i+2).Is(lexer.Bracket, "("):
 		word := next.Value
@@ -86,15 +86,15 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		if get(i+2).Is(lexer.Operator, ">") {
 			last++
 		}
-		return correction{last, "operator", "", "leave out " + quote(text(i, last)) + ": each element is called # in what follows"}
+		return correction{last, "operator", "", "leave out " + quote(text(i, last)) + ": an element is called # in what follows"}
 	case name(t, "new") && next.Kind == lexer.Identifier && next.Value == "Date":
 		if last, commas := arguments(tokens, i+2); last == i+3 && len(commas) == 0 {
-			return correction{last, "function", "now()", "the present time is written now()"}
+			return correction{last, "function", "now()", "for the present time write now()"}
 		}
-		return correction{i + 1, "function", "date", `a time is written date("2026-01-31 15:04:05")`}
+		return correction{i + 1, "function", "date", `write a time as date("2026-01-31 15:04:05")`}
 	case t.Kind == lexer.Identifier && (t.Value == "Date" || t.Value == "datetime") && next.Is(lexer.Operator, ".") && get(i+2).Kind == lexer.Identifier:
 		if last, _ := arguments(tokens, i+3); last == i+4 {
-			return correction{last, "function", "now()", "the present time is written now()"}
+			return correction{last, "function", "now()", "for the present time write now()"}
 		}
 	case name(t, "is") && t.Value != "in" && endsOperand(prev) && (next.Is(lexer.Operator, "not") || name(next, "not")):
 		return correction{i + 1, "operator", "!=", text(i, i+1) + " is written !="}
@@ -111,17 +111,17 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		return correction{i + 1, "operator", s, text(i, i+1) + " is written " + s}
 	case t.Kind == lexer.Identifier && t.Value == "Date" && next.Is(lexer.Bracket, "(") && !prev.Is(lexer.Operator, ".", "?."):
 		if last, _ := arguments(tokens, i+1); last == i+2 {
-			return correction{last, "function", "now()", "the present time is written now()"}
+			return correction{last, "function", "now()", "for the present time write now()"}
 		}
-		return correction{i, "function", "date", `a time is written date("2026-01-31 15:04:05"), with a small d`}
+		return correction{i, "function", "date", `write a time as date("2026-01-31 15:04:05"), with a small d`}
 	case endsOperand(prev) && beginsOperand(t) && !t.Is(lexer.Bracket) && t.Kind != lexer.Operator && amongValues(tokens[:i]):
 		return correction{i, "syntax", ", " + text(i, i), "a comma is missing between " + text(i-1, i-1) + " and " + text(i, i)}
 	case name(t, "then") && endsOperand(prev) && get(0).Is(lexer.Operator, "if"), t.Is(lexer.Operator, "if") && i == 0 && !hasBrace(tokens):
-		return correction{i, "syntax", "", "a choice is written condition ? a : b; for a condition alone, no if is needed"}
+		return correction{i, "syntax", "", "write a choice as condition ? a : b; a condition alone needs no if"}
 	case t.Kind == lexer.Number && next.Kind == lexer.Identifier:
 		if amount, ok := readDuration(text(i, i+1)); ok {
 			s := `duration("` + amount + `")`
-			return correction{i + 1, "duration", s, "a duration is written " + s}
+			return correction{i + 1, "duration", s, "write a duration as " + s}
 		}
 	case t.Kind == lexer.Number && next.Is(lexer.Operator, ":") && get(i+2).Kind == lexer.Number && clock.MatchString(text(i, i+2)):
 		s := `"` + padClock(text(i, i+2)) + `"`
@@ -260,6 +260,6 @@ func (c *checker) cut() bool {
 	}
 	c.bad = true
 	c.report.errorf("comment", span{t.outer.from, t.outer.from + len(written)}, "'"+strings.ReplaceAll(written, "'", "''")+"'",
-		"an unquoted # begins a comment, which cuts off the rest; put the whole into quotes")
+		"an unquoted # begins a comment, which cuts off the rest; put the whole in quotes")
 	return true
 }

@@ -32,11 +32,11 @@ func spokenMoment(written string) (expression, message string, ok bool) {
 	if writtenDate.MatchString(text) {
 		if _, err := parseDate(time.UTC, text, nil); err == nil {
 			expression = "date(" + strconv.Quote(text) + ")"
-			return expression, "a date is written " + expression, true
+			return expression, "write a date as " + expression, true
 		}
 	}
 	if foreignDate.MatchString(text) {
-		return "", `a date is written date("2026-01-31 15:04")`, true
+		return "", `write a date as date("2026-01-31 15:04")`, true
 	}
 	if cronLine.MatchString(text) {
 		return "", `"at" takes one moment, such as ` + aMoment + ": a step does not repeat", true
@@ -46,11 +46,11 @@ func spokenMoment(written string) (expression, message string, ok bool) {
 		if day == "appointment.startTime" {
 			return expression, fmt.Sprintf(`"at" takes a time with its day; %s on the day of the appointment is %s`, clock, expression), true
 		}
-		return expression, `"at" takes a time with its day, which is written ` + expression, true
+		return expression, `"at" takes a time with its day: write ` + expression, true
 	}
 	switch strings.ToLower(text) {
 	case "immediately", "asap", "instantly", "directly", "at once", "right away", "straight away":
-		return "now()", `the present time is written now(); a step without "at" is done at once`, true
+		return "now()", `for the present time write now(); a step without "at" is done at once`, true
 	}
 	if expression, ok := offset(text); ok {
 		return expression, `"at" takes a time, but this is a duration; count it from a time, such as ` + expression, true

@@ -133,13 +133,13 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 			if p, ok := at("name"); ok {
 				where = src.span(p.value)
 			}
-			r.errorf("missing-key", where, "", "this rule has no %s: %s", quote(name), why)
+			r.errorf("missing-key", where, "", "this rule has no %s%s", quote(name), why)
 		}
 	}
 	if p, ok := at("name"); ok {
 		rule.name(r, p)
 	}
-	lacks("name", "every rule needs a name of its own")
+	lacks("name", "; every rule needs one of its own")
 	if p, ok := at("description"); ok && !isNull(p.value) {
 		if t, ok := scalarText(src, r, p.value, quote("description")); ok {
 			rule.Description = t.value
@@ -148,7 +148,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	if p, ok := at("on"); ok {
 		rule.On = parseOn(r, p.value)
 	}
-	lacks("on", "it says at which events the rule is looked at")
+	lacks("on", ", which says what events it is for")
 	if p, ok := at("timezone"); ok {
 		if zone, whose := parseZone(r, p.value); zone != nil {
 			rule.zone, rule.naive = zone, zone
@@ -193,7 +193,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	if p, ok := at("then"); ok {
 		rule.parseThen(s, p, o)
 	}
-	lacks("then", "it says what the rule does")
+	lacks("then", ", which says what it does")
 	if p, ok := at("let"); ok && !letsFailed && r.errors == before {
 		for i, l := range pairs(src, r, p.value) {
 			if !s.used[i] {
@@ -227,7 +227,7 @@ func (rule *Rule) name(r *report, p pair) {
 	case strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }):
 		r.errorf("name", rule.nameSpan, "", "the name holds a character that cannot be printed, such as a line break")
 	case strings.TrimSpace(name) != name:
-		r.mendf(Error, "name", t, t.span(0, len(name)), strings.TrimSpace(name), "the name begins or ends with a blank")
+		r.mendf(Error, "name", t, t.span(0, len(name)), strings.TrimSpace(name), "the name begins or ends with a space")
 	default:
 		rule.Name = name
 	}
@@ -256,7 +256,7 @@ func parseOn(r *report, n *yaml.Node) []string {
 		}
 		if slices.Contains(Names(), t.value) {
 			if slices.Contains(on, t.value) {
-				r.warnf("repeated", src.span(item), "", "%s stands twice in this list", quote(t.value))
+				r.warnf("repeated", src.span(item), "", "%s is in this list twice", quote(t.value))
 				continue
 			}
 			on = append(on, t.value)
@@ -265,7 +265,7 @@ func parseOn(r *report, n *yaml.Node) []string {
 		suggestion := similarEvent(t.value)
 		if suggestion == "" && strings.Contains(t.value, ",") && n.Kind == yaml.ScalarNode {
 			suggestion = "[" + strings.TrimSpace(t.value) + "]"
-			r.errorf("event-name", src.span(item), suggestion, "several events are written as a list: %s", suggestion)
+			r.errorf("event-name", src.span(item), suggestion, "write several events as a list: %s", suggestion)
 			continue
 		}
 		message := didYouMean(suggestion)

@@ -80,14 +80,14 @@ func (s *scope) waitingKey(p pair) {
 			at := src.span(p.key)
 			at.to = max(at.to, src.span(p.value).to)
 			written := "at: " + newText(src, p.value).plainOrQuoted(expression)
-			r.errorf("unknown-key", at, written, "a step has no %s; when it is done is written %s", quote(p.name), written)
+			r.errorf("unknown-key", at, written, "a step has no %s; write %s", quote(p.name), written)
 			return
 		}
 		if !ok && p.value.ShortTag() == "!!str" { // an expression already
 			suggestion = "at"
 		}
 	}
-	r.errorf("unknown-key", src.span(p.key), suggestion, `a step has no %s; when it is done is written with "at", such as at: %s`, quote(p.name), aMoment)
+	r.errorf("unknown-key", src.span(p.key), suggestion, `a step has no %s; say when with "at", such as at: %s`, quote(p.name), aMoment)
 }
 
 // step compiles one entry of `then`. It is nil after a mistake.
@@ -173,7 +173,7 @@ func (s *scope) unknownKey(p pair, action *yaml.Node) (waits bool) {
 			s.waitingKey(p)
 			return true
 		}
-		r.errorf("unknown-key", src.span(p.key), "", `a step has no condition of its own: "when" belongs to the rule; what has another condition needs a rule of its own`)
+		r.errorf("unknown-key", src.span(p.key), "", `a step has no condition of its own: "when" belongs to the rule; for another condition write another rule`)
 		return false
 	}
 	known := slices.Concat(actionNames(), stepKeys)
@@ -299,7 +299,7 @@ func (s *scope) notFields(kind actions.Kind, p pair) {
 	hint := ""
 	switch {
 	case isNull(p.value):
-		r.errorf("step", src.span(p.key), "", "%s has no fields; they stand below it, indented further", kind.Name)
+		r.errorf("step", src.span(p.key), "", "the fields of %s are missing; put them below it, indented further", kind.Name)
 		return
 	case !checkTag(src, r, p.value):
 		return
@@ -314,7 +314,7 @@ func (s *scope) unknownField(kind actions.Kind, p pair, suggestion string, names
 	src, r := s.report.src, s.report
 	switch p.name {
 	case "token", "bearer", "password", "auth", "basic", "secret", "api_key", "apikey", "webhook":
-		r.errorf("unknown-key", src.span(p.key), "", "a rule holds no secrets: %s belongs to a connection in the configuration, which the step names with connection:", quote(p.name))
+		r.errorf("unknown-key", src.span(p.key), "", "a rule holds no secrets: put %s in a connection of the configuration, and name that with connection:", quote(p.name))
 		return
 	}
 	if suggestion == "" {
@@ -423,7 +423,7 @@ func (s *scope) connect(st *step, req actions.Request, p pair, at map[string]pai
 	switch {
 	case !req.NeedsConnection():
 	case len(fitting) == 0:
-		r.errorf("connection", src.span(p.key), "", "no connection for %s is configured; it belongs into the configuration under connections:", st.kind.Name)
+		r.errorf("connection", src.span(p.key), "", "no connection for %s is configured; add one to the configuration, under connections:", st.kind.Name)
 	case len(fitting) > 1:
 		r.errorf("connection", src.span(p.key), "", "there are several connections for %s: say which one with connection: %s", st.kind.Name, oneOf(fitting))
 	default:
@@ -654,7 +654,7 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 		return value{}, false
 	}
 	if whole := strings.TrimSpace(t.value); f.Name == "json" && strings.Contains(whole, "{{ ") && (strings.HasPrefix(whole, "{ ") || strings.HasPrefix(whole, "{\"")) {
-		r.warnf("json-text", t.span(0, len(t.value)), "", "this is sent as one text; JSON is written here without quotes around the whole, as YAML: each value is then escaped as it must be")
+		r.warnf("json-text", t.span(0, len(t.value)), "", "this is sent as one text; write JSON here as YAML, without quotes around the whole, so that each value is escaped")
 	}
 	v, ok := s.textRange(f, t, 0, len(t.value))
 	if v.form == textForm {

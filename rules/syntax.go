@@ -38,7 +38,7 @@ func (c *checker) parse(config *conf.Config) (ast.Node, bool) {
 		return nil, false
 	}
 	if size := treeSize(tree.Node, maxNodes); size > maxNodes {
-		c.fail("bound", c.piece.whole(), "", "this expression is too long; divide it with let")
+		c.fail("bound", c.piece.whole(), "", "this expression is too long; split it up with let")
 		return nil, false
 	}
 	return tree.Node, true
@@ -64,7 +64,7 @@ func (c *checker) tokens() bool {
 		ok = false
 	}
 	if len(tokens) > maxTokens {
-		fail("bound", c.piece.whole(), "", "this expression is too long; divide it with let")
+		fail("bound", c.piece.whole(), "", "this expression is too long; split it up with let")
 		return false
 	}
 	if c.looksLikeText(tokens) {
@@ -116,13 +116,13 @@ func (c *checker) tokens() bool {
 			s := t.Value[1:] + "="
 			fail("operator", at(t, t), s, "%s is written %s", t.Value, s)
 		case t.Is(lexer.Operator, "=") && !(prev.Kind == lexer.Identifier && get(i-2).Is(lexer.Operator, "let")):
-			fail("operator", at(t, t), "==", "= does not compare; write ==")
+			fail("operator", at(t, t), "==", "= is not a comparison; write ==")
 		case t.Is(lexer.Operator, "<") && adjacent && next.Is(lexer.Operator, ">"):
-			fail("operator", at(t, next), "!=", "unequal is written !=")
+			fail("operator", at(t, next), "!=", "write != for unequal, not <>")
 		case t.Is(lexer.Operator, "&"):
-			fail("operator", at(t, t), "&&", "and is written &&")
+			fail("operator", at(t, t), "&&", "write && for and, not a single &")
 		case t.Is(lexer.Operator, "|") && !(next.Kind == lexer.Identifier && get(i+2).Is(lexer.Bracket, "(")):
-			fail("operator", at(t, t), "||", "or is written ||")
+			fail("operator", at(t, t), "||", "write || for or, not a single |")
 		case t.Kind == lexer.Identifier && !prev.Is(lexer.Operator, ".", "?.", "#") && !next.Is(lexer.Bracket, "("):
 			if word, isWord := operatorWord(t.Value, endsOperand(prev), beginsOperand(next)); isWord {
 				fail("operator", at(t, t), word, "%s is written %s", t.Value, word)
@@ -140,7 +140,7 @@ func (c *checker) tokens() bool {
 		case (t.Kind == lexer.Number || t.Kind == lexer.String) && endsOperand(prev):
 			fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", printable(t.Value))
 		case t.Kind == lexer.Bytes:
-			fail("unsupported", at(t, t), "", "the b before the quote is not supported in a rule")
+			fail("unsupported", at(t, t), "", "a b before the quote is not supported in a rule")
 		}
 	}
 	if ok && len(open) > 0 {
@@ -232,7 +232,7 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 		}
 	case strings.Contains(e.Message, "bad number"):
 		if m := bareDuration.FindString(rest); m != "" {
-			c.fail("duration", c.piece.span(from, from+len(m)), `duration("`+m+`")`, `a duration is written duration("%s")`, m)
+			c.fail("duration", c.piece.span(from, from+len(m)), `duration("`+m+`")`, `write a duration as duration("%s")`, m)
 			return
 		}
 		word := rest
@@ -277,7 +277,7 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 		c.fail("character", c.piece.span(from, from+1), "", "there is an invisible character here; remove it")
 	case first == '@' && nameAfter.MatchString(rest):
 		name := nameAfter.FindString(rest)
-		c.fail("character", c.piece.span(from, from+len(name)), name[1:], "names are written without @")
+		c.fail("character", c.piece.span(from, from+len(name)), name[1:], "write names without @")
 	case first == 0xA0 || first == 0x2007 || first == 0x202F:
 		c.fail("character", c.piece.span(from, from+1), " ", "this is a no-break space; write a plain one")
 	case first == '@' || first == '$' || first == '~' || first == '\\':
@@ -302,10 +302,10 @@ func (c *checker) syntaxError(err error) {
 	message := strings.TrimPrefix(e.Message, "compilation failed: ")
 	switch m := unexpected.FindStringSubmatch(message); {
 	case strings.Contains(message, "maximum allowed nodes"):
-		c.fail("bound", c.piece.whole(), "", "this expression is too long; divide it with let")
+		c.fail("bound", c.piece.whole(), "", "this expression is too long; split it up with let")
 	case m != nil && m[1] == "EOF", strings.Contains(message, "unexpected end"):
 		if !c.cut() {
-			c.fail("syntax", atEnd, "", "something is missing at the end of this expression")
+			c.fail("syntax", atEnd, "", "the expression ends here, but something must follow")
 		}
 	case m != nil:
 		word := m[2]
@@ -318,7 +318,7 @@ func (c *checker) syntaxError(err error) {
 	case strings.Contains(message, "coalesce"):
 		c.fail("syntax", at, "", "put parentheses around a ?? b before another operator")
 	case strings.Contains(message, "expected at least"):
-		c.fail("arguments", at, "", "a list and a condition are needed between the parentheses")
+		c.fail("arguments", at, "", "a list and a condition are needed here")
 	case strings.Contains(message, "expected name"):
 		c.fail("syntax", at, "", "the name of a field must follow the dot")
 	case strings.Contains(message, "wrap predicate"):
@@ -328,6 +328,6 @@ func (c *checker) syntaxError(err error) {
 	case strings.Contains(message, "map key"):
 		c.fail("syntax", at, "", "the key of a map is a name or a text in quotes")
 	default:
-		c.fail("syntax", at, "", "this cannot be read as an expression")
+		c.fail("syntax", at, "", "this cannot be read as part of an expression")
 	}
 }

@@ -157,7 +157,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 			continue
 		}
 		if m := statement.FindString(value[i:]); m != "" {
-			s.report.errorf("template", t.span(i, i+len(m)), "", `there are no such blocks here; a choice is written {{ condition ? "one text" : "another" }}`)
+			s.report.errorf("template", t.span(i, i+len(m)), "", `there are no such blocks here; write a choice as {{ condition ? "one text" : "another" }}`)
 			return nil
 		}
 		length, problem := expressionEnd(value[i+2:])
@@ -176,7 +176,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 		p := piece{t, i + 2, value[i+2 : i+2+length]}
 		i += length + 4
 		if i < to && value[i] == '}' && open <= 0 {
-			s.report.warnf("braces", t.span(i, i+1), "", "this } is sent as it stands: {{ is closed by two of them")
+			s.report.warnf("braces", t.span(i, i+1), "", "this } is sent as it is: two braces close {{")
 		}
 		program, tree, c := s.expression(p)
 		if program == nil {
@@ -292,10 +292,10 @@ func (s *scope) suspectLiteral(t *text, off int, literal string) {
 		if root, _, _ := strings.Cut(name, "."); !slices.Contains(envNames(), root) && !slices.ContainsFunc(s.lets, func(l letVar) bool { return l.name == root }) {
 			written = "" // that would be an error
 		}
-		s.report.mendf(Warning, "braces", t, t.span(off+m[0], off+m[1]), written, "this is sent as it stands; a value is written {{ %s }}", name)
+		s.report.mendf(Warning, "braces", t, t.span(off+m[0], off+m[1]), written, "this is sent as it is; write a value as {{ %s }}", name)
 	}
 	if m := otherMarks.FindStringIndex(literal); m != nil {
-		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "", `this is sent as it stands; a choice is written {{ condition ? "one text" : "another" }}`)
+		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "", `this is sent as it is; write a choice as {{ condition ? "one text" : "another" }}`)
 	}
 }
 

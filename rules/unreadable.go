@@ -107,7 +107,7 @@ func misread(src *source, err error) misreading {
 		{"did not find expected ',' or '}'", "a { is opened here or above and never closed, or a comma is missing"},
 		{"did not find expected key", "this line does not fit what stands above: check its indentation, and where the quotes above end"},
 		{"did not find expected '-' indicator", "this line does not fit the list above: check its indentation"},
-		{"could not find expected ':'", "a key is followed by a colon and a space, and there is none here or just above"},
+		{"could not find expected ':'", "a key is followed by a colon and a space, and one is missing here or just above"},
 		{"mapping values are not allowed in this context", "there is one colon too many here, or this line is indented too far; a text with a colon and a space in it must be in quotes"},
 		{"found character that cannot start any token", "a text cannot begin with this character; put the text in quotes"},
 		{"block sequence entries are not allowed in this context", "a list cannot begin here; put it on a line of its own"},

@@ -85,7 +85,7 @@ func (s *scope) momentText(n *yaml.Node) (*text, bool) {
 			return nil, false
 		}
 	case n.Kind == yaml.SequenceNode:
-		r.errorf("type", src.span(n), "", `"at" takes one moment, not a list; each moment needs a step of its own`)
+		r.errorf("type", src.span(n), "", `"at" takes one time, not a list; write a step for each time`)
 		return nil, false
 	case n.Kind == yaml.MappingNode:
 		r.errorf("type", src.span(n), "", `"at" takes a time, such as %s, not a map (key: value)`, aMoment)
@@ -481,7 +481,7 @@ func (rule *Rule) forCancelled(ev *Event) bool {
 const noMoment = `there is no time to count from: a time that "at" names is missing`
 
 func (r *run) tooLate(at time.Time) string {
-	return "too late: its moment was " + r.zoned(at).Format("2006-01-02 15:04:05 -07:00")
+	return "too late: it was due at " + r.zoned(at).Format("2006-01-02 15:04:05 -07:00")
 }
 
 func later(a, b time.Time) time.Time {

@@ -757,7 +757,7 @@ func readYAML(r *report) (root *yaml.Node) {
 		if bytes.HasPrefix(src.data[from:], []byte("---")) {
 			at.to += 3
 		}
-		r.errorf("second-document", at, "", "a rule file holds one document: what follows this --- would be lost; put it in a file of its own")
+		r.errorf("second-document", at, "", "a rule file has one document: what follows this --- would be lost; put it in a file of its own")
 	}
 	if len(doc.Content) == 0 {
 		return nil

@@ -143,10 +143,10 @@ func (d *doubter) reread(n ast.Node, args []ast.Node) {
 	case f.zone == unknownZone:
 	case f.zone == ownZone:
 		if len(args) < 3 {
-			c.warnAt(n, "time-zone", "", "this reads in the configured time zone what was printed in the appointment's own; say whose time of the day is meant with timezone: in the rule")
+			c.warnAt(n, "time-zone", "", "this reads in the configured time zone what was printed in the appointment's own; set timezone: in the rule to say whose")
 		}
 	case f.zone != reads:
-		c.warnAt(n, "time-zone", "", "this reads in %s what was printed in %s; a time of the day is written clock(%s, \"09:00\")", reads, f.zone, f.c.source(f.found))
+		c.warnAt(n, "time-zone", "", "this reads in %s what was printed in %s; write a time of the day as clock(%s, \"09:00\")", reads, f.zone, f.c.source(f.found))
 	default:
 		d.longDay(n, args, f)
 	}
@@ -257,7 +257,7 @@ func (f *printing) Visit(node *ast.Node) {
 func (c *checker) doubtClock(at ast.Node) {
 	name, args := callOf(at)
 	if (name == "clock" || name == "startOfDay") && len(args) > 0 && seenIn(term{args[0], c}, 0) == ownZone {
-		c.warnAt(at, "time-zone", "", "this is a time of the day by the appointment's own offset, which may be that of UTC; say whose time of the day is meant with timezone: in the rule")
+		c.warnAt(at, "time-zone", "", "this is a time of the day by the appointment's own offset, which may be that of UTC; set timezone: in the rule to say whose")
 		return
 	}
 	for _, k := range children(at) {

@@ -131,7 +131,7 @@ func sinceTime(text string, now time.Time, zone *time.Location) (time.Time, erro
 		return time.Time{}, usagef("--since: %w", err)
 	}
 	if d <= 0 {
-		return time.Time{}, usagef("--since: %q goes back no time at all", text)
+		return time.Time{}, usagef("--since: %q is no time ago", text)
 	}
 	return now.Add(-d), nil
 }

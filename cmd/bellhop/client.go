@@ -104,7 +104,7 @@ func baseURL(address string) (string, error) {
 	if !strings.Contains(address, "://") {
 		host, port, err := net.SplitHostPort(address)
 		if err != nil {
-			return "", fmt.Errorf("%q is no address: it is host:port or a URL", address)
+			return "", fmt.Errorf("%q is not an address; write host:port or a URL", address)
 		}
 		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 			host = "127.0.0.1"
@@ -113,7 +113,7 @@ func baseURL(address string) (string, error) {
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return "", fmt.Errorf("%q is no address: it is host:port or a URL", address)
+		return "", fmt.Errorf("%q is not an address; write host:port or a URL", address)
 	}
 	return strings.TrimSuffix(address, "/"), nil
 }
@@ -162,7 +162,7 @@ func (c *client) ask(ctx context.Context, method, path string, question, v any) 
 		return body, nil
 	}
 	if err := json.Unmarshal(body, v); err != nil {
-		return nil, fmt.Errorf("the answer of %s is not Bellhop's: %w", c.base, err)
+		return nil, fmt.Errorf("the answer of %s is not one of Bellhop's: %w", c.base, err)
 	}
 	return body, nil
 }
@@ -213,12 +213,12 @@ func (c *client) pages(ctx context.Context, path, rows string, query url.Values,
 		}
 		var list []json.RawMessage
 		if err := json.Unmarshal(page[rows], &list); err != nil {
-			return nil, fmt.Errorf("the answer of %s is not Bellhop's: %w", c.base, err)
+			return nil, fmt.Errorf("the answer of %s is not one of Bellhop's: %w", c.base, err)
 		}
 		joined = append(joined, list...)
 		next, err := add(body)
 		if err != nil {
-			return nil, fmt.Errorf("the answer of %s is not Bellhop's: %w", c.base, err)
+			return nil, fmt.Errorf("the answer of %s is not one of Bellhop's: %w", c.base, err)
 		}
 		if next == "" || !all {
 			if joined == nil {

@@ -34,7 +34,7 @@ func (p *program) demoCommand() *cobra.Command {
 	o := demoOptions{samples: samples()}
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "See it work on this machine alone, without any set-up",
+		Short: "See it work on this machine, without any set-up",
 		Long: `Demo runs a server with sample rules in a temporary folder, with a mail server, a Slack and an HTTP API of
 its own on this machine. It sends sample events and shows what each rule made of them. Then it goes on
 running, so that rules can be changed and events be sent, until Ctrl-C ends it.`,

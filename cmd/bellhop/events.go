@@ -36,7 +36,7 @@ func (p *program) eventsReplay() *cobra.Command {
 	var remote remoteFlags
 	cmd := &cobra.Command{
 		Use:   "replay ID",
-		Short: "Match an event against the present rules",
+		Short: "Match an event against the current rules",
 		Long: `Replay matches a recorded event against the rules as they are now, so that a rule that was added or
 repaired since is caught up on. What was enqueued for the event before is not enqueued again;
 what was only watched (mode: shadow) or skipped, and would be sent now, is.`,

@@ -63,11 +63,11 @@ func (p *program) explain(ctx context.Context, f explainFlags) error {
 	var err error
 	switch {
 	case f.event == "":
-		return usagef("--event is missing: it names an event's file, or the id of a recorded event")
+		return usagef("--event is missing: give an event's file, or the id of a recorded event")
 	case eventID.MatchString(f.event) && !exists(f.event):
 		for _, only := range []struct{ flag, value string }{{"rules", f.rules}, {"state", f.state}, {"now", f.at}} {
 			if only.value != "" {
-				return usagef("--%s is for events from a file; of a recorded event it is known", only.flag)
+				return usagef("--%s is only for events from a file; for a recorded event it is known", only.flag)
 			}
 		}
 		var c *client

@@ -140,9 +140,9 @@ func between(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usagef("something is missing: it is `%s`", cmd.UseLine())
+			return usagef("something is missing: write `%s`", cmd.UseLine())
 		case most >= 0 && len(args) > most:
-			return usagef("%q is one argument too many: it is `%s`", args[most], cmd.UseLine())
+			return usagef("%q is one argument too many: write `%s`", args[most], cmd.UseLine())
 		}
 		return nil
 	}

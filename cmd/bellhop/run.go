@@ -40,11 +40,11 @@ while it runs; SIGHUP makes it look at them at once. Flags win over the configur
 	configFlag(cmd, &f.config)
 	flags := cmd.Flags()
 	flags.StringVar(&f.rules, "rules", "", "the `folder` of rule files")
-	flags.StringVar(&f.store, "store", "", "the `folder` in which events and deliveries are kept")
-	flags.StringVar(&f.listen, "listen", "", "the public `address`, to which webhooks come")
+	flags.StringVar(&f.store, "store", "", "the `folder` that holds events and deliveries")
+	flags.StringVar(&f.listen, "listen", "", "the public `address` for webhooks")
 	flags.StringVar(&f.admin, "admin", "", "the operators' `address`: page, API and metrics")
 	flags.StringVar(&f.logFormat, "log-format", "text", "the log's form: text or json")
-	flags.StringVar(&f.logLevel, "log-level", "info", "what to log at least: debug, info, warn or error")
+	flags.StringVar(&f.logLevel, "log-level", "info", "the least severe level to log: debug, info, warn or error")
 	return cmd
 }
 
@@ -162,6 +162,6 @@ func logStarted(log *slog.Logger, cfg *config.Config, e *engine.Engine) {
 	log.Info("started", "hooks", e.HookURL()+"/hooks/", "admin", e.AdminURL(), "config", cfg.Path, "folder", cfg.Rules,
 		"files", len(e.Files()), "rules", len(e.Rules()))
 	for _, name := range unverified(cfg) {
-		log.Warn("a source is not verified: whoever reaches this address can send its bookings", "source", name)
+		log.Warn("a source is not verified: anybody who reaches this address can send its bookings", "source", name)
 	}
 }

@@ -91,7 +91,7 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 	}
 	var r hook.Receipt
 	if err := json.Unmarshal(answer, &r); err != nil {
-		return fmt.Errorf("the answer of %s is not Bellhop's: %w", target, err)
+		return fmt.Errorf("the answer of %s is not one of Bellhop's: %w", target, err)
 	}
 	p.printReceipt(r)
 	if r.Status == hook.Duplicate {

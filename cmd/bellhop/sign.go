@@ -70,7 +70,7 @@ func signature(v config.Verify, keyFile string, body []byte, now time.Time) (htt
 		}
 		h.Set(header, base64.StdEncoding.EncodeToString(sig))
 	default:
-		return nil, fmt.Errorf("%q is no verification scheme", v.Scheme)
+		return nil, fmt.Errorf("%q is not a verification scheme", v.Scheme)
 	}
 	return h, nil
 }

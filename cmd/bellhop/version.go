@@ -12,7 +12,7 @@ func (p *program) versionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "version",
-		Short: "Say which version this is",
+		Short: "Print the version",
 		Args:  between(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := build()

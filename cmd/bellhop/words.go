@@ -198,7 +198,7 @@ func (p *program) printStarted(cfg *config.Config, e *engine.Engine) {
 	p.printf("  %-9s %s (%s)\n", "rules", cfg.Rules, loaded)
 	p.printf("  %-9s %s\n", "store", cfg.Store)
 	for _, name := range unverified(cfg) {
-		p.printf("%s the source %s is not verified: whoever reaches %s can send bookings\n", p.stdout.paint("33", "warning:"), name, e.HookURL())
+		p.printf("%s the source %s is not verified: anybody who reaches %s can send bookings\n", p.stdout.paint("33", "warning:"), name, e.HookURL())
 	}
 }
 
@@ -222,7 +222,7 @@ func (p *program) printWritten(path string, written bool) {
 		p.printf("wrote %s\n", path)
 		return
 	}
-	p.printf("kept  %s, which was there already\n", path)
+	p.printf("kept  %s, which existed already\n", path)
 }
 
 func (p *program) printNext(dir string) {
@@ -238,7 +238,8 @@ Next:
 and, while that runs, from another terminal:
   %[1]s send%[2]s %[3]s
   %[1]s deliveries list%[2]s
-The rule in %[4]s only watches. To let it send, remove its line "mode: shadow"; what it watched before is sent with
+The rule in %[4]s is in shadow mode: it sends nothing. To let it send, remove its line "mode: shadow"; what it would have
+sent before is sent with
   %[1]s deliveries retry%[2]s ID
 and the same file again, as a booking of its own, with
   %[1]s send --new%[2]s %[3]s
@@ -432,7 +433,7 @@ func (p *program) printRequest(request json.RawMessage, margin string) {
 
 func (p *program) printReplayed(added admin.Deliveries) {
 	if len(added.Deliveries) == 0 {
-		p.printf("Nothing was added: what the present rules say of this event was enqueued before.\n")
+		p.printf("Nothing was added: what the current rules make of this event was enqueued before.\n")
 		return
 	}
 	p.printf("%s added:\n", map[bool]string{true: "1 delivery", false: itoa(len(added.Deliveries)) + " deliveries"}[len(added.Deliveries) == 1])
@@ -441,7 +442,7 @@ func (p *program) printReplayed(added admin.Deliveries) {
 
 func (p *program) printChanged(d *store.Delivery, done string) {
 	if d.State == store.Pending && !d.At.IsZero() && !rendered(d) {
-		done = "is decided about again now, with the appointment and the rule as they are"
+		done = "is decided again now, with the appointment and the rule as they are"
 	}
 	p.printf("%s %s\n", clean(d.ID), done)
 }

@@ -20,19 +20,19 @@ const (
 )
 
 func (p *program) printBacktest(r *backtest.Report, dir string) {
-	p.printf("%s from %s to %s, put to %s; nothing is sent.\n", p.stdout.bold(count(r.Events, "event")), local(r.Since), local(r.Until), dir)
+	p.printf("%s from %s to %s, run through %s; nothing is sent.\n", p.stdout.bold(count(r.Events, "event")), local(r.Since), local(r.Until), dir)
 	if other := r.Received - r.Events; other > 0 {
-		p.printf("%s\n", p.stdout.dim(fmt.Sprintf("Of %d more no rule hears: they are stale, ignored or not readable.", other)))
+		p.printf("%s\n", p.stdout.dim(fmt.Sprintf("%d more reach no rule: they are stale, ignored or unreadable.", other)))
 	}
 	if r.Events == 0 {
 		p.printf("There is nothing to compare.\n")
 		return
 	}
 	if r.OtherVersions > 0 {
-		p.printf("%s\n", p.stdout.dim(count(r.OtherVersions, "event")+" came when other rules were in force than now; \"present\" is what the rules of now say of them."))
+		p.printf("%s\n", p.stdout.dim(count(r.OtherVersions, "event")+" came when other rules were in force; \"present\" is what the current rules make of them."))
 	}
 	if r.RecordedDiffers > 0 {
-		p.printf("%s\n", p.stdout.dim("What was in fact recorded then differs from that in "+count(r.RecordedDiffers, "message")+"."))
+		p.printf("%s\n", p.stdout.dim("What was recorded at the time differs from that in "+count(r.RecordedDiffers, "message")+"."))
 	}
 	if !r.Differs() {
 		p.printf("\n%s: %s before and after%s.\n", p.stdout.paint("32", "No difference"), count(r.Present, "message"), toCome(r.Waiting.Present))
@@ -60,10 +60,10 @@ func (p *program) printBacktest(r *backtest.Report, dir string) {
 		p.printf("\n%s\n", p.stdout.dim(count(same, "rule")+" would send the same as now."))
 	}
 	if r.Uncounted > 0 {
-		p.printf("%s\n", p.stdout.dim("There are too many recipients to count all of them one by one."))
+		p.printf("%s\n", p.stdout.dim("There are too many recipients to count them one by one."))
 	}
 	if r.Unfollowed > 0 {
-		p.printf("%s\n", p.stdout.dim("So much waits that "+count(r.Unfollowed, "step")+" could not be followed; they are counted as if nothing had changed after their event."))
+		p.printf("%s\n", p.stdout.dim("So many steps wait that "+count(r.Unfollowed, "step")+" could not be followed; they are counted as if nothing had changed after their event."))
 	}
 }
 
@@ -126,7 +126,7 @@ func (p *program) printRuleDifference(r *backtest.Rule, events int) {
 	}
 	p.printf("\n")
 	if r.Watched > 0 {
-		p.printf("  only recorded, for the rule only watches: %s\n", count(r.Watched, "message"))
+		p.printf("  only recorded, because the rule is in shadow mode: %s\n", count(r.Watched, "message"))
 	}
 	for _, why := range r.Unsent {
 		p.printf("  %s %s: %s\n", p.stdout.paint("33", "not sent"), count(why.Count, "time"), short(why.Reason, 200))

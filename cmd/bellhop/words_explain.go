@@ -22,10 +22,10 @@ func (p *program) printAnswer(a *explain.Answer, all bool) {
 	p.printProblems(a.Problems)
 	switch a.Status {
 	case hook.Stale:
-		p.printf("\nThe event is stale: it is older than what is known of its appointment, so no rule hears of it.\n")
+		p.printf("\nThe event is stale: it is older than what is known of its appointment, so no rule sees it.\n")
 		return
 	case hook.Ignored:
-		p.printf("\nThe event is ignored: it is of no type, or of no appointment, that rules are for.\n")
+		p.printf("\nThe event is ignored: rules are not for its type, or it names no appointment.\n")
 		return
 	}
 	switch {
@@ -92,11 +92,11 @@ func (p *program) printExplainedStep(s *rules.ExplainedStep, shadow bool, now ti
 	case why != "":
 		then, end = ", but then ", p.stdout.paint("33", "nothing is sent: "+clean(oneLine(why)))
 	case shadow:
-		end = p.stdout.paint("33", "only recorded, for the rule only watches")
+		end = p.stdout.paint("33", "only recorded, because the rule is in shadow mode")
 	case held:
 		end = "sent, if nothing changes before:"
 	case !s.At.IsZero():
-		end = "sent at once, for its moment was " + moment(s.At)
+		end = "sent at once, because it was due at " + moment(s.At)
 	}
 	if held {
 		text += ": held until " + moment(s.At) + then + end

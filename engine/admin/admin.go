@@ -61,7 +61,7 @@ func New(o Options) http.Handler {
 		})
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusNotFound, problem{"there is no such path, or not with this method; /api/v1/openapi.json lists them"})
+		answer(w, http.StatusNotFound, problem{"there is no such path or method; /api/v1/openapi.json lists them"})
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics.Registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /{$}", s.page)

@@ -40,16 +40,16 @@ func routes() []route {
 			reflect.TypeFor[Events](), (*server).events, nil,
 		},
 		{"GET", "/events/{id}", "One event, with its body and its deliveries", nil, reflect.TypeFor[Event](), (*server).event, nil},
-		{"POST", "/events/{id}/replay", "Match an event against the present rules; what was enqueued for it before is not enqueued again, unless it was only watched or skipped", nil, reflect.TypeFor[Deliveries](), (*server).replay, nil},
+		{"POST", "/events/{id}/replay", "Match an event against the current rules; what was enqueued for it before is not enqueued again, unless it was only recorded (shadow) or skipped", nil, reflect.TypeFor[Deliveries](), (*server).replay, nil},
 		{
 			"GET", "/deliveries", "Deliveries, newest first",
 			append([]param{{"state", "one of " + stateWords()}, {"rule", "its name"}, {"event", "its id"}, {"appointment", "its id"}}, paging...),
 			reflect.TypeFor[Deliveries](), (*server).deliveries, nil,
 		},
 		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[store.Delivery](), (*server).delivery, nil},
-		{"POST", "/deliveries/{id}/retry", "Try a dead, cancelled, skipped or only watched delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry, nil},
+		{"POST", "/deliveries/{id}/retry", "Try a dead, cancelled, skipped or shadow delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry, nil},
 		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[store.Delivery](), (*server).cancel, nil},
-		{"GET", "/destinations", "Where deliveries went lately, and which destinations are left alone, until when and why", nil, reflect.TypeFor[Destinations](), (*server).destinations, nil},
+		{"GET", "/destinations", "Where deliveries went lately, and which destinations are paused, until when and why", nil, reflect.TypeFor[Destinations](), (*server).destinations, nil},
 		{"POST", "/explain", "What each rule did about a recorded event, or would about another one, and why", nil, reflect.TypeFor[explain.Answer](), (*server).explain, reflect.TypeFor[Question]()},
 		{"GET", "/openapi.json", "This description", nil, reflect.TypeFor[map[string]any](), (*server).openapi, nil},
 	}
@@ -183,7 +183,7 @@ func (s *server) deliveries(r *http.Request) (any, error) {
 		Before: q.Get("before"), Limit: n,
 	}
 	if f.State != "" && !slices.Contains(store.States(), f.State) {
-		return nil, &badRequest{fmt.Sprintf("%q is no state of a delivery; the states are %s", f.State, stateWords())}
+		return nil, &badRequest{fmt.Sprintf("%q is not a state of a delivery; the states are %s", f.State, stateWords())}
 	}
 	list, err := s.Store.Deliveries(r.Context(), f)
 	page := Deliveries{Deliveries: s.explained(list)}
@@ -217,7 +217,7 @@ func (s *server) explained(list []store.Delivery) []store.Delivery {
 	paused := map[string]string{}
 	for _, d := range s.Destinations() {
 		if d.State == "paused" {
-			paused[d.Name] = fmt.Sprintf("%s is left alone until %s: %s", d.Name, d.Until.Format("15:04:05 MST"), d.Reason)
+			paused[d.Name] = fmt.Sprintf("%s is paused until %s: %s", d.Name, d.Until.Format("15:04:05 MST"), d.Reason)
 		}
 	}
 	for i := range list {

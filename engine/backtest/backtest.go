@@ -248,7 +248,7 @@ func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Deliv
 	var made [2][]store.Delivery
 	for set, name := range [2]string{"present", "proposed"} {
 		if made[set], err = receive.Deliveries(t.held.sets[set], ev, e.ReceivedAt); err != nil {
-			return fmt.Errorf("put event %s to the %s rules: %w", e.ID, name, err)
+			return fmt.Errorf("run event %s through the %s rules: %w", e.ID, name, err)
 		}
 		for i := range made[set] {
 			made[set][i].Event = e.ID
@@ -405,7 +405,7 @@ func reasonFor(d *store.Delivery, unsent []*store.Delivery) string {
 
 // why counts a reason, without what it says of one message alone.
 func (r *ruleGroup) why(reason string) {
-	reason, _, _ = strings.Cut(reason, ": its moment was ")
+	reason, _, _ = strings.Cut(reason, ": it was due at ")
 	if strings.HasPrefix(reason, receive.AppliedAgain) {
 		reason = receive.AppliedAgain
 	}

@@ -290,7 +290,7 @@ func (t *test) settle(ctx context.Context, s *step) error {
 }
 
 // errUnreadable is of an event that could be read when it was put to the rules, and no longer can.
-var errUnreadable = errors.New("the event that planned it is not there any more")
+var errUnreadable = errors.New("the event that planned it is no longer there")
 
 // read gives a recorded event again. into has the one that was read last.
 func (t *test) read(ctx context.Context, into *origin, id string) (receive.Origin, error) {

@@ -412,7 +412,7 @@ func asTheServerDoes(t *testing.T, seed uint64) {
 			case store.Shadow:
 				watched++
 			case store.Skipped, store.Cancelled:
-				reason, _, _ := strings.Cut(d.Reason, ": its moment")
+				reason, _, _ := strings.Cut(d.Reason, ": it was due")
 				reason, _, _ = strings.Cut(reason, ", for event")
 				unsent[d.Rule+": "+reason]++
 			default:

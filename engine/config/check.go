@@ -27,7 +27,7 @@ func (d *decoder) check() {
 	d.address("listen", c.Listen)
 	reachable := d.address("admin", c.Admin) && !Loopback(c.Admin)
 	if c.Listen == c.Admin && !strings.HasSuffix(c.Listen, ":0") {
-		d.bad("admin", "admin must be another address than listen: what is public and what is not stays apart")
+		d.bad("admin", "admin must be a different address from listen, so that public and private stay apart")
 	}
 	if c.AdminToken == "" && reachable && !d.skip("admin") && !d.skip("admin_token") {
 		d.find("admin", rules.Error, "admin-token", fmt.Sprintf("admin_token is missing: %s can be reached from other machines", d.as("admin", c.Admin)))
@@ -59,7 +59,7 @@ func (d *decoder) check() {
 		{"intake.per_address", c.Intake.PerAddress > 0},
 	} {
 		if !v.ok {
-			d.bad(v.path, v.path+" must be more than nothing")
+			d.bad(v.path, v.path+" must be greater than zero")
 		}
 	}
 	for _, name := range names(c.Sources) {
@@ -79,7 +79,7 @@ func (d *decoder) zone() {
 	// "Local" would make the result depend on the machine.
 	zone, err := time.LoadLocation(c.Timezone)
 	if c.Timezone == "" || strings.EqualFold(c.Timezone, "local") || err != nil {
-		d.bad("timezone", fmt.Sprintf("timezone must be the name of a time zone, such as Europe/London; %q is none", d.as("timezone", c.Timezone)))
+		d.bad("timezone", fmt.Sprintf("timezone must be the name of a time zone, such as Europe/London; %q is not one", d.as("timezone", c.Timezone)))
 		return
 	}
 	c.Zone = zone
@@ -90,7 +90,7 @@ func (d *decoder) zone() {
 
 func (d *decoder) language() {
 	if c := d.cfg; c.Language != "" && !rules.KnownLanguage(c.Language) {
-		d.bad("language", fmt.Sprintf("language must be one of %s; %q is none", strings.Join(rules.Languages(), ", "), d.as("language", c.Language)))
+		d.bad("language", fmt.Sprintf("language must be one of %s, not %q", strings.Join(rules.Languages(), ", "), d.as("language", c.Language)))
 	}
 }
 
@@ -109,7 +109,7 @@ func (d *decoder) checkSource(name string, s Source) {
 	for _, word := range names(s.Statuses) {
 		if meant := s.Statuses[word]; !slices.Contains(rules.Statuses(), meant) {
 			d.report(d.places[path+".statuses."+word], rules.Error, "bad-value",
-				fmt.Sprintf("%q is no status: it is one of %s", meant, strings.Join(rules.Statuses(), ", ")), closest(meant, rules.Statuses()))
+				fmt.Sprintf("%q is not a status; the statuses are %s", meant, strings.Join(rules.Statuses(), ", ")), closest(meant, rules.Statuses()))
 		}
 	}
 	v := &s.Verify
@@ -140,7 +140,7 @@ func (d *decoder) verify(at string, v Verify) {
 	}
 	if !slices.Contains(Schemes(), v.Scheme) {
 		suggestion := closest(v.Scheme, Schemes())
-		d.report(d.places[schemeAt], rules.Error, "bad-value", fmt.Sprintf("%q is no verification scheme: it is one of %s", v.Scheme, strings.Join(Schemes(), ", ")), suggestion)
+		d.report(d.places[schemeAt], rules.Error, "bad-value", fmt.Sprintf("%q is not a verification scheme: it is one of %s", v.Scheme, strings.Join(Schemes(), ", ")), suggestion)
 		return
 	}
 	takes := map[string]string{
@@ -184,7 +184,7 @@ func (d *decoder) address(path, address string) bool {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err == nil && strings.ContainsAny(host, " /") {
-		err = fmt.Errorf("%q is no host", host)
+		err = fmt.Errorf("%q is not a host", host)
 	}
 	if err != nil {
 		d.bad(path, fmt.Sprintf("%s must be host:port, such as 127.0.0.1:8080; %q is not", path, d.as(path, address)))

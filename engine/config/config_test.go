@@ -252,7 +252,7 @@ func TestFindings(t *testing.T) {
 		{"address", "listen: »8080«", "bad-value", `must be host:port, such as 127.0.0.1:8080; "8080"`, ""},
 		{"port", "listen: »127.0.0.1:99999«", "bad-value", "host:port", ""},
 		{"address with a scheme", "listen: »http://127.0.0.1:80«", "bad-value", "host:port", ""},
-		{"the same address", "listen: 127.0.0.1:81\nadmin: »127.0.0.1:81«", "bad-value", "another address", ""},
+		{"the same address", "listen: 127.0.0.1:81\nadmin: »127.0.0.1:81«", "bad-value", "different address", ""},
 		{"zone", "timezone: »Europe/Londn«", "bad-value", "timezone", ""},
 		{"language", "language: »klingon«", "bad-value", "language", ""},
 		{"the machine's zone", "timezone: »Local«", "bad-value", "timezone", ""},

@@ -72,7 +72,7 @@ func (d *decoder) decodeFile(data []byte) {
 		return
 	}
 	if err := dec.Decode(&second); err == nil {
-		d.report(&second, rules.Error, "second-document", "a configuration is one document; this is a second one", "")
+		d.report(&second, rules.Error, "second-document", "a configuration file has one document, and this is a second one", "")
 		return
 	} else if !errors.Is(err, io.EOF) {
 		d.syntax(err)
@@ -110,7 +110,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		d.places[path] = n
 	}
 	if !knownTag(n) {
-		d.report(n, rules.Error, "unknown-tag", fmt.Sprintf("%s has a meaning here that Bellhop does not know; put the text in quotes", n.Tag), "")
+		d.report(n, rules.Error, "unknown-tag", fmt.Sprintf("%s is a tag that means nothing here; put the text in quotes", n.Tag), "")
 		return
 	}
 	if isNull(n) || d.unresolved[n] && v.Kind() != reflect.String {
@@ -297,7 +297,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, depth in
 			continue
 		}
 		if before, twice := said[i]; twice {
-			d.report(p.key, rules.Error, "duplicate-key", fmt.Sprintf("%s says the same as %s; keep one", p.key.Value, before), "")
+			d.report(p.key, rules.Error, "duplicate-key", fmt.Sprintf("%s means the same as %s; keep one", p.key.Value, before), "")
 			continue
 		}
 		said[i] = p.key.Value

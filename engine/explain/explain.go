@@ -84,7 +84,7 @@ func (a *Answer) choose(ctx context.Context, s *store.Store, id string, o Option
 	}
 	versions, err := s.RuleSet(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		a.Note = "the versions of the rules that were in force then are not known any more; these are the present ones"
+		a.Note = "the rules that were in force then are no longer known; these are the current ones"
 		return o.Rules.Set, nil
 	}
 	if err != nil {

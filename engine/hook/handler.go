@@ -273,7 +273,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, g *guest) (bo
 				if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 					return nil, http.StatusRequestEntityTooLarge, tooLarge
 				}
-				return nil, http.StatusBadRequest, "the body did not arrive whole"
+				return nil, http.StatusBadRequest, "the body arrived incomplete"
 			}
 		}
 	}

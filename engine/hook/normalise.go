@@ -249,17 +249,17 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 			ev.Given |= [...]rules.Fields{fieldStart, fieldEnd, fieldAdded, fieldUpdated}[i]
 		}
 		if problem != "" {
-			ev.Trouble([...]string{"startTime", "endTime", "dateAdded", "dateUpdated"}[i], "is not a time that can be read", problem)
+			ev.Trouble([...]string{"startTime", "endTime", "dateAdded", "dateUpdated"}[i], "cannot be read as a time", problem)
 		}
 	}
 	if !zoneKnown {
-		ev.Trouble("timezone", "is not a time zone that is known; times without an offset are read in the configured one", named)
+		ev.Trouble("timezone", "is not a known time zone; times without an offset are read in the configured one", named)
 	}
 	if word := a.AppointmentStatus; word != "" && !isStatus(word) {
 		if meant := n.Statuses[ev.Source][fold(word)]; meant != "" {
 			a.AppointmentStatus = meant
 		} else {
-			ev.Trouble("appointmentStatus", "is not a status that is known; `statuses` of the source in bellhop.yaml can say what it means", word)
+			ev.Trouble("appointmentStatus", "is not a known status; `statuses` of the source in bellhop.yaml can say what it means", word)
 		}
 	}
 	if ev.Type != rules.Delete {
@@ -288,7 +288,7 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	ev.Contact.Timezone = p.contactTimezone
 	readContact(&ev.Contact, p.contact)
 	if _, known := n.zone(ev.Contact.Timezone); !known && ev.Contact.Timezone != named {
-		ev.Trouble("contact.timezone", "is not a time zone that is known", ev.Contact.Timezone)
+		ev.Trouble("contact.timezone", "is not a known time zone", ev.Contact.Timezone)
 	}
 	ev.Contact.ID = first(ev.Contact.ID, a.ContactID)
 	ev.Contact.Name = first(ev.Contact.Name, strings.TrimSpace(ev.Contact.FirstName+" "+ev.Contact.LastName))

@@ -74,7 +74,7 @@ func NewVerifier(v config.Verify) (Verifier, error) {
 	case config.None:
 		return unverified{}, nil
 	}
-	return nil, fmt.Errorf("%q is no verification scheme", v.Scheme)
+	return nil, fmt.Errorf("%q is not a verification scheme", v.Scheme)
 }
 
 // unverified takes everything: `verify: none`.
@@ -124,11 +124,11 @@ func newEd25519(v config.Verify, header string) (Verifier, error) {
 		if len(raw) != ed25519.PublicKeySize {
 			parsed, err := x509.ParsePKIXPublicKey(raw)
 			if err != nil {
-				return nil, fmt.Errorf("key %d is no public key: %w", i+1, err)
+				return nil, fmt.Errorf("key %d is not a public key: %w", i+1, err)
 			}
 			var ok bool
 			if key, ok = parsed.(ed25519.PublicKey); !ok {
-				return nil, fmt.Errorf("key %d is no Ed25519 key", i+1)
+				return nil, fmt.Errorf("key %d is not an Ed25519 key", i+1)
 			}
 		}
 		out.keys = append(out.keys, key)
@@ -173,11 +173,11 @@ func newRSA(v config.Verify, header string) (Verifier, error) {
 		if err != nil {
 			parsed, err := x509.ParsePKIXPublicKey(raw)
 			if err != nil {
-				return nil, fmt.Errorf("key %d is no public key: %w", i+1, err)
+				return nil, fmt.Errorf("key %d is not a public key: %w", i+1, err)
 			}
 			var ok bool
 			if key, ok = parsed.(*rsa.PublicKey); !ok {
-				return nil, fmt.Errorf("key %d is no RSA key", i+1)
+				return nil, fmt.Errorf("key %d is not an RSA key", i+1)
 			}
 		}
 		if key.N.BitLen() < minRSABits {

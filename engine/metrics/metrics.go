@@ -40,7 +40,7 @@ func New() *Metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}),
 		Events:     counter("events_total", "Events made durable.", "source", "status"),
-		Problems:   counter("payload_problems_total", "What of payloads could not be read.", "source", "field"),
+		Problems:   counter("payload_problems_total", "Parts of payloads that could not be read.", "source", "field"),
 		Deliveries: counter("deliveries_total", "Deliveries made by rules.", "action", "state"),
 		Attempts:   counter("attempts_total", "Attempts to deliver.", "action", "outcome"),
 		AttemptSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{

@@ -261,7 +261,7 @@ func outcome(step *rules.Step, shadow bool) (state store.State, reason string) {
 	case step.Skip != "":
 		return store.Skipped, step.Skip
 	case shadow && step.Request != nil:
-		return store.Shadow, "the rule only watches (mode: shadow)"
+		return store.Shadow, "the rule is in shadow mode, which sends nothing"
 	}
 	return store.Pending, ""
 }
@@ -384,7 +384,7 @@ func (r *Receiver) Retry(ctx context.Context, id string) (store.Delivery, error)
 	if d.State != store.Shadow && (d.State != store.Skipped || d.Key != "") || d.Step == 0 {
 		return r.Store.Retry(ctx, id)
 	}
-	why := "the rule does not apply to the event any more"
+	why := "the rule no longer applies to the event"
 	list, err := r.replay(ctx, d.Event, func(other *store.Delivery) bool {
 		if other.Rule != d.Rule || other.Step != d.Step {
 			return false

@@ -77,7 +77,7 @@ func (r *Receiver) stillSo(tx *store.Tx, d *store.Delivery, now time.Time) error
 	}
 	from, err := r.origin(tx, d)
 	if err != nil { // it is sent as it was promised
-		r.Logger.Error("what a delivery tells of cannot be read", "delivery", d.ID, "error", err)
+		r.Logger.Error("the appointment of a delivery cannot be read", "delivery", d.ID, "error", err)
 		return ignoreUnlessStore(err)
 	}
 	again, err := Still(r.Rules().Set, d, from, state, now)

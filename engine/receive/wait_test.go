@@ -181,7 +181,7 @@ func TestWaitingFollows(t *testing.T) {
 	const booking = "create status=confirmed, title=Checkup, start=thu 10:00, end=thu 11:00"
 	again := strings.Replace(reminder, "on: booked", "on: [booked, rescheduled]", 1)
 	any := strings.Replace(reminder, "on: booked", "on: [booked, updated]", 1)
-	const tooLate = "skipped: too late: its moment was 2026-03-01 20:00:00 +00:00"
+	const tooLate = "skipped: too late: it was due at 2026-03-01 20:00:00 +00:00"
 	type told struct{ event, want string }
 	for name, tt := range map[string]struct {
 		rules   string
@@ -272,7 +272,7 @@ func TestDue(t *testing.T) {
 		},
 		"it only watches now": {
 			then:  func(d *desk) { d.rules(strings.Replace(reminder, "on: booked", "on: booked\n    mode: shadow", 1)) },
-			state: store.Shadow, want: "the rule only watches (mode: shadow)",
+			state: store.Shadow, want: "the rule is in shadow mode, which sends nothing",
 		},
 		"the step went": {
 			then: func(d *desk) {
@@ -318,7 +318,7 @@ func TestDue(t *testing.T) {
 			want:  `"date":"2026-03-04T10:00:00Z"`,
 		},
 		"half an hour late": {now: "wed 10:30", want: `"now":"2026-03-04T10:30:00Z"`},
-		"two hours late":    {now: "wed 12:00", state: store.Skipped, want: "too late: its moment was 2026-03-04 10:00:00 +00:00"},
+		"two hours late":    {now: "wed 12:00", state: store.Skipped, want: "too late: it was due at 2026-03-04 10:00:00 +00:00"},
 		"two hours late, but allowed": {
 			rules: strings.Replace(reminder, "        http:", "        late: 3h\n        http:", 1),
 			now:   "wed 12:00", want: `"title":"Checkup"`,
@@ -329,7 +329,7 @@ func TestDue(t *testing.T) {
 		},
 		"not after the appointment has begun": {
 			rules: strings.Replace(reminder, "24h", "10m", 1),
-			now:   "thu 10:05", state: store.Skipped, want: "too late: its moment was 2026-03-05 09:50:00 +00:00",
+			now:   "thu 10:05", state: store.Skipped, want: "too late: it was due at 2026-03-05 09:50:00 +00:00",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -147,7 +147,7 @@ func (x *expectation) readStep(doc *rules.Document, n *yaml.Node) {
 	switch {
 	case doc.Errors() > before:
 	case s.rule.value == "":
-		doc.Errorf("missing-key", n, "", `this step has no "rule": it says whose step is meant`)
+		doc.Errorf("missing-key", n, "", `this step has no "rule", which says whose step is meant`)
 	case s.action.Name == "":
 		doc.Errorf("missing-key", n, "", "this step has nothing to compare: add %s with what is to be rendered", strings.Join(actionNames(), ", "))
 	default:
@@ -216,7 +216,7 @@ func (x *expectation) readSkip(doc *rules.Document, n *yaml.Node) {
 		}
 	}
 	if s.rule.value == "" && doc.Errors() == before {
-		doc.Errorf("missing-key", n, "", `this skipped step has no "rule": it says whose step is meant`)
+		doc.Errorf("missing-key", n, "", `this skipped step has no "rule", which says whose step is meant`)
 	}
 	if doc.Errors() == before {
 		x.skipped.list = append(x.skipped.list, s)

@@ -172,11 +172,11 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 			if e, ok := at["name"]; ok {
 				where = e.Value
 			}
-			doc.Errorf("missing-key", where, "", "this test has no %q: %s", key, why)
+			doc.Errorf("missing-key", where, "", "this test has no %q%s", key, why)
 		}
 	}
-	missing("name", "every test needs a name of its own")
-	missing("event", "it is the file of an event, or the event itself")
+	missing("name", "; every test needs one of its own")
+	missing("event", ", which is the file of an event or the event itself")
 	f.readEvent(c, at)
 	if e, ok := at["state"]; ok && c.event != nil {
 		f.readState(c, e)
@@ -310,7 +310,7 @@ func set(in map[string]any, path []string, value any) (problem, suggestion strin
 	whole := strings.Join(path, ".")
 	for i, key := range path {
 		if key == "" {
-			return rules.Quote(whole) + " is no path, such as appointment.title", ""
+			return rules.Quote(whole) + " is not a path such as appointment.title", ""
 		}
 		if _, ok := in[key]; !ok {
 			if near := misplaced(in, key, i == 0); near != "" {

@@ -48,7 +48,7 @@ func (x *expectation) readHold(f *file, n *yaml.Node) {
 	switch {
 	case doc.Errors() > before:
 	case h.rule.value == "":
-		doc.Errorf("missing-key", n, "", `this held step has no "rule": it says whose step is meant`)
+		doc.Errorf("missing-key", n, "", `this held step has no "rule", which says whose step is meant`)
 	case h.then != nil && h.action.Name != "":
 		doc.Errorf("then", h.then, "", `"then" says why the step is not sent at its moment, so there is no %s to compare; leave out one of the two`, h.action.Name)
 	default:

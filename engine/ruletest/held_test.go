@@ -57,7 +57,7 @@ const (
 // What tests may say of steps that wait, and what comes of it.
 func TestHeld(t *testing.T) {
 	t.Parallel()
-	const lateOnes = "leave, step 2 (slack) was skipped: too late: its moment was 2026-12-07 08:00:00 +05:30\n"
+	const lateOnes = "leave, step 2 (slack) was skipped: too late: it was due at 2026-12-07 08:00:00 +05:30\n"
 	cases := map[string]struct{ test, want string }{
 		"until when, and what is rendered then": {ofWaiting(booked, early, `expect:`, `  fires: [remind]`, `  steps:`, `    - { rule: remind, slack: { text: "New: First" } }`, `  held:`,
 			`    - { rule: remind, until: 2026-12-06T10:00:00+05:30, email: { to: g@example.com, subject: "Tomorrow: First" } }`,
@@ -97,7 +97,7 @@ func TestHeld(t *testing.T) {
 			"t failed\n7:43 nudge, step 1 (slack) is held until 2026-12-01T13:00:00Z, and is sent then\n"},
 		"too late": {ofWaiting(booked, `now: 2026-12-07 01:00`, `expect: { held: [{ rule: remind, slack: { text: "Soon, it is 03:30: First" } }], skipped: [{ rule: remind, step: 1, reason: too late }] }`), ""},
 		"too late, but listed as held": {ofWaiting(booked, `now: 2026-12-07 01:00`, `expect: { held: [{ rule: remind, step: 2 }, { rule: remind, email: {} }] }`),
-			"t failed\n6:57 remind, step 1 (email) is not held: it was skipped: too late: its moment was 2026-12-06 10:00:00 +05:30\n"},
+			"t failed\n6:57 remind, step 1 (email) is not held: it was skipped: too late: it was due at 2026-12-06 10:00:00 +05:30\n"},
 		"sent late": {ofWaiting(deleted, `now: 2026-12-07 04:00`, `expect: { steps: [{ rule: leave, slack: { text: First } }], held: [], skipped: [{ rule: leave, step: 2 }] }`), ""},
 		"sent late, but listed as held": {ofWaiting(deleted, `now: 2026-12-07 04:00`, `expect: { held: [{ rule: leave, step: 1 }] }`),
 			"t failed\n6:30 leave, step 1 (slack) is not held: it is sent at once; list it under steps\n6:5 " + lateOnes},
@@ -118,7 +118,7 @@ func TestHeldMistakes(t *testing.T) {
 	cases := map[string]struct{ line, want string }{
 		"a key":      {`expect: { held: [{ rule: remind, untill: 2026-12-07 }] }`, `6:38 unknown-key "untill" -> "until" | a held step has no "untill"; did you mean "until"?`},
 		"a time":     {`expect: { held: [{ rule: remind, until: 24h }] }`, `6:45 time "24h" -> "" | "24h" is not a time, such as 2026-12-01T09:00:00Z`},
-		"no rule":    {`expect: { held: [{ step: 1 }] }`, `6:22 missing-key "{ step: 1 }] }" -> "" | this held step has no "rule": it says whose step is meant`},
+		"no rule":    {`expect: { held: [{ step: 1 }] }`, `6:22 missing-key "{ step: 1 }] }" -> "" | this held step has no "rule", which says whose step is meant`},
 		"a rule":     {`expect: { held: [{ rule: remnd }] }`, `6:30 unknown-rule "remnd" -> "remind" | there is no rule "remnd" among those tested; did you mean "remind"?`},
 		"both":       {`expect: { held: [{ rule: remind, email: {}, then: x }] }`, `6:55 then "x" -> "" | "then" says why the step is not sent at its moment, so there is no email to compare; leave out one of the two`},
 		"no list":    {`expect: { held: { rule: remind } }`, `6:21 type "{ rule: remind } }" -> "" | "held" takes a list: each entry begins with -, but this is a map (key: value)`},
@@ -190,7 +190,7 @@ func TestUpdateHeld(t *testing.T) {
 		},
 		"one that is too late": {
 			ofWaiting(booked, `now: 2026-12-07 01:00`, `expect:`, `  held:`, `    - { rule: remind, email: {} }`, `    - rule: remind # an hour`, `      slack: {}`),
-			ofWaiting(booked, `now: 2026-12-07 01:00`, `expect:`, `  held:`, `    - rule: remind # an hour`, `      slack: {}`, `  skipped:`, `    - rule: remind`, `      step: 1`, `      reason: "too late: its moment was 2026-12-06 10:00:00 +05:30"`),
+			ofWaiting(booked, `now: 2026-12-07 01:00`, `expect:`, `  held:`, `    - rule: remind # an hour`, `      slack: {}`, `  skipped:`, `    - rule: remind`, `      step: 1`, `      reason: "too late: it was due at 2026-12-06 10:00:00 +05:30"`),
 		},
 		"one that is no longer held": {
 			ofWaiting(booked, `with: { appointment.title: Test }`, early, `expect: { held: [{ rule: remind }] }`),

@@ -189,14 +189,14 @@ func TestMistakes(t *testing.T) {
 		"a time":            {oneTest(`event: booking.json`, `now: tomorrow`, `expect: {}`), `4:10 time "tomorrow" -> "" | "tomorrow" is not a time, such as 2026-12-01T09:00:00Z` + "\n" + notRun},
 		"a time in a state": {oneTest(`event: booking.json`, `state: { startTime: soon }`, `expect: {}`), `4:25 type "soon" -> "" | this cannot be read as an appointment's startTime` + "\n" + notRun},
 		"no time at all":    {oneTest(`event: { type: AppointmentCreate, appointment: { id: a1 } }`, `expect: {}`), `3:12 missing-key "{ type: AppointmentCreate, appointment: { id: a1 } }" -> "" | this event does not say when it was sent, so the test needs "now", such as now: 2026-12-01T09:00:00Z` + "\n" + notRun},
-		"no event":          {oneTest(`expect: {}`), `2:11 missing-key "t" -> "" | this test has no "event": it is the file of an event, or the event itself` + "\n" + notRun},
+		"no event":          {oneTest(`expect: {}`), `2:11 missing-key "t" -> "" | this test has no "event", which is the file of an event or the event itself` + "\n" + notRun},
 		"two actions":       {oneTest(`event: booking.json`, `expect: { steps: [{ rule: sync, http: {}, slack: {} }] }`), `4:47 two-actions "slack" -> "" | a step has one action, and this one has http already` + "\n" + notRun},
 		"no action":         {oneTest(`event: booking.json`, `expect: { steps: [{ rule: sync }] }`), `4:23 missing-key "{ rule: sync }] }" -> "" | this step has nothing to compare: add email, slack, http with what is to be rendered` + "\n" + notRun},
 		"a list":            {oneTest(`event: booking.json`, `expect: { steps: { rule: sync } }`), `4:22 type "{ rule: sync } }" -> "" | "steps" takes a list: each entry begins with -, but this is a map (key: value)` + "\n" + notRun},
 		"the same name":     {oneTest(`event: booking.json`, `expect: { fires: [] }`) + "  - name: t\n    event: booking.json\n    expect: {}\n", `5:11 duplicate-test "t" -> "" | there is another test named "t", in line 2` + "\n" + "*"},
 		"rules elsewhere":   {"rules: [nowhere.yaml]\n" + oneTest(`event: booking.json`, `expect: {}`), `1:9 not-found "nowhere.yaml" -> "" | there is no file or folder "DIR/nowhere.yaml"` + "\n" + notRun},
 		"no YAML":           {"tests:\n  - name: 'open\n", "*"},
-		"two documents":     {"tests: []\n---\ntests: []\n", `2:1 second-document "---" -> "" | a test file holds one document: what follows this --- would be lost; put it in a file of its own` + "\n"},
+		"two documents":     {"tests: []\n---\ntests: []\n", `2:1 second-document "---" -> "" | a test file has one document: what follows this --- would be lost; put it in a file of its own` + "\n"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

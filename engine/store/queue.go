@@ -151,7 +151,7 @@ func (q *queue) recover(ctx context.Context) error {
 		return fmt.Errorf("give back jobs: %w", err)
 	}
 	if n, err := res.RowsAffected(); err == nil && n > 0 {
-		q.s.log.Info("deliveries that were under way when the last process ended go on", "count", n)
+		q.s.log.Info("resuming deliveries that were under way when the last process ended", "count", n)
 	}
 	if _, err := q.s.write.ExecContext(ctx, `DELETE FROM river_leader`); err != nil {
 		return fmt.Errorf("clear leadership: %w", err)

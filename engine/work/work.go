@@ -105,7 +105,7 @@ func (w *Worker) bringBack(ctx context.Context) {
 		case r := <-w.gate.recall:
 			n, err := w.o.Store.Recall(ctx, r.name, r.n)
 			if err != nil {
-				w.log(ctx, "deliveries that were put off could not be brought back; they come later", err)
+				w.log(ctx, "postponed deliveries could not be brought back; they follow later", err)
 			}
 			w.gate.recalled(r, n)
 		case <-look.C:
@@ -162,7 +162,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		d.Reason = strings.TrimSuffix(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), cmp.Or(d.Reason, "no attempt could be made")), ": ")
 		w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
 		if err := j.Record(context.WithoutCancel(ctx), &d); err != nil {
-			w.log(ctx, "what became of delivery "+d.ID+" could not be recorded; it is tried again", err)
+			w.log(ctx, "the result of delivery "+d.ID+" could not be recorded; it will be tried again", err)
 			return unwritable
 		}
 		return 0
@@ -199,7 +199,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 	}
 	// What was sent is recorded even when time is up: sent and not recorded would be sent again.
 	if err := j.Record(context.WithoutCancel(ctx), &d); err != nil {
-		w.log(ctx, "what became of delivery "+d.ID+" could not be recorded; it is tried again", err)
+		w.log(ctx, "the result of delivery "+d.ID+" could not be recorded; it will be tried again", err)
 		return unwritable
 	}
 	return postpone
