@@ -314,13 +314,14 @@ func (e *Engine) count(s live.Snapshot) {
 
 // tellGivenUp says what waits for steps that a change has taken away.
 func (e *Engine) tellGivenUp(ctx context.Context, s live.Snapshot) {
-	gone, err := admin.GivenUp(ctx, e.store, s.Set)
+	plans, err := e.store.Waiting(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			e.log.Error("waiting deliveries could not be counted", "error", err)
 		}
 		return
 	}
+	gone := store.GivenUp(plans, s.Set)
 	for _, rule := range slices.Sorted(maps.Keys(gone)) {
 		e.log.Warn("this change drops waiting steps: their rule or step is no longer there", "rule", rule, "count", gone[rule])
 	}

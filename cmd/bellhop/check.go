@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"bellhop/engine"
 	"bellhop/engine/config"
+	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
@@ -27,13 +29,14 @@ func (p *program) checkCommand() *cobra.Command {
 		Long: `Check reads the configuration and the rule files as run would, and says what run would refuse or
 warn about. A PATH is a rule file or a folder of them; without one it is the configured folder.
 A secret that is not set is only a warning here, so that check runs on any machine.
+Where the configured store is there, and all its rules are checked, it says how many waiting steps these would give up.
 It exits with 1 if there is a mistake, and with 0 if there are at most warnings.`,
 		Args: between(0, anyNumber),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "text" && format != "json" {
 				return usagef("--format is text or json, not %q", format)
 			}
-			return p.check(configPath, args, asJSON || format == "json")
+			return p.check(cmd.Context(), configPath, args, asJSON || format == "json")
 		},
 	}
 	configFlag(cmd, &configPath)
@@ -47,18 +50,25 @@ type report struct {
 	Files    int             `json:"files"`
 	Rules    int             `json:"rules"`
 	Findings []rules.Finding `json:"findings"`
+
+	// GivenUp counts, by rule, what waits in the store for a step that these rules lack.
+	GivenUp map[string]int `json:"givenUp,omitempty"`
 }
 
-func (p *program) check(configPath string, paths []string, asJSON bool) error {
+func (p *program) check(ctx context.Context, configPath string, paths []string, asJSON bool) error {
 	cfg, findings, err := p.load(configPath, config.Env{Lenient: true})
 	if err != nil {
 		return err
 	}
 	r := report{Findings: append([]rules.Finding{}, findings...)}
-	if len(paths) == 0 {
+	all := len(paths) == 0
+	if all {
 		paths = []string{cfg.Rules}
 	}
-	r.checkRules(cfg, paths)
+	set := r.checkRules(cfg, paths)
+	if all && !rules.HasErrors(r.Findings) {
+		r.GivenUp = givenUp(ctx, cfg.Store, set)
+	}
 	if asJSON {
 		enc := json.NewEncoder(p.stdout)
 		enc.SetEscapeHTML(false)
@@ -82,8 +92,22 @@ func (r *report) fail(path, code, message string) {
 	})
 }
 
+// givenUp counts what waits in a store for steps that are not in set. Where there is no store, or none of this version that
+// can be read, it is nothing: check is about rules.
+func givenUp(ctx context.Context, dir string, set *rules.Set) map[string]int {
+	reader, err := store.OpenReader(ctx, dir)
+	if err != nil {
+		return nil
+	}
+	plans, err := reader.Waiting(ctx)
+	if err := errors.Join(err, reader.Close()); err != nil {
+		return nil
+	}
+	return store.GivenUp(plans, set)
+}
+
 // checkRules compiles every rule file of paths and joins them into one set.
-func (r *report) checkRules(cfg *config.Config, paths []string) {
+func (r *report) checkRules(cfg *config.Config, paths []string) *rules.Set {
 	options := engine.CompileOptions(cfg)
 	seen := map[string]bool{}
 	var readable []rules.Source
@@ -117,12 +141,13 @@ func (r *report) checkRules(cfg *config.Config, paths []string) {
 			files = append(files, c.File)
 		}
 	}
-	_, findings := rules.NewSet(files)
+	set, findings := rules.NewSet(files)
 	found = append(found, findings...)
 	slices.SortStableFunc(found, func(a, b rules.Finding) int {
 		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column)
 	})
 	r.Findings = append(r.Findings, found...)
+	return set
 }
 
 // A source is one rule file to check: where [live.Read] finds it, and what a person calls it.

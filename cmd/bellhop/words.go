@@ -160,6 +160,9 @@ func (p *program) printReport(r *report) {
 			warnings++
 		}
 	}
+	for _, rule := range sortedKeys(r.GivenUp) {
+		p.printf("%s for the rule %q: in the store, but no longer in the rules; it would come to nothing\n", count(r.GivenUp[rule], "waiting step"), rule)
+	}
 	verdict := p.stdout.paint("32", "no mistakes")
 	if mistakes > 0 {
 		verdict = p.stdout.paint("31", count(mistakes, "mistake"))

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -103,11 +102,11 @@ type Destinations struct {
 }
 
 func (s *server) rules(r *http.Request) (any, error) {
-	gone, err := GivenUp(r.Context(), s.Store, s.Folder.Set())
+	plans, err := s.Store.Waiting(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	list := Rules{Rules: []Rule{}, GivenUp: gone}
+	list := Rules{Rules: []Rule{}, GivenUp: store.GivenUp(plans, s.Folder.Set())}
 	for _, r := range s.Folder.Set().Rules() {
 		mode := "live"
 		if r.Shadow {
@@ -116,18 +115,6 @@ func (s *server) rules(r *http.Request) (any, error) {
 		list.Rules = append(list.Rules, Rule{Name: r.Name, File: r.File, Description: r.Description, On: r.On, Enabled: r.Enabled, Mode: mode})
 	}
 	return list, nil
-}
-
-// GivenUp counts, by rule, the deliveries that wait for a step which the set lacks, or whose rule is switched off.
-func GivenUp(ctx context.Context, s *store.Store, set *rules.Set) (map[string]int, error) {
-	plans, err := s.Waiting(ctx)
-	gone := map[string]int{}
-	for _, p := range plans {
-		if !set.Keeps(rules.Held{Rule: p.Rule, Step: p.Step, Key: p.Key}) {
-			gone[p.Rule] += p.Count
-		}
-	}
-	return gone, err
 }
 
 func (s *server) files(*http.Request) (any, error) { return Files{s.Folder.Files()}, nil }

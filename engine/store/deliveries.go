@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bellhop/actions"
+	"bellhop/rules"
 )
 
 // State is where a delivery stands.
@@ -380,9 +381,22 @@ type Plan struct {
 	Count int
 }
 
+// GivenUp counts, by rule, the deliveries that wait for a step which the set lacks, or whose rule is switched off.
+func GivenUp(plans []Plan, set *rules.Set) map[string]int {
+	gone := map[string]int{}
+	for _, p := range plans {
+		if !set.Keeps(rules.Held{Rule: p.Rule, Step: p.Step, Key: p.Key}) {
+			gone[p.Rule] += p.Count
+		}
+	}
+	return gone
+}
+
 // Waiting counts the deliveries that wait, by their step.
-func (s *Store) Waiting(ctx context.Context) ([]Plan, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT rule, step, step_key, count(*) FROM deliveries INDEXED BY deliveries_waiting
+func (s *Store) Waiting(ctx context.Context) ([]Plan, error) { return waiting(ctx, s.read) }
+
+func waiting(ctx context.Context, db querier) ([]Plan, error) {
+	rows, err := db.QueryContext(ctx, `SELECT rule, step, step_key, count(*) FROM deliveries INDEXED BY deliveries_waiting
 		WHERE state = 'waiting' GROUP BY rule, step, step_key ORDER BY rule, step`)
 	if err != nil {
 		return nil, fmt.Errorf("count what waits: %w", err)

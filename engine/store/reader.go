@@ -90,6 +90,9 @@ func (r *Reader) DeliveriesOf(ctx context.Context, first, last string) ([]Delive
 	})
 }
 
+// Waiting counts the deliveries that wait, by their step.
+func (r *Reader) Waiting(ctx context.Context) ([]Plan, error) { return waiting(ctx, r.read) }
+
 // GoodVersions are the versions of the rule files that are in force, or were when the server ended.
 func (r *Reader) GoodVersions(ctx context.Context) ([]live.Version, error) {
 	return goodVersions(ctx, r.read)
