@@ -106,6 +106,7 @@ type Facts struct {
 	Address       string
 	Notes         string
 	Start, End    time.Time
+	AllDay        bool // Start is a date, and here its first moment in its own zone
 	Cancelled     bool
 	Updated       time.Time // dateUpdated, else Now; rises with every change
 }

@@ -15,6 +15,7 @@ type Invitation struct {
 	Stamp     time.Time `json:"stamp"`
 	Start     time.Time `json:"start"`
 	End       time.Time `json:"end"`
+	AllDay    bool      `json:"allDay,omitempty"` // Start and End are dates, at midnight UTC; the appointment ends before End
 	Title     string    `json:"title,omitempty"`
 	Address   string    `json:"address,omitempty"`
 	Notes     string    `json:"notes,omitempty"`
@@ -39,12 +40,23 @@ func newInvitation(f Facts) (*Invitation, error) {
 	if !end.After(f.Start) {
 		end = f.Start.Add(usualLength)
 	}
+	start := f.Start.UTC()
+	if f.AllDay {
+		year, month, day := f.Start.Date()
+		start = time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+		days := 1
+		if f.End.After(f.Start) { // a clock change makes a day an hour longer or shorter
+			days = max(1, int((f.End.Sub(f.Start)+22*time.Hour-1)/(24*time.Hour)))
+		}
+		end = start.AddDate(0, 0, days)
+	}
 	return &Invitation{
 		UID:       f.AppointmentID + "@bellhop",
 		Sequence:  max(0, min(int64(f.Updated.Sub(sequenceStart)/time.Second), 1<<31-1)),
 		Stamp:     f.Now.UTC().Truncate(time.Second),
-		Start:     f.Start.UTC(),
+		Start:     start,
 		End:       end.UTC(),
+		AllDay:    f.AllDay,
 		Title:     f.Title,
 		Address:   f.Address,
 		Notes:     f.Notes,
@@ -70,6 +82,10 @@ func (i *Invitation) calendar(subject string, from *mail.Address, to []*mail.Add
 		title = subject
 	}
 	utc := func(t time.Time) string { return t.UTC().Format("20060102T150405Z") }
+	at := func(t time.Time) string { return ":" + utc(t) }
+	if i.AllDay {
+		at = func(t time.Time) string { return ";VALUE=DATE:" + t.UTC().Format("20060102") }
+	}
 	lines := []string{
 		"BEGIN:VCALENDAR",
 		"PRODID:-//Bellhop//EN",
@@ -80,8 +96,8 @@ func (i *Invitation) calendar(subject string, from *mail.Address, to []*mail.Add
 		"UID:" + calendarText(i.UID),
 		fmt.Sprintf("SEQUENCE:%d", i.Sequence),
 		"DTSTAMP:" + utc(i.Stamp),
-		"DTSTART:" + utc(i.Start),
-		"DTEND:" + utc(i.End),
+		"DTSTART" + at(i.Start),
+		"DTEND" + at(i.End),
 		"SUMMARY:" + calendarText(title),
 	}
 	if i.Address != "" {

@@ -114,3 +114,41 @@ func TestInvitation(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// A day without a time is a date in calendars, its end the first day after it.
+func TestInviteForWholeDays(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(month time.Month, day, hour int) time.Time {
+		return time.Date(2026, month, day, hour, 0, 0, 0, berlin)
+	}
+	for _, c := range []struct {
+		start, end time.Time
+		want       string
+	}{
+		{at(7, 9, 0), time.Time{}, "DTSTART;VALUE=DATE:20260709 DTEND;VALUE=DATE:20260710"},
+		{at(7, 9, 0), at(7, 9, 0), "DTSTART;VALUE=DATE:20260709 DTEND;VALUE=DATE:20260710"},
+		{at(7, 9, 0), at(7, 9, 18), "DTSTART;VALUE=DATE:20260709 DTEND;VALUE=DATE:20260710"},
+		{at(7, 9, 0), at(7, 10, 0), "DTSTART;VALUE=DATE:20260709 DTEND;VALUE=DATE:20260710"},
+		{at(7, 9, 0), at(7, 12, 0), "DTSTART;VALUE=DATE:20260709 DTEND;VALUE=DATE:20260712"},
+		{at(3, 29, 0), at(3, 30, 0), "DTSTART;VALUE=DATE:20260329 DTEND;VALUE=DATE:20260330"},
+		{at(10, 25, 0), at(10, 26, 0), "DTSTART;VALUE=DATE:20261025 DTEND;VALUE=DATE:20261026"},
+	} {
+		i, err := newInvitation(Facts{Now: at(1, 1, 0), AppointmentID: "a", Start: c.start, End: c.end, AllDay: true, Updated: at(1, 1, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, line := range strings.Split(i.calendar("s", &mail.Address{Address: "a@example.com"}, nil), "\r\n") {
+			if strings.HasPrefix(line, "DTSTART") || strings.HasPrefix(line, "DTEND") {
+				got = append(got, line)
+			}
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("from %v to %v: %v, not %s", c.start, c.end, got, c.want)
+		}
+	}
+}

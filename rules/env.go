@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"time"
 )
 
 // environment is what expressions see of an event: one flat map, because a plain name is looked up in a
@@ -53,6 +54,12 @@ func addAppointment(env map[string]any, prefix string, a *Appointment) {
 	env[prefix+"source"] = a.Source
 	env[prefix+"startTime"] = a.StartTime
 	env[prefix+"endTime"] = a.EndTime
+	if a.AllDay {
+		env[prefix+"startTime"] = wholeDay(a.StartTime)
+		if end := shown(a.EndTime); end.Equal(end.Truncate(24 * time.Hour)) { // a date too
+			env[prefix+"endTime"] = wholeDay(a.EndTime)
+		}
+	}
 	env[prefix+"dateAdded"] = a.DateAdded
 	env[prefix+"dateUpdated"] = a.DateUpdated
 }

@@ -127,6 +127,15 @@ type Appointment struct {
 	EndTime           time.Time `json:"endTime" doc:"When it ends."`
 	DateAdded         time.Time `json:"dateAdded" doc:"When it was booked."`
 	DateUpdated       time.Time `json:"dateUpdated" doc:"When it was last changed."`
+
+	// AllDay: StartTime is a date without a time, and here its first moment. It belongs to StartTime, and expressions
+	// do not see it: in a rule, such a day begins at midnight of the rule's own zone.
+	AllDay bool `json:"allDay,omitempty"`
+}
+
+// Moved says whether the appointment takes place at another time than before.
+func (a *Appointment) Moved(before *Appointment) bool {
+	return !a.StartTime.Equal(before.StartTime) || !a.EndTime.Equal(before.EndTime) || a.AllDay != before.AllDay
 }
 
 // A Contact is the person who booked, as far as the payload says.

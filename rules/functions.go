@@ -319,12 +319,13 @@ func whole(name string, factor int) func(*run, []any) (any, error) {
 
 func fnNow(r *run, _ []any) (any, error) { return r.now.In(r.naive), nil }
 
-// zoned is a time as a rule sees it: in the zone that tz gave it, else in the rule's, else in the time's own.
+// zoned is a time as a rule sees it: in the zone that tz gave it, else in the rule's, else in the time's own. A day
+// without a time begins at midnight of that zone.
 func (r *run) zoned(t time.Time) time.Time {
-	if r.zone == nil || isChosen(t) {
+	if r.zone == nil || chosen.has(t) {
 		return t
 	}
-	return t.In(r.zone)
+	return shift(t, r.zone)
 }
 
 func fnDate(r *run, args []any) (any, error) {
@@ -432,7 +433,7 @@ func fnTZ(r *run, args []any) (any, error) {
 		}
 		zone = z.(*time.Location)
 	}
-	return t.In(choose(zone)), nil
+	return shift(t, chosen.on(zone)), nil
 }
 
 func fnTimezone(r *run, args []any) (any, error) {

@@ -894,7 +894,7 @@ func (r *run) facts() actions.Facts {
 	a := &r.ev.Appointment
 	f := actions.Facts{
 		Now: r.ev.ReceivedAt, AppointmentID: a.ID, Title: validText(a.Title), Address: validText(a.Address), Notes: validText(a.Notes),
-		Start: a.StartTime, End: a.EndTime, Updated: a.DateUpdated,
+		Start: a.StartTime, End: a.EndTime, AllDay: a.AllDay, Updated: a.DateUpdated,
 		Cancelled: a.AppointmentStatus == Cancelled || r.ev.Type == Delete || slices.Contains(r.ev.On, Cancelled),
 	}
 	if f.Updated.IsZero() {

@@ -130,8 +130,11 @@ func FieldsBelow(variable string) []Word {
 	}
 	var words []Word
 	for f := range of.Fields() {
-		name := f.Tag.Get("json")
-		words = append(words, Word{Name: name, Type: envObjects[variable][name].String(), Doc: f.Tag.Get("doc")})
+		name, doc := f.Tag.Get("json"), f.Tag.Get("doc")
+		if doc == "" {
+			continue // not for expressions
+		}
+		words = append(words, Word{Name: name, Type: envObjects[variable][name].String(), Doc: doc})
 	}
 	return words
 }

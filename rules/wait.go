@@ -433,6 +433,8 @@ func (w *wait) moment(r *run) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("at: %w", w.program.failed(evalErrorf("a time is needed, but the value is %s", describe(v))))
 	case at.Year() > 9999:
 		return time.Time{}, fmt.Errorf("at: %w", w.program.failed(evalErrorf("the moment lies beyond the year 9999")))
+	case r.zone != nil && wholeDays.has(at):
+		at = shift(at, r.zone)
 	}
 	return at, nil
 }

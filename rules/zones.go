@@ -118,31 +118,54 @@ func OffsetZone(minutes int) *time.Location {
 	return z.(*time.Location)
 }
 
-// tz wins over the rule's zone, so a time must tell that it was given its zone by tz, also after a duration was added to
-// it: its zone is then a copy that nothing else has.
+// A mark is something that a time must tell of itself, also after a duration was added to it: its zone is then a copy
+// that nothing else has.
+type mark struct {
+	copies sync.Map // of each zone, the copy
+	marked sync.Map // the copies
+}
+
 var (
-	choices sync.Map // of each zone, the copy
-	chosen  sync.Map // the copies
+	chosen    mark // tz gave the time its zone, and wins over the rule's
+	wholeDays mark // it is a day without a time, the same date wherever it is looked at from
 )
 
-// choose is the copy of a zone. Zones are few, see [FindZone].
-func choose(zone *time.Location) *time.Location {
-	if copied, ok := choices.Load(zone); ok {
+// on is the copy of a zone. Zones are few, see [FindZone].
+func (m *mark) on(zone *time.Location) *time.Location {
+	if copied, ok := m.copies.Load(zone); ok {
 		return copied.(*time.Location)
 	}
 	copied := *zone
-	chosen.Store(&copied, true)
-	kept, already := choices.LoadOrStore(zone, &copied)
+	m.marked.Store(&copied, true)
+	kept, already := m.copies.LoadOrStore(zone, &copied)
 	if already {
-		chosen.Delete(&copied)
+		m.marked.Delete(&copied)
 	}
 	return kept.(*time.Location)
 }
 
-// isChosen says whether tz gave a time its zone.
-func isChosen(t time.Time) bool {
-	_, ok := chosen.Load(t.Location())
+// has says whether a time carries the mark.
+func (m *mark) has(t time.Time) bool {
+	_, ok := m.marked.Load(t.Location())
 	return ok
+}
+
+// wholeDay marks a time that is the first moment of a day, in its own offset. A missing one stays missing.
+func wholeDay(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	_, offset := t.Zone()
+	return t.In(wholeDays.on(OffsetZone(offset / 60)))
+}
+
+// shift is a time as the clocks of a zone show it; what is counted from a whole day shows the same there as in its own
+// zone.
+func shift(t time.Time, zone *time.Location) time.Time {
+	if wholeDays.has(t) {
+		return Clock(shown(t), zone)
+	}
+	return t.In(zone)
 }
 
 // zoneNames are the time zones of the IANA database, for suggestions only.

@@ -252,6 +252,7 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 			ev.Trouble([...]string{"startTime", "endTime", "dateAdded", "dateUpdated"}[i], "cannot be read as a time", problem)
 		}
 	}
+	a.AllDay = ev.Given&fieldStart != 0 && isDate(r.start)
 	if !zoneKnown {
 		ev.Trouble("timezone", "is not a known time zone; times without an offset are read in the configured one", named)
 	}

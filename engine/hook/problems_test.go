@@ -183,3 +183,22 @@ func TestZonesOfPeople(t *testing.T) {
 		t.Errorf("%v", ev.Problems)
 	}
 }
+
+// A start that is a date is a day without a time; one at midnight is not.
+func TestWholeDays(t *testing.T) {
+	t.Parallel()
+	for start, want := range map[string]bool{
+		`"2026-12-07"`: true, `" 2026-12-07 "`: true, `"2026-12-07[Europe/Paris]"`: true, `"Monday, December 7, 2026"`: true, `"7 Dec 2026"`: true,
+		`{"date": "2026-12-07", "timeZone": "Europe/Paris"}`: true,
+		`"2026-12-07T00:00:00"`:                              false, `"2026-12-07 00:00"`: false, `"2026-12-07T00:00:00Z"`: false, `{"dateTime": "2026-12-07T00:00:00Z"}`: false,
+		`"Monday, December 7, 2026 12:00 AM"`: false, `1796601600`: false, `"soon"`: false, `""`: false,
+	} {
+		ev := normalised(t, `{"type": "AppointmentCreate", "appointment": {"id": "a", "startTime": `+start+`}}`)
+		if ev.Appointment.AllDay != want {
+			t.Errorf("%s: all day %t", start, ev.Appointment.AllDay)
+		}
+		if want && (ev.Appointment.StartTime.Format("2006-01-02 15:04") != "2026-12-07 00:00" || len(ev.Problems) > 0) {
+			t.Errorf("%s begins at %v (%v)", start, ev.Appointment.StartTime, ev.Problems)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package hook
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,6 +81,10 @@ var spelled = []string{
 	"January 2, 2006 3:04:05 PM", "Monday, 2 January 2006 3:04 PM", "Monday, 2 January 2006 15:04", "2 January 2006 3:04 PM", "2 January 2006 15:04",
 	"Mon, Jan 2, 2006 3:04 PM", "Mon, Jan 2, 2006 15:04", "Jan 2, 2006 3:04 PM", "Jan 2, 2006 15:04", "Mon, 2 Jan 2006 3:04 PM", "Mon, 2 Jan 2006 15:04",
 	"Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 GMT", "2 Jan 2006 3:04 PM", "2 Jan 2006 15:04", "2006-01-02 3:04 PM", "2006-01-02 3:04:05 PM",
+}
+
+// dates are those of them that have no time.
+var dates = []string{
 	"Monday, January 2, 2006", "January 2, 2006", "Monday, 2 January 2006", "2 January 2006", "Jan 2, 2006", "2 Jan 2006",
 }
 
@@ -101,7 +106,7 @@ func spelledTime(s string, zone *time.Location) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	s = plainly(s)
-	for _, layout := range spelled {
+	for _, layout := range slices.Concat(spelled, dates) {
 		t, err := time.Parse(layout, s)
 		switch {
 		case err != nil:
@@ -115,6 +120,28 @@ func spelledTime(s string, zone *time.Location) (time.Time, bool) {
 		}
 	}
 	return time.Time{}, false
+}
+
+// isDate says whether what was read as a time is a date without one.
+func isDate(v gjson.Result) bool {
+	if v.IsObject() {
+		if v.Get("dateTime").Exists() {
+			return false
+		}
+		v = v.Get("date")
+	}
+	if v.Type != gjson.String {
+		return false
+	}
+	s, _, _ := strings.Cut(strings.TrimSpace(text(v)), "[")
+	if _, err := time.Parse(time.DateOnly, s); err == nil {
+		return true
+	}
+	s = plainly(s)
+	return slices.ContainsFunc(dates, func(layout string) bool {
+		_, err := time.Parse(layout, s)
+		return err == nil
+	})
 }
 
 // readTime reads a number of seconds or milliseconds, or a text.

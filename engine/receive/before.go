@@ -55,6 +55,9 @@ func Before(n *hook.Normaliser, ev *rules.Event, given map[string]any) (state *S
 		case !named:
 		case said.Given.Has(name):
 			below[name] = above[name]
+			if name == "startTime" {
+				below["allDay"] = said.Appointment.AllDay
+			}
 		case v == nil || v == "":
 			delete(below, name)
 		default:

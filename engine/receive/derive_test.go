@@ -148,3 +148,25 @@ func TestFieldsAreAll(t *testing.T) {
 		t.Errorf("fields are\n%v, want\n%v", names, want)
 	}
 }
+
+// What an appointment is, a day or a time, is remembered with its start, and a change of it is a move.
+func TestDeriveWholeDays(t *testing.T) {
+	t.Parallel()
+	midnight := time.Date(2026, 12, 7, 0, 0, 0, 0, time.UTC)
+	ev := func(given rules.Fields, allDay bool) *rules.Event {
+		return &rules.Event{Type: rules.Update, Given: given, Appointment: rules.Appointment{ID: "a", StartTime: midnight, AllDay: allDay, Title: "T"}}
+	}
+	state, _ := Derive(nil, ev(rules.FieldsOf("startTime"), true))
+	if !state.AllDay {
+		t.Error("a day became a time")
+	}
+	titled := ev(rules.FieldsOf("title"), false)
+	if state, _ = Derive(&state, titled); !state.AllDay || !titled.Appointment.AllDay {
+		t.Error("a new title makes a time of a day")
+	}
+	moved := ev(rules.FieldsOf("startTime"), false)
+	before := state
+	if state, _ = Derive(&state, moved); state.AllDay || !slices.Contains(moved.On, rules.Rescheduled) || !state.Moved(&before.Appointment) {
+		t.Errorf("a time in place of a day: %v", moved.On)
+	}
+}

@@ -94,7 +94,6 @@ func (r *Receiver) stillSo(tx *store.Tx, d *store.Delivery, now time.Time) error
 // changes nothing but d, as [store.Due] wants it. Where d may have been tried already, again is what goes on in its
 // place with the new time. An error is a mistake of ours, which d tells of too.
 func Still(set *rules.Set, d *store.Delivery, from Origin, state *State, now time.Time) (again *store.Delivery, err error) {
-	was, is := &from.State.Appointment, &state.Appointment
 	switch {
 	case state.cancelled() && !from.State.cancelled() && !set.ForCancelled(heldStep(d), from.Event):
 		d.State, d.Reason = store.Cancelled, calledOff
@@ -102,7 +101,7 @@ func Still(set *rules.Set, d *store.Delivery, from Origin, state *State, now tim
 	case !state.cancelled() && from.State.cancelled():
 		d.State, d.Reason = store.Cancelled, takesPlace
 		return nil, nil
-	case was.StartTime.Equal(is.StartTime) && was.EndTime.Equal(is.EndTime):
+	case !state.Moved(&from.State.Appointment):
 		return nil, nil
 	}
 	ev := *from.Event

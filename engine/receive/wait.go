@@ -213,8 +213,7 @@ func (c *Change) rest(d *store.Delivery) *store.Delivery {
 
 // rescheduled says whether this event moved the appointment itself.
 func (c *Change) rescheduled() bool {
-	before, after := &c.Before.Appointment, &c.After.Appointment
-	return !before.StartTime.Equal(after.StartTime) || !before.EndTime.Equal(after.EndTime)
+	return c.After.Moved(&c.Before.Appointment)
 }
 
 // moves says whether the moment of d, which ev planned, differs by what this event changed. That a rule was
