@@ -290,7 +290,7 @@ func (c *checker) check(n ast.Node) checked {
 		for i, p := range n.Pairs {
 			pair, ok := p.(*ast.PairNode)
 			if !ok {
-				return c.failAt(n, "unsupported", "", "this is not supported in a rule")
+				return c.failAt(n, "unsupported", "", "%s is not supported in a rule", quote(c.source(n)))
 			}
 			key := c.visit(pair.Key)
 			if !key.typ.is(textKind) {
@@ -302,7 +302,7 @@ func (c *checker) check(n ast.Node) checked {
 		}
 		return checked{&out, mapType}
 	}
-	return c.failAt(n, "unsupported", "", "this is not supported in a rule")
+	return c.failAt(n, "unsupported", "", "%s is not supported in a rule", quote(c.source(n)))
 }
 
 func (c *checker) identifier(n *ast.IdentifierNode) checked {
@@ -582,7 +582,7 @@ func (c *checker) call(n *ast.CallNode) checked {
 	for _, a := range n.Arguments {
 		c.visit(a)
 	}
-	return c.failAt(n.Callee, "function", "", "this is not a function")
+	return c.failAt(n.Callee, "function", "", "%s is not a function", quote(c.source(n.Callee)))
 }
 
 // methodWords are what people write as methods because other languages have them.
@@ -604,7 +604,7 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 	}
 	property, ok := callee.Property.(*ast.StringNode)
 	if !ok {
-		return c.failAt(callee, "function", "", "this is not a function")
+		return c.failAt(callee, "function", "", "%s is not a function", quote(c.source(callee)))
 	}
 	if base.typ.is(timeKind) {
 		if op, ok := timeMethods[property.Value]; ok {
@@ -1136,7 +1136,7 @@ func (c *checker) layout(s *ast.StringNode) bool {
 	a := time.Date(2017, 3, 8, 19, 27, 43, 0, time.FixedZone("AAA", 3600))
 	b := time.Date(1988, 11, 24, 8, 51, 12, 0, time.FixedZone("BBB", -7200)) // no part is the same, nor the day of the week
 	if a.Format(s.Value) == b.Format(s.Value) {
-		c.failAt(s, "layout", "", `this layout prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`)
+		c.failAt(s, "layout", "", `the layout %s prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`, quote(s.Value))
 		return false
 	}
 	if run, part := mixedDigits(s.Value); run != "" {
@@ -1301,7 +1301,7 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	if len(n.Arguments) > 1 {
 		p, ok := n.Arguments[1].(*ast.PredicateNode)
 		if !ok {
-			return c.failAt(n, "unsupported", "", "this is not supported in a rule")
+			return c.failAt(n, "unsupported", "", "%s is not supported in a rule", quote(c.source(n)))
 		}
 		c.preds = append(c.preds, predicateScope{list.typ.element(), n.Name == "reduce"})
 		v := c.visit(p.Node)
@@ -1675,7 +1675,7 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 		switch {
 		case l.typ.kind == textKind, l.typ.kind == timeKind, l.typ.kind == anyKind, l.typ.kind == nilKind, l.typ.missing:
 		default:
-			c.warnAt(n, "needless-default", "", "the value before ?? is never missing, so the default is never used")
+			c.warnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", quote(c.source(left)))
 		}
 		out.Left = call(left, "$present", l.node)
 		if l.typ.kind == nilKind {
@@ -1747,7 +1747,7 @@ func (c *checker) bareWords(n *ast.BinaryNode) bool {
 				word = s
 			}
 		}
-		c.failAt(id, "quote", `"`+word+`"`, "a text is written in quotes: \"%s\"", word)
+		c.failAt(id, "quote", `"`+word+`"`, "write the text %s in quotes", quote(word))
 	}
 	return found
 }

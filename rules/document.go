@@ -47,6 +47,9 @@ func (d *Document) Errors() int { return d.r.errors }
 
 // Errorf reports a mistake at a node. The suggestion is what to write in its place, "" if there is none.
 func (d *Document) Errorf(code string, at *yaml.Node, suggestion, format string, args ...any) {
+	if suggestion != "" && at.Kind == yaml.ScalarNode && at.Style == 0 {
+		suggestion = newText(d.r.src, at).plainOrQuoted(suggestion)
+	}
 	d.r.errorf(code, d.r.src.span(at), suggestion, format, args...)
 }
 

@@ -61,7 +61,7 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 			if i > 0 { // as deep as it is to stand in the file
 				head = "= " + reset
 			} else if strings.Contains(f.Suggestion, "\n") {
-				head += "\n  " + dim + "     = " + reset + strings.Repeat(" ", max(f.Column-1, 0))
+				head = strings.TrimRight(head, " ") + "\n  " + dim + "     = " + reset + strings.Repeat(" ", max(f.Column-1, 0))
 			}
 			fmt.Fprintf(&b, "  %s     %s%s\n", dim, head, printable(line))
 		}

@@ -136,3 +136,21 @@ func TestFormatIsPrintable(t *testing.T) {
 		t.Errorf("got %q", b.String())
 	}
 }
+
+// A suggestion of several lines stands as deep as it is to stand in the file.
+func TestFormatOfSeveralLines(t *testing.T) {
+	t.Parallel()
+	src := "rules:\n  - name: x\n    on: booked\n    then:\n      slack:\n        channel: a\n        text: b\n"
+	_, findings := rules.Compile("t.yaml", []byte(src), options())
+	want := `t.yaml:5:7: error: "then" takes a list: put a - before each step
+     5 |       slack:
+       |       ^
+       = suggestion:
+       =       - slack:
+       =           channel: a
+       =           text: b
+`
+	if got := render(findings, src); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}

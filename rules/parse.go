@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"bellhop/actions"
 )
 
 // maxName is the length of a rule's name, in characters.
@@ -44,7 +47,9 @@ func parse(r *report, o Options) []*Rule {
 				return nil
 			}
 			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule file has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, []string{"rules"}))
-			continue
+			if suggestion == "" || found {
+				continue
+			}
 		}
 		found = true
 		switch {
@@ -264,7 +269,13 @@ func parseOn(r *report, n *yaml.Node) []string {
 		}
 		suggestion := similarEvent(t.value)
 		if suggestion == "" && strings.Contains(t.value, ",") && n.Kind == yaml.ScalarNode {
-			suggestion = "[" + strings.TrimSpace(t.value) + "]"
+			words := actions.SplitList(strings.Trim(t.value, "[] "))
+			for i, w := range words {
+				if !slices.Contains(Names(), w) {
+					words[i] = cmp.Or(similarEvent(w), w)
+				}
+			}
+			suggestion = "[" + strings.Join(words, ", ") + "]"
 			r.errorf("event-name", src.span(item), suggestion, "write several events as a list: %s", suggestion)
 			continue
 		}

@@ -212,7 +212,7 @@ var bareDuration = regexp.MustCompile(`^[0-9]+(ms|[smhdw])([0-9]+(ms|[smhdw]))*\
 func (c *checker) lexError(tokens []lexer.Token, err error) {
 	var e *file.Error
 	if !errors.As(err, &e) {
-		c.fail("syntax", c.piece.whole(), "", "this expression cannot be read")
+		c.fail("syntax", c.piece.whole(), "", "%s cannot be read as an expression", quote(c.piece.src))
 		return
 	}
 	// The word that could not be read begins where the last one that could be read ended.
@@ -274,7 +274,7 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 		}
 		c.fail("operator", c.piece.span(from, from+1), "-", "the dash %c is no minus; write -", first)
 	case strings.ContainsRune("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad", first):
-		c.fail("character", c.piece.span(from, from+1), "", "there is an invisible character here; remove it")
+		c.fail("character", c.piece.span(from, from+1), "", "there is an invisible character here (%U); remove it", first)
 	case first == '@' && nameAfter.MatchString(rest):
 		name := nameAfter.FindString(rest)
 		c.fail("character", c.piece.span(from, from+len(name)), name[1:], "write names without @")
@@ -283,7 +283,7 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 	case first == '@' || first == '$' || first == '~' || first == '\\':
 		c.fail("character", c.piece.span(from, from+1), "", "%s has no meaning in an expression; a text must be in quotes", quote(string(first)))
 	default:
-		c.fail("character", c.piece.span(e.From, e.To), "", "this character has no meaning in an expression; a text must be in quotes")
+		c.fail("character", c.piece.span(e.From, e.To), "", "%s has no meaning in an expression; a text must be in quotes", quote(string(first)))
 	}
 }
 
@@ -293,7 +293,7 @@ var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?$`)
 func (c *checker) syntaxError(err error) {
 	var e *file.Error
 	if !errors.As(err, &e) {
-		c.fail("syntax", c.piece.whole(), "", "this expression cannot be read")
+		c.fail("syntax", c.piece.whole(), "", "%s cannot be read as an expression", quote(c.piece.src))
 		return
 	}
 	at := c.piece.span(e.From, max(e.To, e.From+1))
@@ -324,10 +324,10 @@ func (c *checker) syntaxError(err error) {
 	case strings.Contains(message, "wrap predicate"):
 		c.fail("syntax", at, "", "a ; is not expected here")
 	case strings.Contains(message, "literal"):
-		c.fail("number", at, "", "this number is too large or cannot be read")
+		c.fail("number", at, "", "this number is too large, or cannot be read")
 	case strings.Contains(message, "map key"):
 		c.fail("syntax", at, "", "the key of a map is a name or a text in quotes")
 	default:
-		c.fail("syntax", at, "", "this cannot be read as part of an expression")
+		c.fail("syntax", at, "", "%s cannot be read as an expression", quote(c.piece.src))
 	}
 }

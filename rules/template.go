@@ -292,10 +292,10 @@ func (s *scope) suspectLiteral(t *text, off int, literal string) {
 		if root, _, _ := strings.Cut(name, "."); !slices.Contains(envNames(), root) && !slices.ContainsFunc(s.lets, func(l letVar) bool { return l.name == root }) {
 			written = "" // that would be an error
 		}
-		s.report.mendf(Warning, "braces", t, t.span(off+m[0], off+m[1]), written, "this is sent as it is; write a value as {{ %s }}", name)
+		s.report.mendf(Warning, "braces", t, t.span(off+m[0], off+m[1]), written, "%s is sent as it is; write a value as {{ %s }}", literal[m[0]:m[1]], name)
 	}
 	if m := otherMarks.FindStringIndex(literal); m != nil {
-		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "", `this is sent as it is; write a choice as {{ condition ? "one text" : "another" }}`)
+		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "", `%s is sent as it is; write a choice as {{ condition ? "one text" : "another" }}`, literal[m[0]:m[1]])
 	}
 }
 
