@@ -164,3 +164,19 @@ func SetAutoVacuum(t *testing.T, dir, mode string) {
 		t.Fatal(err)
 	}
 }
+
+// Recount counts the deliveries themselves, see [Store.CountDeliveries].
+func (s *Store) Recount(t *testing.T) map[State]int {
+	t.Helper()
+	counts := map[State]int{}
+	for _, state := range States() {
+		var n int
+		if err := s.read.QueryRowContext(t.Context(), `SELECT count(*) FROM deliveries WHERE state = ?`, string(state)).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			counts[state] = n
+		}
+	}
+	return counts
+}

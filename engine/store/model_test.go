@@ -567,6 +567,10 @@ func TestModel(t *testing.T) {
 		t.Repeat(m.actions())
 		m.drain(t)
 	})
+	kept, err := s.CountDeliveries(t.Context())
+	if counted := s.Recount(t); err != nil || !maps.Equal(kept, counted) {
+		t.Errorf("the counts that are kept are %v (%v), but there are %v", kept, err, counted)
+	}
 }
 
 func (m *model) actions() map[string]func(*rapid.T) {

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -153,6 +155,67 @@ func TestRuleSets(t *testing.T) {
 	holds("G", "unmet.yaml new")
 	event("e8", "F", one)
 	gone("F") // its content went with the last set that had it
+}
+
+// However sets follow each other, and whatever is pruned between, a set that an event was received under is whole.
+func TestRuleSetsAtRandom(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(1, seed))
+	now := time.Now()
+	s := open(t)
+	kept := map[string][]live.Version{} // by set: those of an event that stays
+	waiting := map[string]string{}      // and its delivery
+	for i := range 120 {
+		if random.IntN(5) == 0 {
+			if _, err := s.Prune(t.Context(), now.Add(time.Hour)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var set []live.Version
+		name := "set "
+		for _, path := range []string{"a.yaml", "b.yaml", "c.yaml"} {
+			if n := random.IntN(3); n > 0 {
+				name += fmt.Sprint(path, n)
+				set = append(set, version(path, fmt.Sprint(path, n)))
+			}
+		}
+		for _, v := range set {
+			if err := s.PutGood(t.Context(), v); err != nil {
+				t.Fatal(err)
+			}
+		}
+		id, err := under(t.Context(), s, fmt.Sprint("e", i), name, set...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept[name] == nil && random.IntN(2) == 0 {
+			d := store.Delivery{ID: store.NewID(), Event: id, Rule: "r", Step: 1, State: store.Waiting, Created: now, Due: now.Add(time.Hour)}
+			kept[name], waiting[name] = append([]live.Version{}, set...), d.ID
+			err := s.Write(t.Context(), func(tx *store.Tx) error {
+				_, err := tx.InsertDelivery(&d)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for old, want := range kept {
+			if got, err := s.RuleSet(t.Context(), old); err != nil || !slices.Equal(texts(got), texts(want)) {
+				t.Fatalf("set %s holds %v (%v)", old, texts(got), err)
+			}
+			if random.IntN(15) == 0 { // from now on its event may go
+				if _, err := s.Cancel(t.Context(), waiting[old], ""); err != nil {
+					t.Fatal(err)
+				}
+				delete(kept, old)
+			}
+		}
+		if got, err := s.RuleSet(t.Context(), name); err != nil || !slices.Equal(texts(got), texts(set)) {
+			t.Fatalf("set %s, in force, holds %v (%v)", name, texts(got), err)
+		}
+	}
 }
 
 func TestRuleSetIsNotedAgainAfterAFailure(t *testing.T) {
