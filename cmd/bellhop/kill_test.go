@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -32,8 +33,8 @@ const killRules = `rules:
         http: { connection: sink, path: /three, json: { now: "{{ now() }}" } }
 `
 
-// killRounds is how often the process is killed.
-const killRounds = 20
+// kills is how often the process is killed in each test.
+var kills = flag.Int("kills", 12, "how often the tests of kills kill the program")
 
 // TestKill is the promise that what was acknowledged is durable (P1), and enqueued once (P2). It starts the
 // real program, posts over several connections, kills it at a random moment, and starts it again. A sender
@@ -44,12 +45,6 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills the program many times")
 	}
-	dir := t.TempDir()
-	program := filepath.Join(dir, "bellhop.exe")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
-
 	var mu sync.Mutex
 	calls := map[string]int{} // idempotency keys
 	bodies := map[string]string{}
@@ -68,39 +63,7 @@ func TestKill(t *testing.T) {
 		bodies[key] = string(body)
 	}))
 	defer sink.Close()
-	listen, admin := freeAddress(t), freeAddress(t)
-	config := fmt.Sprintf("listen: %s\nadmin: %s\nsources: { hoopai: { verify: none } }\nconnections: { sink: { url: %q } }\negress: { allow: [127.0.0.1] }\n", listen, admin, sink.URL)
-	for name, text := range map[string]string{"bellhop.yaml": config, "rules/a.yaml": killRules} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	begin := func() *exec.Cmd {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), program, "run", "--log-format", "json")
-		cmd.Dir = dir
-		stderr, err := cmd.StderrPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(stderr)
-		var said strings.Builder
-		for lines.Scan() {
-			fmt.Fprintln(&said, lines.Text())
-			if strings.Contains(lines.Text(), `"msg":"started"`) {
-				go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the process
-				return cmd
-			}
-		}
-		t.Fatalf("the program did not start:\n%s", said.String())
-		return nil
-	}
+	p := newRealProgram(t, killRules, fmt.Sprintf("sources: { hoopai: { verify: none } }\nconnections: { sink: { url: %q } }\negress: { allow: [127.0.0.1] }\n", sink.URL))
 
 	acknowledged := map[string]string{} // appointment to event
 	next := 0
@@ -118,8 +81,8 @@ func TestKill(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(1, uint64(time.Now().UnixNano())))
 	resent, duplicates := 0, 0
-	for range killRounds {
-		cmd := begin()
+	for range *kills {
+		cmd := p.begin(t)
 		ctx, stop := context.WithCancel(t.Context())
 		var senders sync.WaitGroup
 		for range 8 {
@@ -128,7 +91,7 @@ func TestKill(t *testing.T) {
 				defer client.CloseIdleConnections()
 				for ctx.Err() == nil {
 					id := take()
-					event, status, err := postBooking(ctx, client, listen, id)
+					event, status, err := postBooking(ctx, client, p.listen, id)
 					mu.Lock()
 					if err != nil {
 						unsure = append(unsure, id)
@@ -156,46 +119,18 @@ func TestKill(t *testing.T) {
 		_ = cmd.Wait() // killed
 	}
 
-	last := begin()
+	last := p.begin(t)
 	defer func() {
 		_ = last.Process.Kill()
 		_ = last.Wait()
 	}()
-	list := func(query string) (all []store.Delivery) {
-		t.Helper()
-		for before := ""; ; {
-			var page struct {
-				Deliveries []store.Delivery
-				Next       string
-			}
-			getJSON(t, "http://"+admin+"/api/v1/deliveries?limit=500&before="+before+query, &page)
-			all = append(all, page.Deliveries...)
-			if before = page.Next; before == "" {
-				return all
-			}
-		}
-	}
-	open := func() int {
-		n := 0
-		for _, state := range []store.State{store.Waiting, store.Pending, store.Sending, store.Retrying} {
-			n += len(list("&state=" + string(state)))
-		}
-		return n
-	}
-	deadline := time.After(2 * time.Minute)
-	for tick := time.NewTicker(100 * time.Millisecond); open() > 0; {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("two minutes after the last start, %d deliveries are still open", open())
-		}
-	}
+	p.settled(t)
 
 	steps := map[string]map[int]int{} // event to its steps
 	repeated := 0
 	mu.Lock()
 	defer mu.Unlock()
-	for _, d := range list("") {
+	for _, d := range p.deliveries(t, "") {
 		if steps[d.Event] == nil {
 			steps[d.Event] = map[int]int{}
 		}
@@ -229,12 +164,104 @@ func TestKill(t *testing.T) {
 	}
 	t.Logf("killed %d times: %d events acknowledged and all there, %d posts cut off and sent again (%d of them had been stored), "+
 		"%d deliveries all sent and none enqueued twice, %d calls repeated with the same key",
-		killRounds, len(acknowledged), resent, duplicates, 3*len(steps), repeated)
+		*kills, len(acknowledged), resent, duplicates, 3*len(steps), repeated)
+}
+
+// A realProgram is the real one, in a folder of its own.
+type realProgram struct {
+	dir, path     string
+	listen, admin string
+}
+
+func newRealProgram(t *testing.T, rules, config string) *realProgram {
+	t.Helper()
+	p := &realProgram{dir: t.TempDir(), listen: freeAddress(t), admin: freeAddress(t)}
+	p.path = filepath.Join(p.dir, "bellhop.exe")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", p.path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	config = fmt.Sprintf("listen: %s\nadmin: %s\n", p.listen, p.admin) + config
+	for name, text := range map[string]string{"bellhop.yaml": config, "rules/a.yaml": rules} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(p.dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+// begin starts the program and returns once it takes events.
+func (p *realProgram) begin(t *testing.T) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), p.path, "run", "--log-format", "json")
+	cmd.Dir = p.dir
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	var said strings.Builder
+	for lines.Scan() {
+		fmt.Fprintln(&said, lines.Text())
+		if strings.Contains(lines.Text(), `"msg":"started"`) {
+			go func() { _, _ = io.Copy(io.Discard, stderr) }() // ends with the process
+			return cmd
+		}
+	}
+	t.Fatalf("the program did not start:\n%s", said.String())
+	return nil
+}
+
+// deliveries are all that a query finds.
+func (p *realProgram) deliveries(t *testing.T, query string) (all []store.Delivery) {
+	t.Helper()
+	for before := ""; ; {
+		var page struct {
+			Deliveries []store.Delivery
+			Next       string
+		}
+		getJSON(t, "http://"+p.admin+"/api/v1/deliveries?limit=500&before="+before+query, &page)
+		all = append(all, page.Deliveries...)
+		if before = page.Next; before == "" {
+			return all
+		}
+	}
+}
+
+// settled waits until no delivery is open.
+func (p *realProgram) settled(t *testing.T) {
+	t.Helper()
+	open := func() (n int) {
+		for _, state := range []store.State{store.Waiting, store.Pending, store.Sending, store.Retrying} {
+			n += len(p.deliveries(t, "&state="+string(state)))
+		}
+		return n
+	}
+	deadline := time.After(2 * time.Minute)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for open() > 0 {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("two minutes after the last start, %d deliveries are still open", open())
+		}
+	}
 }
 
 func postBooking(ctx context.Context, client *http.Client, addr, id string) (event, status string, err error) {
 	body := fmt.Sprintf(`{"type":"AppointmentCreate","locationId":"0007BWpSzSwfiuSl0tR2","appointment":{"id":%q,"title":"First consultation","appointmentStatus":"new"}}`, id)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+"/hooks/hoopai", strings.NewReader(body))
+	return postEvent(ctx, client, "http://"+addr+"/hooks/hoopai", body)
+}
+
+// postEvent sends a webhook and tells what it was acknowledged as.
+func postEvent(ctx context.Context, client *http.Client, url, body string) (event, status string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		return "", "", err
 	}

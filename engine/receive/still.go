@@ -1,6 +1,8 @@
 package receive
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -68,6 +70,7 @@ func (r *Receiver) inOrder(tx *store.Tx, d *store.Delivery, now time.Time) error
 // stillSo lets a message tell nothing that is no longer so.
 func (r *Receiver) stillSo(tx *store.Tx, d *store.Delivery, now time.Time) error {
 	data, last, err := tx.State(d.Source, d.Appointment)
+	d.Latest = last
 	if err != nil || data == nil || latest(last).of(d.Event) {
 		return err
 	}
@@ -101,7 +104,7 @@ func Still(set *rules.Set, d *store.Delivery, from Origin, state *State, now tim
 	case !state.cancelled() && from.State.cancelled():
 		d.State, d.Reason = store.Cancelled, takesPlace
 		return nil, nil
-	case !state.Moved(&from.State.Appointment):
+	case !state.Moved(tells(d, from.State)):
 		return nil, nil
 	}
 	ev := *from.Event
@@ -115,8 +118,8 @@ func Still(set *rules.Set, d *store.Delivery, from Origin, state *State, now tim
 		d.State, d.Reason = next.State, next.Reason
 		return nil, err
 	}
-	next.Connection, next.Destination, next.Request = step.Connection, step.Destination, step.Request
-	if !d.Tried() {
+	next.Connection, next.Destination, next.Request, next.Tells = step.Connection, step.Destination, step.Request, timesOf(state)
+	if !d.Tried() || bytes.Equal(next.Request, d.Request) && next.Connection == d.Connection {
 		next.State = store.Sending
 		*d = next
 		return nil, nil
@@ -124,6 +127,31 @@ func Still(set *rules.Set, d *store.Delivery, from Origin, state *State, now tim
 	d.State, d.Reason = store.Cancelled, moved
 	next.Attempts, next.Retried, next.Created, next.Due = nil, time.Time{}, now, now
 	return &next, nil
+}
+
+// toldTimes are when an appointment is, as a message tells it.
+type toldTimes struct {
+	Start, End time.Time
+	AllDay     bool
+}
+
+func timesOf(state *State) []byte {
+	data, err := json.Marshal(toldTimes{state.StartTime, state.EndTime, state.AllDay})
+	if err != nil {
+		return nil // of a year that JSON does not know: then it is rendered again
+	}
+	return data
+}
+
+// tells is the appointment with the times that a message's request was rendered for: those of its event, unless it was
+// rendered again since.
+func tells(d *store.Delivery, event *State) *rules.Appointment {
+	a := event.Appointment
+	var t toldTimes
+	if d.Tells != nil && json.Unmarshal(d.Tells, &t) == nil {
+		a.StartTime, a.EndTime, a.AllDay = t.Start, t.End, t.AllDay
+	}
+	return &a
 }
 
 // anewSafely turns a panic into an error, as [matchSafely] does.

@@ -63,6 +63,13 @@ type Delivery struct {
 	// place: then it has ended for good.
 	Follows bool `json:"-"`
 
+	// Tells is what the request of an immediate message says of its appointment, which receive alone understands; nil: what
+	// its event said.
+	Tells []byte `json:"-"`
+	// Latest marks the latest event of the appointment that was thought of when the delivery was claimed, see [Tx.State]. With
+	// it, [Job.Current] finds out whether another has come since; nil: none matters.
+	Latest []byte `json:"-"`
+
 	turn int  // the job that may claim the delivery; an older one finds nothing to do
 	copy int  // see [Tx.Renew]
 	new  bool // rendered by the claim that gave it, and so never sent
@@ -83,10 +90,10 @@ type Attempt struct {
 // delivery of that rule and step is there already, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *Delivery) (inserted bool, err error) {
 	res, err := t.tx.ExecContext(t.ctx, `
-		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
+		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?, ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
 		d.ID, d.Event, d.Source, d.Location, d.Appointment, d.Rule, d.Step, d.Action, d.Connection, d.Destination,
-		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.copy, blob(d.Request))
+		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.copy, blob(d.Request), d.Tells)
 	if err != nil {
 		return false, fmt.Errorf("insert delivery: %w", err)
 	}
@@ -119,13 +126,13 @@ func (t *Tx) Take(d *Delivery) (taken bool, err error) {
 	return true, nil
 }
 
-const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request`
+const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells`
 
 func scanDelivery(row scanner) (d Delivery, err error) {
 	var created, due, retried, at, until int64
 	var attempts, request []byte
 	err = row.Scan(&d.ID, &d.Event, &d.Source, &d.Location, &d.Appointment, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.Destination,
-		&d.State, &d.Reason, &created, &due, &retried, &d.turn, &at, &until, &d.Key, &d.Follows, &d.copy, &attempts, &request)
+		&d.State, &d.Reason, &created, &due, &retried, &d.turn, &at, &until, &d.Key, &d.Follows, &d.copy, &attempts, &request, &d.Tells)
 	if err != nil {
 		return d, err
 	}
@@ -159,14 +166,14 @@ func (s *Store) claim(ctx context.Context, j job, due Due) (d Delivery, ok bool,
 			return fmt.Errorf("claim delivery: %w", err)
 		}
 		got.crashed = j.again
-		rendered := got.Request
+		rendered, tells := got.Request, got.Tells
 		got.new = got.Request == nil
 		if due != nil {
 			if err := due(tx, &got); err != nil {
 				return err
 			}
 		}
-		if got.Key != "" || got.State != Sending || !bytes.Equal(rendered, got.Request) {
+		if got.Key != "" || got.State != Sending || !bytes.Equal(rendered, got.Request) || !bytes.Equal(tells, got.Tells) {
 			if err := tx.settle(&got); err != nil {
 				return err
 			}

@@ -180,3 +180,6 @@ func (s *Store) Recount(t *testing.T) map[State]int {
 	}
 	return counts
 }
+
+// Lost says that the job was given out before, to a process that ended with it.
+func (q *Queued) Lost() { q.job.again = true }

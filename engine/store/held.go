@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -32,8 +33,8 @@ func (t *Tx) early(j job) (Delivery, error) {
 // settle writes what a [Due] made of a delivery.
 func (t *Tx) settle(d *Delivery) error {
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, step_key = ?,
-		connection = ?, destination = ?, request = ? WHERE id = ?`,
-		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.ID)
+		connection = ?, destination = ?, request = ?, tells = ? WHERE id = ?`,
+		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, d.ID)
 	if err != nil {
 		return fmt.Errorf("write delivery: %w", err)
 	}
@@ -55,8 +56,20 @@ func (t *Tx) recordCancelled(d *Delivery, attempts []byte) error {
 const UnderWay = " while this was being sent"
 
 // Current says whether the claimed delivery is still to be sent by this job: that nothing which was committed
-// before has cancelled or moved it. If it has, the attempt does not begin, and the reason says no more than why.
-func (j *Job) Current(ctx context.Context) (bool, error) {
+// before has cancelled or moved it. If it has, the attempt does not begin, and the reason says no more than why. One of
+// an immediate step is then to be claimed again, which decides about it.
+func (j *Job) Current(ctx context.Context, d *Delivery) (bool, error) {
+	if d.At.IsZero() {
+		if d.Latest == nil {
+			return true, nil
+		}
+		var latest []byte
+		err := j.store.hot.QueryRowContext(ctx, `SELECT latest FROM appointments WHERE source = ? AND id = ?`, d.Source, d.Appointment).Scan(&latest)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return false, fmt.Errorf("read appointment: %w", err)
+		}
+		return bytes.Equal(latest, d.Latest), nil
+	}
 	var n int
 	err := j.store.hot.QueryRowContext(ctx, `SELECT count(*) FROM deliveries WHERE id = ? AND turn = ? AND state = 'sending'`,
 		j.job.Delivery, j.job.Turn).Scan(&n)

@@ -36,10 +36,17 @@ var modelSteps = []modelStep{
 	{"soon", `now() + duration("90m")`, "", func(_ *rules.Appointment, planned, _ time.Time) time.Time { return planned.Add(90 * time.Minute) }},
 	{"instant", `receivedAt`, "5h", func(_ *rules.Appointment, _, received time.Time) time.Time { return received }},
 	{"atonce", "", "", nil},
+	{told, "", "", nil},
 }
+
+// told is the step that tells people at once; the others are calls.
+const told = "told"
 
 func (s *modelStep) yaml() string {
 	text := fmt.Sprintf("http: { url: \"https://api.example.com/%s\", json: { start: \"{{ appointment.startTime }}\", title: \"{{ appointment.title }}\" } }\n", s.name)
+	if s.name == told {
+		text = "slack: { channel: desk, text: \"{{ appointment.startTime }}\" }\n"
+	}
 	if s.at == "" {
 		return "      - " + text
 	}
@@ -132,6 +139,7 @@ type model struct {
 	bodies      [][]byte // of the events that were sent
 	accepted    []string // their ids
 	hands       []claimed
+	lost        map[string]bool // deliveries that a process had in hand when it ended
 	// What an operator had tried again is no more bound by what the model says of one delivery among several.
 	forced map[string]bool
 	bytes  map[string]string // the first request that went out under a delivery's id
@@ -155,7 +163,7 @@ func (m *model) compile(t *rapid.T) {
 	if len(m.rules) == 0 {
 		src = "rules: []\n"
 	}
-	f, findings := rules.Compile("model.yaml", []byte(src), rules.Options{})
+	f, findings := rules.Compile("model.yaml", []byte(src), rules.Options{Connections: map[string]string{"slack": "slack"}})
 	if f == nil {
 		t.Fatalf("%s\n%+v", src, findings)
 	}
@@ -291,6 +299,9 @@ func (m *model) claim(t *rapid.T, job store.Queued) {
 	if m.now.After(m.latest) {
 		m.latest = m.now
 	}
+	if m.lost[job.Delivery] {
+		job.Lost()
+	}
 	d, ok, err := job.Claim(t.Context(), m.r.Due)
 	if err != nil {
 		t.Fatal(err)
@@ -331,17 +342,23 @@ func (m *model) drop(i int) { m.hands = slices.Delete(m.hands, i, i+1) }
 // start lets the attempt of a claimed delivery begin: what it sends is on its way.
 func (m *model) start(t *rapid.T, i int) {
 	h := &m.hands[i]
-	if !h.d.At.IsZero() {
-		ok, err := h.job.Current(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			t.Logf("%s %s is no longer current", m.now.Format("2 15:04"), h.d.ID)
-			m.end(t, h.job)
-			m.drop(i)
+	ok, err := h.job.Current(t.Context(), &h.d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !ok {
+		t.Logf("%s %s is no longer current", m.now.Format("2 15:04"), h.d.ID)
+		d, job := h.d, h.job
+		m.drop(i)
+		if !d.At.IsZero() {
+			m.end(t, job)
 			return
 		}
+		if d.State = store.Pending; len(d.Attempts) > 0 {
+			d.State = store.Retrying
+		}
+		m.record(t, job, &d)
+		return
 	}
 	h.started = true
 	m.out(t, &h.d)
@@ -355,6 +372,10 @@ func (m *model) out(t *rapid.T, d *store.Delivery) {
 	}
 	m.bytes[d.ID] = string(d.Request)
 	t.Logf("%s out %s: %s", m.now.Format("2 15:04"), d.ID, d.Request)
+	if d.Action == "slack" {
+		m.tells(t, d)
+		return
+	}
 	if d.At.IsZero() {
 		return
 	}
@@ -374,6 +395,30 @@ func (m *model) out(t *rapid.T, d *store.Delivery) {
 	}
 	if meant := m.forCancelled(t, d); meant != gone(state) && !row.remade {
 		t.Fatalf("%s goes out; its appointment being cancelled is %v, its rule being for such ones %v", d.ID, gone(state), meant)
+	}
+}
+
+// tells checks what people are told: when the appointment begins, and that it takes place unless the rule asks for those that
+// do not.
+func (m *model) tells(t *rapid.T, d *store.Delivery) {
+	var req struct{ Text time.Time }
+	if err := json.Unmarshal(d.Request, &req); err != nil {
+		t.Fatal(err)
+	}
+	state := m.state(t)
+	if !req.Text.Equal(state.StartTime) {
+		t.Fatalf("%s says that the appointment begins at %s, but it does at %s", d.ID, req.Text, state.StartTime)
+	}
+	e, err := m.s.Event(t.Context(), d.Event)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var then receive.State
+	if err := json.Unmarshal(e.State, &then); err != nil {
+		t.Fatal(err)
+	}
+	if gone(&then) != gone(state) && !(gone(state) && m.forCancelled(t, d)) {
+		t.Fatalf("%s goes out; its appointment being cancelled was %v and is %v", d.ID, gone(&then), gone(state))
 	}
 }
 
@@ -413,6 +458,7 @@ func (m *model) record(t *rapid.T, job store.Queued, d *store.Delivery) {
 	if err := job.Record(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
+	delete(m.lost, d.ID)
 	t.Logf("%s record %s: %s", m.now.Format("2 15:04"), d.ID, d.State)
 	if !unfinished(d) {
 		m.end(t, job)
@@ -555,7 +601,7 @@ func TestModel(t *testing.T) {
 		runs++
 		*m = model{
 			s: s, r: r, now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), appointment: fmt.Sprintf("a%d", runs),
-			forced: map[string]bool{}, bytes: map[string]string{}, unfollowed: map[string]bool{}, known: map[string]*modelRow{},
+			lost: map[string]bool{}, forced: map[string]bool{}, bytes: map[string]string{}, unfollowed: map[string]bool{}, known: map[string]*modelRow{},
 		}
 		for i := range rapid.IntRange(1, 2).Draw(t, "rules") {
 			m.rules = append(m.rules, drawRule(t, fmt.Sprintf("rule%d", i)))
@@ -621,7 +667,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		},
 		"crash": func(t *rapid.T) {
 			t.Logf("%s crash", m.now.Format("2 15:04"))
-			m.hands = nil
+			m.crash()
 		},
 		"wait": func(t *rapid.T) {
 			m.now = m.now.Add(time.Duration(rapid.SampledFrom([]int{1, 20, 61, 240, 1440, -10}).Draw(t, "minutes")) * time.Minute)
@@ -704,8 +750,16 @@ func (r *modelRule) forCancelledAny() bool {
 }
 
 // drain works until nothing is left to do, with time passing and every destination answering.
-func (m *model) drain(t *rapid.T) {
+// crash ends the process, which loses what the workers have in hand.
+func (m *model) crash() {
+	for i := range m.hands {
+		m.lost[m.hands[i].d.ID] = true
+	}
 	m.hands = nil
+}
+
+func (m *model) drain(t *rapid.T) {
+	m.crash()
 	for range 3 {
 		for _, job := range m.queued(t) {
 			m.claim(t, job)

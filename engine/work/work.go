@@ -170,20 +170,26 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 	if pass != nil {
 		postpone, why = pass.start(stopping)
 	}
-	began := time.Now() // with the last look at what waited
-	if !d.At.IsZero() && postpone == 0 {
+	began := time.Now() // with the last look at its appointment
+	if postpone == 0 {
 		// It was promised for the appointment as it was. What was acknowledged while it stood in line counts.
-		if ok, err := j.Current(ctx); err != nil || !ok {
+		switch ok, err := j.Current(ctx, &d); {
+		case err != nil:
 			pass.done(verdict{unknown: true})
-			if err != nil {
-				w.log(ctx, "a delivery could not be looked up", err)
-				return unwritable
-			}
+			w.log(ctx, "a delivery could not be looked up", err)
+			return unwritable
+		case !ok && !d.At.IsZero():
+			pass.done(verdict{unknown: true})
 			return 0
+		case !ok:
+			pass.done(verdict{unknown: true})
+			postpone, why = time.Millisecond, ""
 		}
 	}
 	if postpone > 0 {
-		w.o.Metrics.Postponed.WithLabelValues(why).Inc()
+		if why != "" {
+			w.o.Metrics.Postponed.WithLabelValues(why).Inc()
+		}
 		if d.State = store.Pending; len(d.Attempts) > 0 {
 			d.State = store.Retrying
 		}
