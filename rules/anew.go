@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// An immediate step is rendered when its rule applies. Until it is sent, though, much may happen to its appointment.
+// An immediate step is rendered when its rule applies. Its appointment can change before it is sent.
 
-// Anew renders an immediate step of a rule again, at now, for an appointment that has moved since ev, of which ev has
-// the present state. Skip says why it is no longer wanted; shadow that the rule only watches.
+// Anew renders an immediate step again, at now, for an appointment that has moved since ev; ev holds its current state.
+// Skip says why the step is no longer wanted, shadow that the rule is in shadow mode.
 func (s *Set) Anew(name string, number int, action string, ev *Event, now time.Time) (_ Step, shadow bool) {
 	rule, st := s.immediate(name, number)
 	switch {

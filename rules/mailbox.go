@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// Whoever books chooses no recipient. Where an address is written, a value is one display name or one address, by
-// where it stands: before the <…>, in it, or alone. Only an expression that gives a list gives several.
+// A person who books must not choose recipients. In an address, a value is one display name or one address, depending on
+// its place: before the <…>, inside it, or alone. Only an expression whose value is a list stands for several.
 
 // addressee says how a value is escaped that stands between two parts of a text with addresses.
 func addressee(before, after string) escape {

@@ -13,8 +13,8 @@ import (
 	"bellhop/actions"
 )
 
-// People say when a step is to be done before they know that `at` is an expression: 24h before, 9am, 2026-05-01,
-// delay: 2h. This file recognises that, and knows how it is written.
+// Before people know that `at` is an expression, they write: 24h before, 9am, 2026-05-01, delay: 2h. This file recognises
+// that, and knows the expression for it.
 
 // aMoment is the example of what `at` takes.
 const aMoment = `appointment.startTime - duration("24h")`
@@ -181,8 +181,8 @@ var (
 	calendarAmount = regexp.MustCompile(`^(?i)([0-9]{1,4}) ?(?:(d|days?)|(w|wks?|weeks?)|(mths?|months?)|(y|yrs?|years?)|(?:workdays?|weekdays?))[ ,]*$`)
 )
 
-// from is the expression for the time that lies by as much from another. Days and longer are counted on the calendar,
-// for a day is not always 24 hours.
+// from is the expression for the time that is so much before or after another. Days and longer are counted on the
+// calendar, because a day is not always 24 hours.
 func (c stretch) from(anchor string) (string, bool) {
 	m := calendarAmount.FindStringSubmatch(c.amount)
 	if m == nil {
@@ -217,8 +217,7 @@ func readDuration(text string) (string, bool) {
 	return text, err == nil
 }
 
-// relation reads what a duration is said to be counted from: before the start. ok is false if a word has no place in
-// it.
+// relation reads what a duration is counted from, such as "before the start". ok is false if it holds other words.
 func relation(words []string) (sign, anchor string, ok bool) {
 	for _, w := range words {
 		switch w {

@@ -121,7 +121,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 				suggestion = ""
 			}
 			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, ruleKeys))
-			if suggestion != "" { // it is looked at as what it was meant to be
+			if suggestion != "" { // it is checked as what it was meant to be
 				keys[suggestion] = p
 			}
 			continue
@@ -312,7 +312,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		if n.Kind == yaml.ScalarNode && n.Style == 0 {
 			suggestion = assignments(string(src.data[src.span(n).from:src.span(n).to]))
 		}
-		for l := range strings.Lines(suggestion) { // the names are known, whatever they stand for
+		for l := range strings.Lines(suggestion) { // the names are known, though not their values
 			name, _, _ := strings.Cut(strings.TrimSpace(l), ":")
 			s.lets, s.trees = append(s.lets, letVar{name, badType}), append(s.trees, term{})
 			rule.lets = append(rule.lets, namedValue{name: name})
@@ -379,8 +379,8 @@ func assignments(written string) string {
 	return strings.Join(lines, "\n")
 }
 
-// dashed is how a map is written as a list, with the same lines indented further: one entry, or one for each key of
-// first. It is "" for a long one, which nobody wants to read again.
+// dashed returns a map written as a list, its lines indented further: one entry, or one for each key of first. It is ""
+// for a long map, which nobody wants to read again in a message.
 func dashed(src *source, n *yaml.Node, first []string) (at span, suggestion string) {
 	at = src.extent(n)
 	line, column := src.position(at.from)

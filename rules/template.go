@@ -69,7 +69,7 @@ type scope struct {
 	later  []string
 	used   map[int]bool // the lets that something uses
 	absent map[int]bool // the lets whose value may be missing
-	slips  int          // mistakes in the expression being read that are taken for mended
+	slips  int          // suggestions that the expression being read already contains
 }
 
 // expression compiles one expression. The tree is as written, for what is to be told from it.
@@ -97,7 +97,7 @@ func (s *scope) expression(p piece) (*program, ast.Node, *checker) {
 // maxSlips bounds how often an expression is read again.
 const maxSlips = 8
 
-// afterSlip looks for further mistakes in an expression that could not be read, as if what was suggested stood in it.
+// afterSlip checks an expression that could not be read again, with the suggestion in its place.
 func (s *scope) afterSlip(c *checker) {
 	if c.slip == nil || s.slips >= maxSlips {
 		return

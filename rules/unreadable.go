@@ -12,7 +12,7 @@ import (
 	"bellhop/actions"
 )
 
-// YAML's reader stops at the first thing it cannot read, often long after the mistake, and says so in its own terms.
+// YAML's reader stops at the first thing it cannot read, often far behind the mistake, and explains it in its own terms.
 // This file finds the mistake that people made.
 
 // A misreading is why a file cannot be read as YAML, and where.
@@ -23,8 +23,8 @@ type misreading struct {
 	mends   []string // what may be meant to stand there, the likeliest first
 }
 
-// mend is the first of the mends with which the file can be read, at least up to a mistake further down, and the file
-// with it; "" and nil if there is none. Each try takes from the budget, which is in bytes.
+// mend returns the first of the mends with which the file can be read, at least up to a mistake further down, and the
+// file with it; "" and nil if there is none. Each attempt takes the file's size from the budget.
 func (m misreading) mend(src *source, budget *int) (string, *source) {
 	for _, with := range m.mends {
 		if *budget -= len(src.data); *budget < 0 {
@@ -43,13 +43,12 @@ func (m misreading) mend(src *source, budget *int) (string, *source) {
 	return "", nil
 }
 
-// inside says whether m is a mistake within the brackets that another finds wrong as a whole.
+// inside says whether m lies within brackets that the other finding takes to be wrong as a whole.
 func (m misreading) inside(whole misreading, src *source) bool {
 	return m.at.from > whole.at.from && m.at.to <= whole.at.to && (src.data[whole.at.from] == '[' || src.data[whole.at.from] == '{')
 }
 
-// ExplainYAML says of a file that YAML's reader refused with err what is wrong in it, and where. There is always a
-// finding.
+// ExplainYAML says what is wrong in a file that YAML's reader refused with err, and where. It always returns a finding.
 func ExplainYAML(path string, data []byte, err error) []Finding {
 	r := &report{src: newSource(path, data)}
 	if readable(r.src, r) {
@@ -149,7 +148,7 @@ func unknownAlias(src *source, name string) misreading {
 	return m
 }
 
-// oddEscapes is about what follows a \ between double quotes and means nothing.
+// oddEscapes is about a \ between double quotes that begins no escape.
 func oddEscapes(src *source, line span) (misreading, bool) {
 	bad := oddEscape.FindSubmatchIndex(src.data[line.from:line.to])
 	if bad == nil {
@@ -195,8 +194,8 @@ var (
 	quoteThenText = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)(("[^"\\]*"|'[^']*')[ \t]*[^\s#,\]}].*)$`)
 )
 
-// suspect looks for the mistakes that people make within a line, from just before an unreadable one on, and returns the
-// first. The reader often stumbles after the mistake, and names the beginning of what it was reading.
+// suspect looks for the mistakes that people make within a line, and returns the first. It begins one line before the
+// unreadable one, because the reader often names a later line than that of the mistake.
 func suspect(src *source, line int) (misreading, bool) {
 	lines := src.lineOffsets()
 	block := -1 // the indentation of the key of the block text that we are in
@@ -351,7 +350,7 @@ type level struct {
 	from   int    // where the first of them begins
 }
 
-// check returns the first mistake in how lines, brackets and quotes stand to each other.
+// check returns the first mistake in indentation, brackets and quotes.
 func (y *layout) check() (misreading, bool) {
 	src := y.src
 	lines := src.lineOffsets()
@@ -390,7 +389,7 @@ func (y *layout) check() (misreading, bool) {
 			}
 			return misreading{"yaml", at, fmt.Sprintf("this %c has no %c before it", trimmed[0], trimmed[0]-2), []string{" "}}, true
 		case trimmed[0] == '\t' || trimmed[0] == '%' || trimmed[0] == '?':
-			return misreading{}, false // told elsewhere, or more than this can follow
+			return misreading{}, false // reported elsewhere, or too complex for this
 		}
 		block = -1
 		if y.place(from, column, trimmed) {
@@ -495,7 +494,7 @@ func (y *layout) keyEnd(pos, to int) int {
 	return -1
 }
 
-// place says whether a line stands in a column where it cannot, which it then has reported.
+// place says whether a line is in a column where it cannot be. If so, it has reported that.
 func (y *layout) place(from, column int, trimmed string) bool {
 	pos := from + column
 	to := y.endOfLine(from)
@@ -610,7 +609,7 @@ func (y *layout) linesIn(from, column int) (n int) {
 
 func absolute(n int) int { return max(n, -n) }
 
-// noColon reports a line that stands where a key must, and is none.
+// noColon reports a line that should be a key and is not one.
 func (y *layout) noColon(pos, to int) {
 	written := strings.TrimRight(string(y.src.data[pos:to]), " \t")
 	y.found = misreading{"yaml", span{pos, pos + len(written)}, fmt.Sprintf("a key is followed by a colon and a space, and %s is not", quote(written)), nil}
@@ -651,8 +650,8 @@ func (y *layout) quote(pos, indent int) int {
 	return y.open(pos)
 }
 
-// leaves says whether the line at pos is no more of a quoted text or bracket that was opened below a key or dash of
-// that column.
+// leaves says whether the line at pos no longer belongs to a quote or bracket that was opened below a key or dash of that
+// column.
 func (y *layout) leaves(pos, indent int) bool {
 	line := string(y.src.data[pos:y.endOfLine(pos)])
 	return indentOf(line) <= indent && keyLike.MatchString(strings.TrimSpace(line)) && strings.TrimSpace(line)[0] != '#'
@@ -779,7 +778,7 @@ func (y *layout) flow(pos, indent int) int {
 	return y.unclosed(open, last)
 }
 
-// textEnd is the end of a text in brackets that goes on at from with brackets of its own.
+// textEnd is the end of a text inside brackets that has brackets of its own from from on.
 func textEnd(data []byte, from int) int {
 	depth := 0
 	i := from

@@ -18,27 +18,26 @@ import (
 	"bellhop/actions"
 )
 
-// A waiting step has a moment, which its `at` gives. It is planned when its rule applies: the moment is worked
-// out, and nothing more. When that has come, the step is looked at again with the appointment as it then is, and
-// rendered. What the expressions see is the event that planned it: its type, what happened, its contact.
+// The `at` of a waiting step says when it is due. When its rule applies, the step is planned: that time is worked out,
+// and nothing else. When the step is due, it is checked again with the appointment as it is then, and rendered. Its
+// expressions see the event that planned it: its type, what happened, its contact.
 
-// What a moment may be late, where the file does not say more.
+// How late a step can be if the file does not say.
 const (
-	// A webhook and its matching take a moment of their own: `at: receivedAt` is not late.
+	// Receiving and matching take some time themselves: `at: receivedAt` is not late.
 	punctual = time.Minute
-	// A step that is not to be sent late may still be, by as much, where we or its destination were down when
-	// its moment came.
+	// A step that must not be late is still sent within this time if Bellhop or its destination was down when it was due.
 	belated = time.Hour
 )
 
-// moments before it come of a missing time, which is that of the year 1.
+// Times before it come from a missing time, which is in the year 1.
 var firstMoment = time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // A wait is a step's `at` and `late`. It is immutable.
 type wait struct {
 	program *program
 	src     string        // as written
-	late    time.Duration // how long after its moment the step may be sent; 0 is not at all, negative for ever
+	late    time.Duration // how late the step can be sent; 0 is not at all, negative is without limit
 	key     string        // of what is written
 	keys    string        // see Step.Key
 }
@@ -262,13 +261,13 @@ type Held struct {
 	Rule    string
 	Step    int
 	Key     string    // [Step.Key], by which the step is found again where steps were put before it, or taken away
-	Planned time.Time // what now() gives in `at`: a moment that is counted from it does not move on
-	At      time.Time // the moment that was planned
+	Planned time.Time // the value of now() in `at`, so that a time counted from it stays
+	At      time.Time // when it was planned to be sent
 	Anyway  bool      // an operator wants it, however late it is
 }
 
-// Moment works out anew when a held step is due. ev is the event that planned it, with an appointment as it
-// is now. ok is false if there is no telling: the rule or its step is gone, or `at` fails. [Set.Due] says why.
+// Moment works out again when a held step is due. ev is the event that planned it, with the appointment as it is now.
+// ok is false if that cannot be told: the rule or its step is gone, or `at` fails. [Set.Due] says why.
 func (s *Set) Moment(h Held, ev *Event) (at time.Time, ok bool) {
 	rule, st := s.held(h)
 	if st == nil {
@@ -312,9 +311,9 @@ func (s *Set) Plan(h Held, ev *Event, now time.Time) (_ Step, ok bool) {
 	return st.plan(r, now), true
 }
 
-// Due looks at a held step at now, when its moment has come, and renders it. It is like a step of a [Match],
-// with these ends besides: Skip says why it is no longer wanted, and At lies after now if it has to wait on.
-// shadow says that its rule only watches.
+// Due checks and renders a held step that is due at now. The result is like a step of a [Match], with two more outcomes:
+// Skip says why it is no longer wanted, and At is after now if it has to wait longer. shadow says that its rule is in
+// shadow mode.
 func (s *Set) Due(h Held, ev *Event, now time.Time) (_ Step, shadow bool) {
 	rule, st := s.held(h)
 	switch {
@@ -387,8 +386,8 @@ func (s *Set) held(h Held) (*Rule, *step) {
 	return rule, same
 }
 
-// outline is what is known of a step before it is rendered. ok is false if it has no moment; it then says why.
-// r.now is the time its moment is counted from.
+// outline is what is known of a step before it is rendered. ok is false if it has no time; it then says why. r.now is
+// the value of now() in `at`.
 func (st *step) outline(r *run) (out Step, ok bool) {
 	out = Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.keys}
 	out.Destination = st.destination(r.rule)
@@ -404,7 +403,7 @@ func (st *step) outline(r *run) (out Step, ok bool) {
 	return out, ok
 }
 
-// plan works out when a step is due. r.now is the time its moment is counted from, now the present.
+// plan works out when a step is due. r.now is the value of now() in `at`; now is the present.
 func (st *step) plan(r *run, now time.Time) Step {
 	r.refill()
 	out, ok := st.outline(r)
@@ -439,7 +438,7 @@ func (w *wait) moment(r *run) (time.Time, error) {
 	return at, nil
 }
 
-// until is the last moment at which a step that was due at a moment may be sent; zero if there is none.
+// until is the last time at which a step that is due at a time can be sent; zero if there is no limit.
 func (w *wait) until(at time.Time, a *Appointment) time.Time {
 	switch {
 	case w.late < 0:
@@ -468,7 +467,7 @@ func (s *Set) ForCancelled(h Held, ev *Event) bool {
 	return rule != nil && rule.forCancelled(ev)
 }
 
-// forCancelled: the rule asks for cancellations, by the names of what happened or by its condition.
+// forCancelled says whether the rule is for cancelled appointments, by its event names or its condition.
 func (rule *Rule) forCancelled(ev *Event) bool {
 	for _, name := range []string{Cancelled, Delete} {
 		if slices.Contains(rule.On, name) && slices.Contains(ev.On, name) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What waits is kept apart by its destination before anybody knows what it renders to.
+// A waiting step has a destination before it is rendered; if rendering decides it, the rule's own name isolates it.
 func TestWaitingDestination(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{

@@ -19,7 +19,7 @@ import (
 const (
 	MaxFileSize  = 1 << 20 // bytes
 	maxYAMLDepth = 64      // nested lists and maps, aliases followed
-	maxMends     = 20      // mistakes that keep a file from being read, before the rest is given up
+	maxMends     = 20      // mistakes that keep a file from being read, before reading stops
 	maxYAMLNodes = 100_000 // values, aliases followed: 10 aliases of 10 aliases of … count as what they stand for
 )
 
@@ -32,8 +32,8 @@ type source struct {
 	lines []int  // where the lines of an editor begin
 	yaml  []int  // where the lines of the YAML reader begin, which breaks lines at three more characters
 
-	// Of a file with a mistake taken for mended: the file it was made from, what was replaced there, and for each byte
-	// that stands in its place now where it was.
+	// If this is a file in which a mistake was mended: the file before, the range that was replaced in it, and for each
+	// byte of the replacement its place in the file before.
 	of   *source
 	at   span
 	back []int
@@ -49,7 +49,7 @@ func newSource(name string, data []byte) *source {
 	return &source{name: name, data: bytes.TrimPrefix(data, bom)}
 }
 
-// with is the file as if it had s in place of the bytes at.
+// with returns the file with other text in place of the bytes at.
 func (s *source) with(at span, with string) *source {
 	out := &source{name: s.name, data: slices.Concat(s.data[:at.from], []byte(with), s.data[at.to:]), of: s, at: at}
 	i := at.from
@@ -62,7 +62,7 @@ func (s *source) with(at span, with string) *source {
 	return out
 }
 
-// written is where in the file that was written an offset lies.
+// written is the place of an offset in the file that people wrote, before anything was mended.
 func (s *source) written(off int) int {
 	for ; s.of != nil; s = s.of {
 		switch behind := s.at.from + len(s.back); {
@@ -75,7 +75,7 @@ func (s *source) written(off int) int {
 	return off
 }
 
-// holdsMend says whether any of the bytes at are not the file's own.
+// holdsMend says whether any of the bytes at were mended.
 func (s *source) holdsMend(at span) bool {
 	for ; s.of != nil; s = s.of {
 		if at.from <= s.at.from+len(s.back) && at.to >= s.at.from {
@@ -89,7 +89,7 @@ func (s *source) holdsMend(at span) bool {
 	return false
 }
 
-// lineStarts gives the offsets at which lines begin, as editors count them.
+// lineStarts returns the offsets at which lines begin, as editors count them.
 func lineStarts(data []byte) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		if !yield(0) {
@@ -290,7 +290,7 @@ type text struct {
 	src      *source
 	beg, end []int // for each byte of value, the file's bytes it was read from; filled when first asked for
 	outer    span  // the scalar in the file, quotes or block header included
-	slip     *span // where with has put something else in the place of what the file has
+	slip     *span // the range that with replaced
 	mapped   bool
 }
 
@@ -322,8 +322,8 @@ func (t *text) span(from, to int) span {
 	return s
 }
 
-// with is the text as if it had s in place of the bytes of the file at, so that what comes behind a mistake can be
-// looked at as well. It is nil where that place is not known.
+// with returns the text with s in place of the file's bytes at, so that the rest can be checked in spite of a mistake.
+// It is nil if that place is not known.
 func (t *text) with(at span, s string) *text {
 	t.locate()
 	if len(t.beg) != len(t.value) || at.from < t.outer.from || at.to > t.outer.to {
@@ -339,9 +339,9 @@ func (t *text) with(at span, s string) *text {
 	}
 }
 
-// mend is what to write in the file, and in place of what, so that the text has s where it now has the bytes at. That
-// is s itself where the text's style allows it, else the whole text in quotes. Without a suggestion, and where no
-// single text will do, it is "".
+// mend returns what to write in the file, and in which range, so that the text has s where it now has the bytes at. This
+// is s itself if the text's style allows it, else the whole text in quotes. It is "" if s is, and if no single text will
+// do.
 func (t *text) mend(at span, s string) (span, string) {
 	if s == "" || t.slip != nil && at.from >= t.slip.from && at.to <= t.slip.to {
 		return at, ""
@@ -391,7 +391,7 @@ func (t *text) mend(at span, s string) (span, string) {
 	return t.outer, quoted(t.value[:from] + s + t.value[max(from, to):])
 }
 
-// plainOrQuoted writes a whole text where this one stands.
+// plainOrQuoted writes s in place of the whole text, with quotes only if they are needed there.
 func (t *text) plainOrQuoted(s string) string {
 	if isPlain(s, t.src.inFlow(t.node)) {
 		return s
@@ -414,7 +414,7 @@ func isPlain(s string, flow bool) bool {
 	return plainStart.MatchString(s) && !plainBreak.MatchString(s) && !(flow && flowBreak.MatchString(s))
 }
 
-// inFlow says whether a node stands in a list or map of one line: [a, b] or {a: b}.
+// inFlow says whether a node is inside brackets: [a, b] or {a: b}.
 func (s *source) inFlow(n *yaml.Node) bool {
 	if s.flow == nil {
 		s.flow = map[*yaml.Node]bool{}
@@ -731,9 +731,9 @@ func (m *mapper) blockLines(indent int, chomp byte, literal bool) {
 	m.pos = last
 }
 
-// readYAML parses a file into its one document. It is nil for a file without content and after an error that keeps it
-// from being read, which has been reported. A file with mistakes that can be mended is read as if they were: r.src is
-// then that file, and knows the way back to the places of the one that was written.
+// readYAML parses a file into its one document. It returns nil for a file without content, and for one that cannot be
+// read, which it has reported. Mistakes that can be mended are reported, and the rest is read as if they had been: r.src
+// is then the mended file, which knows the places in the file that people wrote.
 func readYAML(r *report) (root *yaml.Node) {
 	src := r.src
 	if !readable(src, r) {
@@ -794,7 +794,7 @@ func decode(data []byte) (first, second *yaml.Node, err error) {
 	return first, second, nil
 }
 
-// oddIndent reports a key that begins with a blank which is none to YAML, such as a copied no-break space.
+// oddIndent reports a key that begins with a blank that YAML does not take for one, such as a no-break space.
 func oddIndent(src *source, r *report, n *yaml.Node) bool {
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.ScalarNode && c.Style == 0 {
@@ -816,7 +816,7 @@ func oddIndent(src *source, r *report, n *yaml.Node) bool {
 
 func isEOF(err error) bool { return err != nil && err.Error() == "EOF" }
 
-// readable refuses what is no text before anything reads it.
+// readable refuses what is not text before anything reads it.
 func readable(src *source, r *report) bool {
 	if len(src.data) > MaxFileSize {
 		r.errorf("too-large", span{0, 0}, "", "this file is larger than %d KiB, which is more than a rule file may have; split it", MaxFileSize>>10)
@@ -837,7 +837,7 @@ func readable(src *source, r *report) bool {
 	return true
 }
 
-// bounded walks the document as aliases expand it and refuses what grows or nests without measure.
+// bounded walks the document as aliases expand it, and refuses one that grows too large or nests too deep.
 func bounded(src *source, r *report, root *yaml.Node) bool {
 	nodes := 0
 	var walk func(n *yaml.Node, depth int, top *yaml.Node) bool
@@ -888,7 +888,7 @@ type pair struct {
 }
 
 // pairs are the entries of a map, merge keys written out, in the order of the file. Keys given twice and keys
-// that are no text are reported.
+// that are not texts are reported.
 func pairs(src *source, r *report, n *yaml.Node) []pair {
 	var out []pair
 	own := map[string]*yaml.Node{}
@@ -963,7 +963,7 @@ func checkTag(src *source, r *report, n *yaml.Node) bool {
 	return false
 }
 
-// scalarText gives a scalar as a text, reporting what is none.
+// scalarText returns a scalar as a text. What is not a text is reported.
 func scalarText(src *source, r *report, n *yaml.Node, what string) (*text, bool) {
 	if !checkTag(src, r, n) {
 		return nil, false
@@ -994,7 +994,7 @@ func scalarText(src *source, r *report, n *yaml.Node, what string) (*text, bool)
 		return nil, false
 	}
 	t := newText(src, n)
-	if inner, ok := uncurled(n.Value); ok && n.Style == 0 && what != quote("on") { // of an event it is told anyway
+	if inner, ok := uncurled(n.Value); ok && n.Style == 0 && what != quote("on") { // of an event that is reported anyway
 		first, last := []rune(n.Value)[0], []rune(n.Value)[len([]rune(n.Value))-1]
 		r.mendf(Warning, "quote", t, t.whole(), inner, "%c and %c are part of this text; use straight quotes around a text, or none", first, last)
 	}

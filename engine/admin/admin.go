@@ -36,7 +36,7 @@ type Options struct {
 	Version  string
 	Compile  rules.Options // what rule files are compiled against
 
-	Destinations func() []work.Destination // where deliveries go, and which of them are left alone
+	Destinations func() []work.Destination // where deliveries go, and which of them are paused
 
 	// Token is asked for on everything but /healthz and /readyz: as a bearer token, or, for browsers, as
 	// the password of any user. With "" nothing is asked, and only requests that name this machine by a

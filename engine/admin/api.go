@@ -199,7 +199,7 @@ func (s *server) destinations(*http.Request) (any, error) {
 	return Destinations{s.Destinations()}, nil
 }
 
-// explained adds to the reasons of deliveries that their destination is left alone at the moment.
+// explained adds to the reasons of deliveries that their destination is paused.
 func (s *server) explained(list []store.Delivery) []store.Delivery {
 	paused := map[string]string{}
 	for _, d := range s.Destinations() {

@@ -235,7 +235,7 @@ func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]store.Deliver
 	return list, nil
 }
 
-// unmatched records that nobody knows whether a rule applies.
+// unmatched records that the condition of a rule failed.
 func unmatched(rule string, err error, now time.Time) store.Delivery {
 	return store.Delivery{Rule: rule, State: store.Skipped, Reason: "condition error: " + err.Error(), Created: now, Due: now}
 }
@@ -267,7 +267,7 @@ func outcome(step *rules.Step, shadow bool) (state store.State, reason string) {
 }
 
 // matchSafely turns a panic into an error: an event on which matching fails must still be stored, or its
-// sender would repeat it for ever.
+// sender would repeat it without end.
 func matchSafely(set *rules.Set, ev *rules.Event, now time.Time) (matches []rules.Match, err error) {
 	defer func() {
 		if p := recover(); p != nil {

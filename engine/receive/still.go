@@ -23,8 +23,8 @@ const (
 	longest = 30 * time.Second
 )
 
-// still decides about a delivery of an immediate step when it is claimed: it was rendered when its event came, and
-// much may have come since. It is asked of a first attempt as of one after a failure, a replay or an operator's wish.
+// still decides about a delivery of an immediate step when it is claimed, because its appointment can have changed since
+// it was rendered. It is called before the first attempt and before every retry, replayed or asked for by an operator.
 func (r *Receiver) still(tx *store.Tx, d *store.Delivery, now time.Time) error {
 	kind, ok := actions.Lookup(d.Action)
 	if !ok || d.Appointment == "" {

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// A gate keeps destinations apart. Each has a limit of attempts at once, and may hold no more places than
-// it leaves free for the others. One that keeps failing, or asks for a pause, is left alone for a while,
-// which costs its deliveries no attempt.
+// A gate isolates destinations from each other. Each has a limit of attempts at the same time, and can hold no more
+// places than it leaves free for the others. One that keeps failing, or asks for a pause, is paused, which costs its
+// deliveries no attempt.
 type gate struct {
 	places  int // deliveries held at once, over all destinations
 	each    int // attempts at once, to one destination
@@ -24,7 +24,7 @@ type gate struct {
 	recall chan recall
 }
 
-// A Breaker says when a failing destination is left alone. The zero value is usable.
+// A Breaker says when a failing destination is paused. The zero value is usable.
 type Breaker struct {
 	Failures int           // in a row, after which it is; 0 is 5
 	Pause    time.Duration // for how long; 0 is 5 s. It doubles each time the one attempt after it fails
@@ -386,7 +386,7 @@ type verdict struct {
 	unknown bool          // nothing: it was not reached, or the fault is the delivery's own
 	failed  bool          // it does not answer, or not as it should
 	pause   time.Duration // it asked for one
-	why     string        // in words, for whoever asks why it is left alone
+	why     string        // why it is paused, for people
 }
 
 // done ends the attempt.
@@ -413,7 +413,7 @@ func (p *pass) done(v verdict) {
 		d.pace = (7*d.pace + min(now.Sub(d.answered), flowing)) / 8
 		d.failures, d.pauses, d.answered, d.silent, d.why = 0, 0, now, now, ""
 	}
-	// The pause that was asked for is the delivery's own. The destination as a whole is left alone for a share
+	// The pause that was asked for is the delivery's own. The destination as a whole is paused for a share
 	// of it, and then tried with one attempt: what is asked of one need not be meant for all.
 	if v.pause > 0 {
 		d.pauses, d.why = max(d.pauses, 1), v.why
@@ -433,7 +433,7 @@ type Destination struct {
 	Held     int       `json:"held"`               // deliveries that wait in memory or are being sent
 }
 
-// list is the destinations that deliveries went to lately, or that are left alone, by name.
+// list is the destinations that deliveries went to lately, or that are paused, by name.
 func (g *gate) list() []Destination {
 	g.mu.Lock()
 	defer g.mu.Unlock()

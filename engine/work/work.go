@@ -93,7 +93,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Destinations are those that deliveries went to lately, or that are left alone, by name.
+// Destinations are those that deliveries went to lately, or that are paused, by name.
 func (w *Worker) Destinations() []Destination { return w.gate.list() }
 
 // bringBack lets deliveries come back at once to a destination that answers again.
