@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -54,10 +55,9 @@ func (s *Store) giveBack(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			defer rows.Close()
 			for rows.Next() { // one for each page
 			}
-			return rows.Err()
+			return errors.Join(rows.Err(), rows.Close())
 		})
 		if err != nil {
 			return fmt.Errorf("give back what is free: %w", err)
