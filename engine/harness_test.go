@@ -192,7 +192,7 @@ func booking(n int) string {
 		`"address":"12 Harbour Street, Room 3","title":"First consultation","calendarId":"BqTwX8QFwXzpegMve9EQ",`+
 		`"contactId":"epfJBd0Kh8oOOL8dKLzd","groupId":"ocJ2isAjIhKtJ0RlgLKO","appointmentStatus":"confirmed",`+
 		`"assignedUserId":"mxgJTeKdNnFRIBXuDL7D","users":["mxgJTeKdNnFRIBXuDL7D"],"notes":"Asked for a quiet room.",`+
-		`"source":"booking_widget","startTime":"2026-12-07T10:00:00+05:30","endTime":"2026-12-07T10:45:00+05:30",`+
+		`"source":"booking_widget","startTime":"2099-12-07T10:00:00+05:30","endTime":"2099-12-07T10:45:00+05:30",`+
 		`"dateAdded":"2026-11-20T09:12:33+05:30","dateUpdated":"2026-11-20T09:12:33+05:30"}}`, n)
 }
 

@@ -131,6 +131,25 @@ type Appointment struct {
 	// AllDay: StartTime is a date without a time, and here its first moment. It belongs to StartTime, and expressions
 	// do not see it: in a rule, such a day begins at midnight of the rule's own zone.
 	AllDay bool `json:"allDay,omitempty"`
+
+	// Over: it was over when it was first seen, as in an import of old bookings, and has not been moved to a time that
+	// lies ahead since. Nobody is written to about it, unless the step asks for that.
+	Over bool `json:"over,omitempty"`
+}
+
+// EndsBefore says whether the appointment is over at a moment. Without an end, it takes an hour, or the day.
+func (a *Appointment) EndsBefore(at time.Time) bool {
+	end := a.EndTime
+	switch {
+	case a.StartTime.IsZero() && end.IsZero():
+		return false
+	case end.After(a.StartTime):
+	case a.AllDay:
+		end = a.StartTime.Add(24 * time.Hour)
+	default:
+		end = a.StartTime.Add(time.Hour)
+	}
+	return end.Before(at)
 }
 
 // Moved says whether the appointment takes place at another time than before.

@@ -49,8 +49,10 @@ func stepSchema() *jsonschema.Schema {
 	schema.OneAtLeast(step, one, kinds...)
 	schema.AtMostOne(step, one, kinds...)
 	step.AllOf = append(step.AllOf, &jsonschema.Schema{
-		If:   &jsonschema.Schema{Required: []string{"late"}},
-		Then: schema.Saying("late goes with at: it says what is done when the step's moment has passed", &jsonschema.Schema{Required: []string{"at"}}),
+		If: &jsonschema.Schema{Required: []string{"late"}, Properties: map[string]*jsonschema.Schema{
+			"late": {Type: "string", Pattern: "[0-9]"},
+		}},
+		Then: schema.Saying("without at, late is send or skip: there is no moment to be late for", &jsonschema.Schema{Required: []string{"at"}}),
 	})
 	return step
 }

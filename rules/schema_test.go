@@ -281,7 +281,7 @@ func TestSchemaRejects(t *testing.T) {
 		{"at: receivedAt", "at: true"},
 		{"at: receivedAt", "at: [receivedAt]"},
 		{"at: receivedAt", "after: 2h"},
-		{"at: receivedAt\n        late: skip", "late: skip"},
+		{"at: receivedAt\n        late: skip", "late: 2h"},
 		{"late: skip", "late: never"},
 		{"late: skip", "late: 2"},
 		{"late: skip", "late: -2h"},

@@ -23,6 +23,7 @@ type step struct {
 	connection string
 	fields     []fieldValue
 	wait       *wait  // nil: it is done at once
+	anyway     bool   // also about an appointment that was over when it was first seen
 	latest     bool   // only what the latest event of an appointment makes of it is to be sent
 	to         string // the destination without a connection, as far as the file says; "" if it does not
 	sends      string // all that is sent and to whom, as written, see sameSends
@@ -138,7 +139,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 		}
 		r.errorf("step", src.span(n), "", "this step does nothing; it needs one of %s%s", oneOf(actionNames()), where)
 	} else if late != nil && at == nil && !waits {
-		r.errorf("late", src.span(late.key), "", `"late" belongs to a step that waits, and this one has no "at"`)
+		s.lateAlone(late, out)
 		late = nil
 	}
 	w := s.wait(at, late)
@@ -147,8 +148,33 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 		return nil
 	}
 	out.latest = only
+	out.anyway = out.anyway || w != nil && w.late < 0
 	out.hold(w)
 	return out
+}
+
+// lateAlone reads the `late` of a step without a moment. For a message it says what is done about an appointment that
+// was over when it was first seen. out is nil if the step's action is wrong.
+func (s *scope) lateAlone(late *pair, out *step) {
+	before := s.report.errors
+	grace := s.late(late.value)
+	switch {
+	case s.report.errors > before || out == nil:
+	case !out.kind.Message:
+		s.report.errorf("late", s.report.src.span(late.key), "", `"late" belongs to a step that waits, and this one has no "at"`)
+	case grace > 0:
+		s.report.errorf("late", s.report.src.span(late.key), "", `this step has no "at", so "late" is send or skip: what is done about an appointment that was over when it was first seen`)
+	default:
+		out.anyway = grace < 0
+	}
+}
+
+// skipOver is why nobody is written to about an appointment that was over when it was first seen.
+const skipOver = "the appointment was over when it was first seen; late: send would send it all the same"
+
+// unwanted says whether the step writes to people about an appointment of long ago.
+func (st *step) unwanted(ev *Event) bool {
+	return ev.Appointment.Over && st.kind.Message && !st.anyway
 }
 
 // latest reads the `latest` of a step. One that waits is replaced by the latest without it.
@@ -779,6 +805,10 @@ func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 // render makes the step's request for one event.
 func (st *step) render(r *run) Step {
 	out := Step{Number: st.number, Action: st.kind.Name, Connection: st.connection}
+	if st.unwanted(r.ev) {
+		out.Skip = skipOver
+		return out
+	}
 	r.refill()
 	fields := make(map[string]any, len(st.fields))
 	for _, f := range st.fields {

@@ -46,7 +46,7 @@ var ruleKeys = keyNames(Keys())
 func StepKeys() []Key {
 	return []Key{
 		{Name: "at", Example: aMoment, Doc: "When the step is done, an expression that gives a time; without one, at once. Until then the step moves with its appointment, and is cancelled with it."},
-		{Name: "late", Example: "2h", Doc: "What becomes of a step whose moment has passed already: skip, as without a word, send, or how much later than its moment it may be sent."},
+		{Name: "late", Example: "2h", Doc: "What becomes of a step whose moment has passed already: skip, as without a word, send, or how much later than its moment it may be sent. send also sends a message about an appointment that was over when it was first seen, with or without at."},
 		{Name: "latest", Example: "true", Doc: "Only the last state of an appointment matters: what is not sent yet is replaced by what a later event makes of the step. Without it, calls go out one after the other, in the order of their events."},
 	}
 }

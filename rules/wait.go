@@ -414,6 +414,10 @@ func (st *step) plan(r *run, now time.Time) Step {
 		out.Skip = SkipCancelled
 		return out
 	}
+	if st.unwanted(r.ev) {
+		out.Skip = skipOver
+		return out
+	}
 	if over := now.Sub(out.At); over > punctual && st.wait.late >= 0 && over > st.wait.late {
 		out.Skip = r.tooLate(out.At)
 	}

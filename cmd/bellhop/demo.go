@@ -14,7 +14,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -340,26 +339,6 @@ func (d *demo) followed(ctx context.Context, appointment string) (changed []stor
 		}
 	}
 	return changed, nil
-}
-
-// sampled is the day of the appointment that the sample events are about.
-var sampled = time.Date(2026, 12, 7, 0, 0, 0, 0, time.UTC)
-
-var dated = regexp.MustCompile(`\b20\d\d-\d\d-\d\d(?:[T ]\d\d:\d\d)`)
-
-// ahead moves the dates of a sample event by whole weeks, so that its appointment lies ahead and a reminder waits.
-func ahead(event []byte, now time.Time) []byte {
-	days := 0
-	for sampled.AddDate(0, 0, days).Before(now.AddDate(0, 0, 3)) {
-		days += 7
-	}
-	return dated.ReplaceAllFunc(event, func(text []byte) []byte {
-		day, err := time.Parse(time.DateOnly, string(text[:len(time.DateOnly)]))
-		if err != nil {
-			return text
-		}
-		return append(day.AddDate(0, 0, days).AppendFormat(nil, time.DateOnly), text[len(time.DateOnly):]...)
-	})
 }
 
 // patience is how long the demo waits for what one sample causes.

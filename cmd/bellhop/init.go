@@ -7,10 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"bellhop/testdata"
+	"bellhop/rules/live"
 )
 
 // sampleFiles are what init writes, besides the sample event.
@@ -52,7 +53,7 @@ events that the test needs and, unless there is a configuration, one with the co
 }
 
 func (p *program) init(dir string) error {
-	files, err := starter()
+	files, err := starter(time.Now())
 	if err != nil {
 		return err
 	}
@@ -74,8 +75,10 @@ type starterFile struct {
 	data []byte
 }
 
-func starter() ([]starterFile, error) {
+// starter are the files that init writes at now, from when the sample event's appointment lies ahead.
+func starter(now time.Time) ([]starterFile, error) {
 	var files []starterFile
+	var event []byte
 	sample, err := fs.Sub(sampleFiles, "sample")
 	if err != nil {
 		return nil, err
@@ -85,14 +88,16 @@ func starter() ([]starterFile, error) {
 			return err
 		}
 		data, err := fs.ReadFile(sample, path)
+		if err == nil && live.IsTest(d.Name()) {
+			event, data, err = booking(data, now)
+		}
 		files = append(files, starterFile{path, data})
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	event, err := testdata.Files.ReadFile("events/create.json")
-	return append(files, starterFile{sampleEvent, event}), err
+	return append(files, starterFile{sampleEvent, event}), nil
 }
 
 // sampleEvent is where init writes the event to try things out with.

@@ -20,6 +20,9 @@ func (p *program) schemaCommand() *cobra.Command {
 and mark the wrong ones. What stands in conditions and between {{ }} only check and lsp can judge.`,
 		Args: between(0, 0),
 		RunE: func(*cobra.Command, []string) error {
+			if ofConfig && ofTests {
+				return usagef("--config and --tests are of different files; give one of the two")
+			}
 			schema := rules.Schema()
 			switch {
 			case ofConfig:
@@ -38,6 +41,5 @@ and mark the wrong ones. What stands in conditions and between {{ }} only check 
 	}
 	cmd.Flags().BoolVar(&ofConfig, "config", false, "of bellhop.yaml instead")
 	cmd.Flags().BoolVar(&ofTests, "tests", false, "of *.test.yaml instead")
-	cmd.MarkFlagsMutuallyExclusive("config", "tests")
 	return cmd
 }

@@ -179,7 +179,7 @@ func TestSchemaInAnEditor(t *testing.T) {
 		{"rules/", rule + "      - http: { path: /x, timeout: 10 }\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
 		{"rules/", rule + "      - http: { path: /x, timeout: soon }\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
 		{"rules/", rule + "      - http: { path: /x, expect: [ok] }\n", "write a whole number here"},
-		{"rules/", rule + "      - slack: { text: a }\n        late: 2h\n", "late goes with at: it says what is done when the step's moment has passed"},
+		{"rules/", rule + "      - slack: { text: a }\n        late: 2h\n", "without at, late is send or skip: there is no moment to be late for"},
 		{"rules/", rule + "      - { at: receivedAt, late: soon, slack: { text: a } }\n", "write skip, send, or how much later it may be sent, such as 2h"},
 		{"rules/", rule + "      - { at: 24, slack: { text: a } }\n", `write an expression that gives a time, such as appointment.startTime - duration("24h")`},
 		{"rules/", rule + "      - email: { subject: b, text: c }\n", `Missing property "to".`},

@@ -35,7 +35,8 @@ func (p *program) sendCommand() *cobra.Command {
 It signs it as the configuration says that the source does, where it can: with a token or a shared
 secret of the configuration, or with the private key that --key names.
 With --new it is an appointment and a webhook of their own, so that the same file can be sent as often as you like:
-a webhook that repeats an earlier one is a duplicate, and does nothing.
+a webhook that repeats an earlier one is a duplicate, and does nothing. An appointment that is over is then moved ahead
+by whole weeks.
 It exits with 0 once the server has stored the event (or says that it has it already), else with 1.`,
 		Args: between(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error { return p.send(cmd.Context(), f, args[0]) },
@@ -62,6 +63,10 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 	if f.new {
 		if body, err = renewed(body); err != nil {
 			return fmt.Errorf("reading the event: %w", err)
+		}
+		days := 0
+		if body, days = lifted(f.source, body, cfg.Zone, time.Now()); days > 0 && !f.json {
+			p.printf("The appointment of %s is over, so this one takes place %d days later.\n", quoted(file), days)
 		}
 	}
 	target, err := hookURL(cfg, f.url, f.source)
@@ -98,6 +103,16 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 		p.printf("It repeats a webhook that was stored before, so nothing is done. As an appointment of its own:  %s send --new %s\n", p.name, quoted(file))
 	}
 	return nil
+}
+
+// lifted moves an appointment that is over ahead, because rules tell nobody of one that was over when it was first seen.
+func lifted(source string, body []byte, zone *time.Location, now time.Time) (_ []byte, days int) {
+	ev, err := hook.Normalise(source, body, now, zone)
+	if err != nil || !ev.Appointment.EndsBefore(now) || ev.Appointment.StartTime.IsZero() {
+		return body, 0
+	}
+	days = daysAhead(ev.Appointment.StartTime, now)
+	return moved(body, days), days
 }
 
 // renewed gives an event an appointment's id and a webhook's id of its own, in whichever shape it is.

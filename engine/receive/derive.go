@@ -79,6 +79,7 @@ func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
 	}
 
 	next = State{Appointment: merge(known.Appointment, ev), Deleted: ev.Type == rules.Delete, Booked: known.Booked}
+	next.Over = (prev == nil || prev.Over) && !ev.ReceivedAt.IsZero() && next.EndsBefore(ev.ReceivedAt)
 	at := dated(ev)
 	if ev.Type == rules.Delete && at.IsZero() { // it was deleted by now
 		at = ev.ReceivedAt
