@@ -61,6 +61,21 @@ func TestOverWhenFirstSeen(t *testing.T) {
 	if got := what(first); got != over {
 		t.Errorf("first seen: %s", got)
 	}
+	for _, question := range []string{`{"event":"` + first.Event + `"}`, `{"payload":` + strings.Replace(event("Create", "confirmed", "2020", "2020-12-01T09:00:00Z"), `"old"`, `"other"`, 1) + `}`} {
+		_, a, body := s.ask(question)
+		if len(a.Rules) != 1 || len(a.Rules[0].Steps) != 5 {
+			t.Fatal(body)
+		}
+		var skipped []int
+		for _, step := range a.Rules[0].Steps {
+			if strings.Contains(step.Skip, "over when it was first seen") {
+				skipped = append(skipped, step.Step)
+			}
+		}
+		if !slices.Equal(skipped, []int{1, 4, 5}) {
+			t.Errorf("explained, of %s the steps %v are skipped", question, skipped)
+		}
+	}
 	if got := what(s.post(event("Update", "showed", "2020", "2020-12-08T09:00:00Z"))); got != over {
 		t.Errorf("later: %s", got)
 	}

@@ -64,8 +64,8 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 		if body, err = renewed(body); err != nil {
 			return fmt.Errorf("reading the event: %w", err)
 		}
-		days := 0
-		if body, days = lifted(f.source, body, cfg.Zone, time.Now()); days > 0 && !f.json {
+		later, days := lifted(f.source, body, cfg.Zone, time.Now())
+		if body = later; days > 0 && !f.json {
 			p.printf("The appointment of %s is over, so this one takes place %d days later.\n", quoted(file), days)
 		}
 	}
