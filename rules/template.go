@@ -196,7 +196,11 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 			if n != tree {
 				suggestion = "(" + suggestion + ")"
 			}
-			c.warnAt(n, "missing-value", suggestion, "%s may be missing; give a default with ??", name)
+			if name == "contact.email" || name == "contact.phone" { // nobody is reached at an empty one
+				c.warnAt(n, "missing-value", "", `%s may be missing; ask for it in the condition, as in when: %s != "", or give a default with ??`, name, name)
+			} else {
+				c.warnAt(n, "missing-value", suggestion, "%s may be missing; give a default with ??", name)
+			}
 		}
 		out.parts = append(out.parts, part{program: program, escape: e, nilOK: endsInNil(tree)})
 	}
