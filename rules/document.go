@@ -65,9 +65,10 @@ func (d *Document) Entries(n *yaml.Node, what string, known []string) []Entry {
 		return nil
 	}
 	var out []Entry
-	for _, p := range pairs(d.r.src, d.r, n) {
+	entries := pairs(d.r.src, d.r, n)
+	for _, p := range entries {
 		if known != nil && !slices.Contains(known, p.name) {
-			suggestion := closest(p.name, known)
+			suggestion := closest(p.name, notGiven(known, entries))
 			d.Errorf("unknown-key", p.key, suggestion, "%s has no %s%s%s", what, quote(p.name), didYouMean(suggestion), listIfNone(suggestion, known))
 			continue
 		}

@@ -106,7 +106,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 	misplaced := false
 	for _, p := range entries {
 		if !slices.Contains(ruleKeys, p.name) {
-			suggestion := closest(p.name, ruleKeys)
+			suggestion := closest(p.name, notGiven(ruleKeys, entries))
 			if slices.Contains(stepKeys, p.name) || suggestion == "" && waitingKeys[foldWord(p.name)] {
 				if !misplaced { // once for "at" and "late"
 					r.errorf("unknown-key", src.span(p.key), "", `a rule has no %s; a step of it waits with "at", beside its action, such as at: %s`, quote(p.name), aMoment)
@@ -117,7 +117,7 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 			if suggestion == "" {
 				suggestion = ruleKeyAliases[strings.ToLower(p.name)]
 			}
-			if _, ok := keys[suggestion]; ok {
+			if _, ok := keys[suggestion]; ok || !slices.Contains(notGiven(ruleKeys, entries), suggestion) {
 				suggestion = ""
 			}
 			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, ruleKeys))

@@ -129,7 +129,12 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 			first = p.key
 			out = s.action(kind, p, number, o)
 		default:
-			waits = s.unknownKey(p, first) || waits
+			suggestion := s.unknownKey(p, first, entries)
+			waits = waits || suggestion == "at"
+			if kind, isKind := actions.Lookup(suggestion); isKind && first == nil { // its fields are checked as what it was meant to be
+				first = p.key
+				s.action(kind, p, number, o)
+			}
 		}
 	}
 	if first == nil && r.errors == before {
@@ -186,30 +191,37 @@ func (s *scope) latest(n *yaml.Node) bool {
 	return b
 }
 
-// unknownKey reports a key that a step does not have, and says whether it is there for waiting. action is the key
-// of the step's action, nil if none came before it.
-func (s *scope) unknownKey(p pair, action *yaml.Node) (waits bool) {
+// unknownKey reports a key that a step does not have, and returns the one that was meant, "" if that cannot be told.
+// action is the key of the step's action, nil if none came before it; entries are all that the step has.
+func (s *scope) unknownKey(p pair, action *yaml.Node, entries []pair) string {
 	src, r := s.report.src, s.report
 	if waitingKeys[foldWord(p.name)] {
 		s.waitingKey(p)
-		return true
+		return "at"
 	}
 	if conditionKeys[foldWord(p.name)] {
 		if _, _, moment := spokenMoment(p.value.Value); moment && p.value.Kind == yaml.ScalarNode {
 			s.waitingKey(p)
-			return true
+			return "at"
 		}
 		r.errorf("unknown-key", src.span(p.key), "", `a step has no condition of its own: "when" belongs to the rule; for another condition write another rule`)
-		return false
+		return ""
 	}
 	known := slices.Concat(actionNames(), stepKeys)
-	suggestion := closest(p.name, known)
+	suggestion := closest(p.name, notGiven(known, entries))
 	if action != nil && slices.ContainsFunc(actions.Kinds(), func(k actions.Kind) bool { return hasField(k, p.name) }) {
 		r.errorf("unknown-key", src.span(p.key), "", "%s belongs to %s: indent it further than %s", quote(p.name), action.Value, action.Value)
 	} else {
 		r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, known))
 	}
-	return suggestion == "at"
+	return suggestion
+}
+
+// notGiven are the names that a map does not have yet: what is misspelt was meant to be one of them.
+func notGiven(names []string, entries []pair) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(entries, func(p pair) bool { return p.name == name })
+	})
 }
 
 // flatAction reports, once, a step whose fields stand beside its action and not below it.
@@ -281,13 +293,16 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 	out.line, out.column = src.position(src.span(p.key).from)
 	at := map[string]pair{}
 	misplaced := false
-	for _, fp := range pairs(src, r, p.value) {
+	entries := pairs(src, r, p.value)
+	for _, fp := range entries {
 		f, ok := fields[fp.name]
 		if !ok {
-			suggestion := closest(fp.name, names)
+			suggestion := closest(fp.name, notGiven(names, entries))
 			switch waits := slices.Contains(stepKeys, fp.name) || suggestion == "" && waitingKeys[foldWord(fp.name)]; {
 			case !waits:
-				s.unknownField(kind, fp, suggestion, names)
+				if f, ok = fields[s.unknownField(kind, fp, suggestion, names, entries)]; ok { // it is checked as what it was meant to be
+					s.field(f, fp)
+				}
 			case !misplaced: // once for "at" and "late"
 				misplaced = true
 				r.errorf("unknown-key", src.span(fp.key), "", "%s", beside(fp.name, kind.Name))
@@ -335,23 +350,25 @@ func (s *scope) notFields(kind actions.Kind, p pair) {
 	r.errorf("step", src.span(p.value), "", "%s takes its fields as key: value, but this is %s%s", kind.Name, kindName(p.value), hint)
 }
 
-// unknownField reports a field that an action does not have. names are those it has, and suggestion the closest.
-func (s *scope) unknownField(kind actions.Kind, p pair, suggestion string, names []string) {
+// unknownField reports a field that an action does not have, and returns the one that was meant, if that can be told.
+// names are those it has, suggestion the closest of those that entries, the action's fields, lack.
+func (s *scope) unknownField(kind actions.Kind, p pair, suggestion string, names []string, entries []pair) string {
 	src, r := s.report.src, s.report
 	switch p.name {
 	case "token", "bearer", "password", "auth", "basic", "secret", "api_key", "apikey", "webhook":
 		r.errorf("unknown-key", src.span(p.key), "", "a rule holds no secrets: put %s in a connection of the configuration, and name that with connection:", quote(p.name))
-		return
+		return ""
 	}
 	if suggestion == "" {
 		for _, alias := range fieldKeyAliases[foldWord(p.name)] {
-			if slices.Contains(names, alias) {
+			if slices.Contains(notGiven(names, entries), alias) {
 				suggestion = alias
 				break
 			}
 		}
 	}
 	r.errorf("unknown-key", src.span(p.key), suggestion, "%s has no %s%s%s", kind.Name, quote(p.name), didYouMean(suggestion), listIfNone(suggestion, names))
+	return suggestion
 }
 
 // beside says of a key for waiting among the fields of an action where it belongs.
