@@ -95,7 +95,7 @@ func (a *answer) receipt() Receipt {
 
 // failure classifies an answer that is not a success.
 func (a *answer) failure(doing string) error {
-	err := fmt.Errorf("%s: the answer is %s", doing, status(a.StatusCode))
+	err := a.error(doing, "")
 	switch code := a.StatusCode; {
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
 		return RetryAfter(err, retryAfter(a.Header))
@@ -106,6 +106,15 @@ func (a *answer) failure(doing string) error {
 	default:
 		return err
 	}
+}
+
+// error quotes what the other side said, first, because lists show no more than the beginning; but says what was being
+// done, and what else is to be known.
+func (a *answer) error(doing, more string) error {
+	if said := a.said(); said != "" {
+		return fmt.Errorf("%d: %s (%s%s)", a.StatusCode, said, doing, more)
+	}
+	return fmt.Errorf("%s: the answer is %s%s", doing, status(a.StatusCode), more)
 }
 
 // status writes a status with its own name: the words that a server puts there are not for keeping.

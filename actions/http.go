@@ -372,7 +372,7 @@ func (c *call) follow(ctx context.Context, expect []int) (*answer, error) {
 			return ans, nil
 		}
 		if len(expect) > 0 && code >= 200 && code <= 299 {
-			return ans, Permanent(fmt.Errorf("%s: the answer is %s, which the step does not expect", c.doing(), status(code)))
+			return ans, Permanent(ans.error(c.doing(), ", which the step does not expect"))
 		}
 		location := ans.Header.Get("Location")
 		if !slices.Contains([]int{301, 302, 303, 307, 308}, code) || location == "" {

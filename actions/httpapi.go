@@ -211,12 +211,9 @@ func (a *HTTPAPI) token(ctx context.Context, guard *Guard, rejected string) (str
 	fresh, err := a.config.Token(context.WithValue(ctx, oauth2.HTTPClient, guard.HTTPClient()))
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		// Its own text quotes the whole answer.
-		ans := answer{Response: refused.Response}
-		what := doing
-		if refused.ErrorCode != "" {
-			what += " (" + head(a.scrub.of(a)(refused.ErrorCode), 100) + ")"
-		}
-		return "", ans.failure(what)
+		scrub := a.scrub.of(a)
+		ans := answer{Response: refused.Response, body: []byte(scrub(string(refused.Body))), scrub: scrub}
+		return "", ans.failure(doing)
 	}
 	if err != nil {
 		return "", transportError(doing, err, a.scrub.of(a))

@@ -263,6 +263,9 @@ func (a *answer) slackAPI(doing string) (Receipt, error) {
 		Error  string `json:"error"`
 		Needed string `json:"needed"`
 		TS     string `json:"ts"`
+		More   struct {
+			Messages []string `json:"messages"`
+		} `json:"response_metadata"`
 	}
 	understood := json.Unmarshal(a.body, &said) == nil && (said.OK || said.Error != "")
 	switch {
@@ -280,6 +283,11 @@ func (a *answer) slackAPI(doing string) (Receipt, error) {
 	}
 	receipt.Status = head(a.scrub(said.Error), 100)
 	err := fmt.Errorf("%s: Slack says %s", doing, receipt.Status)
+	if len(said.More.Messages) > 0 {
+		if text := a.plain(a.scrub(said.More.Messages[0])); text != "" {
+			err = fmt.Errorf("%w: %s", err, text)
+		}
+	}
 	if said.Needed != "" {
 		err = fmt.Errorf("%w (the app needs the scope %s)", err, head(a.scrub(said.Needed), 100))
 	}

@@ -258,6 +258,29 @@ func lockDatabase(t *testing.T, path string) (unlock func()) {
 	}
 }
 
+// What a destination says is the beginning of the reason, in lists and in the log, without secrets.
+func TestReasonsSayWhatTheDestinationSaid(t *testing.T) {
+	t.Parallel()
+	target := newSink(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = io.WriteString(w, `{"code":21211,"message":"The 'To' number\nis not a valid phone number for bearer-5ecret-0f-the-crm","status":422}`)
+	})
+	yaml := fmt.Sprintf("%sconnections: { crm: { url: %q, bearer: bearer-5ecret-0f-the-crm } }\negress: { allow: [127.0.0.1] }\n", noneConfig, target.URL)
+	s := start(t, setup{yaml: yaml, rules: map[string]string{"a.yaml": `rules:
+  - { name: call, on: booked, then: [ http: { connection: crm, path: /x, json: { a: 1 } } ] }
+`}})
+	s.post(booking(1))
+	until(t, "the delivery is dead", func() bool { return len(s.deliveries("state=dead")) == 1 })
+	const want = "422: The 'To' number is not a valid phone number for [redacted] (POST "
+	if got := s.deliveries("state=dead")[0]; !strings.HasPrefix(got.Reason, want) || !strings.HasPrefix(got.Attempts[0].Error, want) {
+		t.Errorf("the reason is %q, the attempt's error %q", got.Reason, got.Attempts[0].Error)
+	}
+	if !strings.Contains(s.log.String(), `reason="`+want) {
+		t.Error("the log does not say it")
+	}
+}
+
 // P4: whatever is not sent has a row that says why.
 func TestNothingSilent(t *testing.T) {
 	t.Parallel()

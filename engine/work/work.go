@@ -247,7 +247,8 @@ func (w *Worker) attempt(ctx context.Context, d *store.Delivery, start time.Time
 	case err == nil:
 		a.Outcome, d.State, d.Reason = "sent", store.Sent, ""
 		if n := len(receipt.Refused); n > 0 {
-			d.Reason = fmt.Sprintf("%d of the recipients refused", n)
+			no := a.Receipt.Refused[0]
+			d.Reason = fmt.Sprintf("%d of the recipients refused: %s: %s", n, no.Recipient, no.Answer)
 		}
 	case errors.Is(err, errInterrupted):
 		a.Outcome, d.State, d.Due = "interrupted", store.Retrying, time.Now().UTC()
