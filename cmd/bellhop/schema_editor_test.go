@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,7 @@ import (
 )
 
 // yamlServer is the language server that VS Code and most other editors use for YAML, with the schemas that
-// bellhop schema prints.
+// bellhop schema prints and the settings that the README shows.
 type yamlServer struct {
 	*jrpc2.Client
 	t     *testing.T
@@ -45,30 +47,37 @@ func startYAMLServer(t *testing.T) *yamlServer {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		const how = "install it with npm install yaml-language-server, and name it in YAML_LANGUAGE_SERVER"
+		const how = "; install it with npm install yaml-language-server, and name it in YAML_LANGUAGE_SERVER"
 		if os.Getenv("BELLHOP_REQUIRE") != "" {
-			t.Fatal(err, how)
+			t.Fatal(err.Error() + how)
 		}
-		t.Skip(err, how)
+		t.Skip(err.Error() + how)
 	}
 	s := &yamlServer{t: t, dir: t.TempDir(), found: make(chan published, 100)}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	schemas := map[string]any{}
-	for _, of := range []struct{ name, files, flag string }{
-		{"rules.json", "rules/*.yaml", ""}, {"config.json", "config*.yaml", "--config"}, {"tests.json", "tests/*.yaml", "--tests"},
-	} {
-		args := []string{"bellhop", "schema"}
-		if of.flag != "" {
-			args = append(args, of.flag)
-		}
+	for _, command := range regexp.MustCompile(`(?m)^\$ (bellhop schema.*) > (\S+)$`).FindAllSubmatch(readme, -1) {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), args, nil, &out, &errs, os.LookupEnv); code != exitOK {
+		if code := run(t.Context(), strings.Fields(string(command[1])), nil, &out, &errs, os.LookupEnv); code != exitOK {
 			t.Fatal(code, &errs)
 		}
-		file := filepath.Join(s.dir, of.name)
-		if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
+		if _, err := writeNew(filepath.Join(s.dir, string(command[2])), out.Bytes()); err != nil {
 			t.Fatal(err)
 		}
-		schemas[s.uri(of.name)] = of.files
+	}
+	var written struct {
+		Schemas map[string]any `json:"yaml.schemas"`
+	}
+	_, block, _ := strings.Cut(string(readme), "```json\n{ \"yaml.schemas\"")
+	block, _, _ = strings.Cut(`{ "yaml.schemas"`+block, "```")
+	if err := json.Unmarshal([]byte(block), &written); err != nil || len(written.Schemas) != 3 {
+		t.Fatalf("the README's settings are %s: %v", block, err)
+	}
+	for name, files := range written.Schemas {
+		schemas[s.uri(name)] = files
 	}
 	settings := map[string]any{
 		"schemas": schemas, "validate": true, "hover": true, "schemaStore": map[string]any{"enable": false}, "yamlVersion": "1.2",
@@ -165,55 +174,53 @@ func TestSchemaInAnEditor(t *testing.T) {
 	const rule = "rules:\n  - name: a\n    on: booked\n    then:\n"
 	const test = "tests:\n  - name: a\n    event: a.json\n"
 	const oneAction = "a step has one action: email, slack or http"
-	count := 0
-	for _, c := range []struct{ folder, text, want string }{
-		{"rules/", rule + "      - slack: { channel: \"#x\", text: a }\n", ""},
-		{"rules/", rule + "      - \n", oneAction + "; beside it there may be at, late or latest"},
-		{"rules/", rule + "      - at: receivedAt\n", oneAction},
-		{"rules/", rule + "      - email:\n", `Incorrect type. Expected "fields of email".`},
-		{"rules/", rule + "      - slak: { text: a }\n", oneAction + "; beside it there may be at, late or latest"},
-		{"rules/", rule + "      - slack: { text: a }\n        email: { to: a@example.com, subject: b, text: c }\n", oneAction},
-		{"rules/", rule + "      - http: { path: /x, json: { a: 1 }, form: { a: b } }\n", "an http step has at most one of json, form and body"},
-		{"rules/", rule + "      - http: { path: /x, json: , form: { a: b } }\n", ""},
-		{"rules/", rule + "      - http: { connection: crm, url: \"https://example.com\" }\n", "an http step has a connection (and a path) or a url, not both"},
-		{"rules/", rule + "      - http: { path: /x, timeout: 10 }\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
-		{"rules/", rule + "      - http: { path: /x, timeout: soon }\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
-		{"rules/", rule + "      - http: { path: /x, expect: [ok] }\n", "write a whole number here"},
-		{"rules/", rule + "      - slack: { text: a }\n        late: 2h\n", "without at, late is send or skip: there is no moment to be late for"},
-		{"rules/", rule + "      - { at: receivedAt, late: soon, slack: { text: a } }\n", "write skip, send, or how much later it may be sent, such as 2h"},
-		{"rules/", rule + "      - { at: 24, slack: { text: a } }\n", `write an expression that gives a time, such as appointment.startTime - duration("24h")`},
-		{"rules/", rule + "      - email: { subject: b, text: c }\n", `Missing property "to".`},
-		{"rules/", rule + "      - email: { to: { a: b }, subject: b, text: c }\n", "write a text, or a list of texts"},
-		{"rules/", rule + "      - email: { to: a@example.com, subject: b, text: c, invite: maybe }\n", "write true or false"},
-		{"rules/", strings.Replace(rule, "on:", "let: { a-b: \"1\" }\n    on:", 1) + "      - slack: { text: a }\n", "a name under let has letters, digits and _, and begins with a letter"},
-		{"rules/", "rules:\n  - a\n", `Incorrect type. Expected "rule".`},
-		{"config", "listen: 127.0.0.1:8080\nretention: 30d\nconnections:\n  mail: { smtp: \"smtps://${A}@example.com\", from: a@example.com }\n  crm: { url: \"${CRM}\" }\n", ""},
-		{"config", "listen: 80\n", "write host and port, such as 127.0.0.1:8080"},
-		{"config", "connections:\n  mail: { smtp: 3, from: a@example.com }\n", "write the mail server's address, such as smtps://user:password@smtp.example.com"},
-		{"config", "connections:\n  mail: { smpt: \"smtp://example.com\" }\n", "Property smpt is not allowed."},
-		{"config", "connections:\n  mail: { from: a@example.com }\n", "a connection says where to send: smtp for email, token or webhook for slack, url for http"},
-		{"config", "connections:\n  crm: { url: \"https://example.com\", channel: a }\n", "Property channel is not allowed."},
-		{"config", "connections:\n  crm: { url: \"https://example.com\", from: a@example.com }\n", "a connection for http has no such key"},
-		{"config", "connections:\n  crm: { url: \"https://example.com\", bearer: a, basic: { user: a, password: b } }\n", "an http connection has at most one of bearer, basic and oauth2"},
-		{"config", "connections:\n  slack: { token: a, webhook: \"https://example.com\" }\n", "a Slack connection has a token or a webhook, not both"},
-		{"config", "connections:\n  mail: smtp\n", `Incorrect type. Expected one of object, null.`},
-		{"config", "retention: 30\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
-		{"config", "delivery: { attempts: many }\n", "write a whole number here"},
-		{"config", "language: [de]\n", "write a language: de, en, es, fr, it, nl, pt"},
-		{"tests/", test + "    expect: { fires: a, held: [{ rule: a, until: 2026-12-06 }], skipped: [{ rule: a, step: 1, reason: b }] }\n", ""},
-		{"tests/", test + "    state: { appointmentStatus: new, booked: no }\n    expect:\n", ""},
-		{"tests/", "tests:\n  - name: a\n", `Missing property "event".`},
-		{"tests/", test + "    expcet: {}\n", "Property expcet is not allowed."},
-		{"tests/", test + "    event: [a]\n", "write the name of a file, or the fields themselves"},
-		{"tests/", test + "    expect: { steps: [{ rule: a }] }\n", "say what the step sends: email, slack or http"},
-		{"tests/", test + "    expect: { steps: [{ slack: { text: a } }] }\n", `Missing property "rule".`},
-		{"tests/", test + "    expect: { held: [{ rule: a, step: first }] }\n", "write the number of a step, 1 being the first"},
-		{"tests/", test + "    expect: { steps: [{ rule: a, slack: { txt: b } }] }\n", "Property txt is not allowed."},
+	for i, c := range []struct{ file, text, want string }{
+		{"rules/%d/desk.yaml", rule + "      - slack: { channel: \"#x\", text: a }\n", ""},
+		{"rules/%d/desk.yaml", rule + "      - \n", oneAction + "; beside it there may be at, late or latest"},
+		{"rules/%d/desk.yaml", rule + "      - at: receivedAt\n", oneAction},
+		{"rules/%d/desk.yaml", rule + "      - email:\n", `Incorrect type. Expected "fields of email".`},
+		{"rules/%d/desk.yaml", rule + "      - slak: { text: a }\n", oneAction + "; beside it there may be at, late or latest"},
+		{"rules/%d/desk.yaml", rule + "      - slack: { text: a }\n        email: { to: a@example.com, subject: b, text: c }\n", oneAction},
+		{"rules/%d/desk.yaml", rule + "      - http: { path: /x, json: { a: 1 }, form: { a: b } }\n", "an http step has at most one of json, form and body"},
+		{"rules/%d/desk.yaml", rule + "      - http: { path: /x, json: , form: { a: b } }\n", ""},
+		{"rules/%d/desk.yaml", rule + "      - http: { connection: crm, url: \"https://example.com\" }\n", "an http step has a connection (and a path) or a url, not both"},
+		{"rules/%d/desk.yaml", rule + "      - http: { path: /x, timeout: 10 }\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
+		{"rules/%d/desk.yaml", rule + "      - http: { path: /x, timeout: soon }\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
+		{"rules/%d/desk.yaml", rule + "      - http: { path: /x, expect: [ok] }\n", "write a whole number here"},
+		{"rules/%d/desk.yaml", rule + "      - slack: { text: a }\n        late: 2h\n", "without at, late is send or skip: there is no moment to be late for"},
+		{"rules/%d/desk.yaml", rule + "      - { at: receivedAt, late: soon, slack: { text: a } }\n", "write skip, send, or how much later it may be sent, such as 2h"},
+		{"rules/%d/desk.yaml", rule + "      - { at: 24, slack: { text: a } }\n", `write an expression that gives a time, such as appointment.startTime - duration("24h")`},
+		{"rules/%d/desk.yaml", rule + "      - email: { subject: b, text: c }\n", `Missing property "to".`},
+		{"rules/%d/desk.yaml", rule + "      - email: { to: { a: b }, subject: b, text: c }\n", "write a text, or a list of texts"},
+		{"rules/%d/desk.yaml", rule + "      - email: { to: a@example.com, subject: b, text: c, invite: maybe }\n", "write true or false"},
+		{"rules/%d/desk.yaml", strings.Replace(rule, "on:", "let: { a-b: \"1\" }\n    on:", 1) + "      - slack: { text: a }\n", "a name under let has letters, digits and _, and begins with a letter"},
+		{"rules/%d/desk.yaml", "rules:\n  - a\n", `Incorrect type. Expected "rule".`},
+		{"%d/bellhop.yaml", "listen: 127.0.0.1:8080\nretention: 30d\nconnections:\n  mail: { smtp: \"smtps://${A}@example.com\", from: a@example.com }\n  crm: { url: \"${CRM}\" }\n", ""},
+		{"%d/bellhop.yaml", "listen: 80\n", "write host and port, such as 127.0.0.1:8080"},
+		{"%d/bellhop.yaml", "connections:\n  mail: { smtp: 3, from: a@example.com }\n", "write the mail server's address, such as smtps://user:password@smtp.example.com"},
+		{"%d/bellhop.yaml", "connections:\n  mail: { smpt: \"smtp://example.com\" }\n", "Property smpt is not allowed."},
+		{"%d/bellhop.yaml", "connections:\n  mail: { from: a@example.com }\n", "a connection says where to send: smtp for email, token or webhook for slack, url for http"},
+		{"%d/bellhop.yaml", "connections:\n  crm: { url: \"https://example.com\", channel: a }\n", "Property channel is not allowed."},
+		{"%d/bellhop.yaml", "connections:\n  crm: { url: \"https://example.com\", from: a@example.com }\n", "a connection for http has no such key"},
+		{"%d/bellhop.yaml", "connections:\n  crm: { url: \"https://example.com\", bearer: a, basic: { user: a, password: b } }\n", "an http connection has at most one of bearer, basic and oauth2"},
+		{"%d/bellhop.yaml", "connections:\n  slack: { token: a, webhook: \"https://example.com\" }\n", "a Slack connection has a token or a webhook, not both"},
+		{"%d/bellhop.yaml", "connections:\n  mail: smtp\n", `Incorrect type. Expected one of object, null.`},
+		{"%d/bellhop.yaml", "retention: 30\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
+		{"%d/bellhop.yaml", "delivery: { attempts: many }\n", "write a whole number here"},
+		{"%d/bellhop.yaml", "language: [de]\n", "write a language: de, en, es, fr, it, nl, pt"},
+		{"rules/%d/desk.test.yaml", test + "    expect: { fires: a, held: [{ rule: a, until: 2026-12-06 }], skipped: [{ rule: a, step: 1, reason: b }] }\n", ""},
+		{"rules/%d/desk.test.yaml", test + "    state: { appointmentStatus: new, booked: no }\n    expect:\n", ""},
+		{"rules/%d/desk.test.yaml", "tests:\n  - name: a\n", `Missing property "event".`},
+		{"rules/%d/desk.test.yaml", test + "    expcet: {}\n", "Property expcet is not allowed."},
+		{"rules/%d/desk.test.yaml", test + "    event: [a]\n", "write the name of a file, or the fields themselves"},
+		{"rules/%d/desk.test.yaml", test + "    expect: { steps: [{ rule: a }] }\n", "say what the step sends: email, slack or http"},
+		{"rules/%d/desk.test.yaml", test + "    expect: { steps: [{ slack: { text: a } }] }\n", `Missing property "rule".`},
+		{"rules/%d/desk.test.yaml", test + "    expect: { held: [{ rule: a, step: first }] }\n", "write the number of a step, 1 being the first"},
+		{"rules/%d/desk.test.yaml", test + "    expect: { steps: [{ rule: a, slack: { txt: b } }] }\n", "Property txt is not allowed."},
 	} {
-		count++
-		name := c.folder + "case" + string(rune('a'+count/26)) + string(rune('a'+count%26)) + ".yaml"
+		name := fmt.Sprintf(c.file, i)
 		text := c.text
-		if c.folder == "tests/" && strings.Contains(text, "event: [a]") {
+		if strings.Contains(text, "event: [a]") {
 			text = strings.Replace(text, "    event: a.json\n", "", 1)
 		}
 		if got := s.messages(name, text); got != c.want {
