@@ -11,16 +11,16 @@ import (
 
 // addressee says how a value is escaped that stands between two parts of a text with addresses.
 func addressee(before, after string) escape {
-	before = lastItem(before)
+	before, quoted := lastItem(before)
 	after, _, _ = strings.Cut(after, ",")
 	switch {
+	case quoted:
+		return escapeQuoted
 	case inAngles(before):
 		if strings.HasSuffix(strings.TrimSpace(before), "<") && strings.HasPrefix(strings.TrimSpace(after), ">") {
 			return escapeAddress
 		}
 		return escapeAddressPart
-	case strings.Count(before, `"`)%2 == 1:
-		return escapeQuoted
 	case strings.Contains(after, "<"):
 		return escapeName
 	case strings.TrimSpace(before+after) == "":
@@ -29,18 +29,27 @@ func addressee(before, after string) escape {
 	return escapeAddressPart
 }
 
-// lastItem is what stands after the last comma that is not in quotes.
-func lastItem(s string) string {
-	quoted, from := false, 0
-	for i, r := range s {
+// lastItem is what stands after the last comma that is not in quotes, and whether it ends in quotes.
+func lastItem(s string) (item string, quoted bool) {
+	from := 0
+	for i := 0; i < len(s); i++ {
 		switch {
-		case r == '"':
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
 			quoted = !quoted
-		case r == ',' && !quoted:
+		case s[i] == ',' && !quoted:
 			from = i + 1
 		}
 	}
-	return s[from:]
+	return s[from:], quoted
+}
+
+// noMailbox says that a rendered text names nobody: it is empty, or has an empty address.
+func noMailbox(s string) bool {
+	s = strings.TrimSpace(s)
+	inner, ok := strings.CutSuffix(s, ">")
+	return s == "" || ok && strings.HasSuffix(strings.TrimSpace(inner), "<")
 }
 
 func inAngles(s string) bool { return strings.LastIndexByte(s, '<') > strings.LastIndexByte(s, '>') }

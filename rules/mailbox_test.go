@@ -37,6 +37,8 @@ func TestValueIsOneRecipient(t *testing.T) {
 		{`["{{ contact.email }}", "Desk {{ contact.name }} <desk@example.net>"]`, 2, "desk@example.net"},
 		{`"{{ contact.name }}@example.net"`, 1, ""},
 		{`"Desk <{{ contact.name }}@example.net>"`, 1, ""},
+		{`'"\"The Desk\", {{ contact.name }}" <desk@example.net>'`, 1, "desk@example.net"},
+		{`'"\"{{ contact.name }}\"" <{{ contact.email }}>'`, 1, ""},
 	} {
 		for _, value := range hostileValues {
 			ev := booking()
@@ -65,6 +67,100 @@ func TestValueIsOneRecipient(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Nobody is at an empty address, with a name or without: what is left is sent, or the step is skipped.
+func TestEmptyAddresses(t *testing.T) {
+	t.Parallel()
+	for to, want := range map[string]string{
+		`"{{ contact.name }} <{{ contact.email }}>"`:                     "",
+		`"{{ contact.name }} < {{ contact.email }} >"`:                   "",
+		`'"{{ contact.name }}" <{{ contact.email }}>'`:                   "",
+		`'"\"The\" {{ contact.name }}" <{{ custom.email ?? "" }}>'`:      "",
+		`"<{{ contact.email }}>"`:                                        "",
+		`"desk@example.net, {{ contact.name }} <{{ contact.email }}>"`:   "desk@example.net",
+		`["{{ contact.name }} <{{ contact.email }}>", desk@example.net]`: "desk@example.net",
+	} {
+		ev := booking()
+		ev.Contact.Name, ev.Contact.Email = "Ann", ""
+		s := step(t, ev, "then: [{email: {to: "+to+", subject: s, text: t}}]")
+		got := ""
+		if s.Request != nil {
+			got = strings.Join(recipientsOf(t, s), " ")
+		}
+		if s.Err != nil || got != want || want == "" && s.Skip != "unresolved recipient" {
+			t.Errorf("%s: %q, skip %q, error %v; want %q", to, got, s.Skip, s.Err, want)
+		}
+	}
+}
+
+// A list of a payload does not make one booking a mailing.
+func TestTooManyRecipients(t *testing.T) {
+	t.Parallel()
+	for n, fails := range map[string]bool{"1..100": false, "1..101": true} {
+		s := step(t, booking(), `then: [{email: {to: "{{ map(`+n+`, 'a' + string(#) + '@example.com') }}", subject: s, text: t}}]`)
+		if fails != (s.Err != nil) || fails && (s.Request != nil || !strings.Contains(s.Err.Error(), "more than 100 recipients")) {
+			t.Errorf("%s: %v", n, s.Err)
+		}
+	}
+	s := step(t, booking(), `then: [{email: {to: "{{ map(1..60, 'a' + string(#) + '@example.com') }}", bcc: "{{ map(1..60, 'b' + string(#) + '@example.com') }}", subject: s, text: t}}]`)
+	if s.Err == nil {
+		t.Error("sixty twice are taken")
+	}
+}
+
+// Whatever the values are, each opens one recipient at most, at its place, and what is written stays.
+func FuzzRecipients(f *testing.F) {
+	for _, v := range hostileValues {
+		f.Add(v, "a@example.com")
+		f.Add("Ann", v)
+	}
+	set := make([]*rules.Set, 0, len(fuzzedRecipients))
+	for _, to := range fuzzedRecipients {
+		file, findings := rules.Compile("t.yaml", []byte(rule("then: [{email: {to: "+to+", subject: s, text: t}}]")), options())
+		if file == nil {
+			f.Fatal(findings)
+		}
+		s, _ := rules.NewSet([]*rules.File{file})
+		set = append(set, s)
+	}
+	f.Fuzz(func(t *testing.T, name, email string) {
+		for i, s := range set {
+			ev := booking()
+			ev.Contact.Name, ev.Contact.Email = name, email
+			step := s.Match(ev, noon)[0].Steps[0]
+			if step.Request == nil {
+				continue // an error or a skip, which is recorded
+			}
+			var req struct{ To []string }
+			if err := json.Unmarshal(step.Request, &req); err != nil {
+				t.Fatal(err)
+			}
+			written := false
+			for _, text := range req.To {
+				a, err := mail.ParseAddress(text)
+				if err != nil {
+					if list, err := mail.ParseAddressList(text); err == nil {
+						t.Errorf("%s with %q and %q opens %q", fuzzedRecipients[i], name, email, list)
+					}
+					continue // composing it fails, which is recorded
+				}
+				written = written || a.Address == "desk@example.net"
+			}
+			if len(req.To) > 2 || strings.Contains(fuzzedRecipients[i], "desk@") && !written {
+				t.Errorf("%s with %q and %q goes to %q", fuzzedRecipients[i], name, email, req.To)
+			}
+		}
+	})
+}
+
+var fuzzedRecipients = []string{
+	`"{{ contact.email }}"`,
+	`"{{ contact.name }} <{{ contact.email }}>"`,
+	`'"{{ contact.name }}" <{{ contact.email }}>'`,
+	`'"\"The\" {{ contact.name }}" <desk@example.net>'`,
+	`"Dr {{ contact.name }} <desk@example.net>, {{ contact.email }}"`,
+	`"{{ contact.email }}, Desk <desk@example.net>"`,
 }
 
 // recipientsOf are the addresses that a mail server would be told, as far as the text can be read.

@@ -828,6 +828,7 @@ func (st *step) render(r *run) Step {
 	}
 	r.refill()
 	fields := make(map[string]any, len(st.fields))
+	recipients := 0
 	for _, f := range st.fields {
 		v, err := f.value.render(r, f.field)
 		if err == nil && f.field.Header {
@@ -850,6 +851,13 @@ func (st *step) render(r *run) Step {
 			v = dropEmpty(v)
 			if v == nil && f.skips {
 				out.Skip = unresolved
+				return out
+			}
+			if list, ok := v.([]any); ok {
+				recipients += len(list)
+			}
+			if recipients > maxRecipients {
+				out.Err = fmt.Errorf("%s: this goes to more than %d recipients, the most that one message may have", f.field.Name, maxRecipients)
 				return out
 			}
 		}
@@ -885,6 +893,9 @@ func (st *step) render(r *run) Step {
 
 const unresolved = "unresolved recipient"
 
+// maxRecipients bounds how many one message goes to: a list may come from a payload.
+const maxRecipients = 100
+
 func isMissing(err error) bool {
 	e, ok := errors.AsType[*evalError](err)
 	return ok && strings.HasPrefix(e.message, "the value is missing")
@@ -913,7 +924,7 @@ func folded(v any) any {
 func dropEmpty(v any) any {
 	switch v := v.(type) {
 	case string:
-		if strings.TrimSpace(v) == "" {
+		if noMailbox(v) {
 			return nil
 		}
 	case []string:
