@@ -207,6 +207,9 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 		message["text"] = cut(text, slackText)
 	}
 	if s.Blocks != nil {
+		if err := tooLong(s.Blocks); err != nil {
+			return Receipt{}, Own(err)
+		}
 		message["blocks"] = cutBlocks(s.Blocks)
 	}
 	if a.Token != "" {

@@ -1,8 +1,12 @@
 package actions
 
 import (
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // What Slack takes at most, in characters or in number (https://docs.slack.dev/reference/block-kit/blocks and
@@ -31,11 +35,47 @@ var blockText = map[[2]string]int{
 	{"button", "value"}:               2000,
 	{"button", "accessibility_label"}: 75,
 	{"markdown", "text"}:              12_000,
+	{"input", "label"}:                2000,
+	{"input", "hint"}:                 2000,
+	{"", "placeholder"}:               150,
 	{"", "text"}:                      75, // of an option
 	{"", "description"}:               75,
 	{"", "title"}:                     100, // of a confirmation
 	{"", "confirm"}:                   30,
 	{"", "deny"}:                      30,
+}
+
+// confirmText is how long the question of a confirmation may be.
+const confirmText = 300
+
+// wholeText is how long a value may be that cannot be cut, because it would be another one.
+var wholeText = map[string]int{
+	"url": 3000, "image_url": 3000, "thumbnail_url": 3000, "title_url": 3000, "video_url": 3000, "action_id": 255, "block_id": 255,
+	"value": 150, // of an option; a button's is cut
+}
+
+// tooLong says which value of blocks is longer than Slack takes, and cannot be cut; nil if there is none.
+func tooLong(v any) error {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			if err := tooLong(e); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		kind, _ := v["type"].(string)
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			most := wholeText[key]
+			if text, ok := v[key].(string); ok && most > 0 && utf8.RuneCountInString(text) > most && (key != "value" || kind == "") {
+				return fmt.Errorf("%s in the blocks has %d characters, and Slack takes %d at most", key, utf8.RuneCountInString(text), most)
+			}
+			if err := tooLong(v[key]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // listLength is how many entries a list may have.
@@ -79,6 +119,8 @@ func cutBlock(v any, parent string, limit int) any {
 		return m
 	}
 	out := make(map[string]any, len(m))
+	_, confirms := m["title"]
+	confirms = confirms && kind == ""
 	for key, value := range m {
 		limit := blockText[[2]string{kind, key}]
 		if limit == 0 {
@@ -86,6 +128,9 @@ func cutBlock(v any, parent string, limit int) any {
 			if kind != "" && parent == "" {
 				limit = blockText[[2]string{kind, key}]
 			}
+		}
+		if confirms && key == "text" {
+			limit = confirmText
 		}
 		switch value := value.(type) {
 		case string:
@@ -138,6 +183,12 @@ func cut(text string, n int) string {
 		}
 	}
 	short := string(runes)
+	// Half of a link is none: <https://example.com/|the label>.
+	if i := strings.LastIndexByte(short, '<'); i > strings.LastIndexByte(short, '>') {
+		if end := strings.IndexAny(text[i+1:], "<>"); end >= 0 && text[i+1+end] == '>' {
+			short = short[:i]
+		}
+	}
 	// Half of an escaped character is none.
 	if i := strings.LastIndexByte(short, '&'); i >= 0 && len(short)-i < len("&amp;") && !strings.Contains(short[i:], ";") {
 		short = short[:i]

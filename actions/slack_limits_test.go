@@ -82,10 +82,60 @@ func TestCut(t *testing.T) {
 		n    int
 		want string
 	}{
-		{"short", 5, "short"}, {"one two three", 9, "one two…"}, {"onetwothree", 5, "onet…"}, {"äöüäöü", 4, "äöü…"}, {"a &amp; b", 6, "a…"}, {"ab&amp;cd", 6, "ab…"},
+		{"see <https://example.com/|the whole label> now", 20, "see…"}, {"see <https://example.com/|it> and more of it", 32, "see <https://example.com/|it>…"},
+		{"a < b and so on and on", 12, "a < b and…"}, {"short", 5, "short"}, {"one two three", 9, "one two…"}, {"onetwothree", 5, "onet…"}, {"äöüäöü", 4, "äöü…"}, {"a &amp; b", 6, "a…"}, {"ab&amp;cd", 6, "ab…"},
 	} {
 		if got := cut(tt.text, tt.n); got != tt.want {
 			t.Errorf("%q at %d: %q, want %q", tt.text, tt.n, got, tt.want)
 		}
+	}
+}
+
+// Of what only asks or offers, too, no more is sent than Slack takes; what would be another one if it were cut is told
+// before it is sent.
+func TestSlackLimitsOfInputs(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("many words ", 500)
+	text := func() map[string]any { return map[string]any{"type": "plain_text", "text": long} }
+	got := cutBlocks([]any{map[string]any{
+		"type": "input", "label": text(), "hint": text(),
+		"element": map[string]any{
+			"type": "static_select", "placeholder": text(), "options": []any{map[string]any{"text": text(), "description": text(), "value": "v"}},
+			"confirm": map[string]any{"title": text(), "text": text(), "confirm": text(), "deny": text()},
+		},
+	}}).([]any)[0].(map[string]any)
+	element := got["element"].(map[string]any)
+	confirm, option := element["confirm"].(map[string]any), element["options"].([]any)[0].(map[string]any)
+	for _, tt := range []struct {
+		what any
+		most int
+	}{
+		{got["label"], 2000}, {got["hint"], 2000}, {element["placeholder"], 150}, {confirm["title"], 100}, {confirm["text"], 300},
+		{confirm["confirm"], 30}, {confirm["deny"], 30}, {option["text"], 75}, {option["description"], 75},
+	} {
+		s := tt.what.(map[string]any)["text"].(string)
+		if n := utf8.RuneCountInString(s); n > tt.most || n < tt.most-20 || !strings.HasSuffix(s, "…") {
+			t.Errorf("%d characters of %d, ending in %q", n, tt.most, s[max(0, len(s)-20):])
+		}
+	}
+	for key, most := range map[string]int{"url": 3000, "image_url": 3000, "action_id": 255, "block_id": 255} {
+		block := func(n int) any {
+			return []any{map[string]any{"type": "actions", "elements": []any{map[string]any{"type": "button", key: strings.Repeat("x", n)}}}}
+		}
+		if err := tooLong(block(most)); err != nil {
+			t.Error(err)
+		}
+		if err := tooLong(block(most + 1)); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	option["value"] = strings.Repeat("x", 151)
+	if err := tooLong(element); err == nil || !strings.Contains(err.Error(), "value") {
+		t.Error(err)
+	}
+	// It is told by the action, before anything is sent.
+	_, err := (&Slack{Channel: "#desk", Blocks: []any{element}}).Do(t.Context(), Dispatch{Connection: &SlackAccess{Token: "xoxb-1"}})
+	if f := Classify(err); err == nil || !f.Permanent || !f.Own {
+		t.Errorf("%v, %+v", err, f)
 	}
 }
