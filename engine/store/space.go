@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"errors"
+	"database/sql"
 	"fmt"
 )
 
@@ -55,9 +55,8 @@ func (s *Store) giveBack(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			for rows.Next() { // one for each page
-			}
-			return errors.Join(rows.Err(), rows.Close())
+			_, err = collect(rows, func(*sql.Rows) (page struct{}, err error) { return page, nil }) // one row for each page
+			return err
 		})
 		if err != nil {
 			return fmt.Errorf("give back what is free: %w", err)
