@@ -12,7 +12,8 @@
 //	required:"true"    a step without it is an error
 //	literal:"true"     fixed when the rule is loaded: no {{ }}
 //	escape:"html"      values are escaped for HTML; escape:"slack" for Slack's & < >;
-//	                   escape:"address" for a segment of a URL's path, or a parameter of its query;
+//	                   escape:"address" for a segment of a URL's path, or a parameter of its query; escape:"path"
+//	                   likewise, where a value at the beginning is a segment too;
 //	                   escape:"mailbox" for one display name or one e-mail address, by where it stands;
 //	                   escape:"json" for a text that is JSON if it begins so
 //	header:"true"      line breaks in values become a space

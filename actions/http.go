@@ -40,7 +40,7 @@ const (
 // HTTP is a step's call.
 type HTTP struct {
 	Connection string            `json:"connection,omitempty" literal:"true" doc:"The connection to call; it holds the base URL and the credentials." example:"crm"`
-	Path       string            `json:"path,omitempty" header:"true" escape:"address" doc:"What comes after the connection's URL; it may hold a query." example:"/appointments/{{ appointment.id }}"`
+	Path       string            `json:"path,omitempty" header:"true" escape:"path" doc:"What comes after the connection's URL; it may hold a query." example:"/appointments/{{ appointment.id }}"`
 	URL        string            `json:"url,omitempty" header:"true" escape:"address" doc:"The whole URL, for a call without a connection." example:"https://api.example.com/hook"`
 	Method     string            `json:"method,omitempty" literal:"true" doc:"The method; without one, POST if there is a body, else GET." example:"PUT"`
 	Query      map[string]string `json:"query,omitempty" doc:"Parameters to add to the URL." example:"{notify: \"true\"}"`

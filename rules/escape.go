@@ -17,8 +17,9 @@ const (
 	escapeURL             // at the beginning of a quoted attribute that holds an address
 	escapeURLQuery        // inside such an address, after ? or #
 	escapeSlack
-	escapeSegment // in the path of an http step's address
-	escapeQuery   // in its query
+	escapeSegment   // in the path of an http step's address
+	escapeInSegment // a part of one
+	escapeQuery     // in its query
 
 	// Of addresses of e-mails, see addressee.
 	escapeMailbox     // a whole one
@@ -55,8 +56,8 @@ func (e escape) put(s string) (string, error) {
 		return oneAddress(validText(s), false)
 	case escapeAddressPart:
 		return addressPart(validText(s))
-	case escapeSegment:
-		if s == "" || s == "." || s == ".." {
+	case escapeSegment, escapeInSegment:
+		if s == "" && e == escapeSegment || s == "." || s == ".." {
 			return "", &unusable{"a value in the path is " + empty[s]}
 		}
 	}
@@ -81,7 +82,7 @@ func (e escape) apply(s string) string {
 		return html.EscapeString(url.QueryEscape(s))
 	case escapeSlack:
 		return slackEscaper.Replace(s)
-	case escapeSegment:
+	case escapeSegment, escapeInSegment:
 		return url.PathEscape(s)
 	case escapeQuery:
 		return url.QueryEscape(s)
@@ -148,7 +149,7 @@ const (
 )
 
 // escapeModes are what the escape tag of an action's field may say.
-var escapeModes = map[string]bool{"": true, "html": true, "slack": true, "address": true, "mailbox": true, "json": true, "blocks": true}
+var escapeModes = map[string]bool{"": true, "html": true, "slack": true, "address": true, "path": true, "mailbox": true, "json": true, "blocks": true}
 
 // newContext panics if there is no such mode: then an action's tag is wrong.
 func newContext(mode string) *context {
@@ -299,15 +300,17 @@ func (c *context) expression() (escape, string) {
 			return escapeJSONString, ""
 		}
 		return escapeJSON, ""
-	case "address":
+	case "address", "path":
 		// A value fills in a segment or a parameter; it must not add levels to the path, or parameters. At
-		// the very beginning it is the address itself, which the egress guard judges.
+		// the very beginning it is the address itself, which the egress guard judges, or alone the whole path.
 		switch {
-		case c.literals == "":
+		case c.literals == "" && (c.mode == "address" || c.rest == ""):
 			c.literals = " "
 			return escapeNone, ""
 		case strings.ContainsAny(c.literals, "?#"):
 			return escapeQuery, ""
+		case c.literals != "" && !strings.HasSuffix(c.literals, "/") || c.rest != "" && !strings.ContainsAny(c.rest[:1], "/?#"):
+			return escapeInSegment, ""
 		}
 		return escapeSegment, ""
 	case "html":

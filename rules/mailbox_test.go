@@ -228,6 +228,37 @@ func TestEmptySegmentIsSkipped(t *testing.T) {
 	}
 }
 
+// A value in a path is one segment, or a part of one, wherever it stands.
+func TestValueIsOneSegment(t *testing.T) {
+	t.Parallel()
+	for where, want := range map[string]string{
+		`path: "{{ contact.name }}/notes"`:                                             "a%2Fb%3Fc/notes",
+		`path: "{{ contact.name }}?x=1"`:                                               "a%2Fb%3Fc?x=1",
+		`path: "{{ contact.name }}"`:                                                   "a/b?c", // the whole path, as the rule says
+		`path: "/x/pre-{{ contact.name }}/y"`:                                          "/x/pre-a%2Fb%3Fc/y",
+		`path: "/x/pre-{{ contact.firstName }}/y"`:                                     "/x/pre-/y",
+		`path: "/x/{{ contact.firstName }}-post"`:                                      "/x/-post",
+		`path: "/x/{{ contact.firstName }}?y=1"`:                                       "",
+		`path: "{{ contact.firstName }}/y"`:                                            "",
+		`path: "/{{ contact.firstName }}/y"`:                                           "",
+		`path: "/x/pre{{ contact.lastName }}"`:                                         "",
+		`path: "/x/{{ contact.name }}/{{ source }}/{{ contact.firstName ?? 'none' }}"`: "/x/a%2Fb%3Fc/hoopai/none",
+	} {
+		ev := booking()
+		ev.Contact.Name, ev.Contact.FirstName, ev.Contact.LastName = "a/b?c", "", ".."
+		s := step(t, ev, "then: [{http: {connection: crm, "+where+"}}]")
+		var req struct{ Path string }
+		if s.Request != nil {
+			if err := json.Unmarshal(s.Request, &req); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if req.Path != want || s.Err != nil || (s.Skip == "") != (want != "") {
+			t.Errorf("%s: %q, skip %q, error %v; want %q", where, req.Path, s.Skip, s.Err, want)
+		}
+	}
+}
+
 // A body that is written as JSON stays JSON, whatever its values hold; numbers and texts of a tree stay as written.
 func TestJSONBody(t *testing.T) {
 	t.Parallel()
