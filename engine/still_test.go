@@ -213,6 +213,80 @@ func TestMessageOfMoved(t *testing.T) {
 	}
 }
 
+// A message counts what was acknowledged before its attempt began, as in [TestCancelledAtTheMoment] a step that waited
+// does: here the destination takes one at a time, and two have been claimed and stand in line when it comes.
+func TestMessageCancelledAtTheMoment(t *testing.T) {
+	t.Parallel()
+	held, free, claimed := make(chan struct{}), make(chan struct{}), make(chan string, 100)
+	var mu sync.Mutex
+	var told []string
+	chat := newSink(t, nil)
+	chat.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		told = append(told, string(body))
+		second := len(told) == 2
+		mu.Unlock()
+		if second {
+			close(held)
+			select {
+			case <-free:
+			case <-r.Context().Done():
+			}
+		}
+		_, _ = io.WriteString(w, "ok")
+	})
+	s := start(t, setup{
+		rules: map[string]string{"r.yaml": posts},
+		yaml:  sourceNone + fmt.Sprintf("egress: { allow: [127.0.0.1] }\nconnections: { chat: { webhook: %q } }\n", chat.URL),
+		tune: func(o *work.Options) {
+			due := o.Due
+			o.PerDestination = 1
+			o.Due = func(tx *store.Tx, d *store.Delivery) error {
+				claimed <- d.Appointment
+				return due(tx, d)
+			}
+		},
+	})
+	of := func(id string, text string) string { return strings.Replace(text, `"A1"`, `"`+id+`"`, 1) }
+	s.post(of("answered", tellOf("confirmed", 1, 1))) // who has answered may have others stand in line
+	until(t, "the first is sent", func() bool { return len(s.deliveries("state=sent")) == 1 })
+	s.post(of("under way", tellOf("confirmed", 1, 1)))
+	<-held
+	s.post(of("cancelled", tellOf("confirmed", 1, 1)))
+	s.post(of("moved", tellOf("confirmed", 1, 1)))
+	patience := time.NewTimer(time.Second) // on a machine that is too busy none stands in line, and all must be right too
+	defer patience.Stop()
+	for line := map[string]bool{}; len(line) < 4; {
+		select {
+		case id := <-claimed:
+			line[id] = true
+			continue
+		case <-patience.C:
+		}
+		break
+	}
+	s.post(of("cancelled", tellOf("cancelled", 1, 2)))
+	s.post(of("moved", tellOf("confirmed", 2, 2)))
+	close(free)
+	until(t, "all has ended", func() bool {
+		return !slices.ContainsFunc(s.deliveries(""), func(d store.Delivery) bool {
+			return d.State == store.Pending || d.State == store.Sending || d.State == store.Retrying
+		})
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if n := strings.Count(strings.Join(told, ""), `"text":"1 `); n != 2 {
+		t.Errorf("%d posts tell of the first day, two of which were right: %q", n, told)
+	}
+	if list := s.deliveries("rule=desk&appointment=cancelled"); len(list) != 1 || list[0].State != store.Cancelled || list[0].Reason != "the appointment was cancelled" || len(list[0].Attempts) != 0 {
+		t.Errorf("the post of the cancelled one: %+v", list)
+	}
+}
+
 // An operator's retry of a call is refused once a later one went out: nothing old is sent last.
 func TestOldCallIsNotSentLast(t *testing.T) {
 	t.Parallel()
