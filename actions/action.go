@@ -121,6 +121,9 @@ type Connection interface {
 	Secrets() []string
 }
 
+// A Closer is a connection that keeps something open between attempts. Close is called when no more are to be made.
+type Closer interface{ Close() }
+
 // A Problem is one mistake in a request or a connection.
 type Problem struct {
 	Field      string // the key it is about, "" for the whole

@@ -155,12 +155,21 @@ func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 
 	ctx, cancel := context.WithTimeout(ctx, mailTimeout)
 	defer cancel()
-	s, err := m.dial(ctx, d.Guard, srv)
+	s, err := m.session(ctx, d.Guard, srv)
 	if err != nil {
 		return receipt, err
 	}
-	defer s.close()
+	defer func() { m.pool.put(s) }() // s may be another by then
 	err = s.send(msg, left, &receipt)
+	if s.lost && s.reused && !s.handed && ctx.Err() == nil {
+		// The server was done with a conversation that had waited. The e-mail has not been in it.
+		s.close()
+		receipt.Refused = nil
+		if s, err = m.dial(ctx, d.Guard, srv); err != nil {
+			return receipt, err
+		}
+		err = s.send(msg, left, &receipt)
+	}
 	if err == nil && accepted+len(receipt.Accepted) == 0 {
 		err = Permanent(fmt.Errorf("every recipient was refused: %s", receipt.Refused[0].Answer))
 	}
@@ -169,8 +178,9 @@ func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 
 // send holds the conversation about one message. It records in receipt who was refused and, once the
 // server has taken the message, who was accepted. Recipients whom the server put off are an error to be
-// retried; they are in neither list.
+// retried; they are in neither list. It does not say goodbye: the conversation may be used again.
 func (s *session) send(msg *message, recipients []string, receipt *Receipt) error {
+	s.orderly, s.handed, s.lost = false, false, false
 	utf8, _ := s.Extension("SMTPUTF8")
 	if msg.utf8 && !utf8 {
 		return Permanent(errors.New("an address has letters before its @ that this mail server cannot handle (it does not offer SMTPUTF8)"))
@@ -197,13 +207,14 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 		}
 	}
 	if len(accepted) == 0 {
-		_ = s.Quit() // a courtesy
+		s.orderly = true
 		return deferred
 	}
 	w, err := s.Data()
 	if err != nil {
 		return s.failed("sending the e-mail", err)
 	}
+	s.handed = true
 	if _, err := w.Write(msg.data); err != nil {
 		return s.failed("sending the e-mail", err)
 	}
@@ -215,7 +226,8 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 	if r, ok := w.(interface{ ServerResponse() string }); ok {
 		receipt.Status = strings.TrimSpace("250 " + head(s.scrub(r.ServerResponse()), 300))
 	}
-	_ = s.Quit() // the message is the server's; how it says goodbye changes nothing
+	s.mails++
+	s.orderly = true
 	return deferred
 }
 

@@ -30,6 +30,7 @@ type Mail struct {
 	CA   string `json:"ca" yaml:"ca" doc:"A PEM file with the authority that signed the server's certificate, where it is a private one." example:"mail-ca.pem"`
 
 	scrub scrubber
+	pool  mailPool
 }
 
 var _ Connection = (*Mail)(nil)
@@ -214,17 +215,14 @@ func unescape(s string) string {
 	return s
 }
 
-// dial opens a session: connect, TLS, greeting, login. The session ends when ctx does.
+// dial opens a session: connect, TLS, greeting, login.
 func (m *Mail) dial(ctx context.Context, guard *Guard, srv server) (*session, error) {
 	conn, err := guard.DialContext(ctx, "tcp", net.JoinHostPort(srv.host, srv.port))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the mail server: %w", err)
 	}
-	s := &session{conn: &boundedConn{Conn: conn, left: 1 << 20}, scrub: m.scrub.of(m)}
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline) // fails only on a closed connection, and then reading fails
-	}
-	s.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	s := &session{conn: &boundedConn{Conn: conn}, guard: guard, scrub: m.scrub.of(m)}
+	s.begin(ctx, mailTimeout)
 	if err := s.open(m, srv); err != nil {
 		s.close()
 		return nil, err
@@ -232,17 +230,44 @@ func (m *Mail) dial(ctx context.Context, guard *Guard, srv server) (*session, er
 	return s, nil
 }
 
-// A session is one conversation with a mail server.
+// A session is one conversation with a mail server, over which e-mails go one after the other.
 type session struct {
 	*smtp.Client
-	conn  net.Conn
+	conn  *boundedConn
+	guard *Guard // that the connection was made through
 	stop  func() bool
 	scrub func(string) string // takes the connection's secrets out
+
+	mails  int         // sent so far
+	reused bool        // it was kept from an earlier e-mail
+	expiry *time.Timer // ends it while it is kept
+
+	// Of the e-mail sent last: the conversation can go on with another; the server was to take this one, and may have
+	// it; the conversation broke, or the server ended it.
+	orderly, handed, lost bool
+}
+
+// begin makes the conversation usable until ctx ends, and for no longer than limit.
+func (s *session) begin(ctx context.Context, limit time.Duration) {
+	deadline := time.Now().Add(limit)
+	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
+		deadline = end
+	}
+	s.conn.left = 1 << 20
+	_ = s.conn.SetDeadline(deadline) // fails only on a closed connection, and then reading fails
+	s.stop = context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(time.Unix(1, 0)) })
 }
 
 func (s *session) close() {
 	s.stop()
 	_ = s.conn.Close() // what matters has been answered or has failed
+}
+
+// quit says goodbye and hangs up. What the server answers to it changes nothing, and is not waited for.
+func (s *session) quit() {
+	_ = s.conn.SetDeadline(time.Now().Add(farewell))
+	_ = s.Text.PrintfLine("QUIT")
+	_ = s.conn.Close()
 }
 
 func (s *session) open(m *Mail, srv server) error {
@@ -251,7 +276,7 @@ func (s *session) open(m *Mail, srv server) error {
 		return err
 	}
 	config := &tls.Config{ServerName: srv.host, RootCAs: roots, MinVersion: tls.VersionTLS12}
-	conn := s.conn
+	var conn net.Conn = s.conn
 	if srv.implicit {
 		secured := tls.Client(conn, config)
 		if err := secured.Handshake(); err != nil {
@@ -330,7 +355,40 @@ func (s *session) login(srv server) error {
 	case "xoauth2":
 		auth = smtp.XOAuth2Auth(srv.user, srv.password)
 	}
-	return s.failed("logging in to the mail server", s.Auth(auth))
+	return s.failed("logging in to the mail server", s.authenticate(auth, srv, offered))
+}
+
+// authenticate holds the exchange of a login. The library's own waits for the server's goodbye where it fails.
+func (s *session) authenticate(auth smtp.Auth, srv server, offered []string) error {
+	_, secured := s.TLSConnectionState()
+	method, response, err := auth.Start(&smtp.ServerInfo{Name: srv.host, TLS: secured, Auth: offered})
+	if err != nil {
+		return err
+	}
+	line := strings.TrimSpace("AUTH " + method + " " + base64.StdEncoding.EncodeToString(response))
+	for {
+		if err := s.Text.PrintfLine("%s", line); err != nil {
+			return err
+		}
+		code, text, err := s.Text.ReadResponse(0)
+		switch {
+		case err != nil:
+			return err
+		case code == 235:
+			_, err = auth.Next([]byte(text), false)
+			return err
+		case code != 334:
+			return &textproto.Error{Code: code, Msg: text}
+		}
+		challenge, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return errors.New("the server's challenge is not base64")
+		}
+		if response, err = auth.Next(challenge, true); err != nil {
+			return err
+		}
+		line = base64.StdEncoding.EncodeToString(response)
+	}
 }
 
 // boundedScram refuses a server that asks for so many rounds of hashing that it would keep this machine busy.
@@ -372,6 +430,7 @@ func (s *session) failed(doing string, err error) error {
 		err = errors.New("the server hung up")
 	}
 	answer, answered := errors.AsType[*textproto.Error](err)
+	s.lost = !answered || answer.Code == 421
 	err = fmt.Errorf("%s: %s", doing, head(s.scrub(err.Error()), 300))
 	if answered && answer.Code >= 500 && answer.Code <= 599 {
 		return Permanent(err)

@@ -81,8 +81,17 @@ func New(o Options) *Worker {
 	return &Worker{o: o, gate: newGate(o.Places, o.PerDestination, o.Breaker)}
 }
 
-// Run works until ctx is done, then lets the attempts under way finish for as long as Stop says.
+// Run works until ctx is done, then lets the attempts under way finish for as long as Stop says, and closes what they
+// kept open.
 func (w *Worker) Run(ctx context.Context) error {
+	defer func() {
+		w.o.Guard.Close()
+		for _, c := range w.o.Connections {
+			if c, ok := c.(actions.Closer); ok {
+				c.Close()
+			}
+		}
+	}()
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { w.bringBack(running); return nil })
 	group.Go(func() error {
