@@ -200,10 +200,10 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 		case !answered || answer.Code == 421: // the conversation is over
 			return s.failed("naming the recipient "+who, err)
 		case answer.Code >= 500:
-			receipt.Refused = append(receipt.Refused, Refusal{Recipient: who, Answer: head(s.scrub(answer.Error()), 300)})
+			receipt.Refused = append(receipt.Refused, Refusal{Recipient: who, Answer: s.said(answer)})
 		case deferred == nil:
 			// A server that answers so is well.
-			deferred = &Failure{Own: true, Err: fmt.Errorf("the mail server put off the recipient %s: %s", who, head(s.scrub(answer.Error()), 300))}
+			deferred = &Failure{Own: true, Err: fmt.Errorf("the mail server put off the recipient %s: %s", who, s.said(answer))}
 		}
 	}
 	if len(accepted) == 0 {

@@ -431,9 +431,18 @@ func (s *session) failed(doing string, err error) error {
 	}
 	answer, answered := errors.AsType[*textproto.Error](err)
 	s.lost = !answered || answer.Code == 421
-	err = fmt.Errorf("%s: %s", doing, head(s.scrub(err.Error()), 300))
+	err = fmt.Errorf("%s: %s", doing, s.said(err))
 	if answered && answer.Code >= 500 && answer.Code <= 599 {
 		return Permanent(err)
 	}
 	return err
+}
+
+// said is an error for people: of a server's answer its code and its words, without secrets, on one line.
+func (s *session) said(err error) string {
+	text := err.Error()
+	if answer, ok := errors.AsType[*textproto.Error](err); ok {
+		text = strconv.Itoa(answer.Code) + " " + answer.Msg
+	}
+	return head(oneLine(s.scrub(text)), 300)
 }

@@ -281,6 +281,42 @@ func TestReasonsSayWhatTheDestinationSaid(t *testing.T) {
 	}
 }
 
+// A connection to a mail server is kept for the next mail until the engine stops, and ends then. Where it refused a
+// recipient the reason says so, with its words.
+func TestMailConnectionsEndWithTheEngine(t *testing.T) {
+	t.Parallel()
+	farewells := make(chan struct{}, 10)
+	address := serveMail(t, func(line string) string {
+		switch {
+		case line == "QUIT":
+			farewells <- struct{}{}
+		case strings.Contains(line, "gone@example.com"):
+			return "550-no such user\r\n550 here"
+		}
+		return "250 ok"
+	})
+	yaml := fmt.Sprintf("%segress: { allow: [127.0.0.1] }\nconnections:\n", noneConfig)
+	for _, name := range []string{"one", "two"} {
+		yaml += fmt.Sprintf("  %s: { smtp: \"smtp://%s?tls=none\", from: desk@example.com }\n", name, address)
+	}
+	s := start(t, setup{yaml: yaml, rules: map[string]string{"a.yaml": `rules:
+  - { name: all, on: booked, then: [ email: { connection: one, to: a@example.com, subject: s, text: t } ] }
+  - { name: some, on: booked, then: [ email: { connection: two, to: [a@example.com, gone@example.com], subject: s, text: t } ] }
+`}})
+	s.post(booking(1))
+	until(t, "both are sent", func() bool { return len(s.deliveries("state=sent")) == 2 })
+	for _, d := range s.deliveries("state=sent") {
+		if want := map[string]string{"some": `1 of the recipients refused: gone@example.com: 550 no such user here`}[d.Rule]; d.Reason != want {
+			t.Errorf("%s: the reason is %q, want %q", d.Rule, d.Reason, want)
+		}
+	}
+	if len(farewells) > 0 {
+		t.Error("a connection is not kept")
+	}
+	s.close()
+	until(t, "both connections have ended", func() bool { return len(farewells) == 2 })
+}
+
 // P4: whatever is not sent has a row that says why.
 func TestNothingSilent(t *testing.T) {
 	t.Parallel()

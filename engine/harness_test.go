@@ -281,3 +281,43 @@ func (w *wire) post(body string) (int, error) {
 	_, err = io.Copy(io.Discard, resp.Body)
 	return resp.StatusCode, err
 }
+
+// serveMail is a mail server that takes every mail; answer says what it answers to the other commands.
+func serveMail(tb testing.TB, answer func(line string) string) (address string) {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				_, _ = io.WriteString(conn, "220 mx.example.com\r\n")
+				data := false
+				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					line := lines.Text()
+					switch {
+					case data && line != ".":
+						continue
+					case line == "DATA":
+						_, _ = io.WriteString(conn, "354 go\r\n")
+					default:
+						_, _ = io.WriteString(conn, answer(line)+"\r\n")
+					}
+					data = line == "DATA"
+				}
+			})
+		}
+	})
+	tb.Cleanup(func() {
+		_ = listener.Close()
+		running.Wait()
+	})
+	return listener.Addr().String()
+}
