@@ -760,7 +760,8 @@ func (m *model) crash() {
 
 func (m *model) drain(t *rapid.T) {
 	m.crash()
-	for range 3 {
+	// Calls go out in the order of their events, whatever the order of their jobs: each round sends one at least.
+	for range 3 + len(m.deliveries(t)) {
 		for _, job := range m.queued(t) {
 			m.claim(t, job)
 			for len(m.hands) > 0 {
