@@ -213,7 +213,7 @@ func (p *prover) absent(t term) []*formula {
 			claim(atom{kind: 'd', key: key, bound: time.Time{}.Sub(epoch).Seconds()}), // as far back as can be told
 			claim(atom{kind: 'd', key: key + ".Year()", bound: 1, whole: true}))
 	default:
-		out = append(out, claim(atom{kind: 's', key: key, set: []string{`""`}, positive: true}))
+		out = append(out, claim(atom{kind: 's', key: key, set: []string{`""`}, positive: true}), claim(atom{kind: 'd', key: lengthOf(t.node), whole: true}))
 	}
 	list, index := ast.Node(nil), 0
 	if m, ok := t.node.(*ast.MemberNode); ok {
@@ -228,11 +228,14 @@ func (p *prover) absent(t term) []*formula {
 	}
 	if list != nil {
 		n := p.expand(term{list, t.c}).node
-		length := (&ast.BuiltinNode{Name: "len", Arguments: []ast.Node{n}}).String()
-		out = append(out, claim(atom{kind: 'd', key: length, bound: float64(max(index, -index-1)), whole: true}))
+		out = append(out, claim(atom{kind: 'd', key: lengthOf(n), bound: float64(max(index, -index-1)), whole: true}))
 		out = append(out, claim(atom{kind: 's', key: n.String(), set: []string{"[]"}, positive: true}))
 	}
 	return out
+}
+
+func lengthOf(n ast.Node) string {
+	return (&ast.BuiltinNode{Name: "len", Arguments: []ast.Node{n}}).String()
 }
 
 // value finds a part of an expression's value that may be missing without a default: of contact and previous, which not

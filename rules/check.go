@@ -444,6 +444,9 @@ func (c *checker) member(n *ast.MemberNode) checked {
 		if n.Method {
 			return c.failAt(n, "method", "", "only times have methods, such as .Hour()")
 		}
+		if property != nil && c.writtenEntry(n.Node, property.Value) {
+			return get(anyType)
+		}
 		return get(anyType.orNil())
 	case objectKind:
 		if property == nil {
@@ -491,6 +494,20 @@ func (c *checker) member(n *ast.MemberNode) checked {
 		return c.failAt(n.Property, "unknown-field", "", "%s has no field %s", base.typ, quote(property.Value))
 	}
 	return c.failAt(n.Property, "type", "", "%s has no elements", base.typ)
+}
+
+// writtenEntry says whether a map is written out in the rule, and has an entry.
+func (c *checker) writtenEntry(of ast.Node, key string) bool {
+	m, ok := new(prover).expand(term{of, c}).node.(*ast.MapNode)
+	return ok && slices.ContainsFunc(m.Pairs, func(n ast.Node) bool {
+		pair, ok := n.(*ast.PairNode)
+		if !ok {
+			return false
+		}
+		name, ok := pair.Key.(*ast.StringNode)
+		_, none := pair.Value.(*ast.NilNode)
+		return ok && name.Value == key && !none
+	})
 }
 
 // elementAt is the type of an element of a list, which need not have it.

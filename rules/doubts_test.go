@@ -188,6 +188,10 @@ func TestConditionAsksForValues(t *testing.T) {
 		{`contact.phone matches "^[+]?"`, `{{ contact.phone }}`, 1},
 		{`contact.phone == ""`, `{{ contact.phone }}`, 1},
 		{`contact.email != ""`, `{{ contact.phone }}`, 1},
+		{`len(contact.phone) > 4`, `{{ contact.phone[-4:] }}`, 0},
+		{`len(contact.phone) >= 0`, `{{ contact.phone[-4:] }}`, 1},
+		{`true`, `{{ {"a": "b"}.a }}`, 0},
+		{`true`, `{{ {"a": "b"}.c }}`, 1},
 		{`(contact.phone ?? "none") != "none"`, `{{ contact.phone }}`, 0},
 		{`custom.plan == "gold"`, `{{ custom.plan }}`, 0},
 		{`custom.plan == "gold"`, `{{ upper(custom.plan) }}`, 0},
@@ -220,6 +224,13 @@ func TestConditionAsksForValues(t *testing.T) {
 		findings = slices.DeleteFunc(findings, func(f rules.Finding) bool { return f.Code == "always-true" })
 		if len(findings) != tt.want || tt.want > 0 && findings[0].Code != "missing-value" {
 			t.Errorf("when: %s, %s: want %d\n%s", tt.when, tt.text, tt.want, render(findings, src))
+		}
+	}
+	// A map that is written out has what is written in it.
+	for text, want := range map[string]int{`{{ emails.u1 }}`: 0, `{{ emails["u1"] }}`: 0, `{{ emails.u2 }}`: 1, `{{ emails[appointment.assignedUserId] }}`: 1} {
+		src := rule(`let: {emails: '{"u1": "a@example.com"}'}`, "then: [{slack: {channel: desk, text: '"+text+"'}}]")
+		if _, findings := rules.Compile("t.yaml", []byte(src), options()); len(findings) != want {
+			t.Errorf("%s: want %d\n%s", text, want, render(findings, src))
 		}
 	}
 	// A named value is computed where the condition is true, or where it may decide.

@@ -85,6 +85,12 @@ func (c *checker) tokens() bool {
 			return false
 		}
 		switch {
+		case t.Is(lexer.Operator, "#") && next.Kind == lexer.Identifier && !adjacent && c.beginsLine(t.From):
+			suggestion := ""
+			if _, rest, _ := strings.Cut(c.piece.src[byteOffset(c.piece.src, t.From):], "\n"); strings.TrimSpace(rest) != "" {
+				suggestion = "//" // it ends with its line, and the expression goes on
+			}
+			fail("comment", at(t, t), suggestion, "a comment in an expression begins with //, not with #")
 		case t.Kind == lexer.Bracket && strings.Contains("([{", t.Value):
 			if t.Value == "{" && adjacent && next.Is(lexer.Bracket, "{") && i == 0 {
 				inner := strings.TrimSpace(c.piece.src)
@@ -330,4 +336,10 @@ func (c *checker) syntaxError(err error) {
 	default:
 		c.fail("syntax", at, "", "%s cannot be read as an expression", quote(c.piece.src))
 	}
+}
+
+// beginsLine says whether only blanks stand before a character on its line.
+func (c *checker) beginsLine(at int) bool {
+	before := c.piece.src[:byteOffset(c.piece.src, at)]
+	return strings.TrimSpace(before[strings.LastIndexByte(before, '\n')+1:]) == ""
 }
