@@ -247,7 +247,7 @@ func BenchmarkBacktest(b *testing.B) {
 func BenchmarkBacktestWaiting(b *testing.B) {
 	dir, span := record(b, noRules, 10_000)
 	after := func(hours string) string {
-		return waiting("follow", "booked", `receivedAt + duration("`+hours+`h")`, "")
+		return waiting("follow", "booked", `receivedAt + duration("`+hours+`h")`, "late: send")
 	}
 	b.ResetTimer()
 	for b.Loop() {
