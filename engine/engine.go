@@ -31,6 +31,7 @@ import (
 	"bellhop/engine/work"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 // Options say what to run. Config is required.
@@ -39,7 +40,7 @@ type Options struct {
 	Logger *slog.Logger // nil discards; secrets of the configuration are hidden from it
 
 	// Found is told what is wrong with a rule file, once for every change of it, in place of the log; nil logs it.
-	Found   func([]rules.Finding)
+	Found   func([]text.Finding)
 	Version string
 
 	// Tune changes how deliveries are made from what the configuration says.
@@ -60,7 +61,7 @@ type Engine struct {
 }
 
 // LoadConfig reads the configuration as [config.Load] does, and checks verification keys too.
-func LoadConfig(path string, env config.Env) (*config.Config, []rules.Finding, error) {
+func LoadConfig(path string, env config.Env) (*config.Config, []text.Finding, error) {
 	env.CheckVerify = func(v config.Verify) error {
 		_, err := hook.NewVerifier(v)
 		return err
@@ -96,7 +97,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	compile := CompileOptions(cfg)
 	e.folder, err = live.Open(ctx, live.Options{
 		Dir: cfg.Rules,
-		Compile: func(path string, data []byte) (*rules.File, []rules.Finding) {
+		Compile: func(path string, data []byte) (*rules.File, []text.Finding) {
 			return rules.Compile(path, data, compile)
 		},
 		Good: e.store,

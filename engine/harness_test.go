@@ -23,7 +23,7 @@ import (
 	"bellhop/engine/config"
 	"bellhop/engine/store"
 	"bellhop/engine/work"
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // server is an engine that runs for one test.
@@ -69,7 +69,7 @@ func start(tb testing.TB, s setup) *server {
 		tb.Fatal(err)
 	}
 	for _, f := range findings {
-		if f.Severity == rules.Error {
+		if f.Severity == text.Error {
 			tb.Fatalf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Message)
 		}
 	}

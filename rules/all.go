@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"bellhop/rules/text"
 )
 
 // A Source is the text of one rule file.
@@ -15,7 +17,7 @@ type Source struct {
 // A Compiled is what [Compile] made of one source.
 type Compiled struct {
 	File     *File // nil if any finding is an error
-	Findings []Finding
+	Findings []text.Finding
 }
 
 // CompileAll compiles many files on all processors. What it returns stands in the order of sources.

@@ -1,6 +1,10 @@
 package rules
 
-import "time"
+import (
+	"time"
+
+	"bellhop/rules/text"
+)
 
 // Calendar arithmetic: days, months and times of the day as the clocks of one zone show them. A day is not always
 // 24 hours.
@@ -97,14 +101,14 @@ func fnClock(r *run, args []any) (any, error) {
 	if !ok {
 		return nil, evalErrorf("clock needs a time, but got %s", describe(args[0]))
 	}
-	text, err := wantText("clock", args[1])
+	of, err := wantText("clock", args[1])
 	if err != nil {
 		return nil, err
 	}
-	hour, minute, ok := timeOfDay(text)
+	hour, minute, ok := timeOfDay(of)
 	switch {
 	case !ok:
-		return nil, evalErrorf(`clock needs a time of the day such as "09:00", but got %s`, quote(text))
+		return nil, evalErrorf(`clock needs a time of the day such as "09:00", but got %s`, text.Quote(of))
 	case t.IsZero():
 		return t, nil
 	}

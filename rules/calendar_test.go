@@ -7,12 +7,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bellhop/rules/text"
 )
 
 // evaluated is the value of an expression in a rule with a `timezone`, "" for none. Where none is configured, that is UTC.
 func evaluated(t *testing.T, timezone, src string, ev *Event) (any, error) {
 	t.Helper()
-	file := "rules:\n  - name: a\n    on: booked\n    then: [{slack: {channel: a, text: b}}]\n    let: { it: " + quoted(src) + " }\n    when: it != nil\n"
+	file := "rules:\n  - name: a\n    on: booked\n    then: [{slack: {channel: a, text: b}}]\n    let: { it: " + text.Quoted(src) + " }\n    when: it != nil\n"
 	if timezone != "" {
 		file += "    timezone: " + timezone + "\n"
 	}

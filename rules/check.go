@@ -14,21 +14,22 @@ import (
 	"github.com/expr-lang/expr/ast"
 
 	"bellhop/actions"
+	"bellhop/rules/text"
 )
 
 // A piece is an expression as it stands in a file: a part of a text.
 type piece struct {
-	text *text
+	text *text.Scalar
 	off  int    // where in the text's value it begins
 	src  string // the expression
 }
 
 // span maps a range of the expression's characters to the file.
-func (p piece) span(from, to int) span {
-	return p.text.span(p.off+byteOffset(p.src, from), p.off+byteOffset(p.src, to))
+func (p piece) span(from, to int) text.Span {
+	return p.text.Span(p.off+byteOffset(p.src, from), p.off+byteOffset(p.src, to))
 }
 
-func (p piece) whole() span { return p.text.span(p.off, p.off+len(p.src)) }
+func (p piece) whole() text.Span { return p.text.Span(p.off, p.off+len(p.src)) }
 
 func byteOffset(s string, runes int) int {
 	for i := range s {
@@ -43,7 +44,7 @@ func byteOffset(s string, runes int) int {
 // A checker finds the mistakes in one expression, and rewrites it on the way: fields become plain names of
 // the environment, and what needs a bound becomes a call of one of our functions, which charges for its work.
 type checker struct {
-	report *report
+	report *text.Document
 	piece  piece
 	lets   []letVar       // that may be used
 	trees  []term         // of these, as they were written; without a node after a mistake
@@ -55,7 +56,7 @@ type checker struct {
 	locals []letVar
 	memo   map[ast.Node]checked // a < b < c shares b, so nodes are met more than once
 	bad    bool                 // an error was reported
-	slip   *text                // with what was suggested for the last one, nil if nothing was
+	slip   *text.Scalar         // with what was suggested for the last one, nil if nothing was
 	prover *prover              // that has thought about the expression, once it is compiled
 	uses   map[int]bool         // indexes of the lets it names
 }
@@ -75,7 +76,7 @@ type checked struct {
 	typ  typ
 }
 
-func (c *checker) span(n ast.Node) span {
+func (c *checker) span(n ast.Node) text.Span {
 	from, to := c.extent(n)
 	return c.piece.span(from, to)
 }
@@ -163,13 +164,13 @@ func (c *checker) source(n ast.Node) string {
 	return c.piece.src[byteOffset(c.piece.src, from):byteOffset(c.piece.src, to)]
 }
 
-func (c *checker) fail(code string, at span, suggestion, format string, args ...any) checked {
+func (c *checker) fail(code string, at text.Span, suggestion, format string, args ...any) checked {
 	c.bad, c.slip = true, nil
 	if suggestion != "" {
-		c.slip = c.piece.text.with(at, suggestion)
+		c.slip = c.piece.text.With(at, suggestion)
 	}
 	at, suggestion = c.mend(at, suggestion)
-	c.report.errorf(code, at, suggestion, format, args...)
+	c.report.Errorf(code, at, suggestion, format, args...)
 	return checked{&ast.NilNode{}, badType}
 }
 
@@ -179,15 +180,15 @@ func (c *checker) failAt(n ast.Node, code, suggestion, format string, args ...an
 
 func (c *checker) warnAt(n ast.Node, code, suggestion, format string, args ...any) {
 	at, suggestion := c.mend(c.span(n), suggestion)
-	c.report.warnf(code, at, suggestion, format, args...)
+	c.report.Warnf(code, at, suggestion, format, args...)
 }
 
-// mend is [text.mend] for a suggestion that is an expression, or part of one.
-func (c *checker) mend(at span, suggestion string) (span, string) {
+// mend is [text.Scalar.Mend] for a suggestion that is an expression, or part of one.
+func (c *checker) mend(at text.Span, suggestion string) (text.Span, string) {
 	if strings.ContainsAny(suggestion, "\r\n") && !strings.ContainsAny(suggestion, "`#") && !strings.Contains(suggestion, "/*") && !strings.Contains(suggestion, "//") {
 		suggestion = aroundBreaks.ReplaceAllString(suggestion, " ")
 	}
-	return c.piece.text.mend(at, suggestion)
+	return c.piece.text.Mend(at, suggestion)
 }
 
 var aroundBreaks = regexp.MustCompile(`[ \t]*[\r\n]\s*`)
@@ -290,7 +291,7 @@ func (c *checker) check(n ast.Node) checked {
 		for i, p := range n.Pairs {
 			pair, ok := p.(*ast.PairNode)
 			if !ok {
-				return c.failAt(n, "unsupported", "", "%s is not supported in a rule", quote(c.source(n)))
+				return c.failAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.source(n)))
 			}
 			key := c.visit(pair.Key)
 			if !key.typ.is(textKind) {
@@ -302,7 +303,7 @@ func (c *checker) check(n ast.Node) checked {
 		}
 		return checked{&out, mapType}
 	}
-	return c.failAt(n, "unsupported", "", "%s is not supported in a rule", quote(c.source(n)))
+	return c.failAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.source(n)))
 }
 
 func (c *checker) identifier(n *ast.IdentifierNode) checked {
@@ -352,7 +353,7 @@ func (c *checker) identifier(n *ast.IdentifierNode) checked {
 		return c.failAt(n, "unknown-name", "nil", "%s is written nil here", name)
 	}
 	suggestion := c.similarName(name)
-	return c.failAt(n, "unknown-name", suggestion, "there is no %s%s", quote(name), didYouMean(suggestion))
+	return c.failAt(n, "unknown-name", suggestion, "there is no %s%s", text.Quote(name), text.DidYouMean(suggestion))
 }
 
 // similarName finds what an unknown name was probably meant to be.
@@ -364,7 +365,7 @@ func (c *checker) similarName(name string) string {
 	for _, l := range c.locals {
 		candidates = append(candidates, l.name)
 	}
-	if s := closest(name, candidates); s != "" && foldWord(s) == foldWord(name) {
+	if s := text.Closest(name, candidates); s != "" && text.FoldWord(s) == text.FoldWord(name) {
 		return s
 	}
 	for _, object := range []string{"appointment", "contact"} {
@@ -372,11 +373,11 @@ func (c *checker) similarName(name string) string {
 			return object + "." + name
 		}
 	}
-	if s := closest(name, candidates); s != "" {
+	if s := text.Closest(name, candidates); s != "" {
 		return s
 	}
 	for _, object := range []string{"appointment", "contact"} {
-		if s := closest(name, sortedKeys(envObjects[object])); s != "" {
+		if s := text.Closest(name, text.SortedKeys(envObjects[object])); s != "" {
 			return object + "." + s
 		}
 	}
@@ -465,7 +466,7 @@ func (c *checker) member(n *ast.MemberNode) checked {
 			if property.Value == "length" || property.Value == "size" || property.Value == "count" {
 				return c.failAt(n, "unknown-field", "len("+c.source(at)+")", "the number of elements is len(%s)", c.source(at))
 			}
-			return c.failAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", quote(property.Value))
+			return c.failAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", text.Quote(property.Value))
 		}
 		if prop.typ.kind != intKind && !prop.typ.open() {
 			return c.failAt(n.Property, "type", "", "pick an element by a whole number; this is %s", prop.typ)
@@ -473,12 +474,12 @@ func (c *checker) member(n *ast.MemberNode) checked {
 		return get(c.elementAt(n.Node, n.Property, base.typ))
 	case timeKind:
 		if property != nil {
-			for _, m := range sortedKeys(timeMethods) {
-				if foldWord(m) == foldWord(property.Value) {
+			for _, m := range text.SortedKeys(timeMethods) {
+				if text.FoldWord(m) == text.FoldWord(property.Value) {
 					return c.failAt(n.Property, "unknown-field", m+"()", "write .%s() to get it from a time", m)
 				}
 			}
-			return c.failAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", quote(property.Value), oneOf(methodNames()))
+			return c.failAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", text.Quote(property.Value), text.OneOf(methodNames()))
 		}
 	case textKind:
 		if property != nil && (property.Value == "length" || property.Value == "size") {
@@ -491,7 +492,7 @@ func (c *checker) member(n *ast.MemberNode) checked {
 		return c.failAt(at, "type", "", "nil has no fields")
 	}
 	if property != nil {
-		return c.failAt(n.Property, "unknown-field", "", "%s has no field %s", base.typ, quote(property.Value))
+		return c.failAt(n.Property, "unknown-field", "", "%s has no field %s", base.typ, text.Quote(property.Value))
 	}
 	return c.failAt(n.Property, "type", "", "%s has no elements", base.typ)
 }
@@ -536,7 +537,7 @@ func (c *checker) hidden(name string) bool {
 }
 
 func (c *checker) unknownField(property *ast.StringNode, object string) checked {
-	suggestion := closest(property.Value, sortedKeys(envObjects[object]))
+	suggestion := text.Closest(property.Value, text.SortedKeys(envObjects[object]))
 	if s, ok := fieldAliases[property.Value]; ok {
 		if _, ok := envObjects[object][s]; ok {
 			suggestion = s
@@ -545,11 +546,11 @@ func (c *checker) unknownField(property *ast.StringNode, object string) checked 
 	if suggestion == "" {
 		for _, other := range []string{"appointment", "contact"} {
 			if _, ok := envObjects[other][property.Value]; ok && other != object && object != "previous" {
-				return c.failAt(property, "unknown-field", "", "%s has no field %s, but %s has: %s.%s", object, quote(property.Value), other, other, property.Value)
+				return c.failAt(property, "unknown-field", "", "%s has no field %s, but %s has: %s.%s", object, text.Quote(property.Value), other, other, property.Value)
 			}
 		}
 	}
-	return c.failAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, quote(property.Value), didYouMean(suggestion))
+	return c.failAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, text.Quote(property.Value), text.DidYouMean(suggestion))
 }
 
 // fieldAliases are names that people know these fields by.
@@ -561,7 +562,7 @@ var fieldAliases = map[string]string{
 }
 
 func methodNames() []string {
-	names := sortedKeys(timeMethods)
+	names := text.SortedKeys(timeMethods)
 	for i := range names {
 		names[i] = "." + names[i] + "()"
 	}
@@ -599,7 +600,7 @@ func (c *checker) call(n *ast.CallNode) checked {
 	for _, a := range n.Arguments {
 		c.visit(a)
 	}
-	return c.failAt(n.Callee, "function", "", "%s is not a function", quote(c.source(n.Callee)))
+	return c.failAt(n.Callee, "function", "", "%s is not a function", text.Quote(c.source(n.Callee)))
 }
 
 // methodWords are what people write as methods because other languages have them.
@@ -621,7 +622,7 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 	}
 	property, ok := callee.Property.(*ast.StringNode)
 	if !ok {
-		return c.failAt(callee, "function", "", "%s is not a function", quote(c.source(callee)))
+		return c.failAt(callee, "function", "", "%s is not a function", text.Quote(c.source(callee)))
 	}
 	if base.typ.is(timeKind) {
 		if op, ok := timeMethods[property.Value]; ok {
@@ -661,14 +662,14 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 		if m := addMethod.FindStringSubmatch(property.Value); m != nil && len(n.Arguments) == 1 {
 			s, ok := c.moved(on, m, n.Arguments[0])
 			if !ok {
-				return c.failAt(property, "method", "", `a time has no method %s; add a duration with + and subtract it with -, such as %s %s duration("24h")`, quote(property.Value), on, signOf(m))
+				return c.failAt(property, "method", "", `a time has no method %s; add a duration with + and subtract it with -, such as %s %s duration("24h")`, text.Quote(property.Value), on, signOf(m))
 			}
 			return c.failAt(n, "method", s, "write %s", s)
 		}
-		suggestion := closest(property.Value, sortedKeys(timeMethods))
-		return c.failAt(property, "method", suggestion, "a time has no method %s; there are %s", quote(property.Value), oneOf(methodNames()))
+		suggestion := text.Closest(property.Value, text.SortedKeys(timeMethods))
+		return c.failAt(property, "method", suggestion, "a time has no method %s; there are %s", text.Quote(property.Value), text.OneOf(methodNames()))
 	}
-	return c.failAt(property, "method", "", "%s has no method %s", base.typ, quote(property.Value))
+	return c.failAt(property, "method", "", "%s has no method %s", base.typ, text.Quote(property.Value))
 }
 
 // literal is an argument of a call that is written out as a text.
@@ -759,23 +760,23 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 		}
 		if m := addMethod.FindStringSubmatch(name); m != nil && len(args) == 2 {
 			if s, ok := c.moved(c.source(args[0]), m, args[1]); ok {
-				return c.failAt(n, "unknown-function", s, "there is no function %s; write %s", quote(name), s)
+				return c.failAt(n, "unknown-function", s, "there is no function %s; write %s", text.Quote(name), s)
 			}
 		}
 		if unit := durationUnit(name); unit != "" && len(args) == 1 {
 			if i, ok := args[0].(*ast.IntegerNode); ok {
 				s := fmt.Sprintf(`duration("%d%s")`, i.Value, unit)
-				return c.failAt(n, "unknown-function", s, "there is no function %s; write %s", quote(name), s)
+				return c.failAt(n, "unknown-function", s, "there is no function %s; write %s", text.Quote(name), s)
 			}
 		}
 		suggestion := functionAliases[name]
 		if suggestion == "" {
-			suggestion = closest(name, append(functionNames(), sortedKeys(functionAliases)...))
+			suggestion = text.Closest(name, append(functionNames(), text.SortedKeys(functionAliases)...))
 			if meant, ok := functionAliases[suggestion]; ok {
 				suggestion = meant
 			}
 		}
-		return c.fail("unknown-function", at, suggestion, "there is no function %s%s", quote(name), didYouMean(suggestion))
+		return c.fail("unknown-function", at, suggestion, "there is no function %s%s", text.Quote(name), text.DidYouMean(suggestion))
 	}
 	out := make([]ast.Node, len(args))
 	types := make([]typ, len(args))
@@ -1057,7 +1058,7 @@ func resultType(result string, args []typ) typ {
 
 // constants checks arguments that are written out, such as a layout or the name of a time zone.
 func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []typ) bool {
-	text := func(i int) (*ast.StringNode, bool) {
+	written := func(i int) (*ast.StringNode, bool) {
 		if i >= len(args) {
 			return nil, false
 		}
@@ -1067,7 +1068,7 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 	zone := func(s *ast.StringNode) bool {
 		if _, ok := loadZone(s.Value); !ok {
 			suggestion := closestZone(s.Value)
-			c.failAt(s, "time-zone", quoteLike(c.source(s), suggestion), "%s is not a time zone%s", quote(s.Value), didYouMean(suggestion))
+			c.failAt(s, "time-zone", quoteLike(c.source(s), suggestion), "%s is not a time zone%s", text.Quote(s.Value), text.DidYouMean(suggestion))
 			return false
 		}
 		if place, why := NoSummer(s.Value); why != "" {
@@ -1077,7 +1078,7 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 	}
 	switch name {
 	case "duration":
-		if s, ok := text(0); ok {
+		if s, ok := written(0); ok {
 			if _, err := parseDuration(s.Value); err != nil {
 				suggestion := ""
 				if d, ok := errors.AsType[*actions.DurationError](err); ok {
@@ -1088,43 +1089,43 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 			}
 		}
 	case "tz":
-		if s, ok := text(1); ok {
+		if s, ok := written(1); ok {
 			return zone(s)
 		}
 	case "timezone":
-		if s, ok := text(0); ok {
+		if s, ok := written(0); ok {
 			return zone(s)
 		}
 	case "date":
-		if s, ok := text(1); ok {
+		if s, ok := written(1); ok {
 			if !c.layout(s) {
 				return false
 			}
 		}
-		if s, ok := text(2); ok && !zone(s) {
+		if s, ok := written(2); ok && !zone(s) {
 			return false
 		}
-		if s, ok := text(0); ok && len(args) == 1 {
+		if s, ok := written(0); ok && len(args) == 1 {
 			v, err := parseDate(time.UTC, s.Value, nil)
 			switch t, _ := v.(time.Time); {
 			case err != nil:
-				c.failAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, quote(s.Value))
+				c.failAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, text.Quote(s.Value))
 				return false
 			case t.Year() == 0:
-				c.failAt(s, "date", "", `%s has no day; compare times of the day as texts, as in timeOfDay(appointment.startTime) < "12:00"`, quote(s.Value))
+				c.failAt(s, "date", "", `%s has no day; compare times of the day as texts, as in timeOfDay(appointment.startTime) < "12:00"`, text.Quote(s.Value))
 				return false
 			}
 		}
 	case "clock":
-		if s, ok := text(1); ok {
+		if s, ok := written(1); ok {
 			if _, _, ok := timeOfDay(s.Value); !ok {
 				suggestion, _ := clockTime(strings.TrimSpace(s.Value))
-				c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `%s is not a time of the day; write %s`, quote(s.Value), quote(cmp.Or(suggestion, "09:00")))
+				c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `%s is not a time of the day; write %s`, text.Quote(s.Value), text.Quote(cmp.Or(suggestion, "09:00")))
 				return false
 			}
 		}
 	case "sort":
-		if s, ok := text(1); ok && s.Value != "asc" && s.Value != "desc" {
+		if s, ok := written(1); ok && s.Value != "asc" && s.Value != "desc" {
 			c.failAt(s, "arguments", quoteLike(c.source(s), "desc"), `the order is "asc" or "desc"`)
 			return false
 		}
@@ -1147,18 +1148,18 @@ func quoteLike(original, suggestion string) string {
 func (c *checker) layout(s *ast.StringNode) bool {
 	if fixed := fixLayout(s.Value); fixed != s.Value {
 		c.failAt(s, "layout", quoteLike(c.source(s), fixed),
-			"write a layout with the parts of Monday, 2 January 2006, 15:04:05: %s", quote(fixed))
+			"write a layout with the parts of Monday, 2 January 2006, 15:04:05: %s", text.Quote(fixed))
 		return false
 	}
 	a := time.Date(2017, 3, 8, 19, 27, 43, 0, time.FixedZone("AAA", 3600))
 	b := time.Date(1988, 11, 24, 8, 51, 12, 0, time.FixedZone("BBB", -7200)) // no part is the same, nor the day of the week
 	if a.Format(s.Value) == b.Format(s.Value) {
-		c.failAt(s, "layout", "", `the layout %s prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`, quote(s.Value))
+		c.failAt(s, "layout", "", `the layout %s prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`, text.Quote(s.Value))
 		return false
 	}
 	if run, part := mixedDigits(s.Value); run != "" {
 		c.failAt(s, "layout", "", "%s is not printed as it is, because %s in it stands for a part of the time (of Monday, 2 January 2006, 15:04:05); add a fixed text with +",
-			quote(run), part)
+			text.Quote(run), part)
 		return false
 	}
 	var word, part string
@@ -1172,7 +1173,7 @@ func (c *checker) layout(s *ast.StringNode) bool {
 	})
 	if word != "" {
 		c.warnAt(s, "layout", quoteLike(c.source(s), fixed),
-			"%s is printed as it is; write %s there, which is printed in the configured language", quote(word), part)
+			"%s is printed as it is; write %s there, which is printed in the configured language", text.Quote(word), part)
 	}
 	return true
 }
@@ -1302,7 +1303,7 @@ func (c *checker) pointer(n *ast.PointerNode) checked {
 		}
 		return c.failAt(n, "unsupported", "", "#acc works only inside reduce")
 	}
-	return c.failAt(n, "unknown-name", "", "there is no %s; # alone is the element", quote("#"+n.Name))
+	return c.failAt(n, "unknown-name", "", "there is no %s; # alone is the element", text.Quote("#"+n.Name))
 }
 
 // predicate checks all, filter, map and the like. The work of the loop is counted in its body.
@@ -1318,7 +1319,7 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	if len(n.Arguments) > 1 {
 		p, ok := n.Arguments[1].(*ast.PredicateNode)
 		if !ok {
-			return c.failAt(n, "unsupported", "", "%s is not supported in a rule", quote(c.source(n)))
+			return c.failAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.source(n)))
 		}
 		c.preds = append(c.preds, predicateScope{list.typ.element(), n.Name == "reduce"})
 		v := c.visit(p.Node)
@@ -1439,7 +1440,7 @@ func children(n ast.Node) []ast.Node {
 func (c *checker) declaration(n *ast.VariableDeclaratorNode) checked {
 	if why := c.taken(n.Name); why != "" {
 		c.visit(n.Value)
-		return c.fail("let-name", c.piece.span(n.Location().From, n.Location().To), "", "%s cannot be used as a name: %s", quote(n.Name), why)
+		return c.fail("let-name", c.piece.span(n.Location().From, n.Location().To), "", "%s cannot be used as a name: %s", text.Quote(n.Name), why)
 	}
 	value := c.visit(n.Value)
 	c.locals = append(c.locals, letVar{n.Name, value.typ})
@@ -1692,7 +1693,7 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 		switch {
 		case l.typ.kind == textKind, l.typ.kind == timeKind, l.typ.kind == anyKind, l.typ.kind == nilKind, l.typ.missing:
 		default:
-			c.warnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", quote(c.source(left)))
+			c.warnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", text.Quote(c.source(left)))
 		}
 		out.Left = call(left, "$present", l.node)
 		if l.typ.kind == nilKind {
@@ -1764,7 +1765,7 @@ func (c *checker) bareWords(n *ast.BinaryNode) bool {
 				word = s
 			}
 		}
-		c.failAt(id, "quote", `"`+word+`"`, "write the text %s in quotes", quote(word))
+		c.failAt(id, "quote", `"`+word+`"`, "write the text %s in quotes", text.Quote(word))
 	}
 	return found
 }
@@ -1802,30 +1803,30 @@ func (c *checker) word(field ast.Node, s *ast.StringNode) bool {
 		if s.Value == "" {
 			return true // an appointment of which the status is not known
 		}
-		hint := didYouMean(suggestion)
+		hint := text.DidYouMean(suggestion)
 		if suggestion == "" {
 			hint = "; there are " + strings.Join(Statuses(), ", ")
 		}
-		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is not an appointment status, so this is never equal%s", quote(s.Value), hint)
+		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is not an appointment status, so this is never equal%s", text.Quote(s.Value), hint)
 		return false
 	case !ok && isCallOf(field, "weekday"):
 		if slices.Contains(weekdays, s.Value) {
 			return true
 		}
-		suggestion := closest(s.Value, weekdays)
+		suggestion := text.Closest(s.Value, weekdays)
 		for _, day := range weekdays {
 			if len(s.Value) > 1 && len(s.Value) < len(day) && strings.EqualFold(day[:len(s.Value)], s.Value) {
 				suggestion = day
 			}
 		}
-		c.failAt(s, "weekday", quoteLike(c.source(s), suggestion), "weekday( ) is the English name of the day, such as \"Monday\", so this is never equal%s", didYouMean(suggestion))
+		c.failAt(s, "weekday", quoteLike(c.source(s), suggestion), "weekday( ) is the English name of the day, such as \"Monday\", so this is never equal%s", text.DidYouMean(suggestion))
 		return false
 	case !ok && isCallOf(field, "timeOfDay"):
 		return c.clock(s)
 	case !ok && isName(field, "type"):
 		wire := []string{Create, Update, Delete}
-		if suggestion := closest(s.Value, wire); suggestion != "" && !slices.Contains(wire, s.Value) {
-			c.failAt(s, "event-name", quoteLike(c.source(s), suggestion), "there is no event type %s%s", quote(s.Value), didYouMean(suggestion))
+		if suggestion := text.Closest(s.Value, wire); suggestion != "" && !slices.Contains(wire, s.Value) {
+			c.failAt(s, "event-name", quoteLike(c.source(s), suggestion), "there is no event type %s%s", text.Quote(s.Value), text.DidYouMean(suggestion))
 			return false
 		}
 	}
@@ -1852,7 +1853,7 @@ func (c *checker) clock(s *ast.StringNode) bool {
 			break
 		}
 	}
-	c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `timeOfDay( ) has two digits for the hour and two for the minute, such as "09:00", so this comparison goes wrong%s`, didYouMean(suggestion))
+	c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `timeOfDay( ) has two digits for the hour and two for the minute, such as "09:00", so this comparison goes wrong%s`, text.DidYouMean(suggestion))
 	return false
 }
 
@@ -1887,11 +1888,11 @@ var statusAliases = map[string]string{
 }
 
 func similarStatus(word string) string {
-	fold := foldWord(word)
+	fold := text.FoldWord(word)
 	if s, ok := statusAliases[fold]; ok {
 		return s
 	}
-	return closest(word, Statuses())
+	return text.Closest(word, Statuses())
 }
 
 func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
@@ -1956,8 +1957,8 @@ func (c *checker) listWord(s *ast.StringNode, what, code string, words []string)
 	if slices.Contains(words, s.Value) {
 		return true
 	}
-	suggestion := closest(s.Value, words)
-	c.failAt(s, code, quoteLike(c.source(s), suggestion), "there is no %s %s%s", what, quote(s.Value), didYouMean(suggestion))
+	suggestion := text.Closest(s.Value, words)
+	c.failAt(s, code, quoteLike(c.source(s), suggestion), "there is no %s %s%s", what, text.Quote(s.Value), text.DidYouMean(suggestion))
 	return false
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/expr-lang/expr/ast"
+
+	"bellhop/rules/text"
 )
 
 // A condition is a rule's `when`. `a && b` is false when either is false, whatever error the other raises, and
@@ -104,9 +106,8 @@ func (c *clause) cost() int {
 
 // divide compiles the parts. The expression has been compiled before, so nothing new can be found wrong.
 func (c *condition) divide() {
-	src := newSource("", []byte(c.src))
-	t := &text{value: c.src, src: src, mapped: true}
-	ch := &checker{report: &report{src: src}, piece: piece{t, 0, c.src}, lets: c.lets}
+	r, t := text.Alone(c.src)
+	ch := &checker{report: r, piece: piece{t, 0, c.src}, lets: c.lets}
 	tree, ok := ch.parse(parseConfig)
 	if !ok {
 		return

@@ -10,6 +10,8 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 	"gopkg.in/yaml.v3"
+
+	"bellhop/rules/text"
 )
 
 // A doubter warns about what is no mistake in an expression, but surely not meant: conditions that are always
@@ -151,9 +153,9 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 			}
 			a, b := d.c.source(all[j]), d.c.source(all[i])
 			if holds {
-				d.c.report.warnf(code, at, suggestion, "this condition is always true, because one of %s and %s always is", a, b)
+				d.c.report.Warnf(code, at, suggestion, "this condition is always true, because one of %s and %s always is", a, b)
 			} else {
-				d.c.report.warnf(code, at, suggestion, "this condition is never true, because %s and %s cannot be true together", a, b)
+				d.c.report.Warnf(code, at, suggestion, "this condition is never true, because %s and %s cannot be true together", a, b)
 			}
 			return
 		}
@@ -314,8 +316,8 @@ func (rule *Rule) reach(when term, on *yaml.Node) {
 		return
 	}
 	for _, item := range on.Content {
-		if item = resolve(item); slices.Contains(dead, item.Value) {
-			c.report.warnf("unreachable", c.report.src.span(item), "", `for %s the condition of this rule is never true; it can be left out here`, quote(item.Value))
+		if item = text.Resolve(item); slices.Contains(dead, item.Value) {
+			c.report.Warnf("unreachable", c.report.At(item), "", `for %s the condition of this rule is never true; it can be left out here`, text.Quote(item.Value))
 		}
 	}
 }
@@ -355,7 +357,7 @@ func (s *scope) doubtLate(c *checker, at ast.Node, late time.Duration) {
 	}
 	for key, factor := range moment.factors {
 		if factor == 1 && (key == "now()" || key == "receivedAt") {
-			c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: it is due before its event, which is too late; count from the appointment, such as %s", aMoment)
+			c.report.Warnf("never-sent", c.piece.whole(), "", "this step is never sent: it is due before its event, which is too late; count from the appointment, such as %s", aMoment)
 		}
 	}
 }
@@ -386,7 +388,7 @@ func (s *scope) doubtSending(c *checker, at ast.Node) {
 	if full := p.expand(term{part, s.when.c}); strings.Contains(full.c.source(full.node), "now()") {
 		hint = "; receivedAt, instead of now(), is when the event came"
 	}
-	c.report.warnf("never-sent", c.piece.whole(), "", "this step is never sent: the condition is checked again when the step is due, and %s is never true then%s", s.when.c.source(part), hint)
+	c.report.Warnf("never-sent", c.piece.whole(), "", "this step is never sent: the condition is checked again when the step is due, and %s is never true then%s", s.when.c.source(part), hint)
 }
 
 // hasName says whether a name stands in an expression, and not as a field of something.

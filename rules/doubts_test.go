@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // What can be told of a condition alone, and what must not be.
@@ -165,7 +166,7 @@ func TestMissingInOperations(t *testing.T) {
 			t.Errorf("%s: want %d\n%s", condition, want, render(findings, src))
 		}
 		for _, f := range findings {
-			if f.Code != "missing-value" || f.Severity != rules.Warning {
+			if f.Code != "missing-value" || f.Severity != text.Warning {
 				t.Errorf("%s: %+v", condition, f)
 			}
 		}
@@ -221,7 +222,7 @@ func TestConditionAsksForValues(t *testing.T) {
 	} {
 		src := rule("when: '"+tt.when+"'", "then: [{slack: {channel: desk, text: '"+tt.text+"'}}]")
 		_, findings := rules.Compile("t.yaml", []byte(src), options())
-		findings = slices.DeleteFunc(findings, func(f rules.Finding) bool { return f.Code == "always-true" })
+		findings = slices.DeleteFunc(findings, func(f text.Finding) bool { return f.Code == "always-true" })
 		if len(findings) != tt.want || tt.want > 0 && findings[0].Code != "missing-value" {
 			t.Errorf("when: %s, %s: want %d\n%s", tt.when, tt.text, tt.want, render(findings, src))
 		}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bellhop/rules/text"
 )
 
 // An Event is one webhook after normalisation, and, once its appointment's state has been looked up, what
@@ -41,7 +43,9 @@ type Problem struct {
 	Message string `json:"message"` // what is wrong with it
 }
 
-func (p Problem) String() string { return fmt.Sprintf("%s: %s %s", p.Field, quote(p.Text), p.Message) }
+func (p Problem) String() string {
+	return fmt.Sprintf("%s: %s %s", p.Field, text.Quote(p.Text), p.Message)
+}
 
 // Trouble notes a problem.
 func (e *Event) Trouble(field, message, text string) {

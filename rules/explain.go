@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
+
+	"bellhop/rules/text"
 )
 
 // An Explanation says of one rule what it did about an event, and why.
@@ -356,8 +358,8 @@ func (p *prober) begin(src, place string, lets []letVar) (ast.Node, bool) {
 // checker gives one that may look at any part of the expression. Every part has a tree of its own checked,
 // because compiling changes what it compiles.
 func (p *prober) checker() *checker {
-	src := newSource("", []byte(p.src))
-	return &checker{report: &report{src: src}, piece: piece{&text{value: p.src, src: src, mapped: true}, 0, p.src}, lets: p.known}
+	r, t := text.Alone(p.src)
+	return &checker{report: r, piece: piece{t, 0, p.src}, lets: p.known}
 }
 
 func (p *prober) lets(rule *Rule) (out []Part, known []letVar) {
@@ -788,7 +790,7 @@ func show(v any) string {
 	case nil:
 		return missingValue
 	case string:
-		return quote(short(v, maxShown))
+		return text.Quote(short(v, maxShown))
 	case bool:
 		return strconv.FormatBool(v)
 	case time.Time:

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // rule is a rule file with one rule, of which the given lines replace the defaults for their keys.
@@ -32,12 +33,12 @@ func rule(lines ...string) string {
 }
 
 // brief writes a finding as severity code line:column-line:column "replaced text" -> suggestion | message.
-func brief(f rules.Finding, src string) string {
+func brief(f text.Finding, src string) string {
 	return fmt.Sprintf("%s %s %q -> %q | %s", f.Severity, f.Code, between(src, f), f.Suggestion, f.Message)
 }
 
 // between is the text that a finding points at.
-func between(src string, f rules.Finding) string {
+func between(src string, f text.Finding) string {
 	lines := strings.Split(strings.ReplaceAll(src, "\r\n", "\n"), "\n")
 	var out []string
 	for n := f.Line; n <= f.EndLine && n <= len(lines); n++ {
@@ -81,7 +82,7 @@ func TestBadFiles(t *testing.T) {
 			fmt.Fprintf(&b, "#! %d:%d-%d:%d %s\n", f.Line, f.Column, f.EndLine, f.EndColumn, brief(f, src))
 			noJargon(t, path, f)
 		}
-		if (f == nil) != rules.HasErrors(findings) {
+		if (f == nil) != text.HasErrors(findings) {
 			t.Errorf("%s: a file comes back if and only if there is no error", path)
 		}
 		if *update {
@@ -97,7 +98,7 @@ func TestBadFiles(t *testing.T) {
 }
 
 // noJargon refuses words that only a programmer knows.
-func noJargon(t *testing.T, path string, f rules.Finding) {
+func noJargon(t *testing.T, path string, f text.Finding) {
 	t.Helper()
 	for _, word := range []string{"reflect", "interface", "unmarshal", "!!", "nil pointer", "token", "int64", "float64", "func(", "map[", "[]", "unexpected", "invalid operation", "mismatched", "yaml:"} {
 		if strings.Contains(f.Message, word) && !strings.Contains(f.Message, "["+"]\"") {
@@ -128,7 +129,7 @@ t.yaml:3:9: error: there is no event "bookd"; did you mean "booked"?
 func TestFormatIsPrintable(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	f := rules.Finding{File: "a\x1b[31m\r.yaml", Line: 1, Column: 1, EndLine: 1, EndColumn: 2, Message: "no \x1b]0;x\a", Suggestion: "\x9b", Severity: rules.Error}
+	f := text.Finding{File: "a\x1b[31m\r.yaml", Line: 1, Column: 1, EndLine: 1, EndColumn: 2, Message: "no \x1b]0;x\a", Suggestion: "\x9b", Severity: text.Error}
 	if err := f.Format(&b, []byte("x\x1b[2J")); err != nil {
 		t.Fatal(err)
 	}

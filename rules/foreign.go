@@ -6,7 +6,8 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/parser/lexer"
-	"gopkg.in/yaml.v3"
+
+	"bellhop/rules/text"
 )
 
 // A correction says of the words from some one to last what is to be written instead.
@@ -30,7 +31,7 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		}
 		return tokens[i]
 	}
-	text := func(from, to int) string { // the words from up to to, as written
+	written := func(from, to int) string { // the words from up to to, as written
 		if from > to {
 			return ""
 		}
@@ -51,13 +52,13 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		if last == 0 || len(commas) != 1 {
 			return correction{i, "operator", "", t.Value + " stands between two texts: a " + t.Value + " b"}
 		}
-		s := text(i+2, commas[0]-1) + " " + t.Value + " " + text(commas[0]+1, last-1)
+		s := written(i+2, commas[0]-1) + " " + t.Value + " " + written(commas[0]+1, last-1)
 		return correction{last, "operator", s, "write " + s}
 	case t.Is(lexer.Operator, ",") && brackets == 0:
 		return correction{i, "syntax", "", `a comma is not expected here; several values are written field in ["a", "b"]`}
 	case t.Is(lexer.Bracket, "(") && prev.Is(lexer.Operator, "in"):
 		if last, commas := arguments(tokens, i); last > 0 && len(commas) > 0 {
-			s := "[" + text(i+1, last-1) + "]"
+			s := "[" + written(i+1, last-1) + "]"
 			return correction{last, "bracket", s, "write a list as " + s}
 		}
 	case i == 0 && t.Is(lexer.Operator, ".") && next.Kind == lexer.Identifier:
@@ -68,7 +69,7 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		return correction{1, "braces", "", "no ${ } is needed here: a value is written as it is, such as appointment.title"}
 	case t.Is(lexer.Operator, "|") && name(next, "default", "d") && get(i+2).Is(lexer.Bracket, "("):
 		if last, commas := arguments(tokens, i+2); last > 0 && len(commas) == 0 {
-			s := "?? " + text(i+3, last-1)
+			s := "?? " + written(i+3, last-1)
 			return correction{last, "operator", s, "write a default as " + s}
 		}
 	case t.Is(lexer.Operator, "|") && next.Kind == lexer.Identifier && !get(i+2).Is(lexer.Bracket, "("):
@@ -86,7 +87,7 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		if get(i+2).Is(lexer.Operator, ">") {
 			last++
 		}
-		return correction{last, "operator", "", "leave out " + quote(text(i, last)) + ": an element is called # in what follows"}
+		return correction{last, "operator", "", "leave out " + text.Quote(written(i, last)) + ": an element is called # in what follows"}
 	case name(t, "new") && next.Kind == lexer.Identifier && next.Value == "Date":
 		if last, commas := arguments(tokens, i+2); last == i+3 && len(commas) == 0 {
 			return correction{last, "function", "now()", "for the present time write now()"}
@@ -97,10 +98,10 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 			return correction{last, "function", "now()", "for the present time write now()"}
 		}
 	case name(t, "is") && t.Value != "in" && endsOperand(prev) && (next.Is(lexer.Operator, "not") || name(next, "not")):
-		return correction{i + 1, "operator", "!=", text(i, i+1) + " is written !="}
+		return correction{i + 1, "operator", "!=", written(i, i+1) + " is written !="}
 	case name(t, "between") && endsOperand(prev):
-		if last, s := between(tokens, i, text); s != "" {
-			return correction{last, "operator", s, "a range is written with two comparisons: write " + s + " instead of " + text(i, last)}
+		if last, s := between(tokens, i, written); s != "" {
+			return correction{last, "operator", s, "a range is written with two comparisons: write " + s + " instead of " + written(i, last)}
 		}
 		return correction{i, "operator", "", "there is no between; a range is written with two comparisons: x >= 1 && x <= 3"}
 	case name(t, "starts", "begins", "ends") && name(next, "with") && endsOperand(prev):
@@ -108,23 +109,23 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		if name(t, "ends") {
 			s = "endsWith"
 		}
-		return correction{i + 1, "operator", s, text(i, i+1) + " is written " + s}
+		return correction{i + 1, "operator", s, written(i, i+1) + " is written " + s}
 	case t.Kind == lexer.Identifier && t.Value == "Date" && next.Is(lexer.Bracket, "(") && !prev.Is(lexer.Operator, ".", "?."):
 		if last, _ := arguments(tokens, i+1); last == i+2 {
 			return correction{last, "function", "now()", "for the present time write now()"}
 		}
 		return correction{i, "function", "date", `write a time as date("2026-01-31 15:04:05"), with a small d`}
 	case endsOperand(prev) && beginsOperand(t) && !t.Is(lexer.Bracket) && t.Kind != lexer.Operator && amongValues(tokens[:i]):
-		return correction{i, "syntax", ", " + text(i, i), "a comma is missing between " + text(i-1, i-1) + " and " + text(i, i)}
+		return correction{i, "syntax", ", " + written(i, i), "a comma is missing between " + written(i-1, i-1) + " and " + written(i, i)}
 	case name(t, "then") && endsOperand(prev) && get(0).Is(lexer.Operator, "if"), t.Is(lexer.Operator, "if") && i == 0 && !hasBrace(tokens):
 		return correction{i, "syntax", "", "write a choice as condition ? a : b; a condition alone needs no if"}
 	case t.Kind == lexer.Number && next.Kind == lexer.Identifier:
-		if amount, ok := readDuration(text(i, i+1)); ok {
+		if amount, ok := readDuration(written(i, i+1)); ok {
 			s := `duration("` + amount + `")`
 			return correction{i + 1, "duration", s, "write a duration as " + s}
 		}
-	case t.Kind == lexer.Number && next.Is(lexer.Operator, ":") && get(i+2).Kind == lexer.Number && clock.MatchString(text(i, i+2)):
-		s := `"` + padClock(text(i, i+2)) + `"`
+	case t.Kind == lexer.Number && next.Is(lexer.Operator, ":") && get(i+2).Kind == lexer.Number && clock.MatchString(written(i, i+2)):
+		s := `"` + padClock(written(i, i+2)) + `"`
 		return correction{i + 2, "quote", s, "a time of the day is a text: write " + s}
 	}
 	return correction{}
@@ -245,21 +246,10 @@ func (c *checker) looksLikeText(tokens []lexer.Token) bool {
 
 // cut reports an unquoted # that cut off the rest of the expression, if one did.
 func (c *checker) cut() bool {
-	t := c.piece.text
-	if t.node == nil || t.node.Style != 0 || t.node.Kind != yaml.ScalarNode {
-		return false
+	at, ok := c.piece.text.CutOff()
+	if ok {
+		c.bad = true
+		c.report.Errorf("comment", at, text.SingleQuoted(c.report.In(at)), "an unquoted # begins a comment, which cuts off the rest; put the whole in quotes")
 	}
-	t.locate()
-	comment := lineComment(t.src, t.outer.to)
-	if comment.to <= comment.from {
-		return false
-	}
-	written := strings.TrimRight(string(t.src.data[t.outer.from:comment.to]), " \t\r")
-	if strings.ContainsAny(written, "\n\r") {
-		return false
-	}
-	c.bad = true
-	c.report.errorf("comment", span{t.outer.from, t.outer.from + len(written)}, "'"+strings.ReplaceAll(written, "'", "''")+"'",
-		"an unquoted # begins a comment, which cuts off the rest; put the whole in quotes")
-	return true
+	return ok
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/expr-lang/expr/vm/runtime"
 
 	"bellhop/actions"
+	"bellhop/rules/text"
 )
 
 // A function is one that expressions may call.
@@ -126,7 +127,7 @@ var newerFunctions = map[string]bool{
 }
 
 func functionNames() []string {
-	return append(sortedKeys(functions), sortedKeys(predicates)...)
+	return append(text.SortedKeys(functions), text.SortedKeys(predicates)...)
 }
 
 // operations are what the checker puts in place of operators that need a bound. Names with a "$" cannot be
@@ -179,7 +180,7 @@ func describe(v any) string {
 	case nil:
 		return "nothing (the value is missing)"
 	case string:
-		return "the text " + quote(v)
+		return "the text " + text.Quote(v)
 	case bool:
 		return "true or false"
 	case int, int64, float64:
@@ -353,9 +354,9 @@ func fnDate(r *run, args []any) (any, error) {
 }
 
 // parseDate reads a text as a time. One without an offset is of the given zone.
-func parseDate(zone *time.Location, text string, args []any) (any, error) {
-	if len(text) > 1000 {
-		return nil, evalErrorf("%s is not a date", quote(text))
+func parseDate(zone *time.Location, written string, args []any) (any, error) {
+	if len(written) > 1000 {
+		return nil, evalErrorf("%s is not a date", text.Quote(written))
 	}
 	layouts := []string{
 		"2006-01-02", "15:04:05", "2006-01-02 15:04:05", time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
@@ -375,22 +376,22 @@ func parseDate(zone *time.Location, text string, args []any) (any, error) {
 		}
 		var ok bool
 		if zone, ok = FindZone(name); !ok {
-			return nil, evalErrorf("%s is not a time zone", quote(name))
+			return nil, evalErrorf("%s is not a time zone", text.Quote(name))
 		}
 	}
 	for _, layout := range layouts {
-		t, err := time.ParseInLocation(layout, text, noZone)
+		t, err := time.ParseInLocation(layout, written, noZone)
 		switch {
 		case err != nil:
 		case t.Location() == noZone:
 			return Clock(shown(t), zone), nil
 		default: // the text says its offset, or an abbreviation that the zone may know
-			if t, err = time.ParseInLocation(layout, text, zone); err == nil {
+			if t, err = time.ParseInLocation(layout, written, zone); err == nil {
 				return t, nil
 			}
 		}
 	}
-	return nil, evalErrorf("%s is not a date", quote(text))
+	return nil, evalErrorf("%s is not a date", text.Quote(written))
 }
 
 // noZone marks a time that was read from a text without an offset. No text has its own.
@@ -446,7 +447,7 @@ func fnTimezone(r *run, args []any) (any, error) {
 	}
 	zone, ok := FindZone(name)
 	if !ok {
-		return nil, evalErrorf("%s is not a time zone", quote(name))
+		return nil, evalErrorf("%s is not a time zone", text.Quote(name))
 	}
 	return zone, nil
 }
@@ -1214,25 +1215,25 @@ func (p *pattern) cost(text string) int {
 // maxPattern bounds the size of a compiled pattern: repetitions count as often as they repeat.
 const maxPattern = 2000
 
-func compilePattern(text string) (*pattern, error) {
-	if len(text) > 1000 {
+func compilePattern(source string) (*pattern, error) {
+	if len(source) > 1000 {
 		return nil, evalErrorf("the pattern is longer than 1000 characters")
 	}
-	parsed, err := syntax.Parse(text, syntax.Perl)
+	parsed, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {
-		return nil, evalErrorf("the pattern %s is not valid: %s", quote(text), patternMistake(err))
+		return nil, evalErrorf("the pattern %s is not valid: %s", text.Quote(source), patternMistake(err))
 	}
 	if patternSize(parsed) > maxPattern {
-		return nil, evalErrorf("the pattern %s repeats too much", quote(text))
+		return nil, evalErrorf("the pattern %s repeats too much", text.Quote(source))
 	}
 	simple := parsed.Simplify()
 	prog, err := syntax.Compile(simple)
 	if err != nil {
-		return nil, evalErrorf("the pattern %s is not valid", quote(text))
+		return nil, evalErrorf("the pattern %s is not valid", text.Quote(source))
 	}
-	re, err := regexp.Compile(text)
+	re, err := regexp.Compile(source)
 	if err != nil {
-		return nil, evalErrorf("the pattern %s is not valid", quote(text))
+		return nil, evalErrorf("the pattern %s is not valid", text.Quote(source))
 	}
 	out := &pattern{re: re, perByte: 4 + 4*len(prog.Inst), longest: -1}
 	if prog.StartCond()&syntax.EmptyBeginText != 0 {

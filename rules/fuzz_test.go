@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 func seeds(f *testing.F) {
@@ -37,10 +38,10 @@ func lines(src string) []int {
 	return out
 }
 
-func checkFindings(t *testing.T, src string, findings []rules.Finding) {
+func checkFindings(t *testing.T, src string, findings []text.Finding) {
 	t.Helper()
 	length := lines(src)
-	last := rules.Finding{}
+	last := text.Finding{}
 	for _, f := range findings {
 		inside := func(line, column int) bool {
 			return line >= 1 && line <= len(length) && column >= 1 && column <= length[line-1]+2
@@ -76,7 +77,7 @@ func FuzzCompile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src string) {
 		file, findings := rules.Compile("fuzz.yaml", []byte(src), options())
 		checkFindings(t, src, findings)
-		if (file == nil) != rules.HasErrors(findings) {
+		if (file == nil) != text.HasErrors(findings) {
 			t.Fatalf("file %v with findings %v", file, findings)
 		}
 		render(findings, src)

@@ -3,12 +3,12 @@ package rules_test
 import (
 	"strings"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
-func render(findings []rules.Finding, src string) string {
+func render(findings []text.Finding, src string) string {
 	var b strings.Builder
-	if err := rules.Render(&b, findings, func(string) []byte { return []byte(src) }, false); err != nil {
+	if err := text.Render(&b, findings, func(string) []byte { return []byte(src) }, false); err != nil {
 		return err.Error()
 	}
 	return b.String()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // The files that must be refused: quickly, with a finding, and without much memory.
@@ -45,10 +46,10 @@ func TestHostileFiles(t *testing.T) { // not parallel: it measures time and memo
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			var f *rules.File
-			var findings []rules.Finding
+			var findings []text.Finding
 			took := took(func() { f, findings = rules.Compile("t.yaml", src, options()) })
 			runtime.ReadMemStats(&after)
-			if f != nil || !rules.HasErrors(findings) {
+			if f != nil || !text.HasErrors(findings) {
 				t.Fatal("accepted")
 			}
 			found := false
@@ -276,7 +277,7 @@ func TestHardConditionOfManyMoments(t *testing.T) {
 	}
 	src := rule("when: "+yamlQuote(strings.Join(parts, " && ")), "then:"+strings.Repeat("\n- at: appointment.startTime\n  slack: {channel: desk, text: hi}", 5000))
 	var f *rules.File
-	var findings []rules.Finding
+	var findings []text.Finding
 	took := took(func() { f, findings = rules.Compile("t.yaml", []byte(src), options()) })
 	if f == nil {
 		t.Fatal(render(findings, src))

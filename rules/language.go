@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"bellhop/rules/text"
 )
 
 // A language is how names of days and months are written in it, as they stand within a date. The words are those of
@@ -54,7 +56,7 @@ var languages = map[string]*language{
 }
 
 // Languages are the languages in which names of days and months can be printed.
-func Languages() []string { return sortedKeys(languages) }
+func Languages() []string { return text.SortedKeys(languages) }
 
 // KnownLanguage says whether names can be printed in a language: de, or de-AT for short of which the region does not
 // matter.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr/ast"
+
+	"bellhop/rules/text"
 )
 
 // A prover tells whether a condition can ever be true. It knows what a field's value excludes (one text is not
@@ -554,7 +556,7 @@ func (l linear) plus(m linear) linear {
 func (p *prover) difference(a, b term, strict bool) *formula {
 	d := p.linear(a).plus(p.linear(b).times(-1))
 	bound := -d.extra
-	keys := sortedKeys(d.factors)
+	keys := text.SortedKeys(d.factors)
 	at := atom{kind: 'd', bound: bound, strict: strict, whole: d.whole}
 	switch {
 	case len(keys) == 0:

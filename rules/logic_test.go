@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bellhop/rules/text"
 )
 
 // dice makes random conditions and events over so few values that much of it contradicts itself.
@@ -90,19 +92,19 @@ func TestProverIsNeverWrong(t *testing.T) {
 	verdicts := map[string]int{}
 	for range 2000 {
 		src := d.condition(3)
-		r := &report{src: newSource("t", []byte(src))}
-		c := &checker{report: r, piece: piece{&text{value: src, src: r.src, mapped: true}, 0, src}, naive: time.UTC}
+		r, text := text.Alone(src)
+		c := &checker{report: r, piece: piece{text, 0, src}, naive: time.UTC}
 		tree, ok := c.parse(parseConfig)
 		if !ok {
-			t.Fatalf("%s: %v", src, r.findings)
+			t.Fatalf("%s: %v", src, r.Findings())
 		}
 		done := c.visit(tree)
 		if c.bad {
-			t.Fatalf("%s: %v", src, r.findings)
+			t.Fatalf("%s: %v", src, r.Findings())
 		}
 		program := c.finish(done)
 		if program == nil {
-			t.Fatalf("%s: %v", src, r.findings)
+			t.Fatalf("%s: %v", src, r.Findings())
 		}
 		p := &prover{steps: proverSteps}
 		canBe, canFail := p.possible(p.of(term{tree, c}, true)), p.possible(p.of(term{tree, c}, false))

@@ -4,6 +4,8 @@ import (
 	"net/mail"
 	"strings"
 	"unicode"
+
+	"bellhop/rules/text"
 )
 
 // A person who books must not choose recipients. In an address, a value is one display name or one address, depending on
@@ -69,16 +71,16 @@ var quotedText = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 // oneAddress writes a value as the one mailbox that it is, with its name if named is set. "" stays "".
 func oneAddress(s string, named bool) (string, error) {
-	text := strings.TrimSpace(oneLine(s))
-	if text == "" {
+	trimmed := strings.TrimSpace(oneLine(s))
+	if trimmed == "" {
 		return "", nil
 	}
-	a, err := mail.ParseAddress(text)
+	a, err := mail.ParseAddress(trimmed)
 	if err != nil { // a domain may be written with the dot of the root
-		a, err = mail.ParseAddress(strings.TrimSuffix(text, "."))
+		a, err = mail.ParseAddress(strings.TrimSuffix(trimmed, "."))
 	}
-	if err != nil || strings.ContainsAny(text, ";,") && a.Name == "" {
-		return "", evalErrorf("%s is not one e-mail address", quote(shorten(text)))
+	if err != nil || strings.ContainsAny(trimmed, ";,") && a.Name == "" {
+		return "", evalErrorf("%s is not one e-mail address", text.Quote(shorten(trimmed)))
 	}
 	if !named || a.Name == "" {
 		return strings.Trim((&mail.Address{Address: a.Address}).String(), "<>"), nil
@@ -92,7 +94,7 @@ func addressPart(s string) (string, error) {
 	if strings.ContainsFunc(s, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.@", r)
 	}) {
-		return "", evalErrorf("%s cannot be a part of an e-mail address", quote(shorten(s)))
+		return "", evalErrorf("%s cannot be a part of an e-mail address", text.Quote(shorten(s)))
 	}
 	return s, nil
 }

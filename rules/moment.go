@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bellhop/actions"
+	"bellhop/rules/text"
 )
 
 // Before people know that `at` is an expression, they write: 24h before, 9am, 2026-05-01, delay: 2h. This file recognises
@@ -242,7 +243,7 @@ func relation(words []string) (sign, anchor string, ok bool) {
 // momentOf is the expression for the value of a key that other programs have for waiting: before: 24h.
 func momentOf(key, value string) (string, bool) {
 	value = strings.TrimSpace(value)
-	switch foldWord(key) {
+	switch text.FoldWord(key) {
 	case "before":
 		return stretch{"-", value}.from("appointment.startTime")
 	case "after":

@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // applied is a file after its suggestions, as an editor would put them there; of those that overlap the inner ones. ok
 // is false if a finding has none.
-func applied(src string, findings []rules.Finding) (out string, ok bool) {
+func applied(src string, findings []text.Finding) (out string, ok bool) {
 	findings = slices.Clone(findings)
-	slices.SortFunc(findings, func(a, b rules.Finding) int { return cmp.Or(b.Line-a.Line, b.Column-a.Column) })
+	slices.SortFunc(findings, func(a, b text.Finding) int { return cmp.Or(b.Line-a.Line, b.Column-a.Column) })
 	out = src
 	last := place{len(src), 0}
 	for _, f := range findings {

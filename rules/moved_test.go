@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 type place struct{ line, column int }
@@ -28,7 +29,7 @@ type writtenText struct {
 	beg, end []place
 }
 
-func (w writtenText) holds(f rules.Finding) bool {
+func (w writtenText) holds(f text.Finding) bool {
 	a, b := place{f.Line, f.Column}, place{f.EndLine, f.EndColumn}
 	return !a.before(w.from) && !w.to.before(b)
 }
@@ -314,7 +315,7 @@ func TestBadFilesMoved(t *testing.T) {
 }
 
 // moveOne writes a document in one style and compares what is found. It is false for one that cannot be moved.
-func moveOne(t *testing.T, name, style, src string, root *yaml.Node, findings []rules.Finding) bool {
+func moveOne(t *testing.T, name, style, src string, root *yaml.Node, findings []text.Finding) bool {
 	t.Helper()
 	lines := strings.Split(src, "\n")
 	type origin struct {

@@ -3,7 +3,6 @@ package rules
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -12,75 +11,75 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
+	"bellhop/rules/text"
 )
 
 // maxName is the length of a rule's name, in characters.
 const maxName = 100
 
 // parse reads a whole file. Its rules are complete only if nothing was reported as an error.
-func parse(r *report, o Options) []*Rule {
-	root := readYAML(r)
-	src := r.src
-	if root == nil || isNull(root) {
+func parse(r *text.Document, o Options) []*Rule {
+	root := r.Root()
+	if root == nil || text.IsNull(root) {
 		return nil
 	}
 	if root.Kind == yaml.SequenceNode {
-		at := src.span(root)
-		r.errorf("file", span{at.from, min(at.from+1, len(src.data))}, "", "a rule file begins with the line rules: and the list of rules stands below it")
+		at := r.At(root)
+		r.Errorf("file", text.Span{From: at.From, To: min(at.From+1, at.To)}, "", "a rule file begins with the line rules: and the list of rules stands below it")
 		return nil
 	}
 	if root.Kind != yaml.MappingNode {
-		r.errorf("file", src.span(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
+		r.Errorf("file", r.At(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
 		return nil
 	}
 	var rules []*Rule
 	found := false
-	entries := pairs(src, r, root)
+	entries := r.Pairs(root)
 	for _, p := range entries {
-		if p.name != "rules" {
-			suggestion := closest(p.name, []string{"rules"})
+		if p.Name != "rules" {
+			suggestion := text.Closest(p.Name, []string{"rules"})
 			switch {
-			case suggestion == "" && p.name == "rule":
+			case suggestion == "" && p.Name == "rule":
 				suggestion = "rules"
-			case suggestion == "" && slices.Contains(ruleKeys, p.name) && len(entries) > 1:
-				r.errorf("unknown-key", src.span(p.key), "", "%s belongs to a rule; a rule file begins with rules: and each rule with -", quote(p.name))
+			case suggestion == "" && slices.Contains(ruleKeys, p.Name) && len(entries) > 1:
+				r.Errorf("unknown-key", r.At(p.Key), "", "%s belongs to a rule; a rule file begins with rules: and each rule with -", text.Quote(p.Name))
 				return nil
 			}
-			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule file has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, []string{"rules"}))
+			r.Errorf("unknown-key", r.At(p.Key), suggestion, "a rule file has no %s%s%s", text.Quote(p.Name), text.DidYouMean(suggestion), text.ListIfNone(suggestion, []string{"rules"}))
 			if suggestion == "" || found {
 				continue
 			}
 		}
 		found = true
 		switch {
-		case isNull(p.value):
-		case p.value.Kind == yaml.MappingNode && p.value.Style&yaml.FlowStyle == 0:
-			at, suggestion := dashed(src, p.value, nil)
-			r.errorf("type", at, suggestion, "rules takes a list: each rule begins with -")
-		case p.value.Kind != yaml.SequenceNode:
-			r.errorf("type", src.span(p.value), "", "rules takes a list: each rule begins with -")
+		case text.IsNull(p.Value):
+		case p.Value.Kind == yaml.MappingNode && p.Value.Style&yaml.FlowStyle == 0:
+			at, suggestion := r.Dashed(p.Value, nil)
+			r.Errorf("type", at, suggestion, "rules takes a list: each rule begins with -")
+		case p.Value.Kind != yaml.SequenceNode:
+			r.Errorf("type", r.At(p.Value), "", "rules takes a list: each rule begins with -")
 		default:
-			rules = parseRules(r, p.value, o)
+			rules = parseRules(r, p.Value, o)
 		}
 	}
-	if !found && r.errors == 0 {
-		r.errorf("file", src.span(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
+	if !found && r.Errors() == 0 {
+		r.Errorf("file", r.At(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
 	}
 	return rules
 }
 
-func parseRules(r *report, list *yaml.Node, o Options) []*Rule {
+func parseRules(r *text.Document, list *yaml.Node, o Options) []*Rule {
 	var rules []*Rule
 	first := map[string]*Rule{}
 	for _, n := range list.Content {
-		n = resolve(n)
+		n = text.Resolve(n)
 		rule := parseRule(r, n, o)
 		if rule == nil {
 			continue
 		}
 		if rule.Name != "" {
 			if other, ok := first[rule.Name]; ok {
-				r.errorf("duplicate-rule", rule.nameSpan, "", "there is another rule named %s, in line %d", quote(rule.Name), other.line)
+				r.Errorf("duplicate-rule", rule.nameSpan, "", "there is another rule named %s, in line %d", text.Quote(rule.Name), other.line)
 			} else {
 				first[rule.Name] = rule
 			}
@@ -91,104 +90,103 @@ func parseRules(r *report, list *yaml.Node, o Options) []*Rule {
 }
 
 // parseRule reads one rule. All its mistakes are reported, not only the first.
-func parseRule(r *report, n *yaml.Node, o Options) *Rule {
-	src := r.src
-	if !checkTag(src, r, n) {
+func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
+	if !r.Tag(n) {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		r.errorf("type", src.span(n), "", "a rule is a map with name, on and then, but this is %s", kindName(n))
+		r.Errorf("type", r.At(n), "", "a rule is a map with name, on and then, but this is %s", text.KindName(n))
 		return nil
 	}
-	rule := &Rule{Enabled: true, File: r.src.name, naive: o.Zone, language: languages[baseLanguage(o.Language)]}
-	keys := map[string]pair{}
-	entries := pairs(src, r, n)
+	rule := &Rule{Enabled: true, File: r.Path(), naive: o.Zone, language: languages[baseLanguage(o.Language)]}
+	keys := map[string]text.Pair{}
+	entries := r.Pairs(n)
 	misplaced := false
 	for _, p := range entries {
-		if !slices.Contains(ruleKeys, p.name) {
-			suggestion := closest(p.name, notGiven(ruleKeys, entries))
-			if slices.Contains(stepKeys, p.name) || suggestion == "" && waitingKeys[foldWord(p.name)] {
+		if !slices.Contains(ruleKeys, p.Name) {
+			suggestion := text.Closest(p.Name, text.NotGiven(ruleKeys, entries))
+			if slices.Contains(stepKeys, p.Name) || suggestion == "" && waitingKeys[text.FoldWord(p.Name)] {
 				if !misplaced { // once for "at" and "late"
-					r.errorf("unknown-key", src.span(p.key), "", `a rule has no %s; a step of it waits with "at", beside its action, such as at: %s`, quote(p.name), aMoment)
+					r.Errorf("unknown-key", r.At(p.Key), "", `a rule has no %s; a step of it waits with "at", beside its action, such as at: %s`, text.Quote(p.Name), aMoment)
 				}
 				misplaced = true
 				continue
 			}
 			if suggestion == "" {
-				suggestion = ruleKeyAliases[strings.ToLower(p.name)]
+				suggestion = ruleKeyAliases[strings.ToLower(p.Name)]
 			}
-			if _, ok := keys[suggestion]; ok || !slices.Contains(notGiven(ruleKeys, entries), suggestion) {
+			if _, ok := keys[suggestion]; ok || !slices.Contains(text.NotGiven(ruleKeys, entries), suggestion) {
 				suggestion = ""
 			}
-			r.errorf("unknown-key", src.span(p.key), suggestion, "a rule has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, ruleKeys))
+			r.Errorf("unknown-key", r.At(p.Key), suggestion, "a rule has no %s%s%s", text.Quote(p.Name), text.DidYouMean(suggestion), text.ListIfNone(suggestion, ruleKeys))
 			if suggestion != "" { // it is checked as what it was meant to be
 				keys[suggestion] = p
 			}
 			continue
 		}
-		keys[p.name] = p
+		keys[p.Name] = p
 	}
-	at := func(name string) (pair, bool) {
+	at := func(name string) (text.Pair, bool) {
 		p, ok := keys[name]
-		return p, ok && p.value != nil
+		return p, ok && p.Value != nil
 	}
 	lacks := func(name, why string) {
 		if _, ok := keys[name]; !ok {
-			where := src.span(n)
+			where := r.At(n)
 			if p, ok := at("name"); ok {
-				where = src.span(p.value)
+				where = r.At(p.Value)
 			}
-			r.errorf("missing-key", where, "", "this rule has no %s%s", quote(name), why)
+			r.Errorf("missing-key", where, "", "this rule has no %s%s", text.Quote(name), why)
 		}
 	}
 	if p, ok := at("name"); ok {
 		rule.name(r, p)
 	}
 	lacks("name", "; every rule needs one of its own")
-	if p, ok := at("description"); ok && !isNull(p.value) {
-		if t, ok := scalarText(src, r, p.value, quote("description")); ok {
-			rule.Description = t.value
+	if p, ok := at("description"); ok && !text.IsNull(p.Value) {
+		if t, ok := r.Scalar(p.Value, text.Quote("description")); ok {
+			rule.Description = t.Value
 		}
 	}
 	if p, ok := at("on"); ok {
-		rule.On = parseOn(r, p.value)
+		rule.On = parseOn(r, p.Value)
 	}
 	lacks("on", ", which says what events it is for")
 	if p, ok := at("timezone"); ok {
-		if zone, whose := parseZone(r, p.value); zone != nil {
+		if zone, whose := parseZone(r, p.Value); zone != nil {
 			rule.zone, rule.naive = zone, zone
 		} else {
 			rule.whose = whose
 		}
 	}
 	if p, ok := at("enabled"); ok {
-		b, isBool := yamlBool(p.value)
+		b, isBool := text.Bool(p.Value)
 		if !isBool {
-			suggestion := map[string]string{"1": "true", "0": "false"}[p.value.Value]
-			r.errorf("type", src.span(p.value), suggestion, `"enabled" takes true or false, but this is %s`, kindName(p.value))
+			suggestion := map[string]string{"1": "true", "0": "false"}[p.Value.Value]
+			r.Errorf("type", r.At(p.Value), suggestion, `"enabled" takes true or false, but this is %s`, text.KindName(p.Value))
 		}
 		rule.Enabled = b
 	}
 	if p, ok := at("mode"); ok {
-		if t, ok := scalarText(src, r, p.value, quote("mode")); ok {
-			switch t.value {
+		if t, ok := r.Scalar(p.Value, text.Quote("mode")); ok {
+			switch t.Value {
 			case "shadow":
 				rule.Shadow = true
 			case "live":
 			default:
-				r.mendf(Error, "mode", t, t.span(0, len(t.value)), "shadow", `"mode" is shadow (send nothing, only record) or live, not %s`, quote(t.value))
+				r.Mendf(text.Error, "mode", t, t.Span(0, len(t.Value)), "shadow", `"mode" is shadow (send nothing, only record) or live, not %s`, text.Quote(t.Value))
 			}
 		}
 	}
 
 	s := &scope{report: r, zone: rule.zoneName(), naive: rule.fixedNaive(), used: map[int]bool{}, absent: map[int]bool{}}
-	before := r.errors
+	before := r.Errors()
 	if p, ok := at("let"); ok {
-		rule.parseLets(s, p.value)
+		rule.parseLets(s, p.Value)
 	}
-	letsFailed := r.errors > before
+	letsFailed := r.Errors() > before
 	if p, ok := at("when"); ok {
-		rule.parseWhen(s, p.value, keys["on"].value)
+		rule.parseWhen(s, p.Value, keys["on"].Value)
 	}
 	for _, l := range s.trees { // what uses them does so where the condition is true, or in it, where it may decide
 		if l.node != nil {
@@ -199,10 +197,10 @@ func parseRule(r *report, n *yaml.Node, o Options) *Rule {
 		rule.parseThen(s, p, o)
 	}
 	lacks("then", ", which says what it does")
-	if p, ok := at("let"); ok && !letsFailed && r.errors == before {
-		for i, l := range pairs(src, r, p.value) {
+	if p, ok := at("let"); ok && !letsFailed && r.Errors() == before {
+		for i, l := range r.Pairs(p.Value) {
 			if !s.used[i] {
-				r.warnf("unused-let", src.span(l.key), "", "%s is never used", quote(l.name))
+				r.Warnf("unused-let", r.At(l.Key), "", "%s is never used", text.Quote(l.Name))
 			}
 		}
 	}
@@ -215,75 +213,73 @@ var ruleKeyAliases = map[string]string{
 	"title": "name", "id": "name", "comment": "description", "desc": "description", "active": "enabled",
 }
 
-func (rule *Rule) name(r *report, p pair) {
-	rule.nameSpan = r.src.span(p.value)
-	rule.line, rule.column = r.src.position(rule.nameSpan.from)
-	rule.endLine, rule.endColumn = r.src.position(rule.nameSpan.to)
-	t, ok := scalarText(r.src, r, p.value, quote("name"))
+func (rule *Rule) name(r *text.Document, p text.Pair) {
+	rule.nameSpan = r.At(p.Value)
+	rule.line, rule.column, rule.endLine, rule.endColumn = r.Lines(rule.nameSpan)
+	t, ok := r.Scalar(p.Value, text.Quote("name"))
 	if !ok {
 		return
 	}
-	name := t.value
+	name := t.Value
 	switch {
 	case strings.TrimSpace(name) == "":
-		r.errorf("name", rule.nameSpan, "", "the name is empty")
+		r.Errorf("name", rule.nameSpan, "", "the name is empty")
 	case utf8.RuneCountInString(name) > maxName:
-		r.errorf("name", rule.nameSpan, "", "the name is longer than %d characters", maxName)
+		r.Errorf("name", rule.nameSpan, "", "the name is longer than %d characters", maxName)
 	case strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }):
-		r.errorf("name", rule.nameSpan, "", "the name holds a character that cannot be printed, such as a line break")
+		r.Errorf("name", rule.nameSpan, "", "the name holds a character that cannot be printed, such as a line break")
 	case strings.TrimSpace(name) != name:
-		r.mendf(Error, "name", t, t.span(0, len(name)), strings.TrimSpace(name), "the name begins or ends with a space")
+		r.Mendf(text.Error, "name", t, t.Span(0, len(name)), strings.TrimSpace(name), "the name begins or ends with a space")
 	default:
 		rule.Name = name
 	}
 }
 
 // parseOn reads the event names a rule is for, one or a list.
-func parseOn(r *report, n *yaml.Node) []string {
-	src := r.src
+func parseOn(r *text.Document, n *yaml.Node) []string {
 	items := []*yaml.Node{n}
 	switch n.Kind {
 	case yaml.SequenceNode:
 		items = n.Content
 		if len(items) == 0 {
-			r.errorf("empty", src.span(n), "", `"on" is empty, so the rule would never apply`)
+			r.Errorf("empty", r.At(n), "", `"on" is empty, so the rule would never apply`)
 		}
 	case yaml.MappingNode:
-		r.errorf("type", src.span(n), "", `"on" takes the name of an event or a list of them, but this is a map (key: value)`)
+		r.Errorf("type", r.At(n), "", `"on" takes the name of an event or a list of them, but this is a map (key: value)`)
 		return nil
 	}
 	var on []string
 	for _, item := range items {
-		item = resolve(item)
-		t, ok := scalarText(src, r, item, quote("on"))
+		item = text.Resolve(item)
+		t, ok := r.Scalar(item, text.Quote("on"))
 		if !ok {
 			continue
 		}
-		if slices.Contains(Names(), t.value) {
-			if slices.Contains(on, t.value) {
-				r.warnf("repeated", src.span(item), "", "%s is in this list twice", quote(t.value))
+		if slices.Contains(Names(), t.Value) {
+			if slices.Contains(on, t.Value) {
+				r.Warnf("repeated", r.At(item), "", "%s is in this list twice", text.Quote(t.Value))
 				continue
 			}
-			on = append(on, t.value)
+			on = append(on, t.Value)
 			continue
 		}
-		suggestion := similarEvent(t.value)
-		if suggestion == "" && strings.Contains(t.value, ",") && n.Kind == yaml.ScalarNode {
-			words := actions.SplitList(strings.Trim(t.value, "[] "))
+		suggestion := similarEvent(t.Value)
+		if suggestion == "" && strings.Contains(t.Value, ",") && n.Kind == yaml.ScalarNode {
+			words := actions.SplitList(strings.Trim(t.Value, "[] "))
 			for i, w := range words {
 				if !slices.Contains(Names(), w) {
 					words[i] = cmp.Or(similarEvent(w), w)
 				}
 			}
 			suggestion = "[" + strings.Join(words, ", ") + "]"
-			r.errorf("event-name", src.span(item), suggestion, "write several events as a list: %s", suggestion)
+			r.Errorf("event-name", r.At(item), suggestion, "write several events as a list: %s", suggestion)
 			continue
 		}
-		message := didYouMean(suggestion)
+		message := text.DidYouMean(suggestion)
 		if suggestion == "" {
 			message = "; there are " + strings.Join(Names(), ", ")
 		}
-		r.mendf(Error, "event-name", t, t.span(0, len(t.value)), suggestion, "there is no event %s%s", quote(t.value), message)
+		r.Mendf(text.Error, "event-name", t, t.Span(0, len(t.Value)), suggestion, "there is no event %s%s", text.Quote(t.Value), message)
 	}
 	return on
 }
@@ -295,22 +291,22 @@ var eventAliases = map[string]string{
 }
 
 func similarEvent(word string) string {
-	if s, ok := eventAliases[foldWord(word)]; ok {
+	if s, ok := eventAliases[text.FoldWord(word)]; ok {
 		return s
 	}
-	return closest(word, Names())
+	return text.Closest(word, Names())
 }
 
 // parseLets reads the named values, in the order they are written.
 func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
-	src, r := s.report.src, s.report
-	if isNull(n) {
+	r := s.report
+	if text.IsNull(n) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
 		suggestion, hint := "", ""
 		if n.Kind == yaml.ScalarNode && n.Style == 0 {
-			suggestion = assignments(string(src.data[src.span(n).from:src.span(n).to]))
+			suggestion = text.Assignments(r.In(r.At(n)))
 		}
 		for l := range strings.Lines(suggestion) { // the names are known, though not their values
 			name, _, _ := strings.Cut(strings.TrimSpace(l), ":")
@@ -320,31 +316,31 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		if n.Kind == yaml.SequenceNode {
 			hint = "; leave out the - before each"
 		}
-		r.errorf("type", src.span(n), suggestion, `"let" takes entries of the form name: expression, but this is %s%s`, kindName(n), hint)
+		r.Errorf("type", r.At(n), suggestion, `"let" takes entries of the form name: expression, but this is %s%s`, text.KindName(n), hint)
 		return
 	}
-	entries := pairs(src, r, n)
+	entries := r.Pairs(n)
 	names := make([]string, len(entries))
 	for i, p := range entries {
-		names[i] = p.name
+		names[i] = p.Name
 	}
 	for i, p := range entries {
 		s.later = names[i:]
-		l, as := letVar{p.name, badType}, term{}
+		l, as := letVar{p.Name, badType}, term{}
 		written := ""
-		if why := (&checker{lets: nil}).taken(p.name); why != "" {
-			r.errorf("let-name", src.span(p.key), "", "%s cannot be used as a name: %s", quote(p.name), why)
-		} else if !isIdentifier(p.name) {
-			r.errorf("let-name", src.span(p.key), "", "%s cannot be used as a name: it must be letters, digits and _, and is no word of the language", quote(p.name))
+		if why := (&checker{lets: nil}).taken(p.Name); why != "" {
+			r.Errorf("let-name", r.At(p.Key), "", "%s cannot be used as a name: %s", text.Quote(p.Name), why)
+		} else if !isIdentifier(p.Name) {
+			r.Errorf("let-name", r.At(p.Key), "", "%s cannot be used as a name: it must be letters, digits and _, and is no word of the language", text.Quote(p.Name))
 		}
 		var program *program
-		if t, ok := scalarText(src, r, p.value, quote(p.name)); ok {
-			var tree = piece{t, 0, t.value}
-			if inner, isTemplate := unbrace(t.value); isTemplate {
+		if t, ok := r.Scalar(p.Value, text.Quote(p.Name)); ok {
+			var tree = piece{t, 0, t.Value}
+			if inner, isTemplate := unbrace(t.Value); isTemplate {
 				s.bracesAround(t, inner)
 			} else {
 				compiled, root, c := s.expression(tree)
-				written = t.value
+				written = t.Value
 				if compiled != nil {
 					as = term{root, c}
 					program, l.typ = compiled, compiled.typ
@@ -355,63 +351,9 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 			}
 		}
 		s.lets, s.trees = append(s.lets, l), append(s.trees, as)
-		rule.lets = append(rule.lets, namedValue{p.name, program, written})
+		rule.lets = append(rule.lets, namedValue{p.Name, program, written})
 	}
 	s.later = nil
-}
-
-var assignment = regexp.MustCompile(`^(\s*[A-Za-z_]\w*)\s*:?=\s*([^=\s].*?)\s*$`)
-
-// assignments writes lines such as day = 1 as entries of a map. It is "" if any line is something else.
-func assignments(written string) string {
-	lines := strings.Split(written, "\n")
-	for i, l := range lines {
-		m := assignment.FindStringSubmatch(l)
-		if m == nil {
-			return ""
-		}
-		value := m[2]
-		if !isPlain(value, false) {
-			value = quoted(value)
-		}
-		lines[i] = m[1] + ": " + value
-	}
-	return strings.Join(lines, "\n")
-}
-
-// dashed returns a map written as a list, its lines indented further: one entry, or one for each key of first. It is ""
-// for a long map, which nobody wants to read again in a message.
-func dashed(src *source, n *yaml.Node, first []string) (at span, suggestion string) {
-	at = src.extent(n)
-	line, column := src.position(at.from)
-	begins := map[int]bool{0: true} // lines of the map, from 0
-	for i := 2; i < len(n.Content); i += 2 {
-		if key := n.Content[i]; slices.Contains(first, key.Value) {
-			at, _ := src.position(src.offset(key))
-			begins[at-line] = true
-		}
-	}
-	written := string(src.data[at.from:at.to])
-	lines := strings.Split(written, "\n")
-	switch flow := n.Style&yaml.FlowStyle != 0; {
-	case len(lines) > 12 || n.Anchor != "":
-		return span{at.from, at.from}, ""
-	case flow && len(n.Content) == 2:
-		return at, "[" + written + "]"
-	case flow:
-		return at, ""
-	}
-	for i, l := range lines {
-		switch {
-		case i == 0:
-			lines[i] = "- " + l
-		case begins[i] && len(l) >= column-1:
-			lines[i] = l[:column-1] + "- " + l[column-1:]
-		case strings.TrimSpace(l) != "":
-			lines[i] = "  " + l
-		}
-	}
-	return at, strings.Join(lines, "\n")
 }
 
 // unbrace recognises an expression that was written as {{ expression }}.
@@ -438,29 +380,29 @@ func isIdentifier(s string) bool {
 
 // parseWhen reads the condition. on is the node of the events' names, nil if there is none.
 func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
-	src, r := s.report.src, s.report
+	r := s.report
 	if n.Kind == yaml.SequenceNode {
-		r.errorf("type", src.span(n), "", `"when" takes one condition, not a list; several are joined with && (all of them) or || (one of them)`)
+		r.Errorf("type", r.At(n), "", `"when" takes one condition, not a list; several are joined with && (all of them) or || (one of them)`)
 		return
 	}
-	t, ok := scalarText(src, r, n, quote("when"))
+	t, ok := r.Scalar(n, text.Quote("when"))
 	if !ok {
 		return
 	}
-	if inner, isTemplate := unbrace(t.value); isTemplate {
+	if inner, isTemplate := unbrace(t.Value); isTemplate {
 		s.bracesAround(t, inner)
 		return
 	}
-	value := t.value
-	if b, isBool := yamlBool(n); isBool && n.Style == 0 { // yes and no
+	value := t.Value
+	if b, isBool := text.Bool(n); isBool && n.Style == 0 { // yes and no
 		value = fmt.Sprint(b)
-		t = &text{value: value, node: n, src: src, mapped: true, outer: src.span(n)}
+		t = t.As(value)
 	}
-	if b, isBool := yamlBool(n); isBool && n.Style == 0 {
+	if b, isBool := text.Bool(n); isBool && n.Style == 0 {
 		if b {
-			r.warnf("always-true", src.span(n), "", "this condition is always true; it can be left out")
+			r.Warnf("always-true", r.At(n), "", "this condition is always true; it can be left out")
 		} else {
-			r.warnf("never-true", src.span(n), "", "this condition is never true; a rule is switched off with enabled: false")
+			r.Warnf("never-true", r.At(n), "", "this condition is never true; a rule is switched off with enabled: false")
 		}
 	}
 	p := piece{t, 0, value}
@@ -469,7 +411,7 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 		return
 	}
 	if !program.typ.is(boolKind) {
-		r.errorf("type", p.whole(), "", "a condition must be true or false, but this is %s", program.typ)
+		r.Errorf("type", p.whole(), "", "a condition must be true or false, but this is %s", program.typ)
 		return
 	}
 	c.absences(tree, nil, "the rule fails with an error", "").use(use{tree, "false"})
@@ -478,19 +420,19 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 	rule.reach(term{tree, c}, on)
 }
 
-func (rule *Rule) parseThen(s *scope, p pair, o Options) {
-	src, r := s.report.src, s.report
-	switch n := p.value; {
-	case isNull(n) || n.Kind == yaml.SequenceNode && len(n.Content) == 0:
-		r.errorf("empty", src.span(p.key), "", `"then" is empty, so the rule would do nothing`)
+func (rule *Rule) parseThen(s *scope, p text.Pair, o Options) {
+	r := s.report
+	switch n := p.Value; {
+	case text.IsNull(n) || n.Kind == yaml.SequenceNode && len(n.Content) == 0:
+		r.Errorf("empty", r.At(p.Key), "", `"then" is empty, so the rule would do nothing`)
 	case n.Kind == yaml.MappingNode:
-		at, suggestion := dashed(src, n, actionNames())
-		r.errorf("type", at, suggestion, `"then" takes a list: put a - before each step`)
+		at, suggestion := r.Dashed(n, actionNames())
+		r.Errorf("type", at, suggestion, `"then" takes a list: put a - before each step`)
 	case n.Kind != yaml.SequenceNode:
-		r.errorf("type", src.span(n), "", `"then" takes a list of steps, but this is %s`, kindName(n))
+		r.Errorf("type", r.At(n), "", `"then" takes a list of steps, but this is %s`, text.KindName(n))
 	default:
 		for i, c := range n.Content {
-			if st := s.step(resolve(c), i+1, o); st != nil {
+			if st := s.step(text.Resolve(c), i+1, o); st != nil {
 				rule.steps = append(rule.steps, st)
 			}
 		}

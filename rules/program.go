@@ -94,8 +94,7 @@ func (c *checker) finish(done checked) *program {
 		return nil
 	}
 	p.typ = done.typ
-	line, column := c.report.src.position(c.piece.whole().from)
-	p.place = fmt.Sprintf("%s:%d:%d", c.report.src.name, line, column)
+	p.place = c.report.Place(c.piece.whole())
 	return p
 }
 

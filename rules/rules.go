@@ -2,7 +2,10 @@ package rules
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
+
+	"bellhop/rules/text"
 )
 
 // Options are what a rule file is compiled against. The zero value works: no connections, UTC.
@@ -16,35 +19,12 @@ type Options struct {
 	Language string
 }
 
-// A Finding is one mistake (or doubt) in a rule file, pointed at exactly. Lines and columns are 1-based and
-// count characters in the file as the user wrote it; the range from Line:Column up to but not including
-// EndLine:EndColumn is what Suggestion replaces.
-type Finding struct {
-	File       string   `json:"file"`
-	Line       int      `json:"line"`
-	Column     int      `json:"column"`
-	EndLine    int      `json:"endLine"`
-	EndColumn  int      `json:"endColumn"`
-	Severity   Severity `json:"severity"`
-	Code       string   `json:"code"` // a stable word for programs, such as "unknown-key"
-	Message    string   `json:"message"`
-	Suggestion string   `json:"suggestion"`
-}
-
-// Severity says whether a finding keeps its file from being used.
-type Severity string
-
-const (
-	Error   Severity = "error"
-	Warning Severity = "warning"
-)
-
 // A File is one rule file, compiled. It is immutable.
 type File struct {
 	Path  string // as given to Compile
 	Rules []*Rule
 
-	ignores []ignore // of what is found in several files together
+	ignores text.Ignores // of what is found in several files together
 }
 
 // A Rule is one compiled rule. It is immutable and safe for concurrent use.
@@ -64,7 +44,7 @@ type Rule struct {
 	language *language      // nil is English
 	whose    string         // contact, user or location: times are seen in theirs; "" if it is fixed
 
-	nameSpan                         span
+	nameSpan                         text.Span
 	line, column, endLine, endColumn int // of the name
 }
 
@@ -103,26 +83,29 @@ type Step struct {
 
 // Compile parses, type-checks and compiles one rule file. The file is nil if any finding is an error.
 // Findings are sorted by position. It never panics, whatever data holds.
-func Compile(path string, data []byte, o Options) (*File, []Finding) {
-	r := &report{src: newSource(path, data)}
+func Compile(path string, data []byte, o Options) (*File, []text.Finding) {
+	r := text.New(path, "rule file", data, lineKeys())
 	rules, ignores := parseSafely(r, o)
-	sortFindings(r.findings)
-	if r.errors > 0 {
-		return nil, r.findings
+	findings := r.Findings()
+	if r.Errors() > 0 {
+		return nil, findings
 	}
-	return &File{Path: path, Rules: rules, ignores: ignores}, r.findings
+	return &File{Path: path, Rules: rules, ignores: ignores}, findings
 }
 
 // parseSafely keeps a mistake of ours, or of the libraries below, from taking down a server that reloads.
-func parseSafely(r *report, o Options) (rules []*Rule, ignores []ignore) {
+func parseSafely(r *text.Document, o Options) (rules []*Rule, ignores text.Ignores) {
 	defer func() {
 		if p := recover(); p != nil {
-			rules, ignores = nil, nil
-			r.errorf(codeInternal, span{}, "", "this file cannot be read; that is a mistake in Bellhop, please report it together with the file")
+			rules = nil
+			r.Errorf(codeInternal, text.Span{}, "", "this file cannot be read; that is a mistake in Bellhop, please report it together with the file")
 		}
 	}()
 	rules = parse(r, o)
-	return rules, r.silence()
+	return rules, r.Silence(codeSameSend)
 }
 
 const codeInternal = "internal"
+
+// lineKeys are the keys with which lines of a rule file may begin.
+func lineKeys() []string { return slices.Concat([]string{"rules"}, ruleKeys, stepKeys, actionNames()) }

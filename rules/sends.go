@@ -4,7 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"bellhop/rules/text"
 )
+
+// codeSameSend is the code of a finding about several files together.
+const codeSameSend = "same-send"
 
 // maxAlike bounds how many steps that send the same are compared with one.
 const maxAlike = 20
@@ -18,8 +23,8 @@ type sending struct {
 // sameSends warns about steps that send the same to the same recipient for the same event: of two rules whose
 // events overlap and of which one fires whenever the other does, or of one rule. What is sent is compared as it
 // is written.
-func sameSends(rules []*Rule) []Finding {
-	var findings []Finding
+func sameSends(rules []*Rule) []text.Finding {
+	var findings []text.Finding
 	alike := map[string][]sending{}
 	for _, rule := range rules {
 		if !rule.Enabled || rule.Shadow {
@@ -45,10 +50,10 @@ func sameSends(rules []*Rule) []Finding {
 	return findings
 }
 
-func repeatedSend(first, again sending) Finding {
+func repeatedSend(first, again sending) text.Finding {
 	at := again.rule.stepPlace(again.step)
-	at.Severity, at.Code = Warning, codeSameSend
-	where := fmt.Sprintf("rule %s in %s:%d", quote(first.rule.Name), first.rule.File, first.step.line)
+	at.Severity, at.Code = text.Warning, codeSameSend
+	where := fmt.Sprintf("rule %s in %s:%d", text.Quote(first.rule.Name), first.rule.File, first.step.line)
 	if first.rule == again.rule {
 		where = fmt.Sprintf("step %d in line %d", first.step.number, first.step.line)
 	}
@@ -56,8 +61,8 @@ func repeatedSend(first, again sending) Finding {
 	return at
 }
 
-func (rule *Rule) stepPlace(st *step) Finding {
-	return Finding{File: rule.File, Line: st.line, Column: st.column, EndLine: st.line, EndColumn: st.column + len(st.kind.Name)}
+func (rule *Rule) stepPlace(st *step) text.Finding {
+	return text.Finding{File: rule.File, Line: st.line, Column: st.column, EndLine: st.line, EndColumn: st.column + len(st.kind.Name)}
 }
 
 // sends is all that a step sends, to whom and when, as written: the same words of another rule mean the same only if

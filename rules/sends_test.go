@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // Two rules that send the same to the same for the same event are a warning at the later one, wherever they stand;
@@ -77,7 +78,7 @@ func TestSameSends(t *testing.T) {
 				t.Fatal(findings)
 			}
 			f := findings[0]
-			if f.File != "1.yaml" || f.Severity != rules.Warning || f.Code != "same-send" || !strings.Contains(f.Message, `rule "test 0" in 0.yaml:`) {
+			if f.File != "1.yaml" || f.Severity != text.Warning || f.Code != "same-send" || !strings.Contains(f.Message, `rule "test 0" in 0.yaml:`) {
 				t.Errorf("%+v", f)
 			}
 		})

@@ -3,6 +3,8 @@ package rules
 import (
 	"slices"
 	"time"
+
+	"bellhop/rules/text"
 )
 
 // A Set is the rules of a folder, ready to be matched. It is immutable and safe for concurrent use.
@@ -15,9 +17,9 @@ type Set struct {
 // NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files in
 // the given order; the set then lacks that whole file. Steps that send the same for the same event are warnings,
 // which keep nothing out of the set. The findings are sorted by file, in the given order, and position.
-func NewSet(files []*File) (*Set, []Finding) {
+func NewSet(files []*File) (*Set, []text.Finding) {
 	s := &Set{on: map[string][]int{}, names: map[string]int{}}
-	var findings []Finding
+	var findings []text.Finding
 	owner := map[string]*File{}
 	line := map[string]int{}
 	for _, f := range files {
@@ -28,10 +30,10 @@ func NewSet(files []*File) (*Set, []Finding) {
 				continue
 			}
 			taken = true
-			findings = append(findings, Finding{
+			findings = append(findings, text.Finding{
 				File: f.Path, Line: rule.line, Column: rule.column, EndLine: rule.endLine, EndColumn: rule.endColumn,
-				Severity: Error, Code: "duplicate-rule",
-				Message: "there is another rule named " + quote(rule.Name) + ", in " + other.Path + ":" + printValue(line[rule.Name]),
+				Severity: text.Error, Code: "duplicate-rule",
+				Message: "there is another rule named " + text.Quote(rule.Name) + ", in " + other.Path + ":" + printValue(line[rule.Name]),
 			})
 		}
 		if taken {
@@ -42,7 +44,11 @@ func NewSet(files []*File) (*Set, []Finding) {
 			s.rules = append(s.rules, rule)
 		}
 	}
-	findings = append(findings, unignored(sameSends(s.rules), files)...)
+	same := sameSends(s.rules)
+	for _, f := range files {
+		same = f.ignores.Silence(same)
+	}
+	findings = append(findings, same...)
 	sortByFile(findings, files)
 	for i, rule := range s.rules {
 		s.names[rule.Name] = i
@@ -57,13 +63,13 @@ func NewSet(files []*File) (*Set, []Finding) {
 }
 
 // sortByFile sorts findings by file, in the order of files, and by position.
-func sortByFile(findings []Finding, files []*File) {
+func sortByFile(findings []text.Finding, files []*File) {
 	order := make(map[string]int, len(files))
 	for i, f := range files {
 		order[f.Path] = i
 	}
-	sortFindings(findings)
-	slices.SortStableFunc(findings, func(a, b Finding) int { return order[a.File] - order[b.File] })
+	text.Sort(findings)
+	slices.SortStableFunc(findings, func(a, b text.Finding) int { return order[a.File] - order[b.File] })
 }
 
 // Rules are the set's rules, in file order.

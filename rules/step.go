@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
+	"bellhop/rules/text"
 )
 
 // A step is one entry of a rule's `then`, compiled. It is immutable.
@@ -69,87 +70,87 @@ var waitingKeys = map[string]bool{
 var conditionKeys = map[string]bool{"when": true, "if": true, "condition": true, "conditions": true, "unless": true, "onlyif": true, "where": true, "filter": true}
 
 // waitingKey reports a key that is there for waiting, with what is written instead.
-func (s *scope) waitingKey(p pair) {
-	src, r := s.report.src, s.report
+func (s *scope) waitingKey(p text.Pair) {
+	r := s.report
 	suggestion := ""
-	if p.value.Kind == yaml.ScalarNode {
-		expression, ok := momentOf(p.name, p.value.Value)
+	if p.Value.Kind == yaml.ScalarNode {
+		expression, ok := momentOf(p.Name, p.Value.Value)
 		if !ok {
-			expression, _, ok = spokenMoment(p.value.Value)
+			expression, _, ok = spokenMoment(p.Value.Value)
 		}
 		if ok && expression != "" {
-			at := src.span(p.key)
-			at.to = max(at.to, src.span(p.value).to)
-			written := "at: " + newText(src, p.value).plainOrQuoted(expression)
-			r.errorf("unknown-key", at, written, "a step has no %s; write %s", quote(p.name), written)
+			at := r.At(p.Key)
+			at.To = max(at.To, r.At(p.Value).To)
+			written := "at: " + r.Written(p.Value).PlainOrQuoted(expression)
+			r.Errorf("unknown-key", at, written, "a step has no %s; write %s", text.Quote(p.Name), written)
 			return
 		}
-		if !ok && p.value.ShortTag() == "!!str" { // an expression already
+		if !ok && p.Value.ShortTag() == "!!str" { // an expression already
 			suggestion = "at"
 		}
 	}
-	r.errorf("unknown-key", src.span(p.key), suggestion, `a step has no %s; say when with "at", such as at: %s`, quote(p.name), aMoment)
+	r.Errorf("unknown-key", r.At(p.Key), suggestion, `a step has no %s; say when with "at", such as at: %s`, text.Quote(p.Name), aMoment)
 }
 
 // step compiles one entry of `then`. It is nil after a mistake.
 func (s *scope) step(n *yaml.Node, number int, o Options) *step {
-	src, r := s.report.src, s.report
-	before := r.errors
-	if !checkTag(src, r, n) {
+	r := s.report
+	before := r.Errors()
+	if !r.Tag(n) {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
 		if k, ok := actions.Lookup(strings.TrimSuffix(n.Value, ":")); ok && n.Kind == yaml.ScalarNode {
-			r.errorf("step", src.span(n), "", "%s needs a colon and its fields below it", k.Name)
+			r.Errorf("step", r.At(n), "", "%s needs a colon and its fields below it", k.Name)
 		} else {
-			r.errorf("step", src.span(n), "", "a step is a map with one of %s as its key, but this is %s", oneOf(actionNames()), kindName(n))
+			r.Errorf("step", r.At(n), "", "a step is a map with one of %s as its key, but this is %s", text.OneOf(actionNames()), text.KindName(n))
 		}
 		return nil
 	}
 	var out *step
 	var first *yaml.Node
-	var at, late, latest *pair
+	var at, late, latest *text.Pair
 	waits := false // though not by "at"
-	entries := pairs(src, r, n)
+	entries := r.Pairs(n)
 	if s.flatAction(entries) {
 		return nil
 	}
 	for _, p := range entries {
-		kind, isKind := actions.Lookup(p.name)
+		kind, isKind := actions.Lookup(p.Name)
 		switch {
-		case p.name == "at":
+		case p.Name == "at":
 			at = &p
-		case p.name == "late":
+		case p.Name == "late":
 			late = &p
-		case p.name == "latest":
+		case p.Name == "latest":
 			latest = &p
 		case isKind && first != nil:
-			r.errorf("step", src.span(p.key), "", "a step has one action, and this one has %s already; begin another step with -", first.Value)
+			r.Errorf("step", r.At(p.Key), "", "a step has one action, and this one has %s already; begin another step with -", first.Value)
 		case isKind:
-			first = p.key
+			first = p.Key
 			out = s.action(kind, p, number, o)
 		default:
 			suggestion := s.unknownKey(p, first, entries)
 			waits = waits || suggestion == "at"
 			if kind, isKind := actions.Lookup(suggestion); isKind && first == nil { // its fields are checked as what it was meant to be
-				first = p.key
+				first = p.Key
 				s.action(kind, p, number, o)
 			}
 		}
 	}
-	if first == nil && r.errors == before {
+	if first == nil && r.Errors() == before {
 		where := ""
 		if at != nil || late != nil {
 			where = " beside it, without a - of its own"
 		}
-		r.errorf("step", src.span(n), "", "this step does nothing; it needs one of %s%s", oneOf(actionNames()), where)
+		r.Errorf("step", r.At(n), "", "this step does nothing; it needs one of %s%s", text.OneOf(actionNames()), where)
 	} else if late != nil && at == nil && !waits {
 		s.lateAlone(late, out)
 		late = nil
 	}
 	w := s.wait(at, late)
-	only := latest != nil && s.latest(latest.value)
-	if r.errors > before {
+	only := latest != nil && s.latest(latest.Value)
+	if r.Errors() > before {
 		return nil
 	}
 	out.latest = only
@@ -160,15 +161,15 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 
 // lateAlone reads the `late` of a step without a moment. For a message it says what is done about an appointment that
 // was over when it was first seen. out is nil if the step's action is wrong.
-func (s *scope) lateAlone(late *pair, out *step) {
-	before := s.report.errors
-	grace := s.late(late.value)
+func (s *scope) lateAlone(late *text.Pair, out *step) {
+	before := s.report.Errors()
+	grace := s.late(late.Value)
 	switch {
-	case s.report.errors > before || out == nil:
+	case s.report.Errors() > before || out == nil:
 	case !out.kind.Message:
-		s.report.errorf("late", s.report.src.span(late.key), "", `"late" belongs to a step that waits, and this one has no "at"`)
+		s.report.Errorf("late", s.report.At(late.Key), "", `"late" belongs to a step that waits, and this one has no "at"`)
 	case grace > 0:
-		s.report.errorf("late", s.report.src.span(late.key), "", `this step has no "at", so "late" is send or skip: what is done about an appointment that was over when it was first seen`)
+		s.report.Errorf("late", s.report.At(late.Key), "", `this step has no "at", so "late" is send or skip: what is done about an appointment that was over when it was first seen`)
 	default:
 		out.anyway = grace < 0
 	}
@@ -184,64 +185,57 @@ func (st *step) unwanted(ev *Event) bool {
 
 // latest reads the `latest` of a step. One that waits is replaced by the latest without it.
 func (s *scope) latest(n *yaml.Node) bool {
-	b, isBool := yamlBool(n)
+	b, isBool := text.Bool(n)
 	if !isBool {
-		s.report.errorf("type", s.report.src.span(n), "", `"latest" takes true or false, but this is %s`, kindName(n))
+		s.report.Errorf("type", s.report.At(n), "", `"latest" takes true or false, but this is %s`, text.KindName(n))
 	}
 	return b
 }
 
 // unknownKey reports a key that a step does not have, and returns the one that was meant, "" if that cannot be told.
 // action is the key of the step's action, nil if none came before it; entries are all that the step has.
-func (s *scope) unknownKey(p pair, action *yaml.Node, entries []pair) string {
-	src, r := s.report.src, s.report
-	if waitingKeys[foldWord(p.name)] {
+func (s *scope) unknownKey(p text.Pair, action *yaml.Node, entries []text.Pair) string {
+	r := s.report
+	if waitingKeys[text.FoldWord(p.Name)] {
 		s.waitingKey(p)
 		return "at"
 	}
-	if conditionKeys[foldWord(p.name)] {
-		if _, _, moment := spokenMoment(p.value.Value); moment && p.value.Kind == yaml.ScalarNode {
+	if conditionKeys[text.FoldWord(p.Name)] {
+		if _, _, moment := spokenMoment(p.Value.Value); moment && p.Value.Kind == yaml.ScalarNode {
 			s.waitingKey(p)
 			return "at"
 		}
-		r.errorf("unknown-key", src.span(p.key), "", `a step has no condition of its own: "when" belongs to the rule; for another condition write another rule`)
+		r.Errorf("unknown-key", r.At(p.Key), "", `a step has no condition of its own: "when" belongs to the rule; for another condition write another rule`)
 		return ""
 	}
 	known := slices.Concat(actionNames(), stepKeys)
-	suggestion := closest(p.name, notGiven(known, entries))
-	if action != nil && slices.ContainsFunc(actions.Kinds(), func(k actions.Kind) bool { return hasField(k, p.name) }) {
-		r.errorf("unknown-key", src.span(p.key), "", "%s belongs to %s: indent it further than %s", quote(p.name), action.Value, action.Value)
+	suggestion := text.Closest(p.Name, text.NotGiven(known, entries))
+	if action != nil && slices.ContainsFunc(actions.Kinds(), func(k actions.Kind) bool { return hasField(k, p.Name) }) {
+		r.Errorf("unknown-key", r.At(p.Key), "", "%s belongs to %s: indent it further than %s", text.Quote(p.Name), action.Value, action.Value)
 	} else {
-		r.errorf("unknown-key", src.span(p.key), suggestion, "a step has no %s%s%s", quote(p.name), didYouMean(suggestion), listIfNone(suggestion, known))
+		r.Errorf("unknown-key", r.At(p.Key), suggestion, "a step has no %s%s%s", text.Quote(p.Name), text.DidYouMean(suggestion), text.ListIfNone(suggestion, known))
 	}
 	return suggestion
 }
 
-// notGiven are the names that a map does not have yet: what is misspelt was meant to be one of them.
-func notGiven(names []string, entries []pair) []string {
-	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return slices.ContainsFunc(entries, func(p pair) bool { return p.name == name })
-	})
-}
-
 // flatAction reports, once, a step whose fields stand beside its action and not below it.
-func (s *scope) flatAction(entries []pair) bool {
-	src, r := s.report.src, s.report
+func (s *scope) flatAction(entries []text.Pair) bool {
+	r := s.report
 	for i, p := range entries {
-		if kind, ok := actions.Lookup(p.name); ok && isNull(p.value) {
+		if kind, ok := actions.Lookup(p.Name); ok && text.IsNull(p.Value) {
 			for _, f := range entries[i+1:] {
-				if hasField(kind, f.name) {
-					r.errorf("unknown-key", src.span(f.key), "", "%s belongs to %s: indent it, and the other fields, further than %s", quote(f.name), kind.Name, kind.Name)
+				if hasField(kind, f.Name) {
+					r.Errorf("unknown-key", r.At(f.Key), "", "%s belongs to %s: indent it, and the other fields, further than %s", text.Quote(f.Name), kind.Name, kind.Name)
 					return true
 				}
 			}
 		}
-		switch p.name {
+		switch p.Name {
 		case "action", "type", "do", "kind", "uses":
-			if kind, ok := actions.Lookup(p.value.Value); ok {
-				at := src.span(p.key)
-				at.to = max(at.to, src.span(p.value).to)
-				r.errorf("step", at, "", "the action itself is the key: write %s: and its fields below it, indented further", kind.Name)
+			if kind, ok := actions.Lookup(p.Value.Value); ok {
+				at := r.At(p.Key)
+				at.To = max(at.To, r.At(p.Value).To)
+				r.Errorf("step", at, "", "the action itself is the key: write %s: and its fields below it, indented further", kind.Name)
 				return true
 			}
 		}
@@ -272,10 +266,10 @@ func hasField(k actions.Kind, name string) bool {
 }
 
 // action compiles one action with its fields.
-func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
-	src, r := s.report.src, s.report
-	before := r.errors
-	if p.value.Kind != yaml.MappingNode {
+func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *step {
+	r := s.report
+	before := r.Errors()
+	if p.Value.Kind != yaml.MappingNode {
 		s.notFields(kind, p)
 		return nil
 	}
@@ -290,93 +284,92 @@ func (s *scope) action(kind actions.Kind, p pair, number int, o Options) *step {
 		}
 	}
 	out := &step{number: number, kind: kind}
-	out.line, out.column = src.position(src.span(p.key).from)
-	at := map[string]pair{}
+	out.line, out.column = r.Position(p.Key)
+	at := map[string]text.Pair{}
 	misplaced := false
-	entries := pairs(src, r, p.value)
+	entries := r.Pairs(p.Value)
 	for _, fp := range entries {
-		f, ok := fields[fp.name]
+		f, ok := fields[fp.Name]
 		if !ok {
-			suggestion := closest(fp.name, notGiven(names, entries))
-			switch waits := slices.Contains(stepKeys, fp.name) || suggestion == "" && waitingKeys[foldWord(fp.name)]; {
+			suggestion := text.Closest(fp.Name, text.NotGiven(names, entries))
+			switch waits := slices.Contains(stepKeys, fp.Name) || suggestion == "" && waitingKeys[text.FoldWord(fp.Name)]; {
 			case !waits:
 				if f, ok = fields[s.unknownField(kind, fp, suggestion, names, entries)]; ok { // it is checked as what it was meant to be
 					s.field(f, fp)
 				}
 			case !misplaced: // once for "at" and "late"
 				misplaced = true
-				r.errorf("unknown-key", src.span(fp.key), "", "%s", beside(fp.name, kind.Name))
+				r.Errorf("unknown-key", r.At(fp.Key), "", "%s", beside(fp.Name, kind.Name))
 			}
 			continue
 		}
-		at[fp.name] = fp
+		at[fp.Name] = fp
 		v, ok := s.field(f, fp)
 		if !ok {
 			continue
 		}
-		line, column := src.position(src.span(fp.value).from)
 		out.fields = append(out.fields, fieldValue{
-			field: f, value: v, place: fmt.Sprintf("%s:%d:%d", src.name, line, column),
+			field: f, value: v, place: r.Place(r.At(fp.Value)),
 			skips: f.Recipient && (f.Required || !hasRequiredRecipient),
 		})
 	}
 	for _, f := range fieldsOf(kind) {
-		if _, given := at[f.Name]; f.Required && !given && !f.Internal && r.errors == before {
-			r.errorf("missing-key", src.span(p.key), "", "%s needs %s", kind.Name, quote(f.Name))
+		if _, given := at[f.Name]; f.Required && !given && !f.Internal && r.Errors() == before {
+			r.Errorf("missing-key", r.At(p.Key), "", "%s needs %s", kind.Name, text.Quote(f.Name))
 		}
 	}
-	if r.errors == before {
+	if r.Errors() == before {
 		s.sketch(out, p, at, o)
 	}
-	if r.errors > before {
+	if r.Errors() > before {
 		return nil
 	}
 	return out
 }
 
 // notFields reports what stands for an action's fields and is no map.
-func (s *scope) notFields(kind actions.Kind, p pair) {
-	src, r := s.report.src, s.report
+func (s *scope) notFields(kind actions.Kind, p text.Pair) {
+	r := s.report
 	hint := ""
 	switch {
-	case isNull(p.value):
-		r.errorf("step", src.span(p.key), "", "the fields of %s are missing; put them below it, indented further", kind.Name)
+	case text.IsNull(p.Value):
+		r.Errorf("step", r.At(p.Key), "", "the fields of %s are missing; put them below it, indented further", kind.Name)
 		return
-	case !checkTag(src, r, p.value):
+	case !r.Tag(p.Value):
 		return
-	case p.value.Kind == yaml.SequenceNode:
+	case p.Value.Kind == yaml.SequenceNode:
 		hint = "; leave out the - before each"
 	}
-	r.errorf("step", src.span(p.value), "", "%s takes its fields as key: value, but this is %s%s", kind.Name, kindName(p.value), hint)
+	r.Errorf("step", r.At(p.Value), "", "%s takes its fields as key: value, but this is %s%s", kind.Name, text.KindName(p.Value), hint)
 }
 
 // unknownField reports a field that an action does not have, and returns the one that was meant, if that can be told.
 // names are those it has, suggestion the closest of those that entries, the action's fields, lack.
-func (s *scope) unknownField(kind actions.Kind, p pair, suggestion string, names []string, entries []pair) string {
-	src, r := s.report.src, s.report
-	switch p.name {
+func (s *scope) unknownField(kind actions.Kind, p text.Pair, suggestion string, names []string, entries []text.Pair) string {
+	r := s.report
+	switch p.Name {
 	case "token", "bearer", "password", "auth", "basic", "secret", "api_key", "apikey", "webhook":
-		r.errorf("unknown-key", src.span(p.key), "", "a rule holds no secrets: put %s in a connection of the configuration, and name that with connection:", quote(p.name))
+		r.Errorf("unknown-key", r.At(p.Key), "", "a rule holds no secrets: put %s in a connection of the configuration, and name that with connection:", text.Quote(p.Name))
 		return ""
 	}
 	if suggestion == "" {
-		for _, alias := range fieldKeyAliases[foldWord(p.name)] {
-			if slices.Contains(notGiven(names, entries), alias) {
+		for _, alias := range fieldKeyAliases[text.FoldWord(p.Name)] {
+			if slices.Contains(text.NotGiven(names, entries), alias) {
 				suggestion = alias
 				break
 			}
 		}
 	}
-	r.errorf("unknown-key", src.span(p.key), suggestion, "%s has no %s%s%s", kind.Name, quote(p.name), didYouMean(suggestion), listIfNone(suggestion, names))
+	r.Errorf("unknown-key", r.At(p.Key), suggestion, "%s has no %s%s%s", kind.Name, text.Quote(p.Name), text.DidYouMean(suggestion), text.ListIfNone(suggestion, names))
 	return suggestion
 }
 
 // beside says of a key for waiting among the fields of an action where it belongs.
 func beside(name, action string) string {
 	if slices.Contains(stepKeys, name) {
-		return fmt.Sprintf("%s belongs to the step: beside %s, not below it", quote(name), action)
+		return fmt.Sprintf("%s belongs to the step: beside %s, not below it", text.Quote(name), action)
 	}
-	return fmt.Sprintf(`%s has no %s; a step waits with "at", beside %s and not below it, such as at: %s`, action, quote(name), action, aMoment)
+	return fmt.Sprintf(`%s has no %s; a step waits with "at", beside %s and not below it, such as at: %s`, action, text.Quote(name), action, aMoment)
 }
 
 // fieldKeyAliases are keys that people try, and the fields they may mean.
@@ -386,40 +379,33 @@ var fieldKeyAliases = map[string][]string{
 	"sender": {"from"}, "ics": {"invite"}, "calendar": {"invite"}, "status": {"expect"},
 }
 
-func listIfNone(suggestion string, names []string) string {
-	if suggestion != "" {
-		return ""
-	}
-	return "; it has " + strings.Join(names, ", ")
-}
-
 // sketch builds the request as the file says it, with the {{ }} in place, and lets the action check it and
 // choose its connection.
-func (s *scope) sketch(st *step, p pair, at map[string]pair, o Options) {
-	src, r := s.report.src, s.report
+func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options) {
+	r := s.report
 	sketch := map[string]any{}
 	for _, f := range st.fields {
 		sketch[f.field.Name] = f.value.sketch()
 	}
 	req, err := decodeRequest(st.kind, sketch)
 	if err != nil {
-		r.errorf("step", src.span(p.key), "", "the fields of this %s do not fit together", st.kind.Name)
+		r.Errorf("step", r.At(p.Key), "", "the fields of this %s do not fit together", st.kind.Name)
 		return
 	}
 	for _, problem := range req.Check() {
-		where, suggestion := src.span(p.key), problem.Suggestion
+		where, suggestion := r.At(p.Key), problem.Suggestion
 		if fp, ok := at[problem.Field]; ok {
-			where = src.span(fp.value)
-			if fp.value.Kind == yaml.ScalarNode && fp.value.Value != "" {
-				t := newText(src, fp.value)
-				where, suggestion = t.mend(t.span(0, len(t.value)), suggestion)
+			where = r.At(fp.Value)
+			if fp.Value.Kind == yaml.ScalarNode && fp.Value.Value != "" {
+				t := r.Written(fp.Value)
+				where, suggestion = t.Mend(t.Span(0, len(t.Value)), suggestion)
 			}
 		} else if name, _, found := strings.Cut(problem.Field, "."); found {
 			if fp, ok := at[name]; ok {
-				where = src.span(fp.key)
+				where = r.At(fp.Key)
 			}
 		}
-		r.errorf("step-field", where, suggestion, "%s", problem.Message)
+		r.Errorf("step-field", where, suggestion, "%s", problem.Message)
 	}
 	s.connect(st, req, p, at, o)
 	if to := req.Destination(nil); !strings.Contains(to, "{{") && !strings.HasSuffix(to, ":") { // nothing but a scheme
@@ -431,33 +417,33 @@ func (s *scope) sketch(st *step, p pair, at map[string]pair, o Options) {
 }
 
 // connect chooses the connection of a step.
-func (s *scope) connect(st *step, req actions.Request, p pair, at map[string]pair, o Options) {
-	src, r := s.report.src, s.report
+func (s *scope) connect(st *step, req actions.Request, p text.Pair, at map[string]text.Pair, o Options) {
+	r := s.report
 	var fitting []string
-	for _, name := range sortedKeys(o.Connections) {
+	for _, name := range text.SortedKeys(o.Connections) {
 		if o.Connections[name] == st.kind.Name {
 			fitting = append(fitting, name)
 		}
 	}
 	if name := req.ConnectionName(); name != "" {
-		where := src.span(p.key)
+		where := r.At(p.Key)
 		if fp, ok := at["connection"]; ok {
-			t := newText(src, fp.value)
-			where = t.span(0, len(t.value))
+			t := r.Written(fp.Value)
+			where = t.Span(0, len(t.Value))
 		}
 		switch kind, ok := o.Connections[name]; {
 		case !ok:
-			suggestion := closest(name, fitting)
+			suggestion := text.Closest(name, fitting)
 			if suggestion == "" && len(fitting) == 1 {
 				suggestion = fitting[0]
 			}
-			r.errorf("connection", where, suggestion, "there is no connection %s in the configuration%s", quote(name), didYouMean(suggestion))
+			r.Errorf("connection", where, suggestion, "there is no connection %s in the configuration%s", text.Quote(name), text.DidYouMean(suggestion))
 		case kind != st.kind.Name:
 			suggestion := ""
 			if len(fitting) == 1 {
 				suggestion = fitting[0]
 			}
-			r.errorf("connection", where, suggestion, "the connection %s is for %s, not for %s%s", quote(name), kind, st.kind.Name, didYouMean(suggestion))
+			r.Errorf("connection", where, suggestion, "the connection %s is for %s, not for %s%s", text.Quote(name), kind, st.kind.Name, text.DidYouMean(suggestion))
 		default:
 			st.connection = name
 		}
@@ -466,9 +452,9 @@ func (s *scope) connect(st *step, req actions.Request, p pair, at map[string]pai
 	switch {
 	case !req.NeedsConnection():
 	case len(fitting) == 0:
-		r.errorf("connection", src.span(p.key), "", "no connection for %s is configured; add one to the configuration, under connections:", st.kind.Name)
+		r.Errorf("connection", r.At(p.Key), "", "no connection for %s is configured; add one to the configuration, under connections:", st.kind.Name)
 	case len(fitting) > 1:
-		r.errorf("connection", src.span(p.key), "", "there are several connections for %s: say which one with connection: %s", st.kind.Name, oneOf(fitting))
+		r.Errorf("connection", r.At(p.Key), "", "there are several connections for %s: say which one with connection: %s", st.kind.Name, text.OneOf(fitting))
 	default:
 		st.connection = fitting[0]
 	}
@@ -489,9 +475,9 @@ func decodeRequest(kind actions.Kind, fields map[string]any) (actions.Request, e
 }
 
 // field compiles one field's value by its Go type.
-func (s *scope) field(f actions.Field, p pair) (value, bool) {
-	src, r, n := s.report.src, s.report, p.value
-	if !checkTag(src, r, n) {
+func (s *scope) field(f actions.Field, p text.Pair) (value, bool) {
+	r, n := s.report, p.Value
+	if !r.Tag(n) {
 		return value{}, false
 	}
 	switch f.Type {
@@ -500,9 +486,9 @@ func (s *scope) field(f actions.Field, p pair) (value, bool) {
 	case reflect.TypeFor[actions.List]():
 		return s.texts(f, n)
 	case reflect.TypeFor[bool]():
-		b, ok := yamlBool(n)
+		b, ok := text.Bool(n)
 		if !ok {
-			r.errorf("type", src.span(n), "", "%s takes true or false, but this is %s", quote(f.Name), kindName(n))
+			r.Errorf("type", r.At(n), "", "%s takes true or false, but this is %s", text.Quote(f.Name), text.KindName(n))
 		}
 		return value{fixed: b}, ok
 	case reflect.TypeFor[actions.Duration]():
@@ -510,79 +496,79 @@ func (s *scope) field(f actions.Field, p pair) (value, bool) {
 	case reflect.TypeFor[[]int]():
 		return s.numbers(f, n)
 	case reflect.TypeFor[map[string]string]():
-		if n.Kind != yaml.MappingNode || looksLikeTemplate(n) {
-			if looksLikeTemplate(n) {
-				suggestQuoting(src, r, n)
+		if n.Kind != yaml.MappingNode || text.LooksLikeTemplate(n) {
+			if text.LooksLikeTemplate(n) {
+				r.Unquoted(n)
 			} else {
-				r.errorf("type", src.span(n), "", "%s takes entries of the form key: value, but this is %s", quote(f.Name), kindName(n))
+				r.Errorf("type", r.At(n), "", "%s takes entries of the form key: value, but this is %s", text.Quote(f.Name), text.KindName(n))
 			}
 			return value{}, false
 		}
 		out, ok := value{form: mapForm}, true
-		for _, e := range pairs(src, r, n) {
-			v, good := s.text(f, e.value)
+		for _, e := range r.Pairs(n) {
+			v, good := s.text(f, e.Value)
 			ok = ok && good
-			out.keys, out.list = append(out.keys, e.name), append(out.list, v)
+			out.keys, out.list = append(out.keys, e.Name), append(out.list, v)
 		}
 		return out, ok
 	}
 	if f.Type.Kind() == reflect.Interface {
 		return s.tree(f, n)
 	}
-	r.errorf("type", src.span(n), "", "%s cannot be set in a rule", quote(f.Name))
+	r.Errorf("type", r.At(n), "", "%s cannot be set in a rule", text.Quote(f.Name))
 	return value{}, false
 }
 
 // text compiles a field that is one text.
 func (s *scope) text(f actions.Field, n *yaml.Node) (value, bool) {
-	t, ok := scalarText(s.report.src, s.report, n, quote(f.Name))
+	t, ok := s.report.Scalar(n, text.Quote(f.Name))
 	if !ok {
 		return value{}, false
 	}
-	return s.textRange(f, t, 0, len(t.value))
+	return s.textRange(f, t, 0, len(t.Value))
 }
 
-func (s *scope) textRange(f actions.Field, t *text, from, to int) (value, bool) {
+func (s *scope) textRange(f actions.Field, t *text.Scalar, from, to int) (value, bool) {
 	if f.Literal {
-		if i := strings.Index(t.value[from:to], "{{"); i >= 0 {
-			s.report.errorf("literal", t.span(from+i, to), "", "%s is fixed when the rule is loaded and cannot hold {{ }}", quote(f.Name))
+		if i := strings.Index(t.Value[from:to], "{{"); i >= 0 {
+			s.report.Errorf("literal", t.Span(from+i, to), "", "%s is fixed when the rule is loaded and cannot hold {{ }}", text.Quote(f.Name))
 			return value{}, false
 		}
-		return value{fixed: t.value[from:to]}, true
+		return value{fixed: t.Value[from:to]}, true
 	}
 	tm := s.template(t, from, to, f.Escape, f.Recipient)
-	return value{form: textForm, text: tm, source: t.value[from:to]}, tm != nil
+	return value{form: textForm, text: tm, source: t.Value[from:to]}, tm != nil
 }
 
 // texts compiles a field that is a list of texts, or one text with commas.
 func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
-	src, r := s.report.src, s.report
+	r := s.report
 	out, ok := value{form: listForm}, true
 	if n.Kind == yaml.SequenceNode {
 		for _, e := range n.Content {
-			v, good := s.text(f, resolve(e))
+			v, good := s.text(f, text.Resolve(e))
 			ok = ok && good
 			out.list = append(out.list, v)
 		}
 		return out, ok
 	}
-	if n.Kind == yaml.MappingNode && !looksLikeTemplate(n) {
-		r.errorf("type", src.span(n), "", "%s takes a text or a list of texts, but this is a map (key: value)", quote(f.Name))
+	if n.Kind == yaml.MappingNode && !text.LooksLikeTemplate(n) {
+		r.Errorf("type", r.At(n), "", "%s takes a text or a list of texts, but this is a map (key: value)", text.Quote(f.Name))
 		return value{}, false
 	}
-	t, ok := scalarText(src, r, n, quote(f.Name))
+	t, ok := r.Scalar(n, text.Quote(f.Name))
 	if !ok {
 		return value{}, false
 	}
-	if f.Recipient && strings.Contains(t.value, ";") && !strings.Contains(t.value, "{{") && !strings.Contains(t.value, "\"") {
-		r.mendf(Error, "mail-address", t, t.span(0, len(t.value)), strings.ReplaceAll(t.value, ";", ","), "several addresses are separated by commas, not by semicolons")
+	if f.Recipient && strings.Contains(t.Value, ";") && !strings.Contains(t.Value, "{{") && !strings.Contains(t.Value, "\"") {
+		r.Mendf(text.Error, "mail-address", t, t.Span(0, len(t.Value)), strings.ReplaceAll(t.Value, ";", ","), "several addresses are separated by commas, not by semicolons")
 		return value{}, false
 	}
 	from := 0
-	for _, item := range actions.SplitList(t.value) {
-		i := strings.Index(t.value[from:], item)
+	for _, item := range actions.SplitList(t.Value) {
+		i := strings.Index(t.Value[from:], item)
 		if i < 0 { // split into something that is not there as it stands
-			return s.textRange(f, t, 0, len(t.value))
+			return s.textRange(f, t, 0, len(t.Value))
 		}
 		v, good := s.textRange(f, t, from+i, from+i+len(item))
 		ok = ok && good
@@ -593,19 +579,19 @@ func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
 }
 
 func (s *scope) duration(f actions.Field, n *yaml.Node) (value, bool) {
-	t, ok := scalarText(s.report.src, s.report, n, quote(f.Name))
+	t, ok := s.report.Scalar(n, text.Quote(f.Name))
 	if !ok {
 		return value{}, false
 	}
-	if _, err := actions.ParseDuration(t.value); err != nil {
+	if _, err := actions.ParseDuration(t.Value); err != nil {
 		suggestion := ""
 		if d, ok := errors.AsType[*actions.DurationError](err); ok {
 			suggestion = d.Suggestion
 		}
-		s.report.mendf(Error, "duration", t, t.span(0, len(t.value)), suggestion, "%s", err)
+		s.report.Mendf(text.Error, "duration", t, t.Span(0, len(t.Value)), suggestion, "%s", err)
 		return value{}, false
 	}
-	return value{fixed: t.value}, true
+	return value{fixed: t.Value}, true
 }
 
 func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
@@ -615,10 +601,10 @@ func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
 	}
 	var out []int
 	for _, e := range items {
-		e = resolve(e)
+		e = text.Resolve(e)
 		i, err := strconv.Atoi(e.Value)
 		if e.Kind != yaml.ScalarNode || err != nil {
-			s.report.errorf("type", s.report.src.span(e), "", "%s takes whole numbers, but this is %s", quote(f.Name), kindName(e))
+			s.report.Errorf("type", s.report.At(e), "", "%s takes whole numbers, but this is %s", text.Quote(f.Name), text.KindName(e))
 			return value{}, false
 		}
 		out = append(out, i)
@@ -628,9 +614,9 @@ func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
 
 // tree compiles any YAML; the texts in it are templates.
 func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
-	src, r := s.report.src, s.report
-	n = resolve(n)
-	if !checkTag(src, r, n) {
+	r := s.report
+	n = text.Resolve(n)
+	if !r.Tag(n) {
 		return value{}, false
 	}
 	ok := true
@@ -643,20 +629,20 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 			out.list = append(out.list, v)
 		}
 		return out, ok
-	case looksLikeTemplate(n):
-		suggestQuoting(src, r, n)
+	case text.LooksLikeTemplate(n):
+		r.Unquoted(n)
 		return value{}, false
 	case n.Kind == yaml.MappingNode:
 		out := value{form: mapForm}
-		entries := pairs(src, r, n)
+		entries := r.Pairs(n)
 		for _, e := range entries {
 			of := f
-			if f.Escape == "blocks" && resolve(e.value).Kind == yaml.ScalarNode {
-				of.Escape = blockEscape(entries, e.name)
+			if f.Escape == "blocks" && text.Resolve(e.Value).Kind == yaml.ScalarNode {
+				of.Escape = blockEscape(entries, e.Name)
 			}
-			v, good := s.tree(of, e.value)
+			v, good := s.tree(of, e.Value)
 			ok = ok && good
-			out.keys, out.list = append(out.keys, e.name), append(out.list, v)
+			out.keys, out.list = append(out.keys, e.Name), append(out.list, v)
 		}
 		return out, ok
 	}
@@ -664,7 +650,7 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 	case "!!null":
 		return value{}, true
 	case "!!bool":
-		b, _ := yamlBool(n)
+		b, _ := text.Bool(n)
 		return value{fixed: b}, true
 	case "!!int", "!!float":
 		digits := strings.TrimLeft(n.Value, "+-")
@@ -676,30 +662,30 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 		}
 		var i int64
 		if n.Tag == "!!int" && n.Decode(&i) == nil { // of .5 it would be 0
-			suggestion := quoted(n.Value)
+			suggestion := text.Quoted(n.Value)
 			if strings.Contains(n.Value, "_") {
 				suggestion = strconv.FormatInt(i, 10)
 			}
-			r.warnf("number", src.span(n), suggestion, "YAML reads %s as the number %d: write that, or put it in quotes", n.Value, i)
+			r.Warnf("number", r.At(n), suggestion, "YAML reads %s as the number %d: write that, or put it in quotes", n.Value, i)
 			return value{fixed: i}, true
 		}
 		var v float64
 		if n.Decode(&v) == nil && v-v == 0 { // not infinite
 			if strings.Contains(n.Value, "_") {
 				number := strconv.FormatFloat(v, 'g', -1, 64)
-				r.warnf("number", src.span(n), number, "YAML reads %s as the number %s: write that, or put it in quotes", n.Value, number)
+				r.Warnf("number", r.At(n), number, "YAML reads %s as the number %s: write that, or put it in quotes", n.Value, number)
 			}
 			return value{fixed: v}, true
 		}
 	}
-	t, ok := scalarText(src, r, n, "this")
+	t, ok := r.Scalar(n, "this")
 	if !ok {
 		return value{}, false
 	}
-	if whole := strings.TrimSpace(t.value); f.Name == "json" && strings.Contains(whole, "{{ ") && (strings.HasPrefix(whole, "{ ") || strings.HasPrefix(whole, "{\"")) {
-		r.warnf("json-text", t.span(0, len(t.value)), "", "this is sent as one text; write JSON here as YAML, without quotes around the whole, so that each value is escaped")
+	if whole := strings.TrimSpace(t.Value); f.Name == "json" && strings.Contains(whole, "{{ ") && (strings.HasPrefix(whole, "{ ") || strings.HasPrefix(whole, "{\"")) {
+		r.Warnf("json-text", t.Span(0, len(t.Value)), "", "this is sent as one text; write JSON here as YAML, without quotes around the whole, so that each value is escaped")
 	}
-	v, ok := s.textRange(f, t, 0, len(t.value))
+	v, ok := s.textRange(f, t, 0, len(t.Value))
 	if v.form == textForm {
 		v.form = treeForm
 	}
@@ -708,11 +694,11 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 
 // blockEscape is how the values of one field of a Slack block are escaped: only text objects of type mrkdwn are, and
 // addresses as addresses (https://docs.slack.dev/reference/block-kit/composition-objects/text-object).
-func blockEscape(entries []pair, key string) string {
+func blockEscape(entries []text.Pair, key string) string {
 	switch {
 	case strings.HasSuffix(key, "url"):
 		return "address"
-	case key == "text" && slices.ContainsFunc(entries, func(e pair) bool { return e.name == "type" && e.value.Value == "mrkdwn" }):
+	case key == "text" && slices.ContainsFunc(entries, func(e text.Pair) bool { return e.Name == "type" && e.Value.Value == "mrkdwn" }):
 		return "slack"
 	}
 	return ""

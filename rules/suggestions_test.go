@@ -9,10 +9,11 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // mended is a file with a finding's suggestion in place of what the finding points at.
-func mended(src string, f rules.Finding) string {
+func mended(src string, f text.Finding) string {
 	at := func(line, column int) int {
 		off := 0
 		for ; line > 1; line-- {
@@ -33,7 +34,7 @@ func mended(src string, f rules.Finding) string {
 }
 
 // saying counts the findings that say the same, wherever they stand.
-func saying(findings []rules.Finding, what rules.Finding) (n int) {
+func saying(findings []text.Finding, what text.Finding) (n int) {
 	for _, f := range findings {
 		if f.Code == what.Code && unlined(f.Message) == unlined(what.Message) {
 			n++
@@ -42,9 +43,9 @@ func saying(findings []rules.Finding, what rules.Finding) (n int) {
 	return n
 }
 
-func errors(findings []rules.Finding) (n int) {
+func errors(findings []text.Finding) (n int) {
 	for _, f := range findings {
-		if f.Severity == rules.Error {
+		if f.Severity == text.Error {
 			n++
 		}
 	}
@@ -60,18 +61,18 @@ func checkSuggestions(t *testing.T, name, src string) (n int) {
 			continue
 		}
 		n++
-		text := mended(src, f)
-		_, after := rules.Compile(name, []byte(text), options())
+		fixed := mended(src, f)
+		_, after := rules.Compile(name, []byte(fixed), options())
 		var why string
 		if saying(after, f) >= saying(before, f) {
 			why = "the finding stays"
 		}
 		// A mistake that remains may be told in better words once this one is mended, but there is one less.
-		if left := errors(after); left > errors(before) || f.Severity == rules.Error && left == errors(before) {
-			why += "; new: " + render(after, text)
+		if left := errors(after); left > errors(before) || f.Severity == text.Error && left == errors(before) {
+			why += "; new: " + render(after, fixed)
 		}
 		if why != "" {
-			t.Errorf("%s: %s\n%s  %s", name, why, brief(f, src), strings.Split(text, "\n")[f.Line-1])
+			t.Errorf("%s: %s\n%s  %s", name, why, brief(f, src), strings.Split(fixed, "\n")[f.Line-1])
 		}
 	}
 	return n

@@ -12,6 +12,8 @@ import (
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/parser/lexer"
+
+	"bellhop/rules/text"
 )
 
 const (
@@ -57,9 +59,9 @@ func (c *checker) tokens() bool {
 		at   lexer.Token
 	}
 	var open []bracket
-	at := func(from, to lexer.Token) span { return c.piece.span(from.From, to.To) }
+	at := func(from, to lexer.Token) text.Span { return c.piece.span(from.From, to.To) }
 	ok := true
-	fail := func(code string, s span, suggestion, format string, args ...any) {
+	fail := func(code string, s text.Span, suggestion, format string, args ...any) {
 		c.fail(code, s, suggestion, format, args...)
 		ok = false
 	}
@@ -133,7 +135,7 @@ func (c *checker) tokens() bool {
 			if word, isWord := operatorWord(t.Value, endsOperand(prev), beginsOperand(next)); isWord {
 				fail("operator", at(t, t), word, "%s is written %s", t.Value, word)
 			} else if endsOperand(prev) {
-				fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", quote(t.Value))
+				fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", text.Quote(t.Value))
 			}
 		case t.Kind == lexer.Identifier && t.Value == "NOT" && next.Is(lexer.Bracket, "("):
 			fail("operator", at(t, t), "not", "NOT is written not")
@@ -141,10 +143,10 @@ func (c *checker) tokens() bool {
 			if word, isWord := operatorWord(t.Value, true, true); isWord {
 				fail("operator", at(t, t), word, "%s is written %s", t.Value, word)
 			} else {
-				fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", quote(t.Value))
+				fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", text.Quote(t.Value))
 			}
 		case (t.Kind == lexer.Number || t.Kind == lexer.String) && endsOperand(prev):
-			fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", printable(t.Value))
+			fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", text.Printable(t.Value))
 		case t.Kind == lexer.Bytes:
 			fail("unsupported", at(t, t), "", "a b before the quote is not supported in a rule")
 		}
@@ -183,7 +185,7 @@ func operatorWord(word string, afterOperand, beforeOperand bool) (string, bool) 
 		{"matches", "matches"}, {"not", "not"}, {"is", "=="}, {"equals", "=="}, {"equal", "=="}, {"eq", "=="}, {"isnot", "!="}, {"ne", "!="}, {"neq", "!="},
 		{"gt", ">"}, {"lt", "<"}, {"gte", ">="}, {"lte", "<="}, {"after", ">"}, {"before", "<"}, {"xor", "!="},
 	} {
-		if foldWord(word) == known[0] && word != known[1] {
+		if text.FoldWord(word) == known[0] && word != known[1] {
 			if known[0] == "and" || known[0] == "or" {
 				return strings.ToLower(word), true
 			}
@@ -218,7 +220,7 @@ var bareDuration = regexp.MustCompile(`^[0-9]+(ms|[smhdw])([0-9]+(ms|[smhdw]))*\
 func (c *checker) lexError(tokens []lexer.Token, err error) {
 	var e *file.Error
 	if !errors.As(err, &e) {
-		c.fail("syntax", c.piece.whole(), "", "%s cannot be read as an expression", quote(c.piece.src))
+		c.fail("syntax", c.piece.whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
 		return
 	}
 	// The word that could not be read begins where the last one that could be read ended.
@@ -245,7 +247,7 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 		if i := strings.IndexFunc(rest, func(r rune) bool { return strings.ContainsRune(" \t\n()[]{},;+-*/&|=<>!", r) }); i > 0 {
 			word = rest[:i]
 		}
-		c.fail("number", c.piece.span(from, from+utf8.RuneCountInString(word)), "", "%s is neither a number nor a name", quote(word))
+		c.fail("number", c.piece.span(from, from+utf8.RuneCountInString(word)), "", "%s is neither a number nor a name", text.Quote(word))
 	case strings.Contains(e.Message, "escape"):
 		from, word := e.From, string([]rune(c.piece.src)[e.From:min(e.To, utf8.RuneCountInString(c.piece.src))])
 		suggestion := ""
@@ -287,9 +289,9 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 	case first == 0xA0 || first == 0x2007 || first == 0x202F:
 		c.fail("character", c.piece.span(from, from+1), " ", "this is a no-break space; write a plain one")
 	case first == '@' || first == '$' || first == '~' || first == '\\':
-		c.fail("character", c.piece.span(from, from+1), "", "%s has no meaning in an expression; a text must be in quotes", quote(string(first)))
+		c.fail("character", c.piece.span(from, from+1), "", "%s has no meaning in an expression; a text must be in quotes", text.Quote(string(first)))
 	default:
-		c.fail("character", c.piece.span(e.From, e.To), "", "%s has no meaning in an expression; a text must be in quotes", quote(string(first)))
+		c.fail("character", c.piece.span(e.From, e.To), "", "%s has no meaning in an expression; a text must be in quotes", text.Quote(string(first)))
 	}
 }
 
@@ -299,7 +301,7 @@ var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?$`)
 func (c *checker) syntaxError(err error) {
 	var e *file.Error
 	if !errors.As(err, &e) {
-		c.fail("syntax", c.piece.whole(), "", "%s cannot be read as an expression", quote(c.piece.src))
+		c.fail("syntax", c.piece.whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
 		return
 	}
 	at := c.piece.span(e.From, max(e.To, e.From+1))
@@ -318,7 +320,7 @@ func (c *checker) syntaxError(err error) {
 		if m[1] == "String" {
 			word = "a text"
 		} else {
-			word = quote(word)
+			word = text.Quote(word)
 		}
 		c.fail("syntax", at, "", "%s is not expected here", word)
 	case strings.Contains(message, "coalesce"):
@@ -334,7 +336,7 @@ func (c *checker) syntaxError(err error) {
 	case strings.Contains(message, "map key"):
 		c.fail("syntax", at, "", "the key of a map is a name or a text in quotes")
 	default:
-		c.fail("syntax", at, "", "%s cannot be read as an expression", quote(c.piece.src))
+		c.fail("syntax", at, "", "%s cannot be read as an expression", text.Quote(c.piece.src))
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/expr-lang/expr/parser/lexer"
 
 	"bellhop/actions"
+	"bellhop/rules/text"
 )
 
 // What one rendered text and one rendered request may be, in bytes.
@@ -59,7 +60,7 @@ func (t *template) single() (part, bool) {
 
 // A scope is what the expressions of one rule may use.
 type scope struct {
-	report *report
+	report *text.Document
 	lets   []letVar
 	trees  []term         // of lets
 	when   term           // the condition; without a node if there is none
@@ -105,24 +106,24 @@ func (s *scope) afterSlip(c *checker) {
 	s.slips++
 	defer func() { s.slips-- }()
 	p := c.piece
-	s.expression(piece{c.slip, p.off, c.slip.value[p.off : p.off+len(p.src)+len(c.slip.value)-len(p.text.value)]})
+	s.expression(piece{c.slip, p.off, c.slip.Value[p.off : p.off+len(p.src)+len(c.slip.Value)-len(p.text.Value)]})
 }
 
 // bracesAround reports {{ }} around the whole of a field that is an expression already, and looks at what is in it.
-func (s *scope) bracesAround(t *text, inner string) {
-	at := t.span(strings.Index(t.value, "{{"), len(strings.TrimRight(t.value, " \t\r\n")))
-	s.report.mendf(Error, "braces", t, at, inner, "%s", noBraces)
-	for t != nil && t.value != inner { // what is left keeps its place
-		i := strings.Index(t.value, "{{")
+func (s *scope) bracesAround(t *text.Scalar, inner string) {
+	at := t.Span(strings.Index(t.Value, "{{"), len(strings.TrimRight(t.Value, " \t\r\n")))
+	s.report.Mendf(text.Error, "braces", t, at, inner, "%s", noBraces)
+	for t != nil && t.Value != inner { // what is left keeps its place
+		i := strings.Index(t.Value, "{{")
 		if i < 0 {
-			if i = strings.Index(t.value, "}}"); i < 0 {
+			if i = strings.Index(t.Value, "}}"); i < 0 {
 				break
 			}
 		}
-		t = t.with(t.span(i, i+2), "")
+		t = t.With(t.Span(i, i+2), "")
 	}
 	if t != nil {
-		s.expression(piece{t, 0, t.value})
+		s.expression(piece{t, 0, t.Value})
 	}
 }
 
@@ -130,10 +131,10 @@ const noBraces = "this field is an expression already; leave out the {{ }}"
 
 // template compiles the texts [from:to] of t's value. recipient is true where a missing value has a meaning of
 // its own. It is nil after a mistake.
-func (s *scope) template(t *text, from, to int, esc string, recipient bool) *template {
+func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient bool) *template {
 	out := &template{}
 	ok := true
-	value := t.value[:to]
+	value := t.Value[:to]
 	page := newContext(esc)
 	open := 0 // braces of the text itself
 	for i := from; i < to; {
@@ -152,31 +153,31 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 		}
 		if m := tripleBraces.FindStringSubmatch(value[i:]); m != nil {
 			ok = false
-			s.report.mendf(Error, "template", t, t.span(i, i+len(m[0])), "{{ "+m[1]+" }}", "two braces are enough: {{ %s }}", m[1])
+			s.report.Mendf(text.Error, "template", t, t.Span(i, i+len(m[0])), "{{ "+m[1]+" }}", "two braces are enough: {{ %s }}", m[1])
 			i += len(m[0])
 			continue
 		}
 		if m := statement.FindString(value[i:]); m != "" {
-			s.report.errorf("template", t.span(i, i+len(m)), "", `there are no such blocks here; write a choice as {{ condition ? "one text" : "another" }}`)
+			s.report.Errorf("template", t.Span(i, i+len(m)), "", `there are no such blocks here; write a choice as {{ condition ? "one text" : "another" }}`)
 			return nil
 		}
 		length, problem := expressionEnd(value[i+2:])
 		if problem != "" {
 			ok = false
-			at := t.span(i, min(i+2+length, to))
+			at := t.Span(i, min(i+2+length, to))
 			if problem == oneBrace {
-				at = t.span(i+2+length, i+3+length)
-				s.report.mendf(Error, "template", t, at, "}}", "%s", problem)
+				at = t.Span(i+2+length, i+3+length)
+				s.report.Mendf(text.Error, "template", t, at, "}}", "%s", problem)
 				i += 3 + length
 				continue
 			}
-			s.report.errorf("template", at, "", "%s", problem)
+			s.report.Errorf("template", at, "", "%s", problem)
 			break
 		}
 		p := piece{t, i + 2, value[i+2 : i+2+length]}
 		i += length + 4
 		if i < to && value[i] == '}' && open <= 0 {
-			s.report.warnf("braces", t.span(i, i+1), "", "this } is sent as it is: two braces close {{")
+			s.report.Warnf("braces", t.Span(i, i+1), "", "this } is sent as it is: two braces close {{")
 		}
 		program, tree, c := s.expression(p)
 		if program == nil {
@@ -187,7 +188,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 		e, why := page.expression()
 		if why != "" {
 			ok = false
-			s.report.errorf("escape", p.whole(), "", "%s", why)
+			s.report.Errorf("escape", p.whole(), "", "%s", why)
 			continue
 		}
 		absent := c.absences(tree, s.asked(), "this step fails with an error", "")
@@ -207,8 +208,7 @@ func (s *scope) template(t *text, from, to int, esc string, recipient bool) *tem
 	if !ok {
 		return nil
 	}
-	line, column := t.src.position(t.span(from, from).from)
-	out.place = fmt.Sprintf("%s:%d:%d", t.src.name, line, column)
+	out.place = s.report.Place(t.Span(from, from))
 	return out
 }
 
@@ -281,7 +281,7 @@ var (
 var almostTemplate = regexp.MustCompile(`\$?\{\s*((?:appointment|contact|previous|custom|raw)\.[\w.]+)\s*\}|\$\{\s*([A-Za-z_][\w.]*)\s*\}|%(?:appointment|contact)\.\w+%`)
 
 // suspectLiteral warns about what was probably meant to be an expression.
-func (s *scope) suspectLiteral(t *text, off int, literal string) {
+func (s *scope) suspectLiteral(t *text.Scalar, off int, literal string) {
 	for _, m := range almostTemplate.FindAllStringSubmatchIndex(literal, 5) {
 		name := ""
 		for g := 2; g+1 < len(m); g += 2 {
@@ -296,10 +296,10 @@ func (s *scope) suspectLiteral(t *text, off int, literal string) {
 		if root, _, _ := strings.Cut(name, "."); !slices.Contains(envNames(), root) && !slices.ContainsFunc(s.lets, func(l letVar) bool { return l.name == root }) {
 			written = "" // that would be an error
 		}
-		s.report.mendf(Warning, "braces", t, t.span(off+m[0], off+m[1]), written, "%s is sent as it is; write a value as {{ %s }}", literal[m[0]:m[1]], name)
+		s.report.Mendf(text.Warning, "braces", t, t.Span(off+m[0], off+m[1]), written, "%s is sent as it is; write a value as {{ %s }}", literal[m[0]:m[1]], name)
 	}
 	if m := otherMarks.FindStringIndex(literal); m != nil {
-		s.report.warnf("braces", t.span(off+m[0], off+m[1]), "", `%s is sent as it is; write a choice as {{ condition ? "one text" : "another" }}`, literal[m[0]:m[1]])
+		s.report.Warnf("braces", t.Span(off+m[0], off+m[1]), "", `%s is sent as it is; write a choice as {{ condition ? "one text" : "another" }}`, literal[m[0]:m[1]])
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"bellhop/rules/text"
 )
 
 // A typ is what is known of a value before any event is there. It is what makes a misspelt field or a wrong
@@ -197,6 +199,6 @@ func fieldTypes(t reflect.Type) map[string]typ {
 
 // envNames are the names an expression may begin with.
 func envNames() []string {
-	names := sortedKeys(envVariables)
-	return append(names, sortedKeys(envObjects)...)
+	names := text.SortedKeys(envVariables)
+	return append(names, text.SortedKeys(envObjects)...)
 }

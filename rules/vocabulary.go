@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"bellhop/rules/text"
 )
 
 // This file says what rule files may say, to what helps people to write them: the schema and editors. The
@@ -146,7 +148,7 @@ func TimeMethods() []Word {
 		"Minute": "The minute: 0 to 59.", "YearDay": "The day of the year: 1 to 366.", "Unix": "The seconds since 1 January 1970 UTC.",
 	}
 	var words []Word
-	for _, name := range sortedKeys(timeMethods) {
+	for _, name := range text.SortedKeys(timeMethods) {
 		words = append(words, Word{Name: name, Type: intType.String(), Doc: docs[name], Uses: []string{"time." + name + "() → number"}})
 	}
 	return words

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
+	"bellhop/rules/text"
 )
 
 // The `at` of a waiting step says when it is due. When its rule applies, the step is planned: that time is worked out,
@@ -43,26 +43,26 @@ type wait struct {
 }
 
 // wait reads the `at` and `late` of a step. It is nil for a step that does not wait, and after a mistake.
-func (s *scope) wait(at, late *pair) *wait {
-	before := s.report.errors
+func (s *scope) wait(at, late *text.Pair) *wait {
+	before := s.report.Errors()
 	out := &wait{}
 	if late != nil {
-		out.late = s.late(late.value)
+		out.late = s.late(late.Value)
 	}
 	if at == nil {
 		return nil
 	}
-	t, ok := s.momentText(at.value)
+	t, ok := s.momentText(at.Value)
 	if !ok {
 		return nil
 	}
-	out.src = t.value
-	program, tree, c := s.expression(piece{t, 0, t.value})
+	out.src = t.Value
+	program, tree, c := s.expression(piece{t, 0, t.Value})
 	if program == nil {
 		return nil
 	}
 	s.isMoment(c, tree)
-	if s.report.errors > before {
+	if s.report.Errors() > before {
 		return nil
 	}
 	s.doubtMoment(c, tree)
@@ -72,36 +72,36 @@ func (s *scope) wait(at, late *pair) *wait {
 }
 
 // momentText gives the text of `at`, after what can be told of it before it is read as an expression.
-func (s *scope) momentText(n *yaml.Node) (*text, bool) {
-	src, r := s.report.src, s.report
+func (s *scope) momentText(n *yaml.Node) (*text.Scalar, bool) {
+	r := s.report
 	switch {
-	case looksLikeTemplate(n):
-		at := src.span(n)
-		if i := bytes.Index(src.data[at.from:at.to], []byte("}}")); i >= 0 && n.Anchor == "" {
-			at.to = at.from + i + 2
-			inner, _ := unbrace(string(src.data[at.from:at.to]))
-			r.errorf("braces", at, inner, "%s", noBraces)
+	case text.LooksLikeTemplate(n):
+		at := r.At(n)
+		if i := strings.Index(r.In(at), "}}"); i >= 0 && n.Anchor == "" {
+			at.To = at.From + i + 2
+			inner, _ := unbrace(r.In(at))
+			r.Errorf("braces", at, inner, "%s", noBraces)
 			return nil, false
 		}
 	case n.Kind == yaml.SequenceNode:
-		r.errorf("type", src.span(n), "", `"at" takes one time, not a list; write a step for each time`)
+		r.Errorf("type", r.At(n), "", `"at" takes one time, not a list; write a step for each time`)
 		return nil, false
 	case n.Kind == yaml.MappingNode:
-		r.errorf("type", src.span(n), "", `"at" takes a time, such as %s, not a map (key: value)`, aMoment)
+		r.Errorf("type", r.At(n), "", `"at" takes a time, such as %s, not a map (key: value)`, aMoment)
 		return nil, false
 	}
-	t, ok := scalarText(src, r, n, quote("at"))
+	t, ok := r.Scalar(n, text.Quote("at"))
 	if !ok {
 		return nil, false
 	}
-	whole := t.span(0, len(t.value))
-	if strings.HasPrefix(strings.TrimSpace(t.value), "{{") {
-		inner := strings.TrimSpace(strings.NewReplacer("{{ ", "", "{{", "", " }}", "", "}}", "").Replace(t.value))
+	whole := t.Span(0, len(t.Value))
+	if strings.HasPrefix(strings.TrimSpace(t.Value), "{{") {
+		inner := strings.TrimSpace(strings.NewReplacer("{{ ", "", "{{", "", " }}", "", "}}", "").Replace(t.Value))
 		s.bracesAround(t, inner)
 		return nil, false
 	}
-	if expression, message, ok := spokenMoment(t.value); ok {
-		r.mendf(Error, "at", t, whole, expression, "%s", message)
+	if expression, message, ok := spokenMoment(t.Value); ok {
+		r.Mendf(text.Error, "at", t, whole, expression, "%s", message)
 		return nil, false
 	}
 	return t, true
@@ -173,37 +173,37 @@ const (
 )
 
 func (s *scope) late(n *yaml.Node) time.Duration {
-	src, r := s.report.src, s.report
-	if n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode && !looksLikeTemplate(n) {
-		r.errorf("late", src.span(n), "", `"late" is skip, send or how much later it may be sent, such as 2h, but this is %s`, kindName(n))
+	r := s.report
+	if n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode && !text.LooksLikeTemplate(n) {
+		r.Errorf("late", r.At(n), "", `"late" is skip, send or how much later it may be sent, such as 2h, but this is %s`, text.KindName(n))
 		return 0
 	}
-	t, ok := scalarText(src, r, n, quote("late"))
+	t, ok := r.Scalar(n, text.Quote("late"))
 	if !ok {
 		return 0
 	}
-	switch t.value {
+	switch t.Value {
 	case lateSkip:
 		return 0
 	case lateSend:
 		return -1
 	}
-	d, err := actions.ParseDuration(t.value)
+	d, err := actions.ParseDuration(t.Value)
 	if err == nil {
 		return max(d, punctual)
 	}
 	var suggestion string
-	why := quote(t.value) + " is none of these"
-	if m := durationCall.FindStringSubmatch(t.value); m != nil {
+	why := text.Quote(t.Value) + " is none of these"
+	if m := durationCall.FindStringSubmatch(t.Value); m != nil {
 		suggestion, _ = readDuration(m[1])
-	} else if suggestion, _ = readDuration(strings.TrimLeft(t.value, "-+ ")); suggestion == "" {
-		suggestion = cmp.Or(closest(t.value, []string{lateSkip, lateSend}), lateWords[strings.ToLower(t.value)])
+	} else if suggestion, _ = readDuration(strings.TrimLeft(t.Value, "-+ ")); suggestion == "" {
+		suggestion = cmp.Or(text.Closest(t.Value, []string{lateSkip, lateSend}), lateWords[strings.ToLower(t.Value)])
 	}
-	if _, err := strconv.ParseFloat(t.value, 64); err == nil && suggestion == "" {
-		why = fmt.Sprintf("%s has no unit: write %[1]sm, %[1]sh or %[1]sd", strings.TrimLeft(t.value, "-+"))
+	if _, err := strconv.ParseFloat(t.Value, 64); err == nil && suggestion == "" {
+		why = fmt.Sprintf("%s has no unit: write %[1]sm, %[1]sh or %[1]sd", strings.TrimLeft(t.Value, "-+"))
 	}
-	r.mendf(Error, "late", t, t.span(0, len(t.value)), suggestion,
-		`"late" is skip, send or how much later it may be sent, such as 2h; %s%s`, why, didYouMean(suggestion))
+	r.Mendf(text.Error, "late", t, t.Span(0, len(t.Value)), suggestion,
+		`"late" is skip, send or how much later it may be sent, such as 2h; %s%s`, why, text.DidYouMean(suggestion))
 	return 0
 }
 

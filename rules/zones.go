@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"bellhop/rules/text"
 )
 
 // zones are the time zones read so far. Only existing ones are kept, so it cannot grow without bound.
@@ -244,11 +246,11 @@ func closestZone(name string) string {
 		return z
 	}
 	names := strings.Fields(zoneNames)
-	if s := closest(name, names); s != "" {
+	if s := text.Closest(name, names); s != "" {
 		return s
 	}
 	for _, n := range names { // a city without its area
-		if _, city, ok := strings.Cut(n, "/"); ok && foldWord(city) == foldWord(name) {
+		if _, city, ok := strings.Cut(n, "/"); ok && text.FoldWord(city) == text.FoldWord(name) {
 			return n
 		}
 	}
@@ -284,44 +286,44 @@ func ownerOf(written string) string {
 }
 
 // parseZone reads a rule's `timezone`: a zone, or whose zone it is.
-func parseZone(r *report, n *yaml.Node) (zone *time.Location, whose string) {
-	expression := func(at span, owner string) {
-		r.errorf("time-zone", at, owner, "timezone takes no expression; write %s", cmp.Or(owner, "contact, user or location, or a name such as Europe/London"))
+func parseZone(r *text.Document, n *yaml.Node) (zone *time.Location, whose string) {
+	expression := func(at text.Span, owner string) {
+		r.Errorf("time-zone", at, owner, "timezone takes no expression; write %s", cmp.Or(owner, "contact, user or location, or a name such as Europe/London"))
 	}
-	if looksLikeTemplate(n) {
-		at := r.src.span(n)
-		owner := ownerOf(string(r.src.data[at.from:at.to]))
+	if text.LooksLikeTemplate(n) {
+		at := r.At(n)
+		owner := ownerOf(r.In(at))
 		expression(at, owner)
 		return nil, ""
 	}
-	t, ok := scalarText(r.src, r, n, quote("timezone"))
+	t, ok := r.Scalar(n, text.Quote("timezone"))
 	if !ok {
 		return nil, ""
 	}
-	at, owner := t.span(0, len(t.value)), ownerOf(t.value)
+	at, owner := t.Span(0, len(t.Value)), ownerOf(t.Value)
 	switch {
-	case t.value == owner && owner != "":
+	case t.Value == owner && owner != "":
 		return nil, owner
-	case strings.Contains(t.value, "{{") || owner != "" && strings.Contains(t.value, "."):
-		at, suggestion := t.mend(at, owner)
+	case strings.Contains(t.Value, "{{") || owner != "" && strings.Contains(t.Value, "."):
+		at, suggestion := t.Mend(at, owner)
 		expression(at, suggestion)
 		return nil, ""
 	case owner != "":
-		r.mendf(Error, "time-zone", t, at, owner, "%s is not a time zone%s", quote(t.value), didYouMean(owner))
+		r.Mendf(text.Error, "time-zone", t, at, owner, "%s is not a time zone%s", text.Quote(t.Value), text.DidYouMean(owner))
 		return nil, ""
 	}
-	zone, ok = loadZone(t.value)
+	zone, ok = loadZone(t.Value)
 	if !ok {
-		suggestion := closestZone(t.value)
-		hint := didYouMean(suggestion)
+		suggestion := closestZone(t.Value)
+		hint := text.DidYouMean(suggestion)
 		if suggestion == "" {
 			hint = "; write it as Area/City, such as Europe/London"
 		}
-		r.mendf(Error, "time-zone", t, at, suggestion, "%s is not a time zone%s", quote(t.value), hint)
+		r.Mendf(text.Error, "time-zone", t, at, suggestion, "%s is not a time zone%s", text.Quote(t.Value), hint)
 		return nil, ""
 	}
-	if place, why := NoSummer(t.value); why != "" {
-		r.mendf(Warning, "time-zone", t, at, place, "%s", why)
+	if place, why := NoSummer(t.Value); why != "" {
+		r.Mendf(text.Warning, "time-zone", t, at, place, "%s", why)
 	}
 	return zone, ""
 }

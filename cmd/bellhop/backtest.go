@@ -20,6 +20,7 @@ import (
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 type backtestFlags struct {
@@ -149,7 +150,7 @@ func inForce(ctx context.Context, r *store.Reader, o rules.Options) (*rules.Set,
 		file, findings := rules.Compile(v.Path, v.Data, o)
 		if file == nil {
 			for _, found := range findings {
-				if found.Severity == rules.Error {
+				if found.Severity == text.Error {
 					return nil, "", fmt.Errorf("the version of %s that is in force does not load under this configuration: line %d: %s", v.Path, found.Line, found.Message)
 				}
 			}

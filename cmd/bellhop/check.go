@@ -18,6 +18,7 @@ import (
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 func (p *program) checkCommand() *cobra.Command {
@@ -47,9 +48,9 @@ It exits with 1 if there is a mistake, and with 0 if there are at most warnings.
 
 // A report is what check found. Its JSON is read by programs.
 type report struct {
-	Files    int             `json:"files"`
-	Rules    int             `json:"rules"`
-	Findings []rules.Finding `json:"findings"`
+	Files    int            `json:"files"`
+	Rules    int            `json:"rules"`
+	Findings []text.Finding `json:"findings"`
 
 	// GivenUp counts, by rule, what waits in the store for a step that these rules lack.
 	GivenUp map[string]int `json:"givenUp,omitempty"`
@@ -60,13 +61,13 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 	if err != nil {
 		return err
 	}
-	r := report{Findings: append([]rules.Finding{}, findings...)}
+	r := report{Findings: append([]text.Finding{}, findings...)}
 	all := len(paths) == 0
 	if all {
 		paths = []string{cfg.Rules}
 	}
 	set := r.checkRules(cfg, paths)
-	if all && !rules.HasErrors(r.Findings) {
+	if all && !text.HasErrors(r.Findings) {
 		r.GivenUp = givenUp(ctx, cfg.Store, set)
 	}
 	if asJSON {
@@ -79,7 +80,7 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 		p.printFindings(p.stdout, r.Findings)
 		p.printReport(&r)
 	}
-	if rules.HasErrors(r.Findings) {
+	if text.HasErrors(r.Findings) {
 		return errReported
 	}
 	return nil
@@ -87,8 +88,8 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 
 // fail adds an error about a whole file.
 func (r *report) fail(path, code, message string) {
-	r.Findings = append(r.Findings, rules.Finding{
-		File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: rules.Error, Code: code, Message: message,
+	r.Findings = append(r.Findings, text.Finding{
+		File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: text.Error, Code: code, Message: message,
 	})
 }
 
@@ -111,7 +112,7 @@ func (r *report) checkRules(cfg *config.Config, paths []string) *rules.Set {
 	options := engine.CompileOptions(cfg)
 	seen := map[string]bool{}
 	var readable []rules.Source
-	var found []rules.Finding
+	var found []text.Finding
 	order := map[string]int{} // of the files, as they are named
 	for _, src := range r.sources(cfg, paths) {
 		if real, err := filepath.EvalSymlinks(filepath.Join(src.dir, filepath.FromSlash(src.path))); err == nil {
@@ -129,7 +130,7 @@ func (r *report) checkRules(cfg *config.Config, paths []string) *rules.Set {
 			findings[i].File = src.shown
 		}
 		found = append(found, findings...)
-		if !rules.HasErrors(findings) {
+		if !text.HasErrors(findings) {
 			readable = append(readable, rules.Source{Path: src.shown, Data: data})
 		}
 	}
@@ -143,7 +144,7 @@ func (r *report) checkRules(cfg *config.Config, paths []string) *rules.Set {
 	}
 	set, findings := rules.NewSet(files)
 	found = append(found, findings...)
-	slices.SortStableFunc(found, func(a, b rules.Finding) int {
+	slices.SortStableFunc(found, func(a, b text.Finding) int {
 		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column)
 	})
 	r.Findings = append(r.Findings, found...)

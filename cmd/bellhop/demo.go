@@ -25,7 +25,7 @@ import (
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
 	"bellhop/engine/store"
-	"bellhop/rules"
+	"bellhop/rules/text"
 	"bellhop/testdata"
 )
 
@@ -240,7 +240,7 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 	if err != nil {
 		return err
 	}
-	if rules.HasErrors(findings) {
+	if text.HasErrors(findings) {
 		p.printFindings(p.stderr, findings)
 		return errors.New("the demo cannot run with these settings")
 	}

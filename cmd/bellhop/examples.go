@@ -14,6 +14,7 @@ import (
 	"bellhop/engine/config"
 	"bellhop/engine/ruletest"
 	"bellhop/rules"
+	"bellhop/rules/text"
 	"bellhop/testdata"
 )
 
@@ -91,7 +92,7 @@ func (e *example) needs(all []connectionLine) []connectionLine {
 		rest := kindsOf(all)
 		delete(rest, c.name)
 		_, findings := rules.Compile(e.name, e.rule, rules.Options{Connections: rest})
-		return !rules.HasErrors(findings)
+		return !text.HasErrors(findings)
 	})
 }
 
@@ -122,8 +123,8 @@ func (p *program) example(name, dir string) error {
 	at := slices.Index(names, name)
 	if at < 0 {
 		hint := fmt.Sprintf("; `%s init --list` shows them", p.name)
-		if near := rules.Closest(name, names); near != "" {
-			hint = rules.DidYouMean(near)
+		if near := text.Closest(name, names); near != "" {
+			hint = text.DidYouMean(near)
 		}
 		return usagef("there is no example %q%s", name, hint)
 	}
@@ -142,7 +143,7 @@ func (p *program) example(name, dir string) error {
 		if err != nil {
 			return err
 		}
-		if rules.HasErrors(findings) {
+		if text.HasErrors(findings) {
 			p.printFindings(p.stdout, findings)
 			return errReported
 		}
@@ -177,7 +178,7 @@ func (p *program) example(name, dir string) error {
 		}
 		p.printWritten(f.path, written)
 	}
-	if _, findings := rules.Compile(e.name, e.rule, options); rules.HasErrors(findings) {
+	if _, findings := rules.Compile(e.name, e.rule, options); text.HasErrors(findings) {
 		p.printf("\nThe rule needs what %s lacks. Add under connections:\n", configPath)
 		for _, c := range needs {
 			if _, ok := options.Connections[c.name]; !ok {

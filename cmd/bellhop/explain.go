@@ -19,6 +19,7 @@ import (
 	"bellhop/engine/explain"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 type explainFlags struct {
@@ -143,14 +144,14 @@ func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
 }
 
 // loadFolder loads the rules of a folder: of the files without a mistake, and the mistakes of the others.
-func loadFolder(cfg *config.Config, dir string) (set *rules.Set, mistakes []rules.Finding, err error) {
+func loadFolder(cfg *config.Config, dir string) (set *rules.Set, mistakes []text.Finding, err error) {
 	paths, err := live.Paths(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
 	}
 	options := engine.CompileOptions(cfg)
 	var files []*rules.File
-	var findings []rules.Finding
+	var findings []text.Finding
 	for _, path := range paths {
 		shown := filepath.Join(dir, filepath.FromSlash(path))
 		data, found := live.Read(dir, path)
@@ -158,7 +159,7 @@ func loadFolder(cfg *config.Config, dir string) (set *rules.Set, mistakes []rule
 			found[i].File = shown
 		}
 		findings = append(findings, found...)
-		if rules.HasErrors(found) {
+		if text.HasErrors(found) {
 			continue
 		}
 		file, found := rules.Compile(shown, data, options)
@@ -170,7 +171,7 @@ func loadFolder(cfg *config.Config, dir string) (set *rules.Set, mistakes []rule
 	set, found := rules.NewSet(files)
 	findings = append(findings, found...)
 	for _, f := range findings {
-		if f.Severity == rules.Error {
+		if f.Severity == text.Error {
 			mistakes = append(mistakes, f)
 		}
 	}

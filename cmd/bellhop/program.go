@@ -16,7 +16,7 @@ import (
 
 	"bellhop/engine"
 	"bellhop/engine/config"
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // The exit statuses.
@@ -152,7 +152,7 @@ const anyNumber = -1
 
 // load reads the configuration at path, or, if path is "", bellhop.yaml in the working directory if there
 // is one.
-func (p *program) load(path string, env config.Env) (*config.Config, []rules.Finding, error) {
+func (p *program) load(path string, env config.Env) (*config.Config, []text.Finding, error) {
 	if path == "" {
 		switch _, err := os.Stat(config.FileName); {
 		case err == nil:

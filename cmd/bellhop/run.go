@@ -17,7 +17,7 @@ import (
 	"bellhop/actions"
 	"bellhop/engine"
 	"bellhop/engine/config"
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // serverFlags are what run takes from its command line.
@@ -58,7 +58,7 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 		return err
 	}
 	p.printFindings(p.stderr, findings)
-	if rules.HasErrors(findings) {
+	if text.HasErrors(findings) {
 		return errors.New("the configuration has mistakes, so the server does not start")
 	}
 	hide := actions.NewRedactor(cfg.Secrets()).Redact
@@ -71,7 +71,7 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 	defer signal.Stop(hangups)
 	o := engine.Options{Config: cfg, Logger: logger, Version: build().Version}
 	if p.stderr.terminal && f.logFormat == "text" {
-		o.Found = func(findings []rules.Finding) { p.printFound(cfg.Rules, findings, hide) }
+		o.Found = func(findings []text.Finding) { p.printFound(cfg.Rules, findings, hide) }
 	}
 	e, err := engine.New(ctx, o)
 	if err != nil {

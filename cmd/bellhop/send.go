@@ -18,7 +18,7 @@ import (
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
 	"bellhop/engine/store"
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 type sendFlags struct {
@@ -188,8 +188,8 @@ func hookURL(cfg *config.Config, given, source string) (string, error) {
 }
 
 // unsetSecrets are the findings that say that a secret is not set.
-func unsetSecrets(findings []rules.Finding) []rules.Finding {
-	var unset []rules.Finding
+func unsetSecrets(findings []text.Finding) []text.Finding {
+	var unset []text.Finding
 	for _, f := range findings {
 		if f.Code == "missing-secret" {
 			unset = append(unset, f)

@@ -14,7 +14,7 @@ import (
 	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/engine/ruletest"
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 type testFlags struct {
@@ -75,7 +75,7 @@ type testReport struct {
 	NotRun   int                `json:"notRun"`
 	Updated  int                `json:"updated"`
 	Results  []*ruletest.Result `json:"results"`
-	Findings []rules.Finding    `json:"findings"` // of the configuration and of paths that are not there
+	Findings []text.Finding     `json:"findings"` // of the configuration and of paths that are not there
 }
 
 func (p *program) test(f testFlags, paths []string) error {
@@ -100,11 +100,11 @@ func (p *program) test(f testFlags, paths []string) error {
 	files, missing := ruletest.Files(paths)
 	report := testReport{Files: len(files), Results: []*ruletest.Result{}, Findings: missing}
 	for _, f := range findings {
-		if f.Severity == rules.Error { // doubts are for check
+		if f.Severity == text.Error { // doubts are for check
 			report.Findings = append(report.Findings, f)
 		}
 	}
-	report.Findings = append([]rules.Finding{}, report.Findings...)
+	report.Findings = append([]text.Finding{}, report.Findings...)
 	var failures error
 	runner := ruletest.New(options)
 	for _, file := range files {
@@ -178,11 +178,11 @@ func (r *testReport) add(result *ruletest.Result) {
 // good says whether something was run, and all of it passed, and no file has a mistake.
 func (r *testReport) good() bool {
 	for _, result := range r.Results {
-		if rules.HasErrors(result.Findings) {
+		if text.HasErrors(result.Findings) {
 			return false
 		}
 	}
-	return r.Tests > 0 && r.Passed == r.Tests && !rules.HasErrors(r.Findings)
+	return r.Tests > 0 && r.Passed == r.Tests && !text.HasErrors(r.Findings)
 }
 
 func writeJUnit(path string, results []*ruletest.Result) (err error) {
@@ -209,11 +209,11 @@ func (p *program) printTests(r *testReport, paths []string, selected string) {
 			}
 		}
 		switch {
-		case len(result.Tests) == 0 && selected != "" && !rules.HasErrors(result.Findings):
+		case len(result.Tests) == 0 && selected != "" && !text.HasErrors(result.Findings):
 			continue
 		case passed == len(result.Tests) && result.Updated > 0:
 			p.printf("%s  %s  %s, %d updated\n", p.stdout.paint("33", "updated"), clean(result.File), count(len(result.Tests), "test"), result.Updated)
-		case passed == len(result.Tests) && !rules.HasErrors(result.Findings):
+		case passed == len(result.Tests) && !text.HasErrors(result.Findings):
 			p.printf("%s  %s  %s\n", p.stdout.paint("32", "ok"), clean(result.File), count(len(result.Tests), "test"))
 		default:
 			p.printf("%s  %s  %d of %s passed\n", p.stdout.paint("31", "FAIL"), clean(result.File), passed, count(len(result.Tests), "test"))
@@ -225,7 +225,7 @@ func (p *program) printTests(r *testReport, paths []string, selected string) {
 	switch {
 	case r.Tests == 0 && selected != "" && r.Files > 0:
 		p.printf("there is no test whose name matches %s\n", clean(selected))
-	case r.Tests == 0 && r.Files == 0 && !rules.HasErrors(r.Findings):
+	case r.Tests == 0 && r.Files == 0 && !text.HasErrors(r.Findings):
 		p.printf("there are no tests in %s; `%s test --help` shows how one is written\n", clean(strings.Join(paths, ", ")), p.name)
 	default:
 		p.printf("%s\n", r.sum(p.stdout))

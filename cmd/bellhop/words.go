@@ -21,6 +21,7 @@ import (
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 // This file is all that a person reads of bellhop, but for the help of its commands. What comes from outside
@@ -119,7 +120,7 @@ func (p *program) table(head []string, rows [][]string) {
 // Findings.
 
 // printFindings prints findings with the lines that they are about.
-func (p *program) printFindings(o *output, findings []rules.Finding) {
+func (p *program) printFindings(o *output, findings []text.Finding) {
 	sources := map[string][]byte{}
 	source := func(file string) []byte {
 		if _, ok := sources[file]; !ok {
@@ -132,7 +133,7 @@ func (p *program) printFindings(o *output, findings []rules.Finding) {
 			_, _ = fmt.Fprintf(o, "%s: %s\n", f.Severity, clean(f.Message))
 			continue
 		}
-		_ = rules.Render(o, []rules.Finding{f}, source, o.colour) // the output remembers its failure
+		_ = text.Render(o, []text.Finding{f}, source, o.colour) // the output remembers its failure
 	}
 }
 
@@ -144,7 +145,7 @@ func readHead(file string) []byte {
 		return nil
 	}
 	defer func() { _ = f.Close() }() // only read
-	data, err := io.ReadAll(io.LimitReader(f, rules.MaxFileSize))
+	data, err := io.ReadAll(io.LimitReader(f, text.MaxFileSize))
 	if err != nil {
 		return nil
 	}
@@ -154,7 +155,7 @@ func readHead(file string) []byte {
 func (p *program) printReport(r *report) {
 	mistakes, warnings := 0, 0
 	for _, f := range r.Findings {
-		if f.Severity == rules.Error {
+		if f.Severity == text.Error {
 			mistakes++
 		} else {
 			warnings++
@@ -206,7 +207,7 @@ func (p *program) printStarted(cfg *config.Config, e *engine.Engine) {
 }
 
 // printFound prints what is wrong with a rule file of a running server, as check does. hide takes out secrets.
-func (p *program) printFound(folder string, findings []rules.Finding, hide func(string) string) {
+func (p *program) printFound(folder string, findings []text.Finding, hide func(string) string) {
 	var text strings.Builder
 	named := slices.Clone(findings)
 	for i := range named {

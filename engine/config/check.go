@@ -14,6 +14,7 @@ import (
 
 	"bellhop/actions"
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 var (
@@ -30,7 +31,7 @@ func (d *decoder) check() {
 		d.bad("admin", "admin must be a different address from listen, so that public and private stay apart")
 	}
 	if c.AdminToken == "" && reachable && !d.skip("admin") && !d.skip("admin_token") {
-		d.find("admin", rules.Error, "admin-token", fmt.Sprintf("admin_token is missing: %s can be reached from other machines", d.as("admin", c.Admin)))
+		d.find("admin", text.Error, "admin-token", fmt.Sprintf("admin_token is missing: %s can be reached from other machines", d.as("admin", c.Admin)))
 	}
 	if c.Rules == "" {
 		d.bad("rules", "rules must name a folder")
@@ -84,7 +85,7 @@ func (d *decoder) zone() {
 	}
 	c.Zone = zone
 	if place, why := rules.NoSummer(c.Timezone); why != "" {
-		d.report(d.places["timezone"], rules.Warning, "time-zone", why, place)
+		d.report(d.places["timezone"], text.Warning, "time-zone", why, place)
 	}
 }
 
@@ -108,7 +109,7 @@ func (d *decoder) checkSource(name string, s Source) {
 	}
 	for _, word := range names(s.Statuses) {
 		if meant := s.Statuses[word]; !slices.Contains(rules.Statuses(), meant) {
-			d.report(d.places[path+".statuses."+word], rules.Error, "bad-value",
+			d.report(d.places[path+".statuses."+word], text.Error, "bad-value",
 				fmt.Sprintf("%q is not a status; the statuses are %s", meant, strings.Join(rules.Statuses(), ", ")), closest(meant, rules.Statuses()))
 		}
 	}
@@ -140,7 +141,7 @@ func (d *decoder) verify(at string, v Verify) {
 	}
 	if !slices.Contains(Schemes(), v.Scheme) {
 		suggestion := closest(v.Scheme, Schemes())
-		d.report(d.places[schemeAt], rules.Error, "bad-value", fmt.Sprintf("%q is not a verification scheme: it is one of %s", v.Scheme, strings.Join(Schemes(), ", ")), suggestion)
+		d.report(d.places[schemeAt], text.Error, "bad-value", fmt.Sprintf("%q is not a verification scheme: it is one of %s", v.Scheme, strings.Join(Schemes(), ", ")), suggestion)
 		return
 	}
 	takes := map[string]string{
@@ -167,7 +168,7 @@ func (d *decoder) verify(at string, v Verify) {
 		d.bad(at+".header", "header must be the name of a header, such as X-Signature")
 	}
 	if v.Scheme == None && !Loopback(d.cfg.Listen) && !d.skip("listen") {
-		d.find(schemeAt, rules.Error, "verify-none", fmt.Sprintf("verify: none is refused because %s can be reached from other machines: anybody could send bookings", d.as("listen", d.cfg.Listen)))
+		d.find(schemeAt, text.Error, "verify-none", fmt.Sprintf("verify: none is refused because %s can be reached from other machines: anybody could send bookings", d.as("listen", d.cfg.Listen)))
 	}
 	if d.env.CheckVerify == nil || len(d.findings) > before || d.skip(at) {
 		return
@@ -207,9 +208,9 @@ func Loopback(address string) bool {
 }
 
 // bad reports a value that cannot be used, unless it is one whose ${…} could not be replaced.
-func (d *decoder) bad(path, message string) { d.find(path, rules.Error, "bad-value", message) }
+func (d *decoder) bad(path, message string) { d.find(path, text.Error, "bad-value", message) }
 
-func (d *decoder) find(path string, severity rules.Severity, code, message string) {
+func (d *decoder) find(path string, severity text.Severity, code, message string) {
 	if d.skip(path) {
 		return
 	}

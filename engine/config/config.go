@@ -11,7 +11,7 @@
 //	like:"…"          a regular expression that the text matches, and
 //	words:"…"         what an editor says of one that does not
 //
-// Mistakes are [rules.Finding]s, like those in rule files: all of them, each at its place.
+// Mistakes are [text.Finding]s, like those in rule files: all of them, each at its place.
 package config
 
 import (
@@ -28,7 +28,7 @@ import (
 	_ "time/tzdata" // zones by name on machines without a zone database
 
 	"bellhop/actions"
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // FileName is the file that is read from the working directory if none is named.
@@ -176,7 +176,7 @@ type Env struct {
 // listening on loopback, not at all. ${NAME} and ${file:path} in values are replaced after parsing, so they
 // may hold anything; in the user and password of a URL they are escaped for it. $${ is a literal ${. Relative
 // paths are relative to the file.
-func Load(path string, env Env) (*Config, []rules.Finding, error) {
+func Load(path string, env Env) (*Config, []text.Finding, error) {
 	if env.Lookup == nil {
 		env.Lookup = os.LookupEnv
 	}
@@ -184,7 +184,7 @@ func Load(path string, env Env) (*Config, []rules.Finding, error) {
 		env.Kinds = actions.Kinds()
 	}
 	cfg := Default()
-	d := &decoder{file: path, env: env, cfg: cfg, dir: filepath.Dir(path), found: map[rules.Severity]int{}}
+	d := &decoder{file: path, env: env, cfg: cfg, dir: filepath.Dir(path), found: map[text.Severity]int{}}
 	if path != "" {
 		read := readFile
 		if env.ReadFile != nil {
@@ -219,7 +219,7 @@ func Load(path string, env Env) (*Config, []rules.Finding, error) {
 	for i, f := range d.findings {
 		d.findings[i].Message, d.findings[i].Suggestion = redactor.Redact(f.Message), redactor.Redact(f.Suggestion)
 	}
-	slices.SortStableFunc(d.findings, func(a, b rules.Finding) int {
+	slices.SortStableFunc(d.findings, func(a, b text.Finding) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}

@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"bellhop/actions"
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // load writes a file and loads it, with vars as the environment.
-func load(t testing.TB, text string, vars map[string]string, change ...func(*Env)) (*Config, []rules.Finding) {
+func load(t testing.TB, text string, vars map[string]string, change ...func(*Env)) (*Config, []text.Finding) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), FileName)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -35,7 +35,7 @@ func load(t testing.TB, text string, vars map[string]string, change ...func(*Env
 	return cfg, findings
 }
 
-func noFindings(t testing.TB, findings []rules.Finding) {
+func noFindings(t testing.TB, findings []text.Finding) {
 	t.Helper()
 	for _, f := range findings {
 		t.Errorf("%d:%d %s %s: %s", f.Line, f.Column, f.Severity, f.Code, f.Message)
@@ -297,8 +297,8 @@ func TestFindings(t *testing.T) {
 		{"unknown tag", "rules: »«!secret x", "unknown-tag", "quotes", ""},
 		{"after a byte order mark", "\uFEFF»lsten«: x", "unknown-key", "listen", "listen"},
 	} {
-		text := strings.NewReplacer("»", "", "«", "").Replace(c.text)
-		_, findings := load(t, text, map[string]string{"SET": "is-set"})
+		source := strings.NewReplacer("»", "", "«", "").Replace(c.text)
+		_, findings := load(t, source, map[string]string{"SET": "is-set"})
 		if len(findings) != 1 {
 			t.Errorf("%s: %d findings: %+v", c.name, len(findings), findings)
 			continue
@@ -309,7 +309,7 @@ func TestFindings(t *testing.T) {
 		if f.Line != line || f.Column != column || f.EndLine != endLine || f.EndColumn != endColumn {
 			t.Errorf("%s: at %d:%d-%d:%d, want %d:%d-%d:%d", c.name, f.Line, f.Column, f.EndLine, f.EndColumn, line, column, endLine, endColumn)
 		}
-		if f.Code != c.code || f.Severity != rules.Error || !strings.Contains(f.Message, c.message) || f.Suggestion != c.suggestion {
+		if f.Code != c.code || f.Severity != text.Error || !strings.Contains(f.Message, c.message) || f.Suggestion != c.suggestion {
 			t.Errorf("%s: %s %s: %s (%q); want %s, %q, %q", c.name, f.Severity, f.Code, f.Message, f.Suggestion, c.code, c.message, c.suggestion)
 		}
 		if filepath.Base(f.File) != FileName {
@@ -330,7 +330,7 @@ func place(text, mark string) (line, column int) {
 func TestZoneWithoutSummerTime(t *testing.T) {
 	t.Parallel()
 	cfg, findings := load(t, "timezone: EST\nlanguage: de-AT\n", nil)
-	if len(findings) != 1 || findings[0].Severity != rules.Warning || findings[0].Line != 1 || findings[0].Column != 11 || findings[0].Suggestion != "America/New_York" {
+	if len(findings) != 1 || findings[0].Severity != text.Warning || findings[0].Line != 1 || findings[0].Column != 11 || findings[0].Suggestion != "America/New_York" {
 		t.Errorf("%+v", findings)
 	}
 	if cfg == nil || cfg.Zone.String() != "EST" || cfg.Language != "de-AT" {
@@ -406,12 +406,12 @@ func TestExpand(t *testing.T) {
 // For a check, what is not set is a warning, and nothing else is said about what depends on it.
 func TestLenient(t *testing.T) {
 	t.Parallel()
-	text := strings.ReplaceAll(whole, "bookings@example.com:${SMTP_PASSWORD}", "${SMTP_PASSWORD}") +
+	content := strings.ReplaceAll(whole, "bookings@example.com:${SMTP_PASSWORD}", "${SMTP_PASSWORD}") +
 		"  bogus: 1\n"
-	text = strings.Replace(text, "14d", "\"${RETENTION}\"", 1)
-	text = strings.Replace(text, "localhost:9090", "${ADMIN}", 1)
-	text = strings.Replace(text, "hmac-sha256", "standard-webhooks", 1)
-	cfg, findings := load(t, text, nil, func(e *Env) {
+	content = strings.Replace(content, "14d", "\"${RETENTION}\"", 1)
+	content = strings.Replace(content, "localhost:9090", "${ADMIN}", 1)
+	content = strings.Replace(content, "hmac-sha256", "standard-webhooks", 1)
+	cfg, findings := load(t, content, nil, func(e *Env) {
 		e.Lenient = true
 		e.CheckVerify = func(v Verify) error {
 			if v.Scheme != HighLevel {
@@ -423,7 +423,7 @@ func TestLenient(t *testing.T) {
 	missing := 0
 	for _, f := range findings {
 		switch {
-		case f.Severity == rules.Warning && f.Code == "missing-secret":
+		case f.Severity == text.Warning && f.Code == "missing-secret":
 			missing++
 		case f.Code != "unknown-key":
 			t.Errorf("%d:%d %s %s: %s", f.Line, f.Column, f.Severity, f.Code, f.Message)

@@ -17,7 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 const (
@@ -31,8 +31,8 @@ type decoder struct {
 	dir      string
 	env      Env
 	cfg      *Config
-	findings []rules.Finding
-	found    map[rules.Severity]int
+	findings []text.Finding
+	found    map[text.Severity]int
 
 	source     string
 	lines      []int                 // offset of each line
@@ -72,7 +72,7 @@ func (d *decoder) decodeFile(data []byte) {
 		return
 	}
 	if err := dec.Decode(&second); err == nil {
-		d.report(&second, rules.Error, "second-document", "a configuration file has one document, and this is a second one", "")
+		d.report(&second, text.Error, "second-document", "a configuration file has one document, and this is a second one", "")
 		return
 	} else if !errors.Is(err, io.EOF) {
 		d.syntax(err)
@@ -89,7 +89,7 @@ func (d *decoder) decodeFile(data []byte) {
 // syntax reports what cannot be read as YAML, in the words that rule files are explained with. A suggestion would
 // repeat what the file says, which may be a secret.
 func (d *decoder) syntax(err error) {
-	for _, f := range rules.ExplainYAML(d.file, []byte(d.source), err) {
+	for _, f := range text.ExplainYAML(d.file, []byte(d.source), nil, err) {
 		f.Suggestion = ""
 		d.findings = append(d.findings, f)
 		d.found[f.Severity]++
@@ -110,7 +110,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		d.places[path] = n
 	}
 	if !knownTag(n) {
-		d.report(n, rules.Error, "unknown-tag", fmt.Sprintf("%s is a tag that means nothing here; put the text in quotes", n.Tag), "")
+		d.report(n, text.Error, "unknown-tag", fmt.Sprintf("%s is a tag that means nothing here; put the text in quotes", n.Tag), "")
 		return
 	}
 	if isNull(n) || d.unresolved[n] && v.Kind() != reflect.String {
@@ -169,7 +169,7 @@ func (d *decoder) tooMuch(n *yaml.Node, depth int) bool {
 	}
 	if !d.stopped {
 		d.stopped = true
-		d.report(n, rules.Error, "too-large", "this is nested too deeply, or refers to itself or to others too often", "")
+		d.report(n, text.Error, "too-large", "this is nested too deeply, or refers to itself or to others too often", "")
 	}
 	return true
 }
@@ -184,7 +184,7 @@ func (d *decoder) scalar(n *yaml.Node, path, what string) bool {
 }
 
 func (d *decoder) wrong(n *yaml.Node, path, what, suggestion string) {
-	d.report(n, rules.Error, "wrong-type", fmt.Sprintf("%s must be %s", named(path), what), suggestion)
+	d.report(n, text.Error, "wrong-type", fmt.Sprintf("%s must be %s", named(path), what), suggestion)
 }
 
 func named(path string) string {
@@ -204,7 +204,7 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 		if de, ok := errors.AsType[*actions.DurationError](err); ok {
 			suggestion = de.Suggestion
 		}
-		d.report(n, rules.Error, "bad-value", fmt.Sprintf("%s: %v", named(path), err), suggestion)
+		d.report(n, text.Error, "bad-value", fmt.Sprintf("%s: %v", named(path), err), suggestion)
 		return
 	}
 	v.SetInt(int64(length))
@@ -297,7 +297,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, depth in
 			continue
 		}
 		if before, twice := said[i]; twice {
-			d.report(p.key, rules.Error, "duplicate-key", fmt.Sprintf("%s means the same as %s; keep one", p.key.Value, before), "")
+			d.report(p.key, text.Error, "duplicate-key", fmt.Sprintf("%s means the same as %s; keep one", p.key.Value, before), "")
 			continue
 		}
 		said[i] = p.key.Value
@@ -314,7 +314,7 @@ func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
 	} else {
 		message += "; it has " + strings.Join(known, ", ")
 	}
-	d.report(key, rules.Error, "unknown-key", message, suggestion)
+	d.report(key, text.Error, "unknown-key", message, suggestion)
 }
 
 // A pair is one entry of a mapping.
@@ -336,14 +336,14 @@ func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 		case key.Kind == yaml.AliasNode && key.Alias.Kind == yaml.ScalarNode:
 			key = key.Alias
 		case key.Kind != yaml.ScalarNode:
-			d.report(key, rules.Error, "wrong-type", "a key must be a text", "")
+			d.report(key, text.Error, "wrong-type", "a key must be a text", "")
 			continue
 		}
 		switch {
 		case key.Tag == "!!merge":
 			merged = append(merged, value)
 		case seen[key.Value]:
-			d.report(key, rules.Error, "duplicate-key", fmt.Sprintf("%s is given twice", join(path, key.Value)), "")
+			d.report(key, text.Error, "duplicate-key", fmt.Sprintf("%s is given twice", join(path, key.Value)), "")
 		default:
 			seen[key.Value] = true
 			own = append(own, pair{key, value})
@@ -378,7 +378,7 @@ func (d *decoder) merge(n *yaml.Node, seen map[string]bool, into *[]pair, depth 
 			}
 		}
 	default:
-		d.report(n, rules.Error, "wrong-type", "<< takes keys with values, by their anchor", "")
+		d.report(n, text.Error, "wrong-type", "<< takes keys with values, by their anchor", "")
 	}
 }
 
@@ -402,15 +402,15 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 	case 0:
 		for _, p := range pairs {
 			if s := closest(p.key.Value, keys); s != "" {
-				d.report(p.key, rules.Error, "unknown-key", fmt.Sprintf("%s has no key %q; did you mean %q?", path, p.key.Value, s), s)
+				d.report(p.key, text.Error, "unknown-key", fmt.Sprintf("%s has no key %q; did you mean %q?", path, p.key.Value, s), s)
 				return
 			}
 		}
-		d.report(n, rules.Error, "unknown-kind", fmt.Sprintf("%s does not say what it connects to: it needs one of %s", path, strings.Join(hints, ", ")), "")
+		d.report(n, text.Error, "unknown-kind", fmt.Sprintf("%s does not say what it connects to: it needs one of %s", path, strings.Join(hints, ", ")), "")
 		return
 	case 1:
 	default:
-		d.report(n, rules.Error, "ambiguous-kind", fmt.Sprintf("%s could be for %s or for %s: make two entries of it", path, kinds[0].Name, kinds[1].Name), "")
+		d.report(n, text.Error, "ambiguous-kind", fmt.Sprintf("%s could be for %s or for %s: make two entries of it", path, kinds[0].Name, kinds[1].Name), "")
 		return
 	}
 	conn := kinds[0].NewConnection()
@@ -432,7 +432,7 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 		if d.anyUnresolved(at) {
 			continue // what is wrong with it is that a secret is not set
 		}
-		d.report(at, rules.Error, "connection", fmt.Sprintf("%s: %s", path, p.Message), p.Suggestion)
+		d.report(at, text.Error, "connection", fmt.Sprintf("%s: %s", path, p.Message), p.Suggestion)
 	}
 }
 
@@ -464,7 +464,7 @@ func (d *decoder) viaJSON(n *yaml.Node, v reflect.Value, path string) {
 		err = json.Unmarshal(data, v.Addr().Interface())
 	}
 	if err != nil {
-		d.report(n, rules.Error, "bad-value", fmt.Sprintf("%s: %v", named(path), err), "")
+		d.report(n, text.Error, "bad-value", fmt.Sprintf("%s: %v", named(path), err), "")
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // minSecret is how long a text out of ${…} must be to be hidden wherever it occurs. Shorter ones are ports and
@@ -92,11 +92,11 @@ func (d *decoder) expandScalar(n *yaml.Node) {
 		value, err := d.resolve(p)
 		if err != nil {
 			d.unresolved[n] = true
-			severity, code := rules.Error, "missing-secret"
+			severity, code := text.Error, "missing-secret"
 			if errors.Is(err, errReference) {
 				code = "bad-reference"
 			} else if d.env.Lenient {
-				severity = rules.Warning
+				severity = text.Warning
 			}
 			if !d.full(severity) {
 				start, end := d.locate(n, parts[:i+1])

@@ -7,14 +7,14 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // maxFindings is how many errors, and how many warnings, are told; a file with more has one mistake many times.
 const maxFindings = 200
 
 // report adds a finding about a node; nil is what a flag or a default says.
-func (d *decoder) report(n *yaml.Node, severity rules.Severity, code, message, suggestion string) {
+func (d *decoder) report(n *yaml.Node, severity text.Severity, code, message, suggestion string) {
 	if d.full(severity) {
 		return
 	}
@@ -27,11 +27,11 @@ func (d *decoder) report(n *yaml.Node, severity rules.Severity, code, message, s
 }
 
 // full says that enough of a severity has been found; warnings must not hide errors.
-func (d *decoder) full(severity rules.Severity) bool { return d.found[severity] >= maxFindings }
+func (d *decoder) full(severity text.Severity) bool { return d.found[severity] >= maxFindings }
 
 // add adds a finding about a range of the file.
-func (d *decoder) add(start, end int, severity rules.Severity, code, message, suggestion string) {
-	f := rules.Finding{File: d.file, Severity: severity, Code: code, Message: message, Suggestion: suggestion}
+func (d *decoder) add(start, end int, severity text.Severity, code, message, suggestion string) {
+	f := text.Finding{File: d.file, Severity: severity, Code: code, Message: message, Suggestion: suggestion}
 	f.Line, f.Column = d.position(start)
 	f.EndLine, f.EndColumn = d.position(end)
 	d.findings = append(d.findings, f)

@@ -9,7 +9,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // readable warns of a file that others on this machine can read and in which a secret is written out.
@@ -31,7 +31,7 @@ func (d *decoder) readable(path string) {
 		}
 	}
 	if first != nil {
-		d.report(first, rules.Warning, "readable-secret", fmt.Sprintf("a secret is written out here, and others on this machine can read the file (mode %04o): "+
+		d.report(first, text.Warning, "readable-secret", fmt.Sprintf("a secret is written out here, and others on this machine can read the file (mode %04o): "+
 			"write ${NAME} or ${file:PATH} in its place, or `chmod 600 %s`", info.Mode().Perm(), filepath.Base(path)), "")
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // A secret that is written out in a file which others can read is warned of, where it stands, without being told.
@@ -54,7 +54,7 @@ func TestReadableSecret(t *testing.T) {
 					continue
 				}
 				got += fmt.Sprintf("%d:%d", f.Line, f.Column)
-				if f.Severity != rules.Warning || strings.Contains(f.Message, secret) || !strings.Contains(f.Message, "chmod 600 bellhop.yaml") {
+				if f.Severity != text.Warning || strings.Contains(f.Message, secret) || !strings.Contains(f.Message, "chmod 600 bellhop.yaml") {
 					t.Errorf("%+v", f)
 				}
 			}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 const wholeConfig = `
@@ -110,7 +110,7 @@ func TestSchemaAcceptsWhatLoads(t *testing.T) {
 		return "a-secret-of-" + name, true
 	}
 	_, findings, err := Load(path, Env{Lookup: lookup})
-	if err != nil || rules.HasErrors(findings) {
+	if err != nil || text.HasErrors(findings) {
 		t.Fatal(err, findings)
 	}
 	sample, err := os.ReadFile("../../cmd/bellhop/sample/bellhop.yaml")

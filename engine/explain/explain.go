@@ -14,6 +14,7 @@ import (
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 // An Answer explains one event.
@@ -105,9 +106,9 @@ func (a *Answer) choose(ctx context.Context, s *store.Store, id string, o Option
 	return set, nil
 }
 
-func firstError(findings []rules.Finding) string {
+func firstError(findings []text.Finding) string {
 	for _, f := range findings {
-		if f.Severity == rules.Error {
+		if f.Severity == text.Error {
 			return fmt.Sprintf("line %d: %s", f.Line, f.Message)
 		}
 	}
@@ -205,7 +206,7 @@ func noRule(set *rules.Set, name string, of Versions) error {
 	if of == Recorded {
 		when = " that were in force when the event was received"
 	}
-	return mistakef("there is no rule %q among the %d%s%s", name, len(names), when, rules.DidYouMean(rules.Closest(name, names)))
+	return mistakef("there is no rule %q among the %d%s%s", name, len(names), when, text.DidYouMean(text.Closest(name, names)))
 }
 
 // explain asks the rules, unless none hears of the event.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // A document is a file that is open in the editor, as it is there.
@@ -18,8 +18,8 @@ type document struct {
 	version int
 	changed int // rises with every change of any document
 
-	found     []rules.Finding // of the text of foundAt
-	foundAt   int             // the value of changed
+	found     []text.Finding // of the text of foundAt
+	foundAt   int            // the value of changed
 	published bool
 }
 
@@ -133,7 +133,7 @@ func (r *ruler) position(line, column int) position {
 	return position{line - 1, utf16Length(text[:end])}
 }
 
-func (r *ruler) rangeOf(f rules.Finding) textRange {
+func (r *ruler) rangeOf(f text.Finding) textRange {
 	return textRange{r.position(f.Line, f.Column), r.position(f.EndLine, f.EndColumn)}
 }
 

@@ -17,6 +17,7 @@ import (
 	"bellhop/engine/ruletest"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 // A project is one configuration with its folder of rules, kept compiled.
@@ -42,7 +43,7 @@ type compiled struct {
 	text     string
 	stamp    stamp // of what was read from the disk
 	file     *rules.File
-	findings []rules.Finding
+	findings []text.Finding
 }
 
 // A stamp tells whether a file on the disk has changed.
@@ -165,7 +166,7 @@ func (p *project) fromDisk(rel string) *compiled {
 	}
 	c := &compiled{stamp: now}
 	data, findings := live.Read(p.rules, rel)
-	if !rules.HasErrors(findings) {
+	if !text.HasErrors(findings) {
 		c.file, _ = rules.Compile(name, data, p.options)
 	}
 	p.files[name] = c
@@ -175,11 +176,11 @@ func (p *project) fromDisk(rel string) *compiled {
 // findings are what is wrong with the open documents, by their URI, as check would say it: each alone, and the
 // folder of rules as a whole. What several files have to do with each other is said in the one that was
 // changed last.
-func (p *project) findings(open []*document) map[string][]rules.Finding {
+func (p *project) findings(open []*document) map[string][]text.Finding {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refresh()
-	out := map[string][]rules.Finding{}
+	out := map[string][]text.Finding{}
 	uris := map[string]string{}
 	opened := map[string]bool{} // paths in the folder
 	var files, last []*rules.File
@@ -227,7 +228,7 @@ func (p *project) findings(open []*document) map[string][]rules.Finding {
 }
 
 // configFindings are what is wrong with a configuration as it is in the editor.
-func (p *project) configFindings(d *document) []rules.Finding {
+func (p *project) configFindings(d *document) []text.Finding {
 	_, findings, err := engine.LoadConfig(d.path, config.Env{
 		Lookup: p.lookup, Lenient: true, ReadFile: func(string) ([]byte, error) { return []byte(d.text), nil },
 	})

@@ -16,7 +16,7 @@ import (
 	"github.com/creachadair/jrpc2"
 	"github.com/creachadair/jrpc2/channel"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // Options are what a server may use of the world around it. The zero value works.
@@ -352,7 +352,7 @@ func (s *server) lookAt() []publishParams {
 }
 
 // findingsSafely keeps a mistake of ours from ending the session.
-func findingsSafely(p *project, open []*document) (found map[string][]rules.Finding) {
+func findingsSafely(p *project, open []*document) (found map[string][]text.Finding) {
 	defer func() {
 		if recover() != nil {
 			found = nil
@@ -370,9 +370,9 @@ func diagnostics(d *document) []diagnostic {
 	return list
 }
 
-func diagnosticOf(f rules.Finding, r *ruler) diagnostic {
+func diagnosticOf(f text.Finding, r *ruler) diagnostic {
 	d := diagnostic{Range: r.rangeOf(f), Severity: 1, Code: f.Code, Source: "bellhop", Message: f.Message}
-	if f.Severity == rules.Warning {
+	if f.Severity == text.Warning {
 		d.Severity = 2
 	}
 	if f.Code == "unused-let" {
@@ -521,7 +521,7 @@ func (s *server) codeActions(ctx context.Context, p *codeActionParams) (any, err
 	return actions, nil
 }
 
-func title(f rules.Finding, at textRange) string {
+func title(f text.Finding, at textRange) string {
 	text := []rune(f.Suggestion)
 	if len(text) > 60 {
 		text = append(text[:60], '…')

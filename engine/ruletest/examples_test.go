@@ -9,6 +9,7 @@ import (
 
 	"bellhop/engine/ruletest"
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 const examples = "../../testdata/rules"
@@ -121,7 +122,7 @@ func TestExamplesNotice(t *testing.T) {
 					}
 				}
 				r := ruletest.New(options()).Run(filepath.Join(dir, "x.test.yaml"))
-				noticed := rules.HasErrors(r.Findings)
+				noticed := text.HasErrors(r.Findings)
 				for i := range r.Tests {
 					noticed = noticed || r.Tests[i].Status == ruletest.Failed
 				}

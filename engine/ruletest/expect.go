@@ -11,6 +11,7 @@ import (
 	"bellhop/actions"
 	"bellhop/engine/store"
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // An expectation is what a test says must come of its event.
@@ -42,14 +43,14 @@ type expectedStep struct {
 	node   *yaml.Node
 	rule   name
 	number int // 0: the next of its rule with the action
-	action rules.Entry
+	action text.Pair
 	kind   actions.Kind
 	fields []expectedField
 }
 
 type expectedField struct {
 	field actions.Field
-	entry rules.Entry
+	entry text.Pair
 	want  any
 }
 
@@ -68,17 +69,17 @@ type expectedSkip struct {
 
 func (x *expectation) read(f *file, n *yaml.Node) {
 	doc := f.doc
-	if rules.IsNull(n) {
+	if text.IsNull(n) {
 		x.null = n
 		return
 	}
 	x.node = n
 	_, x.end = doc.Range(n)
-	items := func(e rules.Entry) []*yaml.Node {
-		if rules.IsNull(e.Value) {
+	items := func(e text.Pair) []*yaml.Node {
+		if text.IsNull(e.Value) {
 			return nil
 		}
-		return doc.Items(e.Value, rules.Quote(e.Name))
+		return doc.Items(e.Value, text.Quote(e.Name))
 	}
 	for _, e := range doc.Entries(n, `"expect"`, namesOf(ExpectKeys(), nil)) {
 		switch e.Name {
@@ -105,17 +106,17 @@ func (x *expectation) read(f *file, n *yaml.Node) {
 }
 
 // readNames reads one rule's name or a list of them. Nothing is an empty list.
-func readNames(doc *rules.Document, e rules.Entry) *names {
+func readNames(doc *text.Document, e text.Pair) *names {
 	out := &names{node: e.Value}
 	items := []*yaml.Node{e.Value}
 	switch {
-	case rules.IsNull(e.Value):
+	case text.IsNull(e.Value):
 		return out
 	case e.Value.Kind == yaml.SequenceNode:
-		items = doc.Items(e.Value, rules.Quote(e.Name))
+		items = doc.Items(e.Value, text.Quote(e.Name))
 	}
 	for _, item := range items {
-		if text, ok := doc.Text(item, rules.Quote(e.Name)); ok {
+		if text, ok := doc.Text(item, text.Quote(e.Name)); ok {
 			out.list = append(out.list, name{text, item})
 		}
 	}
@@ -138,7 +139,7 @@ func actionNames() []string {
 	return out
 }
 
-func (x *expectation) readStep(doc *rules.Document, n *yaml.Node) {
+func (x *expectation) readStep(doc *text.Document, n *yaml.Node) {
 	s := expectedStep{node: n}
 	before := doc.Errors()
 	for _, e := range doc.Entries(n, "an expected step", namesOf(StepKeys(), actions.Kinds())) {
@@ -147,16 +148,16 @@ func (x *expectation) readStep(doc *rules.Document, n *yaml.Node) {
 	switch {
 	case doc.Errors() > before:
 	case s.rule.value == "":
-		doc.Errorf("missing-key", n, "", `this step has no "rule", which says whose step is meant`)
+		doc.ErrorAt("missing-key", n, "", `this step has no "rule", which says whose step is meant`)
 	case s.action.Name == "":
-		doc.Errorf("missing-key", n, "", "this step has nothing to compare: add %s with what is to be rendered", strings.Join(actionNames(), ", "))
+		doc.ErrorAt("missing-key", n, "", "this step has nothing to compare: add %s with what is to be rendered", strings.Join(actionNames(), ", "))
 	default:
 		x.steps = append(x.steps, s)
 	}
 }
 
 // read reads one entry: whose step it is, or an action with its fields.
-func (s *expectedStep) read(doc *rules.Document, e rules.Entry) {
+func (s *expectedStep) read(doc *text.Document, e text.Pair) {
 	switch e.Name {
 	case "rule":
 		s.rule, _ = readRule(doc, e)
@@ -164,7 +165,7 @@ func (s *expectedStep) read(doc *rules.Document, e rules.Entry) {
 		s.number = readNumber(doc, e)
 	default:
 		if s.action.Name != "" {
-			doc.Errorf("two-actions", e.Key, "", "a step has one action, and this one has %s already", s.action.Name)
+			doc.ErrorAt("two-actions", e.Key, "", "a step has one action, and this one has %s already", s.action.Name)
 			return
 		}
 		s.action = e
@@ -172,12 +173,12 @@ func (s *expectedStep) read(doc *rules.Document, e rules.Entry) {
 	}
 }
 
-func readRule(doc *rules.Document, e rules.Entry) (name, bool) {
+func readRule(doc *text.Document, e text.Pair) (name, bool) {
 	text, ok := doc.Text(e.Value, `"rule"`)
 	return name{text, e.Value}, ok
 }
 
-func readNumber(doc *rules.Document, e rules.Entry) int {
+func readNumber(doc *text.Document, e text.Pair) int {
 	i, err := strconv.Atoi(e.Value.Value)
 	if e.Value.Kind != yaml.ScalarNode || err != nil || i < 1 {
 		doc.WrongType(e.Value, `"step"`, "the number of a step, 1 being the first")
@@ -186,9 +187,9 @@ func readNumber(doc *rules.Document, e rules.Entry) int {
 	return i
 }
 
-func (s *expectedStep) readFields(doc *rules.Document) {
+func (s *expectedStep) readFields(doc *text.Document) {
 	s.kind, _ = actions.Lookup(s.action.Name)
-	if rules.IsNull(s.action.Value) {
+	if text.IsNull(s.action.Value) {
 		return
 	}
 	fields := actions.Fields(s.kind)
@@ -196,13 +197,13 @@ func (s *expectedStep) readFields(doc *rules.Document) {
 	for i, f := range fields {
 		known[i] = f.Name
 	}
-	for _, e := range doc.Entries(s.action.Value, rules.Quote(s.action.Name), known) {
+	for _, e := range doc.Entries(s.action.Value, text.Quote(s.action.Name), known) {
 		f := fields[slices.Index(known, e.Name)]
 		s.fields = append(s.fields, expectedField{f, e, expected(f, e.Value)})
 	}
 }
 
-func (x *expectation) readSkip(doc *rules.Document, n *yaml.Node) {
+func (x *expectation) readSkip(doc *text.Document, n *yaml.Node) {
 	s := expectedSkip{node: n}
 	before := doc.Errors()
 	for _, e := range doc.Entries(n, "a skipped step", namesOf(SkipKeys(), nil)) {
@@ -216,7 +217,7 @@ func (x *expectation) readSkip(doc *rules.Document, n *yaml.Node) {
 		}
 	}
 	if s.rule.value == "" && doc.Errors() == before {
-		doc.Errorf("missing-key", n, "", `this skipped step has no "rule", which says whose step is meant`)
+		doc.ErrorAt("missing-key", n, "", `this skipped step has no "rule", which says whose step is meant`)
 	}
 	if doc.Errors() == before {
 		x.skipped.list = append(x.skipped.list, s)
@@ -224,7 +225,7 @@ func (x *expectation) readSkip(doc *rules.Document, n *yaml.Node) {
 }
 
 // checkNames reports rules that the test names and nobody has. That makes the test a broken one.
-func (c *testCase) checkNames(doc *rules.Document, set *rules.Set) {
+func (c *testCase) checkNames(doc *text.Document, set *rules.Set) {
 	known := make([]string, len(set.Rules()))
 	for i, r := range set.Rules() {
 		known[i] = r.Name
@@ -253,14 +254,14 @@ func (c *testCase) checkNames(doc *rules.Document, set *rules.Set) {
 			continue
 		}
 		c.broken = true
-		near := rules.Closest(n.value, known)
-		doc.Errorf("unknown-rule", n.node, near, "there is no rule %s among those tested%s", rules.Quote(n.value), rules.DidYouMean(near))
+		near := text.Closest(n.value, known)
+		doc.ErrorAt("unknown-rule", n.node, near, "there is no rule %s among those tested%s", text.Quote(n.value), text.DidYouMean(near))
 	}
 }
 
 // unmet collects what of an expectation was not met.
 type unmet struct {
-	doc  *rules.Document
+	doc  *text.Document
 	o    *outcome
 	list []Difference
 	told map[*store.Delivery]bool // of which an expectation speaks
@@ -274,7 +275,7 @@ func (u *unmet) add(at *yaml.Node, d Difference) {
 }
 
 // compare says what of the expectation was not met.
-func (x *expectation) compare(doc *rules.Document, o *outcome) []Difference {
+func (x *expectation) compare(doc *text.Document, o *outcome) []Difference {
 	u := &unmet{doc: doc, o: o, told: map[*store.Delivery]bool{}}
 	switch {
 	case x.node == nil || len(x.node.Content) == 0:

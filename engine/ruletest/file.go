@@ -20,13 +20,14 @@ import (
 	"bellhop/engine/receive"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 // A file is one test file, read.
 type file struct {
 	path  string
 	data  []byte
-	doc   *rules.Document
+	doc   *text.Document
 	zone  *time.Location
 	rules []ruleRef // what `rules:` names
 	cases []*testCase
@@ -53,7 +54,7 @@ type testCase struct {
 
 // read reads a test file. Its mistakes are in the file's document.
 func (r *Runner) read(path string, data []byte) *file {
-	doc, root := rules.ReadDocument(path, "test file", data)
+	doc, root := text.Read(path, "test file", data, nil)
 	f := &file{path: path, data: data, doc: doc, zone: cmp.Or(r.options.Rules.Zone, time.UTC)}
 	if root == nil {
 		return f
@@ -64,7 +65,7 @@ func (r *Runner) read(path string, data []byte) *file {
 		case "rules":
 			f.readRefs(e.Value)
 		case "tests":
-			if rules.IsNull(e.Value) {
+			if text.IsNull(e.Value) {
 				continue
 			}
 			for _, n := range doc.Items(e.Value, `"tests"`) {
@@ -114,11 +115,11 @@ func (f *file) underTest() (paths []string, ok bool) {
 		case err != nil && ref.node == nil: // the folder of a file that an editor has not saved yet
 			return nil, false
 		case err != nil:
-			f.doc.Errorf("not-found", ref.node, "", "there is no file or folder %s", rules.Quote(ref.path))
+			f.doc.ErrorAt("not-found", ref.node, "", "there is no file or folder %s", text.Quote(ref.path))
 		case info.IsDir():
 			names, err := live.Paths(ref.path)
 			if err != nil {
-				f.doc.Errorf("unreadable", ref.node, "", "%v", err)
+				f.doc.ErrorAt("unreadable", ref.node, "", "%v", err)
 			}
 			for _, name := range names {
 				paths = append(paths, filepath.Join(ref.path, filepath.FromSlash(name)))
@@ -152,7 +153,7 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 		doc.WrongType(n, "a test", "name, event and expect")
 		return nil
 	}
-	at := map[string]rules.Entry{}
+	at := map[string]text.Pair{}
 	for _, e := range doc.Entries(n, "a test", namesOf(TestKeys(), nil)) {
 		at[e.Name] = e
 	}
@@ -160,7 +161,7 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 		if c.name, ok = doc.Text(e.Value, `"name"`); ok {
 			line, _ := doc.Position(e.Value)
 			if first, taken := names[c.name]; taken {
-				doc.Errorf("duplicate-test", e.Value, "", "there is another test named %s, in line %d", rules.Quote(c.name), first)
+				doc.ErrorAt("duplicate-test", e.Value, "", "there is another test named %s, in line %d", text.Quote(c.name), first)
 			} else {
 				names[c.name] = line
 			}
@@ -172,7 +173,7 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 			if e, ok := at["name"]; ok {
 				where = e.Value
 			}
-			doc.Errorf("missing-key", where, "", "this test has no %q%s", key, why)
+			doc.ErrorAt("missing-key", where, "", "this test has no %q%s", key, why)
 		}
 	}
 	missing("name", "; every test needs one of its own")
@@ -190,7 +191,7 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 }
 
 // readEvent builds the event, as the server would from what `event` and `with` say.
-func (f *file) readEvent(c *testCase, at map[string]rules.Entry) {
+func (f *file) readEvent(c *testCase, at map[string]text.Pair) {
 	e, ok := at["event"]
 	if !ok {
 		return
@@ -205,14 +206,14 @@ func (f *file) readEvent(c *testCase, at map[string]rules.Entry) {
 	if !ok {
 		return
 	}
-	if with, ok := at["with"]; ok && !rules.IsNull(with.Value) {
+	if with, ok := at["with"]; ok && !text.IsNull(with.Value) {
 		if body, ok = f.override(body, with.Value); !ok {
 			return
 		}
 	}
 	ev, err := hook.Normalise(source, body, time.Time{}, f.zone)
 	if err != nil {
-		f.doc.Errorf("event", e.Value, "", "%v", err)
+		f.doc.ErrorAt("event", e.Value, "", "%v", err)
 		return
 	}
 	if n, ok := at["now"]; ok {
@@ -220,7 +221,7 @@ func (f *file) readEvent(c *testCase, at map[string]rules.Entry) {
 			return
 		}
 	} else if c.now = cmp.Or(ev.SentAt, ev.Appointment.DateUpdated, ev.Appointment.DateAdded); c.now.IsZero() {
-		f.doc.Errorf("missing-key", e.Value, "", `this event does not say when it was sent, so the test needs "now", such as now: 2026-12-01T09:00:00Z`)
+		f.doc.ErrorAt("missing-key", e.Value, "", `this event does not say when it was sent, so the test needs "now", such as now: 2026-12-01T09:00:00Z`)
 		return
 	}
 	ev.ReceivedAt = c.now
@@ -232,7 +233,7 @@ func (f *file) payload(n *yaml.Node, what string) ([]byte, bool) {
 	if n.Kind == yaml.MappingNode {
 		body, err := json.Marshal(plain(n))
 		if err != nil {
-			f.doc.Errorf("event", n, "", "this event cannot be written as JSON")
+			f.doc.ErrorAt("event", n, "", "this event cannot be written as JSON")
 		}
 		return body, err == nil
 	}
@@ -244,7 +245,7 @@ func (f *file) payload(n *yaml.Node, what string) ([]byte, bool) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.doc.Errorf("not-found", n, suggestFile(path, name), "there is no file %s%s", rules.Quote(path), rules.DidYouMean(suggestFile(path, name)))
+		f.doc.ErrorAt("not-found", n, suggestFile(path, name), "there is no file %s%s", text.Quote(path), text.DidYouMean(suggestFile(path, name)))
 		return nil, false
 	case err == nil && !info.Mode().IsRegular():
 		err = errors.New("it is not a regular file")
@@ -256,7 +257,7 @@ func (f *file) payload(n *yaml.Node, what string) ([]byte, bool) {
 		body, err = os.ReadFile(path)
 	}
 	if err != nil {
-		f.doc.Errorf("unreadable", n, "", "%s cannot be read: %s", rules.Quote(path), cause(err))
+		f.doc.ErrorAt("unreadable", n, "", "%s cannot be read: %s", text.Quote(path), cause(err))
 		return nil, false
 	}
 	return body, true
@@ -282,7 +283,7 @@ func suggestFile(path, name string) string {
 	for _, e := range entries {
 		names = append(names, e.Name())
 	}
-	near := rules.Closest(filepath.Base(path), names)
+	near := text.Closest(filepath.Base(path), names)
 	if near == "" {
 		return ""
 	}
@@ -298,7 +299,7 @@ func (f *file) override(body []byte, with *yaml.Node) ([]byte, bool) {
 	before := f.doc.Errors()
 	for _, e := range f.doc.Entries(with, `"with"`, nil) {
 		if problem, suggestion := set(root, strings.Split(e.Name, "."), plain(e.Value)); problem != "" {
-			f.doc.Errorf("path", e.Key, suggestion, "%s%s", problem, rules.DidYouMean(suggestion))
+			f.doc.ErrorAt("path", e.Key, suggestion, "%s%s", problem, text.DidYouMean(suggestion))
 		}
 	}
 	changed, err := json.Marshal(root)
@@ -310,11 +311,11 @@ func set(in map[string]any, path []string, value any) (problem, suggestion strin
 	whole := strings.Join(path, ".")
 	for i, key := range path {
 		if key == "" {
-			return rules.Quote(whole) + " is not a path such as appointment.title", ""
+			return text.Quote(whole) + " is not a path such as appointment.title", ""
 		}
 		if _, ok := in[key]; !ok {
 			if near := misplaced(in, key, i == 0); near != "" {
-				return "the event has no " + rules.Quote(whole), strings.Join(slices.Concat(path[:i], []string{near}, path[i+1:]), ".")
+				return "the event has no " + text.Quote(whole), strings.Join(slices.Concat(path[:i], []string{near}, path[i+1:]), ".")
 			}
 		}
 		if i == len(path)-1 {
@@ -329,7 +330,7 @@ func set(in map[string]any, path []string, value any) (problem, suggestion strin
 			in[key] = fresh
 			in = fresh
 		default:
-			return fmt.Sprintf("%s holds no fields in this event", rules.Quote(strings.Join(path[:i+1], "."))), ""
+			return fmt.Sprintf("%s holds no fields in this event", text.Quote(strings.Join(path[:i+1], "."))), ""
 		}
 	}
 	return "", ""
@@ -353,25 +354,25 @@ func misplaced(in map[string]any, key string, top bool) string {
 		}
 		known = append(known, fields...)
 	}
-	return rules.Closest(key, known)
+	return text.Closest(key, known)
 }
 
 // moment reads a time. One without an offset is in the configured zone.
 func (f *file) moment(n *yaml.Node, what string) (time.Time, bool) {
-	text, ok := f.doc.Text(n, what)
+	written, ok := f.doc.Text(n, what)
 	if !ok {
 		return time.Time{}, false
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00"} {
-		if t, err := time.Parse(layout, text); err == nil {
+		if t, err := time.Parse(layout, written); err == nil {
 			return t, true
 		}
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, f.zone); err == nil {
+		if t, err := time.ParseInLocation(layout, written, f.zone); err == nil {
 			return t, true
 		}
 	}
-	f.doc.Errorf("time", n, "", "%s is not a time, such as 2026-12-01T09:00:00Z", rules.Quote(text))
+	f.doc.ErrorAt("time", n, "", "%s is not a time, such as 2026-12-01T09:00:00Z", text.Quote(written))
 	return time.Time{}, false
 }

@@ -11,17 +11,17 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 // Files are the test files that paths name, sorted: a test file itself, of a rule file the one named after it,
 // of a folder all that are in it and below. What cannot be found is a finding.
-func Files(paths []string) (files []string, findings []rules.Finding) {
+func Files(paths []string) (files []string, findings []text.Finding) {
 	for _, path := range paths {
 		fail := func(code, message string) {
-			findings = append(findings, rules.Finding{
-				File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: rules.Error, Code: code, Message: message,
+			findings = append(findings, text.Finding{
+				File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: text.Error, Code: code, Message: message,
 			})
 		}
 		info, err := os.Stat(path)
@@ -47,7 +47,7 @@ func Files(paths []string) (files []string, findings []rules.Finding) {
 				}
 			}
 			if !found {
-				fail("not-found", fmt.Sprintf("there are no tests of it; they would be in %s", rules.Quote(filepath.Base(test)+".yaml")))
+				fail("not-found", fmt.Sprintf("there are no tests of it; they would be in %s", text.Quote(filepath.Base(test)+".yaml")))
 			}
 		}
 	}
@@ -72,8 +72,8 @@ func filesBelow(dir string) (files []string, err error) {
 
 // Events are the event files that a test file names, as it names them.
 func Events(data []byte) ([]string, error) {
-	doc, root := rules.ReadDocument("", "test file", data)
-	if rules.HasErrors(doc.Findings()) || root == nil {
+	doc, root := text.Read("", "test file", data, nil)
+	if text.HasErrors(doc.Findings()) || root == nil {
 		return nil, errors.New("this test file cannot be read")
 	}
 	var out []string
@@ -83,7 +83,7 @@ func Events(data []byte) ([]string, error) {
 		}
 		for _, test := range doc.Items(top.Value, `"tests"`) {
 			for _, e := range doc.Entries(test, "a test", namesOf(TestKeys(), nil)) {
-				if (e.Name == "event" || e.Name == "state") && e.Value.Kind == yaml.ScalarNode && !rules.IsNull(e.Value) && !slices.Contains(out, e.Value.Value) {
+				if (e.Name == "event" || e.Name == "state") && e.Value.Kind == yaml.ScalarNode && !text.IsNull(e.Value) && !slices.Contains(out, e.Value.Value) {
 					out = append(out, e.Value.Value)
 				}
 			}

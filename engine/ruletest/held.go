@@ -1,11 +1,12 @@
 package ruletest
 
 import (
-	"bellhop/actions"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"bellhop/actions"
 
 	"gopkg.in/yaml.v3"
 
@@ -48,9 +49,9 @@ func (x *expectation) readHold(f *file, n *yaml.Node) {
 	switch {
 	case doc.Errors() > before:
 	case h.rule.value == "":
-		doc.Errorf("missing-key", n, "", `this held step has no "rule", which says whose step is meant`)
+		doc.ErrorAt("missing-key", n, "", `this held step has no "rule", which says whose step is meant`)
 	case h.then != nil && h.action.Name != "":
-		doc.Errorf("then", h.then, "", `"then" says why the step is not sent at its moment, so there is no %s to compare; leave out one of the two`, h.action.Name)
+		doc.ErrorAt("then", h.then, "", `"then" says why the step is not sent at its moment, so there is no %s to compare; leave out one of the two`, h.action.Name)
 	default:
 		x.held.list = append(x.held.list, h)
 	}

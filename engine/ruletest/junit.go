@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 type junitSuites struct {
@@ -86,7 +86,7 @@ func suiteOf(r *Result) junitSuite {
 		s.Cases = append(s.Cases, c)
 	}
 	for _, f := range r.Findings {
-		if f.Severity == rules.Error {
+		if f.Severity == text.Error {
 			at := fmt.Sprintf("%s:%d:%d", filepath.ToSlash(f.File), f.Line, f.Column)
 			add(junitCase{Name: at, File: filepath.ToSlash(f.File), Line: f.Line, Time: inSeconds(0), Error: &junitProblem{Message: f.Message, Type: f.Code, Text: at + ": " + f.Message}})
 		}

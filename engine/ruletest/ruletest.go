@@ -56,6 +56,7 @@ import (
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 // Options are what tests are run with. The zero value works.
@@ -77,10 +78,10 @@ func New(o Options) *Runner { return &Runner{options: o, subjects: map[string]*s
 
 // A Result is what came of one test file.
 type Result struct {
-	File     string          `json:"file"`
-	Tests    []Test          `json:"tests"`    // those selected, in the order of the file
-	Updated  int             `json:"updated"`  // tests whose expectations [Runner.Update] has rewritten
-	Findings []rules.Finding `json:"findings"` // mistakes in the test file and in the rules that it tests
+	File     string         `json:"file"`
+	Tests    []Test         `json:"tests"`    // those selected, in the order of the file
+	Updated  int            `json:"updated"`  // tests whose expectations [Runner.Update] has rewritten
+	Findings []text.Finding `json:"findings"` // mistakes in the test file and in the rules that it tests
 }
 
 // A Status is what became of a test.
@@ -120,7 +121,7 @@ type Difference struct {
 // Run runs the tests of one file. What is wrong with the file is in the result, as is everything else.
 func (r *Runner) Run(path string) *Result {
 	data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
-	if rules.HasErrors(findings) {
+	if text.HasErrors(findings) {
 		for i := range findings {
 			findings[i].File = path
 			findings[i].Message = strings.ReplaceAll(findings[i].Message, "a rule file", "a test file")
@@ -132,7 +133,7 @@ func (r *Runner) Run(path string) *Result {
 
 // Check finds what is wrong with a test file, as Run would, without running its tests. data is what the file
 // holds, or will once an editor has saved it. What is wrong with the rules that it tests is left out.
-func (r *Runner) Check(path string, data []byte) []rules.Finding {
+func (r *Runner) Check(path string, data []byte) []text.Finding {
 	f := r.read(path, data)
 	if s, _ := r.subject(f); s.set != nil {
 		for _, c := range f.cases {
@@ -188,7 +189,7 @@ func (r *Runner) run(path string, data []byte) *trial {
 		test.Seconds = time.Since(started).Seconds()
 		t.ran = append(t.ran, ran{c, o, test})
 	}
-	t.result.Findings = append(append([]rules.Finding{}, f.doc.Findings()...), findings...)
+	t.result.Findings = append(append([]text.Finding{}, f.doc.Findings()...), findings...)
 	return t
 }
 
@@ -197,7 +198,7 @@ type subject struct{ set *rules.Set }
 
 // subject compiles the rules that f tests, once for all the files that test the same ones. The findings are
 // errors only, doubts being for check, and are told with the first of those files.
-func (r *Runner) subject(f *file) (*subject, []rules.Finding) {
+func (r *Runner) subject(f *file) (*subject, []text.Finding) {
 	paths, ok := f.underTest()
 	if !ok {
 		return &subject{}, nil
@@ -209,13 +210,13 @@ func (r *Runner) subject(f *file) (*subject, []rules.Finding) {
 	s := &subject{}
 	r.subjects[key] = s
 	var files []*rules.File
-	var found []rules.Finding
+	var found []text.Finding
 	for _, path := range paths {
 		data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
 		for i := range findings {
 			findings[i].File = path
 		}
-		if !rules.HasErrors(findings) {
+		if !text.HasErrors(findings) {
 			var compiled *rules.File
 			compiled, findings = rules.Compile(path, data, r.options.Rules)
 			if compiled != nil {
@@ -225,7 +226,7 @@ func (r *Runner) subject(f *file) (*subject, []rules.Finding) {
 		found = append(found, findings...)
 	}
 	set, findings := rules.NewSet(files)
-	found = slices.DeleteFunc(append(found, findings...), func(f rules.Finding) bool { return f.Severity != rules.Error })
+	found = slices.DeleteFunc(append(found, findings...), func(f text.Finding) bool { return f.Severity != text.Error })
 	if len(found) == 0 {
 		s.set = set
 	}

@@ -12,6 +12,7 @@ import (
 
 	"bellhop/engine/ruletest"
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 var connections = map[string]string{"mail": "email", "slack": "slack", "crm": "http"}
@@ -203,7 +204,7 @@ func TestMistakes(t *testing.T) {
 			t.Parallel()
 			path := folder(t, c.test)
 			r := ruletest.New(options()).Run(path)
-			if !rules.HasErrors(r.Findings) {
+			if !text.HasErrors(r.Findings) {
 				t.Error("no finding is an error")
 			}
 			got := strings.ReplaceAll(told(r, c.test), filepath.ToSlash(filepath.Dir(path)), "DIR")

@@ -10,15 +10,16 @@ import (
 	"bellhop/engine/hook"
 	"bellhop/engine/receive"
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // readState builds what is remembered of the appointment when the event comes.
-func (f *file) readState(c *testCase, e rules.Entry) {
+func (f *file) readState(c *testCase, e text.Pair) {
 	switch {
-	case rules.IsNull(e.Value):
+	case text.IsNull(e.Value):
 		return // never seen, as without the key
 	case c.event.Appointment.ID == "":
-		f.doc.Errorf("state", e.Key, "", "the event names no appointment, so there is no state before it")
+		f.doc.ErrorAt("state", e.Key, "", "the event names no appointment, so there is no state before it")
 		return
 	case e.Value.Kind == yaml.MappingNode:
 		c.state = f.stateOf(c.event, e.Value)
@@ -33,7 +34,7 @@ func (f *file) readState(c *testCase, e rules.Entry) {
 		err = errors.New("this event names no appointment")
 	}
 	if err != nil {
-		f.doc.Errorf("event", e.Value, "", "%v", err)
+		f.doc.ErrorAt("event", e.Value, "", "%v", err)
 		return
 	}
 	first.Appointment.ID = c.event.Appointment.ID // two sample events need not be of the same appointment
@@ -48,18 +49,18 @@ func (f *file) stateOf(ev *rules.Event, n *yaml.Node) *receive.State {
 	for _, e := range entries {
 		switch e.Name {
 		case "deleted", "booked":
-			given[e.Name], _ = f.doc.Bool(e.Value, rules.Quote(e.Name))
+			given[e.Name], _ = f.doc.Bool(e.Value, text.Quote(e.Name))
 		default:
 			given[e.Name] = plain(e.Value)
 		}
 	}
 	state, unread, err := receive.Before(&hook.Normaliser{Zone: f.zone}, ev, given)
 	if err != nil {
-		f.doc.Errorf("state", n, "", "%v", err)
+		f.doc.ErrorAt("state", n, "", "%v", err)
 	}
 	for _, e := range entries {
 		if slices.Contains(unread, e.Name) {
-			f.doc.Errorf("type", e.Value, "", "this cannot be read as an appointment's %s", e.Name)
+			f.doc.ErrorAt("type", e.Value, "", "this cannot be read as an appointment's %s", e.Name)
 		}
 	}
 	return state

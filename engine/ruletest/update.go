@@ -17,8 +17,8 @@ import (
 
 	"bellhop/actions"
 	"bellhop/engine/store"
-	"bellhop/rules"
 	"bellhop/rules/live"
+	"bellhop/rules/text"
 )
 
 // Update runs the tests of one file and rewrites the expectations that were not met to what happened. It
@@ -26,7 +26,7 @@ import (
 // that of the tests as they are then. A file that cannot be rewritten so that its tests pass is not touched.
 func (r *Runner) Update(path string) (*Result, error) {
 	data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
-	if rules.HasErrors(findings) {
+	if text.HasErrors(findings) {
 		return r.Run(path), nil // which says why
 	}
 	// Line ends of Windows are put back below: comments between them are not understood by the YAML library.
@@ -70,7 +70,7 @@ func accepted(before, after *Result) error {
 	for i := range after.Tests {
 		was, is := &before.Tests[i], &after.Tests[i]
 		if was.Name != is.Name || is.Status != Passed && was.Status != NotRun {
-			return fmt.Errorf("change the test %s by hand", rules.Quote(was.Name))
+			return fmt.Errorf("change the test %s by hand", text.Quote(was.Name))
 		}
 	}
 	return nil
@@ -173,8 +173,8 @@ func (e *editor) names(old *names, want []string) {
 	if old.node.Kind == yaml.SequenceNode {
 		fresh.Style = old.node.Style
 	}
-	if text, ok := oneLine(fresh); ok && !rules.IsNull(old.node) && fresh.Style&yaml.FlowStyle != 0 {
-		e.replace(old.node, text)
+	if line, ok := oneLine(fresh); ok && !text.IsNull(old.node) && fresh.Style&yaml.FlowStyle != 0 {
+		e.replace(old.node, line)
 	} else {
 		e.small = false
 	}

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"syscall"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
-// The limits of a rules folder; that of a file is [rules.MaxFileSize].
+// The limits of a rules folder; that of a file is [text.MaxFileSize].
 const (
 	MaxFiles   = 10_000
 	maxFolders = 10_000
@@ -64,13 +64,13 @@ func Paths(dir string) ([]string, error) {
 }
 
 // TooMany is the finding of a rule file that is not loaded because there are too many.
-func TooMany(path string) rules.Finding { return oneTooMany.finding(path) }
+func TooMany(path string) text.Finding { return oneTooMany.finding(path) }
 
 // Read reads the rule file of that path under dir. Why it cannot be used is a finding at its start.
-func Read(dir, path string) ([]byte, []rules.Finding) {
+func Read(dir, path string) ([]byte, []text.Finding) {
 	data, problem := read(filepath.Join(dir, filepath.FromSlash(path)))
 	if problem != (trouble{}) {
-		return nil, []rules.Finding{problem.finding(path)}
+		return nil, []text.Finding{problem.finding(path)}
 	}
 	return data, nil
 }
@@ -78,10 +78,10 @@ func Read(dir, path string) ([]byte, []rules.Finding) {
 // A trouble is why a file cannot be read, in words that do not change from one look to the next.
 type trouble struct{ code, message string }
 
-func (t trouble) finding(path string) rules.Finding {
-	return rules.Finding{
+func (t trouble) finding(path string) text.Finding {
+	return text.Finding{
 		File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1,
-		Severity: rules.Error, Code: t.code, Message: t.message,
+		Severity: text.Error, Code: t.code, Message: t.message,
 	}
 }
 
@@ -91,7 +91,7 @@ func unreadable(err error) trouble {
 
 var (
 	tooLarge = trouble{"too-large", fmt.Sprintf(
-		"this file is larger than %d KiB, which is more than a rule file may have; split it", rules.MaxFileSize>>10)}
+		"this file is larger than %d KiB, which is more than a rule file may have; split it", text.MaxFileSize>>10)}
 	oneTooMany = trouble{"too-many-files", fmt.Sprintf("this file is not read: the folder has more than %d rule files", MaxFiles)}
 	isFolder   = trouble{"unreadable", "this is a folder with the name of a rule file"}
 	notRegular = trouble{"unreadable", "this is not a regular file"}
@@ -146,11 +146,11 @@ func read(name string) ([]byte, trouble) {
 		return nil, unreadable(err)
 	}
 	defer func() { _ = f.Close() }() // only read
-	data, err := io.ReadAll(io.LimitReader(f, rules.MaxFileSize+1))
+	data, err := io.ReadAll(io.LimitReader(f, text.MaxFileSize+1))
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	if len(data) > rules.MaxFileSize {
+	if len(data) > text.MaxFileSize {
 		return nil, tooLarge
 	}
 	return data, trouble{}
@@ -162,7 +162,7 @@ func judge(info fs.FileInfo) trouble {
 		return isFolder
 	case !info.Mode().IsRegular():
 		return notRegular
-	case info.Size() > rules.MaxFileSize:
+	case info.Size() > text.MaxFileSize:
 		return tooLarge
 	}
 	return trouble{}

@@ -33,6 +33,7 @@ import (
 	"time"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 const (
@@ -68,7 +69,7 @@ type Options struct {
 	Dir string
 	// Compile makes rules of a file's content. The path is relative to Dir, with slashes. It is called
 	// from one goroutine at a time.
-	Compile func(path string, data []byte) (*rules.File, []rules.Finding)
+	Compile func(path string, data []byte) (*rules.File, []text.Finding)
 	// Good keeps the last good version of each file over restarts. With nil they are kept in memory only.
 	Good Versions
 	// Poll is the time between two looks at the folder when nothing says that it changed. 0 is one second,
@@ -81,7 +82,7 @@ type Options struct {
 	Changed func(Snapshot)
 	// Found is told what is wrong with a file, once for every change of it; nil logs it. It is called from Open,
 	// then from the goroutine of Run. Paths are as in [FileStatus].
-	Found func([]rules.Finding)
+	Found func([]text.Finding)
 	// Logger takes what happens to the folder. nil discards it.
 	Logger *slog.Logger
 }
@@ -162,11 +163,11 @@ type file struct {
 	ready   bool
 	unquiet bool // it has been changing for longer than restless
 
-	taken    look            // what settled last
-	findings []rules.Finding // in what was taken
-	joined   []rules.Finding // that joining it with the other files brought
-	lines    map[int]string  // the lines that findings point at
-	stale    string          // why its stored good version is of no use any more
+	taken    look           // what settled last
+	findings []text.Finding // in what was taken
+	joined   []text.Finding // that joining it with the other files brought
+	lines    map[int]string // the lines that findings point at
+	stale    string         // why its stored good version is of no use any more
 
 	candidate *version // compiled, but not in force: another file has one of its names
 	force     *version
@@ -179,7 +180,7 @@ type version struct {
 	size     int
 	at       time.Time
 	order    int // rises with every version, so that of two files the newcomer is known
-	findings []rules.Finding
+	findings []text.Finding
 	data     []byte // until it is handed to the store
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // The tests wait more than they compute, so more of them run at once than there are processors.
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func compile(path string, data []byte) (*rules.File, []rules.Finding) {
+func compile(path string, data []byte) (*rules.File, []text.Finding) {
 	return rules.Compile(path, data, rules.Options{Connections: map[string]string{"slack": "slack"}})
 }
 
@@ -385,7 +386,7 @@ func TestTooLargeIsNotRead(t *testing.T) {
 		t.Skip("no sparse files here:", err)
 	}
 	do(t, f.Close())
-	write(t, dir, "most.yaml", ruleFile("most")+strings.Repeat("#", rules.MaxFileSize-len(ruleFile("most"))))
+	write(t, dir, "most.yaml", ruleFile("most")+strings.Repeat("#", text.MaxFileSize-len(ruleFile("most"))))
 	b := watch(t, Options{Dir: dir})
 	s := b.f.Snapshot()
 	large := status(s, "large.yaml")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 func TestRestartWithABrokenFile(t *testing.T) {
@@ -64,7 +65,7 @@ func TestRestartWithoutItsConnection(t *testing.T) {
 		write(t, dir, "a.yaml", ruleFile("a"))
 		watch(t, Options{Dir: dir, Good: s}).stop()
 		write(t, dir, "a.yaml", now)
-		none := func(path string, data []byte) (*rules.File, []rules.Finding) {
+		none := func(path string, data []byte) (*rules.File, []text.Finding) {
 			return rules.Compile(path, data, rules.Options{})
 		}
 		f, err := Open(t.Context(), Options{Dir: dir, Good: s, Compile: none})

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // The ways in which changes are found. Each case of saving is tried in all of them: with events and no
@@ -370,7 +370,7 @@ func TestUnreadable(t *testing.T) {
 			"a dangling link": {func() { away(); do(t, os.Symlink("nowhere", name)) }, "a link to something that does not exist"},
 			"a loop":          {func() { away(); do(t, os.Symlink("a.yaml", name)) }, "symbolic links"},
 			"no permission":   {func() { do(t, os.Chmod(name, 0)) }, "permission denied"},
-			"too large":       {func() { do(t, os.Truncate(name, rules.MaxFileSize+1)) }, "larger than 1024 KiB"},
+			"too large":       {func() { do(t, os.Truncate(name, text.MaxFileSize+1)) }, "larger than 1024 KiB"},
 		}
 		for what, c := range cases {
 			if what == "no permission" && os.Geteuid() == 0 || what == "a loop" && runtime.GOOS == "windows" {

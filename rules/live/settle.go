@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // look reads an entry and remembers by what to tell that it need not be read again.
@@ -178,7 +179,7 @@ func (f *Folder) take(fl *file, seen look, data []byte) {
 		f.log.Info("a rule file is gone, and so are its rules", "file", fl.path)
 		return
 	case seen.problem != (trouble{}):
-		fl.findings = []rules.Finding{seen.problem.finding(fl.path)}
+		fl.findings = []text.Finding{seen.problem.finding(fl.path)}
 	case fl.force != nil && fl.force.sum == seen.sum:
 		fl.findings = fl.force.findings
 	default:
@@ -202,7 +203,7 @@ func (f *Folder) take(fl *file, seen look, data []byte) {
 // is to be done again, for what the winners had before may have been what others lost to.
 func (f *Folder) join() {
 	f.dirty = true
-	j := joining{losers: map[*file][]rules.Finding{}, before: map[*file][]rules.Finding{}}
+	j := joining{losers: map[*file][]text.Finding{}, before: map[*file][]text.Finding{}}
 	for _, fl := range f.files {
 		j.before[fl] = fl.joined
 		if fl.force != nil {
@@ -229,9 +230,9 @@ func (f *Folder) join() {
 // A joining is one search for the newcomers that can come into force together.
 type joining struct {
 	old, newcomers []*file // those with a version in force, those with a candidate, oldest first
-	losers         map[*file][]rules.Finding
-	before         map[*file][]rules.Finding // what joining brought the last time
-	late           bool                      // losers had their second chance
+	losers         map[*file][]text.Finding
+	before         map[*file][]text.Finding // what joining brought the last time
+	late           bool                     // losers had their second chance
 }
 
 // files are the versions that are tried together, newcomers last, and those newcomers.
@@ -264,11 +265,11 @@ func (f *Folder) turn(j *joining) bool {
 	lost := false
 	for _, found := range findings {
 		fl := f.files[found.File]
-		if fl == nil || found.Severity != rules.Error && !fl.shows(trying[fl]) {
+		if fl == nil || found.Severity != text.Error && !fl.shows(trying[fl]) {
 			continue
 		}
 		fl.joined = append(fl.joined, found)
-		if found.Severity != rules.Error {
+		if found.Severity != text.Error {
 			continue
 		}
 		if !trying[fl] && fl.force != nil {

@@ -10,16 +10,16 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // A FileStatus says of one rule file whether what it holds is in force, and if not, why.
 type FileStatus struct {
-	Path     string          `json:"path"`
-	Status   Status          `json:"status"`
-	Error    string          `json:"error"`    // one sentence, "" if the status is ok
-	Findings []rules.Finding `json:"findings"` // in the file as it is, warnings too
-	Lines    []string        `json:"lines"`    // of each finding, the line that it points at
+	Path     string         `json:"path"`
+	Status   Status         `json:"status"`
+	Error    string         `json:"error"`    // one sentence, "" if the status is ok
+	Findings []text.Finding `json:"findings"` // in the file as it is, warnings too
+	Lines    []string       `json:"lines"`    // of each finding, the line that it points at
 
 	// The version in force, which is not that of the file if the status is failed.
 	InForce  bool      `json:"inForce"` // there is one
@@ -117,36 +117,36 @@ func (fl *file) status(problem string) FileStatus {
 }
 
 // firstError is the first of the errors, and how many more there are.
-func firstError(findings []rules.Finding) string {
-	text, more := "", -1
+func firstError(findings []text.Finding) string {
+	first, more := "", -1
 	for _, found := range findings {
-		if found.Severity != rules.Error {
+		if found.Severity != text.Error {
 			continue
 		}
 		if more++; more == 0 {
-			text = at(found) + ": " + found.Message
+			first = at(found) + ": " + found.Message
 		}
 	}
 	if more > 0 {
-		text += fmt.Sprintf(" (and %d more)", more)
+		first += fmt.Sprintf(" (and %d more)", more)
 	}
-	return text
+	return first
 }
 
-func at(found rules.Finding) string {
+func at(found text.Finding) string {
 	return fmt.Sprintf("%s:%d:%d", found.File, found.Line, found.Column)
 }
 
 // report tells of the findings of one file.
-func (f *Folder) report(fl *file, findings []rules.Finding) {
-	failed := rules.HasErrors(findings)
+func (f *Folder) report(fl *file, findings []text.Finding) {
+	failed := text.HasErrors(findings)
 	told := findings[:min(len(findings), loggedFindings)]
 	if f.o.Found != nil && len(told) > 0 {
 		f.o.Found(told)
 	} else {
 		for _, found := range told {
 			log := f.log.Warn
-			if found.Severity == rules.Error {
+			if found.Severity == text.Error {
 				log = f.log.Error
 			}
 			log("a finding in a rule file", "at", at(found), "severity", found.Severity, "message", found.Message,
@@ -168,7 +168,7 @@ func (f *Folder) report(fl *file, findings []rules.Finding) {
 }
 
 // pointedAt adds to lines those of data that findings point at, by number.
-func pointedAt(lines map[int]string, data []byte, findings []rules.Finding) map[int]string {
+func pointedAt(lines map[int]string, data []byte, findings []text.Finding) map[int]string {
 	want := map[int]bool{}
 	for _, found := range findings {
 		want[found.Line] = true

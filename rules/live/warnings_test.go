@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"bellhop/rules"
+	"bellhop/rules/text"
 )
 
 // A warning about two files together stands in the status of the later one, keeps neither from being in force, and
@@ -29,7 +29,7 @@ func TestAWarningAboutTwoFiles(t *testing.T) {
 					t.Errorf("%+v", s)
 				}
 				for i, found := range s.Findings {
-					if found.Severity == rules.Warning {
+					if found.Severity == text.Warning {
 						out = append(out, s.Path+": "+found.Code+": "+s.Lines[i])
 					}
 				}

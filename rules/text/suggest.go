@@ -1,22 +1,22 @@
-package rules
+package text
 
 import (
 	"slices"
 	"strings"
 )
 
-// closest finds the candidate that word was most likely meant to be, or "".
-func closest(word string, candidates []string) string {
+// Closest finds the candidate that word was most likely meant to be, or "".
+func Closest(word string, candidates []string) string {
 	if word == "" || len(word) > 64 {
 		return ""
 	}
-	fold := foldWord(word)
+	fold := FoldWord(word)
 	best, bestDistance := "", 1+max(1, len([]rune(fold))/3)
 	for _, c := range candidates {
 		if c == word {
 			continue
 		}
-		fc := foldWord(c)
+		fc := FoldWord(c)
 		if fc == fold {
 			return c
 		}
@@ -31,7 +31,7 @@ func closest(word string, candidates []string) string {
 	// A word of which only the beginning or the end was written: "status" for "appointmentStatus".
 	if len(fold) >= 4 {
 		for _, c := range candidates {
-			fc := foldWord(c)
+			fc := FoldWord(c)
 			if c != word && (strings.HasPrefix(fc, fold) || strings.HasSuffix(fc, fold)) {
 				return c
 			}
@@ -40,7 +40,7 @@ func closest(word string, candidates []string) string {
 	return ""
 }
 
-func foldWord(s string) string {
+func FoldWord(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || r == ' ' {
 			return -1
@@ -76,15 +76,15 @@ func distance(a, b string) int {
 	return prev[len(t)]
 }
 
-// didYouMean is the end of a sentence about an unknown word.
-func didYouMean(suggestion string) string {
+// DidYouMean is the end of a sentence about an unknown word.
+func DidYouMean(suggestion string) string {
 	if suggestion == "" {
 		return ""
 	}
-	return "; did you mean " + quote(suggestion) + "?"
+	return "; did you mean " + Quote(suggestion) + "?"
 }
 
-func quote(s string) string {
+func Quote(s string) string {
 	if len(s) > 80 {
 		cut := 80
 		for cut > 0 && s[cut]&0xC0 == 0x80 {
@@ -92,11 +92,11 @@ func quote(s string) string {
 		}
 		s = s[:cut] + "…"
 	}
-	return `"` + printable(strings.ReplaceAll(s, "\n", " ")) + `"`
+	return `"` + Printable(strings.ReplaceAll(s, "\n", " ")) + `"`
 }
 
-// oneOf lists words for people: "a, b or c".
-func oneOf(words []string) string {
+// OneOf lists words for people: "a, b or c".
+func OneOf(words []string) string {
 	switch len(words) {
 	case 0:
 		return "nothing"
@@ -106,11 +106,26 @@ func oneOf(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-func sortedKeys[V any](m map[string]V) []string {
+func SortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// ListIfNone is the end of a sentence about an unknown name that is like none of names.
+func ListIfNone(suggestion string, names []string) string {
+	if suggestion != "" {
+		return ""
+	}
+	return "; it has " + strings.Join(names, ", ")
+}
+
+// NotGiven are the names that a map does not have yet: what is misspelt was meant to be one of them.
+func NotGiven(names []string, entries []Pair) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(entries, func(p Pair) bool { return p.Name == name })
+	})
 }

@@ -1,4 +1,4 @@
-package rules
+package text
 
 import (
 	"bytes"
@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"bellhop/actions"
 )
 
 // YAML's reader stops at the first thing it cannot read, often far behind the mistake, and explains it in its own terms.
@@ -18,7 +16,7 @@ import (
 // A misreading is why a file cannot be read as YAML, and where.
 type misreading struct {
 	code    string
-	at      span
+	at      Span
 	message string
 	mends   []string // what may be meant to stand there, the likeliest first
 }
@@ -33,8 +31,8 @@ func (m misreading) mend(src *source, budget *int) (string, *source) {
 		next := src.with(m.at, with)
 		_, _, err := decode(next.data)
 		if err != nil {
-			line, _ := src.position(m.at.to)
-			if further, _ := next.position(misread(next, err).at.from); further <= line {
+			line, _ := src.position(m.at.To)
+			if further, _ := next.position(misread(next, err).at.From); further <= line {
 				continue
 			}
 		}
@@ -45,20 +43,20 @@ func (m misreading) mend(src *source, budget *int) (string, *source) {
 
 // inside says whether m lies within brackets that the other finding takes to be wrong as a whole.
 func (m misreading) inside(whole misreading, src *source) bool {
-	return m.at.from > whole.at.from && m.at.to <= whole.at.to && (src.data[whole.at.from] == '[' || src.data[whole.at.from] == '{')
+	return m.at.From > whole.at.From && m.at.To <= whole.at.To && (src.data[whole.at.From] == '[' || src.data[whole.at.From] == '{')
 }
 
-// ExplainYAML says what is wrong in a file that YAML's reader refused with err, and where. It always returns a finding.
-func ExplainYAML(path string, data []byte, err error) []Finding {
-	r := &report{src: newSource(path, data)}
-	if readable(r.src, r) {
+// ExplainYAML says what is wrong in a file that YAML's reader refused with err, and where. It always returns a finding. keys
+// are those with which lines of such a file may begin.
+func ExplainYAML(path string, data []byte, keys []string, err error) []Finding {
+	r := New(path, "file", data, keys)
+	if r.readable() {
 		m := misread(r.src, err)
 		budget := 2 * MaxFileSize
 		suggestion, _ := m.mend(r.src, &budget)
-		r.errorf(m.code, m.at, suggestion, "%s", m.message)
+		r.Errorf(m.code, m.at, suggestion, "%s", m.message)
 	}
-	sortFindings(r.findings)
-	return r.findings
+	return r.Findings()
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
@@ -74,7 +72,7 @@ func misread(src *source, err error) misreading {
 		}
 	}
 	if at := mergeMark.FindIndex(src.data); at != nil {
-		return misreading{code: "merge-mark", at: span{at[0], at[1]}, message: "two versions of this file were merged and this conflict was left open; " +
+		return misreading{code: "merge-mark", at: Span{at[0], at[1]}, message: "two versions of this file were merged and this conflict was left open; " +
 			"keep one side, and remove the lines that begin with <<<<<<<, ======= and >>>>>>>"}
 	}
 	if m := unknownAnchor.FindStringSubmatch(problem); m != nil {
@@ -90,13 +88,13 @@ func misread(src *source, err error) misreading {
 		return misreading{code: "yaml", at: at, message: "lists and maps are nested too deep here"}
 	}
 	found, ok := suspect(src, line)
-	if other, also := (&layout{src: src}).check(); also && (!ok || other.at.from < found.at.from || other.inside(found, src)) {
+	if other, also := (&layout{src: src}).check(); also && (!ok || other.at.From < found.at.From || other.inside(found, src)) {
 		found, ok = other, true
 	}
 	if ok {
 		return found
 	}
-	for at.from == at.to && line > 1 { // an error at the end of the file: the last line that says something
+	for at.From == at.To && line > 1 { // an error at the end of the file: the last line that says something
 		line--
 		at = src.lineSpan(line)
 	}
@@ -118,7 +116,7 @@ func misread(src *source, err error) misreading {
 			return misreading{code: "yaml", at: at, message: known[1]}
 		}
 	}
-	return misreading{code: "yaml", at: at, message: fmt.Sprintf("%s cannot be read as YAML", quote(string(src.data[at.from:at.to])))}
+	return misreading{code: "yaml", at: at, message: fmt.Sprintf("%s cannot be read as YAML", Quote(string(src.data[at.From:at.To])))}
 }
 
 var (
@@ -129,16 +127,16 @@ var (
 
 // unknownAlias is about the first *name without an &name.
 func unknownAlias(src *source, name string) misreading {
-	m := misreading{code: "yaml", at: span{0, 0}}
+	m := misreading{code: "yaml", at: Span{0, 0}}
 	if at := regexp.MustCompile(`(?m)(?:^|[\s\[{,])(\*` + regexp.QuoteMeta(name) + `)(?:[\s,\]}]|$)`).FindSubmatchIndex(src.data); at != nil {
-		m.at = span{at[2], at[3]}
+		m.at = Span{at[2], at[3]}
 	}
 	var known []string
-	for _, a := range anchors.FindAllSubmatch(src.data[:m.at.from], -1) {
+	for _, a := range anchors.FindAllSubmatch(src.data[:m.at.From], -1) {
 		known = append(known, string(a[1]))
 	}
 	m.message = fmt.Sprintf("*%s stands for what is marked &%[1]s further up, and nothing is", name)
-	if near := closest(name, known); near != "" {
+	if near := Closest(name, known); near != "" {
 		m.message += fmt.Sprintf("; did you mean *%s?", near)
 		m.mends = []string{"*" + near}
 	} else if len(known) == 0 {
@@ -149,27 +147,27 @@ func unknownAlias(src *source, name string) misreading {
 }
 
 // oddEscapes is about a \ between double quotes that begins no escape.
-func oddEscapes(src *source, line span) (misreading, bool) {
-	bad := oddEscape.FindSubmatchIndex(src.data[line.from:line.to])
+func oddEscapes(src *source, line Span) (misreading, bool) {
+	bad := oddEscape.FindSubmatchIndex(src.data[line.From:line.To])
 	if bad == nil {
 		return misreading{}, false
 	}
-	m := misreading{code: "yaml", at: span{line.from + bad[2], line.from + bad[3]}}
-	written := string(src.data[m.at.from:m.at.to])
+	m := misreading{code: "yaml", at: Span{line.From + bad[2], line.From + bad[3]}}
+	written := string(src.data[m.at.From:m.at.To])
 	m.message = fmt.Sprintf(`in double quotes \ begins an escape, and %s is none; write \\%s, or use single quotes`, written, written[1:])
 	m.mends = []string{`\` + written}
-	for _, at := range doubleQuotes.FindAllIndex(src.data[line.from:line.to], -1) {
+	for _, at := range doubleQuotes.FindAllIndex(src.data[line.From:line.To], -1) {
 		if at[0] > bad[2] || at[1] < bad[3] {
 			continue
 		}
-		whole := string(src.data[line.from+at[0] : line.from+at[1]])
+		whole := string(src.data[line.From+at[0] : line.From+at[1]])
 		if mended := eachEscape.ReplaceAllStringFunc(whole, func(s string) string {
 			if oddEscape.MatchString(s) {
 				return `\` + s
 			}
 			return s
 		}); mended != whole && strings.Count(mended, `\\`) > strings.Count(whole, `\\`)+1 {
-			m.at, m.mends = span{line.from + at[0], line.from + at[1]}, []string{mended}
+			m.at, m.mends = Span{line.From + at[0], line.From + at[1]}, []string{mended}
 		}
 	}
 	return m, true
@@ -229,7 +227,7 @@ func suspect(src *source, line int) (misreading, bool) {
 		if l+1 < line-1 || trimmed[0] == '#' {
 			continue
 		}
-		here := func(from2, to2 int) span { return span{from + from2, from + to2} }
+		here := func(from2, to2 int) Span { return Span{from + from2, from + to2} }
 		if m := tabIndent.FindString(written); m != "" {
 			tab := strings.IndexByte(m, '\t')
 			depth := keyColumn(previous)
@@ -248,8 +246,8 @@ func suspect(src *source, line int) (misreading, bool) {
 		if m := dashKey.FindStringSubmatchIndex(written); m != nil {
 			key := written[m[4]:m[5]]
 			out := misreading{"yaml", here(m[3], m[5]), fmt.Sprintf("a space is missing between - and %s", strings.TrimSuffix(key, ":")), []string{"- " + key}}
-			if l+1 < len(lines) && m[3] > 0 && src.lineSpan(l+2).from-lines[l+1] == m[3]+1 {
-				out.at.from-- // the line below is as deep as the key is now, which thus must stay there
+			if l+1 < len(lines) && m[3] > 0 && src.lineSpan(l+2).From-lines[l+1] == m[3]+1 {
+				out.at.From-- // the line below is as deep as the key is now, which thus must stay there
 			}
 			return out, true
 		}
@@ -286,7 +284,7 @@ func suspect(src *source, line int) (misreading, bool) {
 			if try.message == "" {
 				try.message = "a text that begins with " + value[:1] + " must be in quotes"
 			}
-			return misreading{try.code, here(m[4], m[4]+len(value)), try.message, []string{quoted(unwrapped(value))}}, true
+			return misreading{try.code, here(m[4], m[4]+len(value)), try.message, []string{Quoted(unwrapped(value))}}, true
 		}
 		if m := missingSpace.FindStringSubmatchIndex(written); m != nil && l+1 == line {
 			return misreading{"yaml", here(m[2], m[4]), "a space is missing after the colon of " + written[m[2]:m[3]], []string{written[m[2]:m[3]] + ": "}}, true
@@ -374,7 +372,7 @@ func (y *layout) check() (misreading, bool) {
 			}
 			word, _, _ := strings.Cut(trimmed, " ")
 			y.shift(from, column, deep, word)
-			y.found.message = fmt.Sprintf("%s stands in column %d, further left than the text that it belongs to; put it in column %d", quote(word), column+1, deep+1)
+			y.found.message = fmt.Sprintf("%s stands in column %d, further left than the text that it belongs to; put it in column %d", Quote(word), column+1, deep+1)
 			return y.found, true
 		case trimmed[0] == '#':
 			continue
@@ -382,10 +380,10 @@ func (y *layout) check() (misreading, bool) {
 			y.levels, y.opened, block = nil, true, -1
 			continue
 		case strings.IndexByte(",]}", trimmed[0]) >= 0:
-			at := span{from + column, from + column + 1}
+			at := Span{from + column, from + column + 1}
 			if trimmed[0] == ',' {
-				at.to = from + column + len(leadingComma.FindString(trimmed))
-				return misreading{"yaml", at, "a comma cannot begin a line here", []string{strings.TrimLeft(string(src.data[at.from:at.to]), ", ")}}, true
+				at.To = from + column + len(leadingComma.FindString(trimmed))
+				return misreading{"yaml", at, "a comma cannot begin a line here", []string{strings.TrimLeft(string(src.data[at.From:at.To]), ", ")}}, true
 			}
 			return misreading{"yaml", at, fmt.Sprintf("this %c has no %c before it", trimmed[0], trimmed[0]-2), []string{" "}}, true
 		case trimmed[0] == '\t' || trimmed[0] == '%' || trimmed[0] == '?':
@@ -434,8 +432,8 @@ func (y *layout) check() (misreading, bool) {
 		if line := y.endOfLine(end); end > pos {
 			if rest := strings.TrimSpace(string(src.data[end:line])); rest != "" && rest[0] != '#' {
 				what := "closing " + map[byte]string{'"': "quote", '\'': "quote"}[src.data[pos]] + map[byte]string{'[': "]", '{': "}"}[src.data[pos]]
-				return misreading{"yaml", span{pos, end + strings.Index(string(src.data[end:line]), rest) + len(rest)},
-					fmt.Sprintf("nothing can follow the %s here, but %s does", what, quote(rest)), []string{string(src.data[pos:end])}}, true
+				return misreading{"yaml", Span{pos, end + strings.Index(string(src.data[end:line]), rest) + len(rest)},
+					fmt.Sprintf("nothing can follow the %s here, but %s does", what, Quote(rest)), []string{string(src.data[pos:end])}}, true
 			}
 		}
 		for l+1 < len(lines) && lines[l+1] <= end {
@@ -562,17 +560,17 @@ func (y *layout) misplaced(from, pos int, word string, dash bool, known []level)
 			best, found = k, true
 		}
 	}
-	what, like := quote(word), fmt.Sprintf("where %s above begins", quote(best.word))
+	what, like := Quote(word), fmt.Sprintf("where %s above begins", Quote(best.word))
 	if dash {
 		what, like = "this -", "where the - above stands"
 	}
 	switch {
 	case !found:
-		y.found = misreading{"indentation", span{pos, pos + len(word)}, fmt.Sprintf("%s stands in column %d, where nothing above does", what, column+1), nil}
+		y.found = misreading{"indentation", Span{pos, pos + len(word)}, fmt.Sprintf("%s stands in column %d, where nothing above does", what, column+1), nil}
 	case !dash && best.lines == 1 && y.blankFrom(best.from, column, best.column) && y.linesIn(from, column) > 1:
 		// The first key stands alone there, and those below agree.
 		y.shift(best.from, best.column, column, best.word)
-		y.found.message = fmt.Sprintf("%s stands in column %d; put it in column %d, where %s below begins", quote(best.word), best.column+1, column+1, what)
+		y.found.message = fmt.Sprintf("%s stands in column %d; put it in column %d, where %s below begins", Quote(best.word), best.column+1, column+1, what)
 	default:
 		y.shift(from, column, best.column, word)
 		y.found.message = fmt.Sprintf("%s stands in column %d; put it in column %d, %s", what, column+1, best.column+1, like)
@@ -581,7 +579,7 @@ func (y *layout) misplaced(from, pos int, word string, dash bool, known []level)
 
 // shift reports that a word of the line that begins at from belongs into another column.
 func (y *layout) shift(from, column, to int, word string) {
-	y.found = misreading{code: "indentation", at: span{from + min(column, to), from + column + len(word)}, mends: []string{strings.Repeat(" ", max(to-column, 0)) + word}}
+	y.found = misreading{code: "indentation", at: Span{from + min(column, to), from + column + len(word)}, mends: []string{strings.Repeat(" ", max(to-column, 0)) + word}}
 }
 
 // blankFrom says whether a line has only blanks from one column on up to another, and stands there behind a blank.
@@ -612,19 +610,18 @@ func absolute(n int) int { return max(n, -n) }
 // noColon reports a line that should be a key and is not one.
 func (y *layout) noColon(pos, to int) {
 	written := strings.TrimRight(string(y.src.data[pos:to]), " \t")
-	y.found = misreading{"yaml", span{pos, pos + len(written)}, fmt.Sprintf("a key is followed by a colon and a space, and %s is not", quote(written)), nil}
+	y.found = misreading{"yaml", Span{pos, pos + len(written)}, fmt.Sprintf("a key is followed by a colon and a space, and %s is not", Quote(written)), nil}
 	if m := assignment.FindStringSubmatch(written); m != nil {
 		y.found.message = fmt.Sprintf("a key is followed by a colon, not by =: write %s: and its value", m[1])
-		y.found.mends = []string{m[1] + ": " + m[2], m[1] + ": " + quoted(m[2])}
+		y.found.mends = []string{m[1] + ": " + m[2], m[1] + ": " + Quoted(m[2])}
 		return
 	}
 	word, rest, _ := strings.Cut(written, " ")
-	_, isAction := actions.Lookup(word)
-	if isAction || word == "rules" || slices.Contains(ruleKeys, word) || slices.Contains(stepKeys, word) {
+	if slices.Contains(y.src.keys, word) {
 		rest = strings.TrimSpace(rest)
 		y.found.mends = []string{strings.TrimSpace(word + ": " + rest)}
 		if rest != "" {
-			y.found.mends = append(y.found.mends, word+": "+quoted(rest))
+			y.found.mends = append(y.found.mends, word+": "+Quoted(rest))
 		}
 	} else if strings.Contains(written, " ") {
 		y.found.message += "; a comment begins with #"
@@ -669,7 +666,7 @@ func (y *layout) open(pos int) int {
 	if i := strings.Index(text, " #"); i > 0 {
 		mends = append(mends, strings.TrimRight(text[:i], " ")+q+text[i:])
 	}
-	y.found = misreading{"yaml", span{pos, pos + len(text)}, "the quote that opens here is never closed", mends}
+	y.found = misreading{"yaml", Span{pos, pos + len(text)}, "the quote that opens here is never closed", mends}
 	return -1
 }
 
@@ -683,7 +680,7 @@ func (y *layout) flow(pos, indent int) int {
 	plain := pos     // where the last text without quotes begins
 	last := pos      // the end of what was read
 	comma := func(at, next int) int {
-		y.found = misreading{"yaml", span{at, at}, fmt.Sprintf("a comma is missing between %s and %s", lastWord.Find(data[pos:at]), firstWord.Find(data[next:])), []string{","}}
+		y.found = misreading{"yaml", Span{at, at}, fmt.Sprintf("a comma is missing between %s and %s", lastWord.Find(data[pos:at]), firstWord.Find(data[next:])), []string{","}}
 		return -1
 	}
 	for i := pos; i < len(data); {
@@ -704,7 +701,7 @@ func (y *layout) flow(pos, indent int) int {
 		case c == '[' || c == '{':
 			if barely && (done == i || done >= 0 && c == '[') {
 				text := string(data[plain:textEnd(data, i)])
-				y.found = misreading{"yaml", span{plain, plain + len(text)}, fmt.Sprintf("a text with %c in it must be in quotes here", c), []string{quoted(text)}}
+				y.found = misreading{"yaml", Span{plain, plain + len(text)}, fmt.Sprintf("a text with %c in it must be in quotes here", c), []string{Quoted(text)}}
 				return -1
 			}
 			if done >= 0 {
@@ -719,7 +716,7 @@ func (y *layout) flow(pos, indent int) int {
 					want = '}'
 				}
 				if c != want {
-					y.found = misreading{"yaml", span{i, i + 1}, fmt.Sprintf("the %c in column %d is closed by this %c; write %c", data[open[len(open)-1]], y.column(open[len(open)-1]), c, want), []string{string(want), string(want) + string(c)}}
+					y.found = misreading{"yaml", Span{i, i + 1}, fmt.Sprintf("the %c in column %d is closed by this %c; write %c", data[open[len(open)-1]], y.column(open[len(open)-1]), c, want), []string{string(want), string(want) + string(c)}}
 					return -1
 				}
 			}
@@ -820,10 +817,29 @@ func (y *layout) unclosed(open []int, last int) int {
 	for _, o := range slices.Backward(open) {
 		closing.WriteByte(data[o] + 2) // "]" for "[", "}" for "{"
 	}
-	y.found = misreading{"yaml", span{from, from + 1}, fmt.Sprintf("this %c is never closed", data[from]), nil}
+	y.found = misreading{"yaml", Span{from, from + 1}, fmt.Sprintf("this %c is never closed", data[from]), nil}
 	if line := y.endOfLine(from); last <= line && last > from {
-		y.found.at.to = last
+		y.found.at.To = last
 		y.found.mends = []string{string(data[from:last]) + closing.String()}
 	}
 	return -1
+}
+
+var assignment = regexp.MustCompile(`^(\s*[A-Za-z_]\w*)\s*:?=\s*([^=\s].*?)\s*$`)
+
+// Assignments writes lines such as day = 1 as entries of a map. It is "" if any line is something else.
+func Assignments(written string) string {
+	lines := strings.Split(written, "\n")
+	for i, l := range lines {
+		m := assignment.FindStringSubmatch(l)
+		if m == nil {
+			return ""
+		}
+		value := m[2]
+		if !isPlain(value, false) {
+			value = Quoted(value)
+		}
+		lines[i] = m[1] + ": " + value
+	}
+	return strings.Join(lines, "\n")
 }

@@ -1,4 +1,4 @@
-package rules
+package text
 
 import (
 	"bytes"
@@ -9,6 +9,29 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+)
+
+// A Finding is one mistake (or doubt) in a rule file, pointed at exactly. Lines and columns are 1-based and
+// count characters in the file as the user wrote it; the range from Line:Column up to but not including
+// EndLine:EndColumn is what Suggestion replaces.
+type Finding struct {
+	File       string   `json:"file"`
+	Line       int      `json:"line"`
+	Column     int      `json:"column"`
+	EndLine    int      `json:"endLine"`
+	EndColumn  int      `json:"endColumn"`
+	Severity   Severity `json:"severity"`
+	Code       string   `json:"code"` // a stable word for programs, such as "unknown-key"
+	Message    string   `json:"message"`
+	Suggestion string   `json:"suggestion"`
+}
+
+// Severity says whether a finding keeps its file from being used.
+type Severity string
+
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
 )
 
 // Format writes the finding for people: where and what, the offending line with a caret under it, and the
@@ -44,14 +67,14 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 	if f.Severity == Warning { // by which it is ignored
 		code = dim + " [" + f.Code + "]" + reset
 	}
-	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s%s\n", bold, printable(f.File), f.Line, f.Column, reset, red, f.Severity, reset, printable(f.Message), code)
+	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s%s\n", bold, Printable(f.File), f.Line, f.Column, reset, red, f.Severity, reset, Printable(f.Message), code)
 	if line, ok := lineOf(src, f.Line); ok {
 		caret, width := f.Column-1, 1
 		if f.EndLine == f.Line && f.EndColumn > f.Column {
 			width = f.EndColumn - f.Column
 		}
 		line, caret = window(line, caret)
-		fmt.Fprintf(&b, "  %s%4d |%s %s\n", dim, f.Line, reset, printable(line))
+		fmt.Fprintf(&b, "  %s%4d |%s %s\n", dim, f.Line, reset, Printable(line))
 		width = min(width, max(1, utf8.RuneCountInString(line)-caret))
 		fmt.Fprintf(&b, "  %s     |%s %s%s%s%s\n", dim, reset, strings.Repeat(" ", caret), red, strings.Repeat("^", width), reset)
 	}
@@ -63,7 +86,7 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 			} else if strings.Contains(f.Suggestion, "\n") {
 				head = strings.TrimRight(head, " ") + "\n  " + dim + "     = " + reset + strings.Repeat(" ", max(f.Column-1, 0))
 			}
-			fmt.Fprintf(&b, "  %s     %s%s\n", dim, head, printable(line))
+			fmt.Fprintf(&b, "  %s     %s%s\n", dim, head, Printable(line))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -82,9 +105,9 @@ func window(line string, caret int) (string, int) {
 	return string(r[from:min(len(r), from+width)]), caret - from
 }
 
-// printable shows a tab as one space, so that the caret stands right, and as "?" what controls a terminal or turns
+// Printable shows a tab as one space, so that the caret stands right, and as "?" what controls a terminal or turns
 // the direction of a text.
-func printable(s string) string {
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t':
@@ -110,7 +133,7 @@ func lineOf(src []byte, n int) (string, bool) {
 	return "", false
 }
 
-func sortFindings(findings []Finding) {
+func Sort(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(
 			cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
@@ -123,63 +146,3 @@ func sortFindings(findings []Finding) {
 const maxFindings = 200
 
 var bareWord = regexp.MustCompile(`^[\w.]*$`)
-
-// A report collects the findings of one file.
-type report struct {
-	src      *source
-	findings []Finding
-	seen     map[Finding]bool // a mistake behind an anchor is met once for each alias
-	errors   int
-}
-
-func (r *report) finding(sev Severity, code string, at span, suggestion, format string, args ...any) Finding {
-	if r.src.holdsMend(at) && !bareWord.MatchString(suggestion) {
-		suggestion = "" // it was made for the file as mended, where the text is written differently
-	}
-	f := Finding{
-		File: r.src.name, Severity: sev, Code: code,
-		Message: fmt.Sprintf(format, args...), Suggestion: suggestion,
-	}
-	f.Line, f.Column = r.src.position(at.from)
-	f.EndLine, f.EndColumn = r.src.position(max(at.from, at.to))
-	return f
-}
-
-func (r *report) add(sev Severity, code string, at span, suggestion, format string, args ...any) {
-	f := r.finding(sev, code, at, suggestion, format, args...)
-	if sev == Error {
-		r.errors++ // counted each time: what is read through an alias is no better for having been reported
-	}
-	if r.seen[f] {
-		return
-	}
-	if r.seen == nil {
-		r.seen = map[Finding]bool{}
-	}
-	r.seen[f] = true
-	switch {
-	case len(r.findings) < maxFindings:
-		r.findings = append(r.findings, f)
-	case sev == Error: // an error must not be lost behind warnings
-		for i := range r.findings {
-			if r.findings[i].Severity == Warning {
-				r.findings[i] = f
-				break
-			}
-		}
-	}
-}
-
-func (r *report) errorf(code string, at span, suggestion, format string, args ...any) {
-	r.add(Error, code, at, suggestion, format, args...)
-}
-
-// mendf is add with a suggestion that the text t is to have, not the file.
-func (r *report) mendf(sev Severity, code string, t *text, at span, suggestion, format string, args ...any) {
-	at, suggestion = t.mend(at, suggestion)
-	r.add(sev, code, at, suggestion, format, args...)
-}
-
-func (r *report) warnf(code string, at span, suggestion, format string, args ...any) {
-	r.add(Warning, code, at, suggestion, format, args...)
-}

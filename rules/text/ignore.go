@@ -1,4 +1,4 @@
-package rules
+package text
 
 import (
 	"regexp"
@@ -17,7 +17,7 @@ import (
 type ignore struct {
 	from, to int // the lines, from 1
 	code     string
-	at       span // of the code
+	at       Span // of the code
 	place    Finding
 }
 
@@ -26,39 +26,39 @@ func (i ignore) silences(f Finding) bool {
 	return f.Severity == Warning && f.Code == i.code && f.Line >= i.from && f.Line <= i.to
 }
 
-// lateCodes are those of findings that are made of several files: see [NewSet].
-var lateCodes = []string{codeSameSend}
+const codeIgnore = "ignore"
 
-const (
-	codeSameSend = "same-send"
-	codeIgnore   = "ignore"
-)
+// Ignores are the comments of one file that are for findings about several files together.
+type Ignores struct {
+	path string
+	list []ignore
+}
 
 var (
 	ignoreComment = regexp.MustCompile(`(?m)(?:^|[ \t])#[ \t]*bellhop[ \t]*:[ \t]*([^\r\n]*)`)
 	ignoreWord    = regexp.MustCompile(`[^\s,]+`)
 )
 
-// silence takes away the findings that comments of the file ignore, and reports the comments that ignore none. It
-// returns those that are for what is found in several files together.
-func (r *report) silence() []ignore {
-	var late []ignore
+// Silence takes away the findings that comments of the file ignore, and reports the comments that ignore none. Those for a
+// code of late, of what is found in several files together, it returns.
+func (r *Document) Silence(late ...string) Ignores {
+	out := Ignores{path: r.src.name}
 	for _, i := range r.ignores() {
 		before := len(r.findings)
 		r.findings = slices.DeleteFunc(r.findings, i.silences)
 		switch {
 		case len(r.findings) < before:
-		case slices.Contains(lateCodes, i.code):
-			i.place = r.finding(Warning, codeIgnore, i.at, "", noneIgnored, quote(i.code))
-			late = append(late, i)
+		case slices.Contains(late, i.code):
+			i.place = r.finding(Warning, codeIgnore, i.at, "", noneIgnored, Quote(i.code))
+			out.list = append(out.list, i)
 		case slices.ContainsFunc(r.findings, func(f Finding) bool { return f.Code == i.code && f.Line >= i.from && f.Line <= i.to }):
-			r.warnf(codeIgnore, i.at, "", "%s is a mistake here, and only warnings can be ignored", quote(i.code))
+			r.Warnf(codeIgnore, i.at, "", "%s is a mistake here, and only warnings can be ignored", Quote(i.code))
 		default:
-			near := closest(i.code, codesOf(r.findings, i.from, i.to))
-			r.warnf(codeIgnore, i.at, near, noneIgnored+"%s", quote(i.code), didYouMean(near))
+			near := Closest(i.code, codesOf(r.findings, i.from, i.to))
+			r.Warnf(codeIgnore, i.at, near, noneIgnored+"%s", Quote(i.code), DidYouMean(near))
 		}
 	}
-	return late
+	return out
 }
 
 const noneIgnored = "there is no warning %s to ignore here"
@@ -73,7 +73,7 @@ func codesOf(findings []Finding, from, to int) (codes []string) {
 }
 
 // ignores reads the comments of the file that begin with bellhop: and reports those that say nothing.
-func (r *report) ignores() (out []ignore) {
+func (r *Document) ignores() (out []ignore) {
 	if r.src.root == nil || !strings.Contains(string(r.src.data), "bellhop") {
 		return nil
 	}
@@ -81,33 +81,33 @@ func (r *report) ignores() (out []ignore) {
 	scalars := r.src.scalars()
 	for _, m := range ignoreComment.FindAllStringSubmatchIndex(data, -1) {
 		at := m[0] + strings.IndexByte(data[m[0]:], '#')
-		if slices.ContainsFunc(scalars, func(s span) bool { return s.from <= at && at < s.to }) {
+		if slices.ContainsFunc(scalars, func(s Span) bool { return s.From <= at && at < s.To }) {
 			continue // in a text
 		}
 		words := ignoreWord.FindAllStringIndex(data[m[2]:m[3]], -1)
-		place := func(word []int) span { return span{m[2] + word[0], m[2] + word[1]} }
+		place := func(word []int) Span { return Span{m[2] + word[0], m[2] + word[1]} }
 		if len(words) == 0 || data[m[2]+words[0][0]:m[2]+words[0][1]] != "ignore" {
-			where, suggestion := span{at, m[3]}, ""
+			where, suggestion := Span{at, m[3]}, ""
 			if len(words) > 0 {
 				where, suggestion = place(words[0]), "ignore"
 			}
-			r.warnf(codeIgnore, where, suggestion, "after bellhop: write ignore and the warning, such as # bellhop: ignore missing-value")
+			r.Warnf(codeIgnore, where, suggestion, "after bellhop: write ignore and the warning, such as # bellhop: ignore missing-value")
 			continue
 		}
 		if len(words) == 1 {
-			r.warnf(codeIgnore, place(words[0]), "", "write which warning to ignore, such as # bellhop: ignore missing-value")
+			r.Warnf(codeIgnore, place(words[0]), "", "write which warning to ignore, such as # bellhop: ignore missing-value")
 		}
 		from, to := r.src.ignored(at)
 		for _, word := range words[1:] {
 			code := place(word)
-			out = append(out, ignore{from: from, to: to, code: data[code.from:code.to], at: code})
+			out = append(out, ignore{from: from, to: to, code: data[code.From:code.To], at: code})
 		}
 	}
 	return out
 }
 
 // scalars are the places of all texts of the file.
-func (s *source) scalars() (out []span) {
+func (s *source) scalars() (out []Span) {
 	var walk func(n *yaml.Node)
 	walk = func(n *yaml.Node) {
 		if n.Kind == yaml.ScalarNode {
@@ -155,15 +155,13 @@ func (s *source) ignored(at int) (from, to int) {
 	return first + 1, last + 1
 }
 
-// unignored are the findings about several files that none of them ignores, and those about comments that ignore none.
-func unignored(findings []Finding, files []*File) []Finding {
-	for _, f := range files {
-		for _, i := range f.ignores {
-			before := len(findings)
-			findings = slices.DeleteFunc(findings, func(of Finding) bool { return of.File == f.Path && i.silences(of) })
-			if len(findings) == before {
-				findings = append(findings, i.place)
-			}
+// Silence takes away the findings that the comments ignore, and adds those about comments that ignore none.
+func (of Ignores) Silence(findings []Finding) []Finding {
+	for _, i := range of.list {
+		before := len(findings)
+		findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.File == of.path && i.silences(f) })
+		if len(findings) == before {
+			findings = append(findings, i.place)
 		}
 	}
 	return findings

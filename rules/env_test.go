@@ -1,0 +1,34 @@
+package rules
+
+import "testing"
+
+// The environment has every name that the checker lets pass, and nothing else.
+func TestEnvironmentFitsItsTypes(t *testing.T) {
+	t.Parallel()
+	env := environment(newRun(&Event{}, (&Event{}).ReceivedAt))
+	known := map[string]bool{runName: true}
+	for name := range envVariables {
+		known[name] = true
+	}
+	for object, fields := range envObjects {
+		for field := range fields {
+			known[object+"."+field] = true
+		}
+	}
+	known["raw"] = false // decoded when asked for
+	for name := range env {
+		if !known[name] {
+			t.Errorf("%s is in the environment and has no type", name)
+		}
+	}
+	for name, wanted := range known {
+		if _, ok := env[name]; wanted && !ok {
+			t.Errorf("%s has a type and is not in the environment", name)
+		}
+	}
+	for _, field := range AppointmentFields() {
+		if _, ok := env["appointment."+field]; !ok {
+			t.Errorf("appointment.%s is missing", field)
+		}
+	}
+}

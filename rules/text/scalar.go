@@ -1,0 +1,209 @@
+package text
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// A Scalar is a scalar of a rule file: its value, and for each byte of the value where in the file it stands.
+type Scalar struct {
+	Value    string
+	node     *yaml.Node
+	src      *source
+	beg, end []int // for each byte of value, the file's bytes it was read from; filled when first asked for
+	outer    Span  // the scalar in the file, quotes or block header included
+	slip     *Span // the range that with replaced
+	mapped   bool
+}
+
+func newScalar(src *source, n *yaml.Node) *Scalar {
+	return &Scalar{Value: n.Value, node: n, src: src}
+}
+
+// whole is the scalar as it stands in the file, quotes included.
+func (t *Scalar) whole() Span {
+	t.locate()
+	return t.outer
+}
+
+// Span maps a range of the value's bytes to the file.
+func (t *Scalar) Span(from, to int) Span {
+	t.locate()
+	if len(t.beg) != len(t.Value) || len(t.Value) == 0 {
+		return t.outer
+	}
+	from, to = min(max(from, 0), len(t.Value)), min(max(to, 0), len(t.Value))
+	var s Span
+	if from < len(t.Value) {
+		s.From = t.beg[from]
+	} else {
+		s.From = t.end[len(t.Value)-1]
+	}
+	s.To = s.From
+	if to > from {
+		s.To = max(s.From, t.end[to-1])
+	}
+	return s
+}
+
+// With returns the text with s in place of the file's bytes at, so that the rest can be checked in spite of a mistake.
+// It is nil if that place is not known.
+func (t *Scalar) With(at Span, s string) *Scalar {
+	t.locate()
+	if len(t.beg) != len(t.Value) || at.From < t.outer.From || at.To > t.outer.To {
+		return nil
+	}
+	from, _ := slices.BinarySearch(t.beg, at.From)
+	to, _ := slices.BinarySearch(t.beg, at.To)
+	to = max(from, to)
+	return &Scalar{
+		Value: t.Value[:from] + s + t.Value[to:], node: t.node, src: t.src, outer: t.outer, mapped: true, slip: &at,
+		beg: slices.Concat(t.beg[:from], slices.Repeat([]int{at.From}, len(s)), t.beg[to:]),
+		end: slices.Concat(t.end[:from], slices.Repeat([]int{at.To}, len(s)), t.end[to:]),
+	}
+}
+
+// As is the text with another value, of which only the place of the whole is known.
+func (t *Scalar) As(value string) *Scalar {
+	return &Scalar{Value: value, node: t.node, src: t.src, mapped: true, outer: t.whole()}
+}
+
+// CutOff is the text together with the comment that an unquoted # begins behind it on its line; ok is false without one.
+func (t *Scalar) CutOff() (at Span, ok bool) {
+	if t.node == nil || t.node.Style != 0 || t.node.Kind != yaml.ScalarNode {
+		return at, false
+	}
+	t.locate()
+	at = Span{t.outer.From, t.src.comment(t.outer.To).To}
+	return at, at.To > t.outer.To && !strings.ContainsAny(t.src.in(at), "\n\r")
+}
+
+// Mend returns what to write in the file, and in which range, so that the text has s where it now has the bytes at. This
+// is s itself if the text's style allows it, else the whole text in quotes. It is "" if s is, and if no single text will
+// do.
+func (t *Scalar) Mend(at Span, s string) (Span, string) {
+	if s == "" || t.slip != nil && at.From >= t.slip.From && at.To <= t.slip.To {
+		return at, ""
+	}
+	t.locate()
+	style := t.node.Style
+	if style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+		for at.To > at.From && breakLen(t.src.data, at.To-1) > 0 {
+			at.To-- // the line break behind it is the block's
+		}
+	}
+	control := strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' })
+	switch {
+	case style&yaml.DoubleQuotedStyle != 0:
+		if at == t.outer {
+			return at, doubleQuoted(s)
+		}
+		return at, escapeDouble(s)
+	case control:
+		return at, ""
+	case style&yaml.SingleQuotedStyle != 0:
+		if at == t.outer {
+			return at, Quoted(s)
+		}
+		return at, strings.ReplaceAll(s, "'", "''")
+	case style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		if at == t.outer {
+			return at, t.PlainOrQuoted(s)
+		}
+		if first := at.From == 0 || breakLen(t.src.data, at.From-1) > 0 || t.src.data[at.From-1] == ' '; first && s[0] == ' ' {
+			return at, "" // which would be indentation
+		}
+		return at, s
+	}
+	raw := string(t.src.data[t.outer.From:max(t.outer.From, min(at.From, t.outer.To))]) + s + string(t.src.data[min(max(at.To, t.outer.From), t.outer.To):t.outer.To])
+	if isPlain(raw, t.src.inFlow(t.node)) {
+		return at, s
+	}
+	if at == t.outer {
+		return at, Quoted(s)
+	}
+	if len(t.beg) != len(t.Value) {
+		return at, ""
+	}
+	from, _ := slices.BinarySearch(t.beg, at.From)
+	to, _ := slices.BinarySearch(t.beg, at.To)
+	return t.outer, Quoted(t.Value[:from] + s + t.Value[max(from, to):])
+}
+
+// PlainOrQuoted writes s in place of the whole text, with quotes only if they are needed there.
+func (t *Scalar) PlainOrQuoted(s string) string {
+	if isPlain(s, t.src.inFlow(t.node)) {
+		return s
+	}
+	return Quoted(s)
+}
+
+var (
+	plainStart = regexp.MustCompile("^(?:[^\\s\\-?:,\\[\\]{}#&*!|>'\"%@`]|[-?:][^\\s,\\[\\]{}])")
+	plainBreak = regexp.MustCompile(`:(?:\s|$)|(?:^|\s)#|\s$`)
+	flowBreak  = regexp.MustCompile(`[,?\[\]{}]|:["']`)
+)
+
+// isPlain says whether YAML reads s, written without quotes, as that text.
+func isPlain(s string, flow bool) bool {
+	switch s {
+	case "", "~", "null", "Null", "NULL", "<<":
+		return false
+	}
+	return plainStart.MatchString(s) && !plainBreak.MatchString(s) && !(flow && flowBreak.MatchString(s))
+}
+
+func (t *Scalar) locate() {
+	if t.mapped {
+		return
+	}
+	t.mapped = true
+	from := t.src.content(t.node)
+	t.outer = Span{from, from}
+	n := len(t.Value)
+	m := mapper{data: t.src.data, pos: from, want: n, out: make([]byte, 0, n), beg: make([]int, 0, n), end: make([]int, 0, n)}
+	switch style := t.node.Style; {
+	case style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		m.block(t.Value, style&yaml.LiteralStyle != 0)
+	case style&yaml.DoubleQuotedStyle != 0:
+		m.pos++
+		m.flow('"')
+		m.pos++
+	case style&yaml.SingleQuotedStyle != 0:
+		m.pos++
+		m.flow('\'')
+		m.pos++
+	default:
+		m.flow(0)
+	}
+	t.outer.To = min(max(from, m.pos), len(t.src.data))
+	if string(m.out) == t.Value {
+		t.beg, t.end = m.beg, m.end
+		return
+	}
+	// Not what the YAML reader made of it: point at the first line of the whole.
+	to := from
+	for to < len(t.src.data) && breakLen(t.src.data, to) == 0 {
+		to++
+	}
+	t.outer.To = max(from, to)
+}
+
+// Quoted writes s as a YAML text in quotes, single ones where that needs no escaping.
+func Quoted(s string) string {
+	if !strings.ContainsAny(s, `"\`) || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' }) {
+		return doubleQuoted(s)
+	}
+	return SingleQuoted(s)
+}
+
+func SingleQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+func doubleQuoted(s string) string { return `"` + escapeDouble(s) + `"` }
+
+func escapeDouble(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s)
+}

@@ -1,0 +1,313 @@
+package text
+
+import (
+	"bytes"
+	"iter"
+	"slices"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+var bom = []byte("\xef\xbb\xbf")
+
+// A source is a rule file's text and the way from offsets in it to lines and columns.
+type source struct {
+	name  string
+	data  []byte   // without a byte order mark, which has no column
+	keys  []string // with which lines of such a file may begin
+	lines []int    // where the lines of an editor begin
+	yaml  []int    // where the lines of the YAML reader begin, which breaks lines at three more characters
+
+	// If this is a file in which a mistake was mended: the file before, the range that was replaced in it, and for each
+	// byte of the replacement its place in the file before.
+	of   *source
+	at   Span
+	back []int
+
+	skipped int // bytes of the byte order mark
+
+	root *yaml.Node          // the document, once it is read
+	flow map[*yaml.Node]bool // see inFlow; filled when first asked for
+}
+
+// A Span is a range of a source's bytes.
+type Span struct{ From, To int }
+
+func newSource(name string, data []byte) *source {
+	written := bytes.TrimPrefix(data, bom)
+	return &source{name: name, data: written, skipped: len(data) - len(written)}
+}
+
+// with returns the file with other text in place of the bytes at.
+func (s *source) with(at Span, with string) *source {
+	out := &source{name: s.name, keys: s.keys, skipped: s.skipped, data: slices.Concat(s.data[:at.From], []byte(with), s.data[at.To:]), of: s, at: at}
+	i := at.From
+	for _, c := range []byte(with) {
+		out.back = append(out.back, i)
+		if i < at.To && s.data[i] == c {
+			i++
+		}
+	}
+	return out
+}
+
+// written is the place of an offset in the file that people wrote, before anything was mended.
+func (s *source) written(off int) int {
+	for ; s.of != nil; s = s.of {
+		switch behind := s.at.From + len(s.back); {
+		case off >= behind:
+			off += s.at.To - behind
+		case off > s.at.From:
+			off = s.back[off-s.at.From]
+		}
+	}
+	return off
+}
+
+// holdsMend says whether any of the bytes at were mended.
+func (s *source) holdsMend(at Span) bool {
+	for ; s.of != nil; s = s.of {
+		if at.From <= s.at.From+len(s.back) && at.To >= s.at.From {
+			return true
+		}
+		if at.From > s.at.From {
+			shift := s.at.To - s.at.From - len(s.back)
+			at = Span{at.From + shift, at.To + shift}
+		}
+	}
+	return false
+}
+
+// lineStarts returns the offsets at which lines begin, as editors count them.
+func lineStarts(data []byte) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if !yield(0) {
+			return
+		}
+		for i := 0; i < len(data); i++ {
+			switch {
+			case data[i] == '\r' && i+1 < len(data) && data[i+1] == '\n':
+				continue
+			case data[i] == '\n' || data[i] == '\r':
+				if !yield(i + 1) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// breakLen is the length of the YAML line break at data[i], 0 if there is none.
+func breakLen(data []byte, i int) int {
+	if i >= len(data) {
+		return 0
+	}
+	switch data[i] {
+	case '\n':
+		return 1
+	case '\r':
+		if i+1 < len(data) && data[i+1] == '\n' {
+			return 2
+		}
+		return 1
+	case 0xC2:
+		if i+1 < len(data) && data[i+1] == 0x85 {
+			return 2
+		}
+	case 0xE2:
+		if i+2 < len(data) && data[i+1] == 0x80 && (data[i+2] == 0xA8 || data[i+2] == 0xA9) {
+			return 3
+		}
+	}
+	return 0
+}
+
+// position is the 1-based line and column, in characters, of a byte offset.
+func (s *source) position(off int) (line, column int) {
+	if off <= 0 {
+		return 1, 1 // also keeps a file of 100 MB, refused by its size, from being read
+	}
+	off = s.written(off)
+	for s.of != nil {
+		s = s.of
+	}
+	off = min(off, len(s.data))
+	lines := s.lineOffsets()
+	i, found := slices.BinarySearch(lines, off)
+	if !found {
+		i--
+	}
+	return i + 1, utf8.RuneCount(s.data[lines[i]:off]) + 1
+}
+
+func (s *source) lineOffsets() []int {
+	if s.lines == nil {
+		s.lines = slices.Collect(lineStarts(s.data))
+	}
+	return s.lines
+}
+
+// lineSpan is a whole line (1-based, as editors count) without the blanks around it.
+func (s *source) lineSpan(line int) Span {
+	s.lineOffsets()
+	if len(s.data) == 0 {
+		return Span{}
+	}
+	line = min(max(line, 1), len(s.lines))
+	from := s.lines[line-1]
+	to := len(s.data)
+	if line < len(s.lines) {
+		to = s.lines[line]
+	}
+	text := s.data[from:to]
+	trimmed := bytes.TrimRight(text, " \t\r\n")
+	to = from + len(trimmed)
+	from += len(trimmed) - len(bytes.TrimLeft(trimmed, " \t"))
+	return Span{from, max(from, to)}
+}
+
+// offset is where a node begins, anchors and tags included.
+func (s *source) offset(n *yaml.Node) int {
+	if s.yaml == nil {
+		s.yaml = append(s.yaml, 0)
+		for i := 0; i < len(s.data); {
+			if w := breakLen(s.data, i); w > 0 {
+				i += w
+				s.yaml = append(s.yaml, i)
+			} else {
+				i++
+			}
+		}
+	}
+	if n.Line < 1 || n.Line > len(s.yaml) {
+		return len(s.data)
+	}
+	off := s.yaml[n.Line-1]
+	for range n.Column - 1 {
+		if off >= len(s.data) {
+			return len(s.data)
+		}
+		_, w := utf8.DecodeRune(s.data[off:])
+		off += w
+	}
+	return min(off, len(s.data))
+}
+
+// content is where a node's own text begins, after its anchor and tag.
+func (s *source) content(n *yaml.Node) int {
+	off := s.offset(n)
+	if n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 && (off >= len(s.data) || s.data[off] != '!') {
+		return off
+	}
+	for off < len(s.data) && (s.data[off] == '&' || s.data[off] == '!') {
+		anchor := s.data[off] == '&' // ends at the first sign; a tag ends at a blank
+		off++
+		for off < len(s.data) && s.data[off] != ' ' && s.data[off] != '\t' && breakLen(s.data, off) == 0 && (!anchor || wordByte(s.data[off])) {
+			off++
+		}
+		for off < len(s.data) {
+			if w := breakLen(s.data, off); w > 0 {
+				off += w
+			} else if s.data[off] == ' ' || s.data[off] == '\t' {
+				off++
+			} else if s.data[off] == '#' {
+				for off < len(s.data) && breakLen(s.data, off) == 0 {
+					off++
+				}
+			} else {
+				break
+			}
+		}
+	}
+	return off
+}
+
+func wordByte(b byte) bool {
+	return b|0x20 >= 'a' && b|0x20 <= 'z' || b >= '0' && b <= '9' || b == '_' || b == '-'
+}
+
+// span is the range to point at for a node: a scalar's text, quotes included; of a list or map its first line.
+func (s *source) span(n *yaml.Node) Span {
+	if n.Kind == yaml.ScalarNode {
+		return newScalar(s, n).whole()
+	}
+	at := s.lineFrom(s.offset(n))
+	if n.Kind == yaml.AliasNode {
+		at.To = min(at.To, at.From+1+len(n.Value))
+	}
+	return at
+}
+
+// lineFrom is what stands on a line from an offset on, without the blanks at its end.
+func (s *source) lineFrom(from int) Span {
+	to := from
+	for to < len(s.data) && breakLen(s.data, to) == 0 {
+		to++
+	}
+	return Span{from, from + len(bytes.TrimRight(s.data[from:to], " \t"))}
+}
+
+// In is the text of a range.
+func (s *source) in(at Span) string { return string(s.data[at.From:at.To]) }
+
+// extent is where a node stands, see [Document.Range].
+func (s *source) extent(n *yaml.Node) Span {
+	at := s.span(n)
+	if n.Kind != yaml.MappingNode && n.Kind != yaml.SequenceNode {
+		return at
+	}
+	at.To = s.content(n)
+	flow := n.Style&yaml.FlowStyle != 0
+	if flow {
+		at.To = min(at.To+1, len(s.data))
+	}
+	for _, c := range n.Content {
+		at.To = max(at.To, s.extent(c).To)
+	}
+	if flow { // what is left up to the closing bracket are blanks, line breaks, a comma and comments
+		for at.To < len(s.data) {
+			c := s.data[at.To]
+			at.To++
+			if c == ']' || c == '}' {
+				break
+			}
+			if c == '#' {
+				for at.To < len(s.data) && breakLen(s.data, at.To) == 0 {
+					at.To++
+				}
+			}
+		}
+	}
+	return at
+}
+
+// inFlow says whether a node is inside brackets: [a, b] or {a: b}.
+func (s *source) inFlow(n *yaml.Node) bool {
+	if s.flow == nil {
+		s.flow = map[*yaml.Node]bool{}
+		var walk func(n *yaml.Node, flow bool)
+		walk = func(n *yaml.Node, flow bool) {
+			s.flow[n] = flow
+			for _, c := range n.Content {
+				walk(c, flow || n.Style&yaml.FlowStyle != 0)
+			}
+		}
+		if s.root != nil {
+			walk(s.root, false)
+		}
+	}
+	return s.flow[n]
+}
+
+// comment is the comment that follows an offset on its line.
+func (s *source) comment(off int) Span {
+	i := off
+	for i < len(s.data) && (s.data[i] == ' ' || s.data[i] == '\t') {
+		i++
+	}
+	if i >= len(s.data) || s.data[i] != '#' {
+		return Span{off, off}
+	}
+	return s.lineFrom(i)
+}
