@@ -248,14 +248,14 @@ func (a *absence) value(s *scope, n ast.Node) (at ast.Node, name string) {
 				return a.unless(n, n.Value)
 			}
 		}
-		if n.Value == "custom" && !a.c.hidden(n.Value) {
+		if a.c.memo[n].typ.missing {
 			return a.unless(n, n.Value)
 		}
 	case *ast.ChainNode:
 		return a.value(s, n.Node)
 	case *ast.MemberNode:
-		if object, field, ok := fieldOf(n); ok && !a.c.hidden(object) {
-			if (object == "contact" || object == "previous") && envObjects[object][field].kind != listKind {
+		if object, field, ok := a.c.env.fieldOf(n); ok && !a.c.hidden(object) {
+			if t, _ := a.c.env.field(object, field); a.c.env.objects[object].optional && t.kind != listKind {
 				return a.unless(n, object+"."+field)
 			}
 			return nil, ""

@@ -21,14 +21,11 @@ func (s *Set) Anew(name string, number int, action string, ev *Event, now time.T
 	}
 	r := newRun(ev, now)
 	r.start(rule)
-	if rule.when != nil {
-		yes, err := rule.when.holds(r)
-		switch {
-		case err != nil:
-			return Step{Number: number, Err: fmt.Errorf("condition: %w", err)}, false
-		case !yes:
-			return Step{Number: number, Skip: "the appointment was moved, and the condition is no longer true"}, false
-		}
+	switch yes, err := r.applies(); {
+	case err != nil:
+		return Step{Number: number, Err: fmt.Errorf("condition: %w", err)}, false
+	case !yes:
+		return Step{Number: number, Skip: "the appointment was moved, and the condition is no longer true"}, false
 	}
 	return st.render(r), rule.Shadow
 }

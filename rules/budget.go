@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/expr-lang/expr/vm"
@@ -24,21 +25,20 @@ const (
 
 var errTooMuch = errors.New("this takes more work than a rule may do; it was stopped")
 
-// A run is the evaluation of rules on one event. It is used by one goroutine.
-type run struct {
-	ev    *Event
-	now   time.Time
-	due   bool // now is the moment of a step that waited
-	env   map[string]any
-	rule  *Rule
-	zone  *time.Location // the rule's for this event; nil: each time in its own
-	naive *time.Location // where texts without an offset are read as times
-	lets  []letValue
-	units int
-	bytes int
+// A machine evaluates expressions on one event. It is for one goroutine.
+type machine struct {
+	now      time.Time
+	zone     *time.Location // in which times are seen; nil: each in its own
+	naive    *time.Location // where texts without an offset are read as times
+	language *language      // of the names of days and months
+	values   map[string]any // the variables, and the fields of objects under "object.field"
+	lazy     func(name string) any // makes the variables that are only made when they are asked for
+	lets     []*program
 
-	raw     any
-	rawRead bool
+	results []letValue
+	made    map[string]any // values of lazy, once they are asked for
+	units   int
+	bytes   int
 	vms     []*vm.VM // one for each depth of let inside let
 	depth   int
 }
@@ -49,29 +49,30 @@ type letValue struct {
 	err   error
 }
 
-// runName is the environment's entry for the run itself. No expression can be written that names it.
-const runName = " run"
+// machineName is the entry of the values for the machine itself. No expression can be written that names it.
+const machineName = " machine"
 
-func newRun(ev *Event, now time.Time) *run {
-	r := &run{ev: ev, now: now}
-	r.env = environment(r)
+// newMachine makes a machine for one event's values, which it then owns.
+func newMachine(values map[string]any, lazy func(name string) any, now time.Time) *machine {
+	r := &machine{values: values, lazy: lazy, now: now}
+	values[machineName] = r
 	return r
 }
 
-// start readies the run for a rule.
-func (r *run) start(rule *Rule) {
-	r.rule = rule
-	r.zone, r.naive = rule.zones(r.ev)
-	if len(rule.lets) > 0 {
-		r.lets = make([]letValue, len(rule.lets))
+// use readies the machine for the expressions of a rule: its named values, and how it sees times.
+func (r *machine) use(lets []*program, zone, naive *time.Location, l *language) {
+	r.lets, r.zone, r.naive, r.language = lets, zone, naive, l
+	r.results = nil
+	if len(lets) > 0 {
+		r.results = make([]letValue, len(lets))
 	}
 	r.refill()
 }
 
-func (r *run) refill() { r.units, r.bytes = maxUnits, maxBytes }
+func (r *machine) refill() { r.units, r.bytes = maxUnits, maxBytes }
 
 // charge takes from what is left, and fails once that is not enough.
-func (r *run) charge(units, bytes int) error {
+func (r *machine) charge(units, bytes int) error {
 	if r.units -= units; r.units < 0 || units < 0 { // a negative price is one that overflowed
 		r.units = -1
 		return errTooMuch
@@ -85,17 +86,17 @@ func (r *run) charge(units, bytes int) error {
 
 // spend takes from what is left without failing. It is for work that is small whatever the payload holds: what
 // an index over the rules looks at must have the same value whether or not something else has used up the rest.
-func (r *run) spend(units int) { r.units = max(r.units-units, -1) }
+func (r *machine) spend(units int) { r.units = max(r.units-units, -1) }
 
 // eval runs one program.
-func (r *run) eval(p *program) (any, error) {
+func (r *machine) eval(p *program) (any, error) {
 	r.spend(p.cost)
 	if r.depth == len(r.vms) {
 		r.vms = append(r.vms, &vm.VM{MemoryBudget: maxElements})
 	}
 	m := r.vms[r.depth]
 	r.depth++
-	v, err := m.Run(p.code, r.env)
+	v, err := m.Run(p.code, r.values)
 	r.depth--
 	if err != nil {
 		return nil, p.failed(err)
@@ -104,18 +105,45 @@ func (r *run) eval(p *program) (any, error) {
 }
 
 // let gives the value of a rule's named value, computing it when it is first asked for.
-func (r *run) let(i int) (any, error) {
-	l := &r.lets[i]
+func (r *machine) let(i int) (any, error) {
+	l := &r.results[i]
 	if !l.done {
-		l.value, l.err = r.eval(r.rule.lets[i].program)
+		l.value, l.err = r.eval(r.lets[i])
 		l.done = true
 	}
 	return l.value, l.err
 }
 
+// lazily is a variable that is only made when it is asked for.
+func (r *machine) lazily(name string) any {
+	v, ok := r.made[name]
+	if !ok {
+		v = r.lazy(name)
+		if r.made == nil {
+			r.made = map[string]any{}
+		}
+		r.made[name] = v
+	}
+	return v
+}
+
+// object is a whole object as a map, for rules that pass it on.
+func (r *machine) object(name string) (any, error) {
+	if err := r.charge(3000, 2048); err != nil {
+		return nil, err
+	}
+	m := make(map[string]any, 16)
+	for k, v := range r.values {
+		if field, ok := strings.CutPrefix(k, name+"."); ok {
+			m[field] = v
+		}
+	}
+	return m, nil
+}
+
 // measure counts what walking a whole value costs, in units and bytes, giving up once that is more than what
 // is left. A value that holds the same list many times counts it each time.
-func (r *run) measure(v any) (units, bytes int, err error) {
+func (r *machine) measure(v any) (units, bytes int, err error) {
 	switch v := v.(type) {
 	case nil, bool, int, float64, time.Time, time.Duration:
 		return 10, 16, nil
@@ -149,7 +177,7 @@ func (r *run) measure(v any) (units, bytes int, err error) {
 // maxValueDepth bounds the nesting of a value that an operation walks.
 const maxValueDepth = 200
 
-func (r *run) measureInto(units, bytes *int, v any, depth int) error {
+func (r *machine) measureInto(units, bytes *int, v any, depth int) error {
 	if *units > r.units || depth > maxValueDepth {
 		return errTooMuch
 	}

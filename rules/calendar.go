@@ -37,8 +37,8 @@ func shown(t time.Time) time.Time {
 const maxDays = 4_000_000
 
 // calendar is a function that moves a time by a number of days or months. A missing time stays missing.
-func calendar(name string, move func(naive time.Time, n int) time.Time) func(*run, []any) (any, error) {
-	return func(r *run, args []any) (any, error) {
+func calendar(name string, move func(naive time.Time, n int) time.Time) func(*machine, []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		if err := r.charge(1000, 64); err != nil {
 			return nil, err
 		}
@@ -93,7 +93,7 @@ func moveWorkdays(naive time.Time, n int) time.Time {
 }
 
 // fnClock gives the same day at a time of the day.
-func fnClock(r *run, args []any) (any, error) {
+func fnClock(r *machine, args []any) (any, error) {
 	if err := r.charge(1000, 64); err != nil {
 		return nil, err
 	}
@@ -123,12 +123,12 @@ func timeOfDay(text string) (hour, minute int, ok bool) {
 	return t.Hour(), t.Minute(), err == nil
 }
 
-func fnStartOfDay(r *run, args []any) (any, error) {
+func fnStartOfDay(r *machine, args []any) (any, error) {
 	return fnClock(r, []any{args[0], "00:00"})
 }
 
 // fnDaysBetween counts the days from the date of one time to that of another, each as date prints it.
-func fnDaysBetween(r *run, args []any) (any, error) {
+func fnDaysBetween(r *machine, args []any) (any, error) {
 	if err := r.charge(500, 0); err != nil {
 		return nil, err
 	}
@@ -145,8 +145,8 @@ func fnDaysBetween(r *run, args []any) (any, error) {
 }
 
 // fnAmount gives a duration as a number of units.
-func fnAmount(name string, unit time.Duration) func(*run, []any) (any, error) {
-	return func(_ *run, args []any) (any, error) {
+func fnAmount(name string, unit time.Duration) func(*machine, []any) (any, error) {
+	return func(_ *machine, args []any) (any, error) {
 		d, ok := args[0].(time.Duration)
 		if !ok {
 			return nil, evalErrorf("%s needs a duration, but got %s", name, describe(args[0]))

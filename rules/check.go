@@ -44,6 +44,7 @@ func byteOffset(s string, runes int) int {
 // A checker finds the mistakes in one expression, and rewrites it on the way: fields become plain names of
 // the environment, and what needs a bound becomes a call of one of our functions, which charges for its work.
 type checker struct {
+	env    *environment
 	report *text.Document
 	piece  piece
 	lets   []letVar       // that may be used
@@ -197,9 +198,9 @@ var aroundBreaks = regexp.MustCompile(`[ \t]*[\r\n]\s*`)
 func call(at ast.Node, name string, args ...ast.Node) ast.Node {
 	callee := &ast.IdentifierNode{Value: name}
 	callee.SetLocation(at.Location())
-	runArg := &ast.IdentifierNode{Value: runName}
-	runArg.SetLocation(at.Location())
-	n := &ast.CallNode{Callee: callee, Arguments: append([]ast.Node{runArg}, args...)}
+	machine := &ast.IdentifierNode{Value: machineName}
+	machine.SetLocation(at.Location())
+	n := &ast.CallNode{Callee: callee, Arguments: append([]ast.Node{machine}, args...)}
 	n.SetLocation(at.Location())
 	return n
 }
@@ -324,13 +325,13 @@ func (c *checker) identifier(n *ast.IdentifierNode) checked {
 			return checked{call(n, "$let", constant(n, i)), l.typ}
 		}
 	}
-	if t, ok := envVariables[name]; ok {
-		if name == "raw" {
-			return checked{call(n, "$raw"), t}
+	if t, ok := c.env.variables[name]; ok {
+		if slices.Contains(c.env.lazy, name) {
+			return checked{call(n, "$lazy", constant(n, name)), t}
 		}
 		return checked{n, t}
 	}
-	if _, ok := envObjects[name]; ok {
+	if _, ok := c.env.objects[name]; ok {
 		return checked{call(n, "$object", constant(n, name)), typ{kind: objectKind, name: name}}
 	}
 	if slices.Contains(c.later, name) {
@@ -358,7 +359,7 @@ func (c *checker) identifier(n *ast.IdentifierNode) checked {
 
 // similarName finds what an unknown name was probably meant to be.
 func (c *checker) similarName(name string) string {
-	candidates := envNames()
+	candidates := c.env.names()
 	for _, l := range c.lets {
 		candidates = append(candidates, l.name)
 	}
@@ -368,16 +369,16 @@ func (c *checker) similarName(name string) string {
 	if s := text.Closest(name, candidates); s != "" && text.FoldWord(s) == text.FoldWord(name) {
 		return s
 	}
-	for _, object := range []string{"appointment", "contact"} {
-		if _, ok := envObjects[object][name]; ok {
+	for _, object := range c.env.main {
+		if _, ok := c.env.field(object, name); ok {
 			return object + "." + name
 		}
 	}
 	if s := text.Closest(name, candidates); s != "" {
 		return s
 	}
-	for _, object := range []string{"appointment", "contact"} {
-		if s := text.Closest(name, text.SortedKeys(envObjects[object])); s != "" {
+	for _, object := range c.env.main {
+		if s := text.Closest(name, text.SortedKeys(c.env.objects[object].fields)); s != "" {
 			return object + "." + s
 		}
 	}
@@ -417,8 +418,8 @@ func (c *checker) member(n *ast.MemberNode) checked {
 		if id.Value == "$env" {
 			return c.failAt(n, "unsupported", "", "$env is not available in rules")
 		}
-		if fields, ok := envObjects[id.Value]; ok {
-			t, ok := fields[property.Value]
+		if object, ok := c.env.objects[id.Value]; ok {
+			t, ok := object.fields[property.Value]
 			if !ok {
 				return c.unknownField(property, id.Value)
 			}
@@ -427,10 +428,10 @@ func (c *checker) member(n *ast.MemberNode) checked {
 			return checked{flat, t}
 		}
 	}
-	if object, field, ok := fieldOf(n.Node); ok && object == "appointment" && field == "contact" && property != nil {
-		if _, ok := envObjects["contact"][property.Value]; ok {
-			s := "contact." + property.Value
-			return c.failAt(n, "unknown-field", s, "appointment has no field \"contact\"; the contact is beside it: write %s", s)
+	if object, field, ok := c.env.fieldOf(n.Node); ok && object != field && property != nil {
+		if _, ok := c.env.field(field, property.Value); ok {
+			s := field + "." + property.Value
+			return c.failAt(n, "unknown-field", s, "%s has no field %s; the %s is beside it: write %s", object, text.Quote(field), field, s)
 		}
 	}
 	base := c.visit(n.Node)
@@ -456,7 +457,7 @@ func (c *checker) member(n *ast.MemberNode) checked {
 			}
 			return get(anyType.orNil())
 		}
-		t, ok := envObjects[base.typ.name][property.Value]
+		t, ok := c.env.field(base.typ.name, property.Value)
 		if !ok {
 			return c.unknownField(property, base.typ.name)
 		}
@@ -537,28 +538,20 @@ func (c *checker) hidden(name string) bool {
 }
 
 func (c *checker) unknownField(property *ast.StringNode, object string) checked {
-	suggestion := text.Closest(property.Value, text.SortedKeys(envObjects[object]))
-	if s, ok := fieldAliases[property.Value]; ok {
-		if _, ok := envObjects[object][s]; ok {
+	suggestion := text.Closest(property.Value, text.SortedKeys(c.env.objects[object].fields))
+	if s, ok := c.env.aliases[property.Value]; ok {
+		if _, ok := c.env.field(object, s); ok {
 			suggestion = s
 		}
 	}
 	if suggestion == "" {
-		for _, other := range []string{"appointment", "contact"} {
-			if _, ok := envObjects[other][property.Value]; ok && other != object && object != "previous" {
+		for _, other := range c.env.main {
+			if _, ok := c.env.field(other, property.Value); ok && other != object && slices.Contains(c.env.main, object) {
 				return c.failAt(property, "unknown-field", "", "%s has no field %s, but %s has: %s.%s", object, text.Quote(property.Value), other, other, property.Value)
 			}
 		}
 	}
 	return c.failAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, text.Quote(property.Value), text.DidYouMean(suggestion))
-}
-
-// fieldAliases are names that people know these fields by.
-var fieldAliases = map[string]string{
-	"status": "appointmentStatus", "start": "startTime", "begin": "startTime", "end": "endTime", "calendar": "calendarId",
-	"assignee": "assignedUserId", "user": "assignedUserId", "userId": "assignedUserId", "location": "address", "name": "title",
-	"contact": "contactId", "group": "groupId", "note": "notes", "created": "dateAdded", "updated": "dateUpdated",
-	"mail": "email", "tel": "phone", "mobile": "phone", "tag": "tags", "surname": "lastName",
 }
 
 func methodNames() []string {
@@ -755,7 +748,7 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 			c.visit(a)
 		}
 		at := c.piece.span(n.Location().From, n.Location().From+utf8.RuneCountInString(name))
-		if _, ok := envVariables[name]; ok || envObjects[name] != nil {
+		if c.env.has(name) {
 			return c.fail("function", at, "", "%s is a value, not a function", name)
 		}
 		if m := addMethod.FindStringSubmatch(name); m != nil && len(args) == 2 {
@@ -807,6 +800,12 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 	}
 	if (name == "first" || name == "last") && !c.elementAt(args[0], &ast.IntegerNode{}, types[0]).missing {
 		result = result.sure()
+	}
+	switch name {
+	case "weekday":
+		result = weekdayType
+	case "timeOfDay":
+		result = clockType
 	}
 	return checked{call(n, name, out...), result}
 }
@@ -1461,7 +1460,7 @@ func localName(name string) string {
 
 // taken says why a name cannot be given to a value, "" if it can.
 func (c *checker) taken(name string) string {
-	if _, ok := envVariables[name]; ok || envObjects[name] != nil {
+	if c.env.has(name) {
 		return "it is a name of the event"
 	}
 	if _, ok := functions[name]; ok && !newerFunctions[name] || predicates[name] != "" {
@@ -1559,10 +1558,11 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 		default:
 			return c.mismatch(n, l.typ, r.typ, left, right)
 		}
-		for _, side := range [][2]ast.Node{{left, right}, {right, left}} {
-			if s, ok := side[1].(*ast.StringNode); ok && isCallOf(side[0], "timeOfDay") && !c.clock(s) {
-				return checked{out, boolType}
-			}
+		if w := l.typ.words; w != nil && w.ordered && !c.word(l.typ, right) {
+			return checked{out, boolType}
+		}
+		if w := r.typ.words; w != nil && w.ordered && !c.word(r.typ, left) {
+			return checked{out, boolType}
 		}
 		if l.typ.scalar() && r.typ.scalar() {
 			return checked{out, boolType}
@@ -1720,10 +1720,8 @@ func (c *checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode)
 	if !l.typ.comparable(r.typ) {
 		return c.mismatch(n, l.typ, r.typ, n.Left, n.Right)
 	}
-	for _, side := range [][2]ast.Node{{n.Left, n.Right}, {n.Right, n.Left}} {
-		if s, ok := side[1].(*ast.StringNode); ok && !c.word(side[0], s) {
-			return checked{out, boolType}
-		}
+	if !c.word(l.typ, n.Right) || !c.word(r.typ, n.Left) {
+		return checked{out, boolType}
 	}
 	if l.typ.scalar() || r.typ.scalar() || isLiteral(n.Left) || isLiteral(n.Right) {
 		return checked{out, boolType}
@@ -1737,16 +1735,19 @@ func (c *checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode)
 	return checked{eq, boolType}
 }
 
-// bareWords reports a word without quotes where a field is compared with a text.
+// bareWords reports a word without quotes where a text of the event is compared.
 func (c *checker) bareWords(n *ast.BinaryNode) bool {
 	if n.Operator != "==" && n.Operator != "!=" && n.Operator != "in" {
 		return false
 	}
-	object, field, ok := fieldOf(n.Left)
-	if !ok || envObjects[object][field].kind != textKind {
-		if !isName(n.Left, "type") && !isName(n.Left, "source") && !isName(n.Left, "locationId") {
-			return false
-		}
+	var t typ
+	if object, field, ok := c.env.fieldOf(n.Left); ok {
+		t, _ = c.env.field(object, field)
+	} else if id, ok := n.Left.(*ast.IdentifierNode); ok {
+		t = c.env.variables[id.Value]
+	}
+	if t.kind != textKind {
+		return false
 	}
 	words := []ast.Node{n.Right}
 	if list, ok := n.Right.(*ast.ArrayNode); ok {
@@ -1760,10 +1761,8 @@ func (c *checker) bareWords(n *ast.BinaryNode) bool {
 		}
 		found = true
 		word := id.Value
-		if field == "appointmentStatus" && !slices.Contains(Statuses(), word) {
-			if s := similarStatus(word); s != "" {
-				word = s
-			}
+		if t.words != nil && !t.words.valid(word) {
+			word = cmp.Or(t.words.near(word), word)
 		}
 		c.failAt(id, "quote", `"`+word+`"`, "write the text %s in quotes", text.Quote(word))
 	}
@@ -1779,7 +1778,7 @@ func (c *checker) known(name string) bool {
 	case "true", "false", "nil", "null", "none", "undefined":
 		return true
 	}
-	return slices.Contains(envNames(), name)
+	return c.env.has(name)
 }
 
 func isLiteral(n ast.Node) bool {
@@ -1790,71 +1789,30 @@ func isLiteral(n ast.Node) bool {
 	return false
 }
 
-// word checks a text that a field with a fixed list of values is compared with. It is false if the text can
-// never be equal, which has been reported.
-func (c *checker) word(field ast.Node, s *ast.StringNode) bool {
-	object, name, ok := fieldOf(field)
-	switch {
-	case ok && name == "appointmentStatus" && object != "contact":
-		if slices.Contains(Statuses(), s.Value) {
-			return true
-		}
-		suggestion := similarStatus(s.Value)
-		if s.Value == "" {
-			return true // an appointment of which the status is not known
-		}
-		hint := text.DidYouMean(suggestion)
-		if suggestion == "" {
-			hint = "; there are " + strings.Join(Statuses(), ", ")
-		}
-		c.failAt(s, "status", quoteLike(c.source(s), suggestion), "%s is not an appointment status, so this is never equal%s", text.Quote(s.Value), hint)
-		return false
-	case !ok && isCallOf(field, "weekday"):
-		if slices.Contains(weekdays, s.Value) {
-			return true
-		}
-		suggestion := text.Closest(s.Value, weekdays)
-		for _, day := range weekdays {
-			if len(s.Value) > 1 && len(s.Value) < len(day) && strings.EqualFold(day[:len(s.Value)], s.Value) {
-				suggestion = day
-			}
-		}
-		c.failAt(s, "weekday", quoteLike(c.source(s), suggestion), "weekday( ) is the English name of the day, such as \"Monday\", so this is never equal%s", text.DidYouMean(suggestion))
-		return false
-	case !ok && isCallOf(field, "timeOfDay"):
-		return c.clock(s)
-	case !ok && isName(field, "type"):
-		wire := []string{Create, Update, Delete}
-		if suggestion := text.Closest(s.Value, wire); suggestion != "" && !slices.Contains(wire, s.Value) {
-			c.failAt(s, "event-name", quoteLike(c.source(s), suggestion), "there is no event type %s%s", text.Quote(s.Value), text.DidYouMean(suggestion))
-			return false
-		}
+// word checks a text that a value is compared with. It is false if the value is never that text, which has been reported.
+func (c *checker) word(of typ, n ast.Node) bool {
+	s, ok := n.(*ast.StringNode)
+	if !ok || of.words == nil || of.words.valid(s.Value) {
+		return true
 	}
-	return true
+	suggestion := of.words.near(s.Value)
+	if suggestion == "" && of.words.lenient {
+		return true
+	}
+	message := of.words.message
+	if strings.Contains(message, "%s") {
+		message = fmt.Sprintf(message, text.Quote(s.Value))
+	}
+	if suggestion == "" {
+		message += of.words.others
+	}
+	c.failAt(s, of.words.code, quoteLike(c.source(s), suggestion), "%s%s", message, text.DidYouMean(suggestion))
+	return false
 }
-
-var weekdays = []string{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}
 
 func isCallOf(n ast.Node, function string) bool {
 	name, _ := callOf(n)
 	return name == function
-}
-
-// clock checks a text that a time of the day is compared with. It is false if that makes no sense, which has been
-// reported.
-func (c *checker) clock(s *ast.StringNode) bool {
-	if _, err := time.Parse("15:04", s.Value); err == nil && len(s.Value) == 5 || s.Value == "24:00" {
-		return true
-	}
-	suggestion := ""
-	for _, layout := range []string{"15:04", "3:04pm", "3pm", "3:04 pm", "3 pm", "15h", "15.04", "15:04:05"} {
-		if t, err := time.Parse(layout, strings.ToLower(s.Value)); err == nil {
-			suggestion = t.Format("15:04")
-			break
-		}
-	}
-	c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `timeOfDay( ) has two digits for the hour and two for the minute, such as "09:00", so this comparison goes wrong%s`, text.DidYouMean(suggestion))
-	return false
 }
 
 func isName(n ast.Node, name string) bool {
@@ -1863,7 +1821,7 @@ func isName(n ast.Node, name string) bool {
 }
 
 // fieldOf recognises appointment.title and appointment["title"], as written.
-func fieldOf(n ast.Node) (object, field string, ok bool) {
+func (e *environment) fieldOf(n ast.Node) (object, field string, ok bool) {
 	if ch, isChain := n.(*ast.ChainNode); isChain {
 		n = ch.Node
 	}
@@ -1872,7 +1830,7 @@ func fieldOf(n ast.Node) (object, field string, ok bool) {
 		return "", "", false
 	}
 	id, ok := m.Node.(*ast.IdentifierNode)
-	if !ok || envObjects[id.Value] == nil {
+	if !ok || e.objects[id.Value].fields == nil {
 		return "", "", false
 	}
 	p, ok := m.Property.(*ast.StringNode)
@@ -1880,19 +1838,6 @@ func fieldOf(n ast.Node) (object, field string, ok bool) {
 		return "", "", false
 	}
 	return id.Value, p.Value, true
-}
-
-var statusAliases = map[string]string{
-	"canceled": "cancelled", "cancel": "cancelled", "booked": "new", "pending": "new", "attended": "showed", "arrived": "showed",
-	"show": "showed", "missed": "noshow", "absent": "noshow", "done": "completed", "finished": "completed", "complete": "completed", "confirm": "confirmed",
-}
-
-func similarStatus(word string) string {
-	fold := text.FoldWord(word)
-	if s, ok := statusAliases[fold]; ok {
-		return s
-	}
-	return text.Closest(word, Statuses())
 }
 
 func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
@@ -1934,7 +1879,7 @@ func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
 				set = nil
 				break
 			}
-			if !c.word(n.Left, s) {
+			if !c.word(l.typ, s) {
 				return checked{n, boolType}
 			}
 			set.words[s.Value] = struct{}{}
@@ -1944,22 +1889,10 @@ func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
 			right = constant(n.Right, set)
 		}
 	}
-	if s, ok := n.Left.(*ast.StringNode); ok {
-		if isName(n.Right, "on") && !c.listWord(s, "event name", "event-name", Names()) ||
-			isName(n.Right, "changed") && !c.listWord(s, "field of an appointment", "unknown-field", AppointmentFields()) {
-			return checked{n, boolType}
-		}
+	if !c.word(r.typ.element(), n.Left) {
+		return checked{n, boolType}
 	}
 	return checked{call(n, "$in", l.node, right), boolType}
-}
-
-func (c *checker) listWord(s *ast.StringNode, what, code string, words []string) bool {
-	if slices.Contains(words, s.Value) {
-		return true
-	}
-	suggestion := text.Closest(s.Value, words)
-	c.failAt(s, code, quoteLike(c.source(s), suggestion), "there is no %s %s%s", what, text.Quote(s.Value), text.DidYouMean(suggestion))
-	return false
 }
 
 // mismatch reports two values that an operator cannot join, with the way out where there is one.
@@ -2035,8 +1968,8 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 				suggestion = `date("` + s + `")`
 			}
 			return c.failAt(side.node, "type", suggestion, `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
-		case side.typ.kind == objectKind && side.typ.name != "contact" && (side.other.kind == durationKind || side.other.kind == timeKind):
-			suggestion := c.source(side.node) + ".startTime"
+		case side.typ.kind == objectKind && c.env.objects[side.typ.name].moment != "" && (side.other.kind == durationKind || side.other.kind == timeKind):
+			suggestion := c.source(side.node) + "." + c.env.objects[side.typ.name].moment
 			return c.failAt(side.node, "type", suggestion, "%s cannot %s %s; use a time of it, such as %s", n.Operator, verb, side.typ, suggestion)
 		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
 			return c.wantsDuration(n, side.node, side.typ, side.other)

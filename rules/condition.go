@@ -17,6 +17,7 @@ import (
 // are compiled and run one by one only once an error has to be told from a plain no, the cheap ones first; together
 // they may do half as much work once more.
 type condition struct {
+	env   *environment
 	whole *program
 	src   string
 	lets  []letVar
@@ -34,7 +35,7 @@ type clause struct {
 	program  *program
 }
 
-func (c *condition) holds(r *run) (bool, error) {
+func (c *condition) holds(r *machine) (bool, error) {
 	v, err := r.eval(c.whole)
 	if err == nil {
 		return truth(c.whole, v)
@@ -59,7 +60,7 @@ func notTruth(v any) error {
 	return evalErrorf("the condition must be true or false, but it is %s", describe(v))
 }
 
-func (c *clause) holds(r *run) (bool, error) {
+func (c *clause) holds(r *machine) (bool, error) {
 	switch c.op {
 	case "!":
 		v, err := c.operands[0].holds(r)
@@ -107,7 +108,7 @@ func (c *clause) cost() int {
 // divide compiles the parts. The expression has been compiled before, so nothing new can be found wrong.
 func (c *condition) divide() {
 	r, t := text.Alone(c.src)
-	ch := &checker{report: r, piece: piece{t, 0, c.src}, lets: c.lets}
+	ch := &checker{env: c.env, report: r, piece: piece{t, 0, c.src}, lets: c.lets}
 	tree, ok := ch.parse(parseConfig)
 	if !ok {
 		return
@@ -160,7 +161,7 @@ func (c *checker) clause(n ast.Node, place string) (*clause, error) {
 	if c.bad {
 		return nil, errClause
 	}
-	p, err := assemble(done.node, c.piece.src)
+	p, err := c.env.assemble(done.node, c.piece.src)
 	if err != nil {
 		return nil, err
 	}

@@ -2,15 +2,89 @@ package rules
 
 import (
 	"bytes"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
+
+	"bellhop/rules/text"
 )
 
-// environment is what expressions see of an event: one flat map, because a plain name is looked up in a
+// world is what the expressions of rules may name.
+var world = &environment{
+	variables: map[string]typ{
+		"type": textType.of(&words{
+			valid: func(s string) bool { return slices.Contains(wireTypes, s) },
+			near:  func(s string) string { return text.Closest(s, wireTypes) },
+			code:  "event-name", message: "there is no event type %s", lenient: true,
+		}),
+		"on":         listOf(textType.of(oneOfWords(Names(), "event-name", "there is no event name %s", nil))),
+		"changed":    listOf(textType.of(oneOfWords(AppointmentFields(), "unknown-field", "there is no field of an appointment %s", nil))),
+		"source":     textType,
+		"locationId": textType,
+		"receivedAt": timeType,
+		"custom":     anyType.orNil(),
+		"raw":        anyType,
+	},
+	objects: map[string]object{
+		"appointment": {fields: fieldTypes(reflect.TypeFor[Appointment]()), moment: "startTime"},
+		"previous":    {fields: fieldTypes(reflect.TypeFor[Appointment]()), moment: "startTime", optional: true},
+		"contact":     {fields: fieldTypes(reflect.TypeFor[Contact]()), optional: true},
+	},
+	main: []string{"appointment", "contact"},
+	lazy: []string{"raw"},
+	aliases: map[string]string{
+		"status": "appointmentStatus", "start": "startTime", "begin": "startTime", "end": "endTime", "calendar": "calendarId",
+		"assignee": "assignedUserId", "user": "assignedUserId", "userId": "assignedUserId", "location": "address", "name": "title",
+		"contact": "contactId", "group": "groupId", "note": "notes", "created": "dateAdded", "updated": "dateUpdated",
+		"mail": "email", "tel": "phone", "mobile": "phone", "tag": "tags", "surname": "lastName",
+	},
+}
+
+var wireTypes = []string{Create, Update, Delete}
+
+// statusWords are the appointment's statuses, and "" for one that is not known.
+var statusWords = &words{
+	valid: func(s string) bool { return s == "" || slices.Contains(Statuses(), s) },
+	near:  similarStatus,
+	code:  "status", message: "%s is not an appointment status, so this is never equal", others: "; there are " + strings.Join(Statuses(), ", "),
+}
+
+var statusAliases = map[string]string{
+	"canceled": "cancelled", "cancel": "cancelled", "booked": "new", "pending": "new", "attended": "showed", "arrived": "showed",
+	"show": "showed", "missed": "noshow", "absent": "noshow", "done": "completed", "finished": "completed", "complete": "completed", "confirm": "confirmed",
+}
+
+func similarStatus(word string) string {
+	if s, ok := statusAliases[text.FoldWord(word)]; ok {
+		return s
+	}
+	return text.Closest(word, Statuses())
+}
+
+func fieldTypes(t reflect.Type) map[string]typ {
+	fields := map[string]typ{}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch f.Type {
+		case reflect.TypeFor[string]():
+			fields[name] = textType
+		case reflect.TypeFor[time.Time]():
+			fields[name] = timeType
+		case reflect.TypeFor[[]string]():
+			fields[name] = textsType
+		}
+	}
+	if _, ok := fields["appointmentStatus"]; ok {
+		fields["appointmentStatus"] = textType.of(statusWords)
+	}
+	return fields
+}
+
+// values is what expressions see of an event: one flat map, because a plain name is looked up in a
 // quarter of the time that a field of a map takes. It is built once per event.
-func environment(r *run) map[string]any {
-	ev := r.ev
+func values(ev *Event) map[string]any {
 	env := make(map[string]any, 64)
-	env[runName] = r
 	env["type"] = ev.Type
 	env["on"] = texts(ev.On)
 	env["source"] = ev.Source
@@ -75,30 +149,10 @@ func addContact(env map[string]any, prefix string, c *Contact) {
 	env[prefix+"tags"] = texts(c.Tags)
 }
 
-// object is a whole appointment or contact as a map, for rules that pass it on.
-func (r *run) object(name string) (any, error) {
-	if err := r.charge(3000, 2048); err != nil {
-		return nil, err
+// rawBody is raw, the body as it came, nil where there is none.
+func (e *Event) rawBody(string) any {
+	if len(bytes.TrimSpace(e.Body)) == 0 {
+		return nil
 	}
-	m := make(map[string]any, 16)
-	switch name {
-	case "appointment":
-		addAppointment(m, "", &r.ev.Appointment)
-	case "previous":
-		addAppointment(m, "", &r.ev.Previous)
-	case "contact":
-		addContact(m, "", &r.ev.Contact)
-	}
-	return m, nil
-}
-
-// rawBody is the body as it came, decoded when the first rule asks for it.
-func (r *run) rawBody() (any, error) {
-	if !r.rawRead {
-		r.rawRead = true
-		if len(bytes.TrimSpace(r.ev.Body)) > 0 {
-			r.raw = DecodePayload(r.ev.Body)
-		}
-	}
-	return r.raw, nil
+	return DecodePayload(e.Body)
 }

@@ -1,18 +1,21 @@
 package rules
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // The environment has every name that the checker lets pass, and nothing else.
 func TestEnvironmentFitsItsTypes(t *testing.T) {
 	t.Parallel()
-	env := environment(newRun(&Event{}, (&Event{}).ReceivedAt))
-	known := map[string]bool{runName: true}
-	for name := range envVariables {
+	env := newRun(&Event{}, time.Time{}).values
+	known := map[string]bool{machineName: true}
+	for name := range world.variables {
 		known[name] = true
 	}
-	for object, fields := range envObjects {
-		for field := range fields {
-			known[object+"."+field] = true
+	for name, object := range world.objects {
+		for field := range object.fields {
+			known[name+"."+field] = true
 		}
 	}
 	known["raw"] = false // decoded when asked for

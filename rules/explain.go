@@ -122,15 +122,12 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 	r := newRun(ev, now)
 	r.start(rule)
 	out.Outcome, out.Reason = Fired, "the rule has no condition"
-	var failed error
-	if rule.when != nil {
-		yes, err := rule.when.holds(r)
-		switch {
-		case err != nil:
-			out.Outcome, failed = Failing, err
-		case !yes:
-			out.Outcome = NotTrue
-		}
+	yes, failed := r.applies()
+	switch {
+	case failed != nil:
+		out.Outcome = Failing
+	case !yes:
+		out.Outcome = NotTrue
 	}
 	if out.Outcome == Fired {
 		for _, st := range rule.steps {
@@ -359,7 +356,7 @@ func (p *prober) begin(src, place string, lets []letVar) (ast.Node, bool) {
 // because compiling changes what it compiles.
 func (p *prober) checker() *checker {
 	r, t := text.Alone(p.src)
-	return &checker{report: r, piece: piece{t, 0, p.src}, lets: p.known}
+	return &checker{env: world, report: r, piece: piece{t, 0, p.src}, lets: p.known}
 }
 
 func (p *prober) lets(rule *Rule) (out []Part, known []letVar) {
@@ -568,7 +565,7 @@ func (p *prober) compile(n ast.Node) *program {
 	if c.bad {
 		return nil
 	}
-	out, err := assemble(done.node, p.src)
+	out, err := world.assemble(done.node, p.src)
 	if err != nil {
 		return nil
 	}
@@ -764,7 +761,7 @@ func isDeep(n ast.Node) bool {
 		return false
 	}
 	id, ok := m.Node.(*ast.IdentifierNode)
-	return !ok || envObjects[id.Value] == nil && id.Value != "raw" && id.Value != "custom"
+	return !ok || !world.has(id.Value)
 }
 
 // isFixed says whether n is the same for every event.
@@ -807,7 +804,7 @@ func show(v any) string {
 	case float64:
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	}
-	if units, _, err := (&run{units: maxUnits, bytes: maxBytes}).measure(v); err != nil || units > maxShownUnits {
+	if units, _, err := (&machine{units: maxUnits, bytes: maxBytes}).measure(v); err != nil || units > maxShownUnits {
 		return describe(v) + " too large to be shown"
 	}
 	var b strings.Builder

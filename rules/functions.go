@@ -30,7 +30,7 @@ type function struct {
 	// them, LT list of texts. "*" after the last argument: one or more of it.
 	forms []string
 	doc   string
-	call  func(r *run, args []any) (any, error)
+	call  func(r *machine, args []any) (any, error)
 }
 
 // functions are the functions of expressions, by name. The ones that take a predicate (all, filter, map …)
@@ -86,7 +86,7 @@ var functions = map[string]function{
 	"median":    {[]string{"N*>F", "L*>F"}, "The number in the middle.", whole("median", 20)},
 	"first":     {[]string{"L>E"}, "The first element.", fnElement(0)},
 	"last":      {[]string{"L>E"}, "The last element.", fnElement(-1)},
-	"get":       {[]string{"L,I>E", "P,T>O"}, "An element or an entry, or nil.", func(r *run, args []any) (any, error) { return fnGet(r, args) }},
+	"get":       {[]string{"L,I>E", "P,T>O"}, "An element or an entry, or nil.", func(r *machine, args []any) (any, error) { return fnGet(r, args) }},
 	"take":      {[]string{"L,I>S"}, "The first elements of a list.", fnTake},
 	"keys":      {[]string{"P>LT"}, "The keys of a map, sorted.", fnKeys},
 	"values":    {[]string{"P>L"}, "The values of a map, in the order of its keys.", fnValues},
@@ -132,14 +132,14 @@ func functionNames() []string {
 
 // operations are what the checker puts in place of operators that need a bound. Names with a "$" cannot be
 // written in a rule.
-var operations = map[string]func(r *run, args []any) (any, error){
-	"$let":        func(r *run, args []any) (any, error) { return r.let(args[0].(int)) },
-	"$raw":        func(r *run, _ []any) (any, error) { return r.rawBody() },
-	"$object":     func(r *run, args []any) (any, error) { return r.object(args[0].(string)) },
-	"$step":       func(r *run, args []any) (any, error) { return nil, r.charge(args[0].(int), 0) },
+var operations = map[string]func(r *machine, args []any) (any, error){
+	"$let":        func(r *machine, args []any) (any, error) { return r.let(args[0].(int)) },
+	"$lazy":       func(r *machine, args []any) (any, error) { return r.lazily(args[0].(string)), nil },
+	"$object":     func(r *machine, args []any) (any, error) { return r.object(args[0].(string)) },
+	"$step":       func(r *machine, args []any) (any, error) { return nil, r.charge(args[0].(int), 0) },
 	"$walked":     opWalked,
 	"$mirrored":   opMirrored,
-	"$same":       func(_ *run, args []any) (any, error) { return args[0], nil },
+	"$same":       func(_ *machine, args []any) (any, error) { return args[0], nil },
 	"$get":        fnGet,
 	"$slice":      opSlice,
 	"$add":        opAdd,
@@ -287,8 +287,8 @@ func describeAll(args []any) string {
 
 // plain is one of the language's functions on texts and numbers whose work grows with the texts: so many
 // units for each byte.
-func plain(name string, perByte int) func(*run, []any) (any, error) {
-	return func(r *run, args []any) (any, error) {
+func plain(name string, perByte int) func(*machine, []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		size := 0
 		for _, a := range args {
 			if s, ok := a.(string); ok {
@@ -303,8 +303,8 @@ func plain(name string, perByte int) func(*run, []any) (any, error) {
 }
 
 // whole is one of the language's functions that walks its arguments entirely.
-func whole(name string, factor int) func(*run, []any) (any, error) {
-	return func(r *run, args []any) (any, error) {
+func whole(name string, factor int) func(*machine, []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		for _, a := range args {
 			units, bytes, err := r.measure(a)
 			if err != nil {
@@ -318,18 +318,18 @@ func whole(name string, factor int) func(*run, []any) (any, error) {
 	}
 }
 
-func fnNow(r *run, _ []any) (any, error) { return r.now.In(r.naive), nil }
+func fnNow(r *machine, _ []any) (any, error) { return r.now.In(r.naive), nil }
 
 // zoned is a time as a rule sees it: in the zone that tz gave it, else in the rule's, else in the time's own. A day
 // without a time begins at midnight of that zone.
-func (r *run) zoned(t time.Time) time.Time {
+func (r *machine) zoned(t time.Time) time.Time {
 	if r.zone == nil || chosen.has(t) {
 		return t
 	}
 	return shift(t, r.zone)
 }
 
-func fnDate(r *run, args []any) (any, error) {
+func fnDate(r *machine, args []any) (any, error) {
 	if err := r.charge(2000, 128); err != nil {
 		return nil, err
 	}
@@ -350,7 +350,7 @@ func fnDate(r *run, args []any) (any, error) {
 	if err := r.charge(20*len(layout), 2*len(layout)); err != nil {
 		return nil, err
 	}
-	return r.rule.language.format(r.zoned(t), layout), nil
+	return r.language.format(r.zoned(t), layout), nil
 }
 
 // parseDate reads a text as a time. One without an offset is of the given zone.
@@ -397,7 +397,7 @@ func parseDate(zone *time.Location, written string, args []any) (any, error) {
 // noZone marks a time that was read from a text without an offset. No text has its own.
 var noZone = time.FixedZone("", 1)
 
-func fnDuration(r *run, args []any) (any, error) {
+func fnDuration(r *machine, args []any) (any, error) {
 	text, err := wantText("duration", args[0])
 	if err != nil {
 		return nil, err
@@ -421,7 +421,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-func fnTZ(r *run, args []any) (any, error) {
+func fnTZ(r *machine, args []any) (any, error) {
 	t, err := wantTime("tz", args[0])
 	if err != nil {
 		return nil, err
@@ -437,7 +437,7 @@ func fnTZ(r *run, args []any) (any, error) {
 	return shift(t, chosen.on(zone)), nil
 }
 
-func fnTimezone(r *run, args []any) (any, error) {
+func fnTimezone(r *machine, args []any) (any, error) {
 	name, err := wantText("tz", args[0])
 	if err != nil {
 		return nil, err
@@ -452,7 +452,7 @@ func fnTimezone(r *run, args []any) (any, error) {
 	return zone, nil
 }
 
-func fnWeekday(r *run, args []any) (any, error) {
+func fnWeekday(r *machine, args []any) (any, error) {
 	t, err := wantTime("weekday", args[0])
 	if err != nil {
 		return nil, err
@@ -460,7 +460,7 @@ func fnWeekday(r *run, args []any) (any, error) {
 	return r.zoned(t).Weekday().String(), nil
 }
 
-func fnTimeOfDay(r *run, args []any) (any, error) {
+func fnTimeOfDay(r *machine, args []any) (any, error) {
 	t, err := wantTime("timeOfDay", args[0])
 	if err != nil {
 		return nil, err
@@ -468,8 +468,8 @@ func fnTimeOfDay(r *run, args []any) (any, error) {
 	return r.zoned(t).Format("15:04"), nil
 }
 
-func timePart(part func(time.Time) int) func(*run, []any) (any, error) {
-	return func(r *run, args []any) (any, error) {
+func timePart(part func(time.Time) int) func(*machine, []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		t, ok := args[0].(time.Time)
 		if !ok {
 			return nil, evalErrorf("a time is needed here, but this is %s", describe(args[0]))
@@ -481,7 +481,7 @@ func timePart(part func(time.Time) int) func(*run, []any) (any, error) {
 	}
 }
 
-func fnLen(r *run, args []any) (any, error) {
+func fnLen(r *machine, args []any) (any, error) {
 	switch v := args[0].(type) {
 	case string:
 		if err := r.charge(10+len(v)/2, 0); err != nil {
@@ -499,7 +499,7 @@ func fnLen(r *run, args []any) (any, error) {
 	return nil, evalErrorf("len needs a text, a list or a map, but got %s", describe(args[0]))
 }
 
-func fnString(r *run, args []any) (any, error) {
+func fnString(r *machine, args []any) (any, error) {
 	units, bytes, err := r.measure(args[0])
 	if err != nil {
 		return nil, err
@@ -510,8 +510,8 @@ func fnString(r *run, args []any) (any, error) {
 	return printValue(args[0]), nil
 }
 
-func fnSplit(name string) func(*run, []any) (any, error) {
-	return func(r *run, args []any) (any, error) {
+func fnSplit(name string) func(*machine, []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		text, err := wantText(name, args[0])
 		if err != nil {
 			return nil, err
@@ -534,7 +534,7 @@ func fnSplit(name string) func(*run, []any) (any, error) {
 	}
 }
 
-func fnReplace(r *run, args []any) (any, error) {
+func fnReplace(r *machine, args []any) (any, error) {
 	var texts [3]string
 	for i := range texts {
 		s, err := wantText("replace", args[i])
@@ -553,7 +553,7 @@ func fnReplace(r *run, args []any) (any, error) {
 	return callBuiltin("replace", args)
 }
 
-func fnRepeat(r *run, args []any) (any, error) {
+func fnRepeat(r *machine, args []any) (any, error) {
 	text, err := wantText("repeat", args[0])
 	if err != nil {
 		return nil, err
@@ -574,7 +574,7 @@ func fnRepeat(r *run, args []any) (any, error) {
 	return strings.Repeat(text, n), nil
 }
 
-func fnJoin(r *run, args []any) (any, error) {
+func fnJoin(r *machine, args []any) (any, error) {
 	list, err := wantList("join", args[0])
 	if err != nil {
 		return nil, err
@@ -600,7 +600,7 @@ func fnJoin(r *run, args []any) (any, error) {
 	return strings.Join(texts, glue), nil
 }
 
-func fnToJSON(r *run, args []any) (any, error) {
+func fnToJSON(r *machine, args []any) (any, error) {
 	units, bytes, err := r.measure(args[0])
 	if err != nil {
 		return nil, err
@@ -615,7 +615,7 @@ func fnToJSON(r *run, args []any) (any, error) {
 	return string(data), nil
 }
 
-func fnFromJSON(r *run, args []any) (any, error) {
+func fnFromJSON(r *machine, args []any) (any, error) {
 	text, err := wantText("fromJSON", args[0])
 	if err != nil {
 		return nil, err
@@ -630,8 +630,8 @@ func fnFromJSON(r *run, args []any) (any, error) {
 	return v, nil
 }
 
-func fnElement(i int) func(*run, []any) (any, error) {
-	return func(r *run, args []any) (any, error) {
+func fnElement(i int) func(*machine, []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		if args[0] == nil {
 			return nil, nil
 		}
@@ -643,7 +643,7 @@ func fnElement(i int) func(*run, []any) (any, error) {
 }
 
 // fnGet takes an element or an entry. What is not there is nil, at every depth: raw.a.b is nil where raw.a is.
-func fnGet(_ *run, args []any) (any, error) {
+func fnGet(_ *machine, args []any) (any, error) {
 	switch from := args[0].(type) {
 	case nil:
 		return nil, nil
@@ -690,12 +690,12 @@ func index(v any, length int) (int, bool) {
 	return i, i >= 0 && i < length
 }
 
-func fnTake(r *run, args []any) (any, error) {
+func fnTake(r *machine, args []any) (any, error) {
 	return opSlice(r, []any{args[0], 0, args[1]})
 }
 
 // opSlice cuts a list, or a text by characters.
-func opSlice(r *run, args []any) (any, error) {
+func opSlice(r *machine, args []any) (any, error) {
 	cut := func(length int) (from, to int, err error) {
 		to = length
 		if args[1] != nil {
@@ -742,7 +742,7 @@ func opSlice(r *run, args []any) (any, error) {
 	return list.Slice(from, to).Interface(), nil
 }
 
-func (r *run) chargeMap(name string, v any) (map[string]any, []string, error) {
+func (r *machine) chargeMap(name string, v any) (map[string]any, []string, error) {
 	m, err := wantMap(name, v)
 	if err != nil {
 		return nil, nil, err
@@ -753,12 +753,12 @@ func (r *run) chargeMap(name string, v any) (map[string]any, []string, error) {
 	return m, slices.Sorted(maps.Keys(m)), nil
 }
 
-func fnKeys(r *run, args []any) (any, error) {
+func fnKeys(r *machine, args []any) (any, error) {
 	_, keys, err := r.chargeMap("keys", args[0])
 	return keys, err
 }
 
-func fnValues(r *run, args []any) (any, error) {
+func fnValues(r *machine, args []any) (any, error) {
 	m, keys, err := r.chargeMap("values", args[0])
 	if err != nil {
 		return nil, err
@@ -770,7 +770,7 @@ func fnValues(r *run, args []any) (any, error) {
 	return out, nil
 }
 
-func fnToPairs(r *run, args []any) (any, error) {
+func fnToPairs(r *machine, args []any) (any, error) {
 	m, keys, err := r.chargeMap("toPairs", args[0])
 	if err != nil {
 		return nil, err
@@ -782,7 +782,7 @@ func fnToPairs(r *run, args []any) (any, error) {
 	return out, nil
 }
 
-func fnFromPairs(r *run, args []any) (any, error) {
+func fnFromPairs(r *machine, args []any) (any, error) {
 	list, err := wantList("fromPairs", args[0])
 	if err != nil {
 		return nil, err
@@ -804,7 +804,7 @@ func fnFromPairs(r *run, args []any) (any, error) {
 	return out, nil
 }
 
-func fnConcat(r *run, args []any) (any, error) {
+func fnConcat(r *machine, args []any) (any, error) {
 	size := 0
 	for _, a := range args {
 		list, err := wantList("concat", a)
@@ -826,7 +826,7 @@ func fnConcat(r *run, args []any) (any, error) {
 	return out, nil
 }
 
-func fnUniq(r *run, args []any) (any, error) {
+func fnUniq(r *machine, args []any) (any, error) {
 	list, err := wantList("uniq", args[0])
 	if err != nil {
 		return nil, err
@@ -845,7 +845,7 @@ func fnUniq(r *run, args []any) (any, error) {
 	return callBuiltin("uniq", args)
 }
 
-func fnSort(r *run, args []any) (any, error) {
+func fnSort(r *machine, args []any) (any, error) {
 	list, err := wantList("sort", args[0])
 	if err != nil {
 		return nil, err
@@ -864,7 +864,7 @@ func fnSort(r *run, args []any) (any, error) {
 	return callBuiltin("sort", args)
 }
 
-func opAdd(r *run, args []any) (any, error) {
+func opAdd(r *machine, args []any) (any, error) {
 	a, aText := args[0].(string)
 	b, bText := args[1].(string)
 	if aText && bText {
@@ -880,7 +880,7 @@ func opAdd(r *run, args []any) (any, error) {
 	return guarded("added", args, func() any { return runtime.Add(args[0], args[1]) })
 }
 
-func fnAbs(r *run, args []any) (any, error) {
+func fnAbs(r *machine, args []any) (any, error) {
 	if d, ok := args[0].(time.Duration); ok {
 		return d.Abs(), nil
 	}
@@ -888,9 +888,9 @@ func fnAbs(r *run, args []any) (any, error) {
 }
 
 // fnExtreme is min or max, of numbers, of times or of durations, also of those in lists.
-func fnExtreme(name string, sign int) func(*run, []any) (any, error) {
+func fnExtreme(name string, sign int) func(*machine, []any) (any, error) {
 	numbers := whole(name, 10)
-	return func(r *run, args []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		var best any
 		for v := range flat(args) {
 			switch v.(type) {
@@ -946,7 +946,7 @@ func flat(args []any) iter.Seq[any] {
 }
 
 // opTimes, opDivide and opNegate are * / and - with a duration, or with what may be one.
-func opTimes(_ *run, args []any) (any, error) {
+func opTimes(_ *machine, args []any) (any, error) {
 	if args[0] == nil || args[1] == nil {
 		return nil, evalErrorf("a value before or after * is missing")
 	}
@@ -962,7 +962,7 @@ func opTimes(_ *run, args []any) (any, error) {
 	return guarded("multiplied", args, func() any { return runtime.Multiply(args[0], args[1]) })
 }
 
-func opDivide(_ *run, args []any) (any, error) {
+func opDivide(_ *machine, args []any) (any, error) {
 	if args[0] == nil || args[1] == nil {
 		return nil, evalErrorf("a value before or after / is missing")
 	}
@@ -983,7 +983,7 @@ func opDivide(_ *run, args []any) (any, error) {
 	return nil, evalErrorf("%s and %s cannot be divided", describe(args[0]), describe(args[1]))
 }
 
-func opNegate(_ *run, args []any) (any, error) {
+func opNegate(_ *machine, args []any) (any, error) {
 	switch v := args[0].(type) {
 	case time.Duration:
 		return -v, nil
@@ -1007,7 +1007,7 @@ func guarded(verb string, args []any, f func() any) (v any, err error) {
 	return f(), nil
 }
 
-func opRange(r *run, args []any) (any, error) {
+func opRange(r *machine, args []any) (any, error) {
 	from, err := wantInt("a range", args[0])
 	if err != nil {
 		return nil, err
@@ -1030,7 +1030,7 @@ func opRange(r *run, args []any) (any, error) {
 }
 
 // opWalked charges for a loop over a list whose body is trivial.
-func opWalked(r *run, args []any) (any, error) {
+func opWalked(r *machine, args []any) (any, error) {
 	list, err := wantList("this", args[0])
 	if err != nil {
 		return nil, err
@@ -1039,7 +1039,7 @@ func opWalked(r *run, args []any) (any, error) {
 }
 
 // opMirrored is the index in a list of what has an index in the same list backwards; nil stays nil.
-func opMirrored(_ *run, args []any) (any, error) {
+func opMirrored(_ *machine, args []any) (any, error) {
 	list, err := wantList("this", args[0])
 	if err != nil || args[1] == nil {
 		return nil, err
@@ -1049,7 +1049,7 @@ func opMirrored(_ *run, args []any) (any, error) {
 }
 
 // opPresent is the left side of ??: nil where there is nothing, which includes an empty text and a zero time.
-func opPresent(_ *run, args []any) (any, error) {
+func opPresent(_ *machine, args []any) (any, error) {
 	if missing(args[0]) {
 		return nil, nil
 	}
@@ -1068,7 +1068,7 @@ func missing(v any) bool {
 	return false
 }
 
-func opEqual(r *run, args []any) (any, error) {
+func opEqual(r *machine, args []any) (any, error) {
 	if a, ok := args[0].(string); ok {
 		b, ok := args[1].(string)
 		if !ok {
@@ -1097,7 +1097,7 @@ type wordSet struct {
 	longest int
 }
 
-func opIn(r *run, args []any) (any, error) {
+func opIn(r *machine, args []any) (any, error) {
 	switch in := args[1].(type) {
 	case nil:
 		return false, nil
@@ -1138,8 +1138,8 @@ func opIn(r *run, args []any) (any, error) {
 	return guarded("compared", args, func() any { return runtime.In(args[0], args[1]) })
 }
 
-func opCompare(holds func(int) bool) func(*run, []any) (any, error) {
-	return func(r *run, args []any) (any, error) {
+func opCompare(holds func(int) bool) func(*machine, []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		a, aText := args[0].(string)
 		b, bText := args[1].(string)
 		if aText && bText {
@@ -1166,8 +1166,8 @@ func opCompare(holds func(int) bool) func(*run, []any) (any, error) {
 }
 
 // opText compares two texts: searching costs what the first is long, looking at an end what the second is.
-func opText(holds func(a, b string) bool, search bool) func(*run, []any) (any, error) {
-	return func(r *run, args []any) (any, error) {
+func opText(holds func(a, b string) bool, search bool) func(*machine, []any) (any, error) {
+	return func(r *machine, args []any) (any, error) {
 		if args[0] == nil || args[1] == nil {
 			return false, nil
 		}
@@ -1321,7 +1321,7 @@ func patternSize(re *syntax.Regexp) int {
 	return size
 }
 
-func opMatches(r *run, args []any) (any, error) {
+func opMatches(r *machine, args []any) (any, error) {
 	if args[0] == nil || args[1] == nil {
 		return false, nil
 	}

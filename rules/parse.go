@@ -328,7 +328,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		s.later = names[i:]
 		l, as := letVar{p.Name, badType}, term{}
 		written := ""
-		if why := (&checker{lets: nil}).taken(p.Name); why != "" {
+		if why := (&checker{env: world}).taken(p.Name); why != "" {
 			r.Errorf("let-name", r.At(p.Key), "", "%s cannot be used as a name: %s", text.Quote(p.Name), why)
 		} else if !isIdentifier(p.Name) {
 			r.Errorf("let-name", r.At(p.Key), "", "%s cannot be used as a name: it must be letters, digits and _, and is no word of the language", text.Quote(p.Name))
@@ -352,6 +352,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		}
 		s.lets, s.trees = append(s.lets, l), append(s.trees, as)
 		rule.lets = append(rule.lets, namedValue{p.Name, program, written})
+		rule.programs = append(rule.programs, program)
 	}
 	s.later = nil
 }
@@ -416,7 +417,7 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 	}
 	c.absences(tree, nil, "the rule fails with an error", "").use(use{tree, "false"})
 	s.when = term{tree, c}
-	rule.when = &condition{whole: program, src: value, lets: slices.Clone(s.lets)}
+	rule.when = &condition{env: world, whole: program, src: value, lets: slices.Clone(s.lets)}
 	rule.reach(term{tree, c}, on)
 }
 

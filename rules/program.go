@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -29,14 +28,14 @@ type program struct {
 	place string // file:line:column of its beginning, for errors at run time
 }
 
-// configs are the language's configurations. One is not for two goroutines at once, and making one costs
-// more than compiling an expression with it.
-var configs = sync.Pool{New: func() any { return newConfig() }}
-
-// newConfig describes the environment to the language. The types only choose machine instructions: mistakes
-// have been found before, by our own checker.
-func newConfig() *conf.Config {
-	env := types.Map{runName: types.Any}
+// config describes the environment to the language. The types only choose machine instructions: mistakes have been found
+// before, by our own checker. A configuration is not for two goroutines at once, and making one costs more than compiling
+// an expression with it.
+func (e *environment) config() *conf.Config {
+	if c, ok := e.configs.Get().(*conf.Config); ok {
+		return c
+	}
+	env := types.Map{machineName: types.Any}
 	add := func(name string, t typ) {
 		switch {
 		case t.kind == textKind:
@@ -49,22 +48,22 @@ func newConfig() *conf.Config {
 			env[name] = types.Any
 		}
 	}
-	for name, t := range envVariables {
+	for name, t := range e.variables {
 		add(name, t)
 	}
-	for object, fields := range envObjects {
-		env[object] = types.Any
-		for field, t := range fields {
-			add(object+"."+field, t)
+	for name, object := range e.objects {
+		env[name] = types.Any
+		for field, t := range object.fields {
+			add(name+"."+field, t)
 		}
 	}
 	c := conf.CreateNew()
 	c.MaxNodes = 4 * maxNodes
 	c.WithEnv(env)
 	boolFunc := []reflect.Type{reflect.TypeFor[func(...any) bool]()}
-	define := func(name string, f func(*run, []any) (any, error), t []reflect.Type) {
+	define := func(name string, f func(*machine, []any) (any, error), t []reflect.Type) {
 		c.Functions[name] = &builtin.Function{Name: name, Types: t, Func: func(args ...any) (any, error) {
-			return f(args[0].(*run), args[1:])
+			return f(args[0].(*machine), args[1:])
 		}}
 	}
 	for name, f := range functions {
@@ -88,7 +87,7 @@ var parseConfig = func() *conf.Config {
 
 // finish turns a checked tree into a program.
 func (c *checker) finish(done checked) *program {
-	p, err := assemble(done.node, c.piece.src)
+	p, err := c.env.assemble(done.node, c.piece.src)
 	if err != nil { // our checker let something pass that the language refuses
 		c.fail("syntax", c.piece.whole(), "", "this expression cannot be used here")
 		return nil
@@ -98,9 +97,9 @@ func (c *checker) finish(done checked) *program {
 	return p
 }
 
-func assemble(node ast.Node, src string) (*program, error) {
-	config := configs.Get().(*conf.Config)
-	defer configs.Put(config)
+func (e *environment) assemble(node ast.Node, src string) (*program, error) {
+	config := e.config()
+	defer e.configs.Put(config)
 	cost := 20 * treeSize(node, 20_000)
 	tree := &parser.Tree{Node: node, Source: file.NewSource(src)}
 	if _, err := exprcheck.Check(tree, config); err != nil {

@@ -38,6 +38,7 @@ type Rule struct {
 
 	when     *condition // nil: always
 	lets     []namedValue
+	programs []*program // of the lets
 	steps    []*step
 	zone     *time.Location // in which times are seen; nil: in their own offset, or in that of whose
 	naive    *time.Location // where texts without an offset are read as times; nil is UTC

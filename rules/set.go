@@ -89,15 +89,12 @@ func (s *Set) Match(ev *Event, now time.Time) []Match {
 	for _, i := range candidates {
 		rule := s.rules[i]
 		r.start(rule)
-		if rule.when != nil {
-			yes, err := rule.when.holds(r)
-			if err != nil {
-				out = append(out, Match{Rule: rule, Err: err})
-				continue
-			}
-			if !yes {
-				continue
-			}
+		yes, err := r.applies()
+		if err != nil {
+			out = append(out, Match{Rule: rule, Err: err})
+		}
+		if !yes || err != nil {
+			continue
 		}
 		m := Match{Rule: rule, Steps: make([]Step, len(rule.steps))}
 		for j, st := range rule.steps {

@@ -75,7 +75,7 @@ type scope struct {
 
 // expression compiles one expression. The tree is as written, for what is to be told from it.
 func (s *scope) expression(p piece) (*program, ast.Node, *checker) {
-	c := &checker{report: s.report, piece: p, lets: s.lets, trees: s.trees, later: s.later, zone: s.zone, naive: s.naive}
+	c := &checker{env: world, report: s.report, piece: p, lets: s.lets, trees: s.trees, later: s.later, zone: s.zone, naive: s.naive}
 	tree, ok := c.parse(parseConfig)
 	if !ok {
 		s.afterSlip(c)
@@ -293,7 +293,7 @@ func (s *scope) suspectLiteral(t *text.Scalar, off int, literal string) {
 			name = strings.Trim(literal[m[0]:m[1]], "%")
 		}
 		written := "{{ " + name + " }}"
-		if root, _, _ := strings.Cut(name, "."); !slices.Contains(envNames(), root) && !slices.ContainsFunc(s.lets, func(l letVar) bool { return l.name == root }) {
+		if root, _, _ := strings.Cut(name, "."); !world.has(root) && !slices.ContainsFunc(s.lets, func(l letVar) bool { return l.name == root }) {
 			written = "" // that would be an error
 		}
 		s.report.Mendf(text.Warning, "braces", t, t.Span(off+m[0], off+m[1]), written, "%s is sent as it is; write a value as {{ %s }}", literal[m[0]:m[1]], name)

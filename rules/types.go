@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +16,33 @@ type typ struct {
 	name string // of an object: appointment, previous or contact
 
 	missing bool // it may be nil instead
+
+	words *words // the only texts that it can be, nil if any
+}
+
+// A words is what is known of a text that cannot be any text.
+type words struct {
+	valid   func(string) bool
+	near    func(string) string // what was probably meant by one that is not; "" if that cannot be told
+	code    string              // of the finding about a text that is none of them
+	message string              // %s is the text, in quotes
+	others  string              // how the message ends where nothing is near
+	lenient bool                // there may be more of them: only one that is near is a mistake
+	ordered bool                // < and > between them mean something too
+}
+
+// oneOfWords are the words of a list. near may be nil.
+func oneOfWords(list []string, code, message string, near func(string) string) *words {
+	if near == nil {
+		near = func(word string) string { return text.Closest(word, list) }
+	}
+	return &words{valid: func(s string) bool { return slices.Contains(list, s) }, near: near, code: code, message: message}
+}
+
+// of is the type with only some texts.
+func (t typ) of(w *words) typ {
+	t.words = w
+	return t
 }
 
 type kind uint8
@@ -143,6 +170,9 @@ func join(a, b typ) typ {
 	case a.number() && b.number() && a.kind != b.kind:
 		return floatType
 	case a.kind == b.kind && a.name == b.name:
+		if a.words != b.words {
+			a.words = nil
+		}
 		return a
 	}
 	return anyType
@@ -161,44 +191,31 @@ func (t typ) comparable(u typ) bool {
 	return t.kind == u.kind
 }
 
-// variables are the names of the environment that are no object, with their types.
-func variables() map[string]typ {
-	return map[string]typ{
-		"type": textType, "on": textsType, "source": textType, "locationId": textType,
-		"receivedAt": timeType, "changed": textsType, "custom": anyType, "raw": anyType,
-	}
-}
-
-// objects are the names of the environment that have fields, with the fields' types.
-func objects() map[string]map[string]typ {
-	a := fieldTypes(reflect.TypeFor[Appointment]())
-	return map[string]map[string]typ{"appointment": a, "previous": a, "contact": fieldTypes(reflect.TypeFor[Contact]())}
-}
-
+// weekdayType and clockType are those of weekday( ) and timeOfDay( ).
 var (
-	envVariables = variables()
-	envObjects   = objects()
+	weekdayType = textType.of(oneOfWords(weekdays, "weekday", `weekday( ) is the English name of the day, such as "Monday", so this is never equal`, func(word string) string {
+		for _, day := range weekdays {
+			if len(word) > 1 && len(word) < len(day) && strings.EqualFold(day[:len(word)], word) {
+				return day
+			}
+		}
+		return text.Closest(word, weekdays)
+	}))
+	clockType = textType.of(&words{
+		valid: func(s string) bool {
+			_, err := time.Parse("15:04", s)
+			return err == nil && len(s) == 5 || s == "24:00"
+		},
+		near: func(s string) string {
+			for _, layout := range []string{"15:04", "3:04pm", "3pm", "3:04 pm", "3 pm", "15h", "15.04", "15:04:05"} {
+				if t, err := time.Parse(layout, strings.ToLower(s)); err == nil {
+					return t.Format("15:04")
+				}
+			}
+			return ""
+		},
+		code: "time-of-day", message: `timeOfDay( ) has two digits for the hour and two for the minute, such as "09:00", so this comparison goes wrong`, ordered: true,
+	})
 )
 
-func fieldTypes(t reflect.Type) map[string]typ {
-	fields := map[string]typ{}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch f.Type {
-		case reflect.TypeFor[string]():
-			fields[name] = textType
-		case reflect.TypeFor[time.Time]():
-			fields[name] = timeType
-		case reflect.TypeFor[[]string]():
-			fields[name] = textsType
-		}
-	}
-	return fields
-}
-
-// envNames are the names an expression may begin with.
-func envNames() []string {
-	names := text.SortedKeys(envVariables)
-	return append(names, text.SortedKeys(envObjects)...)
-}
+var weekdays = []string{"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"}

@@ -108,9 +108,9 @@ func Variables() []Word {
 		"type":        "The type as the platform says it: AppointmentCreate, AppointmentUpdate or AppointmentDelete.",
 	}
 	var words []Word
-	for _, name := range envNames() {
+	for _, name := range world.names() {
 		w := Word{Name: name, Doc: docs[name]}
-		if t, ok := envVariables[name]; ok && !t.open() {
+		if t, ok := world.variables[name]; ok && !t.open() {
 			w.Type = t.String()
 		}
 		words = append(words, w)
@@ -136,7 +136,7 @@ func FieldsBelow(variable string) []Word {
 		if doc == "" {
 			continue // not for expressions
 		}
-		words = append(words, Word{Name: name, Type: envObjects[variable][name].String(), Doc: doc})
+		words = append(words, Word{Name: name, Type: world.objects[variable].fields[name].String(), Doc: doc})
 	}
 	return words
 }

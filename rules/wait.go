@@ -347,16 +347,13 @@ func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 	r := newRun(ev, now)
 	r.due = true
 	r.start(rule)
-	if rule.when != nil {
-		yes, err := rule.when.holds(r)
-		switch {
-		case err != nil:
-			out.Err = fmt.Errorf("condition: %w", err)
-			return out
-		case !yes:
-			out.Skip = "the condition is no longer true"
-			return out
-		}
+	switch yes, err := r.applies(); {
+	case err != nil:
+		out.Err = fmt.Errorf("condition: %w", err)
+		return out
+	case !yes:
+		out.Skip = "the condition is no longer true"
+		return out
 	}
 	done := st.render(r)
 	done.At, done.Until, done.Key = out.At, out.Until, out.Key
