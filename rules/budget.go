@@ -28,10 +28,10 @@ var errTooMuch = errors.New("this takes more work than a rule may do; it was sto
 // A machine evaluates expressions on one event. It is for one goroutine.
 type machine struct {
 	now      time.Time
-	zone     *time.Location // in which times are seen; nil: each in its own
-	naive    *time.Location // where texts without an offset are read as times
-	language *language      // of the names of days and months
-	values   map[string]any // the variables, and the fields of objects under "object.field"
+	zone     *time.Location        // in which times are seen; nil: each in its own
+	naive    *time.Location        // where texts without an offset are read as times
+	language *language             // of the names of days and months
+	values   map[string]any        // the variables, and the fields of objects under "object.field"
 	lazy     func(name string) any // makes the variables that are only made when they are asked for
 	lets     []*program
 
