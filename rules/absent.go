@@ -240,11 +240,11 @@ func lengthOf(n ast.Node) string {
 
 // value finds a part of an expression's value that may be missing without a default: of contact and previous, which not
 // every event has, or one that may be nil. name is what people call it.
-func (a *absence) value(s *scope, n ast.Node) (at ast.Node, name string) {
+func (a *absence) value(n ast.Node) (at ast.Node, name string) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
-		for i, l := range s.lets {
-			if l.name == n.Value && s.absent[i] {
+		for _, l := range a.c.lets {
+			if l.name == n.Value && l.optional {
 				return a.unless(n, n.Value)
 			}
 		}
@@ -252,7 +252,7 @@ func (a *absence) value(s *scope, n ast.Node) (at ast.Node, name string) {
 			return a.unless(n, n.Value)
 		}
 	case *ast.ChainNode:
-		return a.value(s, n.Node)
+		return a.value(n.Node)
 	case *ast.MemberNode:
 		if object, field, ok := a.c.env.fieldOf(n); ok && !a.c.hidden(object) {
 			if t, _ := a.c.env.field(object, field); a.c.env.objects[object].optional && t.kind != listKind {
@@ -264,23 +264,23 @@ func (a *absence) value(s *scope, n ast.Node) (at ast.Node, name string) {
 			return a.unless(n, a.c.source(n))
 		}
 	case *ast.SliceNode:
-		return a.through(s, n.Node)
+		return a.through(n.Node)
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "??":
-			return a.value(s, n.Right)
+			return a.value(n.Right)
 		case "+":
-			if at, name := a.through(s, n.Left); at != nil {
+			if at, name := a.through(n.Left); at != nil {
 				return at, name
 			}
-			return a.through(s, n.Right)
+			return a.through(n.Right)
 		}
 	case *ast.ConditionalNode:
 		for _, branch := range []struct {
 			n     ast.Node
 			holds bool
 		}{{n.Exp1, true}, {n.Exp2, false}} {
-			a.under([]ast.Node{n.Cond}, branch.holds, func() { at, name = a.value(s, branch.n) })
+			a.under([]ast.Node{n.Cond}, branch.holds, func() { at, name = a.value(branch.n) })
 			if at != nil {
 				return at, name
 			}
@@ -289,11 +289,11 @@ func (a *absence) value(s *scope, n ast.Node) (at ast.Node, name string) {
 		f, args := callOf(n)
 		switch f {
 		case "string":
-			return a.value(s, args[0])
+			return a.value(args[0])
 		case "upper", "lower", "trim", "trimPrefix", "trimSuffix", "replace", "split", "date", "tz", "weekday", "timeOfDay",
 			"addDays", "addMonths", "addWorkdays", "clock", "startOfDay", "daysBetween", "toBase64":
 			if len(args) > 0 {
-				return a.through(s, args[0])
+				return a.through(args[0])
 			}
 		}
 		if a.c.memo[n].typ.missing {
@@ -304,11 +304,11 @@ func (a *absence) value(s *scope, n ast.Node) (at ast.Node, name string) {
 }
 
 // through is [absence.value] of an operand without which n fails: where that is nil, there is no value.
-func (a *absence) through(s *scope, n ast.Node) (ast.Node, string) {
+func (a *absence) through(n ast.Node) (ast.Node, string) {
 	if a.c.memo[n].typ.missing {
 		return nil, ""
 	}
-	return a.value(s, n)
+	return a.value(n)
 }
 
 // unless is n, if it may be missing where it stands and that has not been reported.
@@ -317,12 +317,4 @@ func (a *absence) unless(n ast.Node, name string) (ast.Node, string) {
 		return nil, ""
 	}
 	return n, name
-}
-
-// asked is what is so once the rule's condition is true.
-func (s *scope) asked() []fact {
-	if s.when.node == nil {
-		return nil
-	}
-	return []fact{{s.when, true}}
 }

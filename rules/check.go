@@ -44,14 +44,8 @@ func byteOffset(s string, runes int) int {
 // A checker finds the mistakes in one expression, and rewrites it on the way: fields become plain names of
 // the environment, and what needs a bound becomes a call of one of our functions, which charges for its work.
 type checker struct {
-	env    *environment
-	report *text.Document
-	piece  piece
-	lets   []letVar       // that may be used
-	trees  []term         // of these, as they were written; without a node after a mistake
-	later  []string       // names of lets that may not: this one and those after it
-	zone   string         // see [Rule.zoneName]
-	naive  *time.Location // where texts without an offset are read; nil if that depends on the event
+	vocabulary
+	piece piece
 
 	preds  []predicateScope
 	locals []letVar
@@ -59,12 +53,6 @@ type checker struct {
 	bad    bool                 // an error was reported
 	slip   *text.Scalar         // with what was suggested for the last one, nil if nothing was
 	prover *prover              // that has thought about the expression, once it is compiled
-	uses   map[int]bool         // indexes of the lets it names
-}
-
-type letVar struct {
-	name string
-	typ  typ
 }
 
 type predicateScope struct {
@@ -171,7 +159,7 @@ func (c *checker) fail(code string, at text.Span, suggestion, format string, arg
 		c.slip = c.piece.text.With(at, suggestion)
 	}
 	at, suggestion = c.mend(at, suggestion)
-	c.report.Errorf(code, at, suggestion, format, args...)
+	c.doc.Errorf(code, at, suggestion, format, args...)
 	return checked{&ast.NilNode{}, badType}
 }
 
@@ -181,7 +169,7 @@ func (c *checker) failAt(n ast.Node, code, suggestion, format string, args ...an
 
 func (c *checker) warnAt(n ast.Node, code, suggestion, format string, args ...any) {
 	at, suggestion := c.mend(c.span(n), suggestion)
-	c.report.Warnf(code, at, suggestion, format, args...)
+	c.doc.Warnf(code, at, suggestion, format, args...)
 }
 
 // mend is [text.Scalar.Mend] for a suggestion that is an expression, or part of one.
@@ -318,10 +306,9 @@ func (c *checker) identifier(n *ast.IdentifierNode) checked {
 	}
 	for i, l := range c.lets {
 		if l.name == name {
-			if c.uses == nil {
-				c.uses = map[int]bool{}
+			if c.used != nil {
+				c.used[i] = true
 			}
-			c.uses[i] = true
 			return checked{call(n, "$let", constant(n, i)), l.typ}
 		}
 	}
@@ -1442,7 +1429,7 @@ func (c *checker) declaration(n *ast.VariableDeclaratorNode) checked {
 		return c.fail("let-name", c.piece.span(n.Location().From, n.Location().To), "", "%s cannot be used as a name: %s", text.Quote(n.Name), why)
 	}
 	value := c.visit(n.Value)
-	c.locals = append(c.locals, letVar{n.Name, value.typ})
+	c.locals = append(c.locals, letVar{name: n.Name, typ: value.typ})
 	body := c.visit(n.Expr)
 	c.locals = c.locals[:len(c.locals)-1]
 	out := *n

@@ -108,7 +108,7 @@ func (c *clause) cost() int {
 // divide compiles the parts. The expression has been compiled before, so nothing new can be found wrong.
 func (c *condition) divide() {
 	r, t := text.Alone(c.src)
-	ch := &checker{env: c.env, report: r, piece: piece{t, 0, c.src}, lets: c.lets}
+	ch := &checker{vocabulary: vocabulary{env: c.env, doc: r, lets: c.lets}, piece: piece{t, 0, c.src}}
 	tree, ok := ch.parse(parseConfig)
 	if !ok {
 		return

@@ -249,7 +249,7 @@ func (c *checker) cut() bool {
 	at, ok := c.piece.text.CutOff()
 	if ok {
 		c.bad = true
-		c.report.Errorf("comment", at, text.SingleQuoted(c.report.In(at)), "an unquoted # begins a comment, which cuts off the rest; put the whole in quotes")
+		c.doc.Errorf("comment", at, text.SingleQuoted(c.doc.In(at)), "an unquoted # begins a comment, which cuts off the rest; put the whole in quotes")
 	}
 	return ok
 }

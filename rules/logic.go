@@ -193,8 +193,8 @@ func (p *prover) expand(t term) term {
 			continue
 		case *ast.IdentifierNode:
 			i := slices.IndexFunc(t.c.lets, func(l letVar) bool { return l.name == n.Value })
-			if i >= 0 && i < len(t.c.trees) && t.c.trees[i].node != nil {
-				t = t.c.trees[i]
+			if i >= 0 && t.c.lets[i].term.node != nil {
+				t = t.c.lets[i].term
 				continue
 			}
 		}
@@ -814,4 +814,27 @@ func closes(known []atom) bool {
 		}
 	}
 	return true
+}
+
+// disjoint says, without much thought, whether two conditions want different values of the same thing.
+func disjoint(a, b *formula) bool {
+	for _, x := range a.claims() {
+		if x.op != 'a' || x.atom.kind != 's' || !x.atom.positive {
+			continue
+		}
+		for _, y := range b.claims() {
+			if y.op == 'a' && y.atom.kind == 's' && y.atom.positive && x.atom.key == y.atom.key {
+				return !slices.ContainsFunc(x.atom.set, func(v string) bool { return slices.Contains(y.atom.set, v) })
+			}
+		}
+	}
+	return false
+}
+
+// claims are what a formula asks for all of.
+func (f *formula) claims() []*formula {
+	if f.op == '&' {
+		return f.kids
+	}
+	return []*formula{f}
 }

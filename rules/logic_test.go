@@ -93,7 +93,7 @@ func TestProverIsNeverWrong(t *testing.T) {
 	for range 2000 {
 		src := d.condition(3)
 		r, text := text.Alone(src)
-		c := &checker{env: world, report: r, piece: piece{text, 0, src}, naive: time.UTC}
+		c := &checker{vocabulary: vocabulary{env: world, doc: r, naive: time.UTC}, piece: piece{text, 0, src}}
 		tree, ok := c.parse(parseConfig)
 		if !ok {
 			t.Fatalf("%s: %v", src, r.Findings())

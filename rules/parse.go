@@ -179,7 +179,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		}
 	}
 
-	s := &scope{report: r, zone: rule.zoneName(), naive: rule.fixedNaive(), used: map[int]bool{}, absent: map[int]bool{}}
+	s := &scope{vocabulary: vocabulary{env: world, doc: r, zone: rule.zoneName(), naive: rule.fixedNaive(), used: map[int]bool{}}}
 	before := r.Errors()
 	if p, ok := at("let"); ok {
 		rule.parseLets(s, p.Value)
@@ -188,9 +188,9 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 	if p, ok := at("when"); ok {
 		rule.parseWhen(s, p.Value, keys["on"].Value)
 	}
-	for _, l := range s.trees { // what uses them does so where the condition is true, or in it, where it may decide
-		if l.node != nil {
-			l.c.absences(l.node, s.asked(), "what uses this value fails with an error", "")
+	for _, l := range s.lets { // what uses them does so where the condition is true, or in it, where it may decide
+		if l.term.node != nil {
+			l.term.c.absences(l.term.node, s.asked(), "what uses this value fails with an error", "")
 		}
 	}
 	if p, ok := at("then"); ok {
@@ -299,7 +299,7 @@ func similarEvent(word string) string {
 
 // parseLets reads the named values, in the order they are written.
 func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
-	r := s.report
+	r := s.doc
 	if text.IsNull(n) {
 		return
 	}
@@ -310,7 +310,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		}
 		for l := range strings.Lines(suggestion) { // the names are known, though not their values
 			name, _, _ := strings.Cut(strings.TrimSpace(l), ":")
-			s.lets, s.trees = append(s.lets, letVar{name, badType}), append(s.trees, term{})
+			s.lets = append(s.lets, letVar{name: name, typ: badType})
 			rule.lets = append(rule.lets, namedValue{name: name})
 		}
 		if n.Kind == yaml.SequenceNode {
@@ -326,31 +326,29 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 	}
 	for i, p := range entries {
 		s.later = names[i:]
-		l, as := letVar{p.Name, badType}, term{}
+		l := letVar{name: p.Name, typ: badType}
 		written := ""
-		if why := (&checker{env: world}).taken(p.Name); why != "" {
+		if why := (&checker{vocabulary: vocabulary{env: world}}).taken(p.Name); why != "" {
 			r.Errorf("let-name", r.At(p.Key), "", "%s cannot be used as a name: %s", text.Quote(p.Name), why)
 		} else if !isIdentifier(p.Name) {
 			r.Errorf("let-name", r.At(p.Key), "", "%s cannot be used as a name: it must be letters, digits and _, and is no word of the language", text.Quote(p.Name))
 		}
 		var program *program
 		if t, ok := r.Scalar(p.Value, text.Quote(p.Name)); ok {
-			var tree = piece{t, 0, t.Value}
 			if inner, isTemplate := unbrace(t.Value); isTemplate {
 				s.bracesAround(t, inner)
 			} else {
-				compiled, root, c := s.expression(tree)
 				written = t.Value
-				if compiled != nil {
-					as = term{root, c}
-					program, l.typ = compiled, compiled.typ
-					if at, _ := (&absence{c: c, p: &prover{steps: proverSteps}}).value(s, root); at != nil {
-						s.absent[i] = true
-					}
+				if program, l.term = s.expression(piece{t, 0, t.Value}); program != nil {
+					l.typ = program.typ
+					at, _ := (&absence{c: l.term.c, p: &prover{steps: proverSteps}}).value(l.term.node)
+					l.optional = at != nil
+				} else {
+					l.term = term{}
 				}
 			}
 		}
-		s.lets, s.trees = append(s.lets, l), append(s.trees, as)
+		s.lets = append(s.lets, l)
 		rule.lets = append(rule.lets, namedValue{p.Name, program, written})
 		rule.programs = append(rule.programs, program)
 	}
@@ -381,7 +379,7 @@ func isIdentifier(s string) bool {
 
 // parseWhen reads the condition. on is the node of the events' names, nil if there is none.
 func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
-	r := s.report
+	r := s.doc
 	if n.Kind == yaml.SequenceNode {
 		r.Errorf("type", r.At(n), "", `"when" takes one condition, not a list; several are joined with && (all of them) or || (one of them)`)
 		return
@@ -407,7 +405,7 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 		}
 	}
 	p := piece{t, 0, value}
-	program, tree, c := s.expression(p)
+	program, as := s.expression(p)
 	if program == nil {
 		return
 	}
@@ -415,14 +413,14 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 		r.Errorf("type", p.whole(), "", "a condition must be true or false, but this is %s", program.typ)
 		return
 	}
-	c.absences(tree, nil, "the rule fails with an error", "").use(use{tree, "false"})
-	s.when = term{tree, c}
+	as.c.absences(as.node, nil, "the rule fails with an error", "").use(use{as.node, "false"})
+	s.when = as
 	rule.when = &condition{env: world, whole: program, src: value, lets: slices.Clone(s.lets)}
-	rule.reach(term{tree, c}, on)
+	rule.reach(as, on)
 }
 
 func (rule *Rule) parseThen(s *scope, p text.Pair, o Options) {
-	r := s.report
+	r := s.doc
 	switch n := p.Value; {
 	case text.IsNull(n) || n.Kind == yaml.SequenceNode && len(n.Content) == 0:
 		r.Errorf("empty", r.At(p.Key), "", `"then" is empty, so the rule would do nothing`)

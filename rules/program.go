@@ -93,7 +93,7 @@ func (c *checker) finish(done checked) *program {
 		return nil
 	}
 	p.typ = done.typ
-	p.place = c.report.Place(c.piece.whole())
+	p.place = c.doc.Place(c.piece.whole())
 	return p
 }
 

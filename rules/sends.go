@@ -134,29 +134,6 @@ func (rule *Rule) implies(b *Rule) bool {
 	return !p.possible(rule.when.yes, b.when.no)
 }
 
-// disjoint says, without much thought, whether two conditions want different values of the same thing.
-func disjoint(a, b *formula) bool {
-	for _, x := range a.claims() {
-		if x.op != 'a' || x.atom.kind != 's' || !x.atom.positive {
-			continue
-		}
-		for _, y := range b.claims() {
-			if y.op == 'a' && y.atom.kind == 's' && y.atom.positive && x.atom.key == y.atom.key {
-				return !slices.ContainsFunc(x.atom.set, func(v string) bool { return slices.Contains(y.atom.set, v) })
-			}
-		}
-	}
-	return false
-}
-
-// claims are what a formula asks for all of.
-func (f *formula) claims() []*formula {
-	if f.op == '&' {
-		return f.kids
-	}
-	return []*formula{f}
-}
-
 func (rule *Rule) namesLet(src string) bool {
 	return slices.ContainsFunc(rule.lets, func(l namedValue) bool { return strings.Contains(src, l.name) })
 }

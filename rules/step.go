@@ -71,7 +71,7 @@ var conditionKeys = map[string]bool{"when": true, "if": true, "condition": true,
 
 // waitingKey reports a key that is there for waiting, with what is written instead.
 func (s *scope) waitingKey(p text.Pair) {
-	r := s.report
+	r := s.doc
 	suggestion := ""
 	if p.Value.Kind == yaml.ScalarNode {
 		expression, ok := momentOf(p.Name, p.Value.Value)
@@ -94,7 +94,7 @@ func (s *scope) waitingKey(p text.Pair) {
 
 // step compiles one entry of `then`. It is nil after a mistake.
 func (s *scope) step(n *yaml.Node, number int, o Options) *step {
-	r := s.report
+	r := s.doc
 	before := r.Errors()
 	if !r.Tag(n) {
 		return nil
@@ -162,14 +162,14 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 // lateAlone reads the `late` of a step without a moment. For a message it says what is done about an appointment that
 // was over when it was first seen. out is nil if the step's action is wrong.
 func (s *scope) lateAlone(late *text.Pair, out *step) {
-	before := s.report.Errors()
+	before := s.doc.Errors()
 	grace := s.late(late.Value)
 	switch {
-	case s.report.Errors() > before || out == nil:
+	case s.doc.Errors() > before || out == nil:
 	case !out.kind.Message:
-		s.report.Errorf("late", s.report.At(late.Key), "", `"late" belongs to a step that waits, and this one has no "at"`)
+		s.doc.Errorf("late", s.doc.At(late.Key), "", `"late" belongs to a step that waits, and this one has no "at"`)
 	case grace > 0:
-		s.report.Errorf("late", s.report.At(late.Key), "", `this step has no "at", so "late" is send or skip: what is done about an appointment that was over when it was first seen`)
+		s.doc.Errorf("late", s.doc.At(late.Key), "", `this step has no "at", so "late" is send or skip: what is done about an appointment that was over when it was first seen`)
 	default:
 		out.anyway = grace < 0
 	}
@@ -187,7 +187,7 @@ func (st *step) unwanted(ev *Event) bool {
 func (s *scope) latest(n *yaml.Node) bool {
 	b, isBool := text.Bool(n)
 	if !isBool {
-		s.report.Errorf("type", s.report.At(n), "", `"latest" takes true or false, but this is %s`, text.KindName(n))
+		s.doc.Errorf("type", s.doc.At(n), "", `"latest" takes true or false, but this is %s`, text.KindName(n))
 	}
 	return b
 }
@@ -195,7 +195,7 @@ func (s *scope) latest(n *yaml.Node) bool {
 // unknownKey reports a key that a step does not have, and returns the one that was meant, "" if that cannot be told.
 // action is the key of the step's action, nil if none came before it; entries are all that the step has.
 func (s *scope) unknownKey(p text.Pair, action *yaml.Node, entries []text.Pair) string {
-	r := s.report
+	r := s.doc
 	if waitingKeys[text.FoldWord(p.Name)] {
 		s.waitingKey(p)
 		return "at"
@@ -220,7 +220,7 @@ func (s *scope) unknownKey(p text.Pair, action *yaml.Node, entries []text.Pair) 
 
 // flatAction reports, once, a step whose fields stand beside its action and not below it.
 func (s *scope) flatAction(entries []text.Pair) bool {
-	r := s.report
+	r := s.doc
 	for i, p := range entries {
 		if kind, ok := actions.Lookup(p.Name); ok && text.IsNull(p.Value) {
 			for _, f := range entries[i+1:] {
@@ -267,7 +267,7 @@ func hasField(k actions.Kind, name string) bool {
 
 // action compiles one action with its fields.
 func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *step {
-	r := s.report
+	r := s.doc
 	before := r.Errors()
 	if p.Value.Kind != yaml.MappingNode {
 		s.notFields(kind, p)
@@ -329,7 +329,7 @@ func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *s
 
 // notFields reports what stands for an action's fields and is no map.
 func (s *scope) notFields(kind actions.Kind, p text.Pair) {
-	r := s.report
+	r := s.doc
 	hint := ""
 	switch {
 	case text.IsNull(p.Value):
@@ -346,7 +346,7 @@ func (s *scope) notFields(kind actions.Kind, p text.Pair) {
 // unknownField reports a field that an action does not have, and returns the one that was meant, if that can be told.
 // names are those it has, suggestion the closest of those that entries, the action's fields, lack.
 func (s *scope) unknownField(kind actions.Kind, p text.Pair, suggestion string, names []string, entries []text.Pair) string {
-	r := s.report
+	r := s.doc
 	switch p.Name {
 	case "token", "bearer", "password", "auth", "basic", "secret", "api_key", "apikey", "webhook":
 		r.Errorf("unknown-key", r.At(p.Key), "", "a rule holds no secrets: put %s in a connection of the configuration, and name that with connection:", text.Quote(p.Name))
@@ -382,7 +382,7 @@ var fieldKeyAliases = map[string][]string{
 // sketch builds the request as the file says it, with the {{ }} in place, and lets the action check it and
 // choose its connection.
 func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options) {
-	r := s.report
+	r := s.doc
 	sketch := map[string]any{}
 	for _, f := range st.fields {
 		sketch[f.field.Name] = f.value.sketch()
@@ -418,7 +418,7 @@ func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options
 
 // connect chooses the connection of a step.
 func (s *scope) connect(st *step, req actions.Request, p text.Pair, at map[string]text.Pair, o Options) {
-	r := s.report
+	r := s.doc
 	var fitting []string
 	for _, name := range text.SortedKeys(o.Connections) {
 		if o.Connections[name] == st.kind.Name {
@@ -476,7 +476,7 @@ func decodeRequest(kind actions.Kind, fields map[string]any) (actions.Request, e
 
 // field compiles one field's value by its Go type.
 func (s *scope) field(f actions.Field, p text.Pair) (value, bool) {
-	r, n := s.report, p.Value
+	r, n := s.doc, p.Value
 	if !r.Tag(n) {
 		return value{}, false
 	}
@@ -521,7 +521,7 @@ func (s *scope) field(f actions.Field, p text.Pair) (value, bool) {
 
 // text compiles a field that is one text.
 func (s *scope) text(f actions.Field, n *yaml.Node) (value, bool) {
-	t, ok := s.report.Scalar(n, text.Quote(f.Name))
+	t, ok := s.doc.Scalar(n, text.Quote(f.Name))
 	if !ok {
 		return value{}, false
 	}
@@ -531,7 +531,7 @@ func (s *scope) text(f actions.Field, n *yaml.Node) (value, bool) {
 func (s *scope) textRange(f actions.Field, t *text.Scalar, from, to int) (value, bool) {
 	if f.Literal {
 		if i := strings.Index(t.Value[from:to], "{{"); i >= 0 {
-			s.report.Errorf("literal", t.Span(from+i, to), "", "%s is fixed when the rule is loaded and cannot hold {{ }}", text.Quote(f.Name))
+			s.doc.Errorf("literal", t.Span(from+i, to), "", "%s is fixed when the rule is loaded and cannot hold {{ }}", text.Quote(f.Name))
 			return value{}, false
 		}
 		return value{fixed: t.Value[from:to]}, true
@@ -542,7 +542,7 @@ func (s *scope) textRange(f actions.Field, t *text.Scalar, from, to int) (value,
 
 // texts compiles a field that is a list of texts, or one text with commas.
 func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
-	r := s.report
+	r := s.doc
 	out, ok := value{form: listForm}, true
 	if n.Kind == yaml.SequenceNode {
 		for _, e := range n.Content {
@@ -579,7 +579,7 @@ func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
 }
 
 func (s *scope) duration(f actions.Field, n *yaml.Node) (value, bool) {
-	t, ok := s.report.Scalar(n, text.Quote(f.Name))
+	t, ok := s.doc.Scalar(n, text.Quote(f.Name))
 	if !ok {
 		return value{}, false
 	}
@@ -588,7 +588,7 @@ func (s *scope) duration(f actions.Field, n *yaml.Node) (value, bool) {
 		if d, ok := errors.AsType[*actions.DurationError](err); ok {
 			suggestion = d.Suggestion
 		}
-		s.report.Mendf(text.Error, "duration", t, t.Span(0, len(t.Value)), suggestion, "%s", err)
+		s.doc.Mendf(text.Error, "duration", t, t.Span(0, len(t.Value)), suggestion, "%s", err)
 		return value{}, false
 	}
 	return value{fixed: t.Value}, true
@@ -604,7 +604,7 @@ func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
 		e = text.Resolve(e)
 		i, err := strconv.Atoi(e.Value)
 		if e.Kind != yaml.ScalarNode || err != nil {
-			s.report.Errorf("type", s.report.At(e), "", "%s takes whole numbers, but this is %s", text.Quote(f.Name), text.KindName(e))
+			s.doc.Errorf("type", s.doc.At(e), "", "%s takes whole numbers, but this is %s", text.Quote(f.Name), text.KindName(e))
 			return value{}, false
 		}
 		out = append(out, i)
@@ -614,7 +614,7 @@ func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
 
 // tree compiles any YAML; the texts in it are templates.
 func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
-	r := s.report
+	r := s.doc
 	n = text.Resolve(n)
 	if !r.Tag(n) {
 		return value{}, false

@@ -345,3 +345,72 @@ func (c *checker) beginsLine(at int) bool {
 	before := c.piece.src[:byteOffset(c.piece.src, at)]
 	return strings.TrimSpace(before[strings.LastIndexByte(before, '\n')+1:]) == ""
 }
+
+const (
+	oneBrace   = "one } is missing here"
+	unclosed   = "this {{ is never closed with }}"
+	twiceBrace = "this {{ is not closed before the next one; }} is missing"
+)
+
+// expressionEnd finds the length of the expression that s begins with, up to its }}. Braces and }} inside
+// its texts do not count.
+func expressionEnd(s string) (length int, problem string) {
+	l := lexer.New()
+	l.Reset(file.NewSource(s))
+	depth := 0
+	last, lastEnd := 0, 0 // bytes and characters up to the last token
+	advance := func(to int) int {
+		last += byteOffset(s[last:], to-lastEnd)
+		lastEnd = to
+		return last
+	}
+	for {
+		t, err := l.Next()
+		if errors.Is(err, io.EOF) || err == nil && t.Kind == lexer.EOF {
+			return 0, unclosedAt(s)
+		}
+		if err != nil { // a mistake inside the expression: take it up to the next }} and let it be explained there
+			end := strings.Index(s, "}}")
+			if end < 0 {
+				return 0, unclosedAt(s)
+			}
+			if next := strings.Index(s, "{{"); next >= 0 && next < end {
+				return 0, twiceBrace
+			}
+			return end, ""
+		}
+		if t.Kind != lexer.Bracket {
+			continue
+		}
+		switch t.Value {
+		case "{":
+			depth++
+		case "}":
+			if depth > 0 {
+				depth--
+				continue
+			}
+			at := advance(t.From)
+			if strings.HasPrefix(s[at:], "}}") {
+				return at, ""
+			}
+			return at, oneBrace
+		}
+	}
+}
+
+func unclosedAt(s string) string {
+	if strings.Contains(s, "{{") {
+		return twiceBrace
+	}
+	return unclosed
+}
+
+func endsInNil(n ast.Node) bool {
+	b, ok := n.(*ast.BinaryNode)
+	if !ok || b.Operator != "??" {
+		return false
+	}
+	_, ok = b.Right.(*ast.NilNode)
+	return ok
+}

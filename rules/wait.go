@@ -44,7 +44,7 @@ type wait struct {
 
 // wait reads the `at` and `late` of a step. It is nil for a step that does not wait, and after a mistake.
 func (s *scope) wait(at, late *text.Pair) *wait {
-	before := s.report.Errors()
+	before := s.doc.Errors()
 	out := &wait{}
 	if late != nil {
 		out.late = s.late(late.Value)
@@ -57,12 +57,13 @@ func (s *scope) wait(at, late *text.Pair) *wait {
 		return nil
 	}
 	out.src = t.Value
-	program, tree, c := s.expression(piece{t, 0, t.Value})
+	program, as := s.expression(piece{t, 0, t.Value})
+	tree, c := as.node, as.c
 	if program == nil {
 		return nil
 	}
 	s.isMoment(c, tree)
-	if s.report.Errors() > before {
+	if s.doc.Errors() > before {
 		return nil
 	}
 	s.doubtMoment(c, tree)
@@ -73,7 +74,7 @@ func (s *scope) wait(at, late *text.Pair) *wait {
 
 // momentText gives the text of `at`, after what can be told of it before it is read as an expression.
 func (s *scope) momentText(n *yaml.Node) (*text.Scalar, bool) {
-	r := s.report
+	r := s.doc
 	switch {
 	case text.LooksLikeTemplate(n):
 		at := r.At(n)
@@ -173,7 +174,7 @@ const (
 )
 
 func (s *scope) late(n *yaml.Node) time.Duration {
-	r := s.report
+	r := s.doc
 	if n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode && !text.LooksLikeTemplate(n) {
 		r.Errorf("late", r.At(n), "", `"late" is skip, send or how much later it may be sent, such as 2h, but this is %s`, text.KindName(n))
 		return 0

@@ -232,9 +232,9 @@ func (f *printing) Visit(node *ast.Node) {
 		f.offset = f.offset || offsetPart.MatchString(n.Value) && strings.ContainsAny(n.Value, "Z:")
 		return
 	case *ast.IdentifierNode:
-		if i := slices.IndexFunc(f.c.lets, func(l letVar) bool { return l.name == n.Value }); f.found == nil && i >= 0 && i < len(f.c.trees) {
+		if i := slices.IndexFunc(f.c.lets, func(l letVar) bool { return l.name == n.Value }); f.found == nil && i >= 0 {
 			f.depth++
-			f.in(f.c.trees[i])
+			f.in(f.c.lets[i].term)
 			f.depth--
 		}
 		return

@@ -1,0 +1,78 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"bellhop/actions"
+)
+
+// clockTime reads 9am, 09:00 and 9:30 pm as 15:04 is written.
+func clockTime(text string) (string, bool) {
+	m := clockWords.FindStringSubmatch(text)
+	if m == nil || m[2] == "" && m[3] == "" && !strings.EqualFold(m[4], "o'clock") && !strings.EqualFold(m[4], "uhr") {
+		return "", false
+	}
+	hour, _ := strconv.Atoi(m[1])
+	minute, _ := strconv.Atoi(m[2])
+	if half := strings.ToLower(m[3]); half != "" {
+		if hour < 1 || hour > 12 {
+			return "", false
+		}
+		if hour %= 12; half[0] == 'p' {
+			hour += 12
+		}
+	} else if strings.Contains(text, ".") { // a number
+		return "", false
+	}
+	return fmt.Sprintf("%02d:%02d", hour, minute), hour < 24 && minute < 60
+}
+
+// A stretch is an amount of time with its sign: a number of days, 24h.
+type stretch struct{ sign, amount string }
+
+var (
+	workdays       = regexp.MustCompile(`(?i)\b(?:working|business|work)[ -]?days?\b`)
+	calendarAmount = regexp.MustCompile(`^(?i)([0-9]{1,4}) ?(?:(d|days?)|(w|wks?|weeks?)|(mths?|months?)|(y|yrs?|years?)|(?:workdays?|weekdays?))[ ,]*$`)
+)
+
+// from is the expression for the time that is so much before or after another. Days and longer are counted on the
+// calendar, because a day is not always 24 hours.
+func (c stretch) from(anchor string) (string, bool) {
+	m := calendarAmount.FindStringSubmatch(c.amount)
+	if m == nil {
+		amount, ok := readDuration(c.amount)
+		return fmt.Sprintf("%s %s duration(%q)", anchor, c.sign, amount), ok
+	}
+	n, _ := strconv.Atoi(m[1]) // digits
+	function := "addWorkdays"
+	switch {
+	case m[2] != "":
+		function = "addDays"
+	case m[3] != "":
+		function, n = "addDays", 7*n
+	case m[4] != "":
+		function = "addMonths"
+	case m[5] != "":
+		function, n = "addMonths", 12*n
+	}
+	if c.sign == "-" {
+		n = -n
+	}
+	return fmt.Sprintf("%s(%s, %d)", function, anchor, n), true
+}
+
+// readDuration also takes what is nearly a duration: 24 hours.
+func readDuration(text string) (string, bool) {
+	text = strings.TrimRight(text, " ,")
+	_, err := actions.ParseDuration(text)
+	if wrong, is := errors.AsType[*actions.DurationError](err); is {
+		return wrong.Suggestion, wrong.Suggestion != ""
+	}
+	return text, err == nil
+}
+
+var clockWords = regexp.MustCompile(`^(?i)([0-9]{1,2})(?:[:.]([0-9]{2}))?(?:[:.][0-9]{2})?(?: ?(am|pm|a\.m\.|p\.m\.)| ?(h|hrs|o'clock|uhr))?$`)

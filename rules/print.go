@@ -1,0 +1,111 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"bellhop/actions"
+)
+
+// printValue writes a value as text: a time as RFC 3339 with its own offset, a list with commas, a map as JSON.
+func printValue(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case int:
+		return strconv.Itoa(v)
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case time.Time:
+		if v.IsZero() {
+			return ""
+		}
+		return v.Format(time.RFC3339)
+	case time.Duration:
+		if v < 0 {
+			return "-" + actions.Duration(-v).String()
+		}
+		return actions.Duration(v).String()
+	case *time.Location:
+		return v.String()
+	case []string:
+		return strings.Join(v, ", ")
+	}
+	rv := reflect.ValueOf(v)
+	if rv.Kind() == reflect.Slice || rv.Kind() == reflect.Array {
+		texts := make([]string, rv.Len())
+		for i := range texts {
+			texts[i] = printValue(rv.Index(i).Interface())
+		}
+		return strings.Join(texts, ", ")
+	}
+	data, err := marshal(v)
+	if err != nil {
+		return describe(v)
+	}
+	return string(data)
+}
+
+// jsonValue makes of a value what JSON has: times, durations and zones become texts.
+func jsonValue(v any) any {
+	switch v := v.(type) {
+	case nil, string, bool, int, float64, []string, []int:
+		return v
+	case time.Time:
+		if v.IsZero() {
+			return nil
+		}
+		return v.Format(time.RFC3339)
+	case time.Duration, *time.Location:
+		return printValue(v)
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = jsonValue(e)
+		}
+		return out
+	}
+	switch rv := reflect.ValueOf(v); rv.Kind() {
+	case reflect.Slice, reflect.Array:
+		out := make([]any, rv.Len())
+		for i := range out {
+			out[i] = jsonValue(rv.Index(i).Interface())
+		}
+		return out
+	case reflect.Map:
+		out := make(map[string]any, rv.Len())
+		for it := rv.MapRange(); it.Next(); {
+			out[printValue(it.Key().Interface())] = jsonValue(it.Value().Interface())
+		}
+		return out
+	}
+	return v
+}
+
+// marshal writes JSON as people expect to read it: without escapes for HTML.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(jsonValue(v)); err != nil {
+		return nil, err
+	}
+	return bytes.TrimRight(b.Bytes(), "\n"), nil
+}
+
+// validText replaces what is no UTF-8: a payload may hold anything, a message must not.
+func validText(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}

@@ -1,0 +1,125 @@
+package rules
+
+import (
+	"cmp"
+	"regexp"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"bellhop/rules/text"
+)
+
+// ZoneWords are the words that `timezone` takes besides the name of a zone.
+func ZoneWords() []Word {
+	return []Word{
+		{Name: "contact", Doc: "The zone of the person who booked, where the event says it; else as location."},
+		{Name: "location", Doc: "The zone of the location, where the event says it; else the configured one."},
+		{Name: "user", Doc: "The zone of the colleague who is assigned, where the event says it; else as location."},
+	}
+}
+
+// zoneExpression recognises contact.timezone and the like, with or without {{ }}.
+var zoneExpression = regexp.MustCompile(`^(?:\{\{ *)?([A-Za-z]+)(?:\.[\w.]+)?(?: *\}\})?$`)
+
+// zoneOwners are the words that people try for whose zone is meant.
+var zoneOwners = map[string]string{
+	"contact": "contact", "guest": "contact", "customer": "contact", "client": "contact", "patient": "contact", "person": "contact", "attendee": "contact", "booker": "contact",
+	"appointment": "contact", "user": "user", "staff": "user", "assignee": "user", "colleague": "user", "agent": "user", "owner": "user",
+	"location": "location", "account": "location", "business": "location", "company": "location", "office": "location", "calendar": "location",
+}
+
+// ownerOf says whose zone was meant by an expression, or by a word for a person; "" if it is neither.
+func ownerOf(written string) string {
+	m := zoneExpression.FindStringSubmatch(strings.TrimSpace(written))
+	if m == nil {
+		return ""
+	}
+	return zoneOwners[strings.ToLower(m[1])]
+}
+
+// parseZone reads a rule's `timezone`: a zone, or whose zone it is.
+func parseZone(r *text.Document, n *yaml.Node) (zone *time.Location, whose string) {
+	expression := func(at text.Span, owner string) {
+		r.Errorf("time-zone", at, owner, "timezone takes no expression; write %s", cmp.Or(owner, "contact, user or location, or a name such as Europe/London"))
+	}
+	if text.LooksLikeTemplate(n) {
+		at := r.At(n)
+		owner := ownerOf(r.In(at))
+		expression(at, owner)
+		return nil, ""
+	}
+	t, ok := r.Scalar(n, text.Quote("timezone"))
+	if !ok {
+		return nil, ""
+	}
+	at, owner := t.Span(0, len(t.Value)), ownerOf(t.Value)
+	switch {
+	case t.Value == owner && owner != "":
+		return nil, owner
+	case strings.Contains(t.Value, "{{") || owner != "" && strings.Contains(t.Value, "."):
+		at, suggestion := t.Mend(at, owner)
+		expression(at, suggestion)
+		return nil, ""
+	case owner != "":
+		r.Mendf(text.Error, "time-zone", t, at, owner, "%s is not a time zone%s", text.Quote(t.Value), text.DidYouMean(owner))
+		return nil, ""
+	}
+	zone, ok = loadZone(t.Value)
+	if !ok {
+		suggestion := closestZone(t.Value)
+		hint := text.DidYouMean(suggestion)
+		if suggestion == "" {
+			hint = "; write it as Area/City, such as Europe/London"
+		}
+		r.Mendf(text.Error, "time-zone", t, at, suggestion, "%s is not a time zone%s", text.Quote(t.Value), hint)
+		return nil, ""
+	}
+	if place, why := NoSummer(t.Value); why != "" {
+		r.Mendf(text.Warning, "time-zone", t, at, place, "%s", why)
+	}
+	return zone, ""
+}
+
+// zones are those in which a rule sees the times of an event, and reads texts.
+func (rule *Rule) zones(ev *Event) (zone, naive *time.Location) {
+	naive = rule.naive
+	if naive == nil {
+		naive = time.UTC
+	}
+	var names []string
+	switch rule.whose {
+	case "":
+		return rule.zone, naive
+	case "contact":
+		names = []string{ev.Contact.Timezone, ev.Zones.Location}
+	case "user":
+		names = []string{ev.Zones.User, ev.Zones.Location}
+	default:
+		names = []string{ev.Zones.Location}
+	}
+	for _, name := range names {
+		if z, ok := FindZone(name); ok {
+			return z, z
+		}
+	}
+	return naive, naive
+}
+
+// zoneName tells the zones of two rules apart; "" is that of each time.
+func (rule *Rule) zoneName() string {
+	if rule.zone != nil {
+		return rule.zone.String()
+	}
+	return rule.whose
+}
+
+// fixedNaive is where a rule reads texts without an offset, nil if that depends on the event.
+func (rule *Rule) fixedNaive() *time.Location {
+	if rule.whose != "" {
+		return nil
+	}
+	_, naive := rule.zones(nil)
+	return naive
+}
