@@ -30,7 +30,7 @@ type fact struct {
 // absences warns about operations of an expression that fail where a value is missing. given is what is so whenever the
 // expression is evaluated.
 func (c *checker) absences(tree ast.Node, given []fact, effect, advice string) *absence {
-	a := &absence{c: c, p: &prover{steps: proverSteps}, given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
+	a := &absence{c: c, p: newProver(1), given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
 	a.walk(tree, 0)
 	return a
 }

@@ -174,6 +174,15 @@ func (r *machine) measure(v any) (units, bytes int, err error) {
 	return units, bytes, err
 }
 
+// chargeFor takes what walking a whole value costs, so many times over.
+func (r *machine) chargeFor(v any, timesUnits, timesBytes int) error {
+	units, bytes, err := r.measure(v)
+	if err != nil {
+		return err
+	}
+	return r.charge(units*timesUnits, bytes*timesBytes)
+}
+
 // maxValueDepth bounds the nesting of a value that an operation walks.
 const maxValueDepth = 200
 

@@ -28,6 +28,20 @@ type condition struct {
 	parts *clause
 }
 
+// newCondition is a condition that was compiled, and how it was written.
+func newCondition(whole *program, as term) *condition {
+	out := &condition{env: as.c.env, whole: whole, src: as.c.piece.src, lets: slices.Clone(as.c.lets)}
+	p := as.c.prover
+	p.steps = proverSteps
+	out.yes, out.no = p.of(as, true), p.of(as, false)
+	return out
+}
+
+// implies says whether other is true whenever c is.
+func (c *condition) implies(other *condition) bool {
+	return !disjoint(c.yes, other.yes) && impossible(c.yes, other.no) // most are disjoint: one for each calendar
+}
+
 // A clause is a condition, or a part of one, divided at && || and !.
 type clause struct {
 	op       string // "&&", "||", "!" or "" for a program

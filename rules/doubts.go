@@ -14,7 +14,7 @@ type doubter struct {
 }
 
 func (c *checker) doubts(tree ast.Node) {
-	d := &doubter{c: c, p: &prover{steps: proverSteps}}
+	d := &doubter{c: c, p: newProver(1)}
 	c.prover = d.p
 	d.walk(tree, 0)
 }

@@ -130,7 +130,7 @@ func addAppointment(env map[string]any, prefix string, a *Appointment) {
 	env[prefix+"endTime"] = a.EndTime
 	if a.AllDay {
 		env[prefix+"startTime"] = wholeDay(a.StartTime)
-		if end := shown(a.EndTime); end.Equal(end.Truncate(24 * time.Hour)) { // a date too
+		if isDate(a.EndTime) {
 			env[prefix+"endTime"] = wholeDay(a.EndTime)
 		}
 	}

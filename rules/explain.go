@@ -109,7 +109,7 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 
 	again := newRun(ev, now)
 	again.start(rule)
-	p := &prober{env: world, run: again.machine, left: explainEffort}
+	p := newProber(world, again.machine)
 	names := make([]string, len(rule.lets))
 	for i, l := range rule.lets {
 		names[i] = l.name

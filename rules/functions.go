@@ -500,11 +500,7 @@ func fnLen(r *machine, args []any) (any, error) {
 }
 
 func fnString(r *machine, args []any) (any, error) {
-	units, bytes, err := r.measure(args[0])
-	if err != nil {
-		return nil, err
-	}
-	if err := r.charge(20*units, 2*bytes); err != nil {
+	if err := r.chargeFor(args[0], 20, 2); err != nil {
 		return nil, err
 	}
 	return printValue(args[0]), nil
@@ -601,11 +597,7 @@ func fnJoin(r *machine, args []any) (any, error) {
 }
 
 func fnToJSON(r *machine, args []any) (any, error) {
-	units, bytes, err := r.measure(args[0])
-	if err != nil {
-		return nil, err
-	}
-	if err := r.charge(20*units, 6*bytes); err != nil {
+	if err := r.chargeFor(args[0], 20, 6); err != nil {
 		return nil, err
 	}
 	data, err := marshal(args[0])
@@ -1081,11 +1073,7 @@ func opEqual(r *machine, args []any) (any, error) {
 		}
 		return a == b, nil
 	}
-	units, _, err := r.measure(args[0])
-	if err != nil {
-		return nil, err
-	}
-	if err := r.charge(2*units, 0); err != nil {
+	if err := r.chargeFor(args[0], 2, 0); err != nil {
 		return nil, err
 	}
 	return guarded("compared", args, func() any { return runtime.Equal(args[0], args[1]) })
@@ -1128,11 +1116,7 @@ func opIn(r *machine, args []any) (any, error) {
 	case string:
 		return nil, evalErrorf("in needs a list, but got %s; for a part of a text use contains", describe(in))
 	}
-	units, _, err := r.measure(args[1])
-	if err != nil {
-		return nil, err
-	}
-	if err := r.charge(4*units, 0); err != nil {
+	if err := r.chargeFor(args[1], 4, 0); err != nil {
 		return nil, err
 	}
 	return guarded("compared", args, func() any { return runtime.In(args[0], args[1]) })

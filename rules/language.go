@@ -64,6 +64,9 @@ func KnownLanguage(tag string) bool {
 	return slices.Contains(Languages(), baseLanguage(tag))
 }
 
+// findLanguage is the language with a tag, nil for English and for one that is not known.
+func findLanguage(tag string) *language { return languages[baseLanguage(tag)] }
+
 func baseLanguage(tag string) string {
 	base, _, _ := strings.Cut(strings.ReplaceAll(tag, "_", "-"), "-")
 	return strings.ToLower(base)

@@ -26,6 +26,12 @@ type prover struct {
 // proverSteps bound the work for one expression.
 const proverSteps = 4000
 
+// newProver makes a prover that may take so many times the usual steps.
+func newProver(times int) *prover { return &prover{steps: times * proverSteps} }
+
+// impossible says that the formulas cannot be true together. It is false also when that is too hard to tell.
+func impossible(formulas ...*formula) bool { return !newProver(1).possible(formulas...) }
+
 // A term is a node of an expression, as it was written, together with what is known of its types.
 type term struct {
 	node ast.Node
@@ -66,8 +72,41 @@ var (
 	never  = &formula{op: 'f'}
 )
 
-func (p *prover) and(kids ...*formula) *formula { return join2('&', kids) }
-func (p *prover) or(kids ...*formula) *formula  { return join2('|', kids) }
+// both is true where all of the formulas are, and either where one of them is.
+func both(kids ...*formula) *formula   { return join2('&', kids) }
+func either(kids ...*formula) *formula { return join2('|', kids) }
+
+// among is the claim that a value, named as it is written, is one of some texts, and notAmong that it is none.
+func among(key string, texts ...string) *formula    { return ofTexts(key, texts, true) }
+func notAmong(key string, texts ...string) *formula { return ofTexts(key, texts, false) }
+
+func ofTexts(key string, texts []string, positive bool) *formula {
+	set := make([]string, len(texts))
+	for i, v := range texts {
+		set[i] = strconv.Quote(v)
+	}
+	return claim(atom{kind: 's', key: key, set: set, positive: positive})
+}
+
+// in is the claim that a list has a text, or has it not.
+func in(word, list string, positive bool) *formula {
+	return claim(atom{kind: 'b', key: strconv.Quote(word) + " in " + list, positive: positive})
+}
+
+// asks are the texts one of which a formula asks a value to be; ok is false if it asks for none.
+func (f *formula) asks(key string) (texts []string, ok bool) {
+	for _, c := range f.claims() {
+		if c.op == 'a' && c.atom.kind == 's' && c.atom.positive && c.atom.key == key {
+			for _, v := range c.atom.set {
+				if s, err := strconv.Unquote(v); err == nil {
+					texts = append(texts, s)
+				}
+			}
+			return texts, true
+		}
+	}
+	return nil, false
+}
 
 func join2(op byte, kids []*formula) *formula {
 	out := &formula{op: op}
@@ -113,9 +152,9 @@ func (p *prover) build(t term, positive bool) *formula {
 	t = p.expand(t)
 	join := func(and bool, kids ...*formula) *formula {
 		if and == positive {
-			return p.and(kids...)
+			return both(kids...)
 		}
-		return p.or(kids...)
+		return either(kids...)
 	}
 	sub := func(n ast.Node, positive bool) *formula { return p.of(term{n, t.c}, positive) }
 	switch n := t.node.(type) {
@@ -129,8 +168,8 @@ func (p *prover) build(t term, positive bool) *formula {
 			return sub(n.Node, !positive)
 		}
 	case *ast.ConditionalNode:
-		yes := p.and(sub(n.Cond, true), sub(n.Exp1, positive))
-		return p.or(yes, p.and(sub(n.Cond, false), sub(n.Exp2, positive)))
+		yes := both(sub(n.Cond, true), sub(n.Exp1, positive))
+		return either(yes, both(sub(n.Cond, false), sub(n.Exp2, positive)))
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "&&", "and":
@@ -167,7 +206,7 @@ func (p *prover) build(t term, positive bool) *formula {
 			if s, ok := p.text(term{n.Right, t.c}); ok && positive {
 				if re, err := compilePattern(s); err == nil && !re.re.MatchString("") {
 					left := p.expand(term{n.Left, t.c}).node.String()
-					return p.and(claim(atom{kind: 'b', key: t.node.String(), positive: true}), claim(atom{kind: 's', key: left, set: []string{"nil", `""`}}))
+					return both(claim(atom{kind: 'b', key: t.node.String(), positive: true}), claim(atom{kind: 's', key: left, set: []string{"nil", `""`}}))
 				}
 			}
 		}
@@ -250,9 +289,9 @@ func (p *prover) equal(t term, left, right ast.Node, positive bool) *formula {
 		return constantly((lv == rv) == positive)
 	case amount(l.typ()) && amount(r.typ()):
 		if positive {
-			return p.and(p.difference(l, r, false), p.difference(r, l, false))
+			return both(p.difference(l, r, false), p.difference(r, l, false))
 		}
-		return p.or(p.difference(l, r, true), p.difference(r, l, true))
+		return either(p.difference(l, r, true), p.difference(r, l, true))
 	case rConst && (rv == "true" || rv == "false") && l.typ().kind == boolKind && !l.typ().missing:
 		return p.of(l, (rv == "true") == positive)
 	case rConst:
@@ -331,7 +370,7 @@ func (p *prover) order(t term, n *ast.BinaryNode, positive bool) *formula {
 		}
 	}
 	// With a missing value neither it nor its opposite holds.
-	return p.and(claim(atom{kind: 'b', key: n.String(), positive: positive}), p.there(l), p.there(r))
+	return both(claim(atom{kind: 'b', key: n.String(), positive: positive}), p.there(l), p.there(r))
 }
 
 // there claims that a value is not nil, where a comparison with it has not failed.
@@ -388,9 +427,9 @@ func (p *prover) member(t term, n *ast.BinaryNode, positive bool) *formula {
 				kids = append(kids, p.equal(term{n, r.c}, l.node, e, positive))
 			}
 			if positive {
-				return p.or(kids...)
+				return either(kids...)
 			}
-			return p.and(kids...)
+			return both(kids...)
 		}
 		if of, fallback, ok := p.defaulted(l); ok {
 			return claim(atom{kind: 's', key: of.node.String(), set: withMissing(set, fallback), positive: positive})
@@ -400,9 +439,9 @@ func (p *prover) member(t term, n *ast.BinaryNode, positive bool) *formula {
 		if list.Operator == ".." && l.typ().kind == intKind {
 			low, high := term{list.Left, r.c}, term{list.Right, r.c}
 			if positive {
-				return p.and(p.difference(low, l, false), p.difference(l, high, false))
+				return both(p.difference(low, l, false), p.difference(l, high, false))
 			}
-			return p.or(p.difference(l, low, true), p.difference(high, l, true))
+			return either(p.difference(l, low, true), p.difference(high, l, true))
 		}
 	}
 	return claim(atom{kind: 'b', key: l.node.String() + " in " + r.node.String(), positive: positive})
@@ -594,7 +633,7 @@ func (p *prover) difference(a, b term, strict bool) *formula {
 	for _, l := range d.limits {
 		kids = append(kids, claim(l))
 	}
-	return p.and(kids...)
+	return both(kids...)
 }
 
 // tightened makes a strict bound of whole numbers one that is not.
@@ -816,7 +855,7 @@ func closes(known []atom) bool {
 	return true
 }
 
-// disjoint says, without much thought, whether two conditions want different values of the same thing.
+// disjoint says, without much thought, whether two conditions ask for different values of the same thing.
 func disjoint(a, b *formula) bool {
 	for _, x := range a.claims() {
 		if x.op != 'a' || x.atom.kind != 's' || !x.atom.positive {

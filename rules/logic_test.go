@@ -93,21 +93,13 @@ func TestProverIsNeverWrong(t *testing.T) {
 	for range 2000 {
 		src := d.condition(3)
 		r, text := text.Alone(src)
-		c := &checker{vocabulary: vocabulary{env: world, doc: r, naive: time.UTC}, piece: piece{text, 0, src}}
-		tree, ok := c.parse(parseConfig)
-		if !ok {
-			t.Fatalf("%s: %v", src, r.Findings())
-		}
-		done := c.visit(tree)
-		if c.bad {
-			t.Fatalf("%s: %v", src, r.Findings())
-		}
-		program := c.finish(done)
+		scope := vocabulary{env: world, doc: r, naive: time.UTC}
+		program, as := scope.expression(piece{text, 0, src})
 		if program == nil {
 			t.Fatalf("%s: %v", src, r.Findings())
 		}
-		p := &prover{steps: proverSteps}
-		canBe, canFail := p.possible(p.of(term{tree, c}, true)), p.possible(p.of(term{tree, c}, false))
+		p := newProver(1)
+		canBe, canFail := p.possible(p.of(as, true)), p.possible(p.of(as, false))
 		verdicts[fmt.Sprint(canBe, canFail)]++
 		if canBe && canFail {
 			continue
@@ -134,8 +126,8 @@ func TestProverIsNeverWrong(t *testing.T) {
 func TestFactsFitEvents(t *testing.T) {
 	t.Parallel()
 	for _, name := range Names() {
-		p := &prover{steps: proverSteps}
-		if !p.possible(p.world(name, strings.Join(Names(), " "))) {
+		p := newProver(1)
+		if !p.possible(factsOf(name, strings.Join(Names(), " "))) {
 			t.Errorf("an event cannot be %s", name)
 		}
 	}

@@ -98,7 +98,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		r.Errorf("type", r.At(n), "", "a rule is a map with name, on and then, but this is %s", text.KindName(n))
 		return nil
 	}
-	rule := &Rule{Enabled: true, File: r.Path(), naive: o.Zone, language: languages[baseLanguage(o.Language)]}
+	rule := &Rule{Enabled: true, File: r.Path(), naive: o.Zone, language: findLanguage(o.Language)}
 	keys := map[string]text.Pair{}
 	entries := r.Pairs(n)
 	misplaced := false
@@ -341,7 +341,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 				written = t.Value
 				if program, l.term = s.expression(piece{t, 0, t.Value}); program != nil {
 					l.typ = program.typ
-					at, _ := (&absence{c: l.term.c, p: &prover{steps: proverSteps}}).value(l.term.node)
+					at, _ := (&absence{c: l.term.c, p: newProver(1)}).value(l.term.node)
 					l.optional = at != nil
 				} else {
 					l.term = term{}
@@ -415,7 +415,7 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 	}
 	as.c.absences(as.node, nil, "the rule fails with an error", "").use(use{as.node, "false"})
 	s.when = as
-	rule.when = &condition{env: world, whole: program, src: value, lets: slices.Clone(s.lets)}
+	rule.when = newCondition(program, as)
 	rule.reach(as, on)
 }
 

@@ -165,6 +165,11 @@ type prober struct {
 	decls []*ast.VariableDeclaratorNode // the declarations around the part
 }
 
+// newProber explains with a machine that is ready for a rule.
+func newProber(env *environment, run *machine) *prober {
+	return &prober{env: env, run: run, left: explainEffort}
+}
+
 // begin readies the prober for an expression and gives its tree.
 func (p *prober) begin(src, place string, lets []letVar) (ast.Node, bool) {
 	p.src, p.place, p.known, p.n, p.decls = src, place, lets, 0, nil
@@ -311,7 +316,7 @@ func (p *prober) probe(n ast.Node) *probe {
 			out.untrue = notTruth(v).Error()
 		}
 	}, &out.part)
-	if out.value && !(out.part.Missing && isDeep(n)) {
+	if out.value && !(out.part.Missing && p.isDeep(n)) {
 		return out
 	}
 	out.parts = p.parts(n)
@@ -551,7 +556,7 @@ func isValue(n ast.Node) bool {
 }
 
 // isDeep says whether what n is a field of may itself be missing.
-func isDeep(n ast.Node) bool {
+func (p *prober) isDeep(n ast.Node) bool {
 	if c, ok := n.(*ast.ChainNode); ok {
 		n = c.Node
 	}
@@ -560,7 +565,7 @@ func isDeep(n ast.Node) bool {
 		return false
 	}
 	id, ok := m.Node.(*ast.IdentifierNode)
-	return !ok || !world.has(id.Value)
+	return !ok || !p.env.has(id.Value)
 }
 
 // isFixed says whether n is the same for every event.

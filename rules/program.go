@@ -120,24 +120,24 @@ var (
 	invalidOperands = regexp.MustCompile(`^invalid operation: (\S+) (\S+) (\S+)$`)
 )
 
+// at is an error of the program with its place.
+func (p *program) at(err error) error { return fmt.Errorf("%s: %w", p.place, err) }
+
 // failed says in words why a program ended with an error.
 func (p *program) failed(err error) error {
 	var own *evalError
-	var no *unusable
 	switch {
-	case errors.As(err, &no):
-		return fmt.Errorf("%s: %w", p.place, no)
 	case errors.Is(err, errTooMuch):
-		return fmt.Errorf("%s: %w", p.place, errTooMuch)
+		return p.at(errTooMuch)
 	case errors.As(err, &own):
-		return fmt.Errorf("%s: %w", p.place, own)
+		return p.at(own)
 	}
 	message := err.Error()
 	var fe *file.Error
 	if errors.As(err, &fe) {
 		message = fe.Message
 	}
-	return fmt.Errorf("%s: %w", p.place, &evalError{plainRuntime(message)})
+	return p.at(&evalError{plainRuntime(message)})
 }
 
 // plainRuntime translates what the language's machine says.

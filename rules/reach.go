@@ -2,7 +2,6 @@ package rules
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -14,85 +13,63 @@ import (
 	"bellhop/rules/text"
 )
 
-// knownFacts are the facts of each name.
+// knownFacts are what is true of every event that has a name, see [Names].
 var knownFacts = func() map[string]*formula {
+	const status = "appointment.appointmentStatus"
 	out := map[string]*formula{}
 	for _, name := range Names() {
-		out[name] = new(prover).facts(name)
+		facts := []*formula{in(name, "on", true), among("type", Create, Update)}
+		switch name {
+		case Create, Update, Delete:
+			facts[1] = among("type", name)
+		case Cancelled:
+			facts[1] = both(in(Booked, "on", false), either(among("type", Delete), among(status, Cancelled)))
+		case Booked:
+			facts = append(facts, notAmong(status, Cancelled))
+		case Confirmed, Showed, NoShow:
+			facts = append(facts, among(status, name))
+		case Rescheduled:
+			facts = append(facts, either(in("startTime", "changed", true), in("endTime", "changed", true)))
+		case Reassigned:
+			facts = append(facts, in("assignedUserId", "changed", true))
+		}
+		out[name] = both(facts...)
 	}
 	return out
 }()
 
-func oneClaim(key string, values ...string) *formula {
-	set := make([]string, len(values))
-	for i, v := range values {
-		set[i] = strconv.Quote(v)
-	}
-	return claim(atom{kind: 's', key: key, set: set, positive: true})
-}
-
-func inList(word, list string, positive bool) *formula {
-	return claim(atom{kind: 'b', key: strconv.Quote(word) + " in " + list, positive: positive})
-}
-
-// facts are what is true of every event that has a name, see [Names].
-func (p *prover) facts(name string) *formula {
-	const status = "appointment.appointmentStatus"
-	here := inList(name, "on", true)
-	switch name {
-	case Create, Update, Delete:
-		return p.and(here, oneClaim("type", name))
-	case Cancelled:
-		return p.and(here, inList(Booked, "on", false), p.or(oneClaim("type", Delete), oneClaim(status, Cancelled)))
-	}
-	kept := p.and(here, oneClaim("type", Create, Update))
-	switch name {
-	case Booked:
-		return p.and(kept, claim(atom{kind: 's', key: status, set: []string{strconv.Quote(Cancelled)}}))
-	case Confirmed, Showed, NoShow:
-		return p.and(kept, oneClaim(status, name))
-	case Rescheduled:
-		return p.and(kept, p.or(inList("startTime", "changed", true), inList("endTime", "changed", true)))
-	case Reassigned:
-		return p.and(kept, inList("assignedUserId", "changed", true))
-	}
-	return kept
-}
-
-// world is what is true of an event that has a name, as far as src, a condition, asks.
-func (p *prover) world(name, src string) *formula {
+// factsOf is what is true of an event that has a name, as far as src, a condition, asks.
+func factsOf(name, src string) *formula {
 	kids := []*formula{knownFacts[name]}
 	for _, other := range Names() {
 		if other == name || !strings.Contains(src, other) {
 			continue
 		}
-		kids = append(kids, p.or(inList(other, "on", false), knownFacts[other]))
+		kids = append(kids, either(in(other, "on", false), knownFacts[other]))
 		if other == Create || other == Update || other == Delete {
-			kids = append(kids, p.or(inList(other, "on", true), claim(atom{kind: 's', key: "type", set: []string{strconv.Quote(other)}})))
+			kids = append(kids, either(in(other, "on", true), notAmong("type", other)))
 		}
 	}
-	return p.and(kids...)
+	return both(kids...)
 }
 
-// reach keeps what the rule's condition claims, and warns about events of `on` for which it cannot be true.
+// reach warns about events of `on` for which it cannot be true.
 func (rule *Rule) reach(when term, on *yaml.Node) {
-	p := when.c.prover
+	p, condition := when.c.prover, rule.when.yes
 	p.steps = proverSteps
-	condition := p.of(when, true)
-	rule.when.yes, rule.when.no = condition, p.of(when, false)
 	if on == nil || len(rule.On) == 0 || !p.possible(condition) {
 		return // reported as never true
 	}
 	var dead []string
 	for _, name := range rule.On {
-		if !p.possible(p.world(name, rule.when.src), condition) {
+		if !p.possible(factsOf(name, rule.when.src), condition) {
 			dead = append(dead, name)
 		}
 	}
 	c := when.c
 	if len(dead) == len(rule.On) {
 		at := falsePart(when.node, func(o ast.Node) bool {
-			return !slices.ContainsFunc(dead, func(name string) bool { return p.possible(p.world(name, rule.when.src), p.of(term{o, c}, true)) })
+			return !slices.ContainsFunc(dead, func(name string) bool { return p.possible(factsOf(name, rule.when.src), p.of(term{o, c}, true)) })
 		})
 		c.warnAt(at, "unreachable", "", "with on: %s this is never true, so the rule never applies", strings.Join(rule.On, ", "))
 		return
@@ -136,7 +113,7 @@ func (s *scope) doubtMoment(c *checker, at ast.Node) {
 
 // doubtLate warns about a moment that has always passed when its event comes, by more than the step may be late.
 func (s *scope) doubtLate(c *checker, at ast.Node, late time.Duration) {
-	moment := (&prover{steps: proverSteps}).linear(term{at, c})
+	moment := newProver(1).linear(term{at, c})
 	if len(moment.factors) != 1 || late < 0 || moment.extra >= -max(late, punctual).Seconds() {
 		return
 	}
@@ -150,7 +127,7 @@ func (s *scope) doubtLate(c *checker, at ast.Node, late time.Duration) {
 // doubtSending warns about a step at whose moment the rule's condition is never true.
 func (s *scope) doubtSending(c *checker, at ast.Node) {
 	if s.prover == nil { // one for all steps of a rule: a condition that is hard to see through is not tried with each
-		s.prover = &prover{steps: 5 * proverSteps}
+		s.prover = newProver(5)
 	}
 	p, moment := s.prover, term{at, c}
 	for key := range p.linear(moment).factors {
@@ -164,7 +141,7 @@ func (s *scope) doubtSending(c *checker, at ast.Node) {
 	field := func(name string) term {
 		return term{&ast.MemberNode{Node: &ast.IdentifierNode{Value: "appointment"}, Property: &ast.StringNode{Value: name}}, c}
 	}
-	then := p.and(p.difference(moment, now, false), p.difference(field("startTime"), field("endTime"), false))
+	then := both(p.difference(moment, now, false), p.difference(field("startTime"), field("endTime"), false))
 	if condition := p.of(s.when, true); p.possible(condition, then) || !p.possible(condition) {
 		return
 	}

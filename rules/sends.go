@@ -127,11 +127,7 @@ func (rule *Rule) implies(b *Rule) bool {
 	if strings.TrimSpace(rule.when.src) == strings.TrimSpace(b.when.src) {
 		return true
 	}
-	if disjoint(rule.when.yes, b.when.yes) { // most are: one for each calendar
-		return false
-	}
-	p := &prover{steps: proverSteps}
-	return !p.possible(rule.when.yes, b.when.no)
+	return rule.when.implies(b.when)
 }
 
 func (rule *Rule) namesLet(src string) bool {

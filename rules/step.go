@@ -769,11 +769,7 @@ func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	units, bytes, err := r.measure(x)
-	if err == nil {
-		err = r.charge(20*units, 2*bytes)
-	}
-	if err != nil {
+	if err := r.chargeFor(x, 20, 2); err != nil {
 		return nil, p.program.failed(err)
 	}
 	if v.form == treeForm {
@@ -781,7 +777,7 @@ func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 			if s, ok := x.(string); ok {
 				text, err := p.escape.put(s)
 				if err != nil {
-					err = p.program.failed(err)
+					err = p.program.at(err)
 				}
 				return text, err
 			}
@@ -793,14 +789,14 @@ func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 		out := make([]string, rv.Len())
 		for i := range out {
 			if out[i], err = p.escape.put(printValue(rv.Index(i).Interface())); err != nil {
-				return nil, p.program.failed(err)
+				return nil, p.program.at(err)
 			}
 		}
 		return out, nil
 	}
 	text, err := p.escape.put(printValue(x))
 	if err != nil {
-		return nil, p.program.failed(err)
+		return nil, p.program.at(err)
 	}
 	return text, nil
 }

@@ -207,16 +207,12 @@ func (t *template) render(r *run) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			units, bytes, err := r.measure(v)
-			if err == nil {
-				err = r.charge(10*units, bytes)
-			}
-			if err != nil {
+			if err := r.chargeFor(v, 10, 1); err != nil {
 				return "", p.program.failed(err)
 			}
 			text, err := p.escape.putValue(v)
 			if err != nil {
-				return "", p.program.failed(err)
+				return "", p.program.at(err)
 			}
 			b.WriteString(text)
 		}

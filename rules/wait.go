@@ -434,10 +434,8 @@ func (w *wait) moment(r *run) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("at: %w", w.program.failed(evalErrorf("a time is needed, but the value is %s", describe(v))))
 	case at.Year() > 9999:
 		return time.Time{}, fmt.Errorf("at: %w", w.program.failed(evalErrorf("the moment lies beyond the year 9999")))
-	case r.zone != nil && wholeDays.has(at):
-		at = shift(at, r.zone)
 	}
-	return at, nil
+	return r.settled(at), nil
 }
 
 // until is the last time at which a step that is due at a time can be sent; zero if there is no limit.
@@ -476,9 +474,11 @@ func (rule *Rule) forCancelled(ev *Event) bool {
 			return true
 		}
 	}
-	return rule.when != nil && rule.when.yes != nil && slices.ContainsFunc(rule.when.yes.claims(), func(f *formula) bool {
-		return f.op == 'a' && f.atom.kind == 's' && f.atom.positive && f.atom.key == "appointment.appointmentStatus" && slices.Equal(f.atom.set, []string{strconv.Quote(Cancelled)})
-	})
+	if rule.when == nil {
+		return false
+	}
+	statuses, _ := rule.when.yes.asks("appointment.appointmentStatus")
+	return slices.Equal(statuses, []string{Cancelled})
 }
 
 const noMoment = `there is no time to count from: a time that "at" names is missing`

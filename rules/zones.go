@@ -149,6 +149,12 @@ func (m *mark) has(t time.Time) bool {
 	return ok
 }
 
+// isDate says whether a time is midnight in its own offset, as that of a date is.
+func isDate(t time.Time) bool {
+	midnight := shown(t)
+	return midnight.Equal(midnight.Truncate(24 * time.Hour))
+}
+
 // wholeDay marks a time that is the first moment of a day, in its own offset. A missing one stays missing.
 func wholeDay(t time.Time) time.Time {
 	if t.IsZero() {
@@ -156,6 +162,14 @@ func wholeDay(t time.Time) time.Time {
 	}
 	_, offset := t.Zone()
 	return t.In(wholeDays.on(OffsetZone(offset / 60)))
+}
+
+// settled is a time that is the same moment from now on: of a whole day it is that of the rule's zone.
+func (r *machine) settled(t time.Time) time.Time {
+	if r.zone != nil && wholeDays.has(t) {
+		return shift(t, r.zone)
+	}
+	return t
 }
 
 // shift is a time as the clocks of a zone show it; what is counted from a whole day shows the same there as in its own

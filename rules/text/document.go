@@ -209,7 +209,7 @@ func (r *Document) Range(n *yaml.Node) (from, to int) {
 // Alone is a document that is one text, which stands in no file.
 func Alone(value string) (*Document, *Scalar) {
 	r := New("", "text", []byte(value), nil)
-	return r, &Scalar{Value: value, src: r.src, mapped: true}
+	return r, &Scalar{Value: value, node: &yaml.Node{Kind: yaml.ScalarNode, Value: value}, src: r.src, outer: Span{0, len(r.src.data)}, mapped: true}
 }
 
 // Dashed returns a map written as a list, its lines indented further: one entry, or one for each key of first. It is ""
