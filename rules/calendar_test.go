@@ -3,11 +3,11 @@ package rules
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -24,7 +24,7 @@ func evaluated(t *testing.T, timezone, src string, ev *Event) (any, error) {
 	}
 	r := newRun(ev, time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC))
 	r.start(f.Rules[0])
-	return r.let(0)
+	return r.LetValue(0)
 }
 
 func must(t *testing.T, timezone, src string, ev *Event) any {
@@ -53,73 +53,12 @@ func (d dice) someMoment(zone *time.Location) time.Time {
 	return end.Add(time.Duration(d.IntN(24*4)-48)*15*time.Minute).AddDate(0, 0, d.IntN(5)-2).In(zone)
 }
 
-// What a zone's clocks show at the moment found is what was asked for, at the first moment at which they do; in an hour
-// that is left out, it is as much later as that is long.
-func TestClock(t *testing.T) {
-	t.Parallel()
-	d := dice{rand.New(rand.NewPCG(3, 2))}
-	names := strings.Fields(zoneNames)
-	once, twice, gaps := 0, 0, 0
-	for range 10_000 {
-		zone, ok := loadZone(names[d.IntN(len(names))])
-		if !ok {
-			t.Fatal("no such zone")
-		}
-		naive := shown(d.someMoment(zone))
-		if at := d.someMoment(zone); d.IntN(2) == 0 { // what the clocks show around a change, or leave out
-			if _, end := at.ZoneBounds(); !end.IsZero() && end.Year() < 2040 {
-				naive = shown(end.Add(-time.Second)).Add(time.Duration(d.IntN(300)-120) * time.Minute)
-			}
-		}
-		if d.IntN(10) == 0 { // when zones changed for good, and whole days were left out
-			naive = naive.AddDate(-d.IntN(50), 0, 0)
-		}
-		got := Clock(naive, zone)
-		var all []time.Time
-		for k := -30 * 12; k <= 30*12; k++ { // every offset that is in use around then
-			_, offset := naive.Add(time.Duration(k) * 5 * time.Minute).In(zone).Zone()
-			at := naive.Add(-time.Duration(offset) * time.Second).In(zone)
-			if shown(at).Equal(naive) && !slices.ContainsFunc(all, at.Equal) {
-				all = append(all, at)
-			}
-		}
-		slices.SortFunc(all, time.Time.Compare)
-		switch {
-		case len(all) > 0:
-			if !got.Equal(all[0]) {
-				t.Fatalf("%s in %s is %s, not %s", naive, zone, got, all[0])
-			}
-			if len(all) == 1 {
-				once++
-				y, m, day := naive.Date()
-				if std := time.Date(y, m, day, naive.Hour(), naive.Minute(), naive.Second(), 0, zone); !got.Equal(std) {
-					t.Fatalf("%s in %s is %s, not %s", naive, zone, got, std)
-				}
-			} else {
-				twice++
-			}
-		default:
-			gaps++
-			change, _ := got.ZoneBounds()
-			last := shown(change.Add(-time.Second)).Add(time.Second)
-			gap := shown(change).Sub(last)
-			if naive.Before(last) || !naive.Before(shown(change)) || shown(got).Sub(naive) != gap {
-				t.Fatalf("%s in %s is %s, over a gap of %s from %s", naive, zone, got, gap, last)
-			}
-		}
-	}
-	t.Log(once, twice, gaps)
-	if once < 5_000 || twice < 100 || gaps < 100 {
-		t.Errorf("too few of a kind: %d once, %d twice, %d in gaps", once, twice, gaps)
-	}
-}
-
 // Whatever looks at a time sees it in the same zone: tz's, else the rule's, else the time's own; and calendar arithmetic
 // goes by that zone's clocks.
 func TestOneZone(t *testing.T) {
 	t.Parallel()
 	d := dice{rand.New(rand.NewPCG(4, 2))}
-	names := strings.Fields(zoneNames)
+	names := lang.Zones()
 	for range 150 {
 		rule := ""
 		if d.IntN(3) > 0 {
@@ -128,19 +67,19 @@ func TestOneZone(t *testing.T) {
 		own := time.FixedZone("", (d.IntN(105)-48)*900)
 		seen := own
 		if rule != "" {
-			seen, _ = loadZone(rule)
+			seen, _ = lang.FindZone(rule)
 		}
 		of := "appointment.startTime"
 		if d.IntN(2) == 0 {
 			given := names[d.IntN(len(names))]
-			seen, _ = loadZone(given)
+			seen, _ = lang.FindZone(given)
 			of = fmt.Sprintf("tz(%s, %q)", of, given)
 		}
 		at := d.someMoment(seen)
 		ev := starting(at.In(own))
 		n := d.IntN(800) - 400
-		naive := shown(at)
-		in := func(naive time.Time) string { return Clock(naive, seen).UTC().Format(time.RFC3339) }
+		naive := time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
+		in := func(naive time.Time) string { return lang.Clock(naive, seen).UTC().Format(time.RFC3339) }
 		moved := in(naive.AddDate(0, 0, n))
 		month := time.Date(naive.Year(), naive.Month()+time.Month(n), 1, 0, 0, 0, 0, time.UTC)
 		day := min(naive.Day(), month.AddDate(0, 1, -1).Day())
@@ -164,7 +103,7 @@ func TestOneZone(t *testing.T) {
 			fmt.Sprintf("addMonths(%s, %d)", of, n):                   in(inMonth),
 			fmt.Sprintf(`clock(%s, "02:30")`, of):                     in(time.Date(y, m, dd, 2, 30, 0, 0, time.UTC)),
 			"startOfDay(" + of + ")":                                  in(time.Date(y, m, dd, 0, 0, 0, 0, time.UTC)),
-			fmt.Sprintf("addDays(%s, %d) == %[1]s", of, 0):            fmt.Sprint(Clock(naive, seen).Equal(at)), // not of the second of a doubled hour
+			fmt.Sprintf("addDays(%s, %d) == %[1]s", of, 0):            fmt.Sprint(lang.Clock(naive, seen).Equal(at)), // not of the second of a doubled hour
 			fmt.Sprintf("daysBetween(%s, addDays(%[1]s, %d))", of, n): fmt.Sprint(n),
 		} {
 			got := must(t, rule, src, ev)
@@ -180,7 +119,7 @@ func TestOneZone(t *testing.T) {
 
 func TestCalendarByHand(t *testing.T) {
 	t.Parallel()
-	chicago, _ := loadZone("America/Chicago")
+	chicago, _ := lang.FindZone("America/Chicago")
 	date := func(y int, m time.Month, d, h, min int) time.Time { return time.Date(y, m, d, h, min, 0, 0, chicago) }
 	for _, c := range []struct {
 		at   time.Time
@@ -345,30 +284,4 @@ func TestWhoseZone(t *testing.T) {
 	check("location", "05:00 08:00 CST")
 	ev.Contact.Timezone = "Mars/Phobos"
 	check("contact", "05:00 08:00 CST")
-}
-
-// The same zone is always the same value, however it is written: what is kept of zones has a bound.
-func TestFindZone(t *testing.T) {
-	t.Parallel()
-	for _, same := range [][]string{
-		{"Europe/Paris", "europe/paris", "EUROPE/PARIS", "Europe/paris"}, {"America/New_York", "america/new york", "America/new_york"},
-		{"UTC+5:37", "gmt+05:37", "+0537"}, {"GMT+2", "utc+02:00"}, {"Asia/Tokyo", "Tokyo Standard Time"},
-	} {
-		first, ok := FindZone(same[0])
-		for _, name := range same[1:] {
-			if z, found := FindZone(name); !ok || !found || z != first {
-				t.Errorf("%s is %v, not %v", name, z, first)
-			}
-		}
-	}
-	for name, place := range windowsZones {
-		if _, ok := loadZone(place); !ok {
-			t.Errorf("%s: there is no %s", name, place)
-		}
-	}
-	for _, name := range []string{"", "Local", "local", "Mars/Phobos", strings.Repeat("a", 100), "../etc/passwd", "GMT+99"} {
-		if z, ok := FindZone(name); ok {
-			t.Errorf("%q is %v", name, z)
-		}
-	}
 }

@@ -7,33 +7,34 @@ import (
 	"strings"
 	"time"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
 // world is what the expressions of rules may name.
-var world = &environment{
-	variables: map[string]typ{
-		"type": textType.of(&words{
-			valid: func(s string) bool { return slices.Contains(wireTypes, s) },
-			near:  func(s string) string { return text.Closest(s, wireTypes) },
-			code:  "event-name", message: "there is no event type %s", lenient: true,
+var world = &lang.Env{
+	Variables: map[string]lang.Type{
+		"type": lang.Text.Among(&lang.Words{
+			Valid: func(s string) bool { return slices.Contains(wireTypes, s) },
+			Near:  func(s string) string { return text.Closest(s, wireTypes) },
+			Code:  "event-name", Message: "there is no event type %s", Lenient: true,
 		}),
-		"on":         listOf(textType.of(oneOfWords(Names(), "event-name", "there is no event name %s", nil))),
-		"changed":    listOf(textType.of(oneOfWords(AppointmentFields(), "unknown-field", "there is no field of an appointment %s", nil))),
-		"source":     textType,
-		"locationId": textType,
-		"receivedAt": timeType,
-		"custom":     anyType.orNil(),
-		"raw":        anyType,
+		"on":         lang.ListOf(lang.Text.Among(lang.OneOfWords(Names(), "event-name", "there is no event name %s", nil))),
+		"changed":    lang.ListOf(lang.Text.Among(lang.OneOfWords(AppointmentFields(), "unknown-field", "there is no field of an appointment %s", nil))),
+		"source":     lang.Text,
+		"locationId": lang.Text,
+		"receivedAt": lang.Time,
+		"custom":     lang.Any.OrNil(),
+		"raw":        lang.Any,
 	},
-	objects: map[string]object{
-		"appointment": {fields: fieldTypes(reflect.TypeFor[Appointment]()), moment: "startTime"},
-		"previous":    {fields: fieldTypes(reflect.TypeFor[Appointment]()), moment: "startTime", optional: true},
-		"contact":     {fields: fieldTypes(reflect.TypeFor[Contact]()), optional: true},
+	Objects: map[string]lang.Object{
+		"appointment": {Fields: fieldTypes(reflect.TypeFor[Appointment]()), Moment: "startTime"},
+		"previous":    {Fields: fieldTypes(reflect.TypeFor[Appointment]()), Moment: "startTime", Optional: true},
+		"contact":     {Fields: fieldTypes(reflect.TypeFor[Contact]()), Optional: true},
 	},
-	main: []string{"appointment", "contact"},
-	lazy: []string{"raw"},
-	aliases: map[string]string{
+	Main: []string{"appointment", "contact"},
+	Lazy: []string{"raw"},
+	Aliases: map[string]string{
 		"status": "appointmentStatus", "start": "startTime", "begin": "startTime", "end": "endTime", "calendar": "calendarId",
 		"assignee": "assignedUserId", "user": "assignedUserId", "userId": "assignedUserId", "location": "address", "name": "title",
 		"contact": "contactId", "group": "groupId", "note": "notes", "created": "dateAdded", "updated": "dateUpdated",
@@ -44,10 +45,10 @@ var world = &environment{
 var wireTypes = []string{Create, Update, Delete}
 
 // statusWords are the appointment's statuses, and "" for one that is not known.
-var statusWords = &words{
-	valid: func(s string) bool { return s == "" || slices.Contains(Statuses(), s) },
-	near:  similarStatus,
-	code:  "status", message: "%s is not an appointment status, so this is never equal", others: "; there are " + strings.Join(Statuses(), ", "),
+var statusWords = &lang.Words{
+	Valid: func(s string) bool { return s == "" || slices.Contains(Statuses(), s) },
+	Near:  similarStatus,
+	Code:  "status", Message: "%s is not an appointment status, so this is never equal", Others: "; there are " + strings.Join(Statuses(), ", "),
 }
 
 var statusAliases = map[string]string{
@@ -62,21 +63,21 @@ func similarStatus(word string) string {
 	return text.Closest(word, Statuses())
 }
 
-func fieldTypes(t reflect.Type) map[string]typ {
-	fields := map[string]typ{}
+func fieldTypes(t reflect.Type) map[string]lang.Type {
+	fields := map[string]lang.Type{}
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch f.Type {
 		case reflect.TypeFor[string]():
-			fields[name] = textType
+			fields[name] = lang.Text
 		case reflect.TypeFor[time.Time]():
-			fields[name] = timeType
+			fields[name] = lang.Time
 		case reflect.TypeFor[[]string]():
-			fields[name] = textsType
+			fields[name] = lang.Texts
 		}
 	}
 	if _, ok := fields["appointmentStatus"]; ok {
-		fields["appointmentStatus"] = textType.of(statusWords)
+		fields["appointmentStatus"] = lang.Text.Among(statusWords)
 	}
 	return fields
 }
@@ -129,9 +130,9 @@ func addAppointment(env map[string]any, prefix string, a *Appointment) {
 	env[prefix+"startTime"] = a.StartTime
 	env[prefix+"endTime"] = a.EndTime
 	if a.AllDay {
-		env[prefix+"startTime"] = wholeDay(a.StartTime)
-		if isDate(a.EndTime) {
-			env[prefix+"endTime"] = wholeDay(a.EndTime)
+		env[prefix+"startTime"] = lang.WholeDay(a.StartTime)
+		if lang.IsDate(a.EndTime) {
+			env[prefix+"endTime"] = lang.WholeDay(a.EndTime)
 		}
 	}
 	env[prefix+"dateAdded"] = a.DateAdded

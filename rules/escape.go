@@ -6,6 +6,8 @@ import (
 	"html"
 	"net/url"
 	"strings"
+
+	"bellhop/rules/lang"
 )
 
 // An escape is what a value must be made safe for where it lands.
@@ -39,23 +41,23 @@ func (e escape) putValue(v any) (string, error) {
 		var b strings.Builder
 		enc := json.NewEncoder(&b)
 		enc.SetEscapeHTML(false)
-		if err := enc.Encode(jsonValue(v)); err != nil {
-			return "", evalErrorf("the value cannot be written as JSON")
+		if err := enc.Encode(lang.JSON(v)); err != nil {
+			return "", lang.Errorf("the value cannot be written as JSON")
 		}
 		return strings.TrimSuffix(b.String(), "\n"), nil
 	}
-	return e.put(printValue(v))
+	return e.put(lang.Print(v))
 }
 
 // put makes a value safe for where it lands, or says why it cannot stand there.
 func (e escape) put(s string) (string, error) {
 	switch e {
 	case escapeMailbox:
-		return oneAddress(validText(s), true)
+		return oneAddress(lang.ValidText(s), true)
 	case escapeAddress:
-		return oneAddress(validText(s), false)
+		return oneAddress(lang.ValidText(s), false)
 	case escapeAddressPart:
-		return addressPart(validText(s))
+		return addressPart(lang.ValidText(s))
 	case escapeSegment, escapeInSegment:
 		if s == "" && e == escapeSegment || s == "." || s == ".." {
 			return "", &unusable{"a value in the path is " + empty[s]}
@@ -72,7 +74,7 @@ type unusable struct{ why string }
 func (e *unusable) Error() string { return e.why }
 
 func (e escape) apply(s string) string {
-	s = validText(s)
+	s = lang.ValidText(s)
 	switch e {
 	case escapeHTML:
 		return html.EscapeString(s)

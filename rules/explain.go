@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"bellhop/rules/lang"
 )
 
 // An Explanation says of one rule what it did about an event, and why.
@@ -22,9 +24,9 @@ type Explanation struct {
 	Shadow  bool     `json:"shadow"` // it only watches
 
 	// When is the condition with its parts, nil where the rule has none or it was not looked at.
-	When *Part `json:"when,omitempty"`
+	When *lang.Part `json:"when,omitempty"`
 	// Let are the rule's named values, where its condition was looked at.
-	Let []Part `json:"let,omitempty"`
+	Let []lang.Part `json:"let,omitempty"`
 	// Steps are what a rule that fired came to.
 	Steps []ExplainedStep `json:"steps,omitempty"`
 }
@@ -56,7 +58,7 @@ type ExplainedStep struct {
 	At   time.Time `json:"at,omitzero"`
 	Then string    `json:"then,omitempty"`
 	// Moment is the expression of its `at` with its parts. What keeps it from having a time is marked as the cause.
-	Moment *Part `json:"moment,omitempty"`
+	Moment *lang.Part `json:"moment,omitempty"`
 }
 
 // Explain says of every rule of the set, in file order, what Match does with it for ev and now, and why. Whether a rule fires is decided by what Match itself runs; the
@@ -109,12 +111,12 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 
 	again := newRun(ev, now)
 	again.start(rule)
-	p := newProber(world, again.machine)
+	p := lang.NewProber(world, again.Machine)
 	names := make([]string, len(rule.lets))
 	for i, l := range rule.lets {
 		names[i] = l.name
 	}
-	out.Let = p.lets(names)
+	out.Let = p.Lets(names)
 	for i := range out.Steps {
 		if w := rule.steps[i].wait; w != nil {
 			out.Steps[i].Moment = explainMoment(p, again, w, &out.Steps[i])
@@ -123,39 +125,39 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 	if rule.when == nil {
 		return out
 	}
-	truth := map[Outcome]Truth{Fired: True, NotTrue: False, Failing: Failed}[out.Outcome]
-	root := p.condition(rule.when)
-	if got := root.outcome(); got != truth {
+	truth := map[Outcome]lang.Truth{Fired: lang.True, NotTrue: lang.False, Failing: lang.Failed}[out.Outcome]
+	root := p.Condition(rule.when)
+	if got := root.Outcome(); got != truth {
 		// Only a condition that is stopped for its work can differ here, for its parts have more of it each.
-		root.part.Value, root.part.Error = "", ""
+		root.Part.Value, root.Part.Error = "", ""
 		if failed == nil {
-			root.part.Value = strconv.FormatBool(truth == True)
+			root.Part.Value = strconv.FormatBool(truth == lang.True)
 		}
 	}
 	if failed != nil {
-		root.part.Error = inPlace(failed, rule.when.whole.place)
+		root.Part.Error = lang.InPlace(failed, rule.when.Whole.Place)
 	}
-	causes := root.mark(truth)
-	part := root.tree()
+	causes := root.Mark(truth)
+	part := root.Tree()
 	out.When = &part
-	out.Reason = reason(out.Outcome, causes, root.part.Error)
+	out.Reason = reason(out.Outcome, causes, root.Part.Error)
 	return out
 }
 
 // explainMoment tells what the time is made of for which a step waits.
-func explainMoment(p *prober, r *run, w *wait, step *ExplainedStep) *Part {
-	root := p.whole(w.program, func() (any, error) {
+func explainMoment(p *lang.Prober, r *run, w *wait, step *ExplainedStep) *lang.Part {
+	root := p.Whole(w.program, func() (any, error) {
 		at, err := w.moment(r)
 		return at, errors.Unwrap(err) // without the word that says where it is
 	})
 	absent := step.Skip == noMoment
 	if absent { // what is counted from no time is none
-		root.part.Value, root.part.Missing = "", true
+		root.Part.Value, root.Part.Missing = "", true
 	}
 	if step.At.IsZero() {
-		root.untimely(absent)
+		root.Untimely(absent)
 	}
-	out := root.tree()
+	out := root.Tree()
 	return &out
 }
 
@@ -176,7 +178,7 @@ func explained(st *step, r *run, now time.Time) ExplainedStep {
 			s.Destination = cmp.Or(st.connection, st.to)
 		}
 	}
-	if zone := r.zone; zone != nil && !s.At.IsZero() {
+	if zone := r.Zone; zone != nil && !s.At.IsZero() {
 		s.At = s.At.In(zone)
 	}
 	out := ExplainedStep{
@@ -202,7 +204,7 @@ func wordList(words []string) string {
 }
 
 // reason tells in a sentence what the marked parts are.
-func reason(o Outcome, causes []*probe, failed string) string {
+func reason(o Outcome, causes []*lang.Probe, failed string) string {
 	if o == Fired {
 		return "its condition is true"
 	}
@@ -212,7 +214,7 @@ func reason(o Outcome, causes []*probe, failed string) string {
 			said = append(said, fmt.Sprintf("and %d more", len(causes)-i))
 			break
 		}
-		said = append(said, c.sentence())
+		said = append(said, c.Sentence())
 	}
 	switch text := strings.Join(said, "; "); {
 	case text != "":

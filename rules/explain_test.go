@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"bellhop/rules"
+	"bellhop/rules/lang"
 )
 
 // explained is the explanation of a rule with the given condition for ev.
@@ -24,7 +25,7 @@ func explained(t *testing.T, ev *rules.Event, lines ...string) rules.Explanation
 }
 
 // outline writes a part with those below it as indented lines; causes begin with ">".
-func outline(p *rules.Part, indent string) string {
+func outline(p *lang.Part, indent string) string {
 	line := indent
 	if p.Cause {
 		line += "> "
@@ -337,7 +338,7 @@ func TestExplainIsBounded(t *testing.T) {
 	}
 }
 
-func count(p *rules.Part, n *int) {
+func count(p *lang.Part, n *int) {
 	*n++
 	for i := range p.Parts {
 		count(&p.Parts[i], n)
@@ -386,7 +387,7 @@ func TestExplainAgreesWithMatch(t *testing.T) {
 
 // addUp works out a condition from the parts shown, by what joins them in its text: the test's conditions put
 // every operand of and, or and not into parentheses.
-func addUp(p *rules.Part) string {
+func addUp(p *lang.Part) string {
 	own := map[string]string{"true": "fired", "false": "not-true"}[p.Value]
 	if p.Error != "" {
 		own = "failed"
@@ -401,7 +402,7 @@ func addUp(p *rules.Part) string {
 	return own
 }
 
-func joined(op string, parts []rules.Part) string {
+func joined(op string, parts []lang.Part) string {
 	if op == "not" {
 		return map[string]string{"fired": "not-true", "not-true": "fired", "failed": "failed"}[addUp(&parts[0])]
 	}

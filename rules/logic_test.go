@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -93,13 +94,13 @@ func TestProverIsNeverWrong(t *testing.T) {
 	for range 2000 {
 		src := d.condition(3)
 		r, text := text.Alone(src)
-		scope := vocabulary{env: world, doc: r, naive: time.UTC}
-		program, as := scope.expression(piece{text, 0, src})
+		scope := lang.Scope{Env: world, Doc: r, Naive: time.UTC}
+		program, as := scope.Compile(lang.WholeOf(text))
 		if program == nil {
 			t.Fatalf("%s: %v", src, r.Findings())
 		}
-		p := newProver(1)
-		canBe, canFail := p.possible(p.of(as, true)), p.possible(p.of(as, false))
+		p := lang.NewProver(1)
+		canBe, canFail := p.Possible(p.Claim(as, true)), p.Possible(p.Claim(as, false))
 		verdicts[fmt.Sprint(canBe, canFail)]++
 		if canBe && canFail {
 			continue
@@ -107,7 +108,7 @@ func TestProverIsNeverWrong(t *testing.T) {
 		for range 120 {
 			run := newRun(d.event(now), now)
 			run.start(&Rule{})
-			v, err := run.eval(program)
+			v, err := run.Eval(program)
 			if err != nil {
 				continue
 			}
@@ -126,8 +127,8 @@ func TestProverIsNeverWrong(t *testing.T) {
 func TestFactsFitEvents(t *testing.T) {
 	t.Parallel()
 	for _, name := range Names() {
-		p := newProver(1)
-		if !p.possible(factsOf(name, strings.Join(Names(), " "))) {
+		p := lang.NewProver(1)
+		if !p.Possible(factsOf(name, strings.Join(Names(), " "))) {
 			t.Errorf("an event cannot be %s", name)
 		}
 	}

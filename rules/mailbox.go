@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -80,7 +81,7 @@ func oneAddress(s string, named bool) (string, error) {
 		a, err = mail.ParseAddress(strings.TrimSuffix(trimmed, "."))
 	}
 	if err != nil || strings.ContainsAny(trimmed, ";,") && a.Name == "" {
-		return "", evalErrorf("%s is not one e-mail address", text.Quote(shorten(trimmed)))
+		return "", lang.Errorf("%s is not one e-mail address", text.Quote(shorten(trimmed)))
 	}
 	if !named || a.Name == "" {
 		return strings.Trim((&mail.Address{Address: a.Address}).String(), "<>"), nil
@@ -94,7 +95,7 @@ func addressPart(s string) (string, error) {
 	if strings.ContainsFunc(s, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("!#$%&'*+-/=?^_`{|}~.@", r)
 	}) {
-		return "", evalErrorf("%s cannot be a part of an e-mail address", text.Quote(shorten(s)))
+		return "", lang.Errorf("%s cannot be a part of an e-mail address", text.Quote(shorten(s)))
 	}
 	return s, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -29,7 +30,7 @@ func spokenMoment(written string) (expression, message string, ok bool) {
 		text = strings.TrimSpace(text[1 : n-1])
 	}
 	if writtenDate.MatchString(text) {
-		if _, err := parseDate(time.UTC, text, nil); err == nil {
+		if _, err := lang.ParseDate(time.UTC, text, nil); err == nil {
 			expression = "date(" + strconv.Quote(text) + ")"
 			return expression, "write a date as " + expression, true
 		}
@@ -78,7 +79,7 @@ func clockOfDay(text string) (clock, day string, ok bool) {
 	if at == nil {
 		return "", "", false
 	}
-	if clock, ok = clockTime(text[at[0]:at[1]]); !ok {
+	if clock, ok = lang.ClockTime(text[at[0]:at[1]]); !ok {
 		return "", "", false
 	}
 	rest := strings.ToLower(text[:at[0]] + " " + text[at[1]:])
@@ -103,8 +104,10 @@ func clockOfDay(text string) (clock, day string, ok bool) {
 }
 
 func isOperatorName(word string) bool {
-	return slices.ContainsFunc(Operators(), func(w Word) bool { return strings.EqualFold(w.Name, word) && w.Name != "in" })
+	return slices.ContainsFunc(lang.Operators(), func(w lang.Word) bool { return strings.EqualFold(w.Name, word) && w.Name != "in" })
 }
+
+var workdays = regexp.MustCompile(`(?i)\b(?:working|business|work)[ -]?days?\b`)
 
 var amounts = regexp.MustCompile(`^(?i)(in +)?([-+]?) *(?:duration\( *["']([^"']*)["'] *\)|P((?:[0-9]+D)?(?:T(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+S)?)?)|(?:an? +|one +)([a-z]+)|((?:[0-9][0-9.]*[ -]*[a-z]+[ ,]*)+))(.*)$`)
 
@@ -147,7 +150,7 @@ func offset(text string) (string, bool) {
 	if m[3] != "" { // written as a duration, so meant as one
 		return fmt.Sprintf("%s %s duration(%q)", anchor, sign, amount), true
 	}
-	return stretch{sign, amount}.from(anchor)
+	return lang.Stretch{Sign: sign, Amount: amount}.From(anchor)
 }
 
 // relation reads what a duration is counted from, such as "before the start". ok is false if it holds other words.
@@ -177,9 +180,9 @@ func momentOf(key, value string) (string, bool) {
 	value = strings.TrimSpace(value)
 	switch text.FoldWord(key) {
 	case "before":
-		return stretch{"-", value}.from("appointment.startTime")
+		return lang.Stretch{Sign: "-", Amount: value}.From("appointment.startTime")
 	case "after":
-		return stretch{"+", value}.from("appointment.endTime")
+		return lang.Stretch{Sign: "+", Amount: value}.From("appointment.endTime")
 	}
-	return stretch{"+", value}.from("now()")
+	return lang.Stretch{Sign: "+", Amount: value}.From("now()")
 }

@@ -11,6 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -98,7 +99,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		r.Errorf("type", r.At(n), "", "a rule is a map with name, on and then, but this is %s", text.KindName(n))
 		return nil
 	}
-	rule := &Rule{Enabled: true, File: r.Path(), naive: o.Zone, language: findLanguage(o.Language)}
+	rule := &Rule{Enabled: true, File: r.Path(), naive: o.Zone, language: lang.FindLanguage(o.Language)}
 	keys := map[string]text.Pair{}
 	entries := r.Pairs(n)
 	misplaced := false
@@ -179,7 +180,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		}
 	}
 
-	s := &scope{vocabulary: vocabulary{env: world, doc: r, zone: rule.zoneName(), naive: rule.fixedNaive(), used: map[int]bool{}}}
+	s := &scope{Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}}}
 	before := r.Errors()
 	if p, ok := at("let"); ok {
 		rule.parseLets(s, p.Value)
@@ -188,9 +189,9 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 	if p, ok := at("when"); ok {
 		rule.parseWhen(s, p.Value, keys["on"].Value)
 	}
-	for _, l := range s.lets { // what uses them does so where the condition is true, or in it, where it may decide
-		if l.term.node != nil {
-			l.term.c.absences(l.term.node, s.asked(), "what uses this value fails with an error", "")
+	for _, l := range s.Lets { // what uses them does so where the condition is true, or in it, where it may decide
+		if l.Term.Node != nil {
+			l.Term.Checker.Absences(l.Term.Node, s.asked(), "what uses this value fails with an error", "")
 		}
 	}
 	if p, ok := at("then"); ok {
@@ -199,7 +200,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 	lacks("then", ", which says what it does")
 	if p, ok := at("let"); ok && !letsFailed && r.Errors() == before {
 		for i, l := range r.Pairs(p.Value) {
-			if !s.used[i] {
+			if !s.Used[i] {
 				r.Warnf("unused-let", r.At(l.Key), "", "%s is never used", text.Quote(l.Name))
 			}
 		}
@@ -299,7 +300,7 @@ func similarEvent(word string) string {
 
 // parseLets reads the named values, in the order they are written.
 func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
-	r := s.doc
+	r := s.Doc
 	if text.IsNull(n) {
 		return
 	}
@@ -310,7 +311,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		}
 		for l := range strings.Lines(suggestion) { // the names are known, though not their values
 			name, _, _ := strings.Cut(strings.TrimSpace(l), ":")
-			s.lets = append(s.lets, letVar{name: name, typ: badType})
+			s.Lets = append(s.Lets, lang.Let{Name: name, Type: lang.Bad})
 			rule.lets = append(rule.lets, namedValue{name: name})
 		}
 		if n.Kind == yaml.SequenceNode {
@@ -325,34 +326,33 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		names[i] = p.Name
 	}
 	for i, p := range entries {
-		s.later = names[i:]
-		l := letVar{name: p.Name, typ: badType}
+		s.Later = names[i:]
+		l := lang.Let{Name: p.Name, Type: lang.Bad}
 		written := ""
-		if why := (&checker{vocabulary: vocabulary{env: world}}).taken(p.Name); why != "" {
+		if why := (&lang.Checker{Scope: lang.Scope{Env: world}}).Taken(p.Name); why != "" {
 			r.Errorf("let-name", r.At(p.Key), "", "%s cannot be used as a name: %s", text.Quote(p.Name), why)
 		} else if !isIdentifier(p.Name) {
 			r.Errorf("let-name", r.At(p.Key), "", "%s cannot be used as a name: it must be letters, digits and _, and is no word of the language", text.Quote(p.Name))
 		}
-		var program *program
+		var program *lang.Program
 		if t, ok := r.Scalar(p.Value, text.Quote(p.Name)); ok {
 			if inner, isTemplate := unbrace(t.Value); isTemplate {
 				s.bracesAround(t, inner)
 			} else {
 				written = t.Value
-				if program, l.term = s.expression(piece{t, 0, t.Value}); program != nil {
-					l.typ = program.typ
-					at, _ := (&absence{c: l.term.c, p: newProver(1)}).value(l.term.node)
-					l.optional = at != nil
+				if program, l.Term = s.Compile(lang.WholeOf(t)); program != nil {
+					l.Type = program.Type
+					l.Optional = l.Term.Optional()
 				} else {
-					l.term = term{}
+					l.Term = lang.Term{}
 				}
 			}
 		}
-		s.lets = append(s.lets, l)
+		s.Lets = append(s.Lets, l)
 		rule.lets = append(rule.lets, namedValue{p.Name, program, written})
 		rule.programs = append(rule.programs, program)
 	}
-	s.later = nil
+	s.Later = nil
 }
 
 // unbrace recognises an expression that was written as {{ expression }}.
@@ -379,7 +379,7 @@ func isIdentifier(s string) bool {
 
 // parseWhen reads the condition. on is the node of the events' names, nil if there is none.
 func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
-	r := s.doc
+	r := s.Doc
 	if n.Kind == yaml.SequenceNode {
 		r.Errorf("type", r.At(n), "", `"when" takes one condition, not a list; several are joined with && (all of them) or || (one of them)`)
 		return
@@ -404,23 +404,23 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 			r.Warnf("never-true", r.At(n), "", "this condition is never true; a rule is switched off with enabled: false")
 		}
 	}
-	p := piece{t, 0, value}
-	program, as := s.expression(p)
+	p := lang.WholeOf(t)
+	program, as := s.Compile(p)
 	if program == nil {
 		return
 	}
-	if !program.typ.is(boolKind) {
-		r.Errorf("type", p.whole(), "", "a condition must be true or false, but this is %s", program.typ)
+	if !program.Type.Is(lang.BoolKind) {
+		r.Errorf("type", p.Whole(), "", "a condition must be true or false, but this is %s", program.Type)
 		return
 	}
-	as.c.absences(as.node, nil, "the rule fails with an error", "").use(use{as.node, "false"})
+	as.Checker.Absences(as.Node, nil, "the rule fails with an error", "").Condition(as.Node)
 	s.when = as
-	rule.when = newCondition(program, as)
+	rule.when = lang.NewCondition(program, as)
 	rule.reach(as, on)
 }
 
 func (rule *Rule) parseThen(s *scope, p text.Pair, o Options) {
-	r := s.doc
+	r := s.Doc
 	switch n := p.Value; {
 	case text.IsNull(n) || n.Kind == yaml.SequenceNode && len(n.Content) == 0:
 		r.Errorf("empty", r.At(p.Key), "", `"then" is empty, so the rule would do nothing`)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -15,7 +16,7 @@ type Options struct {
 	// Zone is where naive texts are read, and where a rule sees times for whom no zone is known. A rule without
 	// `timezone` sees each time in its own offset. nil is UTC.
 	Zone *time.Location
-	// Language is that of names of days and months in what date prints, one of [Languages]; "" is English.
+	// Language is that of names of days and months in what date prints, one of [lang.Languages]; "" is English.
 	Language string
 }
 
@@ -36,13 +37,13 @@ type Rule struct {
 	Enabled     bool     // a rule that is not is checked, and never matches
 	Shadow      bool     // mode: shadow: match, render and record, send nothing
 
-	when     *condition // nil: always
+	when     *lang.Condition // nil: always
 	lets     []namedValue
-	programs []*program // of the lets
+	programs []*lang.Program // of the lets
 	steps    []*step
 	zone     *time.Location // in which times are seen; nil: in their own offset, or in that of whose
 	naive    *time.Location // where texts without an offset are read as times; nil is UTC
-	language *language      // nil is English
+	language *lang.Language // nil is English
 	whose    string         // contact, user or location: times are seen in theirs; "" if it is fixed
 
 	nameSpan                         text.Span
@@ -51,7 +52,7 @@ type Rule struct {
 
 type namedValue struct {
 	name    string
-	program *program
+	program *lang.Program
 	src     string // as written
 }
 

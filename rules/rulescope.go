@@ -1,16 +1,18 @@
 package rules
 
+import "bellhop/rules/lang"
+
 // A scope is what one rule is read with.
 type scope struct {
-	vocabulary
-	when   term // the condition; without a node if there is none
-	prover *prover
+	lang.Scope
+	when   lang.Term // the condition; without a node if there is none
+	prover *lang.Prover
 }
 
 // asked is what is so once the rule's condition is true.
-func (s *scope) asked() []fact {
-	if s.when.node == nil {
+func (s *scope) asked() []lang.Fact {
+	if s.when.Node == nil {
 		return nil
 	}
-	return []fact{{s.when, true}}
+	return []lang.Fact{{Term: s.when, Holds: true}}
 }

@@ -121,13 +121,13 @@ func (rule *Rule) implies(b *Rule) bool {
 		return false
 	}
 	same := slices.EqualFunc(rule.lets, b.lets, func(x, y namedValue) bool { return x.name == y.name && x.src == y.src })
-	if !same && (rule.namesLet(rule.when.src) || b.namesLet(b.when.src)) {
+	if !same && (rule.namesLet(rule.when.Source) || b.namesLet(b.when.Source)) {
 		return false // the same word may mean something else
 	}
-	if strings.TrimSpace(rule.when.src) == strings.TrimSpace(b.when.src) {
+	if strings.TrimSpace(rule.when.Source) == strings.TrimSpace(b.when.Source) {
 		return true
 	}
-	return rule.when.implies(b.when)
+	return rule.when.Implies(b.when)
 }
 
 func (rule *Rule) namesLet(src string) bool {

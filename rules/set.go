@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -33,7 +34,7 @@ func NewSet(files []*File) (*Set, []text.Finding) {
 			findings = append(findings, text.Finding{
 				File: f.Path, Line: rule.line, Column: rule.column, EndLine: rule.endLine, EndColumn: rule.endColumn,
 				Severity: text.Error, Code: "duplicate-rule",
-				Message: "there is another rule named " + text.Quote(rule.Name) + ", in " + other.Path + ":" + printValue(line[rule.Name]),
+				Message: "there is another rule named " + text.Quote(rule.Name) + ", in " + other.Path + ":" + lang.Print(line[rule.Name]),
 			})
 		}
 		if taken {

@@ -14,6 +14,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -71,7 +72,7 @@ var conditionKeys = map[string]bool{"when": true, "if": true, "condition": true,
 
 // waitingKey reports a key that is there for waiting, with what is written instead.
 func (s *scope) waitingKey(p text.Pair) {
-	r := s.doc
+	r := s.Doc
 	suggestion := ""
 	if p.Value.Kind == yaml.ScalarNode {
 		expression, ok := momentOf(p.Name, p.Value.Value)
@@ -94,7 +95,7 @@ func (s *scope) waitingKey(p text.Pair) {
 
 // step compiles one entry of `then`. It is nil after a mistake.
 func (s *scope) step(n *yaml.Node, number int, o Options) *step {
-	r := s.doc
+	r := s.Doc
 	before := r.Errors()
 	if !r.Tag(n) {
 		return nil
@@ -162,14 +163,14 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 // lateAlone reads the `late` of a step without a moment. For a message it says what is done about an appointment that
 // was over when it was first seen. out is nil if the step's action is wrong.
 func (s *scope) lateAlone(late *text.Pair, out *step) {
-	before := s.doc.Errors()
+	before := s.Doc.Errors()
 	grace := s.late(late.Value)
 	switch {
-	case s.doc.Errors() > before || out == nil:
+	case s.Doc.Errors() > before || out == nil:
 	case !out.kind.Message:
-		s.doc.Errorf("late", s.doc.At(late.Key), "", `"late" belongs to a step that waits, and this one has no "at"`)
+		s.Doc.Errorf("late", s.Doc.At(late.Key), "", `"late" belongs to a step that waits, and this one has no "at"`)
 	case grace > 0:
-		s.doc.Errorf("late", s.doc.At(late.Key), "", `this step has no "at", so "late" is send or skip: what is done about an appointment that was over when it was first seen`)
+		s.Doc.Errorf("late", s.Doc.At(late.Key), "", `this step has no "at", so "late" is send or skip: what is done about an appointment that was over when it was first seen`)
 	default:
 		out.anyway = grace < 0
 	}
@@ -187,7 +188,7 @@ func (st *step) unwanted(ev *Event) bool {
 func (s *scope) latest(n *yaml.Node) bool {
 	b, isBool := text.Bool(n)
 	if !isBool {
-		s.doc.Errorf("type", s.doc.At(n), "", `"latest" takes true or false, but this is %s`, text.KindName(n))
+		s.Doc.Errorf("type", s.Doc.At(n), "", `"latest" takes true or false, but this is %s`, text.KindName(n))
 	}
 	return b
 }
@@ -195,7 +196,7 @@ func (s *scope) latest(n *yaml.Node) bool {
 // unknownKey reports a key that a step does not have, and returns the one that was meant, "" if that cannot be told.
 // action is the key of the step's action, nil if none came before it; entries are all that the step has.
 func (s *scope) unknownKey(p text.Pair, action *yaml.Node, entries []text.Pair) string {
-	r := s.doc
+	r := s.Doc
 	if waitingKeys[text.FoldWord(p.Name)] {
 		s.waitingKey(p)
 		return "at"
@@ -220,7 +221,7 @@ func (s *scope) unknownKey(p text.Pair, action *yaml.Node, entries []text.Pair) 
 
 // flatAction reports, once, a step whose fields stand beside its action and not below it.
 func (s *scope) flatAction(entries []text.Pair) bool {
-	r := s.doc
+	r := s.Doc
 	for i, p := range entries {
 		if kind, ok := actions.Lookup(p.Name); ok && text.IsNull(p.Value) {
 			for _, f := range entries[i+1:] {
@@ -267,7 +268,7 @@ func hasField(k actions.Kind, name string) bool {
 
 // action compiles one action with its fields.
 func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *step {
-	r := s.doc
+	r := s.Doc
 	before := r.Errors()
 	if p.Value.Kind != yaml.MappingNode {
 		s.notFields(kind, p)
@@ -329,7 +330,7 @@ func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *s
 
 // notFields reports what stands for an action's fields and is no map.
 func (s *scope) notFields(kind actions.Kind, p text.Pair) {
-	r := s.doc
+	r := s.Doc
 	hint := ""
 	switch {
 	case text.IsNull(p.Value):
@@ -346,7 +347,7 @@ func (s *scope) notFields(kind actions.Kind, p text.Pair) {
 // unknownField reports a field that an action does not have, and returns the one that was meant, if that can be told.
 // names are those it has, suggestion the closest of those that entries, the action's fields, lack.
 func (s *scope) unknownField(kind actions.Kind, p text.Pair, suggestion string, names []string, entries []text.Pair) string {
-	r := s.doc
+	r := s.Doc
 	switch p.Name {
 	case "token", "bearer", "password", "auth", "basic", "secret", "api_key", "apikey", "webhook":
 		r.Errorf("unknown-key", r.At(p.Key), "", "a rule holds no secrets: put %s in a connection of the configuration, and name that with connection:", text.Quote(p.Name))
@@ -382,7 +383,7 @@ var fieldKeyAliases = map[string][]string{
 // sketch builds the request as the file says it, with the {{ }} in place, and lets the action check it and
 // choose its connection.
 func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options) {
-	r := s.doc
+	r := s.Doc
 	sketch := map[string]any{}
 	for _, f := range st.fields {
 		sketch[f.field.Name] = f.value.sketch()
@@ -418,7 +419,7 @@ func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options
 
 // connect chooses the connection of a step.
 func (s *scope) connect(st *step, req actions.Request, p text.Pair, at map[string]text.Pair, o Options) {
-	r := s.doc
+	r := s.Doc
 	var fitting []string
 	for _, name := range text.SortedKeys(o.Connections) {
 		if o.Connections[name] == st.kind.Name {
@@ -476,7 +477,7 @@ func decodeRequest(kind actions.Kind, fields map[string]any) (actions.Request, e
 
 // field compiles one field's value by its Go type.
 func (s *scope) field(f actions.Field, p text.Pair) (value, bool) {
-	r, n := s.doc, p.Value
+	r, n := s.Doc, p.Value
 	if !r.Tag(n) {
 		return value{}, false
 	}
@@ -521,7 +522,7 @@ func (s *scope) field(f actions.Field, p text.Pair) (value, bool) {
 
 // text compiles a field that is one text.
 func (s *scope) text(f actions.Field, n *yaml.Node) (value, bool) {
-	t, ok := s.doc.Scalar(n, text.Quote(f.Name))
+	t, ok := s.Doc.Scalar(n, text.Quote(f.Name))
 	if !ok {
 		return value{}, false
 	}
@@ -531,7 +532,7 @@ func (s *scope) text(f actions.Field, n *yaml.Node) (value, bool) {
 func (s *scope) textRange(f actions.Field, t *text.Scalar, from, to int) (value, bool) {
 	if f.Literal {
 		if i := strings.Index(t.Value[from:to], "{{"); i >= 0 {
-			s.doc.Errorf("literal", t.Span(from+i, to), "", "%s is fixed when the rule is loaded and cannot hold {{ }}", text.Quote(f.Name))
+			s.Doc.Errorf("literal", t.Span(from+i, to), "", "%s is fixed when the rule is loaded and cannot hold {{ }}", text.Quote(f.Name))
 			return value{}, false
 		}
 		return value{fixed: t.Value[from:to]}, true
@@ -542,7 +543,7 @@ func (s *scope) textRange(f actions.Field, t *text.Scalar, from, to int) (value,
 
 // texts compiles a field that is a list of texts, or one text with commas.
 func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
-	r := s.doc
+	r := s.Doc
 	out, ok := value{form: listForm}, true
 	if n.Kind == yaml.SequenceNode {
 		for _, e := range n.Content {
@@ -579,7 +580,7 @@ func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
 }
 
 func (s *scope) duration(f actions.Field, n *yaml.Node) (value, bool) {
-	t, ok := s.doc.Scalar(n, text.Quote(f.Name))
+	t, ok := s.Doc.Scalar(n, text.Quote(f.Name))
 	if !ok {
 		return value{}, false
 	}
@@ -588,7 +589,7 @@ func (s *scope) duration(f actions.Field, n *yaml.Node) (value, bool) {
 		if d, ok := errors.AsType[*actions.DurationError](err); ok {
 			suggestion = d.Suggestion
 		}
-		s.doc.Mendf(text.Error, "duration", t, t.Span(0, len(t.Value)), suggestion, "%s", err)
+		s.Doc.Mendf(text.Error, "duration", t, t.Span(0, len(t.Value)), suggestion, "%s", err)
 		return value{}, false
 	}
 	return value{fixed: t.Value}, true
@@ -604,7 +605,7 @@ func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
 		e = text.Resolve(e)
 		i, err := strconv.Atoi(e.Value)
 		if e.Kind != yaml.ScalarNode || err != nil {
-			s.doc.Errorf("type", s.doc.At(e), "", "%s takes whole numbers, but this is %s", text.Quote(f.Name), text.KindName(e))
+			s.Doc.Errorf("type", s.Doc.At(e), "", "%s takes whole numbers, but this is %s", text.Quote(f.Name), text.KindName(e))
 			return value{}, false
 		}
 		out = append(out, i)
@@ -614,7 +615,7 @@ func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
 
 // tree compiles any YAML; the texts in it are templates.
 func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
-	r := s.doc
+	r := s.Doc
 	n = text.Resolve(n)
 	if !r.Tag(n) {
 		return value{}, false
@@ -769,34 +770,34 @@ func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.chargeFor(x, 20, 2); err != nil {
-		return nil, p.program.failed(err)
+	if err := r.ChargeFor(x, 20, 2); err != nil {
+		return nil, p.program.Failed(err)
 	}
 	if v.form == treeForm {
 		if p.escape != escapeNone {
 			if s, ok := x.(string); ok {
 				text, err := p.escape.put(s)
 				if err != nil {
-					err = p.program.at(err)
+					err = p.program.At(err)
 				}
 				return text, err
 			}
 		}
-		return jsonValue(x), nil
+		return lang.JSON(x), nil
 	}
 	switch rv := reflect.ValueOf(x); rv.Kind() {
 	case reflect.Slice, reflect.Array:
 		out := make([]string, rv.Len())
 		for i := range out {
-			if out[i], err = p.escape.put(printValue(rv.Index(i).Interface())); err != nil {
-				return nil, p.program.at(err)
+			if out[i], err = p.escape.put(lang.Print(rv.Index(i).Interface())); err != nil {
+				return nil, p.program.At(err)
 			}
 		}
 		return out, nil
 	}
-	text, err := p.escape.put(printValue(x))
+	text, err := p.escape.put(lang.Print(x))
 	if err != nil {
-		return nil, p.program.at(err)
+		return nil, p.program.At(err)
 	}
 	return text, nil
 }
@@ -808,7 +809,7 @@ func (st *step) render(r *run) Step {
 		out.Skip = skipOver
 		return out
 	}
-	r.refill()
+	r.Refill()
 	fields := make(map[string]any, len(st.fields))
 	recipients := 0
 	for _, f := range st.fields {
@@ -879,8 +880,8 @@ const unresolved = "unresolved recipient"
 const maxRecipients = 100
 
 func isMissing(err error) bool {
-	e, ok := errors.AsType[*evalError](err)
-	return ok && strings.HasPrefix(e.message, "the value is missing")
+	e, ok := errors.AsType[*lang.Error](err)
+	return ok && strings.HasPrefix(e.Message, "the value is missing")
 }
 
 // folded turns line breaks into a space where they would begin another header.
@@ -933,7 +934,7 @@ func anys(list []string) []any {
 func (r *run) facts() actions.Facts {
 	a := &r.ev.Appointment
 	f := actions.Facts{
-		Now: r.ev.ReceivedAt, AppointmentID: a.ID, Title: validText(a.Title), Address: validText(a.Address), Notes: validText(a.Notes),
+		Now: r.ev.ReceivedAt, AppointmentID: a.ID, Title: lang.ValidText(a.Title), Address: lang.ValidText(a.Address), Notes: lang.ValidText(a.Notes),
 		Start: a.StartTime, End: a.EndTime, AllDay: a.AllDay, Updated: a.DateUpdated,
 		Cancelled: a.AppointmentStatus == Cancelled || r.ev.Type == Delete || slices.Contains(r.ev.On, Cancelled),
 	}
@@ -941,7 +942,7 @@ func (r *run) facts() actions.Facts {
 		f.Updated = r.ev.ReceivedAt
 	}
 	if r.due { // what is sent weeks after its event is not of that time
-		f.Now = r.now
+		f.Now = r.Now
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -25,7 +26,7 @@ type template struct {
 // A part is a literal, or an expression and what its value must be made safe for.
 type part struct {
 	literal string
-	program *program // nil in a literal
+	program *lang.Program // nil in a literal
 	escape  escape
 	nilOK   bool // the expression gives nil as its own default: x ?? nil
 }
@@ -49,7 +50,7 @@ func (t *template) single() (part, bool) {
 // bracesAround reports {{ }} around the whole of a field that is an expression already, and looks at what is in it.
 func (s *scope) bracesAround(t *text.Scalar, inner string) {
 	at := t.Span(strings.Index(t.Value, "{{"), len(strings.TrimRight(t.Value, " \t\r\n")))
-	s.doc.Mendf(text.Error, "braces", t, at, inner, "%s", noBraces)
+	s.Doc.Mendf(text.Error, "braces", t, at, inner, "%s", lang.NoBraces)
 	for t != nil && t.Value != inner { // what is left keeps its place
 		i := strings.Index(t.Value, "{{")
 		if i < 0 {
@@ -60,11 +61,9 @@ func (s *scope) bracesAround(t *text.Scalar, inner string) {
 		t = t.With(t.Span(i, i+2), "")
 	}
 	if t != nil {
-		s.expression(piece{t, 0, t.Value})
+		s.Compile(lang.WholeOf(t))
 	}
 }
-
-const noBraces = "this field is an expression already; leave out the {{ }}"
 
 // template compiles the texts [from:to] of t's value. recipient is true where a missing value has a meaning of
 // its own. It is nil after a mistake.
@@ -90,34 +89,34 @@ func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient boo
 		}
 		if m := tripleBraces.FindStringSubmatch(value[i:]); m != nil {
 			ok = false
-			s.doc.Mendf(text.Error, "template", t, t.Span(i, i+len(m[0])), "{{ "+m[1]+" }}", "two braces are enough: {{ %s }}", m[1])
+			s.Doc.Mendf(text.Error, "template", t, t.Span(i, i+len(m[0])), "{{ "+m[1]+" }}", "two braces are enough: {{ %s }}", m[1])
 			i += len(m[0])
 			continue
 		}
 		if m := statement.FindString(value[i:]); m != "" {
-			s.doc.Errorf("template", t.Span(i, i+len(m)), "", `there are no such blocks here; write a choice as {{ condition ? "one text" : "another" }}`)
+			s.Doc.Errorf("template", t.Span(i, i+len(m)), "", `there are no such blocks here; write a choice as {{ condition ? "one text" : "another" }}`)
 			return nil
 		}
-		length, problem := expressionEnd(value[i+2:])
+		length, problem := lang.End(value[i+2:])
 		if problem != "" {
 			ok = false
 			at := t.Span(i, min(i+2+length, to))
-			if problem == oneBrace {
+			if problem == lang.OneBrace {
 				at = t.Span(i+2+length, i+3+length)
-				s.doc.Mendf(text.Error, "template", t, at, "}}", "%s", problem)
+				s.Doc.Mendf(text.Error, "template", t, at, "}}", "%s", problem)
 				i += 3 + length
 				continue
 			}
-			s.doc.Errorf("template", at, "", "%s", problem)
+			s.Doc.Errorf("template", at, "", "%s", problem)
 			break
 		}
-		p := piece{t, i + 2, value[i+2 : i+2+length]}
+		p := lang.NewPiece(t, i+2, i+2+length)
 		i += length + 4
 		if i < to && value[i] == '}' && open <= 0 {
-			s.doc.Warnf("braces", t.Span(i, i+1), "", "this } is sent as it is: two braces close {{")
+			s.Doc.Warnf("braces", t.Span(i, i+1), "", "this } is sent as it is: two braces close {{")
 		}
-		program, as := s.expression(p)
-		tree, c := as.node, as.c
+		program, as := s.Compile(p)
+		tree, c := as.Node, as.Checker
 		if program == nil {
 			ok = false
 			continue
@@ -126,27 +125,27 @@ func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient boo
 		e, why := page.expression()
 		if why != "" {
 			ok = false
-			s.doc.Errorf("escape", p.whole(), "", "%s", why)
+			s.Doc.Errorf("escape", p.Whole(), "", "%s", why)
 			continue
 		}
-		absent := c.absences(tree, s.asked(), "this step fails with an error", "")
-		if n, name := absent.value(tree); n != nil && !recipient {
-			suggestion := c.source(n) + ` ?? ""`
+		absent := c.Absences(tree, s.asked(), "this step fails with an error", "")
+		if n, name := absent.Value(tree); n != nil && !recipient {
+			suggestion := c.Source(n) + ` ?? ""`
 			if n != tree {
 				suggestion = "(" + suggestion + ")"
 			}
 			if name == "contact.email" || name == "contact.phone" { // nobody is reached at an empty one
-				c.warnAt(n, "missing-value", "", `%s may be missing; ask for it in the condition, as in when: %s != "", or give a default with ??`, name, name)
+				c.WarnAt(n, "missing-value", "", `%s may be missing; ask for it in the condition, as in when: %s != "", or give a default with ??`, name, name)
 			} else {
-				c.warnAt(n, "missing-value", suggestion, "%s may be missing; give a default with ??", name)
+				c.WarnAt(n, "missing-value", suggestion, "%s may be missing; give a default with ??", name)
 			}
 		}
-		out.parts = append(out.parts, part{program: program, escape: e, nilOK: endsInNil(tree)})
+		out.parts = append(out.parts, part{program: program, escape: e, nilOK: lang.EndsInNil(tree)})
 	}
 	if !ok {
 		return nil
 	}
-	out.place = s.doc.Place(t.Span(from, from))
+	out.place = s.Doc.Place(t.Span(from, from))
 	return out
 }
 
@@ -171,24 +170,24 @@ func (s *scope) suspectLiteral(t *text.Scalar, off int, literal string) {
 			name = strings.Trim(literal[m[0]:m[1]], "%")
 		}
 		written := "{{ " + name + " }}"
-		if root, _, _ := strings.Cut(name, "."); !world.has(root) && !slices.ContainsFunc(s.lets, func(l letVar) bool { return l.name == root }) {
+		if root, _, _ := strings.Cut(name, "."); !world.Has(root) && !slices.ContainsFunc(s.Lets, func(l lang.Let) bool { return l.Name == root }) {
 			written = "" // that would be an error
 		}
-		s.doc.Mendf(text.Warning, "braces", t, t.Span(off+m[0], off+m[1]), written, "%s is sent as it is; write a value as {{ %s }}", literal[m[0]:m[1]], name)
+		s.Doc.Mendf(text.Warning, "braces", t, t.Span(off+m[0], off+m[1]), written, "%s is sent as it is; write a value as {{ %s }}", literal[m[0]:m[1]], name)
 	}
 	if m := otherMarks.FindStringIndex(literal); m != nil {
-		s.doc.Warnf("braces", t.Span(off+m[0], off+m[1]), "", `%s is sent as it is; write a choice as {{ condition ? "one text" : "another" }}`, literal[m[0]:m[1]])
+		s.Doc.Warnf("braces", t.Span(off+m[0], off+m[1]), "", `%s is sent as it is; write a choice as {{ condition ? "one text" : "another" }}`, literal[m[0]:m[1]])
 	}
 }
 
 // value evaluates an expression of a template.
 func (p part) value(r *run) (any, error) {
-	v, err := r.eval(p.program)
+	v, err := r.Eval(p.program)
 	if err != nil {
 		return nil, err
 	}
 	if t, ok := v.(time.Time); (v == nil || ok && t.IsZero()) && !p.nilOK {
-		return nil, p.program.failed(evalErrorf("the value is missing; a default is given with ??"))
+		return nil, p.program.Failed(lang.Errorf("the value is missing; a default is given with ??"))
 	}
 	return v, nil
 }
@@ -207,12 +206,12 @@ func (t *template) render(r *run) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			if err := r.chargeFor(v, 10, 1); err != nil {
-				return "", p.program.failed(err)
+			if err := r.ChargeFor(v, 10, 1); err != nil {
+				return "", p.program.Failed(err)
 			}
 			text, err := p.escape.putValue(v)
 			if err != nil {
-				return "", p.program.at(err)
+				return "", p.program.At(err)
 			}
 			b.WriteString(text)
 		}

@@ -8,12 +8,13 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
 // ZoneWords are the words that `timezone` takes besides the name of a zone.
-func ZoneWords() []Word {
-	return []Word{
+func ZoneWords() []lang.Word {
+	return []lang.Word{
 		{Name: "contact", Doc: "The zone of the person who booked, where the event says it; else as location."},
 		{Name: "location", Doc: "The zone of the location, where the event says it; else the configured one."},
 		{Name: "user", Doc: "The zone of the colleague who is assigned, where the event says it; else as location."},
@@ -66,9 +67,9 @@ func parseZone(r *text.Document, n *yaml.Node) (zone *time.Location, whose strin
 		r.Mendf(text.Error, "time-zone", t, at, owner, "%s is not a time zone%s", text.Quote(t.Value), text.DidYouMean(owner))
 		return nil, ""
 	}
-	zone, ok = loadZone(t.Value)
+	zone, ok = lang.LoadZone(t.Value)
 	if !ok {
-		suggestion := closestZone(t.Value)
+		suggestion := lang.ClosestZone(t.Value)
 		hint := text.DidYouMean(suggestion)
 		if suggestion == "" {
 			hint = "; write it as Area/City, such as Europe/London"
@@ -76,7 +77,7 @@ func parseZone(r *text.Document, n *yaml.Node) (zone *time.Location, whose strin
 		r.Mendf(text.Error, "time-zone", t, at, suggestion, "%s is not a time zone%s", text.Quote(t.Value), hint)
 		return nil, ""
 	}
-	if place, why := NoSummer(t.Value); why != "" {
+	if place, why := lang.NoSummer(t.Value); why != "" {
 		r.Mendf(text.Warning, "time-zone", t, at, place, "%s", why)
 	}
 	return zone, ""
@@ -100,7 +101,7 @@ func (rule *Rule) zones(ev *Event) (zone, naive *time.Location) {
 		names = []string{ev.Zones.Location}
 	}
 	for _, name := range names {
-		if z, ok := FindZone(name); ok {
+		if z, ok := lang.FindZone(name); ok {
 			return z, z
 		}
 	}

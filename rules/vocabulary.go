@@ -2,6 +2,8 @@ package rules
 
 import (
 	"reflect"
+
+	"bellhop/rules/lang"
 )
 
 // This file says what rule files may say, to what helps people to write them: the schema and editors. The
@@ -44,8 +46,8 @@ func StepKeys() []Key {
 var stepKeys = keyNames(StepKeys())
 
 // LateWords are what `late` takes besides a duration.
-func LateWords() []Word {
-	return []Word{
+func LateWords() []lang.Word {
+	return []lang.Word{
 		{Name: lateSkip, Doc: "It is not sent; this is what a step without late does."},
 		{Name: lateSend, Doc: "It is sent, however late."},
 	}
@@ -59,7 +61,7 @@ func keyNames(keys []Key) (names []string) {
 }
 
 // Events are the words that `on` may hold.
-func Events() []Word {
+func Events() []lang.Word {
 	docs := map[string]string{
 		Create:      "The platform says that an appointment was created.",
 		Update:      "The platform says that an appointment was changed.",
@@ -73,15 +75,15 @@ func Events() []Word {
 		Reassigned:  "The appointment was given to another colleague.",
 		Updated:     "Anything else was changed.",
 	}
-	var words []Word
+	var words []lang.Word
 	for _, name := range Names() {
-		words = append(words, Word{Name: name, Doc: docs[name]})
+		words = append(words, lang.Word{Name: name, Doc: docs[name]})
 	}
 	return words
 }
 
 // Variables are the names that an expression may begin with, those with fields included.
-func Variables() []Word {
+func Variables() []lang.Word {
 	docs := map[string]string{
 		"appointment": "The appointment, as it is with this event.",
 		"previous":    "The appointment as it was before this event; empty if it was not known.",
@@ -95,10 +97,10 @@ func Variables() []Word {
 		"source":      "Who sent the event: the name in /hooks/….",
 		"type":        "The type as the platform says it: AppointmentCreate, AppointmentUpdate or AppointmentDelete.",
 	}
-	var words []Word
-	for _, name := range world.names() {
-		w := Word{Name: name, Doc: docs[name]}
-		if t, ok := world.variables[name]; ok && !t.open() {
+	var words []lang.Word
+	for _, name := range world.Names() {
+		w := lang.Word{Name: name, Doc: docs[name]}
+		if t, ok := world.Variables[name]; ok && !t.Open() {
 			w.Type = t.String()
 		}
 		words = append(words, w)
@@ -108,7 +110,7 @@ func Variables() []Word {
 
 // FieldsBelow are the fields of one of the variables, in the order of the struct; nil if it has none that are
 // known.
-func FieldsBelow(variable string) []Word {
+func FieldsBelow(variable string) []lang.Word {
 	var of reflect.Type
 	switch variable {
 	case "appointment", "previous":
@@ -118,13 +120,13 @@ func FieldsBelow(variable string) []Word {
 	default:
 		return nil
 	}
-	var words []Word
+	var words []lang.Word
 	for f := range of.Fields() {
 		name, doc := f.Tag.Get("json"), f.Tag.Get("doc")
 		if doc == "" {
 			continue // not for expressions
 		}
-		words = append(words, Word{Name: name, Type: world.objects[variable].fields[name].String(), Doc: doc})
+		words = append(words, lang.Word{Name: name, Type: world.Objects[variable].Fields[name].String(), Doc: doc})
 	}
 	return words
 }

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"bellhop/rules"
+	"bellhop/rules/lang"
 )
 
 // TestWordsAreDescribed looks for a name that people are told nothing about.
 func TestWordsAreDescribed(t *testing.T) {
 	t.Parallel()
-	lists := map[string][]rules.Word{
-		"event": rules.Events(), "variable": rules.Variables(), "function": rules.Functions(), "method": rules.TimeMethods(), "operator": rules.Operators(), "word of late": rules.LateWords(),
+	lists := map[string][]lang.Word{
+		"event": rules.Events(), "variable": rules.Variables(), "function": lang.Functions(), "method": lang.TimeMethods(), "operator": lang.Operators(), "word of late": rules.LateWords(),
 		"field of appointment": rules.FieldsBelow("appointment"), "field of contact": rules.FieldsBelow("contact"), "field of previous": rules.FieldsBelow("previous"),
 	}
 	for what, words := range lists {
@@ -77,14 +78,14 @@ func TestWordsMeanSomething(t *testing.T) {
 			compiles(v.Name + "." + f.Name)
 		}
 	}
-	for _, m := range rules.TimeMethods() {
+	for _, m := range lang.TimeMethods() {
 		compiles("appointment.startTime." + m.Name + "()")
 	}
 	examples := map[string]string{
 		"and": "true and false", "or": "true or false", "not": "not true", "in": `"title" in changed`, "contains": `"ab" contains "a"`, "startsWith": `"ab" startsWith "a"`,
 		"endsWith": `"ab" endsWith "b"`, "matches": `"ab" matches "^a"`, "true": "true", "false": "false", "nil": "nil",
 	}
-	for _, o := range rules.Operators() {
+	for _, o := range lang.Operators() {
 		if examples[o.Name] == "" {
 			t.Errorf("no example of %s", o.Name)
 			continue

@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -35,7 +36,7 @@ var firstMoment = time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // A wait is a step's `at` and `late`. It is immutable.
 type wait struct {
-	program *program
+	program *lang.Program
 	src     string        // as written
 	late    time.Duration // how late the step can be sent; 0 is not at all, negative is without limit
 	key     string        // of what is written
@@ -44,7 +45,7 @@ type wait struct {
 
 // wait reads the `at` and `late` of a step. It is nil for a step that does not wait, and after a mistake.
 func (s *scope) wait(at, late *text.Pair) *wait {
-	before := s.doc.Errors()
+	before := s.Doc.Errors()
 	out := &wait{}
 	if late != nil {
 		out.late = s.late(late.Value)
@@ -57,13 +58,13 @@ func (s *scope) wait(at, late *text.Pair) *wait {
 		return nil
 	}
 	out.src = t.Value
-	program, as := s.expression(piece{t, 0, t.Value})
-	tree, c := as.node, as.c
+	program, as := s.Compile(lang.WholeOf(t))
+	tree, c := as.Node, as.Checker
 	if program == nil {
 		return nil
 	}
 	s.isMoment(c, tree)
-	if s.doc.Errors() > before {
+	if s.Doc.Errors() > before {
 		return nil
 	}
 	s.doubtMoment(c, tree)
@@ -74,14 +75,14 @@ func (s *scope) wait(at, late *text.Pair) *wait {
 
 // momentText gives the text of `at`, after what can be told of it before it is read as an expression.
 func (s *scope) momentText(n *yaml.Node) (*text.Scalar, bool) {
-	r := s.doc
+	r := s.Doc
 	switch {
 	case text.LooksLikeTemplate(n):
 		at := r.At(n)
 		if i := strings.Index(r.In(at), "}}"); i >= 0 && n.Anchor == "" {
 			at.To = at.From + i + 2
 			inner, _ := unbrace(r.In(at))
-			r.Errorf("braces", at, inner, "%s", noBraces)
+			r.Errorf("braces", at, inner, "%s", lang.NoBraces)
 			return nil, false
 		}
 	case n.Kind == yaml.SequenceNode:
@@ -109,7 +110,7 @@ func (s *scope) momentText(n *yaml.Node) (*text.Scalar, bool) {
 }
 
 // isMoment reports the parts of an expression that may be its value, and are no time.
-func (s *scope) isMoment(c *checker, n ast.Node) {
+func (s *scope) isMoment(c *lang.Checker, n ast.Node) {
 	switch m := n.(type) {
 	case *ast.ConditionalNode:
 		s.isMoment(c, m.Exp1)
@@ -122,43 +123,43 @@ func (s *scope) isMoment(c *checker, n ast.Node) {
 			return
 		}
 	}
-	t := c.memo[n].typ
-	if t.kind == timeKind || t.kind == badKind {
+	t := c.Types[n].Type
+	if t.Kind == lang.TimeKind || t.Kind == lang.BadKind {
 		return
 	}
-	name, args := callOf(n)
-	written := c.source(n)
+	name, args := lang.CallOf(n)
+	written := c.Source(n)
 	switch {
-	case t.kind == anyKind:
+	case t.Kind == lang.AnyKind:
 		for { // what a duration is added to, or taken from
 			b, ok := n.(*ast.BinaryNode)
-			if !ok || b.Operator != "+" && b.Operator != "-" || c.memo[b.Left].typ.kind != anyKind {
+			if !ok || b.Operator != "+" && b.Operator != "-" || c.Types[b.Left].Type.Kind != lang.AnyKind {
 				break
 			}
 			n = b.Left
 		}
-		written = c.source(n)
-		c.failAt(n, "at", "date("+written+")", `"at" takes a time, but %s may be anything; date(%s) reads a text as a time`, written, written)
-	case t.kind == textKind && len(args) > 0 && c.memo[args[0]].typ.kind == timeKind:
-		of := c.source(args[0])
-		c.failAt(n, "at", of, `"at" takes a time, but %s(…) makes a text of one; the time itself is %s`, name, of)
-	case t.kind == textKind && isLiteral(n):
+		written = c.Source(n)
+		c.FailAt(n, "at", "date("+written+")", `"at" takes a time, but %s may be anything; date(%s) reads a text as a time`, written, written)
+	case t.Kind == lang.TextKind && len(args) > 0 && c.Types[args[0]].Type.Kind == lang.TimeKind:
+		of := c.Source(args[0])
+		c.FailAt(n, "at", of, `"at" takes a time, but %s(…) makes a text of one; the time itself is %s`, name, of)
+	case t.Kind == lang.TextKind && lang.IsLiteral(n):
 		if expression, message, ok := spokenMoment(written); ok {
-			c.failAt(n, "at", expression, "%s", message)
+			c.FailAt(n, "at", expression, "%s", message)
 			return
 		}
-		c.failAt(n, "at", "", `"at" takes a time, such as %s, but this is a text`, aMoment)
-	case t.kind == textKind && (name != "" || isSum(n)):
-		c.failAt(n, "at", "date("+written+")", `"at" takes a time, but this is a text; date(…) reads a text as a time`)
-	case t.kind == durationKind && !isSum(n):
+		c.FailAt(n, "at", "", `"at" takes a time, such as %s, but this is a text`, aMoment)
+	case t.Kind == lang.TextKind && (name != "" || isSum(n)):
+		c.FailAt(n, "at", "date("+written+")", `"at" takes a time, but this is a text; date(…) reads a text as a time`)
+	case t.Kind == lang.DurationKind && !isSum(n):
 		hint := "appointment.startTime - " + written
-		c.failAt(n, "at", hint, `"at" takes a time, but this is a duration; count it from a time, such as %s`, hint)
-	case t.kind == objectKind && t.name != "contact":
-		c.failAt(n, "at", written+".startTime", `"at" takes a time, such as %s.startTime, but this is %s`, written, t)
-	case t.number():
-		c.failAt(n, "at", "", `"at" takes a time, but this is a number; a duration has a unit and is counted from a time, such as %s`, aMoment)
+		c.FailAt(n, "at", hint, `"at" takes a time, but this is a duration; count it from a time, such as %s`, hint)
+	case t.Kind == lang.ObjectKind && t.Name != "contact":
+		c.FailAt(n, "at", written+".startTime", `"at" takes a time, such as %s.startTime, but this is %s`, written, t)
+	case t.Number():
+		c.FailAt(n, "at", "", `"at" takes a time, but this is a number; a duration has a unit and is counted from a time, such as %s`, aMoment)
 	default:
-		c.failAt(n, "at", "", `"at" takes a time, such as %s, but this is %s`, aMoment, t)
+		c.FailAt(n, "at", "", `"at" takes a time, such as %s, but this is %s`, aMoment, t)
 	}
 }
 
@@ -174,7 +175,7 @@ const (
 )
 
 func (s *scope) late(n *yaml.Node) time.Duration {
-	r := s.doc
+	r := s.Doc
 	if n.Kind == yaml.SequenceNode || n.Kind == yaml.MappingNode && !text.LooksLikeTemplate(n) {
 		r.Errorf("late", r.At(n), "", `"late" is skip, send or how much later it may be sent, such as 2h, but this is %s`, text.KindName(n))
 		return 0
@@ -196,8 +197,8 @@ func (s *scope) late(n *yaml.Node) time.Duration {
 	var suggestion string
 	why := text.Quote(t.Value) + " is none of these"
 	if m := durationCall.FindStringSubmatch(t.Value); m != nil {
-		suggestion, _ = readDuration(m[1])
-	} else if suggestion, _ = readDuration(strings.TrimLeft(t.Value, "-+ ")); suggestion == "" {
+		suggestion, _ = lang.ReadDuration(m[1])
+	} else if suggestion, _ = lang.ReadDuration(strings.TrimLeft(t.Value, "-+ ")); suggestion == "" {
 		suggestion = cmp.Or(text.Closest(t.Value, []string{lateSkip, lateSend}), lateWords[strings.ToLower(t.Value)])
 	}
 	if _, err := strconv.ParseFloat(t.Value, 64); err == nil && suggestion == "" {
@@ -403,7 +404,7 @@ func (st *step) outline(r *run) (out Step, ok bool) {
 
 // plan works out when a step is due. r.now is the value of now() in `at`; now is the present.
 func (st *step) plan(r *run, now time.Time) Step {
-	r.refill()
+	r.Refill()
 	out, ok := st.outline(r)
 	if !ok {
 		return out
@@ -424,18 +425,18 @@ func (st *step) plan(r *run, now time.Time) Step {
 
 // moment evaluates `at`.
 func (w *wait) moment(r *run) (time.Time, error) {
-	v, err := r.eval(w.program)
+	v, err := r.Eval(w.program)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("at: %w", err)
 	}
 	at, ok := v.(time.Time)
 	switch {
 	case !ok:
-		return time.Time{}, fmt.Errorf("at: %w", w.program.failed(evalErrorf("a time is needed, but the value is %s", describe(v))))
+		return time.Time{}, fmt.Errorf("at: %w", w.program.Failed(lang.Errorf("a time is needed, but the value is %s", lang.Describe(v))))
 	case at.Year() > 9999:
-		return time.Time{}, fmt.Errorf("at: %w", w.program.failed(evalErrorf("the moment lies beyond the year 9999")))
+		return time.Time{}, fmt.Errorf("at: %w", w.program.Failed(lang.Errorf("the moment lies beyond the year 9999")))
 	}
-	return r.settled(at), nil
+	return r.Settled(at), nil
 }
 
 // until is the last time at which a step that is due at a time can be sent; zero if there is no limit.
@@ -477,14 +478,14 @@ func (rule *Rule) forCancelled(ev *Event) bool {
 	if rule.when == nil {
 		return false
 	}
-	statuses, _ := rule.when.yes.asks("appointment.appointmentStatus")
+	statuses, _ := rule.when.Yes.Asks("appointment.appointmentStatus")
 	return slices.Equal(statuses, []string{Cancelled})
 }
 
 const noMoment = `there is no time to count from: a time that "at" names is missing`
 
 func (r *run) tooLate(at time.Time) string {
-	return "too late: it was due at " + r.zoned(at).Format("2006-01-02 15:04:05 -07:00")
+	return "too late: it was due at " + r.Zoned(at).Format("2006-01-02 15:04:05 -07:00")
 }
 
 func later(a, b time.Time) time.Time {

@@ -9,6 +9,7 @@ import (
 	"bellhop/engine/explain"
 	"bellhop/engine/hook"
 	"bellhop/rules"
+	"bellhop/rules/lang"
 )
 
 // What explain says.
@@ -124,7 +125,7 @@ func moment(t time.Time) string {
 
 // printPart prints an expression, its value, and below it what it is made of. What made the condition what it
 // is has an arrow.
-func (p *program) printPart(part *rules.Part, margin int) {
+func (p *program) printPart(part *lang.Part, margin int) {
 	arrow, source := "  ", short(strings.Join(strings.Fields(part.Source), " "), 100)
 	if part.Name != "" {
 		source = part.Name + ": " + source

@@ -13,6 +13,7 @@ import (
 	"bellhop/engine/store"
 	"bellhop/engine/work"
 	"bellhop/rules"
+	"bellhop/rules/lang"
 	"bellhop/rules/live"
 )
 
@@ -247,7 +248,7 @@ func schemaOptions() *jsonschema.ForOptions {
 			"parts": {Type: "array", Description: "what it is made of, each described as this is", Items: &jsonschema.Schema{Type: "object"}},
 		},
 	}
-	return &jsonschema.ForOptions{IgnoreInvalidTypes: true, TypeSchemas: map[reflect.Type]*jsonschema.Schema{reflect.TypeFor[rules.Part](): part}}
+	return &jsonschema.ForOptions{IgnoreInvalidTypes: true, TypeSchemas: map[reflect.Type]*jsonschema.Schema{reflect.TypeFor[lang.Part](): part}}
 }
 
 // openapi describes the routes, with schemas made from the types that they answer with.

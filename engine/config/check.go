@@ -14,6 +14,7 @@ import (
 
 	"bellhop/actions"
 	"bellhop/rules"
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -84,14 +85,14 @@ func (d *decoder) zone() {
 		return
 	}
 	c.Zone = zone
-	if place, why := rules.NoSummer(c.Timezone); why != "" {
+	if place, why := lang.NoSummer(c.Timezone); why != "" {
 		d.report(d.places["timezone"], text.Warning, "time-zone", why, place)
 	}
 }
 
 func (d *decoder) language() {
-	if c := d.cfg; c.Language != "" && !rules.KnownLanguage(c.Language) {
-		d.bad("language", fmt.Sprintf("language must be one of %s, not %q", strings.Join(rules.Languages(), ", "), d.as("language", c.Language)))
+	if c := d.cfg; c.Language != "" && !lang.KnownLanguage(c.Language) {
+		d.bad("language", fmt.Sprintf("language must be one of %s, not %q", strings.Join(lang.Languages(), ", "), d.as("language", c.Language)))
 	}
 }
 

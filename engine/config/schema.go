@@ -9,6 +9,7 @@ import (
 
 	"bellhop/actions"
 	"bellhop/rules"
+	"bellhop/rules/lang"
 	"bellhop/rules/schema"
 )
 
@@ -90,8 +91,8 @@ func fieldSchema(t reflect.Type, f reflect.StructField, name string) *jsonschema
 	case t == reflect.TypeFor[Verify]() && name == "scheme":
 		return wordSchema(Schemes())
 	case t == reflect.TypeFor[Config]() && name == "language":
-		return schema.Saying("write a language: "+strings.Join(rules.Languages(), ", "), &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
-			schema.Word(rules.Languages()...), {Type: "string", Pattern: "^([A-Za-z][A-Za-z]([-_].*)?)?$|" + reference}, {Type: "null"},
+		return schema.Saying("write a language: "+strings.Join(lang.Languages(), ", "), &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+			schema.Word(lang.Languages()...), {Type: "string", Pattern: "^([A-Za-z][A-Za-z]([-_].*)?)?$|" + reference}, {Type: "null"},
 		}})
 	case t == reflect.TypeFor[Source]() && name == "statuses":
 		s := typeSchema(f.Type, title)

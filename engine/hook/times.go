@@ -11,7 +11,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"bellhop/rules"
+	"bellhop/rules/lang"
 )
 
 // zone is the named one, or the configured one if nothing of that name is known; ok says whether it is, or none was named.
@@ -30,7 +30,7 @@ func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
 	if z, ok := n.zones.Load(name); ok {
 		return z.(*time.Location), true
 	}
-	z, ok := rules.FindZone(name)
+	z, ok := lang.FindZone(name)
 	if !ok {
 		return fallback, false
 	}
@@ -112,11 +112,11 @@ func spelledTime(s string, zone *time.Location) (time.Time, bool) {
 		case err != nil:
 		case strings.HasSuffix(layout, "-0700"):
 			_, offset := t.Zone()
-			return t.In(rules.OffsetZone(offset / 60)), true
+			return t.In(lang.OffsetZone(offset / 60)), true
 		case strings.HasSuffix(layout, "GMT"):
 			return t.UTC(), true
 		default:
-			return rules.Clock(t, zone), true
+			return lang.Clock(t, zone), true
 		}
 	}
 	return time.Time{}, false
@@ -221,7 +221,7 @@ func parseTime(s string, zone *time.Location) (time.Time, bool) {
 	if second == 60 { // a leap second, which no clock here has
 		second, nano = 59, 999_999_999
 	}
-	t := rules.Clock(time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC), zone)
+	t := lang.Clock(time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC), zone)
 	if t.IsZero() || (day > 28 && time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Day() != day) {
 		return time.Time{}, false // 30 February
 	}
@@ -304,5 +304,5 @@ func (p *timeParser) offset(naive *time.Location) *time.Location {
 	if p.bad || hours+minutes == 0 {
 		return time.UTC
 	}
-	return rules.OffsetZone(sign * (hours*60 + minutes))
+	return lang.OffsetZone(sign * (hours*60 + minutes))
 }

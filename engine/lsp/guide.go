@@ -10,6 +10,7 @@ import (
 
 	"bellhop/actions"
 	"bellhop/rules"
+	"bellhop/rules/lang"
 )
 
 // A guide knows what rule files may say under one configuration.
@@ -41,7 +42,7 @@ type offer struct {
 
 // A choice is one word to choose, with what people are told about it.
 type choice struct {
-	rules.Word
+	lang.Word
 	kind   int    // as the protocol numbers kinds of completions
 	insert string // what is written, if not the name
 	rank   int    // those with a lower one come first
@@ -65,7 +66,7 @@ func (g *guide) at(p path) offer {
 	case g.ofTests:
 		return g.atTest(p)
 	case len(p) == 0:
-		return offer{form: mapForm, words: []choice{{Word: rules.Word{Name: "rules", Doc: "The rules of this file."}, kind: kindProperty, insert: "rules:"}}}
+		return offer{form: mapForm, words: []choice{{Word: lang.Word{Name: "rules", Doc: "The rules of this file."}, kind: kindProperty, insert: "rules:"}}}
 	case p[0] != "rules":
 		return offer{}
 	case len(p) == 1:
@@ -81,7 +82,7 @@ func (g *guide) at(p path) offer {
 	case "enabled":
 		return truth()
 	case "mode":
-		return offer{form: wordForm, words: values([]rules.Word{
+		return offer{form: wordForm, words: values([]lang.Word{
 			{Name: "shadow", Doc: "Match, render and record, and send nothing."}, {Name: "live", Doc: "Send; this is what a rule without a mode does."},
 		})}
 	case "timezone":
@@ -104,10 +105,10 @@ func (g *guide) step(p path) offer {
 		var kinds []string
 		for _, k := range actions.Kinds() {
 			kinds = append(kinds, k.Name)
-			words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: k.Summary}, kind: kindProperty, insert: k.Name + ":"})
+			words = append(words, choice{Word: lang.Word{Name: k.Name, Doc: k.Summary}, kind: kindProperty, insert: k.Name + ":"})
 		}
 		for i, k := range rules.StepKeys() {
-			words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: 1 + i})
+			words = append(words, choice{Word: lang.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: 1 + i})
 		}
 		if len(p) == 0 {
 			return offer{form: listForm, words: items(words)}
@@ -143,7 +144,7 @@ func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 		var words []choice
 		for _, name := range sortedNames(g.connections) {
 			if g.connections[name] == kind.Name {
-				words = append(words, choice{Word: rules.Word{Name: name, Doc: "A connection for " + kind.Name + ", from the configuration."}, kind: kindValue})
+				words = append(words, choice{Word: lang.Word{Name: name, Doc: "A connection for " + kind.Name + ", from the configuration."}, kind: kindValue})
 			}
 		}
 		return offer{form: wordForm, words: words}
@@ -153,7 +154,7 @@ func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 		if f.Example == "" {
 			return offer{}
 		}
-		return offer{form: wordForm, words: []choice{{Word: rules.Word{Name: f.Example, Doc: "An example."}, kind: kindValue}}}
+		return offer{form: wordForm, words: []choice{{Word: lang.Word{Name: f.Example, Doc: "An example."}, kind: kindValue}}}
 	}
 	return offer{form: templateForm}
 }
@@ -162,7 +163,7 @@ func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 func keysOf(keys []rules.Key) []choice {
 	var words []choice
 	for i, k := range keys {
-		words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: i})
+		words = append(words, choice{Word: lang.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: i})
 	}
 	return words
 }
@@ -183,7 +184,7 @@ func fieldKeys(kind actions.Kind) []choice {
 		if f.Internal {
 			continue
 		}
-		c := choice{Word: rules.Word{Name: f.Name, Doc: withExample(f.Doc, f.Example)}, kind: kindProperty, insert: f.Name + ": ", rank: i}
+		c := choice{Word: lang.Word{Name: f.Name, Doc: withExample(f.Doc, f.Example)}, kind: kindProperty, insert: f.Name + ": ", rank: i}
 		if f.Required {
 			c.Type = "required"
 		}
@@ -208,7 +209,7 @@ func items(keys []choice) []choice {
 	return out
 }
 
-func values(words []rules.Word) []choice {
+func values(words []lang.Word) []choice {
 	var out []choice
 	for i, w := range words {
 		out = append(out, choice{Word: w, kind: kindConstant, rank: i})
@@ -219,7 +220,7 @@ func values(words []rules.Word) []choice {
 func names(kind int, words ...string) []choice {
 	var out []choice
 	for i, w := range words {
-		out = append(out, choice{Word: rules.Word{Name: w}, kind: kind, rank: i})
+		out = append(out, choice{Word: lang.Word{Name: w}, kind: kind, rank: i})
 	}
 	return out
 }
@@ -229,7 +230,7 @@ func truth() offer { return offer{form: wordForm, words: names(kindConstant, "tr
 // durations are those that people want most.
 var durations = []string{"15m", "30m", "1h", "2h", "24h", "2d", "1w"}
 
-func zones() []choice { return names(kindValue, rules.Zones()...) }
+func zones() []choice { return names(kindValue, lang.Zones()...) }
 
 func sortedNames(m map[string]string) []string {
 	out := make([]string, 0, len(m))
@@ -303,19 +304,19 @@ func (g *guide) inExpression(p place, before, after string) ([]choice, string) {
 	}
 	var out []choice
 	for _, name := range letsAbove(p) {
-		out = append(out, choice{Word: rules.Word{Name: name, Doc: "A value named under let."}, kind: kindVariable})
+		out = append(out, choice{Word: lang.Word{Name: name, Doc: "A value named under let."}, kind: kindVariable})
 	}
 	for _, w := range rules.Variables() {
 		out = append(out, choice{Word: w, kind: kindVariable})
 	}
-	for _, w := range rules.Functions() {
+	for _, w := range lang.Functions() {
 		out = append(out, choice{Word: w, kind: kindFunction, insert: w.Name + "(", rank: 1})
 	}
 	operators := 2
 	if e.operand {
 		operators = -1
 	}
-	for _, w := range rules.Operators() {
+	for _, w := range lang.Operators() {
 		out = append(out, choice{Word: w, kind: kindKeyword, rank: operators})
 	}
 	return out, e.word
@@ -343,7 +344,7 @@ func below(chain []string) []choice {
 		out = append(out, choice{Word: w, kind: kindField, rank: len(out)})
 	}
 	if isTime(chain) {
-		for _, w := range rules.TimeMethods() {
+		for _, w := range lang.TimeMethods() {
 			out = append(out, choice{Word: w, kind: kindMethod, insert: w.Name + "()"})
 		}
 	}
@@ -360,21 +361,21 @@ func isTime(chain []string) bool {
 }
 
 // wordOf is what a chain of names stands for.
-func wordOf(chain []string) (rules.Word, bool) {
-	var list []rules.Word
+func wordOf(chain []string) (lang.Word, bool) {
+	var list []lang.Word
 	switch len(chain) {
 	case 1:
-		list = append(append(rules.Variables(), rules.Functions()...), rules.Operators()...)
+		list = append(append(rules.Variables(), lang.Functions()...), lang.Operators()...)
 	default:
 		list = rules.FieldsBelow(strings.Join(chain[:len(chain)-1], "."))
 		if list == nil && isTime(chain[:len(chain)-1]) {
-			list = rules.TimeMethods()
+			list = lang.TimeMethods()
 		}
 	}
 	name := strings.TrimSuffix(chain[len(chain)-1], "()")
-	i := slices.IndexFunc(list, func(w rules.Word) bool { return w.Name == name })
+	i := slices.IndexFunc(list, func(w lang.Word) bool { return w.Name == name })
 	if i < 0 {
-		return rules.Word{}, false
+		return lang.Word{}, false
 	}
 	return list[i], true
 }
@@ -402,7 +403,7 @@ func (g *guide) inText(e expressionPlace) []choice {
 		var out []choice
 		moment := time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC)
 		for _, layout := range []string{"Mon 2 Jan 15:04", "Monday 2 January", "2 January 2006", "15:04", "3:04 PM", "2006-01-02", "2006-01-02 15:04", "01/02/2006"} {
-			out = append(out, choice{Word: rules.Word{Name: layout, Doc: fmt.Sprintf("Prints a time like this: %s", moment.Format(layout))}, kind: kindValue, rank: len(out)})
+			out = append(out, choice{Word: lang.Word{Name: layout, Doc: fmt.Sprintf("Prints a time like this: %s", moment.Format(layout))}, kind: kindValue, rank: len(out)})
 		}
 		return out
 	case e.function == "clock" && e.argument == 1:

@@ -4,6 +4,7 @@ import (
 	"bellhop/actions"
 	"bellhop/engine/ruletest"
 	"bellhop/rules"
+	"bellhop/rules/lang"
 )
 
 // atTest says what may stand at a path of a file of tests.
@@ -54,7 +55,7 @@ func (g *guide) expected(key string, p path) offer {
 	var one []string
 	for _, k := range kinds {
 		one = append(one, k.Name)
-		words = append(words, choice{Word: rules.Word{Name: k.Name, Doc: "What it sends; only what is given is compared."}, kind: kindProperty, insert: k.Name + ":"})
+		words = append(words, choice{Word: lang.Word{Name: k.Name, Doc: "What it sends; only what is given is compared."}, kind: kindProperty, insert: k.Name + ":"})
 	}
 	switch {
 	case len(p) == 0:

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"regexp"
@@ -23,7 +23,7 @@ var (
 
 // foreign recognises, at word i of an expression, what people write because other languages have it so. The word
 // stands in that many open brackets, the innermost of which is that of a call or a group if inCall is true.
-func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) correction {
+func (c *Checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) correction {
 	none := lexer.Token{Kind: lexer.EOF}
 	get := func(i int) lexer.Token {
 		if i < 0 || i >= len(tokens) {
@@ -120,7 +120,7 @@ func (c *checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 	case name(t, "then") && endsOperand(prev) && get(0).Is(lexer.Operator, "if"), t.Is(lexer.Operator, "if") && i == 0 && !hasBrace(tokens):
 		return correction{i, "syntax", "", "write a choice as condition ? a : b; a condition alone needs no if"}
 	case t.Kind == lexer.Number && next.Kind == lexer.Identifier:
-		if amount, ok := readDuration(written(i, i+1)); ok {
+		if amount, ok := ReadDuration(written(i, i+1)); ok {
 			s := `duration("` + amount + `")`
 			return correction{i + 1, "duration", s, "write a duration as " + s}
 		}
@@ -220,7 +220,7 @@ func arguments(tokens []lexer.Token, open int) (last int, commas []int) {
 }
 
 // looksLikeText reports an expression that is several words and nothing else, none of which means anything.
-func (c *checker) looksLikeText(tokens []lexer.Token) bool {
+func (c *Checker) looksLikeText(tokens []lexer.Token) bool {
 	words := 0
 	for _, t := range tokens {
 		switch {
@@ -240,16 +240,16 @@ func (c *checker) looksLikeText(tokens []lexer.Token) bool {
 	if words < 2 || len(tokens) > 1 && tokens[1].Is(lexer.Operator, ".") {
 		return false
 	}
-	c.fail("quote", c.piece.whole(), `"`+strings.TrimSpace(c.piece.src)+`"`, "this looks like a text; in an expression a text needs quotes of its own")
+	c.fail("quote", c.piece.Whole(), `"`+strings.TrimSpace(c.piece.src)+`"`, "this looks like a text; in an expression a text needs quotes of its own")
 	return true
 }
 
 // cut reports an unquoted # that cut off the rest of the expression, if one did.
-func (c *checker) cut() bool {
+func (c *Checker) cut() bool {
 	at, ok := c.piece.text.CutOff()
 	if ok {
 		c.bad = true
-		c.doc.Errorf("comment", at, text.SingleQuoted(c.doc.In(at)), "an unquoted # begins a comment, which cuts off the rest; put the whole in quotes")
+		c.Doc.Errorf("comment", at, text.SingleQuoted(c.Doc.In(at)), "an unquoted # begins a comment, which cuts off the rest; put the whole in quotes")
 	}
 	return ok
 }

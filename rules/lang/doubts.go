@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"strings"
@@ -9,13 +9,13 @@ import (
 // A doubter warns about what is no mistake in an expression, but surely not meant: conditions that are always
 // true or never.
 type doubter struct {
-	c *checker
-	p *prover
+	c *Checker
+	p *Prover
 }
 
-func (c *checker) doubts(tree ast.Node) {
-	d := &doubter{c: c, p: newProver(1)}
-	c.prover = d.p
+func (c *Checker) doubts(tree ast.Node) {
+	d := &doubter{c: c, p: NewProver(1)}
+	c.Prover = d.p
 	d.walk(tree, 0)
 }
 
@@ -27,12 +27,12 @@ func (d *doubter) walk(n ast.Node, depth int) {
 	if isCondition(n) && d.judge(n) {
 		return
 	}
-	if name, args := callOf(n); name == "date" {
+	if name, args := CallOf(n); name == "date" {
 		d.zones(n, args)
 	}
 	if b, ok := n.(*ast.BinaryNode); ok {
-		if op := connective(b); op != "" {
-			for _, o := range operands(b, op, nil) {
+		if op := Connective(b); op != "" {
+			for _, o := range Operands(b, op, nil) {
 				d.walk(o, depth+1)
 			}
 			return
@@ -56,7 +56,7 @@ func isCondition(n ast.Node) bool {
 	return false
 }
 
-func connective(n ast.Node) string {
+func Connective(n ast.Node) string {
 	if b, ok := n.(*ast.BinaryNode); ok {
 		switch b.Operator {
 		case "&&", "and":
@@ -68,21 +68,21 @@ func connective(n ast.Node) string {
 	return ""
 }
 
-// operands are what a chain of the same connective joins.
-func operands(n ast.Node, op string, into []ast.Node) []ast.Node {
-	if b, ok := n.(*ast.BinaryNode); ok && connective(n) == op {
-		return operands(b.Right, op, operands(b.Left, op, into))
+// Operands are what a chain of the same connective joins.
+func Operands(n ast.Node, op string, into []ast.Node) []ast.Node {
+	if b, ok := n.(*ast.BinaryNode); ok && Connective(n) == op {
+		return Operands(b.Right, op, Operands(b.Left, op, into))
 	}
 	return append(into, n)
 }
 
 // judge reports a condition that is always the same.
 func (d *doubter) judge(n ast.Node) bool {
-	t := term{n, d.c}
+	t := Term{n, d.c}
 	switch {
-	case !d.p.possible(d.p.of(t, true)):
+	case !d.p.Possible(d.p.Claim(t, true)):
 		d.explain(n, false)
-	case !d.p.possible(d.p.of(t, false)):
+	case !d.p.Possible(d.p.Claim(t, false)):
 		d.explain(n, true)
 	default:
 		return false
@@ -105,12 +105,12 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 		d.explain(u.Node, !holds)
 		return
 	}
-	op := connective(n)
+	op := Connective(n)
 	if op == "" {
 		d.plain(n, holds)
 		return
 	}
-	all := operands(n, op, nil)
+	all := Operands(n, op, nil)
 	if (op == "&&") == holds { // each part is
 		for _, o := range all {
 			d.explain(o, holds)
@@ -118,11 +118,11 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 		return
 	}
 	impossible := func(n ...ast.Node) bool {
-		formulas := make([]*formula, len(n))
+		formulas := make([]*Formula, len(n))
 		for i := range n {
-			formulas[i] = d.p.of(term{n[i], d.c}, !holds)
+			formulas[i] = d.p.Claim(Term{n[i], d.c}, !holds)
 		}
-		return !d.p.possible(formulas...)
+		return !d.p.Possible(formulas...)
 	}
 	for _, o := range all {
 		if impossible(o) {
@@ -143,16 +143,16 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 				at = d.c.piece.span(from, to)
 				at, suggestion = d.c.mend(at, d.either(all[j], all[i]))
 			}
-			a, b := d.c.source(all[j]), d.c.source(all[i])
+			a, b := d.c.Source(all[j]), d.c.Source(all[i])
 			if holds {
-				d.c.doc.Warnf(code, at, suggestion, "this condition is always true, because one of %s and %s always is", a, b)
+				d.c.Doc.Warnf(code, at, suggestion, "this condition is always true, because one of %s and %s always is", a, b)
 			} else {
-				d.c.doc.Warnf(code, at, suggestion, "this condition is never true, because %s and %s cannot be true together", a, b)
+				d.c.Doc.Warnf(code, at, suggestion, "this condition is never true, because %s and %s cannot be true together", a, b)
 			}
 			return
 		}
 	}
-	d.c.warnAt(n, code, "", "this condition is %s", words)
+	d.c.WarnAt(n, code, "", "this condition is %s", words)
 }
 
 // either is what was probably meant by x == a && x == b, or by x != a || x != b.
@@ -167,12 +167,12 @@ func (d *doubter) either(a, b ast.Node) string {
 	if !ok1 || !ok2 {
 		return ""
 	}
-	list := " in [" + d.c.source(first.Right) + ", " + d.c.source(second.Right) + "]"
+	list := " in [" + d.c.Source(first.Right) + ", " + d.c.Source(second.Right) + "]"
 	switch first.Operator {
 	case "==":
-		return d.c.source(first.Left) + list
+		return d.c.Source(first.Left) + list
 	case "!=":
-		return d.c.source(first.Left) + " not" + list
+		return d.c.Source(first.Left) + " not" + list
 	}
 	return ""
 }
@@ -180,25 +180,25 @@ func (d *doubter) either(a, b ast.Node) string {
 // plain reports a single comparison that is always the same.
 func (d *doubter) plain(n ast.Node, holds bool) {
 	code, words := verdict(holds)
-	if id, ok := n.(*ast.IdentifierNode); ok && d.p.expand(term{id, d.c}).node != ast.Node(id) {
+	if id, ok := n.(*ast.IdentifierNode); ok && d.p.Expand(Term{id, d.c}).Node != ast.Node(id) {
 		return // reported where it is defined
 	}
 	b, ok := n.(*ast.BinaryNode)
 	if !ok {
-		d.c.warnAt(n, code, "", "this condition is %s", words)
+		d.c.WarnAt(n, code, "", "this condition is %s", words)
 		return
 	}
 	for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
 		of, value := side[0], side[1]
-		t := d.p.expand(term{of, d.c})
+		t := d.p.Expand(Term{of, d.c})
 		if _, isNil := value.(*ast.NilNode); isNil {
-			switch t.typ().kind {
-			case textKind:
-				d.c.warnAt(n, code, d.c.source(of)+" "+b.Operator+` ""`, `this is %s: %s is never nil, a missing text is ""`, words, d.c.source(of))
-			case timeKind:
-				d.c.warnAt(n, code, "("+d.c.source(of)+" ?? nil) "+b.Operator+" nil", "this is %s: a time is never nil by itself; %s ?? nil is, where it is missing", words, d.c.source(of))
+			switch t.typ().Kind {
+			case TextKind:
+				d.c.WarnAt(n, code, d.c.Source(of)+" "+b.Operator+` ""`, `this is %s: %s is never nil, a missing text is ""`, words, d.c.Source(of))
+			case TimeKind:
+				d.c.WarnAt(n, code, "("+d.c.Source(of)+" ?? nil) "+b.Operator+" nil", "this is %s: a time is never nil by itself; %s ?? nil is, where it is missing", words, d.c.Source(of))
 			default:
-				d.c.warnAt(n, code, "", "this is %s: %s is never nil", words, d.c.source(of))
+				d.c.WarnAt(n, code, "", "this is %s: %s is never nil", words, d.c.Source(of))
 			}
 			return
 		}
@@ -208,15 +208,15 @@ func (d *doubter) plain(n ast.Node, holds bool) {
 		}
 		for _, v := range texts {
 			if s, isText := v.(*ast.StringNode); isText && wrongCase(t, s.Value) {
-				name, _ := callOf(t.node)
+				name, _ := CallOf(t.Node)
 				fold, letters := strings.ToLower(s.Value), "small letters"
 				if name == "upper" {
 					fold, letters = strings.ToUpper(s.Value), "capitals"
 				}
-				d.c.warnAt(v, code, quoteLike(d.c.source(v), fold), "this is %s: %s( ) gives %s only", words, name, letters)
+				d.c.WarnAt(v, code, quoteLike(d.c.Source(v), fold), "this is %s: %s( ) gives %s only", words, name, letters)
 				return
 			}
 		}
 	}
-	d.c.warnAt(n, code, "", "this is %s", words)
+	d.c.WarnAt(n, code, "", "this is %s", words)
 }

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"strconv"
@@ -7,55 +7,55 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// What may be missing, and where that matters. A value may be nil where its type says so, see [typ.missing]: an element
+// What may be missing, and where that matters. A value may be nil where its type says so, see [Type.missing]: an element
 // that a list need not have, what a search need not find, whatever lies below raw and custom. The texts of contact and
 // previous are never nil, but empty where the event does not carry them, and that matters only where they are sent.
 
-// An absence looks for what may be missing in one expression.
-type absence struct {
-	c      *checker
-	p      *prover
-	given  []fact // what is so where the part that is looked at is evaluated
+// An Absence looks for what may be missing in one expression.
+type Absence struct {
+	c      *Checker
+	p      *Prover
+	given  []Fact // what is so where the part that is looked at is evaluated
 	effect string // what comes of it there
 	advice string
 	found  map[ast.Node]bool // reported
 }
 
-// A fact is a condition that is true, or that is false.
-type fact struct {
-	term  term
-	holds bool
+// A Fact is a condition that is true, or that is false.
+type Fact struct {
+	Term  Term
+	Holds bool
 }
 
-// absences warns about operations of an expression that fail where a value is missing. given is what is so whenever the
+// Absences warns about operations of an expression that fail where a value is missing. given is what is so whenever the
 // expression is evaluated.
-func (c *checker) absences(tree ast.Node, given []fact, effect, advice string) *absence {
-	a := &absence{c: c, p: newProver(1), given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
+func (c *Checker) Absences(tree ast.Node, given []Fact, effect, advice string) *Absence {
+	a := &Absence{c: c, p: NewProver(1), given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
 	a.walk(tree, 0)
 	return a
 }
 
 // under looks at something below what makes a condition true, or false.
-func (a *absence) under(conditions []ast.Node, holds bool, look func()) {
+func (a *Absence) under(conditions []ast.Node, holds bool, look func()) {
 	before := len(a.given)
 	for _, n := range conditions {
-		a.given = append(a.given[:len(a.given):len(a.given)], fact{term{n, a.c}, holds})
+		a.given = append(a.given[:len(a.given):len(a.given)], Fact{Term{n, a.c}, holds})
 	}
 	look()
 	a.given = a.given[:before]
 }
 
-func (a *absence) walk(n ast.Node, depth int) {
+func (a *Absence) walk(n ast.Node, depth int) {
 	if n == nil || depth > maxNodes {
 		return
 	}
 	for _, u := range a.uses(n) {
-		a.use(u)
+		a.Use(u)
 	}
-	switch op := connective(n); {
+	switch op := Connective(n); {
 	case op != "":
 		// The others decide the whole where they are false, or for || true: so where it matters, they are not.
-		parts := operands(n, op, nil)
+		parts := Operands(n, op, nil)
 		for i, o := range parts {
 			others := make([]ast.Node, 0, len(parts))
 			others = append(append(others, parts[:i]...), parts[i+1:]...)
@@ -80,50 +80,50 @@ func (a *absence) walk(n ast.Node, depth int) {
 // maxFacts bounds how many parts of one chain are thought of.
 const maxFacts = 50
 
-// A use is an operand of something that fails where it is missing.
-type use struct {
-	of   ast.Node
-	none string // a default that would do, "" if that cannot be told
+// A Use is an operand of something that fails where it is missing.
+type Use struct {
+	Of   ast.Node
+	None string // a default that would do, "" if that cannot be told
 }
 
 // uses are the operands of n without which it fails.
-func (a *absence) uses(n ast.Node) []use {
+func (a *Absence) uses(n ast.Node) []Use {
 	switch n := n.(type) {
 	case *ast.UnaryNode:
 		if n.Operator == "!" || n.Operator == "not" {
-			return []use{{n.Node, "false"}}
+			return []Use{{n.Node, "false"}}
 		}
-		return []use{{n.Node, "0"}}
+		return []Use{{n.Node, "0"}}
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "&&", "and", "||", "or":
-			return []use{{n.Left, "false"}, {n.Right, "false"}}
+			return []Use{{n.Left, "false"}, {n.Right, "false"}}
 		case "+", "-", "*", "/", "%", "**", "^", "..", "<", "<=", ">", ">=":
-			return []use{{n.Left, a.noneOf(n.Right)}, {n.Right, a.noneOf(n.Left)}}
+			return []Use{{n.Left, a.noneOf(n.Right)}, {n.Right, a.noneOf(n.Left)}}
 		}
 	case *ast.ConditionalNode:
-		return []use{{n.Cond, "false"}}
+		return []Use{{n.Cond, "false"}}
 	case *ast.SliceNode:
-		return []use{{n.Node, a.noneOf(n.Node)}}
+		return []Use{{n.Node, a.noneOf(n.Node)}}
 	case *ast.CallNode:
 		if m, ok := n.Callee.(*ast.MemberNode); ok {
-			return []use{{m.Node, ""}}
+			return []Use{{m.Node, ""}}
 		}
 	case *ast.PredicateNode:
 		return nil
 	}
-	name, args := callOf(n)
+	name, args := CallOf(n)
 	if len(args) == 0 {
 		return nil
 	}
 	if predicates[name] != "" {
-		out := []use{{args[0], "[]"}}
+		out := []Use{{args[0], "[]"}}
 		if p, ok := second(args).(*ast.PredicateNode); ok {
 			switch name {
 			case "all", "none", "any", "one", "filter", "count", "find", "findIndex", "findLast", "findLastIndex":
-				out = append(out, use{p.Node, "false"})
+				out = append(out, Use{p.Node, "false"})
 			case "sum":
-				out = append(out, use{p.Node, "0"})
+				out = append(out, Use{p.Node, "0"})
 			}
 		}
 		return out
@@ -134,9 +134,9 @@ func (a *absence) uses(n ast.Node) []use {
 	case "first", "last", "get": // nil of nil
 		args = args[1:]
 	}
-	var out []use
+	var out []Use
 	for _, arg := range args {
-		out = append(out, use{arg, a.noneOf(arg)})
+		out = append(out, Use{arg, a.noneOf(arg)})
 	}
 	return out
 }
@@ -149,51 +149,54 @@ func second(args []ast.Node) ast.Node {
 }
 
 // noneOf is what stands for a missing value beside n.
-func (a *absence) noneOf(n ast.Node) string {
-	switch t := a.p.expand(term{n, a.c}).typ(); {
-	case t.kind == textKind:
+func (a *Absence) noneOf(n ast.Node) string {
+	switch t := a.p.Expand(Term{n, a.c}).typ(); {
+	case t.Kind == TextKind:
 		return `""`
-	case t.kind == boolKind:
+	case t.Kind == BoolKind:
 		return "false"
-	case t.number():
+	case t.Number():
 		return "0"
-	case t.kind == listKind:
+	case t.Kind == listKind:
 		return "[]"
 	}
 	return ""
 }
 
-func (a *absence) use(u use) {
-	t := a.p.expand(term{u.of, a.c})
-	if !t.typ().missing || a.found[u.of] || a.given != nil && present(t, a.given, false) {
+// Condition warns about a condition that may itself be missing.
+func (a *Absence) Condition(n ast.Node) { a.Use(Use{n, "false"}) }
+
+func (a *Absence) Use(u Use) {
+	t := a.p.Expand(Term{u.Of, a.c})
+	if !t.typ().missing || a.found[u.Of] || a.given != nil && present(t, a.given, false) {
 		return
 	}
-	a.found[u.of] = true
-	source := a.c.source(u.of)
+	a.found[u.Of] = true
+	source := a.c.Source(u.Of)
 	suggestion := ""
-	if isCallOf(t.node, "findIndex") || isCallOf(t.node, "findLastIndex") {
-		u.none = "-1" // 0 is the first
+	if isCallOf(t.Node, "findIndex") || isCallOf(t.Node, "findLastIndex") {
+		u.None = "-1" // 0 is the first
 	}
-	if u.none != "" && a.advice == "" {
-		suggestion = "(" + source + " ?? " + u.none + ")"
+	if u.None != "" && a.advice == "" {
+		suggestion = "(" + source + " ?? " + u.None + ")"
 	}
 	advice := a.advice
 	if advice == "" {
 		advice = "give a default with ??"
 	}
-	a.c.warnAt(u.of, "missing-value", suggestion, "%s may be missing, and then %s; %s", source, a.effect, advice)
+	a.c.WarnAt(u.Of, "missing-value", suggestion, "%s may be missing, and then %s; %s", source, a.effect, advice)
 }
 
 // present says whether a value cannot be missing where all that is given is so. ran says that the conditions of given
 // have been evaluated without an error, which tells something too.
-func present(t term, given []fact, ran bool) bool {
-	p := &prover{steps: proverSteps, ran: ran}
-	formulas := make([]*formula, 0, len(given)+1)
+func present(t Term, given []Fact, ran bool) bool {
+	p := &Prover{Steps: ProverSteps, ran: ran}
+	formulas := make([]*Formula, 0, len(given)+1)
 	for _, g := range given {
-		formulas = append(formulas, p.of(g.term, g.holds))
+		formulas = append(formulas, p.Claim(g.Term, g.Holds))
 	}
 	for _, none := range p.absent(t) {
-		if !p.possible(append(formulas[:len(formulas):len(formulas)], none)...) {
+		if !p.Possible(append(formulas[:len(formulas):len(formulas)], none)...) {
 			return true
 		}
 	}
@@ -201,33 +204,33 @@ func present(t term, given []fact, ran bool) bool {
 }
 
 // absent are formulas each of which is true where a value is missing.
-func (p *prover) absent(t term) []*formula {
-	key := t.node.String()
-	var out []*formula
+func (p *Prover) absent(t Term) []*Formula {
+	key := t.Node.String()
+	var out []*Formula
 	switch of := t.typ(); {
 	case of.missing:
 		out = append(out, claim(atom{kind: 's', key: key, set: []string{"nil"}, positive: true}))
-	case of.kind == timeKind: // it is that of the year 1
+	case of.Kind == TimeKind: // it is that of the year 1
 		out = append(out,
 			claim(atom{kind: 's', key: key, set: []string{"nil", `""`}, positive: true}),
 			claim(atom{kind: 'd', key: key, bound: time.Time{}.Sub(epoch).Seconds()}), // as far back as can be told
 			claim(atom{kind: 'd', key: key + ".Year()", bound: 1, whole: true}))
 	default:
-		out = append(out, claim(atom{kind: 's', key: key, set: []string{`""`}, positive: true}), claim(atom{kind: 'd', key: lengthOf(t.node), whole: true}))
+		out = append(out, claim(atom{kind: 's', key: key, set: []string{`""`}, positive: true}), claim(atom{kind: 'd', key: lengthOf(t.Node), whole: true}))
 	}
 	list, index := ast.Node(nil), 0
-	if m, ok := t.node.(*ast.MemberNode); ok {
+	if m, ok := t.Node.(*ast.MemberNode); ok {
 		if i, ok := constantInt(m.Property); ok {
 			list, index = m.Node, i
 		} else if name, ok := m.Property.(*ast.StringNode); ok {
-			out = append(out, claim(atom{kind: 'b', key: strconv.Quote(name.Value) + " in " + p.expand(term{m.Node, t.c}).node.String()}))
+			out = append(out, claim(atom{kind: 'b', key: strconv.Quote(name.Value) + " in " + p.Expand(Term{m.Node, t.Checker}).Node.String()}))
 		}
 	}
-	if name, args := callOf(t.node); name == "first" || name == "last" {
+	if name, args := CallOf(t.Node); name == "first" || name == "last" {
 		list = args[0]
 	}
 	if list != nil {
-		n := p.expand(term{list, t.c}).node
+		n := p.Expand(Term{list, t.Checker}).Node
 		out = append(out, claim(atom{kind: 'd', key: lengthOf(n), bound: float64(max(index, -index-1)), whole: true}))
 		out = append(out, claim(atom{kind: 's', key: n.String(), set: []string{"[]"}, positive: true}))
 	}
@@ -238,37 +241,37 @@ func lengthOf(n ast.Node) string {
 	return (&ast.BuiltinNode{Name: "len", Arguments: []ast.Node{n}}).String()
 }
 
-// value finds a part of an expression's value that may be missing without a default: of contact and previous, which not
+// Value finds a part of an expression's value that may be missing without a default: of contact and previous, which not
 // every event has, or one that may be nil. name is what people call it.
-func (a *absence) value(n ast.Node) (at ast.Node, name string) {
+func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
-		for _, l := range a.c.lets {
-			if l.name == n.Value && l.optional {
+		for _, l := range a.c.Lets {
+			if l.Name == n.Value && l.Optional {
 				return a.unless(n, n.Value)
 			}
 		}
-		if a.c.memo[n].typ.missing {
+		if a.c.Types[n].Type.missing {
 			return a.unless(n, n.Value)
 		}
 	case *ast.ChainNode:
-		return a.value(n.Node)
+		return a.Value(n.Node)
 	case *ast.MemberNode:
-		if object, field, ok := a.c.env.fieldOf(n); ok && !a.c.hidden(object) {
-			if t, _ := a.c.env.field(object, field); a.c.env.objects[object].optional && t.kind != listKind {
+		if object, field, ok := a.c.Env.fieldOf(n); ok && !a.c.hidden(object) {
+			if t, _ := a.c.Env.field(object, field); a.c.Env.Objects[object].Optional && t.Kind != listKind {
 				return a.unless(n, object+"."+field)
 			}
 			return nil, ""
 		}
-		if a.c.memo[n].typ.missing {
-			return a.unless(n, a.c.source(n))
+		if a.c.Types[n].Type.missing {
+			return a.unless(n, a.c.Source(n))
 		}
 	case *ast.SliceNode:
 		return a.through(n.Node)
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "??":
-			return a.value(n.Right)
+			return a.Value(n.Right)
 		case "+":
 			if at, name := a.through(n.Left); at != nil {
 				return at, name
@@ -280,40 +283,46 @@ func (a *absence) value(n ast.Node) (at ast.Node, name string) {
 			n     ast.Node
 			holds bool
 		}{{n.Exp1, true}, {n.Exp2, false}} {
-			a.under([]ast.Node{n.Cond}, branch.holds, func() { at, name = a.value(branch.n) })
+			a.under([]ast.Node{n.Cond}, branch.holds, func() { at, name = a.Value(branch.n) })
 			if at != nil {
 				return at, name
 			}
 		}
 	case *ast.BuiltinNode, *ast.CallNode:
-		f, args := callOf(n)
+		f, args := CallOf(n)
 		switch f {
 		case "string":
-			return a.value(args[0])
+			return a.Value(args[0])
 		case "upper", "lower", "trim", "trimPrefix", "trimSuffix", "replace", "split", "date", "tz", "weekday", "timeOfDay",
 			"addDays", "addMonths", "addWorkdays", "clock", "startOfDay", "daysBetween", "toBase64":
 			if len(args) > 0 {
 				return a.through(args[0])
 			}
 		}
-		if a.c.memo[n].typ.missing {
-			return a.unless(n, a.c.source(n))
+		if a.c.Types[n].Type.missing {
+			return a.unless(n, a.c.Source(n))
 		}
 	}
 	return nil, ""
 }
 
-// through is [absence.value] of an operand without which n fails: where that is nil, there is no value.
-func (a *absence) through(n ast.Node) (ast.Node, string) {
-	if a.c.memo[n].typ.missing {
+// Optional says whether the value of an expression may be missing.
+func (t Term) Optional() bool {
+	at, _ := (&Absence{c: t.Checker, p: NewProver(1)}).Value(t.Node)
+	return at != nil
+}
+
+// through is [Absence.Value] of an operand without which n fails: where that is nil, there is no value.
+func (a *Absence) through(n ast.Node) (ast.Node, string) {
+	if a.c.Types[n].Type.missing {
 		return nil, ""
 	}
-	return a.value(n)
+	return a.Value(n)
 }
 
 // unless is n, if it may be missing where it stands and that has not been reported.
-func (a *absence) unless(n ast.Node, name string) (ast.Node, string) {
-	if a.found[n] || len(a.given) > 0 && present(a.p.expand(term{n, a.c}), a.given, true) {
+func (a *Absence) unless(n ast.Node, name string) (ast.Node, string) {
+	if a.found[n] || len(a.given) > 0 && present(a.p.Expand(Term{n, a.c}), a.given, true) {
 		return nil, ""
 	}
 	return n, name

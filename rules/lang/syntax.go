@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"errors"
@@ -22,13 +22,13 @@ const (
 )
 
 // parse reads the checker's expression. What cannot be read has been reported when it returns false.
-func (c *checker) parse(config *conf.Config) (ast.Node, bool) {
+func (c *Checker) parse(config *conf.Config) (ast.Node, bool) {
 	if strings.TrimSpace(c.piece.src) == "" {
-		c.fail("empty", c.piece.whole(), "", "an expression is missing here")
+		c.fail("empty", c.piece.Whole(), "", "an expression is missing here")
 		return nil, false
 	}
 	if len(c.piece.src) > maxExprSize {
-		c.fail("bound", c.piece.whole(), "", "this expression is longer than %d characters", maxExprSize)
+		c.fail("bound", c.piece.Whole(), "", "this expression is longer than %d characters", maxExprSize)
 		return nil, false
 	}
 	if !c.tokens() {
@@ -40,7 +40,7 @@ func (c *checker) parse(config *conf.Config) (ast.Node, bool) {
 		return nil, false
 	}
 	if size := treeSize(tree.Node, maxNodes); size > maxNodes {
-		c.fail("bound", c.piece.whole(), "", "this expression is too long; split it up with let")
+		c.fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
 		return nil, false
 	}
 	return tree.Node, true
@@ -48,7 +48,7 @@ func (c *checker) parse(config *conf.Config) (ast.Node, bool) {
 
 // tokens looks for the mistakes that can be told from the words alone, which the parser would report in
 // places and terms that help nobody.
-func (c *checker) tokens() bool {
+func (c *Checker) tokens() bool {
 	tokens, err := c.lex()
 	if err != nil {
 		c.lexError(tokens, err)
@@ -66,7 +66,7 @@ func (c *checker) tokens() bool {
 		ok = false
 	}
 	if len(tokens) > maxTokens {
-		fail("bound", c.piece.whole(), "", "this expression is too long; split it up with let")
+		fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
 		return false
 	}
 	if c.looksLikeText(tokens) {
@@ -97,7 +97,7 @@ func (c *checker) tokens() bool {
 			if t.Value == "{" && adjacent && next.Is(lexer.Bracket, "{") && i == 0 {
 				inner := strings.TrimSpace(c.piece.src)
 				inner = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(inner, "{{"), "}}"))
-				fail("braces", c.piece.whole(), inner, "%s", noBraces)
+				fail("braces", c.piece.Whole(), inner, "%s", NoBraces)
 				return false
 			}
 			if len(open) > maxNesting {
@@ -195,7 +195,7 @@ func operatorWord(word string, afterOperand, beforeOperand bool) (string, bool) 
 	return "", false
 }
 
-func (c *checker) lex() ([]lexer.Token, error) {
+func (c *Checker) lex() ([]lexer.Token, error) {
 	l := lexer.New()
 	l.Reset(file.NewSource(c.piece.src))
 	var tokens []lexer.Token
@@ -217,10 +217,10 @@ func (c *checker) lex() ([]lexer.Token, error) {
 var bareDuration = regexp.MustCompile(`^[0-9]+(ms|[smhdw])([0-9]+(ms|[smhdw]))*\b`)
 
 // lexError explains what cannot even be divided into words.
-func (c *checker) lexError(tokens []lexer.Token, err error) {
+func (c *Checker) lexError(tokens []lexer.Token, err error) {
 	var e *file.Error
 	if !errors.As(err, &e) {
-		c.fail("syntax", c.piece.whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
+		c.fail("syntax", c.piece.Whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
 		return
 	}
 	// The word that could not be read begins where the last one that could be read ended.
@@ -298,10 +298,10 @@ func (c *checker) lexError(tokens []lexer.Token, err error) {
 var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?$`)
 
 // syntaxError explains what the parser could not read.
-func (c *checker) syntaxError(err error) {
+func (c *Checker) syntaxError(err error) {
 	var e *file.Error
 	if !errors.As(err, &e) {
-		c.fail("syntax", c.piece.whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
+		c.fail("syntax", c.piece.Whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
 		return
 	}
 	at := c.piece.span(e.From, max(e.To, e.From+1))
@@ -310,7 +310,7 @@ func (c *checker) syntaxError(err error) {
 	message := strings.TrimPrefix(e.Message, "compilation failed: ")
 	switch m := unexpected.FindStringSubmatch(message); {
 	case strings.Contains(message, "maximum allowed nodes"):
-		c.fail("bound", c.piece.whole(), "", "this expression is too long; split it up with let")
+		c.fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
 	case m != nil && m[1] == "EOF", strings.Contains(message, "unexpected end"):
 		if !c.cut() {
 			c.fail("syntax", atEnd, "", "the expression ends here, but something must follow")
@@ -341,20 +341,20 @@ func (c *checker) syntaxError(err error) {
 }
 
 // beginsLine says whether only blanks stand before a character on its line.
-func (c *checker) beginsLine(at int) bool {
+func (c *Checker) beginsLine(at int) bool {
 	before := c.piece.src[:byteOffset(c.piece.src, at)]
 	return strings.TrimSpace(before[strings.LastIndexByte(before, '\n')+1:]) == ""
 }
 
 const (
-	oneBrace   = "one } is missing here"
+	OneBrace   = "one } is missing here"
 	unclosed   = "this {{ is never closed with }}"
 	twiceBrace = "this {{ is not closed before the next one; }} is missing"
 )
 
-// expressionEnd finds the length of the expression that s begins with, up to its }}. Braces and }} inside
+// End finds the length of the expression that s begins with, up to its }}. Braces and }} inside
 // its texts do not count.
-func expressionEnd(s string) (length int, problem string) {
+func End(s string) (length int, problem string) {
 	l := lexer.New()
 	l.Reset(file.NewSource(s))
 	depth := 0
@@ -394,7 +394,7 @@ func expressionEnd(s string) (length int, problem string) {
 			if strings.HasPrefix(s[at:], "}}") {
 				return at, ""
 			}
-			return at, oneBrace
+			return at, OneBrace
 		}
 	}
 }
@@ -406,7 +406,7 @@ func unclosedAt(s string) string {
 	return unclosed
 }
 
-func endsInNil(n ast.Node) bool {
+func EndsInNil(n ast.Node) bool {
 	b, ok := n.(*ast.BinaryNode)
 	if !ok || b.Operator != "??" {
 		return false
@@ -414,3 +414,5 @@ func endsInNil(n ast.Node) bool {
 	_, ok = b.Right.(*ast.NilNode)
 	return ok
 }
+
+const NoBraces = "this field is an expression already; leave out the {{ }}"

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"bellhop/actions"
 )
 
-// printValue writes a value as text: a time as RFC 3339 with its own offset, a list with commas, a map as JSON.
-func printValue(v any) string {
+// Print writes a value as text: a time as RFC 3339 with its own offset, a list with commas, a map as JSON.
+func Print(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return ""
@@ -44,19 +44,19 @@ func printValue(v any) string {
 	if rv.Kind() == reflect.Slice || rv.Kind() == reflect.Array {
 		texts := make([]string, rv.Len())
 		for i := range texts {
-			texts[i] = printValue(rv.Index(i).Interface())
+			texts[i] = Print(rv.Index(i).Interface())
 		}
 		return strings.Join(texts, ", ")
 	}
 	data, err := marshal(v)
 	if err != nil {
-		return describe(v)
+		return Describe(v)
 	}
 	return string(data)
 }
 
-// jsonValue makes of a value what JSON has: times, durations and zones become texts.
-func jsonValue(v any) any {
+// JSON makes of a value what JSON has: times, durations and zones become texts.
+func JSON(v any) any {
 	switch v := v.(type) {
 	case nil, string, bool, int, float64, []string, []int:
 		return v
@@ -66,11 +66,11 @@ func jsonValue(v any) any {
 		}
 		return v.Format(time.RFC3339)
 	case time.Duration, *time.Location:
-		return printValue(v)
+		return Print(v)
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, e := range v {
-			out[k] = jsonValue(e)
+			out[k] = JSON(e)
 		}
 		return out
 	}
@@ -78,13 +78,13 @@ func jsonValue(v any) any {
 	case reflect.Slice, reflect.Array:
 		out := make([]any, rv.Len())
 		for i := range out {
-			out[i] = jsonValue(rv.Index(i).Interface())
+			out[i] = JSON(rv.Index(i).Interface())
 		}
 		return out
 	case reflect.Map:
 		out := make(map[string]any, rv.Len())
 		for it := rv.MapRange(); it.Next(); {
-			out[printValue(it.Key().Interface())] = jsonValue(it.Value().Interface())
+			out[Print(it.Key().Interface())] = JSON(it.Value().Interface())
 		}
 		return out
 	}
@@ -96,14 +96,14 @@ func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(jsonValue(v)); err != nil {
+	if err := enc.Encode(JSON(v)); err != nil {
 		return nil, err
 	}
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
-// validText replaces what is no UTF-8: a payload may hold anything, a message must not.
-func validText(s string) string {
+// ValidText replaces what is no UTF-8: a payload may hold anything, a message must not.
+func ValidText(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"fmt"
@@ -20,28 +20,28 @@ const (
 )
 
 // seenIn says in which zone a time is seen.
-func seenIn(t term, depth int) string {
-	t = new(prover).expand(t)
+func seenIn(t Term, depth int) string {
+	t = new(Prover).Expand(t)
 	if depth > 50 {
 		return unknownZone
 	}
-	of := func(n ast.Node) string { return seenIn(term{n, t.c}, depth+1) }
-	switch n := t.node.(type) {
+	of := func(n ast.Node) string { return seenIn(Term{n, t.Checker}, depth+1) }
+	switch n := t.Node.(type) {
 	case *ast.BinaryNode:
 		if n.Operator == "??" {
 			return same(of(n.Left), of(n.Right))
 		}
-		if t.c.memo[n.Left].typ.kind == durationKind {
+		if t.Checker.Types[n.Left].Type.Kind == DurationKind {
 			return of(n.Right)
 		}
 		return of(n.Left)
 	case *ast.ConditionalNode:
 		return same(of(n.Exp1), of(n.Exp2))
 	}
-	name, args := callOf(t.node)
+	name, args := CallOf(t.Node)
 	switch {
 	case name == "tz" && len(args) == 2:
-		return namedZone(term{args[1], t.c})
+		return namedZone(Term{args[1], t.Checker})
 	case len(args) > 0 && slices.Contains([]string{"addDays", "addMonths", "addWorkdays", "clock", "startOfDay"}, name):
 		return of(args[0])
 	case (name == "min" || name == "max") && len(args) > 0:
@@ -50,10 +50,10 @@ func seenIn(t term, depth int) string {
 			zone = same(zone, of(a))
 		}
 		return zone
-	case t.c.zone != "":
-		return ruleZone(t.c)
+	case t.Checker.Zone != "":
+		return ruleZone(t.Checker)
 	case name == "now":
-		return ruleZone(t.c)
+		return ruleZone(t.Checker)
 	case name == "date":
 		return unknownZone
 	}
@@ -68,24 +68,24 @@ func same(a, b string) string {
 }
 
 // namedZone is the zone that an argument names.
-func namedZone(t term) string {
-	t = new(prover).expand(t)
-	if name, args := callOf(t.node); name == "timezone" && len(args) == 1 {
-		t.node = args[0]
-		t = new(prover).expand(t)
+func namedZone(t Term) string {
+	t = new(Prover).Expand(t)
+	if name, args := CallOf(t.Node); name == "timezone" && len(args) == 1 {
+		t.Node = args[0]
+		t = new(Prover).Expand(t)
 	}
-	if s, ok := t.node.(*ast.StringNode); ok {
+	if s, ok := t.Node.(*ast.StringNode); ok {
 		return s.Value
 	}
-	return "the zone " + t.node.String()
+	return "the zone " + t.Node.String()
 }
 
 // ruleZone is the zone in which a rule reads texts, and sees times if it has a zone.
-func ruleZone(c *checker) string {
-	if c.naive == nil {
-		return "the " + c.zone + "'s time zone"
+func ruleZone(c *Checker) string {
+	if c.Naive == nil {
+		return "the " + c.Zone + "'s time zone"
 	}
-	return c.naive.String()
+	return c.Naive.String()
 }
 
 // zones doubts a call of date.
@@ -98,23 +98,23 @@ func (d *doubter) zones(n ast.Node, args []ast.Node) {
 	if len(args) > 1 {
 		layout, _ = args[1].(*ast.StringNode)
 	}
-	switch c.memo[args[0]].typ.kind {
-	case timeKind:
+	switch c.Types[args[0]].Type.Kind {
+	case TimeKind:
 		if layout == nil || !letterZ.MatchString(layout.Value) {
 			return
 		}
-		if zone := seenIn(term{args[0], c}, 0); zone != unknownZone && !isUTC(zone) {
+		if zone := seenIn(Term{args[0], c}, 0); zone != unknownZone && !isUTC(zone) {
 			of := args[0]
-			if name, inner := callOf(of); name == "tz" && len(inner) == 2 {
+			if name, inner := CallOf(of); name == "tz" && len(inner) == 2 {
 				of = inner[0]
 			}
-			s := "tz(" + c.source(of) + ", " + quoteLike(c.source(layout), "UTC") + ")"
-			c.warnAt(args[0], "time-zone", s, "the Z at the end of the layout means UTC, but this prints the time in %s; print %s", zone, s)
+			s := "tz(" + c.Source(of) + ", " + quoteLike(c.Source(layout), "UTC") + ")"
+			c.WarnAt(args[0], "time-zone", s, "the Z at the end of the layout means UTC, but this prints the time in %s; print %s", zone, s)
 		}
-	case textKind, anyKind:
+	case TextKind, AnyKind:
 		if layout != nil && letterZ.MatchString(layout.Value) && len(args) == 2 && !isUTC(ruleZone(c)) {
-			s := quoteLike(c.source(layout), letterZ.ReplaceAllString(layout.Value, "${1}Z07:00"))
-			c.warnAt(layout, "time-zone", s, "this Z is only a letter, and the text is read as a time in %s; an offset, Z too, is read with %s", ruleZone(c), s)
+			s := quoteLike(c.Source(layout), letterZ.ReplaceAllString(layout.Value, "${1}Z07:00"))
+			c.WarnAt(layout, "time-zone", s, "this Z is only a letter, and the text is read as a time in %s; an offset, Z too, is read with %s", ruleZone(c), s)
 			return
 		}
 		d.reread(n, args)
@@ -133,20 +133,20 @@ func (d *doubter) reread(n ast.Node, args []ast.Node) {
 	c := d.c
 	reads := ruleZone(c)
 	if len(args) > 2 {
-		reads = namedZone(term{args[2], c})
+		reads = namedZone(Term{args[2], c})
 	}
 	f := &printing{}
-	if f.in(term{args[0], c}); f.found == nil || f.offset {
+	if f.in(Term{args[0], c}); f.found == nil || f.offset {
 		return
 	}
 	switch {
 	case f.zone == unknownZone:
 	case f.zone == ownZone:
 		if len(args) < 3 {
-			c.warnAt(n, "time-zone", "", "this reads in the configured time zone what was printed in the appointment's own; set timezone: in the rule to say whose")
+			c.WarnAt(n, "time-zone", "", "this reads in the configured time zone what was printed in the appointment's own; set timezone: in the rule to say whose")
 		}
 	case f.zone != reads:
-		c.warnAt(n, "time-zone", "", "this reads in %s what was printed in %s; write a time of the day as clock(%s, \"09:00\")", reads, f.zone, f.c.source(f.found))
+		c.WarnAt(n, "time-zone", "", "this reads in %s what was printed in %s; write a time of the day as clock(%s, \"09:00\")", reads, f.zone, f.c.Source(f.found))
 	default:
 		d.longDay(n, args, f)
 	}
@@ -157,14 +157,14 @@ var clockPart = regexp.MustCompile(`^[ T]([0-9]{2}:[0-9]{2})(:00)?$`)
 // longDay doubts a day that is found by adding 24 hours.
 func (d *doubter) longDay(n ast.Node, args []ast.Node, f *printing) {
 	sum, ok := f.found.(*ast.BinaryNode)
-	if !ok || sum.Operator != "+" && sum.Operator != "-" || f.layout != "2006-01-02" || !changes(d.c.naive) {
+	if !ok || sum.Operator != "+" && sum.Operator != "-" || f.layout != "2006-01-02" || !changes(d.c.Naive) {
 		return
 	}
 	moment, by := sum.Left, sum.Right
-	if f.c.memo[moment].typ.kind == durationKind {
+	if f.c.Types[moment].Type.Kind == DurationKind {
 		moment, by = by, moment
 	}
-	name, of := callOf(by)
+	name, of := CallOf(by)
 	if name != "duration" || len(of) != 1 {
 		return
 	}
@@ -180,15 +180,15 @@ func (d *doubter) longDay(n ast.Node, args []ast.Node, f *printing) {
 	if sum.Operator == "-" {
 		days = -days
 	}
-	day := fmt.Sprintf("addDays(%s, %d)", f.c.source(moment), days)
+	day := fmt.Sprintf("addDays(%s, %d)", f.c.Source(moment), days)
 	suggestion, example := "", "clock("+day+`, "09:00")`
 	if join, ok := args[0].(*ast.BinaryNode); ok && len(args) == 1 && join.Operator == "+" && join.Left == f.call {
 		if clock, ok := join.Right.(*ast.StringNode); ok && clockPart.MatchString(clock.Value) {
-			suggestion = "clock(" + day + ", " + quoteLike(d.c.source(clock), clockPart.FindStringSubmatch(clock.Value)[1]) + ")"
+			suggestion = "clock(" + day + ", " + quoteLike(d.c.Source(clock), clockPart.FindStringSubmatch(clock.Value)[1]) + ")"
 			example = suggestion
 		}
 	}
-	d.c.warnAt(n, "long-day", suggestion, "a day is not 24 hours when the clocks change, and then this may be another day; write %s", example)
+	d.c.WarnAt(n, "long-day", suggestion, "a day is not 24 hours when the clocks change, and then this may be another day; write %s", example)
 }
 
 // changes says whether the clocks of a zone change; nil is one that is not known.
@@ -202,7 +202,7 @@ func changes(zone *time.Location) bool {
 
 // printing looks for the first time that is printed in a text without its offset.
 type printing struct {
-	c      *checker
+	c      *Checker
 	call   ast.Node
 	found  ast.Node // the time
 	zone   string   // in which it is printed
@@ -211,13 +211,13 @@ type printing struct {
 	depth  int  // of lets in lets
 }
 
-func (f *printing) in(t term) {
-	if t.node == nil || f.depth > 20 {
+func (f *printing) in(t Term) {
+	if t.Node == nil || f.depth > 20 {
 		return
 	}
 	outer := f.c
-	f.c = t.c
-	ast.Walk(&t.node, f)
+	f.c = t.Checker
+	ast.Walk(&t.Node, f)
 	if f.found == nil {
 		f.c = outer
 	}
@@ -232,37 +232,37 @@ func (f *printing) Visit(node *ast.Node) {
 		f.offset = f.offset || offsetPart.MatchString(n.Value) && strings.ContainsAny(n.Value, "Z:")
 		return
 	case *ast.IdentifierNode:
-		if i := slices.IndexFunc(f.c.lets, func(l letVar) bool { return l.name == n.Value }); f.found == nil && i >= 0 {
+		if i := slices.IndexFunc(f.c.Lets, func(l Let) bool { return l.Name == n.Value }); f.found == nil && i >= 0 {
 			f.depth++
-			f.in(f.c.lets[i].term)
+			f.in(f.c.Lets[i].Term)
 			f.depth--
 		}
 		return
 	}
-	name, args := callOf(*node)
-	if f.found != nil || name != "date" || len(args) < 2 || f.c.memo[args[0]].typ.kind != timeKind {
+	name, args := CallOf(*node)
+	if f.found != nil || name != "date" || len(args) < 2 || f.c.Types[args[0]].Type.Kind != TimeKind {
 		return
 	}
 	layout, ok := args[1].(*ast.StringNode)
 	if ok && strings.Contains(layout.Value, "07") {
 		return
 	}
-	f.call, f.found, f.zone = *node, args[0], seenIn(term{args[0], f.c}, 0)
+	f.call, f.found, f.zone = *node, args[0], seenIn(Term{args[0], f.c}, 0)
 	if ok {
 		f.layout = layout.Value
 	}
 }
 
-// doubtClock warns about a time of the day in the `at` of a rule that does not say whose.
-func (c *checker) doubtClock(at ast.Node) {
-	name, args := callOf(at)
-	if (name == "clock" || name == "startOfDay") && len(args) > 0 && seenIn(term{args[0], c}, 0) == ownZone {
-		c.warnAt(at, "time-zone", "", "this is a time of the day by the appointment's own offset, which may be that of UTC; set timezone: in the rule to say whose")
+// DoubtClock warns about a time of the day in the `at` of a rule that does not say whose.
+func (c *Checker) DoubtClock(at ast.Node) {
+	name, args := CallOf(at)
+	if (name == "clock" || name == "startOfDay") && len(args) > 0 && seenIn(Term{args[0], c}, 0) == ownZone {
+		c.WarnAt(at, "time-zone", "", "this is a time of the day by the appointment's own offset, which may be that of UTC; set timezone: in the rule to say whose")
 		return
 	}
 	for _, k := range children(at) {
 		if k != nil {
-			c.doubtClock(k)
+			c.DoubtClock(k)
 		}
 	}
 }

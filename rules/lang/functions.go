@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"cmp"
@@ -30,7 +30,7 @@ type function struct {
 	// them, LT list of texts. "*" after the last argument: one or more of it.
 	forms []string
 	doc   string
-	call  func(r *machine, args []any) (any, error)
+	call  func(r *Machine, args []any) (any, error)
 }
 
 // functions are the functions of expressions, by name. The ones that take a predicate (all, filter, map …)
@@ -86,7 +86,7 @@ var functions = map[string]function{
 	"median":    {[]string{"N*>F", "L*>F"}, "The number in the middle.", whole("median", 20)},
 	"first":     {[]string{"L>E"}, "The first element.", fnElement(0)},
 	"last":      {[]string{"L>E"}, "The last element.", fnElement(-1)},
-	"get":       {[]string{"L,I>E", "P,T>O"}, "An element or an entry, or nil.", func(r *machine, args []any) (any, error) { return fnGet(r, args) }},
+	"get":       {[]string{"L,I>E", "P,T>O"}, "An element or an entry, or nil.", func(r *Machine, args []any) (any, error) { return fnGet(r, args) }},
 	"take":      {[]string{"L,I>S"}, "The first elements of a list.", fnTake},
 	"keys":      {[]string{"P>LT"}, "The keys of a map, sorted.", fnKeys},
 	"values":    {[]string{"P>L"}, "The values of a map, in the order of its keys.", fnValues},
@@ -132,14 +132,14 @@ func functionNames() []string {
 
 // operations are what the checker puts in place of operators that need a bound. Names with a "$" cannot be
 // written in a rule.
-var operations = map[string]func(r *machine, args []any) (any, error){
-	"$let":        func(r *machine, args []any) (any, error) { return r.let(args[0].(int)) },
-	"$lazy":       func(r *machine, args []any) (any, error) { return r.lazily(args[0].(string)), nil },
-	"$object":     func(r *machine, args []any) (any, error) { return r.object(args[0].(string)) },
-	"$step":       func(r *machine, args []any) (any, error) { return nil, r.charge(args[0].(int), 0) },
+var operations = map[string]func(r *Machine, args []any) (any, error){
+	"$let":        func(r *Machine, args []any) (any, error) { return r.LetValue(args[0].(int)) },
+	"$lazy":       func(r *Machine, args []any) (any, error) { return r.lazily(args[0].(string)), nil },
+	"$object":     func(r *Machine, args []any) (any, error) { return r.object(args[0].(string)) },
+	"$step":       func(r *Machine, args []any) (any, error) { return nil, r.charge(args[0].(int), 0) },
 	"$walked":     opWalked,
 	"$mirrored":   opMirrored,
-	"$same":       func(_ *machine, args []any) (any, error) { return args[0], nil },
+	"$same":       func(_ *Machine, args []any) (any, error) { return args[0], nil },
 	"$get":        fnGet,
 	"$slice":      opSlice,
 	"$add":        opAdd,
@@ -175,7 +175,7 @@ var timeMethods = map[string]string{
 	"Year": "$year", "Month": "$month", "Day": "$day", "Hour": "$hour", "Minute": "$minute", "YearDay": "$yearDay", "Unix": "$unix",
 }
 
-func describe(v any) string {
+func Describe(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "nothing (the value is missing)"
@@ -204,7 +204,7 @@ func describe(v any) string {
 func wantText(name string, v any) (string, error) {
 	s, ok := v.(string)
 	if !ok {
-		return "", evalErrorf("%s needs a text, but got %s", name, describe(v))
+		return "", Errorf("%s needs a text, but got %s", name, Describe(v))
 	}
 	return s, nil
 }
@@ -218,16 +218,16 @@ func wantInt(name string, v any) (int, error) {
 			return int(v), nil
 		}
 	}
-	return 0, evalErrorf("%s needs a whole number, but got %s", name, describe(v))
+	return 0, Errorf("%s needs a whole number, but got %s", name, Describe(v))
 }
 
 func wantTime(name string, v any) (time.Time, error) {
 	t, ok := v.(time.Time)
 	switch {
 	case !ok:
-		return t, evalErrorf("%s needs a time, but got %s", name, describe(v))
+		return t, Errorf("%s needs a time, but got %s", name, Describe(v))
 	case t.IsZero():
-		return t, evalErrorf("%s needs a time, but the time is missing", name)
+		return t, Errorf("%s needs a time, but the time is missing", name)
 	}
 	return t, nil
 }
@@ -235,7 +235,7 @@ func wantTime(name string, v any) (time.Time, error) {
 func wantList(name string, v any) (reflect.Value, error) {
 	rv := reflect.ValueOf(v)
 	if v == nil || rv.Kind() != reflect.Slice && rv.Kind() != reflect.Array {
-		return rv, evalErrorf("%s needs a list, but got %s", name, describe(v))
+		return rv, Errorf("%s needs a list, but got %s", name, Describe(v))
 	}
 	return rv, nil
 }
@@ -246,11 +246,11 @@ func wantMap(name string, v any) (map[string]any, error) {
 	}
 	rv := reflect.ValueOf(v)
 	if v == nil || rv.Kind() != reflect.Map {
-		return nil, evalErrorf("%s needs a map, but got %s", name, describe(v))
+		return nil, Errorf("%s needs a map, but got %s", name, Describe(v))
 	}
 	m := make(map[string]any, rv.Len()) // of groupBy and fromPairs, whose keys are of any type
 	for it := rv.MapRange(); it.Next(); {
-		m[printValue(it.Key().Interface())] = it.Value().Interface()
+		m[Print(it.Key().Interface())] = it.Value().Interface()
 	}
 	return m, nil
 }
@@ -259,7 +259,7 @@ func wantMap(name string, v any) (map[string]any, error) {
 func callBuiltin(name string, args []any) (v any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			v, err = nil, evalErrorf("%s cannot work with %s", name, describeAll(args))
+			v, err = nil, Errorf("%s cannot work with %s", name, describeAll(args))
 		}
 	}()
 	f := builtin.Builtins[builtin.Index[name]]
@@ -272,7 +272,7 @@ func callBuiltin(name string, args []any) (v any, err error) {
 		v, err = f.Func(args...)
 	}
 	if err != nil {
-		err = evalErrorf("%s cannot work with %s", name, describeAll(args))
+		err = Errorf("%s cannot work with %s", name, describeAll(args))
 	}
 	return v, err
 }
@@ -280,15 +280,15 @@ func callBuiltin(name string, args []any) (v any, err error) {
 func describeAll(args []any) string {
 	words := make([]string, len(args))
 	for i, a := range args {
-		words[i] = describe(a)
+		words[i] = Describe(a)
 	}
 	return strings.Join(words, " and ")
 }
 
 // plain is one of the language's functions on texts and numbers whose work grows with the texts: so many
 // units for each byte.
-func plain(name string, perByte int) func(*machine, []any) (any, error) {
-	return func(r *machine, args []any) (any, error) {
+func plain(name string, perByte int) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		size := 0
 		for _, a := range args {
 			if s, ok := a.(string); ok {
@@ -303,8 +303,8 @@ func plain(name string, perByte int) func(*machine, []any) (any, error) {
 }
 
 // whole is one of the language's functions that walks its arguments entirely.
-func whole(name string, factor int) func(*machine, []any) (any, error) {
-	return func(r *machine, args []any) (any, error) {
+func whole(name string, factor int) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		for _, a := range args {
 			units, bytes, err := r.measure(a)
 			if err != nil {
@@ -318,30 +318,30 @@ func whole(name string, factor int) func(*machine, []any) (any, error) {
 	}
 }
 
-func fnNow(r *machine, _ []any) (any, error) { return r.now.In(r.naive), nil }
+func fnNow(r *Machine, _ []any) (any, error) { return r.Now.In(r.naive), nil }
 
-// zoned is a time as a rule sees it: in the zone that tz gave it, else in the rule's, else in the time's own. A day
+// Zoned is a time as a rule sees it: in the zone that tz gave it, else in the rule's, else in the time's own. A day
 // without a time begins at midnight of that zone.
-func (r *machine) zoned(t time.Time) time.Time {
-	if r.zone == nil || chosen.has(t) {
+func (r *Machine) Zoned(t time.Time) time.Time {
+	if r.Zone == nil || chosen.has(t) {
 		return t
 	}
-	return shift(t, r.zone)
+	return shift(t, r.Zone)
 }
 
-func fnDate(r *machine, args []any) (any, error) {
+func fnDate(r *Machine, args []any) (any, error) {
 	if err := r.charge(2000, 128); err != nil {
 		return nil, err
 	}
 	if text, ok := args[0].(string); ok {
-		return parseDate(r.naive, text, args[1:])
+		return ParseDate(r.naive, text, args[1:])
 	}
 	t, err := wantTime("date", args[0])
 	if err != nil {
 		return nil, err
 	}
 	if len(args) != 2 {
-		return nil, evalErrorf("date needs a layout to print a time, such as date(t, \"2 Jan 2006\")")
+		return nil, Errorf("date needs a layout to print a time, such as date(t, \"2 Jan 2006\")")
 	}
 	layout, err := wantText("date", args[1])
 	if err != nil {
@@ -350,13 +350,13 @@ func fnDate(r *machine, args []any) (any, error) {
 	if err := r.charge(20*len(layout), 2*len(layout)); err != nil {
 		return nil, err
 	}
-	return r.language.format(r.zoned(t), layout), nil
+	return r.language.format(r.Zoned(t), layout), nil
 }
 
-// parseDate reads a text as a time. One without an offset is of the given zone.
-func parseDate(zone *time.Location, written string, args []any) (any, error) {
+// ParseDate reads a text as a time. One without an offset is of the given zone.
+func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 	if len(written) > 1000 {
-		return nil, evalErrorf("%s is not a date", text.Quote(written))
+		return nil, Errorf("%s is not a date", text.Quote(written))
 	}
 	layouts := []string{
 		"2006-01-02", "15:04:05", "2006-01-02 15:04:05", time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
@@ -376,7 +376,7 @@ func parseDate(zone *time.Location, written string, args []any) (any, error) {
 		}
 		var ok bool
 		if zone, ok = FindZone(name); !ok {
-			return nil, evalErrorf("%s is not a time zone", text.Quote(name))
+			return nil, Errorf("%s is not a time zone", text.Quote(name))
 		}
 	}
 	for _, layout := range layouts {
@@ -391,13 +391,13 @@ func parseDate(zone *time.Location, written string, args []any) (any, error) {
 			}
 		}
 	}
-	return nil, evalErrorf("%s is not a date", text.Quote(written))
+	return nil, Errorf("%s is not a date", text.Quote(written))
 }
 
 // noZone marks a time that was read from a text without an offset. No text has its own.
 var noZone = time.FixedZone("", 1)
 
-func fnDuration(r *machine, args []any) (any, error) {
+func fnDuration(r *Machine, args []any) (any, error) {
 	text, err := wantText("duration", args[0])
 	if err != nil {
 		return nil, err
@@ -421,7 +421,7 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-func fnTZ(r *machine, args []any) (any, error) {
+func fnTZ(r *Machine, args []any) (any, error) {
 	t, err := wantTime("tz", args[0])
 	if err != nil {
 		return nil, err
@@ -437,7 +437,7 @@ func fnTZ(r *machine, args []any) (any, error) {
 	return shift(t, chosen.on(zone)), nil
 }
 
-func fnTimezone(r *machine, args []any) (any, error) {
+func fnTimezone(r *Machine, args []any) (any, error) {
 	name, err := wantText("tz", args[0])
 	if err != nil {
 		return nil, err
@@ -447,41 +447,41 @@ func fnTimezone(r *machine, args []any) (any, error) {
 	}
 	zone, ok := FindZone(name)
 	if !ok {
-		return nil, evalErrorf("%s is not a time zone", text.Quote(name))
+		return nil, Errorf("%s is not a time zone", text.Quote(name))
 	}
 	return zone, nil
 }
 
-func fnWeekday(r *machine, args []any) (any, error) {
+func fnWeekday(r *Machine, args []any) (any, error) {
 	t, err := wantTime("weekday", args[0])
 	if err != nil {
 		return nil, err
 	}
-	return r.zoned(t).Weekday().String(), nil
+	return r.Zoned(t).Weekday().String(), nil
 }
 
-func fnTimeOfDay(r *machine, args []any) (any, error) {
+func fnTimeOfDay(r *Machine, args []any) (any, error) {
 	t, err := wantTime("timeOfDay", args[0])
 	if err != nil {
 		return nil, err
 	}
-	return r.zoned(t).Format("15:04"), nil
+	return r.Zoned(t).Format("15:04"), nil
 }
 
-func timePart(part func(time.Time) int) func(*machine, []any) (any, error) {
-	return func(r *machine, args []any) (any, error) {
+func timePart(part func(time.Time) int) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		t, ok := args[0].(time.Time)
 		if !ok {
-			return nil, evalErrorf("a time is needed here, but this is %s", describe(args[0]))
+			return nil, Errorf("a time is needed here, but this is %s", Describe(args[0]))
 		}
 		if t.IsZero() { // a missing time has the year 1 everywhere
 			return part(t), nil
 		}
-		return part(r.zoned(t)), nil
+		return part(r.Zoned(t)), nil
 	}
 }
 
-func fnLen(r *machine, args []any) (any, error) {
+func fnLen(r *Machine, args []any) (any, error) {
 	switch v := args[0].(type) {
 	case string:
 		if err := r.charge(10+len(v)/2, 0); err != nil {
@@ -489,25 +489,25 @@ func fnLen(r *machine, args []any) (any, error) {
 		}
 		return utf8.RuneCountInString(v), nil
 	case nil:
-		return nil, evalErrorf("len needs a text, a list or a map, but the value is missing")
+		return nil, Errorf("len needs a text, a list or a map, but the value is missing")
 	}
 	rv := reflect.ValueOf(args[0])
 	switch rv.Kind() {
 	case reflect.Slice, reflect.Array, reflect.Map:
 		return rv.Len(), nil
 	}
-	return nil, evalErrorf("len needs a text, a list or a map, but got %s", describe(args[0]))
+	return nil, Errorf("len needs a text, a list or a map, but got %s", Describe(args[0]))
 }
 
-func fnString(r *machine, args []any) (any, error) {
-	if err := r.chargeFor(args[0], 20, 2); err != nil {
+func fnString(r *Machine, args []any) (any, error) {
+	if err := r.ChargeFor(args[0], 20, 2); err != nil {
 		return nil, err
 	}
-	return printValue(args[0]), nil
+	return Print(args[0]), nil
 }
 
-func fnSplit(name string) func(*machine, []any) (any, error) {
-	return func(r *machine, args []any) (any, error) {
+func fnSplit(name string) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		text, err := wantText(name, args[0])
 		if err != nil {
 			return nil, err
@@ -530,7 +530,7 @@ func fnSplit(name string) func(*machine, []any) (any, error) {
 	}
 }
 
-func fnReplace(r *machine, args []any) (any, error) {
+func fnReplace(r *Machine, args []any) (any, error) {
 	var texts [3]string
 	for i := range texts {
 		s, err := wantText("replace", args[i])
@@ -549,7 +549,7 @@ func fnReplace(r *machine, args []any) (any, error) {
 	return callBuiltin("replace", args)
 }
 
-func fnRepeat(r *machine, args []any) (any, error) {
+func fnRepeat(r *Machine, args []any) (any, error) {
 	text, err := wantText("repeat", args[0])
 	if err != nil {
 		return nil, err
@@ -559,7 +559,7 @@ func fnRepeat(r *machine, args []any) (any, error) {
 		return nil, err
 	}
 	if n < 0 {
-		return nil, evalErrorf("repeat needs a number that is not negative")
+		return nil, Errorf("repeat needs a number that is not negative")
 	}
 	if n > maxBytes || len(text)*n > maxBytes {
 		return nil, errTooMuch
@@ -570,7 +570,7 @@ func fnRepeat(r *machine, args []any) (any, error) {
 	return strings.Repeat(text, n), nil
 }
 
-func fnJoin(r *machine, args []any) (any, error) {
+func fnJoin(r *Machine, args []any) (any, error) {
 	list, err := wantList("join", args[0])
 	if err != nil {
 		return nil, err
@@ -591,23 +591,23 @@ func fnJoin(r *machine, args []any) (any, error) {
 	}
 	texts := make([]string, list.Len())
 	for i := range texts {
-		texts[i] = printValue(list.Index(i).Interface())
+		texts[i] = Print(list.Index(i).Interface())
 	}
 	return strings.Join(texts, glue), nil
 }
 
-func fnToJSON(r *machine, args []any) (any, error) {
-	if err := r.chargeFor(args[0], 20, 6); err != nil {
+func fnToJSON(r *Machine, args []any) (any, error) {
+	if err := r.ChargeFor(args[0], 20, 6); err != nil {
 		return nil, err
 	}
 	data, err := marshal(args[0])
 	if err != nil {
-		return nil, evalErrorf("toJSON cannot write %s", describe(args[0]))
+		return nil, Errorf("toJSON cannot write %s", Describe(args[0]))
 	}
 	return string(data), nil
 }
 
-func fnFromJSON(r *machine, args []any) (any, error) {
+func fnFromJSON(r *Machine, args []any) (any, error) {
 	text, err := wantText("fromJSON", args[0])
 	if err != nil {
 		return nil, err
@@ -617,13 +617,13 @@ func fnFromJSON(r *machine, args []any) (any, error) {
 	}
 	var v any
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		return nil, evalErrorf("fromJSON was given a text that is not JSON")
+		return nil, Errorf("fromJSON was given a text that is not JSON")
 	}
 	return v, nil
 }
 
-func fnElement(i int) func(*machine, []any) (any, error) {
-	return func(r *machine, args []any) (any, error) {
+func fnElement(i int) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		if args[0] == nil {
 			return nil, nil
 		}
@@ -635,7 +635,7 @@ func fnElement(i int) func(*machine, []any) (any, error) {
 }
 
 // fnGet takes an element or an entry. What is not there is nil, at every depth: raw.a.b is nil where raw.a is.
-func fnGet(_ *machine, args []any) (any, error) {
+func fnGet(_ *Machine, args []any) (any, error) {
 	switch from := args[0].(type) {
 	case nil:
 		return nil, nil
@@ -682,12 +682,12 @@ func index(v any, length int) (int, bool) {
 	return i, i >= 0 && i < length
 }
 
-func fnTake(r *machine, args []any) (any, error) {
+func fnTake(r *Machine, args []any) (any, error) {
 	return opSlice(r, []any{args[0], 0, args[1]})
 }
 
 // opSlice cuts a list, or a text by characters.
-func opSlice(r *machine, args []any) (any, error) {
+func opSlice(r *Machine, args []any) (any, error) {
 	cut := func(length int) (from, to int, err error) {
 		to = length
 		if args[1] != nil {
@@ -729,12 +729,12 @@ func opSlice(r *machine, args []any) (any, error) {
 		return nil, err
 	}
 	if list.Kind() == reflect.Array {
-		return nil, evalErrorf("this list cannot be sliced")
+		return nil, Errorf("this list cannot be sliced")
 	}
 	return list.Slice(from, to).Interface(), nil
 }
 
-func (r *machine) chargeMap(name string, v any) (map[string]any, []string, error) {
+func (r *Machine) chargeMap(name string, v any) (map[string]any, []string, error) {
 	m, err := wantMap(name, v)
 	if err != nil {
 		return nil, nil, err
@@ -745,12 +745,12 @@ func (r *machine) chargeMap(name string, v any) (map[string]any, []string, error
 	return m, slices.Sorted(maps.Keys(m)), nil
 }
 
-func fnKeys(r *machine, args []any) (any, error) {
+func fnKeys(r *Machine, args []any) (any, error) {
 	_, keys, err := r.chargeMap("keys", args[0])
 	return keys, err
 }
 
-func fnValues(r *machine, args []any) (any, error) {
+func fnValues(r *Machine, args []any) (any, error) {
 	m, keys, err := r.chargeMap("values", args[0])
 	if err != nil {
 		return nil, err
@@ -762,7 +762,7 @@ func fnValues(r *machine, args []any) (any, error) {
 	return out, nil
 }
 
-func fnToPairs(r *machine, args []any) (any, error) {
+func fnToPairs(r *Machine, args []any) (any, error) {
 	m, keys, err := r.chargeMap("toPairs", args[0])
 	if err != nil {
 		return nil, err
@@ -774,7 +774,7 @@ func fnToPairs(r *machine, args []any) (any, error) {
 	return out, nil
 }
 
-func fnFromPairs(r *machine, args []any) (any, error) {
+func fnFromPairs(r *Machine, args []any) (any, error) {
 	list, err := wantList("fromPairs", args[0])
 	if err != nil {
 		return nil, err
@@ -789,14 +789,14 @@ func fnFromPairs(r *machine, args []any) (any, error) {
 			return nil, err
 		}
 		if pair.Len() != 2 {
-			return nil, evalErrorf("fromPairs needs lists of a key and a value")
+			return nil, Errorf("fromPairs needs lists of a key and a value")
 		}
-		out[printValue(pair.Index(0).Interface())] = pair.Index(1).Interface()
+		out[Print(pair.Index(0).Interface())] = pair.Index(1).Interface()
 	}
 	return out, nil
 }
 
-func fnConcat(r *machine, args []any) (any, error) {
+func fnConcat(r *Machine, args []any) (any, error) {
 	size := 0
 	for _, a := range args {
 		list, err := wantList("concat", a)
@@ -818,7 +818,7 @@ func fnConcat(r *machine, args []any) (any, error) {
 	return out, nil
 }
 
-func fnUniq(r *machine, args []any) (any, error) {
+func fnUniq(r *Machine, args []any) (any, error) {
 	list, err := wantList("uniq", args[0])
 	if err != nil {
 		return nil, err
@@ -837,7 +837,7 @@ func fnUniq(r *machine, args []any) (any, error) {
 	return callBuiltin("uniq", args)
 }
 
-func fnSort(r *machine, args []any) (any, error) {
+func fnSort(r *Machine, args []any) (any, error) {
 	list, err := wantList("sort", args[0])
 	if err != nil {
 		return nil, err
@@ -856,7 +856,7 @@ func fnSort(r *machine, args []any) (any, error) {
 	return callBuiltin("sort", args)
 }
 
-func opAdd(r *machine, args []any) (any, error) {
+func opAdd(r *Machine, args []any) (any, error) {
 	a, aText := args[0].(string)
 	b, bText := args[1].(string)
 	if aText && bText {
@@ -867,12 +867,12 @@ func opAdd(r *machine, args []any) (any, error) {
 		return a + b, nil
 	}
 	if aText || bText || args[0] == nil || args[1] == nil {
-		return nil, evalErrorf("%s and %s cannot be added; string(…) makes a text of anything", describe(args[0]), describe(args[1]))
+		return nil, Errorf("%s and %s cannot be added; string(…) makes a text of anything", Describe(args[0]), Describe(args[1]))
 	}
 	return guarded("added", args, func() any { return runtime.Add(args[0], args[1]) })
 }
 
-func fnAbs(r *machine, args []any) (any, error) {
+func fnAbs(r *Machine, args []any) (any, error) {
 	if d, ok := args[0].(time.Duration); ok {
 		return d.Abs(), nil
 	}
@@ -880,9 +880,9 @@ func fnAbs(r *machine, args []any) (any, error) {
 }
 
 // fnExtreme is min or max, of numbers, of times or of durations, also of those in lists.
-func fnExtreme(name string, sign int) func(*machine, []any) (any, error) {
+func fnExtreme(name string, sign int) func(*Machine, []any) (any, error) {
 	numbers := whole(name, 10)
-	return func(r *machine, args []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		var best any
 		for v := range flat(args) {
 			switch v.(type) {
@@ -897,7 +897,7 @@ func fnExtreme(name string, sign int) func(*machine, []any) (any, error) {
 			case best == nil:
 				best = v
 			case reflect.TypeOf(best) != reflect.TypeOf(v):
-				return nil, evalErrorf("%s cannot work with %s and %s", name, describe(best), describe(v))
+				return nil, Errorf("%s cannot work with %s and %s", name, Describe(best), Describe(v))
 			case order(v, best) == sign:
 				best = v
 			}
@@ -938,15 +938,15 @@ func flat(args []any) iter.Seq[any] {
 }
 
 // opTimes, opDivide and opNegate are * / and - with a duration, or with what may be one.
-func opTimes(_ *machine, args []any) (any, error) {
+func opTimes(_ *Machine, args []any) (any, error) {
 	if args[0] == nil || args[1] == nil {
-		return nil, evalErrorf("a value before or after * is missing")
+		return nil, Errorf("a value before or after * is missing")
 	}
 	for i, a := range args {
 		if d, ok := a.(time.Duration); ok {
 			by, ok := number(args[1-i])
 			if !ok {
-				return nil, evalErrorf("%s and %s cannot be multiplied", describe(args[0]), describe(args[1]))
+				return nil, Errorf("%s and %s cannot be multiplied", Describe(args[0]), Describe(args[1]))
 			}
 			return scaled(d, by)
 		}
@@ -954,9 +954,9 @@ func opTimes(_ *machine, args []any) (any, error) {
 	return guarded("multiplied", args, func() any { return runtime.Multiply(args[0], args[1]) })
 }
 
-func opDivide(_ *machine, args []any) (any, error) {
+func opDivide(_ *Machine, args []any) (any, error) {
 	if args[0] == nil || args[1] == nil {
-		return nil, evalErrorf("a value before or after / is missing")
+		return nil, Errorf("a value before or after / is missing")
 	}
 	d, ok := args[0].(time.Duration)
 	if !ok {
@@ -966,16 +966,16 @@ func opDivide(_ *machine, args []any) (any, error) {
 	other, isDuration := args[1].(time.Duration)
 	switch {
 	case isNumber && by == 0, isDuration && other == 0:
-		return nil, evalErrorf("a duration is divided by 0")
+		return nil, Errorf("a duration is divided by 0")
 	case isNumber:
 		return scaled(d, 1/by)
 	case isDuration:
 		return float64(d) / float64(other), nil
 	}
-	return nil, evalErrorf("%s and %s cannot be divided", describe(args[0]), describe(args[1]))
+	return nil, Errorf("%s and %s cannot be divided", Describe(args[0]), Describe(args[1]))
 }
 
-func opNegate(_ *machine, args []any) (any, error) {
+func opNegate(_ *Machine, args []any) (any, error) {
 	switch v := args[0].(type) {
 	case time.Duration:
 		return -v, nil
@@ -984,22 +984,22 @@ func opNegate(_ *machine, args []any) (any, error) {
 	case float64:
 		return -v, nil
 	case nil:
-		return nil, evalErrorf("the value after - is missing")
+		return nil, Errorf("the value after - is missing")
 	}
-	return nil, evalErrorf("- needs a number or a duration after it, but got %s", describe(args[0]))
+	return nil, Errorf("- needs a number or a duration after it, but got %s", Describe(args[0]))
 }
 
 // guarded runs one of the language's operators, which panic at types they do not take.
 func guarded(verb string, args []any, f func() any) (v any, err error) {
 	defer func() {
 		if recover() != nil {
-			v, err = nil, evalErrorf("%s and %s cannot be %s", describe(args[0]), describe(args[1]), verb)
+			v, err = nil, Errorf("%s and %s cannot be %s", Describe(args[0]), Describe(args[1]), verb)
 		}
 	}()
 	return f(), nil
 }
 
-func opRange(r *machine, args []any) (any, error) {
+func opRange(r *Machine, args []any) (any, error) {
 	from, err := wantInt("a range", args[0])
 	if err != nil {
 		return nil, err
@@ -1013,7 +1013,7 @@ func opRange(r *machine, args []any) (any, error) {
 		return []int{}, nil
 	}
 	if n > maxRange {
-		return nil, evalErrorf("a range of %d numbers is longer than the %d that are allowed", n, maxRange)
+		return nil, Errorf("a range of %d numbers is longer than the %d that are allowed", n, maxRange)
 	}
 	if err := r.charge(20+2*n, 8*n); err != nil {
 		return nil, err
@@ -1022,7 +1022,7 @@ func opRange(r *machine, args []any) (any, error) {
 }
 
 // opWalked charges for a loop over a list whose body is trivial.
-func opWalked(r *machine, args []any) (any, error) {
+func opWalked(r *Machine, args []any) (any, error) {
 	list, err := wantList("this", args[0])
 	if err != nil {
 		return nil, err
@@ -1031,7 +1031,7 @@ func opWalked(r *machine, args []any) (any, error) {
 }
 
 // opMirrored is the index in a list of what has an index in the same list backwards; nil stays nil.
-func opMirrored(_ *machine, args []any) (any, error) {
+func opMirrored(_ *Machine, args []any) (any, error) {
 	list, err := wantList("this", args[0])
 	if err != nil || args[1] == nil {
 		return nil, err
@@ -1041,7 +1041,7 @@ func opMirrored(_ *machine, args []any) (any, error) {
 }
 
 // opPresent is the left side of ??: nil where there is nothing, which includes an empty text and a zero time.
-func opPresent(_ *machine, args []any) (any, error) {
+func opPresent(_ *Machine, args []any) (any, error) {
 	if missing(args[0]) {
 		return nil, nil
 	}
@@ -1060,7 +1060,7 @@ func missing(v any) bool {
 	return false
 }
 
-func opEqual(r *machine, args []any) (any, error) {
+func opEqual(r *Machine, args []any) (any, error) {
 	if a, ok := args[0].(string); ok {
 		b, ok := args[1].(string)
 		if !ok {
@@ -1073,7 +1073,7 @@ func opEqual(r *machine, args []any) (any, error) {
 		}
 		return a == b, nil
 	}
-	if err := r.chargeFor(args[0], 2, 0); err != nil {
+	if err := r.ChargeFor(args[0], 2, 0); err != nil {
 		return nil, err
 	}
 	return guarded("compared", args, func() any { return runtime.Equal(args[0], args[1]) })
@@ -1085,7 +1085,7 @@ type wordSet struct {
 	longest int
 }
 
-func opIn(r *machine, args []any) (any, error) {
+func opIn(r *Machine, args []any) (any, error) {
 	switch in := args[1].(type) {
 	case nil:
 		return false, nil
@@ -1114,16 +1114,16 @@ func opIn(r *machine, args []any) (any, error) {
 		_, ok = in[key]
 		return ok, nil
 	case string:
-		return nil, evalErrorf("in needs a list, but got %s; for a part of a text use contains", describe(in))
+		return nil, Errorf("in needs a list, but got %s; for a part of a text use contains", Describe(in))
 	}
-	if err := r.chargeFor(args[1], 4, 0); err != nil {
+	if err := r.ChargeFor(args[1], 4, 0); err != nil {
 		return nil, err
 	}
 	return guarded("compared", args, func() any { return runtime.In(args[0], args[1]) })
 }
 
-func opCompare(holds func(int) bool) func(*machine, []any) (any, error) {
-	return func(r *machine, args []any) (any, error) {
+func opCompare(holds func(int) bool) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		a, aText := args[0].(string)
 		b, bText := args[1].(string)
 		if aText && bText {
@@ -1134,7 +1134,7 @@ func opCompare(holds func(int) bool) func(*machine, []any) (any, error) {
 		}
 		for _, v := range args {
 			if v == nil {
-				return nil, evalErrorf("a missing value cannot be compared")
+				return nil, Errorf("a missing value cannot be compared")
 			}
 		}
 		return guarded("compared", args, func() any {
@@ -1150,8 +1150,8 @@ func opCompare(holds func(int) bool) func(*machine, []any) (any, error) {
 }
 
 // opText compares two texts: searching costs what the first is long, looking at an end what the second is.
-func opText(holds func(a, b string) bool, search bool) func(*machine, []any) (any, error) {
-	return func(r *machine, args []any) (any, error) {
+func opText(holds func(a, b string) bool, search bool) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		if args[0] == nil || args[1] == nil {
 			return false, nil
 		}
@@ -1160,11 +1160,11 @@ func opText(holds func(a, b string) bool, search bool) func(*machine, []any) (an
 			if list, isList := args[0].([]any); isList {
 				return opIn(r, []any{args[1], list})
 			}
-			return nil, evalErrorf("a text is needed here, but this is %s", describe(args[0]))
+			return nil, Errorf("a text is needed here, but this is %s", Describe(args[0]))
 		}
 		b, ok := args[1].(string)
 		if !ok {
-			return nil, evalErrorf("a text is needed here, but this is %s", describe(args[1]))
+			return nil, Errorf("a text is needed here, but this is %s", Describe(args[1]))
 		}
 		if !search {
 			if len(b) > len(a) {
@@ -1201,23 +1201,23 @@ const maxPattern = 2000
 
 func compilePattern(source string) (*pattern, error) {
 	if len(source) > 1000 {
-		return nil, evalErrorf("the pattern is longer than 1000 characters")
+		return nil, Errorf("the pattern is longer than 1000 characters")
 	}
 	parsed, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {
-		return nil, evalErrorf("the pattern %s is not valid: %s", text.Quote(source), patternMistake(err))
+		return nil, Errorf("the pattern %s is not valid: %s", text.Quote(source), patternMistake(err))
 	}
 	if patternSize(parsed) > maxPattern {
-		return nil, evalErrorf("the pattern %s repeats too much", text.Quote(source))
+		return nil, Errorf("the pattern %s repeats too much", text.Quote(source))
 	}
 	simple := parsed.Simplify()
 	prog, err := syntax.Compile(simple)
 	if err != nil {
-		return nil, evalErrorf("the pattern %s is not valid", text.Quote(source))
+		return nil, Errorf("the pattern %s is not valid", text.Quote(source))
 	}
 	re, err := regexp.Compile(source)
 	if err != nil {
-		return nil, evalErrorf("the pattern %s is not valid", text.Quote(source))
+		return nil, Errorf("the pattern %s is not valid", text.Quote(source))
 	}
 	out := &pattern{re: re, perByte: 4 + 4*len(prog.Inst), longest: -1}
 	if prog.StartCond()&syntax.EmptyBeginText != 0 {
@@ -1305,7 +1305,7 @@ func patternSize(re *syntax.Regexp) int {
 	return size
 }
 
-func opMatches(r *machine, args []any) (any, error) {
+func opMatches(r *Machine, args []any) (any, error) {
 	if args[0] == nil || args[1] == nil {
 		return false, nil
 	}

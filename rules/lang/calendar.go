@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"time"
@@ -37,28 +37,28 @@ func shown(t time.Time) time.Time {
 const maxDays = 4_000_000
 
 // calendar is a function that moves a time by a number of days or months. A missing time stays missing.
-func calendar(name string, move func(naive time.Time, n int) time.Time) func(*machine, []any) (any, error) {
-	return func(r *machine, args []any) (any, error) {
+func calendar(name string, move func(naive time.Time, n int) time.Time) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
 		if err := r.charge(1000, 64); err != nil {
 			return nil, err
 		}
 		t, ok := args[0].(time.Time)
 		if !ok {
-			return nil, evalErrorf("%s needs a time, but got %s", name, describe(args[0]))
+			return nil, Errorf("%s needs a time, but got %s", name, Describe(args[0]))
 		}
 		n, err := wantInt(name, args[1])
 		switch {
 		case err != nil:
 			return nil, err
 		case n > maxDays || n < -maxDays:
-			return nil, evalErrorf("%s cannot go as far as %d", name, n)
+			return nil, Errorf("%s cannot go as far as %d", name, n)
 		case t.IsZero():
 			return t, nil
 		}
-		t = r.zoned(t)
+		t = r.Zoned(t)
 		out := Clock(move(shown(t), n), t.Location())
 		if out.Year() > 9999 || out.Year() < 1 {
-			return nil, evalErrorf("%s goes beyond the years 1 to 9999", name)
+			return nil, Errorf("%s goes beyond the years 1 to 9999", name)
 		}
 		return out, nil
 	}
@@ -93,13 +93,13 @@ func moveWorkdays(naive time.Time, n int) time.Time {
 }
 
 // fnClock gives the same day at a time of the day.
-func fnClock(r *machine, args []any) (any, error) {
+func fnClock(r *Machine, args []any) (any, error) {
 	if err := r.charge(1000, 64); err != nil {
 		return nil, err
 	}
 	t, ok := args[0].(time.Time)
 	if !ok {
-		return nil, evalErrorf("clock needs a time, but got %s", describe(args[0]))
+		return nil, Errorf("clock needs a time, but got %s", Describe(args[0]))
 	}
 	of, err := wantText("clock", args[1])
 	if err != nil {
@@ -108,11 +108,11 @@ func fnClock(r *machine, args []any) (any, error) {
 	hour, minute, ok := timeOfDay(of)
 	switch {
 	case !ok:
-		return nil, evalErrorf(`clock needs a time of the day such as "09:00", but got %s`, text.Quote(of))
+		return nil, Errorf(`clock needs a time of the day such as "09:00", but got %s`, text.Quote(of))
 	case t.IsZero():
 		return t, nil
 	}
-	t = r.zoned(t)
+	t = r.Zoned(t)
 	year, month, day := t.Date()
 	return Clock(time.Date(year, month, day, hour, minute, 0, 0, time.UTC), t.Location()), nil
 }
@@ -123,12 +123,12 @@ func timeOfDay(text string) (hour, minute int, ok bool) {
 	return t.Hour(), t.Minute(), err == nil
 }
 
-func fnStartOfDay(r *machine, args []any) (any, error) {
+func fnStartOfDay(r *Machine, args []any) (any, error) {
 	return fnClock(r, []any{args[0], "00:00"})
 }
 
 // fnDaysBetween counts the days from the date of one time to that of another, each as date prints it.
-func fnDaysBetween(r *machine, args []any) (any, error) {
+func fnDaysBetween(r *Machine, args []any) (any, error) {
 	if err := r.charge(500, 0); err != nil {
 		return nil, err
 	}
@@ -138,18 +138,18 @@ func fnDaysBetween(r *machine, args []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		year, month, day := r.zoned(t).Date()
+		year, month, day := r.Zoned(t).Date()
 		days[i] = time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / 86400
 	}
 	return int(days[1] - days[0]), nil
 }
 
 // fnAmount gives a duration as a number of units.
-func fnAmount(name string, unit time.Duration) func(*machine, []any) (any, error) {
-	return func(_ *machine, args []any) (any, error) {
+func fnAmount(name string, unit time.Duration) func(*Machine, []any) (any, error) {
+	return func(_ *Machine, args []any) (any, error) {
 		d, ok := args[0].(time.Duration)
 		if !ok {
-			return nil, evalErrorf("%s needs a duration, but got %s", name, describe(args[0]))
+			return nil, Errorf("%s needs a duration, but got %s", name, Describe(args[0]))
 		}
 		return float64(d) / float64(unit), nil
 	}
@@ -159,7 +159,7 @@ func fnAmount(name string, unit time.Duration) func(*machine, []any) (any, error
 func scaled(d time.Duration, by float64) (any, error) {
 	out := float64(d) * by
 	if !(out > -(1<<63) && out < 1<<63) { // infinite or no number, too
-		return nil, evalErrorf("the duration is longer than 292 years")
+		return nil, Errorf("the duration is longer than 292 years")
 	}
 	return time.Duration(out), nil
 }

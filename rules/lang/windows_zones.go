@@ -1,4 +1,4 @@
-package rules
+package lang
 
 // windowsZones are the names that Windows has for time zones, in lower case, and the place whose time they are, from
 // CLDR's table (unicode-org/cldr, common/supplemental/windowsZones.xml, territory 001).

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"cmp"
@@ -14,28 +14,28 @@ import (
 	"bellhop/rules/text"
 )
 
-// A prover tells whether a condition can ever be true. It knows what a field's value excludes (one text is not
+// A Prover tells whether a condition can ever be true. It knows what a field's value excludes (one text is not
 // another, what is before now is not after it) and nothing of events but what is laid down in [facts]. It gives
 // up, and then calls a condition possible, rather than be wrong or slow: its answers are only for warnings.
-type prover struct {
-	steps int // that may still be taken
-	atoms map[atomKey]*formula
+type Prover struct {
+	Steps int // that may still be taken
+	atoms map[atomKey]*Formula
 	ran   bool // conditions have been evaluated without an error: what they compare was there
 }
 
-// proverSteps bound the work for one expression.
-const proverSteps = 4000
+// ProverSteps bound the work for one expression.
+const ProverSteps = 4000
 
-// newProver makes a prover that may take so many times the usual steps.
-func newProver(times int) *prover { return &prover{steps: times * proverSteps} }
+// NewProver makes a prover that may take so many times the usual steps.
+func NewProver(times int) *Prover { return &Prover{Steps: times * ProverSteps} }
 
 // impossible says that the formulas cannot be true together. It is false also when that is too hard to tell.
-func impossible(formulas ...*formula) bool { return !newProver(1).possible(formulas...) }
+func impossible(formulas ...*Formula) bool { return !NewProver(1).Possible(formulas...) }
 
-// A term is a node of an expression, as it was written, together with what is known of its types.
-type term struct {
-	node ast.Node
-	c    *checker
+// A Term is a node of an expression, as it was written, together with what is known of its types.
+type Term struct {
+	Node    ast.Node
+	Checker *Checker
 }
 
 type atomKey struct {
@@ -43,10 +43,10 @@ type atomKey struct {
 	positive bool
 }
 
-// A formula is a condition whose negations stand at its atoms.
-type formula struct {
+// A Formula is a condition whose negations stand at its atoms.
+type Formula struct {
 	op   byte // '&', '|', 'a' for an atom, 't' and 'f'
-	kids []*formula
+	kids []*Formula
 	atom atom
 }
 
@@ -68,19 +68,19 @@ type atom struct {
 }
 
 var (
-	always = &formula{op: 't'}
-	never  = &formula{op: 'f'}
+	always = &Formula{op: 't'}
+	never  = &Formula{op: 'f'}
 )
 
-// both is true where all of the formulas are, and either where one of them is.
-func both(kids ...*formula) *formula   { return join2('&', kids) }
-func either(kids ...*formula) *formula { return join2('|', kids) }
+// Both is true where all of the formulas are, and either where one of them is.
+func Both(kids ...*Formula) *Formula   { return join2('&', kids) }
+func Either(kids ...*Formula) *Formula { return join2('|', kids) }
 
-// among is the claim that a value, named as it is written, is one of some texts, and notAmong that it is none.
-func among(key string, texts ...string) *formula    { return ofTexts(key, texts, true) }
-func notAmong(key string, texts ...string) *formula { return ofTexts(key, texts, false) }
+// Among is the claim that a value, named as it is written, is one of some texts, and notAmong that it is none.
+func Among(key string, texts ...string) *Formula    { return ofTexts(key, texts, true) }
+func NotAmong(key string, texts ...string) *Formula { return ofTexts(key, texts, false) }
 
-func ofTexts(key string, texts []string, positive bool) *formula {
+func ofTexts(key string, texts []string, positive bool) *Formula {
 	set := make([]string, len(texts))
 	for i, v := range texts {
 		set[i] = strconv.Quote(v)
@@ -88,13 +88,13 @@ func ofTexts(key string, texts []string, positive bool) *formula {
 	return claim(atom{kind: 's', key: key, set: set, positive: positive})
 }
 
-// in is the claim that a list has a text, or has it not.
-func in(word, list string, positive bool) *formula {
+// In is the claim that a list has a text, or has it not.
+func In(word, list string, positive bool) *Formula {
 	return claim(atom{kind: 'b', key: strconv.Quote(word) + " in " + list, positive: positive})
 }
 
-// asks are the texts one of which a formula asks a value to be; ok is false if it asks for none.
-func (f *formula) asks(key string) (texts []string, ok bool) {
+// Asks are the texts one of which a formula asks a value to be; ok is false if it asks for none.
+func (f *Formula) Asks(key string) (texts []string, ok bool) {
 	for _, c := range f.claims() {
 		if c.op == 'a' && c.atom.kind == 's' && c.atom.positive && c.atom.key == key {
 			for _, v := range c.atom.set {
@@ -108,8 +108,8 @@ func (f *formula) asks(key string) (texts []string, ok bool) {
 	return nil, false
 }
 
-func join2(op byte, kids []*formula) *formula {
-	out := &formula{op: op}
+func join2(op byte, kids []*Formula) *Formula {
+	out := &Formula{op: op}
 	decisive, neutral := never, always
 	if op == '|' {
 		decisive, neutral = always, never
@@ -134,12 +134,12 @@ func join2(op byte, kids []*formula) *formula {
 	return out
 }
 
-// of is the formula of a condition, or with positive false of its opposite.
-func (p *prover) of(t term, positive bool) *formula {
+// Claim is the formula of a condition, or with positive false of its opposite.
+func (p *Prover) Claim(t Term, positive bool) *Formula {
 	if p.atoms == nil {
-		p.atoms = map[atomKey]*formula{}
+		p.atoms = map[atomKey]*Formula{}
 	}
-	key := atomKey{t.node, positive}
+	key := atomKey{t.Node, positive}
 	if f, ok := p.atoms[key]; ok {
 		return f
 	}
@@ -148,16 +148,16 @@ func (p *prover) of(t term, positive bool) *formula {
 	return f
 }
 
-func (p *prover) build(t term, positive bool) *formula {
-	t = p.expand(t)
-	join := func(and bool, kids ...*formula) *formula {
+func (p *Prover) build(t Term, positive bool) *Formula {
+	t = p.Expand(t)
+	join := func(and bool, kids ...*Formula) *Formula {
 		if and == positive {
-			return both(kids...)
+			return Both(kids...)
 		}
-		return either(kids...)
+		return Either(kids...)
 	}
-	sub := func(n ast.Node, positive bool) *formula { return p.of(term{n, t.c}, positive) }
-	switch n := t.node.(type) {
+	sub := func(n ast.Node, positive bool) *Formula { return p.Claim(Term{n, t.Checker}, positive) }
+	switch n := t.Node.(type) {
 	case *ast.BoolNode:
 		if n.Value == positive {
 			return always
@@ -168,8 +168,8 @@ func (p *prover) build(t term, positive bool) *formula {
 			return sub(n.Node, !positive)
 		}
 	case *ast.ConditionalNode:
-		yes := both(sub(n.Cond, true), sub(n.Exp1, positive))
-		return either(yes, both(sub(n.Cond, false), sub(n.Exp2, positive)))
+		yes := Both(sub(n.Cond, true), sub(n.Exp1, positive))
+		return Either(yes, Both(sub(n.Cond, false), sub(n.Exp2, positive)))
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "&&", "and":
@@ -185,8 +185,8 @@ func (p *prover) build(t term, positive bool) *formula {
 		case "in":
 			return p.member(t, n, positive)
 		case "contains", "startsWith", "endsWith":
-			if s, ok := p.text(term{n.Right, t.c}); ok && s != "" {
-				left := p.expand(term{n.Left, t.c})
+			if s, ok := p.text(Term{n.Right, t.Checker}); ok && s != "" {
+				left := p.Expand(Term{n.Left, t.Checker})
 				if wrongCase(left, s) {
 					return constantly(!positive)
 				}
@@ -198,42 +198,42 @@ func (p *prover) build(t term, positive bool) *formula {
 						left = of
 					}
 				}
-				if k := left.typ(); k.kind == textKind || k.kind == anyKind {
-					return claim(atom{kind: 'p', key: left.node.String(), op: n.Operator, text: s, positive: positive})
+				if k := left.typ(); k.Kind == TextKind || k.Kind == AnyKind {
+					return claim(atom{kind: 'p', key: left.Node.String(), op: n.Operator, text: s, positive: positive})
 				}
 			}
 		case "matches":
-			if s, ok := p.text(term{n.Right, t.c}); ok && positive {
+			if s, ok := p.text(Term{n.Right, t.Checker}); ok && positive {
 				if re, err := compilePattern(s); err == nil && !re.re.MatchString("") {
-					left := p.expand(term{n.Left, t.c}).node.String()
-					return both(claim(atom{kind: 'b', key: t.node.String(), positive: true}), claim(atom{kind: 's', key: left, set: []string{"nil", `""`}}))
+					left := p.Expand(Term{n.Left, t.Checker}).Node.String()
+					return Both(claim(atom{kind: 'b', key: t.Node.String(), positive: true}), claim(atom{kind: 's', key: left, set: []string{"nil", `""`}}))
 				}
 			}
 		}
 	}
-	return claim(atom{kind: 'b', key: t.node.String(), positive: positive})
+	return claim(atom{kind: 'b', key: t.Node.String(), positive: positive})
 }
 
-func constantly(b bool) *formula {
+func constantly(b bool) *Formula {
 	if b {
 		return always
 	}
 	return never
 }
 
-func claim(a atom) *formula { return &formula{op: 'a', atom: a} }
+func claim(a atom) *Formula { return &Formula{op: 'a', atom: a} }
 
-// expand follows named values to what they stand for.
-func (p *prover) expand(t term) term {
+// Expand follows named values to what they stand for.
+func (p *Prover) Expand(t Term) Term {
 	for range 20 {
-		switch n := t.node.(type) {
+		switch n := t.Node.(type) {
 		case *ast.ChainNode:
-			t.node = n.Node
+			t.Node = n.Node
 			continue
 		case *ast.IdentifierNode:
-			i := slices.IndexFunc(t.c.lets, func(l letVar) bool { return l.name == n.Value })
-			if i >= 0 && t.c.lets[i].term.node != nil {
-				t = t.c.lets[i].term
+			i := slices.IndexFunc(t.Checker.Lets, func(l Let) bool { return l.Name == n.Value })
+			if i >= 0 && t.Checker.Lets[i].Term.Node != nil {
+				t = t.Checker.Lets[i].Term
 				continue
 			}
 		}
@@ -242,15 +242,15 @@ func (p *prover) expand(t term) term {
 	return t
 }
 
-func (t term) typ() typ {
-	if done, ok := t.c.memo[t.node]; ok {
-		return done.typ
+func (t Term) typ() Type {
+	if done, ok := t.Checker.Types[t.Node]; ok {
+		return done.Type
 	}
-	return anyType
+	return Any
 }
 
-func (p *prover) text(t term) (string, bool) {
-	s, ok := p.expand(t).node.(*ast.StringNode)
+func (p *Prover) text(t Term) (string, bool) {
+	s, ok := p.Expand(t).Node.(*ast.StringNode)
 	if !ok {
 		return "", false
 	}
@@ -258,8 +258,8 @@ func (p *prover) text(t term) (string, bool) {
 }
 
 // value is a constant as a word that differs for every value.
-func (p *prover) value(t term) (string, bool) {
-	switch n := p.expand(t).node.(type) {
+func (p *Prover) value(t Term) (string, bool) {
+	switch n := p.Expand(t).Node.(type) {
 	case *ast.StringNode:
 		return strconv.Quote(n.Value), true
 	case *ast.BoolNode:
@@ -274,8 +274,8 @@ func (p *prover) value(t term) (string, bool) {
 	return "", false
 }
 
-func (p *prover) equal(t term, left, right ast.Node, positive bool) *formula {
-	l, r := p.expand(term{left, t.c}), p.expand(term{right, t.c})
+func (p *Prover) equal(t Term, left, right ast.Node, positive bool) *Formula {
+	l, r := p.Expand(Term{left, t.Checker}), p.Expand(Term{right, t.Checker})
 	lv, lConst := p.value(l)
 	rv, rConst := p.value(r)
 	if lConst && !rConst {
@@ -289,47 +289,47 @@ func (p *prover) equal(t term, left, right ast.Node, positive bool) *formula {
 		return constantly((lv == rv) == positive)
 	case amount(l.typ()) && amount(r.typ()):
 		if positive {
-			return both(p.difference(l, r, false), p.difference(r, l, false))
+			return Both(p.AtMost(l, r, false), p.AtMost(r, l, false))
 		}
-		return either(p.difference(l, r, true), p.difference(r, l, true))
-	case rConst && (rv == "true" || rv == "false") && l.typ().kind == boolKind && !l.typ().missing:
-		return p.of(l, (rv == "true") == positive)
+		return Either(p.AtMost(l, r, true), p.AtMost(r, l, true))
+	case rConst && (rv == "true" || rv == "false") && l.typ().Kind == BoolKind && !l.typ().missing:
+		return p.Claim(l, (rv == "true") == positive)
 	case rConst:
 		if s, ok := p.text(r); ok && wrongCase(l, s) {
 			return constantly(!positive)
 		}
 		if of, fallback, ok := p.defaulted(l); ok {
-			return claim(atom{kind: 's', key: of.node.String(), set: withMissing([]string{rv}, fallback), positive: positive})
+			return claim(atom{kind: 's', key: of.Node.String(), set: withMissing([]string{rv}, fallback), positive: positive})
 		}
-		return claim(atom{kind: 's', key: l.node.String(), set: []string{rv}, positive: positive})
+		return claim(atom{kind: 's', key: l.Node.String(), set: []string{rv}, positive: positive})
 	}
-	a, b := l.node.String(), r.node.String()
-	if a == b && !l.typ().open() {
+	a, b := l.Node.String(), r.Node.String()
+	if a == b && !l.typ().Open() {
 		return constantly(positive)
 	}
 	return claim(atom{kind: 'b', key: min(a, b) + " == " + max(a, b), positive: positive})
 }
 
 // neverNil says that a value is never missing, whatever the event carries.
-func neverNil(t typ) bool {
+func neverNil(t Type) bool {
 	if t.missing {
 		return false
 	}
-	switch t.kind {
-	case boolKind, intKind, floatKind, textKind, timeKind, durationKind, listKind:
+	switch t.Kind {
+	case BoolKind, intKind, floatKind, TextKind, TimeKind, DurationKind, listKind:
 		return true
 	}
 	return false
 }
 
-func amount(t typ) bool {
-	return !t.missing && (t.number() || t.kind == timeKind || t.kind == durationKind)
+func amount(t Type) bool {
+	return !t.missing && (t.Number() || t.Kind == TimeKind || t.Kind == DurationKind)
 }
 
 // wrongCase says that a text in capitals is sought in one that has none, or the other way round.
-func wrongCase(t term, s string) bool {
+func wrongCase(t Term, s string) bool {
 	name := ""
-	switch n := t.node.(type) {
+	switch n := t.Node.(type) {
 	case *ast.BuiltinNode:
 		name = n.Name
 	case *ast.CallNode:
@@ -340,8 +340,8 @@ func wrongCase(t term, s string) bool {
 	return name == "lower" && strings.ToLower(s) != s || name == "upper" && strings.ToUpper(s) != s
 }
 
-func (p *prover) order(t term, n *ast.BinaryNode, positive bool) *formula {
-	l, r := p.expand(term{n.Left, t.c}), p.expand(term{n.Right, t.c})
+func (p *Prover) order(t Term, n *ast.BinaryNode, positive bool) *Formula {
+	l, r := p.Expand(Term{n.Left, t.Checker}), p.Expand(Term{n.Right, t.Checker})
 	op := n.Operator
 	lt, rt := l.typ(), r.typ()
 	if amount(lt) && amount(rt) {
@@ -351,9 +351,9 @@ func (p *prover) order(t term, n *ast.BinaryNode, positive bool) *formula {
 		if op[0] == '>' {
 			l, r = r, l
 		}
-		return p.difference(l, r, len(op) == 1)
+		return p.AtMost(l, r, len(op) == 1)
 	}
-	if neverNil(lt) && neverNil(rt) && lt.kind == textKind && rt.kind == textKind {
+	if neverNil(lt) && neverNil(rt) && lt.Kind == TextKind && rt.Kind == TextKind {
 		if !positive {
 			op = map[string]string{"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
 		}
@@ -366,30 +366,30 @@ func (p *prover) order(t term, n *ast.BinaryNode, positive bool) *formula {
 			return constantly(holdsOrder(op, ls, rs))
 		}
 		if rConst {
-			return claim(atom{kind: 'o', key: l.node.String(), op: op, text: rs, positive: true})
+			return claim(atom{kind: 'o', key: l.Node.String(), op: op, text: rs, positive: true})
 		}
 	}
 	// With a missing value neither it nor its opposite holds.
-	return both(claim(atom{kind: 'b', key: n.String(), positive: positive}), p.there(l), p.there(r))
+	return Both(claim(atom{kind: 'b', key: n.String(), positive: positive}), p.there(l), p.there(r))
 }
 
 // there claims that a value is not nil, where a comparison with it has not failed.
-func (p *prover) there(t term) *formula {
+func (p *Prover) there(t Term) *Formula {
 	if !p.ran || !t.typ().missing {
 		return always
 	}
-	return claim(atom{kind: 's', key: t.node.String(), set: []string{"nil"}})
+	return claim(atom{kind: 's', key: t.Node.String(), set: []string{"nil"}})
 }
 
 // defaulted is the value that a default is given for, and the values that stand for a missing one: x ?? "none" is equal
 // to "none" where x is, or is missing.
-func (p *prover) defaulted(t term) (of term, fallback string, ok bool) {
-	b, ok := t.node.(*ast.BinaryNode)
+func (p *Prover) defaulted(t Term) (of Term, fallback string, ok bool) {
+	b, ok := t.Node.(*ast.BinaryNode)
 	if !ok || b.Operator != "??" {
 		return t, "", false
 	}
-	fallback, ok = p.value(term{b.Right, t.c})
-	return p.expand(term{b.Left, t.c}), fallback, ok
+	fallback, ok = p.value(Term{b.Right, t.Checker})
+	return p.Expand(Term{b.Left, t.Checker}), fallback, ok
 }
 
 // withMissing are values, and if the fallback is one of them, also those that it stands for.
@@ -400,17 +400,17 @@ func withMissing(set []string, fallback string) []string {
 	return set
 }
 
-func (p *prover) member(t term, n *ast.BinaryNode, positive bool) *formula {
-	l, r := p.expand(term{n.Left, t.c}), p.expand(term{n.Right, t.c})
-	switch list := r.node.(type) {
+func (p *Prover) member(t Term, n *ast.BinaryNode, positive bool) *Formula {
+	l, r := p.Expand(Term{n.Left, t.Checker}), p.Expand(Term{n.Right, t.Checker})
+	switch list := r.Node.(type) {
 	case *ast.ArrayNode:
 		var set []string
 		for _, e := range list.Nodes {
-			v, ok := p.value(term{e, r.c})
+			v, ok := p.value(Term{e, r.Checker})
 			if !ok {
-				return claim(atom{kind: 'b', key: l.node.String() + " in " + r.node.String(), positive: positive})
+				return claim(atom{kind: 'b', key: l.Node.String() + " in " + r.Node.String(), positive: positive})
 			}
-			if s, isText := p.text(term{e, r.c}); isText && wrongCase(l, s) {
+			if s, isText := p.text(Term{e, r.Checker}); isText && wrongCase(l, s) {
 				continue
 			}
 			set = append(set, v)
@@ -422,35 +422,35 @@ func (p *prover) member(t term, n *ast.BinaryNode, positive bool) *formula {
 			return constantly(!positive)
 		}
 		if amount(l.typ()) {
-			var kids []*formula
+			var kids []*Formula
 			for _, e := range list.Nodes {
-				kids = append(kids, p.equal(term{n, r.c}, l.node, e, positive))
+				kids = append(kids, p.equal(Term{n, r.Checker}, l.Node, e, positive))
 			}
 			if positive {
-				return either(kids...)
+				return Either(kids...)
 			}
-			return both(kids...)
+			return Both(kids...)
 		}
 		if of, fallback, ok := p.defaulted(l); ok {
-			return claim(atom{kind: 's', key: of.node.String(), set: withMissing(set, fallback), positive: positive})
+			return claim(atom{kind: 's', key: of.Node.String(), set: withMissing(set, fallback), positive: positive})
 		}
-		return claim(atom{kind: 's', key: l.node.String(), set: set, positive: positive})
+		return claim(atom{kind: 's', key: l.Node.String(), set: set, positive: positive})
 	case *ast.BinaryNode:
-		if list.Operator == ".." && l.typ().kind == intKind {
-			low, high := term{list.Left, r.c}, term{list.Right, r.c}
+		if list.Operator == ".." && l.typ().Kind == intKind {
+			low, high := Term{list.Left, r.Checker}, Term{list.Right, r.Checker}
 			if positive {
-				return both(p.difference(low, l, false), p.difference(l, high, false))
+				return Both(p.AtMost(low, l, false), p.AtMost(l, high, false))
 			}
-			return either(p.difference(l, low, true), p.difference(high, l, true))
+			return Either(p.AtMost(l, low, true), p.AtMost(high, l, true))
 		}
 	}
-	return claim(atom{kind: 'b', key: l.node.String() + " in " + r.node.String(), positive: positive})
+	return claim(atom{kind: 'b', key: l.Node.String() + " in " + r.Node.String(), positive: positive})
 }
 
 // A linear is a sum of values, each times a factor, and a constant. Times and durations count in seconds.
 type linear struct {
-	factors map[string]float64
-	extra   float64
+	Factors map[string]float64
+	Extra   float64
 	whole   bool   // but for the constant, it is a whole number
 	limits  []atom // what is known of the values anyway: an hour is at most 23
 }
@@ -458,54 +458,54 @@ type linear struct {
 // epoch is where the time scale begins; near to now, so that seconds keep their fractions.
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func (p *prover) linear(t term) linear {
-	t = p.expand(t)
-	switch n := t.node.(type) {
+func (p *Prover) Sum(t Term) linear {
+	t = p.Expand(t)
+	switch n := t.Node.(type) {
 	case *ast.IntegerNode:
-		return linear{extra: float64(n.Value), whole: true}
+		return linear{Extra: float64(n.Value), whole: true}
 	case *ast.FloatNode:
-		return linear{extra: n.Value, whole: true}
+		return linear{Extra: n.Value, whole: true}
 	case *ast.UnaryNode:
 		if n.Operator == "-" {
-			return p.linear(term{n.Node, t.c}).times(-1)
+			return p.Sum(Term{n.Node, t.Checker}).times(-1)
 		}
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "+":
-			return p.linear(term{n.Left, t.c}).plus(p.linear(term{n.Right, t.c}))
+			return p.Sum(Term{n.Left, t.Checker}).plus(p.Sum(Term{n.Right, t.Checker}))
 		case "-":
-			return p.linear(term{n.Left, t.c}).plus(p.linear(term{n.Right, t.c}).times(-1))
+			return p.Sum(Term{n.Left, t.Checker}).plus(p.Sum(Term{n.Right, t.Checker}).times(-1))
 		case "*":
-			a, b := p.linear(term{n.Left, t.c}), p.linear(term{n.Right, t.c})
-			if len(a.factors) == 0 {
-				return b.times(a.extra)
+			a, b := p.Sum(Term{n.Left, t.Checker}), p.Sum(Term{n.Right, t.Checker})
+			if len(a.Factors) == 0 {
+				return b.times(a.Extra)
 			}
-			if len(b.factors) == 0 {
-				return a.times(b.extra)
+			if len(b.Factors) == 0 {
+				return a.times(b.Extra)
 			}
 		}
 	case *ast.CallNode, *ast.BuiltinNode:
-		name, args := callOf(n)
+		name, args := CallOf(n)
 		if name == "tz" && len(args) == 2 { // the same moment
-			return p.linear(term{args[0], t.c})
+			return p.Sum(Term{args[0], t.Checker})
 		}
 		if len(args) == 1 {
-			s, ok := p.text(term{args[0], t.c})
+			s, ok := p.text(Term{args[0], t.Checker})
 			if ok && name == "duration" {
 				if d, err := parseDuration(s); err == nil {
-					return linear{extra: d.Seconds()}
+					return linear{Extra: d.Seconds()}
 				}
 			}
 			if ok && name == "date" {
-				if moment, ok := fixedDate(s, t.c.naive); ok {
-					return linear{extra: moment.Sub(epoch).Seconds()}
+				if moment, ok := fixedDate(s, t.Checker.Naive); ok {
+					return linear{Extra: moment.Sub(epoch).Seconds()}
 				}
 			}
 		}
 	}
-	key := t.node.String()
-	out := linear{factors: map[string]float64{key: 1}, whole: t.typ().kind == intKind}
-	if low, high, ok := rangeOf(t.node); ok {
+	key := t.Node.String()
+	out := linear{Factors: map[string]float64{key: 1}, whole: t.typ().Kind == intKind}
+	if low, high, ok := rangeOf(t.Node); ok {
 		out.limits = append(out.limits, atom{kind: 'd', other: key, bound: -low})
 		if !math.IsInf(high, 1) {
 			out.limits = append(out.limits, atom{kind: 'd', key: key, bound: high})
@@ -516,7 +516,7 @@ func (p *prover) linear(t term) linear {
 
 // fixedDate reads a text as a time; ok is false if which one it is depends on the event, for the zone does.
 func fixedDate(text string, zone *time.Location) (t time.Time, ok bool) {
-	v, err := parseDate(noZone, text, nil)
+	v, err := ParseDate(noZone, text, nil)
 	if err != nil {
 		return t, false
 	}
@@ -530,7 +530,7 @@ func fixedDate(text string, zone *time.Location) (t time.Time, ok bool) {
 	return Clock(shown(t), zone), true
 }
 
-func callOf(n ast.Node) (string, []ast.Node) {
+func CallOf(n ast.Node) (string, []ast.Node) {
 	switch n := n.(type) {
 	case *ast.BuiltinNode:
 		return n.Name, n.Arguments
@@ -544,7 +544,7 @@ func callOf(n ast.Node) (string, []ast.Node) {
 
 // rangeOf is what a number can be at all.
 func rangeOf(n ast.Node) (low, high float64, ok bool) {
-	if name, _ := callOf(n); name == "len" || name == "count" {
+	if name, _ := CallOf(n); name == "len" || name == "count" {
 		return 0, math.Inf(1), true
 	}
 	if call, isCall := n.(*ast.CallNode); isCall {
@@ -569,57 +569,57 @@ func rangeOf(n ast.Node) (low, high float64, ok bool) {
 }
 
 func (l linear) times(k float64) linear {
-	out := linear{extra: l.extra * k, whole: l.whole && k == math.Trunc(k), limits: l.limits}
-	for key, v := range l.factors {
-		if out.factors == nil {
-			out.factors = map[string]float64{}
+	out := linear{Extra: l.Extra * k, whole: l.whole && k == math.Trunc(k), limits: l.limits}
+	for key, v := range l.Factors {
+		if out.Factors == nil {
+			out.Factors = map[string]float64{}
 		}
-		out.factors[key] = v * k
+		out.Factors[key] = v * k
 	}
 	return out
 }
 
 func (l linear) plus(m linear) linear {
-	out := linear{extra: l.extra + m.extra, whole: l.whole && m.whole, limits: slices.Concat(l.limits, m.limits), factors: map[string]float64{}}
+	out := linear{Extra: l.Extra + m.Extra, whole: l.whole && m.whole, limits: slices.Concat(l.limits, m.limits), Factors: map[string]float64{}}
 	for _, side := range []linear{l, m} {
-		for key, v := range side.factors {
-			if out.factors[key] += v; out.factors[key] == 0 {
-				delete(out.factors, key)
+		for key, v := range side.Factors {
+			if out.Factors[key] += v; out.Factors[key] == 0 {
+				delete(out.Factors, key)
 			}
 		}
 	}
 	return out
 }
 
-// difference claims that a is at most b, or with strict less than b.
-func (p *prover) difference(a, b term, strict bool) *formula {
-	d := p.linear(a).plus(p.linear(b).times(-1))
-	bound := -d.extra
-	keys := text.SortedKeys(d.factors)
+// AtMost claims that a is at most b, or with strict less than b.
+func (p *Prover) AtMost(a, b Term, strict bool) *Formula {
+	d := p.Sum(a).plus(p.Sum(b).times(-1))
+	bound := -d.Extra
+	keys := text.SortedKeys(d.Factors)
 	at := atom{kind: 'd', bound: bound, strict: strict, whole: d.whole}
 	switch {
 	case len(keys) == 0:
 		return constantly(0 < bound || 0 == bound && !strict)
 	case len(keys) == 1:
-		factor := d.factors[keys[0]]
+		factor := d.Factors[keys[0]]
 		if at.bound = bound / math.Abs(factor); factor > 0 {
 			at.key = keys[0]
 		} else {
 			at.other = keys[0]
 		}
-	case len(keys) == 2 && d.factors[keys[0]]*d.factors[keys[1]] == -1 && math.Abs(d.factors[keys[0]]) == 1:
+	case len(keys) == 2 && d.Factors[keys[0]]*d.Factors[keys[1]] == -1 && math.Abs(d.Factors[keys[0]]) == 1:
 		for _, k := range keys {
-			if d.factors[k] > 0 {
+			if d.Factors[k] > 0 {
 				at.key = k
 			} else {
 				at.other = k
 			}
 		}
 	default: // the sum, scaled to its first value, is a value of its own
-		scale := d.factors[keys[0]]
+		scale := d.Factors[keys[0]]
 		var b strings.Builder
 		for _, k := range keys {
-			fmt.Fprintf(&b, "%+g*(%s) ", d.factors[k]/scale, k)
+			fmt.Fprintf(&b, "%+g*(%s) ", d.Factors[k]/scale, k)
 		}
 		at.bound, at.whole = bound/math.Abs(scale), false
 		if at.key = b.String(); scale < 0 {
@@ -629,11 +629,11 @@ func (p *prover) difference(a, b term, strict bool) *formula {
 	if at.whole {
 		at = tightened(at)
 	}
-	kids := []*formula{claim(at)}
+	kids := []*Formula{claim(at)}
 	for _, l := range d.limits {
 		kids = append(kids, claim(l))
 	}
-	return both(kids...)
+	return Both(kids...)
 }
 
 // tightened makes a strict bound of whole numbers one that is not.
@@ -669,14 +669,14 @@ func holdsOrder(op, a, b string) bool {
 	}
 }
 
-// possible says whether all of the formulas can be true together; true also when that is too hard to tell.
-func (p *prover) possible(formulas ...*formula) bool {
+// Possible says whether all of the formulas can be true together; true also when that is too hard to tell.
+func (p *Prover) Possible(formulas ...*Formula) bool {
 	return p.search(formulas, nil)
 }
 
-func (p *prover) search(todo []*formula, known []atom) bool {
+func (p *Prover) search(todo []*Formula, known []atom) bool {
 	for len(todo) > 0 {
-		if p.steps--; p.steps < 0 {
+		if p.Steps--; p.Steps < 0 {
 			return true
 		}
 		f := todo[len(todo)-1]
@@ -694,14 +694,14 @@ func (p *prover) search(todo []*formula, known []atom) bool {
 			}
 		case '|':
 			// Alternatives wait until all else is known: most of them fall then.
-			if i := slices.IndexFunc(todo, func(f *formula) bool { return f.op != '|' }); i >= 0 {
+			if i := slices.IndexFunc(todo, func(f *Formula) bool { return f.op != '|' }); i >= 0 {
 				todo = slices.Clone(todo)
 				next := todo[i]
 				todo[i] = f
 				todo = append(todo, next)
 				continue
 			}
-			return slices.ContainsFunc(f.kids, func(k *formula) bool {
+			return slices.ContainsFunc(f.kids, func(k *Formula) bool {
 				return p.search(append(slices.Clone(todo), k), known)
 			})
 		}
@@ -710,9 +710,9 @@ func (p *prover) search(todo []*formula, known []atom) bool {
 }
 
 // consistent says whether the claims can all hold, of which all but the last do.
-func (p *prover) consistent(known []atom) bool {
+func (p *Prover) consistent(known []atom) bool {
 	last := known[len(known)-1]
-	p.steps -= len(known) / 8
+	p.Steps -= len(known) / 8
 	if last.kind == 'd' {
 		return closes(known)
 	}
@@ -732,12 +732,12 @@ func (p *prover) consistent(known []atom) bool {
 }
 
 // textPossible says whether a value can be all that is claimed of it.
-func (p *prover) textPossible(claims []atom) bool {
+func (p *Prover) textPossible(claims []atom) bool {
 	var only []string
 	finite := false
 	for _, a := range claims {
 		if a.kind == 's' && a.positive {
-			p.steps -= len(a.set) / 4
+			p.Steps -= len(a.set) / 4
 			if !finite {
 				only, finite = slices.Clone(a.set), true
 			} else {
@@ -856,7 +856,7 @@ func closes(known []atom) bool {
 }
 
 // disjoint says, without much thought, whether two conditions ask for different values of the same thing.
-func disjoint(a, b *formula) bool {
+func disjoint(a, b *Formula) bool {
 	for _, x := range a.claims() {
 		if x.op != 'a' || x.atom.kind != 's' || !x.atom.positive {
 			continue
@@ -871,9 +871,9 @@ func disjoint(a, b *formula) bool {
 }
 
 // claims are what a formula asks for all of.
-func (f *formula) claims() []*formula {
+func (f *Formula) claims() []*Formula {
 	if f.op == '&' {
 		return f.kids
 	}
-	return []*formula{f}
+	return []*Formula{f}
 }

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"fmt"
@@ -14,8 +14,8 @@ import (
 // zones are the time zones read so far. Only existing ones are kept, so it cannot grow without bound.
 var zones sync.Map
 
-// loadZone finds a time zone by its IANA name. "Local" is none: what a rule does must not depend on the machine.
-func loadZone(name string) (*time.Location, bool) {
+// LoadZone finds a time zone by its IANA name. "Local" is none: what a rule does must not depend on the machine.
+func LoadZone(name string) (*time.Location, bool) {
 	if z, ok := zones.Load(name); ok {
 		return z.(*time.Location), true
 	}
@@ -33,7 +33,7 @@ func loadZone(name string) (*time.Location, bool) {
 // FindZone knows zones by their place, in any case, by their offset from UTC, and by Windows' names for them. The
 // same zone is always the same value.
 func FindZone(name string) (*time.Location, bool) {
-	if z, ok := loadZone(name); ok {
+	if z, ok := LoadZone(name); ok {
 		return z, true
 	}
 	if len(name) > 64 {
@@ -41,7 +41,7 @@ func FindZone(name string) (*time.Location, bool) {
 	}
 	lower := strings.ToLower(strings.Join(strings.Fields(name), " "))
 	if place, ok := windowsZones[lower]; ok {
-		return loadZone(place)
+		return LoadZone(place)
 	}
 	if z, ok := offsetZone(lower); ok {
 		return z, true
@@ -58,7 +58,7 @@ func FindZone(name string) (*time.Location, bool) {
 		})
 	}
 	for _, try := range []string{strings.Join(parts, "/"), strings.ToUpper(strings.TrimSpace(name))} {
-		if z, ok := loadZone(try); ok {
+		if z, ok := LoadZone(try); ok {
 			return z, true
 		}
 	}
@@ -149,14 +149,14 @@ func (m *mark) has(t time.Time) bool {
 	return ok
 }
 
-// isDate says whether a time is midnight in its own offset, as that of a date is.
-func isDate(t time.Time) bool {
+// IsDate says whether a time is midnight in its own offset, as that of a date is.
+func IsDate(t time.Time) bool {
 	midnight := shown(t)
 	return midnight.Equal(midnight.Truncate(24 * time.Hour))
 }
 
-// wholeDay marks a time that is the first moment of a day, in its own offset. A missing one stays missing.
-func wholeDay(t time.Time) time.Time {
+// WholeDay marks a time that is the first moment of a day, in its own offset. A missing one stays missing.
+func WholeDay(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
 	}
@@ -164,10 +164,10 @@ func wholeDay(t time.Time) time.Time {
 	return t.In(wholeDays.on(OffsetZone(offset / 60)))
 }
 
-// settled is a time that is the same moment from now on: of a whole day it is that of the rule's zone.
-func (r *machine) settled(t time.Time) time.Time {
-	if r.zone != nil && wholeDays.has(t) {
-		return shift(t, r.zone)
+// Settled is a time that is the same moment from now on: of a whole day it is that of the rule's zone.
+func (r *Machine) Settled(t time.Time) time.Time {
+	if r.Zone != nil && wholeDays.has(t) {
+		return shift(t, r.Zone)
 	}
 	return t
 }
@@ -251,8 +251,8 @@ var zoneAliases = map[string]string{
 	"bst": "Europe/London", "cet": "Europe/Paris", "cest": "Europe/Paris", "ist": "Asia/Kolkata", "jst": "Asia/Tokyo", "aest": "Australia/Sydney", "utc+0": "UTC", "z": "UTC",
 }
 
-// closestZone finds the time zone that was probably meant, or "".
-func closestZone(name string) string {
+// ClosestZone finds the time zone that was probably meant, or "".
+func ClosestZone(name string) string {
 	if z, ok := zoneAliases[strings.ToLower(strings.TrimSpace(name))]; ok {
 		return z
 	}

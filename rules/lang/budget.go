@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"errors"
@@ -25,15 +25,15 @@ const (
 
 var errTooMuch = errors.New("this takes more work than a rule may do; it was stopped")
 
-// A machine evaluates expressions on one event. It is for one goroutine.
-type machine struct {
-	now      time.Time
-	zone     *time.Location        // in which times are seen; nil: each in its own
+// A Machine evaluates expressions on one event. It is for one goroutine.
+type Machine struct {
+	Now      time.Time
+	Zone     *time.Location        // in which times are seen; nil: each in its own
 	naive    *time.Location        // where texts without an offset are read as times
-	language *language             // of the names of days and months
-	values   map[string]any        // the variables, and the fields of objects under "object.field"
+	language *Language             // of the names of days and months
+	Values   map[string]any        // the variables, and the fields of objects under "object.field"
 	lazy     func(name string) any // makes the variables that are only made when they are asked for
-	lets     []*program
+	lets     []*Program
 
 	results []letValue
 	made    map[string]any // values of lazy, once they are asked for
@@ -52,27 +52,27 @@ type letValue struct {
 // machineName is the entry of the values for the machine itself. No expression can be written that names it.
 const machineName = " machine"
 
-// newMachine makes a machine for one event's values, which it then owns.
-func newMachine(values map[string]any, lazy func(name string) any, now time.Time) *machine {
-	r := &machine{values: values, lazy: lazy, now: now}
+// NewMachine makes a machine for one event's values, which it then owns.
+func NewMachine(values map[string]any, lazy func(name string) any, now time.Time) *Machine {
+	r := &Machine{Values: values, lazy: lazy, Now: now}
 	values[machineName] = r
 	return r
 }
 
-// use readies the machine for the expressions of a rule: its named values, and how it sees times.
-func (r *machine) use(lets []*program, zone, naive *time.Location, l *language) {
-	r.lets, r.zone, r.naive, r.language = lets, zone, naive, l
+// Use readies the machine for the expressions of a rule: its named values, and how it sees times.
+func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language) {
+	r.lets, r.Zone, r.naive, r.language = lets, zone, naive, l
 	r.results = nil
 	if len(lets) > 0 {
 		r.results = make([]letValue, len(lets))
 	}
-	r.refill()
+	r.Refill()
 }
 
-func (r *machine) refill() { r.units, r.bytes = maxUnits, maxBytes }
+func (r *Machine) Refill() { r.units, r.bytes = maxUnits, maxBytes }
 
 // charge takes from what is left, and fails once that is not enough.
-func (r *machine) charge(units, bytes int) error {
+func (r *Machine) charge(units, bytes int) error {
 	if r.units -= units; r.units < 0 || units < 0 { // a negative price is one that overflowed
 		r.units = -1
 		return errTooMuch
@@ -86,36 +86,36 @@ func (r *machine) charge(units, bytes int) error {
 
 // spend takes from what is left without failing. It is for work that is small whatever the payload holds: what
 // an index over the rules looks at must have the same value whether or not something else has used up the rest.
-func (r *machine) spend(units int) { r.units = max(r.units-units, -1) }
+func (r *Machine) spend(units int) { r.units = max(r.units-units, -1) }
 
-// eval runs one program.
-func (r *machine) eval(p *program) (any, error) {
+// Eval runs one program.
+func (r *Machine) Eval(p *Program) (any, error) {
 	r.spend(p.cost)
 	if r.depth == len(r.vms) {
 		r.vms = append(r.vms, &vm.VM{MemoryBudget: maxElements})
 	}
 	m := r.vms[r.depth]
 	r.depth++
-	v, err := m.Run(p.code, r.values)
+	v, err := m.Run(p.code, r.Values)
 	r.depth--
 	if err != nil {
-		return nil, p.failed(err)
+		return nil, p.Failed(err)
 	}
 	return v, nil
 }
 
-// let gives the value of a rule's named value, computing it when it is first asked for.
-func (r *machine) let(i int) (any, error) {
+// LetValue gives the value of a rule's named value, computing it when it is first asked for.
+func (r *Machine) LetValue(i int) (any, error) {
 	l := &r.results[i]
 	if !l.done {
-		l.value, l.err = r.eval(r.lets[i])
+		l.value, l.err = r.Eval(r.lets[i])
 		l.done = true
 	}
 	return l.value, l.err
 }
 
 // lazily is a variable that is only made when it is asked for.
-func (r *machine) lazily(name string) any {
+func (r *Machine) lazily(name string) any {
 	v, ok := r.made[name]
 	if !ok {
 		v = r.lazy(name)
@@ -128,12 +128,12 @@ func (r *machine) lazily(name string) any {
 }
 
 // object is a whole object as a map, for rules that pass it on.
-func (r *machine) object(name string) (any, error) {
+func (r *Machine) object(name string) (any, error) {
 	if err := r.charge(3000, 2048); err != nil {
 		return nil, err
 	}
 	m := make(map[string]any, 16)
-	for k, v := range r.values {
+	for k, v := range r.Values {
 		if field, ok := strings.CutPrefix(k, name+"."); ok {
 			m[field] = v
 		}
@@ -143,7 +143,7 @@ func (r *machine) object(name string) (any, error) {
 
 // measure counts what walking a whole value costs, in units and bytes, giving up once that is more than what
 // is left. A value that holds the same list many times counts it each time.
-func (r *machine) measure(v any) (units, bytes int, err error) {
+func (r *Machine) measure(v any) (units, bytes int, err error) {
 	switch v := v.(type) {
 	case nil, bool, int, float64, time.Time, time.Duration:
 		return 10, 16, nil
@@ -174,8 +174,8 @@ func (r *machine) measure(v any) (units, bytes int, err error) {
 	return units, bytes, err
 }
 
-// chargeFor takes what walking a whole value costs, so many times over.
-func (r *machine) chargeFor(v any, timesUnits, timesBytes int) error {
+// ChargeFor takes what walking a whole value costs, so many times over.
+func (r *Machine) ChargeFor(v any, timesUnits, timesBytes int) error {
 	units, bytes, err := r.measure(v)
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func (r *machine) chargeFor(v any, timesUnits, timesBytes int) error {
 // maxValueDepth bounds the nesting of a value that an operation walks.
 const maxValueDepth = 200
 
-func (r *machine) measureInto(units, bytes *int, v any, depth int) error {
+func (r *Machine) measureInto(units, bytes *int, v any, depth int) error {
 	if *units > r.units || depth > maxValueDepth {
 		return errTooMuch
 	}
@@ -240,11 +240,11 @@ func (r *machine) measureInto(units, bytes *int, v any, depth int) error {
 	return nil
 }
 
-// An evalError is what went wrong with a value, in words for the rule's author.
-type evalError struct{ message string }
+// An Error is what went wrong with a value, in words for the rule's author.
+type Error struct{ Message string }
 
-func (e *evalError) Error() string { return e.message }
+func (e *Error) Error() string { return e.Message }
 
-func evalErrorf(format string, args ...any) error {
-	return &evalError{fmt.Sprintf(format, args...)}
+func Errorf(format string, args ...any) error {
+	return &Error{fmt.Sprintf(format, args...)}
 }

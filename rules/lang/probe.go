@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"encoding/json"
@@ -46,21 +46,21 @@ const (
 	Failed // it could not be evaluated
 )
 
-// A probe is one part of a condition that is evaluated by itself.
-type probe struct {
-	part Part
+// A Probe is one part of a condition that is evaluated by itself.
+type Probe struct {
+	Part Part
 	// op joins the outcomes of the operands as the engine does: "&&", "||", "!"; "" is evaluated as a whole.
 	op       string
-	operands []*probe
-	parts    []*probe // what is shown below; the operands are among them
+	operands []*Probe
+	parts    []*Probe // what is shown below; the operands are among them
 	truth    bool     // its value, if that is true or false
 	untrue   string   // why its value cannot decide: it is neither
 	value    bool     // it names a value of the event
 }
 
-func (p *probe) outcome() Truth {
+func (p *Probe) Outcome() Truth {
 	switch {
-	case p.part.Error != "":
+	case p.Part.Error != "":
 		return Failed
 	case p.truth:
 		return True
@@ -68,47 +68,47 @@ func (p *probe) outcome() Truth {
 	return False
 }
 
-// mark finds the parts that made a condition what it is: of "a && b" that is false, each that is false; of
+// Mark finds the parts that made a condition what it is: of "a && b" that is false, each that is false; of
 // "a || b", all; of what failed, each that failed. A condition that holds needs no cause.
-func (p *probe) mark(o Truth) []*probe {
+func (p *Probe) Mark(o Truth) []*Probe {
 	if o == True {
 		return nil
 	}
 	return p.causes(o)
 }
 
-func (p *probe) causes(o Truth) []*probe {
-	var out []*probe
+func (p *Probe) causes(o Truth) []*Probe {
+	var out []*Probe
 	for _, operand := range p.operands {
 		want := o
 		if p.op == "!" && o != Failed {
 			want = True + False - o
 		}
-		if operand.outcome() == want {
+		if operand.Outcome() == want {
 			out = append(out, operand.causes(want)...)
 		}
 	}
 	if len(out) == 0 {
-		p.part.Cause = true
-		return []*probe{p}
+		p.Part.Cause = true
+		return []*Probe{p}
 	}
 	return out
 }
 
-// sentence tells one cause: its value and those of what it was made of.
-func (p *probe) sentence() string {
-	text := short(p.part.Source, 120)
+// Sentence tells one cause: its value and those of what it was made of.
+func (p *Probe) Sentence() string {
+	text := short(p.Part.Source, 120)
 	switch {
-	case p.part.Error != "":
-		text += " failed: " + p.part.Error
-	case p.part.Missing:
+	case p.Part.Error != "":
+		text += " failed: " + p.Part.Error
+	case p.Part.Missing:
 		text += " is missing"
 	default:
-		text += " is " + p.part.Value
+		text += " is " + p.Part.Value
 	}
 	var values []string
-	p.each(func(q *probe) {
-		if q.value && q.part.Error == "" && len(values) < 3 && q != p {
+	p.each(func(q *Probe) {
+		if q.value && q.Part.Error == "" && len(values) < 3 && q != p {
 			values = append(values, q.known())
 		}
 	})
@@ -118,25 +118,25 @@ func (p *probe) sentence() string {
 	return text
 }
 
-func (p *probe) known() string {
-	if p.part.Missing {
-		return p.part.Source + " is missing"
+func (p *Probe) known() string {
+	if p.Part.Missing {
+		return p.Part.Source + " is missing"
 	}
-	return p.part.Source + " is " + p.part.Value
+	return p.Part.Source + " is " + p.Part.Value
 }
 
-func (p *probe) each(f func(*probe)) {
+func (p *Probe) each(f func(*Probe)) {
 	f(p)
 	for _, q := range p.parts {
 		q.each(f)
 	}
 }
 
-// tree gives the part with those below it.
-func (p *probe) tree() Part {
-	out := p.part
+// Tree gives the part with those below it.
+func (p *Probe) Tree() Part {
+	out := p.Part
 	for _, q := range p.parts {
-		out.Parts = append(out.Parts, q.tree())
+		out.Parts = append(out.Parts, q.Tree())
 	}
 	return out
 }
@@ -149,108 +149,108 @@ func short(text string, n int) string {
 	return text
 }
 
-// A prober evaluates the parts of one rule's expressions.
-type prober struct {
-	env  *environment
-	run  *machine
+// A Prober evaluates the parts of one rule's expressions.
+type Prober struct {
+	env  *Env
+	run  *Machine
 	left int // units of work
 
-	named []letVar // the named values explained so far
+	named []Let // the named values explained so far
 
 	// of the expression being looked at
 	src   string
-	known []letVar
+	known []Let
 	place string
 	n     int
 	decls []*ast.VariableDeclaratorNode // the declarations around the part
 }
 
-// newProber explains with a machine that is ready for a rule.
-func newProber(env *environment, run *machine) *prober {
-	return &prober{env: env, run: run, left: explainEffort}
+// NewProber explains with a machine that is ready for a rule.
+func NewProber(env *Env, run *Machine) *Prober {
+	return &Prober{env: env, run: run, left: explainEffort}
 }
 
 // begin readies the prober for an expression and gives its tree.
-func (p *prober) begin(src, place string, lets []letVar) (ast.Node, bool) {
+func (p *Prober) begin(src, place string, lets []Let) (ast.Node, bool) {
 	p.src, p.place, p.known, p.n, p.decls = src, place, lets, 0, nil
 	return p.checker().parse(parseConfig)
 }
 
 // checker gives one that may look at any part of the expression. Every part has a tree of its own checked,
 // because compiling changes what it compiles.
-func (p *prober) checker() *checker {
+func (p *Prober) checker() *Checker {
 	r, t := text.Alone(p.src)
-	return &checker{vocabulary: vocabulary{env: p.env, doc: r, lets: p.known}, piece: piece{t, 0, p.src}}
+	return &Checker{Scope: Scope{Env: p.env, Doc: r, Lets: p.known}, piece: WholeOf(t)}
 }
 
-// lets explains the named values that the machine has, by their names.
-func (p *prober) lets(names []string) (out []Part) {
+// Lets explains the named values that the machine has, by their names.
+func (p *Prober) Lets(names []string) (out []Part) {
 	for i, l := range p.run.lets {
-		root := p.whole(l, func() (any, error) { return p.run.let(i) })
-		root.part.Name = names[i]
-		out = append(out, root.tree())
-		p.named = append(p.named, letVar{name: names[i], typ: l.typ})
+		root := p.Whole(l, func() (any, error) { return p.run.LetValue(i) })
+		root.Part.Name = names[i]
+		out = append(out, root.Tree())
+		p.named = append(p.named, Let{Name: names[i], Type: l.Type})
 	}
 	return out
 }
 
-// whole evaluates an expression, and what it is made of.
-func (p *prober) whole(of *program, eval func() (any, error)) *probe {
+// Whole evaluates an expression, and what it is made of.
+func (p *Prober) Whole(of *Program, eval func() (any, error)) *Probe {
 	src := of.code.Source().String()
-	out := &probe{part: Part{Source: strings.TrimSpace(src)}}
+	out := &Probe{Part: Part{Source: strings.TrimSpace(src)}}
 	p.spend(func() {
 		v, err := eval()
-		p.fill(&out.part, v, err, of.place)
-		out.part.Missing = err == nil && missing(v)
-	}, &out.part)
-	if tree, ok := p.begin(src, of.place, p.named); ok {
+		p.fill(&out.Part, v, err, of.Place)
+		out.Part.Missing = err == nil && missing(v)
+	}, &out.Part)
+	if tree, ok := p.begin(src, of.Place, p.named); ok {
 		out.parts = p.below(tree)
 	}
-	if len(out.parts) == 1 && out.parts[0].part.Source == out.part.Source {
+	if len(out.parts) == 1 && out.parts[0].Part.Source == out.Part.Source {
 		out.parts = out.parts[0].parts
 	}
 	return out
 }
 
-// untimely marks the innermost parts that are missing, or failed, and so keep a moment from being one.
-func (p *probe) untimely(absent bool) (found bool) {
+// Untimely marks the innermost parts that are missing, or failed, and so keep a moment from being one.
+func (p *Probe) Untimely(absent bool) (found bool) {
 	for _, q := range p.parts {
-		found = q.untimely(absent) || found
+		found = q.Untimely(absent) || found
 	}
-	if !found && (p.part.Error != "" || absent && p.part.Missing) {
-		p.part.Cause, found = true, true
+	if !found && (p.Part.Error != "" || absent && p.Part.Missing) {
+		p.Part.Cause, found = true, true
 	}
 	return found
 }
 
-func (p *prober) condition(c *condition) *probe {
-	tree, ok := p.begin(c.src, c.whole.place, c.lets)
+func (p *Prober) Condition(c *Condition) *Probe {
+	tree, ok := p.begin(c.Source, c.Whole.Place, c.lets)
 	if !ok {
-		return &probe{part: Part{Source: strings.TrimSpace(c.src), Error: "this cannot be taken apart"}}
+		return &Probe{Part: Part{Source: strings.TrimSpace(c.Source), Error: "this cannot be taken apart"}}
 	}
 	root := p.clause(tree)
-	root.part.Source = strings.TrimSpace(c.src)
+	root.Part.Source = strings.TrimSpace(c.Source)
 	return root
 }
 
 // clause divides a condition as the engine does.
-func (p *prober) clause(n ast.Node) *probe {
-	out := &probe{}
+func (p *Prober) clause(n ast.Node) *Probe {
+	out := &Probe{}
 	var operands []ast.Node
 	out.op, operands = divide(n)
 	if out.op == "" || p.n >= maxProbes {
 		out = p.probe(n)
 		if out.untrue != "" {
-			out.part.Value, out.part.Error = "", out.untrue
+			out.Part.Value, out.Part.Error = "", out.untrue
 		}
 		return out
 	}
 	p.n++
-	out.part.Source = p.source(n)
+	out.Part.Source = p.source(n)
 	for _, o := range operands {
 		operand := p.clause(o)
-		if out.op == "!" && operand.part.Source == out.part.Source { // a not in b: the operand is not written
-			operand.part.Source = ""
+		if out.op == "!" && operand.Part.Source == out.Part.Source { // a not in b: the operand is not written
+			operand.Part.Source = ""
 		}
 		if operand.op == out.op && out.op != "!" { // a && b && c is one row of three
 			out.operands = append(out.operands, operand.operands...)
@@ -260,7 +260,7 @@ func (p *prober) clause(n ast.Node) *probe {
 	}
 	out.join()
 	for _, o := range out.operands {
-		if o.part.Source == "" {
+		if o.Part.Source == "" {
 			out.parts = append(out.parts, o.parts...)
 			out.operands = nil
 			continue
@@ -272,58 +272,58 @@ func (p *prober) clause(n ast.Node) *probe {
 
 // join works out the outcome from those of the operands: a && b is false when either is, whatever the other
 // raises, and a || b true when either is.
-func (p *probe) join() {
+func (p *Probe) join() {
 	decisive := p.op == "||"
 	failed := ""
 	for _, o := range p.operands {
 		switch {
-		case o.part.Error != "":
+		case o.Part.Error != "":
 			if failed == "" {
-				failed = o.part.Error
+				failed = o.Part.Error
 			}
 		case p.op == "!":
 			p.truth = !o.truth
-			p.part.Value = strconv.FormatBool(p.truth)
+			p.Part.Value = strconv.FormatBool(p.truth)
 		case o.truth == decisive:
-			p.truth, p.part.Value = decisive, strconv.FormatBool(decisive)
+			p.truth, p.Part.Value = decisive, strconv.FormatBool(decisive)
 			return
 		}
 	}
 	if failed != "" {
-		p.part.Error = failed
+		p.Part.Error = failed
 		return
 	}
 	if p.op != "!" {
-		p.truth, p.part.Value = !decisive, strconv.FormatBool(!decisive)
+		p.truth, p.Part.Value = !decisive, strconv.FormatBool(!decisive)
 	}
 }
 
 // probe evaluates one part, and what it is made of.
-func (p *prober) probe(n ast.Node) *probe {
+func (p *Prober) probe(n ast.Node) *Probe {
 	p.n++
-	out := &probe{part: Part{Source: p.source(n)}, value: isValue(n)}
+	out := &Probe{Part: Part{Source: p.source(n)}, value: isValue(n)}
 	program := p.compile(n)
 	if program == nil {
-		out.part.Error = "this part cannot be evaluated by itself"
+		out.Part.Error = "this part cannot be evaluated by itself"
 		return out
 	}
 	p.spend(func() {
-		v, err := p.run.eval(program)
-		p.fill(&out.part, v, err, program.place)
-		out.part.Missing = err == nil && out.value && missing(v)
+		v, err := p.run.Eval(program)
+		p.fill(&out.Part, v, err, program.Place)
+		out.Part.Missing = err == nil && out.value && missing(v)
 		truth, isBool := v.(bool)
 		if out.truth = truth; err == nil && !isBool {
 			out.untrue = notTruth(v).Error()
 		}
-	}, &out.part)
-	if out.value && !(out.part.Missing && p.isDeep(n)) {
+	}, &out.Part)
+	if out.value && !(out.Part.Missing && p.isDeep(n)) {
 		return out
 	}
 	out.parts = p.parts(n)
-	if slices.ContainsFunc(out.parts, func(q *probe) bool { return q.part.Source == out.part.Source }) { // a not in b
-		var parts []*probe
+	if slices.ContainsFunc(out.parts, func(q *Probe) bool { return q.Part.Source == out.Part.Source }) { // a not in b
+		var parts []*Probe
 		for _, q := range out.parts {
-			if q.part.Source == out.part.Source {
+			if q.Part.Source == out.Part.Source {
 				parts = append(parts, q.parts...)
 			} else {
 				parts = append(parts, q)
@@ -335,32 +335,32 @@ func (p *prober) probe(n ast.Node) *probe {
 }
 
 // spend does something that costs work, if there is any left to do it with.
-func (p *prober) spend(f func(), part *Part) {
+func (p *Prober) spend(f func(), part *Part) {
 	if p.left <= 0 {
 		part.Error = noEffortLeft
 		return
 	}
-	p.run.refill()
+	p.run.Refill()
 	f()
 	p.left -= maxUnits - max(p.run.units, 0)
 }
 
-func (p *prober) fill(part *Part, v any, err error, place string) {
+func (p *Prober) fill(part *Part, v any, err error, place string) {
 	if err != nil {
-		part.Error = inPlace(err, place)
+		part.Error = InPlace(err, place)
 		return
 	}
 	part.Value = show(v)
 }
 
-// inPlace takes the place away from an error that is shown beside its expression.
-func inPlace(err error, place string) string {
+// InPlace takes the place away from an error that is shown beside its expression.
+func InPlace(err error, place string) string {
 	return strings.TrimPrefix(err.Error(), place+": ")
 }
 
 // compile makes a program of a part, within the declarations that stand around it. It is nil where the
 // part means nothing by itself.
-func (p *prober) compile(n ast.Node) *program {
+func (p *Prober) compile(n ast.Node) *Program {
 	for _, d := range slices.Backward(p.decls) {
 		n = &ast.VariableDeclaratorNode{Name: d.Name, Value: d.Value, Expr: n}
 	}
@@ -373,13 +373,13 @@ func (p *prober) compile(n ast.Node) *program {
 	if err != nil {
 		return nil
 	}
-	out.typ, out.place = done.typ, p.place
+	out.Type, out.Place = done.Type, p.place
 	return out
 }
 
 // parts are the probes below a node.
-func (p *prober) parts(n ast.Node) []*probe {
-	var out []*probe
+func (p *Prober) parts(n ast.Node) []*Probe {
+	var out []*Probe
 	add := func(nodes ...ast.Node) {
 		for _, k := range nodes {
 			if k != nil {
@@ -431,7 +431,7 @@ func (p *prober) parts(n ast.Node) []*probe {
 }
 
 // below is a probe of n, or where n is nothing to be shown, those of what it is made of.
-func (p *prober) below(n ast.Node) []*probe {
+func (p *Prober) below(n ast.Node) []*Probe {
 	switch n.(type) {
 	case *ast.ArrayNode, *ast.MapNode, *ast.PairNode, *ast.SequenceNode:
 		return p.parts(n)
@@ -439,11 +439,11 @@ func (p *prober) below(n ast.Node) []*probe {
 	if p.n >= maxProbes || isFixed(n) {
 		return nil
 	}
-	return []*probe{p.probe(n)}
+	return []*Probe{p.probe(n)}
 }
 
 // each shows what the predicate of any, filter and the like gives for the elements, in their order.
-func (p *prober) each(n *ast.BuiltinNode) *probe {
+func (p *Prober) each(n *ast.BuiltinNode) *Probe {
 	if n.Name == "reduce" || len(n.Arguments) < 2 || p.n >= maxProbes {
 		return nil
 	}
@@ -460,43 +460,43 @@ func (p *prober) each(n *ast.BuiltinNode) *probe {
 		return nil
 	}
 	p.n++
-	out := &probe{part: Part{Source: p.source(body.Node)}}
+	out := &Probe{Part: Part{Source: p.source(body.Node)}}
 	p.spend(func() {
-		v, err := p.run.eval(program)
-		p.fill(&out.part, v, err, program.place)
+		v, err := p.run.Eval(program)
+		p.fill(&out.Part, v, err, program.Place)
 		if err == nil {
-			out.part.Value = "for each element: " + out.part.Value
+			out.Part.Value = "for each element: " + out.Part.Value
 		}
-	}, &out.part)
+	}, &out.Part)
 	return out
 }
 
-func (p *prober) eval(n ast.Node) (v any, ok bool) {
+func (p *Prober) eval(n ast.Node) (v any, ok bool) {
 	program := p.compile(n)
 	if program == nil || p.left <= 0 {
 		return nil, false
 	}
 	p.spend(func() {
 		var err error
-		v, err = p.run.eval(program)
+		v, err = p.run.Eval(program)
 		ok = err == nil
 	}, &Part{})
 	return v, ok
 }
 
-func (p *prober) truth(n ast.Node) (holds, known bool) {
+func (p *Prober) truth(n ast.Node) (holds, known bool) {
 	v, ok := p.eval(n)
 	holds, isBool := v.(bool)
 	return holds, ok && isBool
 }
 
-func (p *prober) absent(n ast.Node) bool {
+func (p *Prober) absent(n ast.Node) bool {
 	v, ok := p.eval(n)
 	return ok && missing(v)
 }
 
 // source is the text of a node, with the parentheses that its ends belong to.
-func (p *prober) source(n ast.Node) string {
+func (p *Prober) source(n ast.Node) string {
 	from, to := p.checker().extent(n)
 	runes := []rune(p.src)
 	from, to = min(max(from, 0), len(runes)), min(max(to, 0), len(runes))
@@ -556,7 +556,7 @@ func isValue(n ast.Node) bool {
 }
 
 // isDeep says whether what n is a field of may itself be missing.
-func (p *prober) isDeep(n ast.Node) bool {
+func (p *Prober) isDeep(n ast.Node) bool {
 	if c, ok := n.(*ast.ChainNode); ok {
 		n = c.Node
 	}
@@ -565,7 +565,7 @@ func (p *prober) isDeep(n ast.Node) bool {
 		return false
 	}
 	id, ok := m.Node.(*ast.IdentifierNode)
-	return !ok || !p.env.has(id.Value)
+	return !ok || !p.env.Has(id.Value)
 }
 
 // isFixed says whether n is the same for every event.
@@ -608,8 +608,8 @@ func show(v any) string {
 	case float64:
 		return strconv.FormatFloat(v, 'g', -1, 64)
 	}
-	if units, _, err := (&machine{units: maxUnits, bytes: maxBytes}).measure(v); err != nil || units > maxShownUnits {
-		return describe(v) + " too large to be shown"
+	if units, _, err := (&Machine{units: maxUnits, bytes: maxBytes}).measure(v); err != nil || units > maxShownUnits {
+		return Describe(v) + " too large to be shown"
 	}
 	var b strings.Builder
 	enc := json.NewEncoder(&b)

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"cmp"
@@ -17,19 +17,25 @@ import (
 	"bellhop/rules/text"
 )
 
-// A piece is an expression as it stands in a file: a part of a text.
-type piece struct {
+// A Piece is an expression as it stands in a file: a part of a text.
+type Piece struct {
 	text *text.Scalar
 	off  int    // where in the text's value it begins
 	src  string // the expression
 }
 
+// NewPiece is the expression in a range of a text's value.
+func NewPiece(t *text.Scalar, from, to int) Piece { return Piece{t, from, t.Value[from:to]} }
+
+// WholeOf is a text that is an expression.
+func WholeOf(t *text.Scalar) Piece { return NewPiece(t, 0, len(t.Value)) }
+
 // span maps a range of the expression's characters to the file.
-func (p piece) span(from, to int) text.Span {
+func (p Piece) span(from, to int) text.Span {
 	return p.text.Span(p.off+byteOffset(p.src, from), p.off+byteOffset(p.src, to))
 }
 
-func (p piece) whole() text.Span { return p.text.Span(p.off, p.off+len(p.src)) }
+func (p Piece) Whole() text.Span { return p.text.Span(p.off, p.off+len(p.src)) }
 
 func byteOffset(s string, runes int) int {
 	for i := range s {
@@ -41,38 +47,44 @@ func byteOffset(s string, runes int) int {
 	return len(s)
 }
 
-// A checker finds the mistakes in one expression, and rewrites it on the way: fields become plain names of
+// A Checker finds the mistakes in one expression, and rewrites it on the way: fields become plain names of
 // the environment, and what needs a bound becomes a call of one of our functions, which charges for its work.
-type checker struct {
-	vocabulary
-	piece piece
+type Checker struct {
+	Scope
+	piece Piece
 
 	preds  []predicateScope
-	locals []letVar
-	memo   map[ast.Node]checked // a < b < c shares b, so nodes are met more than once
+	locals []Let
+	Types  map[ast.Node]checked // a < b < c shares b, so nodes are met more than once
 	bad    bool                 // an error was reported
 	slip   *text.Scalar         // with what was suggested for the last one, nil if nothing was
-	prover *prover              // that has thought about the expression, once it is compiled
+	Prover *Prover              // that has thought about the expression, once it is compiled
 }
 
 type predicateScope struct {
-	elem typ
+	elem Type
 	acc  bool
 }
 
 type checked struct {
 	node ast.Node
-	typ  typ
+	Type Type
 }
 
-func (c *checker) span(n ast.Node) text.Span {
+// Term is a part of the expression, or something with the names that it may use.
+func (c *Checker) Term(n ast.Node) Term { return Term{n, c} }
+
+// Whole is the place of the whole expression.
+func (c *Checker) Whole() text.Span { return c.piece.Whole() }
+
+func (c *Checker) span(n ast.Node) text.Span {
 	from, to := c.extent(n)
 	return c.piece.span(from, to)
 }
 
 // extent is the range of characters that a node's tokens cover. The parser keeps one token for each node, so
 // closing brackets are added by looking for them.
-func (c *checker) extent(n ast.Node) (from, to int) {
+func (c *Checker) extent(n ast.Node) (from, to int) {
 	if n == nil {
 		return 0, 0
 	}
@@ -132,7 +144,7 @@ func (c *checker) extent(n ast.Node) (from, to int) {
 
 // closing is the end of the bracket that follows character to, if only blanks, commas and brackets that were
 // opened inside stand between.
-func (c *checker) closing(to int, bracket rune) int {
+func (c *Checker) closing(to int, bracket rune) int {
 	i := byteOffset(c.piece.src, to)
 	n := to
 	for _, r := range c.piece.src[i:] {
@@ -148,32 +160,32 @@ func (c *checker) closing(to int, bracket rune) int {
 	return to
 }
 
-func (c *checker) source(n ast.Node) string {
+func (c *Checker) Source(n ast.Node) string {
 	from, to := c.extent(n)
 	return c.piece.src[byteOffset(c.piece.src, from):byteOffset(c.piece.src, to)]
 }
 
-func (c *checker) fail(code string, at text.Span, suggestion, format string, args ...any) checked {
+func (c *Checker) fail(code string, at text.Span, suggestion, format string, args ...any) checked {
 	c.bad, c.slip = true, nil
 	if suggestion != "" {
 		c.slip = c.piece.text.With(at, suggestion)
 	}
 	at, suggestion = c.mend(at, suggestion)
-	c.doc.Errorf(code, at, suggestion, format, args...)
-	return checked{&ast.NilNode{}, badType}
+	c.Doc.Errorf(code, at, suggestion, format, args...)
+	return checked{&ast.NilNode{}, Bad}
 }
 
-func (c *checker) failAt(n ast.Node, code, suggestion, format string, args ...any) checked {
+func (c *Checker) FailAt(n ast.Node, code, suggestion, format string, args ...any) checked {
 	return c.fail(code, c.span(n), suggestion, format, args...)
 }
 
-func (c *checker) warnAt(n ast.Node, code, suggestion, format string, args ...any) {
+func (c *Checker) WarnAt(n ast.Node, code, suggestion, format string, args ...any) {
 	at, suggestion := c.mend(c.span(n), suggestion)
-	c.doc.Warnf(code, at, suggestion, format, args...)
+	c.Doc.Warnf(code, at, suggestion, format, args...)
 }
 
 // mend is [text.Scalar.Mend] for a suggestion that is an expression, or part of one.
-func (c *checker) mend(at text.Span, suggestion string) (text.Span, string) {
+func (c *Checker) mend(at text.Span, suggestion string) (text.Span, string) {
 	if strings.ContainsAny(suggestion, "\r\n") && !strings.ContainsAny(suggestion, "`#") && !strings.Contains(suggestion, "/*") && !strings.Contains(suggestion, "//") {
 		suggestion = aroundBreaks.ReplaceAllString(suggestion, " ")
 	}
@@ -209,19 +221,19 @@ func constant(at ast.Node, v any) ast.Node {
 	return n
 }
 
-func (c *checker) visit(n ast.Node) checked {
-	if done, ok := c.memo[n]; ok {
+func (c *Checker) visit(n ast.Node) checked {
+	if done, ok := c.Types[n]; ok {
 		return done
 	}
 	out := c.check(n)
-	if c.memo == nil {
-		c.memo = map[ast.Node]checked{}
+	if c.Types == nil {
+		c.Types = map[ast.Node]checked{}
 	}
-	c.memo[n] = out
+	c.Types[n] = out
 	return out
 }
 
-func (c *checker) check(n ast.Node) checked {
+func (c *Checker) check(n ast.Node) checked {
 	switch n := n.(type) {
 	case *ast.NilNode:
 		return checked{n, nilType}
@@ -232,7 +244,7 @@ func (c *checker) check(n ast.Node) checked {
 	case *ast.BoolNode:
 		return checked{n, boolType}
 	case *ast.StringNode:
-		return checked{n, textType}
+		return checked{n, Text}
 	case *ast.IdentifierNode:
 		return c.identifier(n)
 	case *ast.UnaryNode:
@@ -261,30 +273,30 @@ func (c *checker) check(n ast.Node) checked {
 	case *ast.ConditionalNode:
 		return c.conditional(n)
 	case *ast.ArrayNode:
-		elem := typ{}
+		elem := Type{}
 		out := *n
 		out.Nodes = make([]ast.Node, len(n.Nodes))
 		for i := range n.Nodes {
 			e := c.visit(n.Nodes[i])
 			out.Nodes[i] = e.node
 			if i == 0 {
-				elem = e.typ
+				elem = e.Type
 			} else {
-				elem = join(elem, e.typ)
+				elem = join(elem, e.Type)
 			}
 		}
-		return checked{&out, listOf(elem)}
+		return checked{&out, ListOf(elem)}
 	case *ast.MapNode:
 		out := *n
 		out.Pairs = make([]ast.Node, len(n.Pairs))
 		for i, p := range n.Pairs {
 			pair, ok := p.(*ast.PairNode)
 			if !ok {
-				return c.failAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.source(n)))
+				return c.FailAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.Source(n)))
 			}
 			key := c.visit(pair.Key)
-			if !key.typ.is(textKind) {
-				c.failAt(pair.Key, "type", "", "the key of a map must be a text, but this is %s", key.typ)
+			if !key.Type.Is(TextKind) {
+				c.FailAt(pair.Key, "type", "", "the key of a map must be a text, but this is %s", key.Type)
 			}
 			copied := *pair
 			copied.Key, copied.Value = key.node, c.visit(pair.Value).node
@@ -292,121 +304,121 @@ func (c *checker) check(n ast.Node) checked {
 		}
 		return checked{&out, mapType}
 	}
-	return c.failAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.source(n)))
+	return c.FailAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.Source(n)))
 }
 
-func (c *checker) identifier(n *ast.IdentifierNode) checked {
+func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 	name := n.Value
 	for _, l := range slices.Backward(c.locals) {
-		if l.name == name {
+		if l.Name == name {
 			local := &ast.IdentifierNode{Value: localName(name)}
 			local.SetLocation(n.Location())
-			return checked{local, l.typ}
+			return checked{local, l.Type}
 		}
 	}
-	for i, l := range c.lets {
-		if l.name == name {
-			if c.used != nil {
-				c.used[i] = true
+	for i, l := range c.Lets {
+		if l.Name == name {
+			if c.Used != nil {
+				c.Used[i] = true
 			}
-			return checked{call(n, "$let", constant(n, i)), l.typ}
+			return checked{call(n, "$let", constant(n, i)), l.Type}
 		}
 	}
-	if t, ok := c.env.variables[name]; ok {
-		if slices.Contains(c.env.lazy, name) {
+	if t, ok := c.Env.Variables[name]; ok {
+		if slices.Contains(c.Env.Lazy, name) {
 			return checked{call(n, "$lazy", constant(n, name)), t}
 		}
 		return checked{n, t}
 	}
-	if _, ok := c.env.objects[name]; ok {
-		return checked{call(n, "$object", constant(n, name)), typ{kind: objectKind, name: name}}
+	if _, ok := c.Env.Objects[name]; ok {
+		return checked{call(n, "$object", constant(n, name)), Type{Kind: ObjectKind, Name: name}}
 	}
-	if slices.Contains(c.later, name) {
-		return c.failAt(n, "let-order", "", "%s is defined further down, or is this one itself; a named value can only use those above it", name)
+	if slices.Contains(c.Later, name) {
+		return c.FailAt(n, "let-order", "", "%s is defined further down, or is this one itself; a named value can only use those above it", name)
 	}
 	if _, ok := functions[name]; ok {
 		if name == "now" {
-			return c.failAt(n, "function", "now()", "for the present time write now()")
+			return c.FailAt(n, "function", "now()", "for the present time write now()")
 		}
-		return c.failAt(n, "function", name+"()", "%s is a function: call it as %s(…)", name, name)
+		return c.FailAt(n, "function", name+"()", "%s is a function: call it as %s(…)", name, name)
 	}
 	switch strings.ToLower(name) {
 	case "true", "false", "nil":
-		return c.failAt(n, "unknown-name", strings.ToLower(name), "write %s in small letters: %s", name, strings.ToLower(name))
+		return c.FailAt(n, "unknown-name", strings.ToLower(name), "write %s in small letters: %s", name, strings.ToLower(name))
 	case "yes", "on":
-		return c.failAt(n, "unknown-name", "true", "in an expression write true, not %s", name)
+		return c.FailAt(n, "unknown-name", "true", "in an expression write true, not %s", name)
 	case "no", "off":
-		return c.failAt(n, "unknown-name", "false", "in an expression write false, not %s", name)
+		return c.FailAt(n, "unknown-name", "false", "in an expression write false, not %s", name)
 	case "null", "none", "undefined":
-		return c.failAt(n, "unknown-name", "nil", "%s is written nil here", name)
+		return c.FailAt(n, "unknown-name", "nil", "%s is written nil here", name)
 	}
 	suggestion := c.similarName(name)
-	return c.failAt(n, "unknown-name", suggestion, "there is no %s%s", text.Quote(name), text.DidYouMean(suggestion))
+	return c.FailAt(n, "unknown-name", suggestion, "there is no %s%s", text.Quote(name), text.DidYouMean(suggestion))
 }
 
 // similarName finds what an unknown name was probably meant to be.
-func (c *checker) similarName(name string) string {
-	candidates := c.env.names()
-	for _, l := range c.lets {
-		candidates = append(candidates, l.name)
+func (c *Checker) similarName(name string) string {
+	candidates := c.Env.Names()
+	for _, l := range c.Lets {
+		candidates = append(candidates, l.Name)
 	}
 	for _, l := range c.locals {
-		candidates = append(candidates, l.name)
+		candidates = append(candidates, l.Name)
 	}
 	if s := text.Closest(name, candidates); s != "" && text.FoldWord(s) == text.FoldWord(name) {
 		return s
 	}
-	for _, object := range c.env.main {
-		if _, ok := c.env.field(object, name); ok {
+	for _, object := range c.Env.Main {
+		if _, ok := c.Env.field(object, name); ok {
 			return object + "." + name
 		}
 	}
 	if s := text.Closest(name, candidates); s != "" {
 		return s
 	}
-	for _, object := range c.env.main {
-		if s := text.Closest(name, text.SortedKeys(c.env.objects[object].fields)); s != "" {
+	for _, object := range c.Env.Main {
+		if s := text.Closest(name, text.SortedKeys(c.Env.Objects[object].Fields)); s != "" {
 			return object + "." + s
 		}
 	}
 	return ""
 }
 
-func (c *checker) unary(n *ast.UnaryNode) checked {
+func (c *Checker) unary(n *ast.UnaryNode) checked {
 	v := c.visit(n.Node)
 	out := *n
 	out.Node = v.node
 	switch n.Operator {
 	case "!", "not":
-		if v.typ.kind == textKind {
-			s := c.source(n.Node) + ` == ""`
-			return c.failAt(n, "type", s, "%s needs true or false after it, but this is a text; to ask whether it is empty, write %s", n.Operator, s)
+		if v.Type.Kind == TextKind {
+			s := c.Source(n.Node) + ` == ""`
+			return c.FailAt(n, "type", s, "%s needs true or false after it, but this is a text; to ask whether it is empty, write %s", n.Operator, s)
 		}
-		if !v.typ.is(boolKind) {
-			return c.failAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.typ)
+		if !v.Type.Is(BoolKind) {
+			return c.FailAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.Type)
 		}
 		return checked{&out, boolType}
 	default:
 		switch {
-		case v.typ.number():
-			return checked{&out, v.typ}
-		case v.typ.kind != durationKind && !v.typ.open():
-			return c.failAt(n.Node, "type", "", "%s needs a number or a duration after it, but this is %s", n.Operator, v.typ)
+		case v.Type.Number():
+			return checked{&out, v.Type}
+		case v.Type.Kind != DurationKind && !v.Type.Open():
+			return c.FailAt(n.Node, "type", "", "%s needs a number or a duration after it, but this is %s", n.Operator, v.Type)
 		case n.Operator == "+":
 			return v
 		}
-		return checked{call(n, "$negate", v.node), v.typ}
+		return checked{call(n, "$negate", v.node), v.Type}
 	}
 }
 
-func (c *checker) member(n *ast.MemberNode) checked {
+func (c *Checker) member(n *ast.MemberNode) checked {
 	property, _ := n.Property.(*ast.StringNode)
 	if id, ok := n.Node.(*ast.IdentifierNode); ok && property != nil && !c.hidden(id.Value) {
 		if id.Value == "$env" {
-			return c.failAt(n, "unsupported", "", "$env is not available in rules")
+			return c.FailAt(n, "unsupported", "", "$env is not available in rules")
 		}
-		if object, ok := c.env.objects[id.Value]; ok {
-			t, ok := object.fields[property.Value]
+		if object, ok := c.Env.Objects[id.Value]; ok {
+			t, ok := object.Fields[property.Value]
 			if !ok {
 				return c.unknownField(property, id.Value)
 			}
@@ -415,79 +427,79 @@ func (c *checker) member(n *ast.MemberNode) checked {
 			return checked{flat, t}
 		}
 	}
-	if object, field, ok := c.env.fieldOf(n.Node); ok && object != field && property != nil {
-		if _, ok := c.env.field(field, property.Value); ok {
+	if object, field, ok := c.Env.fieldOf(n.Node); ok && object != field && property != nil {
+		if _, ok := c.Env.field(field, property.Value); ok {
 			s := field + "." + property.Value
-			return c.failAt(n, "unknown-field", s, "%s has no field %s; the %s is beside it: write %s", object, text.Quote(field), field, s)
+			return c.FailAt(n, "unknown-field", s, "%s has no field %s; the %s is beside it: write %s", object, text.Quote(field), field, s)
 		}
 	}
 	base := c.visit(n.Node)
 	prop := c.visit(n.Property)
-	if base.typ.kind == badKind || prop.typ.kind == badKind {
-		return checked{n, badType}
+	if base.Type.Kind == BadKind || prop.Type.Kind == BadKind {
+		return checked{n, Bad}
 	}
 	at := n.Node
-	get := func(t typ) checked { return checked{call(n, "$get", base.node, prop.node), t} }
-	switch base.typ.kind {
-	case anyKind, mapKind:
+	get := func(t Type) checked { return checked{call(n, "$get", base.node, prop.node), t} }
+	switch base.Type.Kind {
+	case AnyKind, mapKind:
 		if n.Method {
-			return c.failAt(n, "method", "", "only times have methods, such as .Hour()")
+			return c.FailAt(n, "method", "", "only times have methods, such as .Hour()")
 		}
 		if property != nil && c.writtenEntry(n.Node, property.Value) {
-			return get(anyType)
+			return get(Any)
 		}
-		return get(anyType.orNil())
-	case objectKind:
+		return get(Any.OrNil())
+	case ObjectKind:
 		if property == nil {
-			if !prop.typ.is(textKind) {
-				return c.failAt(n.Property, "type", "", "pick a field by its name, a text; this is %s", prop.typ)
+			if !prop.Type.Is(TextKind) {
+				return c.FailAt(n.Property, "type", "", "pick a field by its name, a text; this is %s", prop.Type)
 			}
-			return get(anyType.orNil())
+			return get(Any.OrNil())
 		}
-		t, ok := c.env.field(base.typ.name, property.Value)
+		t, ok := c.Env.field(base.Type.Name, property.Value)
 		if !ok {
-			return c.unknownField(property, base.typ.name)
+			return c.unknownField(property, base.Type.Name)
 		}
 		return get(t)
 	case listKind:
 		if property != nil {
 			if property.Value == "length" || property.Value == "size" || property.Value == "count" {
-				return c.failAt(n, "unknown-field", "len("+c.source(at)+")", "the number of elements is len(%s)", c.source(at))
+				return c.FailAt(n, "unknown-field", "len("+c.Source(at)+")", "the number of elements is len(%s)", c.Source(at))
 			}
-			return c.failAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", text.Quote(property.Value))
+			return c.FailAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", text.Quote(property.Value))
 		}
-		if prop.typ.kind != intKind && !prop.typ.open() {
-			return c.failAt(n.Property, "type", "", "pick an element by a whole number; this is %s", prop.typ)
+		if prop.Type.Kind != intKind && !prop.Type.Open() {
+			return c.FailAt(n.Property, "type", "", "pick an element by a whole number; this is %s", prop.Type)
 		}
-		return get(c.elementAt(n.Node, n.Property, base.typ))
-	case timeKind:
+		return get(c.elementAt(n.Node, n.Property, base.Type))
+	case TimeKind:
 		if property != nil {
 			for _, m := range text.SortedKeys(timeMethods) {
 				if text.FoldWord(m) == text.FoldWord(property.Value) {
-					return c.failAt(n.Property, "unknown-field", m+"()", "write .%s() to get it from a time", m)
+					return c.FailAt(n.Property, "unknown-field", m+"()", "write .%s() to get it from a time", m)
 				}
 			}
-			return c.failAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", text.Quote(property.Value), text.OneOf(methodNames()))
+			return c.FailAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", text.Quote(property.Value), text.OneOf(methodNames()))
 		}
-	case textKind:
+	case TextKind:
 		if property != nil && (property.Value == "length" || property.Value == "size") {
-			return c.failAt(n, "unknown-field", "len("+c.source(at)+")", "the number of characters is len(%s)", c.source(at))
+			return c.FailAt(n, "unknown-field", "len("+c.Source(at)+")", "the number of characters is len(%s)", c.Source(at))
 		}
 		if property == nil {
-			return c.failAt(n.Property, "type", "", "a text has no elements; for a part of a text write [0:3]")
+			return c.FailAt(n.Property, "type", "", "a text has no elements; for a part of a text write [0:3]")
 		}
 	case nilKind:
-		return c.failAt(at, "type", "", "nil has no fields")
+		return c.FailAt(at, "type", "", "nil has no fields")
 	}
 	if property != nil {
-		return c.failAt(n.Property, "unknown-field", "", "%s has no field %s", base.typ, text.Quote(property.Value))
+		return c.FailAt(n.Property, "unknown-field", "", "%s has no field %s", base.Type, text.Quote(property.Value))
 	}
-	return c.failAt(n.Property, "type", "", "%s has no elements", base.typ)
+	return c.FailAt(n.Property, "type", "", "%s has no elements", base.Type)
 }
 
 // writtenEntry says whether a map is written out in the rule, and has an entry.
-func (c *checker) writtenEntry(of ast.Node, key string) bool {
-	m, ok := new(prover).expand(term{of, c}).node.(*ast.MapNode)
+func (c *Checker) writtenEntry(of ast.Node, key string) bool {
+	m, ok := new(Prover).Expand(Term{of, c}).Node.(*ast.MapNode)
 	return ok && slices.ContainsFunc(m.Pairs, func(n ast.Node) bool {
 		pair, ok := n.(*ast.PairNode)
 		if !ok {
@@ -500,14 +512,14 @@ func (c *checker) writtenEntry(of ast.Node, key string) bool {
 }
 
 // elementAt is the type of an element of a list, which need not have it.
-func (c *checker) elementAt(list, index ast.Node, t typ) typ {
+func (c *Checker) elementAt(list, index ast.Node, t Type) Type {
 	i, fixed := constantInt(index)
 	least := 0 // elements there are
 	switch n := list.(type) {
 	case *ast.ArrayNode:
 		least = len(n.Nodes)
 	default:
-		if name, args := callOf(n); (name == "split" || name == "splitAfter") && len(args) == 2 {
+		if name, args := CallOf(n); (name == "split" || name == "splitAfter") && len(args) == 2 {
 			if separator, ok := args[1].(*ast.StringNode); ok && separator.Value != "" {
 				least = 1
 			}
@@ -516,29 +528,29 @@ func (c *checker) elementAt(list, index ast.Node, t typ) typ {
 	if fixed && max(i+1, -i) <= least {
 		return t.element()
 	}
-	return t.element().orNil()
+	return t.element().OrNil()
 }
 
 // hidden says whether a local name stands before the environment's.
-func (c *checker) hidden(name string) bool {
-	return slices.ContainsFunc(c.locals, func(l letVar) bool { return l.name == name })
+func (c *Checker) hidden(name string) bool {
+	return slices.ContainsFunc(c.locals, func(l Let) bool { return l.Name == name })
 }
 
-func (c *checker) unknownField(property *ast.StringNode, object string) checked {
-	suggestion := text.Closest(property.Value, text.SortedKeys(c.env.objects[object].fields))
-	if s, ok := c.env.aliases[property.Value]; ok {
-		if _, ok := c.env.field(object, s); ok {
+func (c *Checker) unknownField(property *ast.StringNode, object string) checked {
+	suggestion := text.Closest(property.Value, text.SortedKeys(c.Env.Objects[object].Fields))
+	if s, ok := c.Env.Aliases[property.Value]; ok {
+		if _, ok := c.Env.field(object, s); ok {
 			suggestion = s
 		}
 	}
 	if suggestion == "" {
-		for _, other := range c.env.main {
-			if _, ok := c.env.field(other, property.Value); ok && other != object && slices.Contains(c.env.main, object) {
-				return c.failAt(property, "unknown-field", "", "%s has no field %s, but %s has: %s.%s", object, text.Quote(property.Value), other, other, property.Value)
+		for _, other := range c.Env.Main {
+			if _, ok := c.Env.field(other, property.Value); ok && other != object && slices.Contains(c.Env.Main, object) {
+				return c.FailAt(property, "unknown-field", "", "%s has no field %s, but %s has: %s.%s", object, text.Quote(property.Value), other, other, property.Value)
 			}
 		}
 	}
-	return c.failAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, text.Quote(property.Value), text.DidYouMean(suggestion))
+	return c.FailAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, text.Quote(property.Value), text.DidYouMean(suggestion))
 }
 
 func methodNames() []string {
@@ -549,26 +561,26 @@ func methodNames() []string {
 	return names
 }
 
-func (c *checker) slice(n *ast.SliceNode) checked {
+func (c *Checker) slice(n *ast.SliceNode) checked {
 	base := c.visit(n.Node)
-	if k := base.typ.kind; k != listKind && k != textKind && !base.typ.open() {
-		return c.failAt(n.Node, "type", "", "[from:to] takes a part of a text or a list, but this is %s", base.typ)
+	if k := base.Type.Kind; k != listKind && k != TextKind && !base.Type.Open() {
+		return c.FailAt(n.Node, "type", "", "[from:to] takes a part of a text or a list, but this is %s", base.Type)
 	}
 	bound := func(b ast.Node) ast.Node {
 		if b == nil {
 			return constant(n, nil)
 		}
 		v := c.visit(b)
-		if !v.typ.is(intKind) {
-			c.failAt(b, "type", "", "a whole number is needed here, but this is %s", v.typ)
+		if !v.Type.Is(intKind) {
+			c.FailAt(b, "type", "", "a whole number is needed here, but this is %s", v.Type)
 		}
 		return v.node
 	}
 	from, to := bound(n.From), bound(n.To)
-	return checked{call(n, "$slice", base.node, from, to), base.typ}
+	return checked{call(n, "$slice", base.node, from, to), base.Type}
 }
 
-func (c *checker) call(n *ast.CallNode) checked {
+func (c *Checker) call(n *ast.CallNode) checked {
 	switch callee := n.Callee.(type) {
 	case *ast.IdentifierNode:
 		if !c.hidden(callee.Value) {
@@ -580,7 +592,7 @@ func (c *checker) call(n *ast.CallNode) checked {
 	for _, a := range n.Arguments {
 		c.visit(a)
 	}
-	return c.failAt(n.Callee, "function", "", "%s is not a function", text.Quote(c.source(n.Callee)))
+	return c.FailAt(n.Callee, "function", "", "%s is not a function", text.Quote(c.Source(n.Callee)))
 }
 
 // methodWords are what people write as methods because other languages have them.
@@ -592,40 +604,40 @@ var methodWords = map[string]string{
 	"format": "date", "Format": "date", "strftime": "date", "In": "tz", "Weekday": "weekday",
 }
 
-func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
+func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 	base := c.visit(callee.Node)
 	for _, a := range n.Arguments {
 		c.visit(a)
 	}
-	if base.typ.kind == badKind {
-		return checked{n, badType}
+	if base.Type.Kind == BadKind {
+		return checked{n, Bad}
 	}
 	property, ok := callee.Property.(*ast.StringNode)
 	if !ok {
-		return c.failAt(callee, "function", "", "%s is not a function", text.Quote(c.source(callee)))
+		return c.FailAt(callee, "function", "", "%s is not a function", text.Quote(c.Source(callee)))
 	}
-	if base.typ.is(timeKind) {
+	if base.Type.Is(TimeKind) {
 		if op, ok := timeMethods[property.Value]; ok {
 			if len(n.Arguments) > 0 {
-				return c.failAt(n.Arguments[0], "arguments", "", ".%s() takes no arguments", property.Value)
+				return c.FailAt(n.Arguments[0], "arguments", "", ".%s() takes no arguments", property.Value)
 			}
 			return checked{call(n, op, base.node), intType}
 		}
 	}
-	on := c.source(callee.Node)
+	on := c.Source(callee.Node)
 	var args []string
 	for _, a := range n.Arguments {
-		args = append(args, c.source(a))
+		args = append(args, c.Source(a))
 	}
 	if word, ok := methodWords[property.Value]; ok {
 		switch word {
 		case "contains", "startsWith", "endsWith", "matches":
 			if len(args) == 1 {
 				s := on + " " + word + " " + args[0]
-				if base.typ.kind == listKind {
+				if base.Type.Kind == listKind {
 					s = args[0] + " in " + on
 				}
-				return c.failAt(n, "method", s, "write %s", s)
+				return c.FailAt(n, "method", s, "write %s", s)
 			}
 		default:
 			if layout, ok := c.literal(n, 0); ok && word == "date" {
@@ -633,27 +645,27 @@ func (c *checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 			}
 			s := word + "(" + strings.Join(append([]string{on}, args...), ", ") + ")"
 			if !takes(word, len(args)+1) {
-				return c.failAt(n, "method", "", "use the function %s: %s", word, s)
+				return c.FailAt(n, "method", "", "use the function %s: %s", word, s)
 			}
-			return c.failAt(n, "method", s, "write %s", s)
+			return c.FailAt(n, "method", s, "write %s", s)
 		}
 	}
-	if base.typ.kind == timeKind {
+	if base.Type.Kind == TimeKind {
 		if m := addMethod.FindStringSubmatch(property.Value); m != nil && len(n.Arguments) == 1 {
 			s, ok := c.moved(on, m, n.Arguments[0])
 			if !ok {
-				return c.failAt(property, "method", "", `a time has no method %s; add a duration with + and subtract it with -, such as %s %s duration("24h")`, text.Quote(property.Value), on, signOf(m))
+				return c.FailAt(property, "method", "", `a time has no method %s; add a duration with + and subtract it with -, such as %s %s duration("24h")`, text.Quote(property.Value), on, signOf(m))
 			}
-			return c.failAt(n, "method", s, "write %s", s)
+			return c.FailAt(n, "method", s, "write %s", s)
 		}
 		suggestion := text.Closest(property.Value, text.SortedKeys(timeMethods))
-		return c.failAt(property, "method", suggestion, "a time has no method %s; there are %s", text.Quote(property.Value), text.OneOf(methodNames()))
+		return c.FailAt(property, "method", suggestion, "a time has no method %s; there are %s", text.Quote(property.Value), text.OneOf(methodNames()))
 	}
-	return c.failAt(property, "method", "", "%s has no method %s", base.typ, text.Quote(property.Value))
+	return c.FailAt(property, "method", "", "%s has no method %s", base.Type, text.Quote(property.Value))
 }
 
 // literal is an argument of a call that is written out as a text.
-func (c *checker) literal(n *ast.CallNode, i int) (string, bool) {
+func (c *Checker) literal(n *ast.CallNode, i int) (string, bool) {
 	if i >= len(n.Arguments) {
 		return "", false
 	}
@@ -681,18 +693,18 @@ func signOf(add []string) string {
 
 // moved is how it is written that a time is moved, as addDays(t, 1) and t.plusHours(2) say in other languages. add is
 // what [addMethod] found.
-func (c *checker) moved(on string, add []string, by ast.Node) (string, bool) {
-	written := c.source(by)
-	if c.memo[by].typ.kind == durationKind {
+func (c *Checker) moved(on string, add []string, by ast.Node) (string, bool) {
+	written := c.Source(by)
+	if c.Types[by].Type.Kind == DurationKind {
 		return on + " " + signOf(add) + " " + written, true
 	}
 	if _, fixed := constantInt(by); fixed {
-		if s, ok := (stretch{signOf(add), written + add[2]}).from(on); ok {
+		if s, ok := (Stretch{signOf(add), written + add[2]}).From(on); ok {
 			return s, true
 		}
 	}
 	f := map[string]string{"day": "addDays", "month": "addMonths", "workday": "addWorkdays", "businessday": "addWorkdays"}[strings.TrimSuffix(strings.ToLower(add[2]), "s")]
-	if f == "" || !c.memo[by].typ.is(intKind) {
+	if f == "" || !c.Types[by].Type.Is(intKind) {
 		return "", false
 	}
 	if signOf(add) == "-" {
@@ -728,25 +740,25 @@ var functionAliases = map[string]string{
 	"addWeekdays": "addWorkdays", "inHours": "hours", "inMinutes": "minutes", "latest": "max", "earliest": "min",
 }
 
-func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
+func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
 	f, ok := functions[name]
 	if !ok {
 		for _, a := range args {
 			c.visit(a)
 		}
 		at := c.piece.span(n.Location().From, n.Location().From+utf8.RuneCountInString(name))
-		if c.env.has(name) {
+		if c.Env.Has(name) {
 			return c.fail("function", at, "", "%s is a value, not a function", name)
 		}
 		if m := addMethod.FindStringSubmatch(name); m != nil && len(args) == 2 {
-			if s, ok := c.moved(c.source(args[0]), m, args[1]); ok {
-				return c.failAt(n, "unknown-function", s, "there is no function %s; write %s", text.Quote(name), s)
+			if s, ok := c.moved(c.Source(args[0]), m, args[1]); ok {
+				return c.FailAt(n, "unknown-function", s, "there is no function %s; write %s", text.Quote(name), s)
 			}
 		}
 		if unit := durationUnit(name); unit != "" && len(args) == 1 {
 			if i, ok := args[0].(*ast.IntegerNode); ok {
 				s := fmt.Sprintf(`duration("%d%s")`, i.Value, unit)
-				return c.failAt(n, "unknown-function", s, "there is no function %s; write %s", text.Quote(name), s)
+				return c.FailAt(n, "unknown-function", s, "there is no function %s; write %s", text.Quote(name), s)
 			}
 		}
 		suggestion := functionAliases[name]
@@ -759,31 +771,31 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 		return c.fail("unknown-function", at, suggestion, "there is no function %s%s", text.Quote(name), text.DidYouMean(suggestion))
 	}
 	out := make([]ast.Node, len(args))
-	types := make([]typ, len(args))
+	types := make([]Type, len(args))
 	for i, a := range args {
-		if name == "date" && i == 2 && types[0].kind == timeKind {
-			zone := c.source(a)
-			if _, ok := loadZone(zone); ok {
+		if name == "date" && i == 2 && types[0].Kind == TimeKind {
+			zone := c.Source(a)
+			if _, ok := LoadZone(zone); ok {
 				zone = `"` + zone + `"`
 			}
-			s := "date(tz(" + c.source(args[0]) + ", " + zone + "), " + c.source(args[1]) + ")"
-			return c.failAt(n, "arguments", s, "the zone that a time is printed in is that of the time: write %s", s)
+			s := "date(tz(" + c.Source(args[0]) + ", " + zone + "), " + c.Source(args[1]) + ")"
+			return c.FailAt(n, "arguments", s, "the zone that a time is printed in is that of the time: write %s", s)
 		}
 		if c.bareZone(name, i, a) {
-			return checked{n, badType}
+			return checked{n, Bad}
 		}
 		v := c.visit(a)
-		out[i], types[i] = v.node, v.typ
-		if v.typ.kind == badKind {
+		out[i], types[i] = v.node, v.Type
+		if v.Type.Kind == BadKind {
 			for _, a := range args[i+1:] {
 				c.visit(a)
 			}
-			return checked{n, badType}
+			return checked{n, Bad}
 		}
 	}
 	result, ok := c.arguments(n, name, f.forms, args, types)
 	if !ok || !c.constants(n, name, args, types) {
-		return checked{n, badType}
+		return checked{n, Bad}
 	}
 	if (name == "first" || name == "last") && !c.elementAt(args[0], &ast.IntegerNode{}, types[0]).missing {
 		result = result.sure()
@@ -798,22 +810,22 @@ func (c *checker) function(n ast.Node, name string, args []ast.Node) checked {
 }
 
 // bareZone reports the name of a time zone without quotes, where a function takes one.
-func (c *checker) bareZone(function string, i int, arg ast.Node) bool {
-	written := c.source(arg)
+func (c *Checker) bareZone(function string, i int, arg ast.Node) bool {
+	written := c.Source(arg)
 	if at, ok := zoneArguments[function]; !ok || at != i || !zoneName.MatchString(written) {
 		return false
 	}
 	if id, ok := arg.(*ast.IdentifierNode); ok && c.known(id.Value) {
 		return false
 	}
-	if _, ok := loadZone(written); !ok && !strings.Contains(written, "/") {
+	if _, ok := LoadZone(written); !ok && !strings.Contains(written, "/") {
 		return false
 	}
 	zone := written
-	if _, ok := loadZone(written); !ok {
-		zone = cmp.Or(closestZone(written), written)
+	if _, ok := LoadZone(written); !ok {
+		zone = cmp.Or(ClosestZone(written), written)
 	}
-	c.failAt(arg, "quote", `"`+zone+`"`, "the name of a time zone is a text: write \"%s\"", zone)
+	c.FailAt(arg, "quote", `"`+zone+`"`, "the name of a time zone is a text: write \"%s\"", zone)
 	return true
 }
 
@@ -823,8 +835,8 @@ var zoneArguments = map[string]int{"timezone": 0, "tz": 1, "date": 2}
 var zoneName = regexp.MustCompile(`^[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*$`)
 
 // arguments finds the form of a function that fits its arguments, or says what does not.
-func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.Node, types []typ) (typ, bool) {
-	var results []typ
+func (c *Checker) arguments(n ast.Node, name string, forms []string, args []ast.Node, types []Type) (Type, bool) {
+	var results []Type
 	counts := map[int]bool{}
 	best, bestForm, more := -1, "", false
 	for _, form := range forms {
@@ -859,43 +871,43 @@ func (c *checker) arguments(n ast.Node, name string, forms []string, args []ast.
 		params, _ := splitForm(bestForm)
 		want := params[min(best, len(params)-1)]
 		suggestion := ""
-		if want == "M" && types[best].kind == textKind {
-			suggestion = "date(" + c.source(args[best]) + ")"
+		if want == "M" && types[best].Kind == TextKind {
+			suggestion = "date(" + c.Source(args[best]) + ")"
 		}
-		if unit := durationUnit(name); unit != "" && types[best].number() {
+		if unit := durationUnit(name); unit != "" && types[best].Number() {
 			suggestion := ""
 			if i, ok := args[best].(*ast.IntegerNode); ok {
 				suggestion = fmt.Sprintf(`duration("%d%s")`, i.Value, unit)
 			}
-			c.failAt(n, "type", suggestion, `%s( ) turns a duration into a number; for a duration of so many %[1]s write %s`, name, cmp.Or(suggestion, `duration("2`+unit+`")`))
-			return badType, false
+			c.FailAt(n, "type", suggestion, `%s( ) turns a duration into a number; for a duration of so many %[1]s write %s`, name, cmp.Or(suggestion, `duration("2`+unit+`")`))
+			return Bad, false
 		}
 		if i, ok := args[best].(*ast.IntegerNode); ok && name == "duration" {
-			c.failAt(args[best], "duration", fmt.Sprintf(`"%dh"`, i.Value), `duration takes a text with a unit, such as duration("%dh")`, i.Value)
-			return badType, false
+			c.FailAt(args[best], "duration", fmt.Sprintf(`"%dh"`, i.Value), `duration takes a text with a unit, such as duration("%dh")`, i.Value)
+			return Bad, false
 		}
 		if i, ok := args[best].(*ast.IntegerNode); ok && name == "clock" {
 			if i.Value >= 0 && i.Value < 24 {
 				suggestion = fmt.Sprintf(`"%02d:00"`, i.Value)
 			}
-			c.failAt(args[best], "type", suggestion, `clock needs a time of the day, a text such as "09:00", but this is a number`)
-			return badType, false
+			c.FailAt(args[best], "type", suggestion, `clock needs a time of the day, a text such as "09:00", but this is a number`)
+			return Bad, false
 		}
-		if want == "I" && types[best].kind == durationKind && strings.HasPrefix(name, "add") {
-			s := c.source(args[0]) + " + " + c.source(args[best])
-			c.failAt(n, "type", s, "%s needs a whole number; to add a duration, write %s", name, s)
-			return badType, false
+		if want == "I" && types[best].Kind == DurationKind && strings.HasPrefix(name, "add") {
+			s := c.Source(args[0]) + " + " + c.Source(args[best])
+			c.FailAt(n, "type", s, "%s needs a whole number; to add a duration, write %s", name, s)
+			return Bad, false
 		}
-		if want == "T" && (types[best].number() || types[best].kind == timeKind) {
-			suggestion = "string(" + c.source(args[best]) + ")"
+		if want == "T" && (types[best].Number() || types[best].Kind == TimeKind) {
+			suggestion = "string(" + c.Source(args[best]) + ")"
 		}
-		c.failAt(args[best], "type", suggestion, "%s needs %s here, but this is %s", name, paramName(want), types[best])
-	case name == "date" && len(args) == 1 && types[0].kind == timeKind:
-		c.failAt(n, "arguments", "date("+c.source(args[0])+`, "Mon 2 Jan 15:04")`, `date needs a layout too, such as "Mon 2 Jan 15:04"`)
+		c.FailAt(args[best], "type", suggestion, "%s needs %s here, but this is %s", name, paramName(want), types[best])
+	case name == "date" && len(args) == 1 && types[0].Kind == TimeKind:
+		c.FailAt(n, "arguments", "date("+c.Source(args[0])+`, "Mon 2 Jan 15:04")`, `date needs a layout too, such as "Mon 2 Jan 15:04"`)
 	default:
-		c.failAt(n, "arguments", "", "%s takes %s; %s given", name, countOf(slices.Sorted(keysOf(counts)), more), given(len(args)))
+		c.FailAt(n, "arguments", "", "%s takes %s; %s given", name, countOf(slices.Sorted(keysOf(counts)), more), given(len(args)))
 	}
-	return badType, false
+	return Bad, false
 }
 
 func keysOf(m map[int]bool) func(func(int) bool) {
@@ -973,39 +985,39 @@ func paramName(p string) string {
 	return "a value"
 }
 
-func fits(t typ, p string) bool {
-	if t.open() {
+func fits(t Type, p string) bool {
+	if t.Open() {
 		return true
 	}
 	switch p {
 	case "A":
 		return true
 	case "T":
-		return t.kind == textKind
+		return t.Kind == TextKind
 	case "N":
-		return t.number()
+		return t.Number()
 	case "I":
-		return t.kind == intKind
+		return t.Kind == intKind
 	case "B":
-		return t.kind == boolKind
+		return t.Kind == BoolKind
 	case "M":
-		return t.kind == timeKind
+		return t.Kind == TimeKind
 	case "D":
-		return t.kind == durationKind
+		return t.Kind == DurationKind
 	case "Z":
-		return t.kind == zoneKind
+		return t.Kind == zoneKind
 	case "L":
-		return t.kind == listKind
+		return t.Kind == listKind
 	case "P":
-		return t.kind == mapKind || t.kind == objectKind
+		return t.Kind == mapKind || t.Kind == ObjectKind
 	}
 	return false
 }
 
-func resultType(result string, args []typ) typ {
+func resultType(result string, args []Type) Type {
 	switch result {
 	case "T":
-		return textType
+		return Text
 	case "N", "F":
 		return floatType
 	case "I":
@@ -1013,7 +1025,7 @@ func resultType(result string, args []typ) typ {
 	case "B":
 		return boolType
 	case "M":
-		return timeType
+		return Time
 	case "D":
 		return durationType
 	case "Z":
@@ -1021,17 +1033,17 @@ func resultType(result string, args []typ) typ {
 	case "L":
 		return listType
 	case "LT":
-		return textsType
+		return Texts
 	case "P":
 		return mapType
 	case "S":
-		if args[0].kind == listKind {
+		if args[0].Kind == listKind {
 			return args[0]
 		}
 	case "E":
-		return args[0].element().orNil()
+		return args[0].element().OrNil()
 	case "O":
-		return anyType.orNil()
+		return Any.OrNil()
 	case "J":
 		t := args[0].element()
 		for _, a := range args[1:] {
@@ -1039,11 +1051,11 @@ func resultType(result string, args []typ) typ {
 		}
 		return t
 	}
-	return anyType
+	return Any
 }
 
 // constants checks arguments that are written out, such as a layout or the name of a time zone.
-func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []typ) bool {
+func (c *Checker) constants(n ast.Node, name string, args []ast.Node, types []Type) bool {
 	written := func(i int) (*ast.StringNode, bool) {
 		if i >= len(args) {
 			return nil, false
@@ -1052,13 +1064,13 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 		return s, ok
 	}
 	zone := func(s *ast.StringNode) bool {
-		if _, ok := loadZone(s.Value); !ok {
-			suggestion := closestZone(s.Value)
-			c.failAt(s, "time-zone", quoteLike(c.source(s), suggestion), "%s is not a time zone%s", text.Quote(s.Value), text.DidYouMean(suggestion))
+		if _, ok := LoadZone(s.Value); !ok {
+			suggestion := ClosestZone(s.Value)
+			c.FailAt(s, "time-zone", quoteLike(c.Source(s), suggestion), "%s is not a time zone%s", text.Quote(s.Value), text.DidYouMean(suggestion))
 			return false
 		}
 		if place, why := NoSummer(s.Value); why != "" {
-			c.warnAt(s, "time-zone", quoteLike(c.source(s), place), "%s", why)
+			c.WarnAt(s, "time-zone", quoteLike(c.Source(s), place), "%s", why)
 		}
 		return true
 	}
@@ -1070,7 +1082,7 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 				if d, ok := errors.AsType[*actions.DurationError](err); ok {
 					suggestion = d.Suggestion
 				}
-				c.failAt(s, "duration", quoteLike(c.source(s), suggestion), "%s", err)
+				c.FailAt(s, "duration", quoteLike(c.Source(s), suggestion), "%s", err)
 				return false
 			}
 		}
@@ -1092,27 +1104,27 @@ func (c *checker) constants(n ast.Node, name string, args []ast.Node, types []ty
 			return false
 		}
 		if s, ok := written(0); ok && len(args) == 1 {
-			v, err := parseDate(time.UTC, s.Value, nil)
+			v, err := ParseDate(time.UTC, s.Value, nil)
 			switch t, _ := v.(time.Time); {
 			case err != nil:
-				c.failAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, text.Quote(s.Value))
+				c.FailAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, text.Quote(s.Value))
 				return false
 			case t.Year() == 0:
-				c.failAt(s, "date", "", `%s has no day; compare times of the day as texts, as in timeOfDay(appointment.startTime) < "12:00"`, text.Quote(s.Value))
+				c.FailAt(s, "date", "", `%s has no day; compare times of the day as texts, as in timeOfDay(appointment.startTime) < "12:00"`, text.Quote(s.Value))
 				return false
 			}
 		}
 	case "clock":
 		if s, ok := written(1); ok {
 			if _, _, ok := timeOfDay(s.Value); !ok {
-				suggestion, _ := clockTime(strings.TrimSpace(s.Value))
-				c.failAt(s, "time-of-day", quoteLike(c.source(s), suggestion), `%s is not a time of the day; write %s`, text.Quote(s.Value), text.Quote(cmp.Or(suggestion, "09:00")))
+				suggestion, _ := ClockTime(strings.TrimSpace(s.Value))
+				c.FailAt(s, "time-of-day", quoteLike(c.Source(s), suggestion), `%s is not a time of the day; write %s`, text.Quote(s.Value), text.Quote(cmp.Or(suggestion, "09:00")))
 				return false
 			}
 		}
 	case "sort":
 		if s, ok := written(1); ok && s.Value != "asc" && s.Value != "desc" {
-			c.failAt(s, "arguments", quoteLike(c.source(s), "desc"), `the order is "asc" or "desc"`)
+			c.FailAt(s, "arguments", quoteLike(c.Source(s), "desc"), `the order is "asc" or "desc"`)
 			return false
 		}
 	}
@@ -1131,20 +1143,20 @@ func quoteLike(original, suggestion string) string {
 	return q + suggestion + q
 }
 
-func (c *checker) layout(s *ast.StringNode) bool {
+func (c *Checker) layout(s *ast.StringNode) bool {
 	if fixed := fixLayout(s.Value); fixed != s.Value {
-		c.failAt(s, "layout", quoteLike(c.source(s), fixed),
+		c.FailAt(s, "layout", quoteLike(c.Source(s), fixed),
 			"write a layout with the parts of Monday, 2 January 2006, 15:04:05: %s", text.Quote(fixed))
 		return false
 	}
 	a := time.Date(2017, 3, 8, 19, 27, 43, 0, time.FixedZone("AAA", 3600))
 	b := time.Date(1988, 11, 24, 8, 51, 12, 0, time.FixedZone("BBB", -7200)) // no part is the same, nor the day of the week
 	if a.Format(s.Value) == b.Format(s.Value) {
-		c.failAt(s, "layout", "", `the layout %s prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`, text.Quote(s.Value))
+		c.FailAt(s, "layout", "", `the layout %s prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`, text.Quote(s.Value))
 		return false
 	}
 	if run, part := mixedDigits(s.Value); run != "" {
-		c.failAt(s, "layout", "", "%s is not printed as it is, because %s in it stands for a part of the time (of Monday, 2 January 2006, 15:04:05); add a fixed text with +",
+		c.FailAt(s, "layout", "", "%s is not printed as it is, because %s in it stands for a part of the time (of Monday, 2 January 2006, 15:04:05); add a fixed text with +",
 			text.Quote(run), part)
 		return false
 	}
@@ -1158,7 +1170,7 @@ func (c *checker) layout(s *ast.StringNode) bool {
 		return p
 	})
 	if word != "" {
-		c.warnAt(s, "layout", quoteLike(c.source(s), fixed),
+		c.WarnAt(s, "layout", quoteLike(c.Source(s), fixed),
 			"%s is printed as it is; write %s there, which is printed in the configured language", text.Quote(word), part)
 	}
 	return true
@@ -1270,9 +1282,9 @@ func fixLayoutWord(word string) (to string, sure bool) {
 	return to, sure
 }
 
-func (c *checker) pointer(n *ast.PointerNode) checked {
+func (c *Checker) pointer(n *ast.PointerNode) checked {
 	if len(c.preds) == 0 {
-		return c.failAt(n, "unsupported", "", "# stands for an element, and works only inside filter, map, any and the like")
+		return c.FailAt(n, "unsupported", "", "# stands for an element, and works only inside filter, map, any and the like")
 	}
 	p := c.preds[len(c.preds)-1]
 	switch n.Name {
@@ -1282,44 +1294,44 @@ func (c *checker) pointer(n *ast.PointerNode) checked {
 		if p.acc {
 			return checked{n, intType}
 		}
-		return c.failAt(n, "unsupported", "", "#index works only inside reduce")
+		return c.FailAt(n, "unsupported", "", "#index works only inside reduce")
 	case "acc":
 		if p.acc {
-			return checked{n, anyType}
+			return checked{n, Any}
 		}
-		return c.failAt(n, "unsupported", "", "#acc works only inside reduce")
+		return c.FailAt(n, "unsupported", "", "#acc works only inside reduce")
 	}
-	return c.failAt(n, "unknown-name", "", "there is no %s; # alone is the element", text.Quote("#"+n.Name))
+	return c.FailAt(n, "unknown-name", "", "there is no %s; # alone is the element", text.Quote("#"+n.Name))
 }
 
 // predicate checks all, filter, map and the like. The work of the loop is counted in its body.
-func (c *checker) predicate(n *ast.BuiltinNode) checked {
+func (c *Checker) predicate(n *ast.BuiltinNode) checked {
 	list := c.visit(n.Arguments[0])
-	if !list.typ.is(listKind) { // its body cannot be judged
-		return c.failAt(n.Arguments[0], "type", "", "%s needs a list, but this is %s", n.Name, list.typ)
+	if !list.Type.Is(listKind) { // its body cannot be judged
+		return c.FailAt(n.Arguments[0], "type", "", "%s needs a list, but this is %s", n.Name, list.Type)
 	}
 	out := *n
 	out.Arguments = slices.Clone(n.Arguments)
 	out.Arguments[0] = list.node
-	var body typ
+	var body Type
 	if len(n.Arguments) > 1 {
 		p, ok := n.Arguments[1].(*ast.PredicateNode)
 		if !ok {
-			return c.failAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.source(n)))
+			return c.FailAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.Source(n)))
 		}
-		c.preds = append(c.preds, predicateScope{list.typ.element(), n.Name == "reduce"})
+		c.preds = append(c.preds, predicateScope{list.Type.element(), n.Name == "reduce"})
 		v := c.visit(p.Node)
 		c.preds = c.preds[:len(c.preds)-1]
-		body = v.typ
+		body = v.Type
 		switch n.Name {
 		case "map", "sum", "groupBy", "sortBy", "reduce":
 		default:
-			if !v.typ.is(boolKind) {
-				return c.failAt(p.Node, "type", "", "%s needs true or false for each element, but this is %s", n.Name, v.typ)
+			if !v.Type.Is(BoolKind) {
+				return c.FailAt(p.Node, "type", "", "%s needs true or false for each element, but this is %s", n.Name, v.Type)
 			}
 		}
-		if n.Name == "sum" && !v.typ.number() && !v.typ.open() {
-			return c.failAt(p.Node, "type", "", "sum adds numbers, but this is %s", v.typ)
+		if n.Name == "sum" && !v.Type.Number() && !v.Type.Open() {
+			return c.FailAt(p.Node, "type", "", "sum adds numbers, but this is %s", v.Type)
 		}
 		seq := &ast.SequenceNode{Nodes: []ast.Node{call(p, "$step", constant(p, 25+25*treeSize(v.node, 10_000))), v.node}}
 		seq.SetLocation(v.node.Location())
@@ -1327,9 +1339,9 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 		loop.Node = seq
 		out.Arguments[1] = &loop
 	} else { // count(list) and sum(list): each element costs the same
-		body = list.typ.element()
-		if n.Name == "count" && !body.is(boolKind) {
-			return c.failAt(n, "type", "len("+c.source(n.Arguments[0])+")", "count needs a condition; for the number of all elements write len(%s)", c.source(n.Arguments[0]))
+		body = list.Type.element()
+		if n.Name == "count" && !body.Is(BoolKind) {
+			return c.FailAt(n, "type", "len("+c.Source(n.Arguments[0])+")", "count needs a condition; for the number of all elements write len(%s)", c.Source(n.Arguments[0]))
 		}
 		out.Arguments[0] = call(n, "$walked", list.node)
 	}
@@ -1340,33 +1352,33 @@ func (c *checker) predicate(n *ast.BuiltinNode) checked {
 	case "all", "none", "any", "one":
 		return checked{&out, boolType}
 	case "filter", "sortBy":
-		return checked{&out, list.typ}
+		return checked{&out, list.Type}
 	case "map":
-		return checked{&out, listOf(body)}
+		return checked{&out, ListOf(body)}
 	case "find":
-		return checked{&out, list.typ.element().orNil()}
+		return checked{&out, list.Type.element().OrNil()}
 	// The language's own findLast and findLastIndex leave a value behind where nothing is found. The last is the first
 	// from the other end.
 	case "findLast":
 		out.Name, out.Arguments[0] = "find", call(n, "reverse", list.node)
-		return checked{&out, list.typ.element().orNil()}
+		return checked{&out, list.Type.element().OrNil()}
 	case "findLastIndex":
 		out.Name, out.Arguments[0] = "findIndex", call(n, "reverse", list.node)
-		return checked{call(n, "$mirrored", list.node, &out), intType.orNil()}
+		return checked{call(n, "$mirrored", list.node, &out), intType.OrNil()}
 	case "count":
 		return checked{&out, intType}
 	case "sum":
-		if body.number() {
+		if body.Number() {
 			return checked{&out, body}
 		}
-		return checked{&out, anyType}
+		return checked{&out, Any}
 	case "groupBy":
 		return checked{&out, mapType}
 	}
 	if n.Name == "reduce" { // the language believes its value to be of the body's type, which the first value need not be
-		return checked{call(n, "$same", &out), anyType}
+		return checked{call(n, "$same", &out), Any}
 	}
-	return checked{&out, intType.orNil()} // findIndex
+	return checked{&out, intType.OrNil()} // findIndex
 }
 
 // treeSize counts the nodes of an expression, each as often as it is met, up to a limit.
@@ -1423,18 +1435,18 @@ func children(n ast.Node) []ast.Node {
 	return nil
 }
 
-func (c *checker) declaration(n *ast.VariableDeclaratorNode) checked {
-	if why := c.taken(n.Name); why != "" {
+func (c *Checker) declaration(n *ast.VariableDeclaratorNode) checked {
+	if why := c.Taken(n.Name); why != "" {
 		c.visit(n.Value)
 		return c.fail("let-name", c.piece.span(n.Location().From, n.Location().To), "", "%s cannot be used as a name: %s", text.Quote(n.Name), why)
 	}
 	value := c.visit(n.Value)
-	c.locals = append(c.locals, letVar{name: n.Name, typ: value.typ})
+	c.locals = append(c.locals, Let{Name: n.Name, Type: value.Type})
 	body := c.visit(n.Expr)
 	c.locals = c.locals[:len(c.locals)-1]
 	out := *n
 	out.Name, out.Value, out.Expr = localName(n.Name), value.node, body.node
-	return checked{&out, body.typ}
+	return checked{&out, body.Type}
 }
 
 // localName keeps the name of a value apart from a function's, which the language would not.
@@ -1445,49 +1457,49 @@ func localName(name string) string {
 	return name
 }
 
-// taken says why a name cannot be given to a value, "" if it can.
-func (c *checker) taken(name string) string {
-	if c.env.has(name) {
+// Taken says why a name cannot be given to a value, "" if it can.
+func (c *Checker) Taken(name string) string {
+	if c.Env.Has(name) {
 		return "it is a name of the event"
 	}
 	if _, ok := functions[name]; ok && !newerFunctions[name] || predicates[name] != "" {
 		return "it is a function"
 	}
-	for _, l := range c.lets {
-		if l.name == name {
+	for _, l := range c.Lets {
+		if l.Name == name {
 			return "it is defined above"
 		}
 	}
 	for _, l := range c.locals {
-		if l.name == name {
+		if l.Name == name {
 			return "it is defined above"
 		}
 	}
 	return ""
 }
 
-func (c *checker) sequence(n *ast.SequenceNode) checked {
-	last := anyType
+func (c *Checker) sequence(n *ast.SequenceNode) checked {
+	last := Any
 	out := *n
 	out.Nodes = make([]ast.Node, len(n.Nodes))
 	for i := range n.Nodes {
 		v := c.visit(n.Nodes[i])
-		out.Nodes[i], last = v.node, v.typ
+		out.Nodes[i], last = v.node, v.Type
 	}
 	return checked{&out, last}
 }
 
-func (c *checker) conditional(n *ast.ConditionalNode) checked {
+func (c *Checker) conditional(n *ast.ConditionalNode) checked {
 	cond, a, b := c.visit(n.Cond), c.visit(n.Exp1), c.visit(n.Exp2)
-	if !cond.typ.is(boolKind) {
-		return c.failAt(n.Cond, "type", "", "before ? there must be true or false, but this is %s", cond.typ)
+	if !cond.Type.Is(BoolKind) {
+		return c.FailAt(n.Cond, "type", "", "before ? there must be true or false, but this is %s", cond.Type)
 	}
 	out := &ast.ConditionalNode{Ternary: n.Ternary, Cond: cond.node, Exp1: a.node, Exp2: b.node}
 	out.SetLocation(n.Location())
-	return checked{out, join(a.typ, b.typ)}
+	return checked{out, join(a.Type, b.Type)}
 }
 
-func (c *checker) binary(n *ast.BinaryNode) checked {
+func (c *Checker) binary(n *ast.BinaryNode) checked {
 	if c.bareWords(n) {
 		return checked{n, boolType}
 	}
@@ -1496,8 +1508,8 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 	// A new node, because a < b < c has b in both comparisons and the tree is rewritten.
 	out := &ast.BinaryNode{Operator: n.Operator, Left: l.node, Right: r.node}
 	out.SetLocation(n.Location())
-	if l.typ.kind == badKind || r.typ.kind == badKind {
-		t := badType
+	if l.Type.Kind == BadKind || r.Type.Kind == BadKind {
+		t := Bad
 		switch n.Operator {
 		case "&&", "and", "||", "or", "==", "!=", "<", ">", "<=", ">=", "in", "contains", "startsWith", "endsWith", "matches":
 			t = boolType // a mistake inside is no reason for another finding outside
@@ -1507,8 +1519,8 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 	op := func(name string) ast.Node { return call(n, name, l.node, r.node) }
 	switch n.Operator {
 	case "&&", "and", "||", "or":
-		for i, side := range []typ{l.typ, r.typ} {
-			if side.is(boolKind) {
+		for i, side := range []Type{l.Type, r.Type} {
+			if side.Is(BoolKind) {
 				continue
 			}
 			at := []ast.Node{left, right}[i]
@@ -1523,14 +1535,14 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 			}
 			if cmp, ok := before.(*ast.BinaryNode); ok && i == 1 && (cmp.Operator == "==" || cmp.Operator == "!=") {
 				if _, ok := right.(*ast.StringNode); ok {
-					suggestion = c.source(cmp.Left) + " " + cmp.Operator + " " + c.source(right)
+					suggestion = c.Source(cmp.Left) + " " + cmp.Operator + " " + c.Source(right)
 				}
 			}
-			if suggestion == "" && (n.Operator == "||" || n.Operator == "or") && l.typ.kind == textKind && r.typ.kind == textKind {
-				s := c.source(left) + " ?? " + c.source(right)
-				return c.failAt(n, "type", s, "%s joins conditions, but these are texts; write a default as %s", n.Operator, s)
+			if suggestion == "" && (n.Operator == "||" || n.Operator == "or") && l.Type.Kind == TextKind && r.Type.Kind == TextKind {
+				s := c.Source(left) + " ?? " + c.Source(right)
+				return c.FailAt(n, "type", s, "%s joins conditions, but these are texts; write a default as %s", n.Operator, s)
 			}
-			return c.failAt(at, "type", suggestion, "%s joins conditions, but this is %s", n.Operator, side)
+			return c.FailAt(at, "type", suggestion, "%s joins conditions, but this is %s", n.Operator, side)
 		}
 		return checked{out, boolType}
 
@@ -1539,156 +1551,156 @@ func (c *checker) binary(n *ast.BinaryNode) checked {
 
 	case "<", ">", "<=", ">=":
 		switch {
-		case l.typ.open() || r.typ.open():
-		case l.typ.number() && r.typ.number():
-		case l.typ.kind == r.typ.kind && (l.typ.kind == textKind || l.typ.kind == timeKind || l.typ.kind == durationKind):
+		case l.Type.Open() || r.Type.Open():
+		case l.Type.Number() && r.Type.Number():
+		case l.Type.Kind == r.Type.Kind && (l.Type.Kind == TextKind || l.Type.Kind == TimeKind || l.Type.Kind == DurationKind):
 		default:
-			return c.mismatch(n, l.typ, r.typ, left, right)
+			return c.mismatch(n, l.Type, r.Type, left, right)
 		}
-		if w := l.typ.words; w != nil && w.ordered && !c.word(l.typ, right) {
+		if w := l.Type.words; w != nil && w.ordered && !c.word(l.Type, right) {
 			return checked{out, boolType}
 		}
-		if w := r.typ.words; w != nil && w.ordered && !c.word(r.typ, left) {
+		if w := r.Type.words; w != nil && w.ordered && !c.word(r.Type, left) {
 			return checked{out, boolType}
 		}
-		if l.typ.scalar() && r.typ.scalar() {
+		if l.Type.scalar() && r.Type.scalar() {
 			return checked{out, boolType}
 		}
 		return checked{op(map[string]string{"<": "$less", "<=": "$lessEq", ">": "$more", ">=": "$moreEq"}[n.Operator]), boolType}
 
 	case "+":
 		switch {
-		case l.typ.number() && r.typ.number():
-			return checked{out, join(l.typ, r.typ)}
-		case l.typ.kind == textKind && r.typ.kind == textKind:
-			return checked{op("$add"), textType}
-		case l.typ.kind == timeKind && r.typ.kind == durationKind, l.typ.kind == durationKind && r.typ.kind == timeKind:
-			return checked{out, timeType}
-		case l.typ.kind == durationKind && r.typ.kind == durationKind:
+		case l.Type.Number() && r.Type.Number():
+			return checked{out, join(l.Type, r.Type)}
+		case l.Type.Kind == TextKind && r.Type.Kind == TextKind:
+			return checked{op("$add"), Text}
+		case l.Type.Kind == TimeKind && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Kind == TimeKind:
+			return checked{out, Time}
+		case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
 			return checked{out, durationType}
-		case l.typ.open() || r.typ.open():
-			t := anyType
-			if l.typ.kind == textKind || r.typ.kind == textKind {
-				t = textType
+		case l.Type.Open() || r.Type.Open():
+			t := Any
+			if l.Type.Kind == TextKind || r.Type.Kind == TextKind {
+				t = Text
 			}
 			return checked{op("$add"), t}
 		}
-		return c.addition(n, l.typ, r.typ, left, right)
+		return c.addition(n, l.Type, r.Type, left, right)
 
 	case "-":
 		switch {
-		case l.typ.number() && r.typ.number():
-			return checked{out, join(l.typ, r.typ)}
-		case l.typ.kind == timeKind && r.typ.kind == timeKind:
+		case l.Type.Number() && r.Type.Number():
+			return checked{out, join(l.Type, r.Type)}
+		case l.Type.Kind == TimeKind && r.Type.Kind == TimeKind:
 			return checked{out, durationType}
-		case l.typ.kind == timeKind && r.typ.kind == durationKind:
-			return checked{out, timeType}
-		case l.typ.kind == durationKind && r.typ.kind == durationKind:
+		case l.Type.Kind == TimeKind && r.Type.Kind == DurationKind:
+			return checked{out, Time}
+		case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
 			return checked{out, durationType}
-		case l.typ.open() || r.typ.open():
-			return checked{out, anyType}
+		case l.Type.Open() || r.Type.Open():
+			return checked{out, Any}
 		}
-		if l.typ.kind == timeKind {
-			return c.wantsDuration(n, right, r.typ, l.typ)
+		if l.Type.Kind == TimeKind {
+			return c.wantsDuration(n, right, r.Type, l.Type)
 		}
-		return c.mismatch(n, l.typ, r.typ, left, right)
+		return c.mismatch(n, l.Type, r.Type, left, right)
 
 	case "*":
 		switch {
-		case l.typ.number() && r.typ.number():
-			return checked{out, join(l.typ, r.typ)}
-		case l.typ.number() && r.typ.kind == durationKind, l.typ.kind == durationKind && r.typ.number():
+		case l.Type.Number() && r.Type.Number():
+			return checked{out, join(l.Type, r.Type)}
+		case l.Type.Number() && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Number():
 			return checked{op("$times"), durationType}
-		case l.typ.open() && r.typ.kind == durationKind, l.typ.kind == durationKind && r.typ.open():
+		case l.Type.Open() && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Open():
 			return checked{op("$times"), durationType}
-		case (l.typ.open() || l.typ.number()) && (r.typ.open() || r.typ.number()):
-			return checked{op("$times"), anyType}
+		case (l.Type.Open() || l.Type.Number()) && (r.Type.Open() || r.Type.Number()):
+			return checked{op("$times"), Any}
 		}
-		return c.mismatch(n, l.typ, r.typ, left, right)
+		return c.mismatch(n, l.Type, r.Type, left, right)
 
 	case "/", "**", "^", "%":
 		if n.Operator == "/" {
 			switch {
-			case l.typ.kind == durationKind && r.typ.kind == durationKind:
+			case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
 				return checked{op("$divide"), floatType}
-			case l.typ.kind == durationKind && r.typ.number():
+			case l.Type.Kind == DurationKind && r.Type.Number():
 				if i, ok := right.(*ast.IntegerNode); ok && i.Value == 0 {
-					return c.failAt(right, "zero", "", "a duration cannot be divided by 0")
+					return c.FailAt(right, "zero", "", "a duration cannot be divided by 0")
 				}
 				return checked{op("$divide"), durationType}
-			case l.typ.kind == durationKind && r.typ.open(), l.typ.open() && (r.typ.open() || r.typ.kind == durationKind):
-				return checked{op("$divide"), anyType}
+			case l.Type.Kind == DurationKind && r.Type.Open(), l.Type.Open() && (r.Type.Open() || r.Type.Kind == DurationKind):
+				return checked{op("$divide"), Any}
 			}
 		}
-		if (l.typ.number() || l.typ.open()) && (r.typ.number() || r.typ.open()) {
+		if (l.Type.Number() || l.Type.Open()) && (r.Type.Number() || r.Type.Open()) {
 			if n.Operator != "%" {
 				return checked{out, floatType}
 			}
 			if i, ok := right.(*ast.IntegerNode); ok && i.Value == 0 {
-				return c.failAt(right, "zero", "", "a number cannot be divided by 0")
+				return c.FailAt(right, "zero", "", "a number cannot be divided by 0")
 			}
-			if l.typ.kind != floatKind && r.typ.kind != floatKind {
+			if l.Type.Kind != floatKind && r.Type.Kind != floatKind {
 				return checked{out, intType}
 			}
 		}
-		return c.mismatch(n, l.typ, r.typ, left, right)
+		return c.mismatch(n, l.Type, r.Type, left, right)
 
 	case "in":
 		return c.in(n, l, r)
 
 	case "contains", "startsWith", "endsWith":
-		if n.Operator == "contains" && l.typ.kind == listKind && !r.typ.is(listKind) {
-			s := c.source(right) + " in " + c.source(left)
-			return c.failAt(n, "type", s, "contains looks inside a text; to ask whether a list has an element, write %s", s)
+		if n.Operator == "contains" && l.Type.Kind == listKind && !r.Type.Is(listKind) {
+			s := c.Source(right) + " in " + c.Source(left)
+			return c.FailAt(n, "type", s, "contains looks inside a text; to ask whether a list has an element, write %s", s)
 		}
-		for i, side := range []typ{l.typ, r.typ} {
-			if !side.is(textKind) {
-				return c.failAt([]ast.Node{left, right}[i], "type", "", "%s compares texts, but this is %s", n.Operator, side)
+		for i, side := range []Type{l.Type, r.Type} {
+			if !side.Is(TextKind) {
+				return c.FailAt([]ast.Node{left, right}[i], "type", "", "%s compares texts, but this is %s", n.Operator, side)
 			}
 		}
 		return checked{op("$" + n.Operator), boolType}
 
 	case "matches":
-		for i, side := range []typ{l.typ, r.typ} {
-			if !side.is(textKind) {
-				return c.failAt([]ast.Node{left, right}[i], "type", "", "matches compares a text with a pattern, but this is %s", side)
+		for i, side := range []Type{l.Type, r.Type} {
+			if !side.Is(TextKind) {
+				return c.FailAt([]ast.Node{left, right}[i], "type", "", "matches compares a text with a pattern, but this is %s", side)
 			}
 		}
 		if s, ok := right.(*ast.StringNode); ok {
 			p, err := compilePattern(s.Value)
 			if err != nil {
-				return c.failAt(right, "pattern", "", "%s", err)
+				return c.FailAt(right, "pattern", "", "%s", err)
 			}
 			return checked{call(n, "$matches", l.node, constant(right, p)), boolType}
 		}
 		return checked{op("$matches"), boolType}
 
 	case "..":
-		for i, side := range []typ{l.typ, r.typ} {
-			if !side.is(intKind) {
-				return c.failAt([]ast.Node{left, right}[i], "type", "", ".. makes a list of whole numbers, but this is %s", side)
+		for i, side := range []Type{l.Type, r.Type} {
+			if !side.Is(intKind) {
+				return c.FailAt([]ast.Node{left, right}[i], "type", "", ".. makes a list of whole numbers, but this is %s", side)
 			}
 		}
 		a, aOK := constantInt(left)
 		b, bOK := constantInt(right)
 		if aOK && bOK && b-a >= maxRange {
-			return c.failAt(n, "bound", "", "this range has %d numbers, more than the %d that are allowed", b-a+1, maxRange)
+			return c.FailAt(n, "bound", "", "this range has %d numbers, more than the %d that are allowed", b-a+1, maxRange)
 		}
 		return checked{op("$range"), intsType}
 
 	case "??":
 		switch {
-		case l.typ.kind == textKind, l.typ.kind == timeKind, l.typ.kind == anyKind, l.typ.kind == nilKind, l.typ.missing:
+		case l.Type.Kind == TextKind, l.Type.Kind == TimeKind, l.Type.Kind == AnyKind, l.Type.Kind == nilKind, l.Type.missing:
 		default:
-			c.warnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", text.Quote(c.source(left)))
+			c.WarnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", text.Quote(c.Source(left)))
 		}
 		out.Left = call(left, "$present", l.node)
-		if l.typ.kind == nilKind {
-			return checked{out, r.typ}
+		if l.Type.Kind == nilKind {
+			return checked{out, r.Type}
 		}
-		return checked{out, join(l.typ.sure(), r.typ)}
+		return checked{out, join(l.Type.sure(), r.Type)}
 	}
-	return c.failAt(n, "unsupported", "", "the operator %s is not supported in a rule", n.Operator)
+	return c.FailAt(n, "unsupported", "", "the operator %s is not supported in a rule", n.Operator)
 }
 
 func constantInt(n ast.Node) (int, bool) {
@@ -1703,14 +1715,14 @@ func constantInt(n ast.Node) (int, bool) {
 	return 0, false
 }
 
-func (c *checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode) checked {
-	if !l.typ.comparable(r.typ) {
-		return c.mismatch(n, l.typ, r.typ, n.Left, n.Right)
+func (c *Checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode) checked {
+	if !l.Type.comparable(r.Type) {
+		return c.mismatch(n, l.Type, r.Type, n.Left, n.Right)
 	}
-	if !c.word(l.typ, n.Right) || !c.word(r.typ, n.Left) {
+	if !c.word(l.Type, n.Right) || !c.word(r.Type, n.Left) {
 		return checked{out, boolType}
 	}
-	if l.typ.scalar() || r.typ.scalar() || isLiteral(n.Left) || isLiteral(n.Right) {
+	if l.Type.scalar() || r.Type.scalar() || IsLiteral(n.Left) || IsLiteral(n.Right) {
 		return checked{out, boolType}
 	}
 	eq := call(n, "$eq", l.node, r.node)
@@ -1723,17 +1735,17 @@ func (c *checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode)
 }
 
 // bareWords reports a word without quotes where a text of the event is compared.
-func (c *checker) bareWords(n *ast.BinaryNode) bool {
+func (c *Checker) bareWords(n *ast.BinaryNode) bool {
 	if n.Operator != "==" && n.Operator != "!=" && n.Operator != "in" {
 		return false
 	}
-	var t typ
-	if object, field, ok := c.env.fieldOf(n.Left); ok {
-		t, _ = c.env.field(object, field)
+	var t Type
+	if object, field, ok := c.Env.fieldOf(n.Left); ok {
+		t, _ = c.Env.field(object, field)
 	} else if id, ok := n.Left.(*ast.IdentifierNode); ok {
-		t = c.env.variables[id.Value]
+		t = c.Env.Variables[id.Value]
 	}
-	if t.kind != textKind {
+	if t.Kind != TextKind {
 		return false
 	}
 	words := []ast.Node{n.Right}
@@ -1748,27 +1760,27 @@ func (c *checker) bareWords(n *ast.BinaryNode) bool {
 		}
 		found = true
 		word := id.Value
-		if t.words != nil && !t.words.valid(word) {
-			word = cmp.Or(t.words.near(word), word)
+		if t.words != nil && !t.words.Valid(word) {
+			word = cmp.Or(t.words.Near(word), word)
 		}
-		c.failAt(id, "quote", `"`+word+`"`, "write the text %s in quotes", text.Quote(word))
+		c.FailAt(id, "quote", `"`+word+`"`, "write the text %s in quotes", text.Quote(word))
 	}
 	return found
 }
 
 // known says whether a name means anything here, or looks like one that does.
-func (c *checker) known(name string) bool {
-	if _, ok := functions[name]; ok || c.hidden(name) || slices.Contains(c.later, name) || slices.ContainsFunc(c.lets, func(l letVar) bool { return l.name == name }) {
+func (c *Checker) known(name string) bool {
+	if _, ok := functions[name]; ok || c.hidden(name) || slices.Contains(c.Later, name) || slices.ContainsFunc(c.Lets, func(l Let) bool { return l.Name == name }) {
 		return true
 	}
 	switch strings.ToLower(name) {
 	case "true", "false", "nil", "null", "none", "undefined":
 		return true
 	}
-	return c.env.has(name)
+	return c.Env.Has(name)
 }
 
-func isLiteral(n ast.Node) bool {
+func IsLiteral(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode:
 		return true
@@ -1777,28 +1789,28 @@ func isLiteral(n ast.Node) bool {
 }
 
 // word checks a text that a value is compared with. It is false if the value is never that text, which has been reported.
-func (c *checker) word(of typ, n ast.Node) bool {
+func (c *Checker) word(of Type, n ast.Node) bool {
 	s, ok := n.(*ast.StringNode)
-	if !ok || of.words == nil || of.words.valid(s.Value) {
+	if !ok || of.words == nil || of.words.Valid(s.Value) {
 		return true
 	}
-	suggestion := of.words.near(s.Value)
-	if suggestion == "" && of.words.lenient {
+	suggestion := of.words.Near(s.Value)
+	if suggestion == "" && of.words.Lenient {
 		return true
 	}
-	message := of.words.message
+	message := of.words.Message
 	if strings.Contains(message, "%s") {
 		message = fmt.Sprintf(message, text.Quote(s.Value))
 	}
 	if suggestion == "" {
-		message += of.words.others
+		message += of.words.Others
 	}
-	c.failAt(s, of.words.code, quoteLike(c.source(s), suggestion), "%s%s", message, text.DidYouMean(suggestion))
+	c.FailAt(s, of.words.Code, quoteLike(c.Source(s), suggestion), "%s%s", message, text.DidYouMean(suggestion))
 	return false
 }
 
 func isCallOf(n ast.Node, function string) bool {
-	name, _ := callOf(n)
+	name, _ := CallOf(n)
 	return name == function
 }
 
@@ -1808,7 +1820,7 @@ func isName(n ast.Node, name string) bool {
 }
 
 // fieldOf recognises appointment.title and appointment["title"], as written.
-func (e *environment) fieldOf(n ast.Node) (object, field string, ok bool) {
+func (e *Env) fieldOf(n ast.Node) (object, field string, ok bool) {
 	if ch, isChain := n.(*ast.ChainNode); isChain {
 		n = ch.Node
 	}
@@ -1817,7 +1829,7 @@ func (e *environment) fieldOf(n ast.Node) (object, field string, ok bool) {
 		return "", "", false
 	}
 	id, ok := m.Node.(*ast.IdentifierNode)
-	if !ok || e.objects[id.Value].fields == nil {
+	if !ok || e.Objects[id.Value].Fields == nil {
 		return "", "", false
 	}
 	p, ok := m.Property.(*ast.StringNode)
@@ -1827,35 +1839,35 @@ func (e *environment) fieldOf(n ast.Node) (object, field string, ok bool) {
 	return id.Value, p.Value, true
 }
 
-func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
-	switch r.typ.kind {
-	case textKind:
+func (c *Checker) in(n *ast.BinaryNode, l, r checked) checked {
+	switch r.Type.Kind {
+	case TextKind:
 		if words, ok := n.Right.(*ast.StringNode); ok && strings.Contains(words.Value, ",") {
 			var list []string
 			for _, w := range actions.SplitList(words.Value) {
-				list = append(list, quoteLike(c.source(words), w))
+				list = append(list, quoteLike(c.Source(words), w))
 			}
 			s := "[" + strings.Join(list, ", ") + "]"
-			return c.failAt(words, "type", s, "in needs a list: write %s", s)
+			return c.FailAt(words, "type", s, "in needs a list: write %s", s)
 		}
-		s := c.source(n.Right) + " contains " + c.source(n.Left)
-		return c.failAt(n, "type", s, "in looks inside a list; to ask whether a text has a part, write %s", s)
+		s := c.Source(n.Right) + " contains " + c.Source(n.Left)
+		return c.FailAt(n, "type", s, "in looks inside a list; to ask whether a text has a part, write %s", s)
 	case listKind:
-		elem := r.typ.element()
-		if !l.typ.comparable(elem) {
-			if l.typ.kind == listKind {
-				return c.failAt(n.Left, "type", "", "in looks for one element, but this is %s; write any(%s, # in …)", l.typ, c.source(n.Left))
+		elem := r.Type.element()
+		if !l.Type.comparable(elem) {
+			if l.Type.Kind == listKind {
+				return c.FailAt(n.Left, "type", "", "in looks for one element, but this is %s; write any(%s, # in …)", l.Type, c.Source(n.Left))
 			}
-			return c.failAt(n, "type", "", "%s is never in %s, whose elements are of another kind", l.typ, r.typ)
+			return c.FailAt(n, "type", "", "%s is never in %s, whose elements are of another kind", l.Type, r.Type)
 		}
-	case mapKind, objectKind, anyKind:
-		if r.typ.kind != anyKind && !l.typ.is(textKind) {
-			return c.failAt(n.Left, "type", "", "in looks for a key of a map, a text, but this is %s", l.typ)
+	case mapKind, ObjectKind, AnyKind:
+		if r.Type.Kind != AnyKind && !l.Type.Is(TextKind) {
+			return c.FailAt(n.Left, "type", "", "in looks for a key of a map, a text, but this is %s", l.Type)
 		}
 	case nilKind:
-		return c.failAt(n.Right, "type", "", "in needs a list after it")
+		return c.FailAt(n.Right, "type", "", "in needs a list after it")
 	default:
-		return c.failAt(n.Right, "type", "", "in needs a list after it, but this is %s", r.typ)
+		return c.FailAt(n.Right, "type", "", "in needs a list after it, but this is %s", r.Type)
 	}
 	right := r.node
 	if list, ok := n.Right.(*ast.ArrayNode); ok {
@@ -1866,7 +1878,7 @@ func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
 				set = nil
 				break
 			}
-			if !c.word(l.typ, s) {
+			if !c.word(l.Type, s) {
 				return checked{n, boolType}
 			}
 			set.words[s.Value] = struct{}{}
@@ -1876,14 +1888,14 @@ func (c *checker) in(n *ast.BinaryNode, l, r checked) checked {
 			right = constant(n.Right, set)
 		}
 	}
-	if !c.word(r.typ.element(), n.Left) {
+	if !c.word(r.Type.element(), n.Left) {
 		return checked{n, boolType}
 	}
 	return checked{call(n, "$in", l.node, right), boolType}
 }
 
 // mismatch reports two values that an operator cannot join, with the way out where there is one.
-func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) checked {
+func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type, left, right ast.Node) checked {
 	verb := "compare"
 	switch n.Operator {
 	case "+", "-", "*", "/", "%", "**", "^":
@@ -1891,54 +1903,54 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 	}
 	for _, side := range []struct {
 		node  ast.Node
-		typ   typ
-		other typ
+		typ   Type
+		other Type
 	}{{left, l, r}, {right, r, l}} {
 		s, literal := side.node.(*ast.StringNode)
 		switch {
-		case side.typ.kind == textKind && side.other.kind == timeKind:
+		case side.typ.Kind == TextKind && side.other.Kind == TimeKind:
 			suggestion := ""
 			if literal {
-				if _, err := parseDate(time.UTC, s.Value, nil); err == nil {
-					suggestion = "date(" + c.source(side.node) + ")"
+				if _, err := ParseDate(time.UTC, s.Value, nil); err == nil {
+					suggestion = "date(" + c.Source(side.node) + ")"
 				}
 			} else {
-				suggestion = "date(" + c.source(side.node) + ")"
+				suggestion = "date(" + c.Source(side.node) + ")"
 			}
-			return c.failAt(side.node, "type", suggestion, `%s cannot %s a time and a text; write a time as date("2026-01-31 15:04:05")`, n.Operator, verb)
-		case side.typ.kind == textKind && side.other.kind == durationKind:
+			return c.FailAt(side.node, "type", suggestion, `%s cannot %s a time and a text; write a time as date("2026-01-31 15:04:05")`, n.Operator, verb)
+		case side.typ.Kind == TextKind && side.other.Kind == DurationKind:
 			suggestion := ""
 			if literal {
 				if _, err := parseDuration(s.Value); err == nil {
-					suggestion = "duration(" + c.source(side.node) + ")"
+					suggestion = "duration(" + c.Source(side.node) + ")"
 				} else if d, ok := errors.AsType[*actions.DurationError](err); ok && d.Suggestion != "" {
-					suggestion = "duration(" + quoteLike(c.source(side.node), d.Suggestion) + ")"
+					suggestion = "duration(" + quoteLike(c.Source(side.node), d.Suggestion) + ")"
 				}
 			}
-			return c.failAt(side.node, "type", suggestion, `%s cannot %s a duration and a text; write a duration as duration("90m")`, n.Operator, verb)
-		case side.typ.kind == textKind && side.other.number() && literal:
+			return c.FailAt(side.node, "type", suggestion, `%s cannot %s a duration and a text; write a duration as duration("90m")`, n.Operator, verb)
+		case side.typ.Kind == TextKind && side.other.Number() && literal:
 			suggestion := ""
 			if _, err := strconv.ParseFloat(s.Value, 64); err == nil {
 				suggestion = s.Value
 			}
-			return c.failAt(side.node, "type", suggestion, "%s cannot %s a number and a text", n.Operator, verb)
-		case side.typ.number() && side.other.kind == textKind && (isCallOf(left, "weekday") || isCallOf(right, "weekday")):
-			return c.failAt(side.node, "type", "", `weekday( ) is the English name of the day, such as "Monday"`)
-		case side.typ.kind == textKind && side.other.kind == boolKind && (n.Operator == "==" || n.Operator == "!="):
+			return c.FailAt(side.node, "type", suggestion, "%s cannot %s a number and a text", n.Operator, verb)
+		case side.typ.Number() && side.other.Kind == TextKind && (isCallOf(left, "weekday") || isCallOf(right, "weekday")):
+			return c.FailAt(side.node, "type", "", `weekday( ) is the English name of the day, such as "Monday"`)
+		case side.typ.Kind == TextKind && side.other.Kind == BoolKind && (n.Operator == "==" || n.Operator == "!="):
 			other := left
 			if side.node == left {
 				other = right
 			}
 			if eq, ok := other.(*ast.BinaryNode); ok && eq.Operator == "==" && n.Operator == "==" && literal {
 				if _, ok := eq.Right.(*ast.StringNode); ok {
-					s := c.source(eq.Left) + " in [" + c.source(eq.Right) + ", " + c.source(side.node) + "]"
-					return c.failAt(n, "type", s, "to compare with several values, write %s", s)
+					s := c.Source(eq.Left) + " in [" + c.Source(eq.Right) + ", " + c.Source(side.node) + "]"
+					return c.FailAt(n, "type", s, "to compare with several values, write %s", s)
 				}
 			}
-			return c.failAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
-		case side.typ.number() && side.other.kind == textKind && isLiteral(side.node):
-			return c.failAt(side.node, "type", `"`+c.source(side.node)+`"`, "%s cannot %s a text and a number; a text is written in quotes", n.Operator, verb)
-		case side.typ.kind == listKind && side.other.kind == textKind && (n.Operator == "==" || n.Operator == "!="):
+			return c.FailAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
+		case side.typ.Number() && side.other.Kind == TextKind && IsLiteral(side.node):
+			return c.FailAt(side.node, "type", `"`+c.Source(side.node)+`"`, "%s cannot %s a text and a number; a text is written in quotes", n.Operator, verb)
+		case side.typ.Kind == listKind && side.other.Kind == TextKind && (n.Operator == "==" || n.Operator == "!="):
 			not := ""
 			if n.Operator == "!=" {
 				not = "not "
@@ -1947,58 +1959,58 @@ func (c *checker) mismatch(n *ast.BinaryNode, l, r typ, left, right ast.Node) ch
 			if side.node == left {
 				other = right
 			}
-			s := c.source(other) + " " + not + "in " + c.source(side.node)
-			return c.failAt(n, "type", s, "a list is never equal to a text; to ask whether it has this element, write %s", s)
-		case side.typ.number() && side.other.kind == timeKind && verb == "compare":
+			s := c.Source(other) + " " + not + "in " + c.Source(side.node)
+			return c.FailAt(n, "type", s, "a list is never equal to a text; to ask whether it has this element, write %s", s)
+		case side.typ.Number() && side.other.Kind == TimeKind && verb == "compare":
 			suggestion := ""
-			if s := c.source(side.node); isoDate.MatchString(s) {
+			if s := c.Source(side.node); isoDate.MatchString(s) {
 				suggestion = `date("` + s + `")`
 			}
-			return c.failAt(side.node, "type", suggestion, `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
-		case side.typ.kind == objectKind && c.env.objects[side.typ.name].moment != "" && (side.other.kind == durationKind || side.other.kind == timeKind):
-			suggestion := c.source(side.node) + "." + c.env.objects[side.typ.name].moment
-			return c.failAt(side.node, "type", suggestion, "%s cannot %s %s; use a time of it, such as %s", n.Operator, verb, side.typ, suggestion)
-		case side.typ.number() && (side.other.kind == durationKind || side.other.kind == timeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
+			return c.FailAt(side.node, "type", suggestion, `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
+		case side.typ.Kind == ObjectKind && c.Env.Objects[side.typ.Name].Moment != "" && (side.other.Kind == DurationKind || side.other.Kind == TimeKind):
+			suggestion := c.Source(side.node) + "." + c.Env.Objects[side.typ.Name].Moment
+			return c.FailAt(side.node, "type", suggestion, "%s cannot %s %s; use a time of it, such as %s", n.Operator, verb, side.typ, suggestion)
+		case side.typ.Number() && (side.other.Kind == DurationKind || side.other.Kind == TimeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
 			return c.wantsDuration(n, side.node, side.typ, side.other)
 		}
 	}
-	return c.failAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
+	return c.FailAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
 }
 
 var isoDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
 // wantsDuration reports a number or a text where only a duration can be.
-func (c *checker) wantsDuration(n *ast.BinaryNode, at ast.Node, t, of typ) checked {
+func (c *Checker) wantsDuration(n *ast.BinaryNode, at ast.Node, t, of Type) checked {
 	suggestion := ""
 	if s, ok := at.(*ast.StringNode); ok {
 		if _, err := parseDuration(s.Value); err == nil {
-			suggestion = "duration(" + c.source(at) + ")"
+			suggestion = "duration(" + c.Source(at) + ")"
 		}
 	}
 	const example = `such as duration("90m")`
 	switch {
-	case of.kind == timeKind && n.Operator == "-":
-		return c.failAt(at, "type", suggestion, "take a duration from a time, %s; this is %s", example, t)
-	case of.kind == timeKind:
-		return c.failAt(at, "type", suggestion, "add a duration to a time, %s; this is %s", example, t)
+	case of.Kind == TimeKind && n.Operator == "-":
+		return c.FailAt(at, "type", suggestion, "take a duration from a time, %s; this is %s", example, t)
+	case of.Kind == TimeKind:
+		return c.FailAt(at, "type", suggestion, "add a duration to a time, %s; this is %s", example, t)
 	case n.Operator == "+" || n.Operator == "-":
-		return c.failAt(at, "type", suggestion, "add a duration to a duration, %s; this is %s", example, t)
-	case t.number():
-		return c.failAt(at, "type", suggestion, "compare a duration with a duration, %s; this is a number. hours( ) and minutes( ) make a number of a duration", example)
+		return c.FailAt(at, "type", suggestion, "add a duration to a duration, %s; this is %s", example, t)
+	case t.Number():
+		return c.FailAt(at, "type", suggestion, "compare a duration with a duration, %s; this is a number. hours( ) and minutes( ) make a number of a duration", example)
 	}
-	return c.failAt(at, "type", suggestion, "compare a duration with a duration, %s; this is %s", example, t)
+	return c.FailAt(at, "type", suggestion, "compare a duration with a duration, %s; this is %s", example, t)
 }
 
-func (c *checker) addition(n *ast.BinaryNode, l, r typ, left, right ast.Node) checked {
+func (c *Checker) addition(n *ast.BinaryNode, l, r Type, left, right ast.Node) checked {
 	for _, side := range []struct {
 		node       ast.Node
-		typ, other typ
+		typ, other Type
 	}{{left, l, r}, {right, r, l}} {
-		if side.other.kind == textKind && side.typ.kind != textKind {
-			return c.failAt(side.node, "type", "string("+c.source(side.node)+")", "a text can only be joined with a text, but this is %s", side.typ)
+		if side.other.Kind == TextKind && side.typ.Kind != TextKind {
+			return c.FailAt(side.node, "type", "string("+c.Source(side.node)+")", "a text can only be joined with a text, but this is %s", side.typ)
 		}
-		if side.other.kind == timeKind {
-			return c.wantsDuration(n, side.node, side.typ, timeType)
+		if side.other.Kind == TimeKind {
+			return c.wantsDuration(n, side.node, side.typ, Time)
 		}
 	}
 	return c.mismatch(n, l, r, left, right)

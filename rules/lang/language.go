@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"slices"
@@ -8,14 +8,14 @@ import (
 	"bellhop/rules/text"
 )
 
-// A language is how names of days and months are written in it, as they stand within a date. The words are those of
+// A Language is how names of days and months are written in it, as they stand within a date. The words are those of
 // CLDR (unicode-org/cldr, common/main, Gregorian calendar).
-type language struct {
+type Language struct {
 	months, shortMonths [12]string
 	days, shortDays     [7]string // from Sunday
 }
 
-var languages = map[string]*language{
+var languages = map[string]*Language{
 	"en": nil, // as layouts are written
 	"de": {
 		[12]string{"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"},
@@ -64,8 +64,8 @@ func KnownLanguage(tag string) bool {
 	return slices.Contains(Languages(), baseLanguage(tag))
 }
 
-// findLanguage is the language with a tag, nil for English and for one that is not known.
-func findLanguage(tag string) *language { return languages[baseLanguage(tag)] }
+// FindLanguage is the language with a tag, nil for English and for one that is not known.
+func FindLanguage(tag string) *Language { return languages[baseLanguage(tag)] }
 
 func baseLanguage(tag string) string {
 	base, _, _ := strings.Cut(strings.ReplaceAll(tag, "_", "-"), "-")
@@ -73,7 +73,7 @@ func baseLanguage(tag string) string {
 }
 
 // format prints a time as [time.Time.Format] does, with names in the language; nil is English.
-func (l *language) format(t time.Time, layout string) string {
+func (l *Language) format(t time.Time, layout string) string {
 	if l == nil {
 		return t.Format(layout)
 	}

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"cmp"
@@ -11,48 +11,48 @@ import (
 	"bellhop/rules/text"
 )
 
-// A condition is a rule's `when`. `a && b` is false when either is false, whatever error the other raises, and
+// A Condition is a rule's `when`. `a && b` is false when either is false, whatever error the other raises, and
 // `a || b` true when either is true: so the order of its parts does not matter, and an index may look at one of
 // them alone. As long as nothing fails, the whole runs as one program and that is what it gives anyway; the parts
 // are compiled and run one by one only once an error has to be told from a plain no, the cheap ones first; together
 // they may do half as much work once more.
-type condition struct {
-	env   *environment
-	whole *program
-	src   string
-	lets  []letVar
+type Condition struct {
+	env    *Env
+	Whole  *Program
+	Source string
+	lets   []Let
 
-	yes, no *formula // what is claimed where it is true, and where it is false
+	Yes, No *Formula // what is claimed where it is true, and where it is false
 
 	once  sync.Once
 	parts *clause
 }
 
-// newCondition is a condition that was compiled, and how it was written.
-func newCondition(whole *program, as term) *condition {
-	out := &condition{env: as.c.env, whole: whole, src: as.c.piece.src, lets: slices.Clone(as.c.lets)}
-	p := as.c.prover
-	p.steps = proverSteps
-	out.yes, out.no = p.of(as, true), p.of(as, false)
+// NewCondition is a condition that was compiled, and how it was written.
+func NewCondition(whole *Program, as Term) *Condition {
+	out := &Condition{env: as.Checker.Env, Whole: whole, Source: as.Checker.piece.src, lets: slices.Clone(as.Checker.Lets)}
+	p := as.Checker.Prover
+	p.Steps = ProverSteps
+	out.Yes, out.No = p.Claim(as, true), p.Claim(as, false)
 	return out
 }
 
-// implies says whether other is true whenever c is.
-func (c *condition) implies(other *condition) bool {
-	return !disjoint(c.yes, other.yes) && impossible(c.yes, other.no) // most are disjoint: one for each calendar
+// Implies says whether other is true whenever c is.
+func (c *Condition) Implies(other *Condition) bool {
+	return !disjoint(c.Yes, other.Yes) && impossible(c.Yes, other.No) // most are disjoint: one for each calendar
 }
 
 // A clause is a condition, or a part of one, divided at && || and !.
 type clause struct {
 	op       string // "&&", "||", "!" or "" for a program
 	operands []*clause
-	program  *program
+	program  *Program
 }
 
-func (c *condition) holds(r *machine) (bool, error) {
-	v, err := r.eval(c.whole)
+func (c *Condition) Holds(r *Machine) (bool, error) {
+	v, err := r.Eval(c.Whole)
 	if err == nil {
-		return truth(c.whole, v)
+		return truth(c.Whole, v)
 	}
 	c.once.Do(c.divide)
 	if c.parts == nil || c.parts.op == "" {
@@ -62,19 +62,19 @@ func (c *condition) holds(r *machine) (bool, error) {
 	return c.parts.holds(r)
 }
 
-func truth(p *program, v any) (bool, error) {
+func truth(p *Program, v any) (bool, error) {
 	b, ok := v.(bool)
 	if !ok {
-		return false, p.failed(notTruth(v))
+		return false, p.Failed(notTruth(v))
 	}
 	return b, nil
 }
 
 func notTruth(v any) error {
-	return evalErrorf("the condition must be true or false, but it is %s", describe(v))
+	return Errorf("the condition must be true or false, but it is %s", Describe(v))
 }
 
-func (c *clause) holds(r *machine) (bool, error) {
+func (c *clause) holds(r *Machine) (bool, error) {
 	switch c.op {
 	case "!":
 		v, err := c.operands[0].holds(r)
@@ -100,7 +100,7 @@ func (c *clause) holds(r *machine) (bool, error) {
 		}
 		return !decisive && failed == nil, failed
 	}
-	v, err := r.eval(c.program)
+	v, err := r.Eval(c.program)
 	if err != nil {
 		return false, err
 	}
@@ -120,14 +120,14 @@ func (c *clause) cost() int {
 }
 
 // divide compiles the parts. The expression has been compiled before, so nothing new can be found wrong.
-func (c *condition) divide() {
-	r, t := text.Alone(c.src)
-	ch := &checker{vocabulary: vocabulary{env: c.env, doc: r, lets: c.lets}, piece: piece{t, 0, c.src}}
+func (c *Condition) divide() {
+	r, t := text.Alone(c.Source)
+	ch := &Checker{Scope: Scope{Env: c.env, Doc: r, Lets: c.lets}, piece: WholeOf(t)}
 	tree, ok := ch.parse(parseConfig)
 	if !ok {
 		return
 	}
-	parts, err := ch.clause(tree, c.whole.place)
+	parts, err := ch.clause(tree, c.Whole.Place)
 	if err != nil {
 		return
 	}
@@ -154,12 +154,12 @@ func divide(n ast.Node) (op string, operands []ast.Node) {
 	return "", nil
 }
 
-func (c *checker) clause(n ast.Node, place string) (*clause, error) {
+func (c *Checker) clause(n ast.Node, place string) (*clause, error) {
 	var out clause
 	var parts []ast.Node
 	if out.op, parts = divide(n); out.op != "" {
 		if out.op != "!" {
-			parts = operands(n, out.op, nil) // of the whole chain: each gets the same share of the work
+			parts = Operands(n, out.op, nil) // of the whole chain: each gets the same share of the work
 		}
 		for _, o := range parts {
 			part, err := c.clause(o, place)
@@ -175,11 +175,11 @@ func (c *checker) clause(n ast.Node, place string) (*clause, error) {
 	if c.bad {
 		return nil, errClause
 	}
-	p, err := c.env.assemble(done.node, c.piece.src)
+	p, err := c.Env.assemble(done.node, c.piece.src)
 	if err != nil {
 		return nil, err
 	}
-	p.typ, p.place = done.typ, place
+	p.Type, p.Place = done.Type, place
 	out.program = p
 	return &out, nil
 }

@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"bellhop/actions"
 )
 
-// clockTime reads 9am, 09:00 and 9:30 pm as 15:04 is written.
-func clockTime(text string) (string, bool) {
+// ClockTime reads 9am, 09:00 and 9:30 pm as 15:04 is written.
+func ClockTime(text string) (string, bool) {
 	m := clockWords.FindStringSubmatch(text)
 	if m == nil || m[2] == "" && m[3] == "" && !strings.EqualFold(m[4], "o'clock") && !strings.EqualFold(m[4], "uhr") {
 		return "", false
@@ -31,21 +31,20 @@ func clockTime(text string) (string, bool) {
 	return fmt.Sprintf("%02d:%02d", hour, minute), hour < 24 && minute < 60
 }
 
-// A stretch is an amount of time with its sign: a number of days, 24h.
-type stretch struct{ sign, amount string }
+// A Stretch is an amount of time with its sign: a number of days, 24h.
+type Stretch struct{ Sign, Amount string }
 
 var (
-	workdays       = regexp.MustCompile(`(?i)\b(?:working|business|work)[ -]?days?\b`)
 	calendarAmount = regexp.MustCompile(`^(?i)([0-9]{1,4}) ?(?:(d|days?)|(w|wks?|weeks?)|(mths?|months?)|(y|yrs?|years?)|(?:workdays?|weekdays?))[ ,]*$`)
 )
 
-// from is the expression for the time that is so much before or after another. Days and longer are counted on the
+// From is the expression for the time that is so much before or after another. Days and longer are counted on the
 // calendar, because a day is not always 24 hours.
-func (c stretch) from(anchor string) (string, bool) {
-	m := calendarAmount.FindStringSubmatch(c.amount)
+func (c Stretch) From(anchor string) (string, bool) {
+	m := calendarAmount.FindStringSubmatch(c.Amount)
 	if m == nil {
-		amount, ok := readDuration(c.amount)
-		return fmt.Sprintf("%s %s duration(%q)", anchor, c.sign, amount), ok
+		amount, ok := ReadDuration(c.Amount)
+		return fmt.Sprintf("%s %s duration(%q)", anchor, c.Sign, amount), ok
 	}
 	n, _ := strconv.Atoi(m[1]) // digits
 	function := "addWorkdays"
@@ -59,14 +58,14 @@ func (c stretch) from(anchor string) (string, bool) {
 	case m[5] != "":
 		function, n = "addMonths", 12*n
 	}
-	if c.sign == "-" {
+	if c.Sign == "-" {
 		n = -n
 	}
 	return fmt.Sprintf("%s(%s, %d)", function, anchor, n), true
 }
 
-// readDuration also takes what is nearly a duration: 24 hours.
-func readDuration(text string) (string, bool) {
+// ReadDuration also takes what is nearly a duration: 24 hours.
+func ReadDuration(text string) (string, bool) {
 	text = strings.TrimRight(text, " ,")
 	_, err := actions.ParseDuration(text)
 	if wrong, is := errors.AsType[*actions.DurationError](err); is {

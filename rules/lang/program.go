@@ -1,4 +1,4 @@
-package rules
+package lang
 
 import (
 	"errors"
@@ -20,40 +20,40 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// A program is a compiled expression. It is immutable.
-type program struct {
+// A Program is a compiled expression. It is immutable.
+type Program struct {
 	code  *vm.Program
-	typ   typ
+	Type  Type
 	cost  int    // units of what it does outside loops
-	place string // file:line:column of its beginning, for errors at run time
+	Place string // file:line:column of its beginning, for errors at run time
 }
 
 // config describes the environment to the language. The types only choose machine instructions: mistakes have been found
 // before, by our own checker. A configuration is not for two goroutines at once, and making one costs more than compiling
 // an expression with it.
-func (e *environment) config() *conf.Config {
+func (e *Env) config() *conf.Config {
 	if c, ok := e.configs.Get().(*conf.Config); ok {
 		return c
 	}
 	env := types.Map{machineName: types.Any}
-	add := func(name string, t typ) {
+	add := func(name string, t Type) {
 		switch {
-		case t.kind == textKind:
+		case t.Kind == TextKind:
 			env[name] = types.String
-		case t.kind == timeKind:
+		case t.Kind == TimeKind:
 			env[name] = types.TypeOf(time.Time{})
-		case t.kind == listKind:
+		case t.Kind == listKind:
 			env[name] = types.TypeOf([]string{})
 		default:
 			env[name] = types.Any
 		}
 	}
-	for name, t := range e.variables {
+	for name, t := range e.Variables {
 		add(name, t)
 	}
-	for name, object := range e.objects {
+	for name, object := range e.Objects {
 		env[name] = types.Any
-		for field, t := range object.fields {
+		for field, t := range object.Fields {
 			add(name+"."+field, t)
 		}
 	}
@@ -61,9 +61,9 @@ func (e *environment) config() *conf.Config {
 	c.MaxNodes = 4 * maxNodes
 	c.WithEnv(env)
 	boolFunc := []reflect.Type{reflect.TypeFor[func(...any) bool]()}
-	define := func(name string, f func(*machine, []any) (any, error), t []reflect.Type) {
+	define := func(name string, f func(*Machine, []any) (any, error), t []reflect.Type) {
 		c.Functions[name] = &builtin.Function{Name: name, Types: t, Func: func(args ...any) (any, error) {
-			return f(args[0].(*machine), args[1:])
+			return f(args[0].(*Machine), args[1:])
 		}}
 	}
 	for name, f := range functions {
@@ -86,18 +86,18 @@ var parseConfig = func() *conf.Config {
 }()
 
 // finish turns a checked tree into a program.
-func (c *checker) finish(done checked) *program {
-	p, err := c.env.assemble(done.node, c.piece.src)
+func (c *Checker) finish(done checked) *Program {
+	p, err := c.Env.assemble(done.node, c.piece.src)
 	if err != nil { // our checker let something pass that the language refuses
-		c.fail("syntax", c.piece.whole(), "", "this expression cannot be used here")
+		c.fail("syntax", c.piece.Whole(), "", "this expression cannot be used here")
 		return nil
 	}
-	p.typ = done.typ
-	p.place = c.doc.Place(c.piece.whole())
+	p.Type = done.Type
+	p.Place = c.Doc.Place(c.piece.Whole())
 	return p
 }
 
-func (e *environment) assemble(node ast.Node, src string) (*program, error) {
+func (e *Env) assemble(node ast.Node, src string) (*Program, error) {
 	config := e.config()
 	defer e.configs.Put(config)
 	cost := 20 * treeSize(node, 20_000)
@@ -112,7 +112,7 @@ func (e *environment) assemble(node ast.Node, src string) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &program{code: code, cost: cost}, nil
+	return &Program{code: code, cost: cost}, nil
 }
 
 var (
@@ -120,24 +120,24 @@ var (
 	invalidOperands = regexp.MustCompile(`^invalid operation: (\S+) (\S+) (\S+)$`)
 )
 
-// at is an error of the program with its place.
-func (p *program) at(err error) error { return fmt.Errorf("%s: %w", p.place, err) }
+// At is an error of the program with its place.
+func (p *Program) At(err error) error { return fmt.Errorf("%s: %w", p.Place, err) }
 
-// failed says in words why a program ended with an error.
-func (p *program) failed(err error) error {
-	var own *evalError
+// Failed says in words why a program ended with an error.
+func (p *Program) Failed(err error) error {
+	var own *Error
 	switch {
 	case errors.Is(err, errTooMuch):
-		return p.at(errTooMuch)
+		return p.At(errTooMuch)
 	case errors.As(err, &own):
-		return p.at(own)
+		return p.At(own)
 	}
 	message := err.Error()
 	var fe *file.Error
 	if errors.As(err, &fe) {
 		message = fe.Message
 	}
-	return p.at(&evalError{plainRuntime(message)})
+	return p.At(&Error{plainRuntime(message)})
 }
 
 // plainRuntime translates what the language's machine says.

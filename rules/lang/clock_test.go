@@ -1,0 +1,133 @@
+package lang
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Working days are what counting them one by one gives.
+func TestWorkdays(t *testing.T) {
+	t.Parallel()
+	d := rand.New(rand.NewPCG(5, 2))
+	for range 2000 {
+		from := time.Date(2026, 1, 1+d.IntN(400), 10, 0, 0, 0, time.UTC)
+		n := d.IntN(61) - 30
+		want, left := from, n
+		for left != 0 {
+			step := 1
+			if left < 0 {
+				step = -1
+			}
+			want = want.AddDate(0, 0, step)
+			if want.Weekday() != time.Saturday && want.Weekday() != time.Sunday {
+				left -= step
+			}
+		}
+		if got := moveWorkdays(from, n); !got.Equal(want) {
+			t.Fatalf("%d working days from %s are %s, not %s", n, from, got, want)
+		}
+	}
+}
+
+// someMoment is a time near which clocks often change.
+func someMoment(d *rand.Rand, zone *time.Location) time.Time {
+	at := time.Date(2013+d.IntN(24), time.Month(1+d.IntN(12)), 1+d.IntN(31), d.IntN(24), d.IntN(4)*15, d.IntN(2)*59, 0, time.UTC).In(zone)
+	if d.IntN(2) == 0 {
+		return at
+	}
+	_, end := at.ZoneBounds()
+	if end.IsZero() || end.Year() > 2037 {
+		return at
+	}
+	return end.Add(time.Duration(d.IntN(24*4)-48)*15*time.Minute).AddDate(0, 0, d.IntN(5)-2).In(zone)
+}
+
+// What a zone's clocks show at the moment found is what was asked for, at the first moment at which they do; in an hour
+// that is left out, it is as much later as that is long.
+func TestClock(t *testing.T) {
+	t.Parallel()
+	d := rand.New(rand.NewPCG(3, 2))
+	names := strings.Fields(zoneNames)
+	once, twice, gaps := 0, 0, 0
+	for range 10_000 {
+		zone, ok := LoadZone(names[d.IntN(len(names))])
+		if !ok {
+			t.Fatal("no such zone")
+		}
+		naive := shown(someMoment(d, zone))
+		if at := someMoment(d, zone); d.IntN(2) == 0 { // what the clocks show around a change, or leave out
+			if _, end := at.ZoneBounds(); !end.IsZero() && end.Year() < 2040 {
+				naive = shown(end.Add(-time.Second)).Add(time.Duration(d.IntN(300)-120) * time.Minute)
+			}
+		}
+		if d.IntN(10) == 0 { // when zones changed for good, and whole days were left out
+			naive = naive.AddDate(-d.IntN(50), 0, 0)
+		}
+		got := Clock(naive, zone)
+		var all []time.Time
+		for k := -30 * 12; k <= 30*12; k++ { // every offset that is in use around then
+			_, offset := naive.Add(time.Duration(k) * 5 * time.Minute).In(zone).Zone()
+			at := naive.Add(-time.Duration(offset) * time.Second).In(zone)
+			if shown(at).Equal(naive) && !slices.ContainsFunc(all, at.Equal) {
+				all = append(all, at)
+			}
+		}
+		slices.SortFunc(all, time.Time.Compare)
+		switch {
+		case len(all) > 0:
+			if !got.Equal(all[0]) {
+				t.Fatalf("%s in %s is %s, not %s", naive, zone, got, all[0])
+			}
+			if len(all) == 1 {
+				once++
+				y, m, day := naive.Date()
+				if std := time.Date(y, m, day, naive.Hour(), naive.Minute(), naive.Second(), 0, zone); !got.Equal(std) {
+					t.Fatalf("%s in %s is %s, not %s", naive, zone, got, std)
+				}
+			} else {
+				twice++
+			}
+		default:
+			gaps++
+			change, _ := got.ZoneBounds()
+			last := shown(change.Add(-time.Second)).Add(time.Second)
+			gap := shown(change).Sub(last)
+			if naive.Before(last) || !naive.Before(shown(change)) || shown(got).Sub(naive) != gap {
+				t.Fatalf("%s in %s is %s, over a gap of %s from %s", naive, zone, got, gap, last)
+			}
+		}
+	}
+	t.Log(once, twice, gaps)
+	if once < 5_000 || twice < 100 || gaps < 100 {
+		t.Errorf("too few of a kind: %d once, %d twice, %d in gaps", once, twice, gaps)
+	}
+}
+
+// The same zone is always the same value, however it is written: what is kept of zones has a bound.
+func TestFindZone(t *testing.T) {
+	t.Parallel()
+	for _, same := range [][]string{
+		{"Europe/Paris", "europe/paris", "EUROPE/PARIS", "Europe/paris"}, {"America/New_York", "america/new york", "America/new_york"},
+		{"UTC+5:37", "gmt+05:37", "+0537"}, {"GMT+2", "utc+02:00"}, {"Asia/Tokyo", "Tokyo Standard Time"},
+	} {
+		first, ok := FindZone(same[0])
+		for _, name := range same[1:] {
+			if z, found := FindZone(name); !ok || !found || z != first {
+				t.Errorf("%s is %v, not %v", name, z, first)
+			}
+		}
+	}
+	for name, place := range windowsZones {
+		if _, ok := LoadZone(place); !ok {
+			t.Errorf("%s: there is no %s", name, place)
+		}
+	}
+	for _, name := range []string{"", "Local", "local", "Mars/Phobos", strings.Repeat("a", 100), "../etc/passwd", "GMT+99"} {
+		if z, ok := FindZone(name); ok {
+			t.Errorf("%q is %v", name, z)
+		}
+	}
+}
