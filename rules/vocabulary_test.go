@@ -4,9 +4,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bellhop/rules"
 	"bellhop/rules/lang"
+	"bellhop/rules/text"
 )
 
 // TestWordsAreDescribed looks for a name that people are told nothing about.
@@ -91,5 +93,29 @@ func TestWordsMeanSomething(t *testing.T) {
 			continue
 		}
 		compiles(examples[o.Name])
+	}
+}
+
+// Every example of a function is an expression that has a value.
+func TestExamplesOfFunctions(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	ev := &rules.Event{
+		Type: rules.Create, On: []string{rules.Create, rules.Booked}, ReceivedAt: now, Custom: map[string]any{"plan": "gold"},
+		Appointment: rules.Appointment{ID: "a", Title: "VIP: massage", Notes: "{}", Users: []string{"u1", "u2"}, StartTime: now.Add(48 * time.Hour), EndTime: now.Add(49 * time.Hour)},
+		Contact:     rules.Contact{Email: "guest@example.com", Tags: []string{"vip", "regular"}},
+	}
+	for _, w := range lang.Functions() {
+		src := "rules:\n- name: a\n  on: booked\n  let: {it: " + text.Quoted(w.Example) + "}\n  when: string(it) != \"-\"\n  then: [{slack: {channel: desk, text: '{{ string(it) }}'}}]\n"
+		f, findings := rules.Compile("t.yaml", []byte(src), options())
+		if text.HasErrors(findings) || !strings.Contains(w.Example, w.Name+"(") {
+			t.Errorf("%s: %s: %v", w.Name, w.Example, findings)
+			continue
+		}
+		set, _ := rules.NewSet([]*rules.File{f})
+		e := set.Explain(ev, now)[0]
+		if len(e.Let) != 1 || e.Let[0].Error != "" || e.Let[0].Missing {
+			t.Errorf("%s: %s is %+v", w.Name, w.Example, e.Let)
+		}
 	}
 }

@@ -485,7 +485,7 @@ func (c choice) describe() string {
 		b.WriteString("\n\n```text\n" + strings.Join(c.Uses, "\n") + "\n```")
 	}
 	if c.Doc != "" {
-		b.WriteString("\n\n" + c.Doc)
+		b.WriteString("\n\n" + withExample(c.Doc, c.Example))
 	}
 	return b.String()
 }

@@ -50,7 +50,7 @@ func (a *Absence) walk(n ast.Node, depth int) {
 		return
 	}
 	for _, u := range a.uses(n) {
-		a.Use(u)
+		a.use(u)
 	}
 	switch op := Connective(n); {
 	case op != "":
@@ -80,63 +80,66 @@ func (a *Absence) walk(n ast.Node, depth int) {
 // maxFacts bounds how many parts of one chain are thought of.
 const maxFacts = 50
 
-// A Use is an operand of something that fails where it is missing.
-type Use struct {
-	Of   ast.Node
-	None string // a default that would do, "" if that cannot be told
+// A use is an operand of something that fails where it is missing.
+type use struct {
+	of   ast.Node
+	none string // a default that would do, "" if that cannot be told
 }
 
 // uses are the operands of n without which it fails.
-func (a *Absence) uses(n ast.Node) []Use {
+func (a *Absence) uses(n ast.Node) []use {
 	switch n := n.(type) {
 	case *ast.UnaryNode:
 		if n.Operator == "!" || n.Operator == "not" {
-			return []Use{{n.Node, "false"}}
+			return []use{{n.Node, "false"}}
 		}
-		return []Use{{n.Node, "0"}}
+		return []use{{n.Node, "0"}}
 	case *ast.BinaryNode:
 		switch n.Operator {
 		case "&&", "and", "||", "or":
-			return []Use{{n.Left, "false"}, {n.Right, "false"}}
+			return []use{{n.Left, "false"}, {n.Right, "false"}}
 		case "+", "-", "*", "/", "%", "**", "^", "..", "<", "<=", ">", ">=":
-			return []Use{{n.Left, a.noneOf(n.Right)}, {n.Right, a.noneOf(n.Left)}}
+			return []use{{n.Left, a.noneOf(n.Right)}, {n.Right, a.noneOf(n.Left)}}
 		}
 	case *ast.ConditionalNode:
-		return []Use{{n.Cond, "false"}}
+		return []use{{n.Cond, "false"}}
 	case *ast.SliceNode:
-		return []Use{{n.Node, a.noneOf(n.Node)}}
+		return []use{{n.Node, a.noneOf(n.Node)}}
 	case *ast.CallNode:
 		if m, ok := n.Callee.(*ast.MemberNode); ok {
-			return []Use{{m.Node, ""}}
+			return []use{{m.Node, ""}}
 		}
 	case *ast.PredicateNode:
 		return nil
 	}
 	name, args := CallOf(n)
+	f := functions[name]
 	if len(args) == 0 {
 		return nil
 	}
-	if predicates[name] != "" {
-		out := []Use{{args[0], "[]"}}
+	if f.isPredicate() {
+		out := []use{{args[0], "[]"}}
 		if p, ok := second(args).(*ast.PredicateNode); ok {
-			switch name {
-			case "all", "none", "any", "one", "filter", "count", "find", "findIndex", "findLast", "findLastIndex":
-				out = append(out, Use{p.Node, "false"})
-			case "sum":
-				out = append(out, Use{p.Node, "0"})
+			switch f.each.Kind {
+			case BoolKind:
+				out = append(out, use{p.Node, "false"})
+			case numberKind:
+				out = append(out, use{p.Node, "0"})
 			}
 		}
 		return out
 	}
-	switch name {
-	case "string", "toJSON": // take anything
-		return nil
-	case "first", "last", "get": // nil of nil
-		args = args[1:]
+	if f != nil {
+		switch f.missing {
+		case takesMissing:
+			return nil
+		case nilOfMissing:
+			args = args[1:]
+		}
 	}
-	var out []Use
+	var out []use
 	for _, arg := range args {
-		out = append(out, Use{arg, a.noneOf(arg)})
+		out = append(out, use{arg, a.noneOf(arg)})
 	}
 	return out
 }
@@ -164,27 +167,27 @@ func (a *Absence) noneOf(n ast.Node) string {
 }
 
 // Condition warns about a condition that may itself be missing.
-func (a *Absence) Condition(n ast.Node) { a.Use(Use{n, "false"}) }
+func (a *Absence) Condition(n ast.Node) { a.use(use{n, "false"}) }
 
-func (a *Absence) Use(u Use) {
-	t := a.p.Expand(Term{u.Of, a.c})
-	if !t.typ().missing || a.found[u.Of] || a.given != nil && present(t, a.given, false) {
+func (a *Absence) use(u use) {
+	t := a.p.Expand(Term{u.of, a.c})
+	if !t.typ().missing || a.found[u.of] || a.given != nil && present(t, a.given, false) {
 		return
 	}
-	a.found[u.Of] = true
-	source := a.c.Source(u.Of)
+	a.found[u.of] = true
+	source := a.c.Source(u.of)
 	suggestion := ""
 	if isCallOf(t.Node, "findIndex") || isCallOf(t.Node, "findLastIndex") {
-		u.None = "-1" // 0 is the first
+		u.none = "-1" // 0 is the first
 	}
-	if u.None != "" && a.advice == "" {
-		suggestion = "(" + source + " ?? " + u.None + ")"
+	if u.none != "" && a.advice == "" {
+		suggestion = "(" + source + " ?? " + u.none + ")"
 	}
 	advice := a.advice
 	if advice == "" {
 		advice = "give a default with ??"
 	}
-	a.c.WarnAt(u.Of, "missing-value", suggestion, "%s may be missing, and then %s; %s", source, a.effect, advice)
+	a.c.WarnAt(u.of, "missing-value", suggestion, "%s may be missing, and then %s; %s", source, a.effect, advice)
 }
 
 // present says whether a value cannot be missing where all that is given is so. ran says that the conditions of given
@@ -289,15 +292,12 @@ func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 			}
 		}
 	case *ast.BuiltinNode, *ast.CallNode:
-		f, args := CallOf(n)
-		switch f {
-		case "string":
-			return a.Value(args[0])
-		case "upper", "lower", "trim", "trimPrefix", "trimSuffix", "replace", "split", "date", "tz", "weekday", "timeOfDay",
-			"addDays", "addMonths", "addWorkdays", "clock", "startOfDay", "daysBetween", "toBase64":
-			if len(args) > 0 {
-				return a.through(args[0])
+		name, args := CallOf(n)
+		if f := functions[name]; f != nil && f.carries && len(args) > 0 {
+			if f.missing == takesMissing {
+				return a.Value(args[0])
 			}
+			return a.through(args[0])
 		}
 		if a.c.Types[n].Type.missing {
 			return a.unless(n, a.c.Source(n))

@@ -260,7 +260,7 @@ func (c *Checker) check(n ast.Node) checked {
 	case *ast.CallNode:
 		return c.call(n)
 	case *ast.BuiltinNode:
-		if _, ok := predicates[n.Name]; ok {
+		if functions[n.Name].isPredicate() {
 			return c.predicate(n)
 		}
 		return c.function(n, n.Name, n.Arguments)
@@ -336,7 +336,7 @@ func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 	if slices.Contains(c.Later, name) {
 		return c.FailAt(n, "let-order", "", "%s is defined further down, or is this one itself; a named value can only use those above it", name)
 	}
-	if _, ok := functions[name]; ok {
+	if f := functions[name]; f != nil && !f.isPredicate() {
 		if name == "now" {
 			return c.FailAt(n, "function", "now()", "for the present time write now()")
 		}
@@ -474,12 +474,12 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 		return get(c.elementAt(n.Node, n.Property, base.Type))
 	case TimeKind:
 		if property != nil {
-			for _, m := range text.SortedKeys(timeMethods) {
+			for _, m := range methodNames() {
 				if text.FoldWord(m) == text.FoldWord(property.Value) {
 					return c.FailAt(n.Property, "unknown-field", m+"()", "write .%s() to get it from a time", m)
 				}
 			}
-			return c.FailAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", text.Quote(property.Value), text.OneOf(methodNames()))
+			return c.FailAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", text.Quote(property.Value), methodList())
 		}
 	case TextKind:
 		if property != nil && (property.Value == "length" || property.Value == "size") {
@@ -553,12 +553,13 @@ func (c *Checker) unknownField(property *ast.StringNode, object string) checked 
 	return c.FailAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, text.Quote(property.Value), text.DidYouMean(suggestion))
 }
 
-func methodNames() []string {
-	names := text.SortedKeys(timeMethods)
+// methodList is for people: ".Day(), .Hour() or …".
+func methodList() string {
+	names := methodNames()
 	for i := range names {
 		names[i] = "." + names[i] + "()"
 	}
-	return names
+	return text.OneOf(names)
 }
 
 func (c *Checker) slice(n *ast.SliceNode) checked {
@@ -617,11 +618,11 @@ func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 		return c.FailAt(callee, "function", "", "%s is not a function", text.Quote(c.Source(callee)))
 	}
 	if base.Type.Is(TimeKind) {
-		if op, ok := timeMethods[property.Value]; ok {
+		if m := findMethod(property.Value); m != nil {
 			if len(n.Arguments) > 0 {
 				return c.FailAt(n.Arguments[0], "arguments", "", ".%s() takes no arguments", property.Value)
 			}
-			return checked{call(n, op, base.node), intType}
+			return checked{call(n, m.operation(), base.node), intType}
 		}
 	}
 	on := c.Source(callee.Node)
@@ -644,7 +645,7 @@ func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 				args[0] = quoteLike(args[0], fixLayout(layout))
 			}
 			s := word + "(" + strings.Join(append([]string{on}, args...), ", ") + ")"
-			if !takes(word, len(args)+1) {
+			if !functions[word].takes(len(args) + 1) {
 				return c.FailAt(n, "method", "", "use the function %s: %s", word, s)
 			}
 			return c.FailAt(n, "method", s, "write %s", s)
@@ -658,8 +659,8 @@ func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 			}
 			return c.FailAt(n, "method", s, "write %s", s)
 		}
-		suggestion := text.Closest(property.Value, text.SortedKeys(timeMethods))
-		return c.FailAt(property, "method", suggestion, "a time has no method %s; there are %s", text.Quote(property.Value), text.OneOf(methodNames()))
+		suggestion := text.Closest(property.Value, methodNames())
+		return c.FailAt(property, "method", suggestion, "a time has no method %s; there are %s", text.Quote(property.Value), methodList())
 	}
 	return c.FailAt(property, "method", "", "%s has no method %s", base.Type, text.Quote(property.Value))
 }
@@ -674,14 +675,6 @@ func (c *Checker) literal(n *ast.CallNode, i int) (string, bool) {
 		return "", false
 	}
 	return s.Value, true
-}
-
-// takes says whether a function can be called with so many arguments.
-func takes(function string, arguments int) bool {
-	return slices.ContainsFunc(functions[function].forms, func(form string) bool {
-		params, _ := splitForm(form)
-		return arguments == len(params) || arguments > len(params) && strings.HasSuffix(form[:strings.IndexByte(form, '>')], "*")
-	})
 }
 
 // addMethod are the names that other languages have for + and - of times.
@@ -730,19 +723,9 @@ func durationUnit(name string) string {
 	return ""
 }
 
-// functionAliases are names that other languages have for these functions.
-var functionAliases = map[string]string{
-	"length": "len", "size": "len", "toUpper": "upper", "toLower": "lower", "uppercase": "upper", "lowercase": "lower", "ucase": "upper", "lcase": "lower",
-	"format": "date", "formatDate": "date", "strftime": "date", "dateFormat": "date", "today": "now", "str": "string", "toString": "string", "text": "string",
-	"parseInt": "int", "number": "float", "avg": "mean", "average": "mean", "unique": "uniq", "distinct": "uniq", "concatenate": "concat",
-	"timezone": "tz", "dayOfWeek": "weekday", "day": "weekday", "every": "all", "some": "any", "days": "duration", "setTime": "clock", "atTime": "clock", "midnight": "startOfDay",
-	"beginningOfDay": "startOfDay", "dateDiff": "daysBetween", "diffDays": "daysBetween", "daysUntil": "daysBetween", "addBusinessDays": "addWorkdays",
-	"addWeekdays": "addWorkdays", "inHours": "hours", "inMinutes": "minutes", "latest": "max", "earliest": "min",
-}
-
 func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
-	f, ok := functions[name]
-	if !ok {
+	f := functions[name]
+	if f == nil || f.isPredicate() {
 		for _, a := range args {
 			c.visit(a)
 		}
@@ -763,7 +746,7 @@ func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
 		}
 		suggestion := functionAliases[name]
 		if suggestion == "" {
-			suggestion = text.Closest(name, append(functionNames(), text.SortedKeys(functionAliases)...))
+			suggestion = text.Closest(name, append(text.SortedKeys(functions), text.SortedKeys(functionAliases)...))
 			if meant, ok := functionAliases[suggestion]; ok {
 				suggestion = meant
 			}
@@ -781,7 +764,7 @@ func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
 			s := "date(tz(" + c.Source(args[0]) + ", " + zone + "), " + c.Source(args[1]) + ")"
 			return c.FailAt(n, "arguments", s, "the zone that a time is printed in is that of the time: write %s", s)
 		}
-		if c.bareZone(name, i, a) {
+		if i == f.zone-1 && c.bareZone(a) {
 			return checked{n, Bad}
 		}
 		v := c.visit(a)
@@ -793,26 +776,20 @@ func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
 			return checked{n, Bad}
 		}
 	}
-	result, ok := c.arguments(n, name, f.forms, args, types)
-	if !ok || !c.constants(n, name, args, types) {
+	result, ok := c.arguments(n, f, args, types)
+	if !ok || f.constant != nil && !f.constant(c, n, args) {
 		return checked{n, Bad}
 	}
 	if (name == "first" || name == "last") && !c.elementAt(args[0], &ast.IntegerNode{}, types[0]).missing {
 		result = result.sure()
 	}
-	switch name {
-	case "weekday":
-		result = weekdayType
-	case "timeOfDay":
-		result = clockType
-	}
 	return checked{call(n, name, out...), result}
 }
 
 // bareZone reports the name of a time zone without quotes, where a function takes one.
-func (c *Checker) bareZone(function string, i int, arg ast.Node) bool {
+func (c *Checker) bareZone(arg ast.Node) bool {
 	written := c.Source(arg)
-	if at, ok := zoneArguments[function]; !ok || at != i || !zoneName.MatchString(written) {
+	if !zoneName.MatchString(written) {
 		return false
 	}
 	if id, ok := arg.(*ast.IdentifierNode); ok && c.known(id.Value) {
@@ -829,35 +806,28 @@ func (c *Checker) bareZone(function string, i int, arg ast.Node) bool {
 	return true
 }
 
-// zoneArguments are the functions that take the name of a time zone, and which argument it is.
-var zoneArguments = map[string]int{"timezone": 0, "tz": 1, "date": 2}
-
 var zoneName = regexp.MustCompile(`^[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*$`)
 
 // arguments finds the form of a function that fits its arguments, or says what does not.
-func (c *Checker) arguments(n ast.Node, name string, forms []string, args []ast.Node, types []Type) (Type, bool) {
+func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Type) (Type, bool) {
 	var results []Type
-	counts := map[int]bool{}
-	best, bestForm, more := -1, "", false
-	for _, form := range forms {
-		params, result := splitForm(form)
-		variadic := strings.HasSuffix(form[:strings.IndexByte(form, '>')], "*")
-		counts[len(params)] = true
-		more = more || variadic
-		if len(args) != len(params) && !(variadic && len(args) >= len(params)) {
+	var counts []int
+	best, more := -1, false
+	var nearest form
+	for _, form := range f.forms {
+		counts = append(counts, len(form.args))
+		more = more || form.more
+		if !form.takes(len(args)) {
 			continue
 		}
 		fit := 0
-		for i := range args {
-			if !fits(types[i], params[min(i, len(params)-1)]) {
-				break
-			}
+		for fit < len(args) && types[fit].fits(form.arg(fit)) {
 			fit++
 		}
 		if fit == len(args) {
-			results = append(results, resultType(result, types))
+			results = append(results, form.of(types))
 		} else if fit > best {
-			best, bestForm = fit, form
+			best, nearest = fit, form
 		}
 	}
 	switch {
@@ -868,56 +838,48 @@ func (c *Checker) arguments(n ast.Node, name string, forms []string, args []ast.
 		}
 		return t, true
 	case best >= 0:
-		params, _ := splitForm(bestForm)
-		want := params[min(best, len(params)-1)]
-		suggestion := ""
-		if want == "M" && types[best].Kind == TextKind {
-			suggestion = "date(" + c.Source(args[best]) + ")"
-		}
-		if unit := durationUnit(name); unit != "" && types[best].Number() {
-			suggestion := ""
-			if i, ok := args[best].(*ast.IntegerNode); ok {
-				suggestion = fmt.Sprintf(`duration("%d%s")`, i.Value, unit)
-			}
-			c.FailAt(n, "type", suggestion, `%s( ) turns a duration into a number; for a duration of so many %[1]s write %s`, name, cmp.Or(suggestion, `duration("2`+unit+`")`))
-			return Bad, false
-		}
-		if i, ok := args[best].(*ast.IntegerNode); ok && name == "duration" {
-			c.FailAt(args[best], "duration", fmt.Sprintf(`"%dh"`, i.Value), `duration takes a text with a unit, such as duration("%dh")`, i.Value)
-			return Bad, false
-		}
-		if i, ok := args[best].(*ast.IntegerNode); ok && name == "clock" {
-			if i.Value >= 0 && i.Value < 24 {
-				suggestion = fmt.Sprintf(`"%02d:00"`, i.Value)
-			}
-			c.FailAt(args[best], "type", suggestion, `clock needs a time of the day, a text such as "09:00", but this is a number`)
-			return Bad, false
-		}
-		if want == "I" && types[best].Kind == DurationKind && strings.HasPrefix(name, "add") {
-			s := c.Source(args[0]) + " + " + c.Source(args[best])
-			c.FailAt(n, "type", s, "%s needs a whole number; to add a duration, write %s", name, s)
-			return Bad, false
-		}
-		if want == "T" && (types[best].Number() || types[best].Kind == TimeKind) {
-			suggestion = "string(" + c.Source(args[best]) + ")"
-		}
-		c.FailAt(args[best], "type", suggestion, "%s needs %s here, but this is %s", name, paramName(want), types[best])
-	case name == "date" && len(args) == 1 && types[0].Kind == TimeKind:
+		c.argument(n, f.name, args, types, best, nearest.arg(best))
+	case f.name == "date" && len(args) == 1 && types[0].Kind == TimeKind:
 		c.FailAt(n, "arguments", "date("+c.Source(args[0])+`, "Mon 2 Jan 15:04")`, `date needs a layout too, such as "Mon 2 Jan 15:04"`)
 	default:
-		c.FailAt(n, "arguments", "", "%s takes %s; %s given", name, countOf(slices.Sorted(keysOf(counts)), more), given(len(args)))
+		slices.Sort(counts)
+		c.FailAt(n, "arguments", "", "%s takes %s; %s given", f.name, countOf(slices.Compact(counts), more), given(len(args)))
 	}
 	return Bad, false
 }
 
-func keysOf(m map[int]bool) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
+// argument reports an argument that is of another type than the function takes.
+func (c *Checker) argument(n ast.Node, name string, args []ast.Node, types []Type, i int, want Type) {
+	at, of := args[i], types[i]
+	number, isNumber := at.(*ast.IntegerNode)
+	unit := durationUnit(name)
+	suggestion := ""
+	switch {
+	case unit != "" && of.Number():
+		if isNumber {
+			suggestion = fmt.Sprintf(`duration("%d%s")`, number.Value, unit)
 		}
+		c.FailAt(n, "type", suggestion, `%s( ) turns a duration into a number; for a duration of so many %[1]s write %s`, name, cmp.Or(suggestion, `duration("2`+unit+`")`))
+		return
+	case isNumber && name == "duration":
+		c.FailAt(at, "duration", fmt.Sprintf(`"%dh"`, number.Value), `duration takes a text with a unit, such as duration("%dh")`, number.Value)
+		return
+	case isNumber && name == "clock":
+		if number.Value >= 0 && number.Value < 24 {
+			suggestion = fmt.Sprintf(`"%02d:00"`, number.Value)
+		}
+		c.FailAt(at, "type", suggestion, `clock needs a time of the day, a text such as "09:00", but this is a number`)
+		return
+	case want.Kind == intKind && of.Kind == DurationKind && strings.HasPrefix(name, "add"):
+		s := c.Source(args[0]) + " + " + c.Source(at)
+		c.FailAt(n, "type", s, "%s needs a whole number; to add a duration, write %s", name, s)
+		return
+	case want.Kind == TimeKind && of.Kind == TextKind:
+		suggestion = "date(" + c.Source(at) + ")"
+	case want.Kind == TextKind && (of.Number() || of.Kind == TimeKind):
+		suggestion = "string(" + c.Source(at) + ")"
 	}
+	c.FailAt(at, "type", suggestion, "%s needs %s here, but this is %s", name, want.wanted(), of)
 }
 
 func plural(one bool, singular, plural string) string {
@@ -953,117 +915,24 @@ func given(n int) string {
 	return strconv.Itoa(n)
 }
 
-func splitForm(form string) (params []string, result string) {
-	left, result, _ := strings.Cut(form, ">")
-	if left == "" {
-		return nil, result
+// writtenText is an argument that is written out as a text, nil if it is not.
+func writtenText(args []ast.Node, i int) *ast.StringNode {
+	if i >= len(args) {
+		return nil
 	}
-	return strings.Split(strings.TrimSuffix(left, "*"), ","), result
+	s, _ := args[i].(*ast.StringNode)
+	return s
 }
 
-func paramName(p string) string {
-	switch p {
-	case "T":
-		return "a text"
-	case "N":
-		return "a number"
-	case "I":
-		return "a whole number"
-	case "B":
-		return "true or false"
-	case "M":
-		return "a time"
-	case "D":
-		return "a duration"
-	case "Z":
-		return "a time zone"
-	case "L":
-		return "a list"
-	case "P":
-		return "a map"
-	}
-	return "a value"
-}
+// The constants of functions are arguments that are written out, such as a layout or the name of a time zone.
 
-func fits(t Type, p string) bool {
-	if t.Open() {
-		return true
-	}
-	switch p {
-	case "A":
-		return true
-	case "T":
-		return t.Kind == TextKind
-	case "N":
-		return t.Number()
-	case "I":
-		return t.Kind == intKind
-	case "B":
-		return t.Kind == BoolKind
-	case "M":
-		return t.Kind == TimeKind
-	case "D":
-		return t.Kind == DurationKind
-	case "Z":
-		return t.Kind == zoneKind
-	case "L":
-		return t.Kind == listKind
-	case "P":
-		return t.Kind == mapKind || t.Kind == ObjectKind
-	}
-	return false
-}
-
-func resultType(result string, args []Type) Type {
-	switch result {
-	case "T":
-		return Text
-	case "N", "F":
-		return floatType
-	case "I":
-		return intType
-	case "B":
-		return boolType
-	case "M":
-		return Time
-	case "D":
-		return durationType
-	case "Z":
-		return zoneType
-	case "L":
-		return listType
-	case "LT":
-		return Texts
-	case "P":
-		return mapType
-	case "S":
-		if args[0].Kind == listKind {
-			return args[0]
+// zoneConstant is for the name of a zone in one of the arguments.
+func zoneConstant(i int) func(*Checker, ast.Node, []ast.Node) bool {
+	return func(c *Checker, _ ast.Node, args []ast.Node) bool {
+		s := writtenText(args, i)
+		if s == nil {
+			return true
 		}
-	case "E":
-		return args[0].element().OrNil()
-	case "O":
-		return Any.OrNil()
-	case "J":
-		t := args[0].element()
-		for _, a := range args[1:] {
-			t = join(t, a.element())
-		}
-		return t
-	}
-	return Any
-}
-
-// constants checks arguments that are written out, such as a layout or the name of a time zone.
-func (c *Checker) constants(n ast.Node, name string, args []ast.Node, types []Type) bool {
-	written := func(i int) (*ast.StringNode, bool) {
-		if i >= len(args) {
-			return nil, false
-		}
-		s, ok := args[i].(*ast.StringNode)
-		return s, ok
-	}
-	zone := func(s *ast.StringNode) bool {
 		if _, ok := LoadZone(s.Value); !ok {
 			suggestion := ClosestZone(s.Value)
 			c.FailAt(s, "time-zone", quoteLike(c.Source(s), suggestion), "%s is not a time zone%s", text.Quote(s.Value), text.DidYouMean(suggestion))
@@ -1074,61 +943,68 @@ func (c *Checker) constants(n ast.Node, name string, args []ast.Node, types []Ty
 		}
 		return true
 	}
-	switch name {
-	case "duration":
-		if s, ok := written(0); ok {
-			if _, err := parseDuration(s.Value); err != nil {
-				suggestion := ""
-				if d, ok := errors.AsType[*actions.DurationError](err); ok {
-					suggestion = d.Suggestion
-				}
-				c.FailAt(s, "duration", quoteLike(c.Source(s), suggestion), "%s", err)
-				return false
-			}
-		}
-	case "tz":
-		if s, ok := written(1); ok {
-			return zone(s)
-		}
-	case "timezone":
-		if s, ok := written(0); ok {
-			return zone(s)
-		}
-	case "date":
-		if s, ok := written(1); ok {
-			if !c.layout(s) {
-				return false
-			}
-		}
-		if s, ok := written(2); ok && !zone(s) {
-			return false
-		}
-		if s, ok := written(0); ok && len(args) == 1 {
-			v, err := ParseDate(time.UTC, s.Value, nil)
-			switch t, _ := v.(time.Time); {
-			case err != nil:
-				c.FailAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, text.Quote(s.Value))
-				return false
-			case t.Year() == 0:
-				c.FailAt(s, "date", "", `%s has no day; compare times of the day as texts, as in timeOfDay(appointment.startTime) < "12:00"`, text.Quote(s.Value))
-				return false
-			}
-		}
-	case "clock":
-		if s, ok := written(1); ok {
-			if _, _, ok := timeOfDay(s.Value); !ok {
-				suggestion, _ := ClockTime(strings.TrimSpace(s.Value))
-				c.FailAt(s, "time-of-day", quoteLike(c.Source(s), suggestion), `%s is not a time of the day; write %s`, text.Quote(s.Value), text.Quote(cmp.Or(suggestion, "09:00")))
-				return false
-			}
-		}
-	case "sort":
-		if s, ok := written(1); ok && s.Value != "asc" && s.Value != "desc" {
-			c.FailAt(s, "arguments", quoteLike(c.Source(s), "desc"), `the order is "asc" or "desc"`)
-			return false
-		}
+}
+
+func durationConstant(c *Checker, _ ast.Node, args []ast.Node) bool {
+	s := writtenText(args, 0)
+	if s == nil {
+		return true
+	}
+	_, err := parseDuration(s.Value)
+	if err == nil {
+		return true
+	}
+	suggestion := ""
+	if d, ok := errors.AsType[*actions.DurationError](err); ok {
+		suggestion = d.Suggestion
+	}
+	c.FailAt(s, "duration", quoteLike(c.Source(s), suggestion), "%s", err)
+	return false
+}
+
+func dateConstants(c *Checker, n ast.Node, args []ast.Node) bool {
+	if s := writtenText(args, 1); s != nil && !c.layout(s) {
+		return false
+	}
+	if !zoneConstant(2)(c, n, args) {
+		return false
+	}
+	s := writtenText(args, 0)
+	if s == nil || len(args) > 1 {
+		return true
+	}
+	v, err := ParseDate(time.UTC, s.Value, nil)
+	switch t, _ := v.(time.Time); {
+	case err != nil:
+		c.FailAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, text.Quote(s.Value))
+		return false
+	case t.Year() == 0:
+		c.FailAt(s, "date", "", `%s has no day; compare times of the day as texts, as in timeOfDay(appointment.startTime) < "12:00"`, text.Quote(s.Value))
+		return false
 	}
 	return true
+}
+
+func clockConstant(c *Checker, _ ast.Node, args []ast.Node) bool {
+	s := writtenText(args, 1)
+	if s == nil {
+		return true
+	}
+	if _, _, ok := timeOfDay(s.Value); ok {
+		return true
+	}
+	suggestion, _ := ClockTime(strings.TrimSpace(s.Value))
+	c.FailAt(s, "time-of-day", quoteLike(c.Source(s), suggestion), `%s is not a time of the day; write %s`, text.Quote(s.Value), text.Quote(cmp.Or(suggestion, "09:00")))
+	return false
+}
+
+func orderConstant(c *Checker, _ ast.Node, args []ast.Node) bool {
+	s := writtenText(args, 1)
+	if s == nil || s.Value == "asc" || s.Value == "desc" {
+		return true
+	}
+	c.FailAt(s, "arguments", quoteLike(c.Source(s), "desc"), `the order is "asc" or "desc"`)
+	return false
 }
 
 // quoteLike puts a suggestion into the quotes of the text it replaces.
@@ -1306,6 +1182,7 @@ func (c *Checker) pointer(n *ast.PointerNode) checked {
 
 // predicate checks all, filter, map and the like. The work of the loop is counted in its body.
 func (c *Checker) predicate(n *ast.BuiltinNode) checked {
+	f := functions[n.Name]
 	list := c.visit(n.Arguments[0])
 	if !list.Type.Is(listKind) { // its body cannot be judged
 		return c.FailAt(n.Arguments[0], "type", "", "%s needs a list, but this is %s", n.Name, list.Type)
@@ -1323,14 +1200,10 @@ func (c *Checker) predicate(n *ast.BuiltinNode) checked {
 		v := c.visit(p.Node)
 		c.preds = c.preds[:len(c.preds)-1]
 		body = v.Type
-		switch n.Name {
-		case "map", "sum", "groupBy", "sortBy", "reduce":
-		default:
-			if !v.Type.Is(BoolKind) {
-				return c.FailAt(p.Node, "type", "", "%s needs true or false for each element, but this is %s", n.Name, v.Type)
-			}
-		}
-		if n.Name == "sum" && !v.Type.Number() && !v.Type.Open() {
+		switch {
+		case f.each.Kind == BoolKind && !v.Type.Is(BoolKind):
+			return c.FailAt(p.Node, "type", "", "%s needs true or false for each element, but this is %s", n.Name, v.Type)
+		case f.each.Kind == numberKind && !v.Type.fits(f.each):
 			return c.FailAt(p.Node, "type", "", "sum adds numbers, but this is %s", v.Type)
 		}
 		seq := &ast.SequenceNode{Nodes: []ast.Node{call(p, "$step", constant(p, 25+25*treeSize(v.node, 10_000))), v.node}}
@@ -1348,37 +1221,19 @@ func (c *Checker) predicate(n *ast.BuiltinNode) checked {
 	if len(n.Arguments) > 2 {
 		out.Arguments[2] = c.visit(n.Arguments[2]).node
 	}
+	done := checked{&out, f.result(list.Type, body)}
 	switch n.Name {
-	case "all", "none", "any", "one":
-		return checked{&out, boolType}
-	case "filter", "sortBy":
-		return checked{&out, list.Type}
-	case "map":
-		return checked{&out, ListOf(body)}
-	case "find":
-		return checked{&out, list.Type.element().OrNil()}
 	// The language's own findLast and findLastIndex leave a value behind where nothing is found. The last is the first
 	// from the other end.
 	case "findLast":
 		out.Name, out.Arguments[0] = "find", call(n, "reverse", list.node)
-		return checked{&out, list.Type.element().OrNil()}
 	case "findLastIndex":
 		out.Name, out.Arguments[0] = "findIndex", call(n, "reverse", list.node)
-		return checked{call(n, "$mirrored", list.node, &out), intType.OrNil()}
-	case "count":
-		return checked{&out, intType}
-	case "sum":
-		if body.Number() {
-			return checked{&out, body}
-		}
-		return checked{&out, Any}
-	case "groupBy":
-		return checked{&out, mapType}
+		done.node = call(n, "$mirrored", list.node, &out)
+	case "reduce": // the language believes its value to be of the body's type, which the first value need not be
+		done.node = call(n, "$same", &out)
 	}
-	if n.Name == "reduce" { // the language believes its value to be of the body's type, which the first value need not be
-		return checked{call(n, "$same", &out), Any}
-	}
-	return checked{&out, intType.OrNil()} // findIndex
+	return done
 }
 
 // treeSize counts the nodes of an expression, each as often as it is met, up to a limit.
@@ -1451,7 +1306,7 @@ func (c *Checker) declaration(n *ast.VariableDeclaratorNode) checked {
 
 // localName keeps the name of a value apart from a function's, which the language would not.
 func localName(name string) string {
-	if newerFunctions[name] {
+	if f := functions[name]; f != nil && f.newer {
 		return name + "$"
 	}
 	return name
@@ -1462,7 +1317,7 @@ func (c *Checker) Taken(name string) string {
 	if c.Env.Has(name) {
 		return "it is a name of the event"
 	}
-	if _, ok := functions[name]; ok && !newerFunctions[name] || predicates[name] != "" {
+	if f := functions[name]; f != nil && !f.newer {
 		return "it is a function"
 	}
 	for _, l := range c.Lets {
@@ -1770,7 +1625,7 @@ func (c *Checker) bareWords(n *ast.BinaryNode) bool {
 
 // known says whether a name means anything here, or looks like one that does.
 func (c *Checker) known(name string) bool {
-	if _, ok := functions[name]; ok || c.hidden(name) || slices.Contains(c.Later, name) || slices.ContainsFunc(c.Lets, func(l Let) bool { return l.Name == name }) {
+	if functions[name] != nil && !functions[name].isPredicate() || c.hidden(name) || slices.Contains(c.Later, name) || slices.ContainsFunc(c.Lets, func(l Let) bool { return l.Name == name }) {
 		return true
 	}
 	switch strings.ToLower(name) {

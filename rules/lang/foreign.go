@@ -77,7 +77,7 @@ func (c *Checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		if alias, ok := functionAliases[word]; ok {
 			word = alias
 		}
-		if _, ok := functions[word]; ok {
+		if f := functions[word]; f != nil && !f.isPredicate() {
 			s := "| " + word + "()"
 			return correction{i + 1, "function", s, "a function is called with parentheses: write " + s}
 		}
@@ -172,7 +172,7 @@ func amongValues(tokens []lexer.Token) bool {
 		case t.Is(lexer.Bracket, "(", "[", "{"):
 			if depth--; depth < 0 {
 				before := i > 0 && endsOperand(tokens[i-1])
-				return t.Value == "[" && !before || t.Value == "(" && before && tokens[i-1].Kind == lexer.Identifier && functions[tokens[i-1].Value].forms != nil
+				return t.Value == "[" && !before || t.Value == "(" && before && tokens[i-1].Kind == lexer.Identifier && functions[tokens[i-1].Value] != nil && !functions[tokens[i-1].Value].isPredicate()
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"math"
+	"math/bits"
 	"reflect"
 	"regexp"
 	"regexp/syntax"
@@ -15,120 +16,11 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/vm/runtime"
 
 	"bellhop/actions"
 	"bellhop/rules/text"
 )
-
-// A function is one that expressions may call.
-type function struct {
-	// forms are the ways to call it: the types of its arguments and, after ">", of its result. A is anything,
-	// T text, N number, I whole number, B true or false, M moment (a time), D duration, Z time zone, L list,
-	// P map; as a result also F number, X unknown, O unknown or nil, S as the first argument, E an element of it or nil, J an element of any of
-	// them, LT list of texts. "*" after the last argument: one or more of it.
-	forms []string
-	doc   string
-	call  func(r *Machine, args []any) (any, error)
-}
-
-// functions are the functions of expressions, by name. The ones that take a predicate (all, filter, map …)
-// are in predicates.
-var functions = map[string]function{
-	"now":       {[]string{">M"}, "The time at which the rule is evaluated.", fnNow},
-	"date":      {[]string{"M,T>T", "T>M", "T,T>M", "T,T,T>M"}, `Prints a time: date(appointment.startTime, "Mon 2 Jan 15:04"). With a text first, reads it as a time.`, fnDate},
-	"duration":  {[]string{"T>D"}, `A length of time, such as duration("90m") or duration("1d12h").`, fnDuration},
-	"tz":        {[]string{"M,T>M", "M,Z>M"}, `The same moment seen in another time zone than the rule's: tz(appointment.startTime, "Europe/Paris").`, fnTZ},
-	"timezone":  {[]string{"T>Z"}, "A time zone by its name.", fnTimezone},
-	"weekday":   {[]string{"M>T"}, `The day of the week in the rule's time zone: "Monday".`, fnWeekday},
-	"timeOfDay": {[]string{"M>T"}, `The time of the day in the rule's time zone: "15:04".`, fnTimeOfDay},
-
-	"addDays":     {[]string{"M,I>M"}, "The same time of the day so many days later, or earlier: addDays(appointment.startTime, -1).", calendar("addDays", moveDays)},
-	"addMonths":   {[]string{"M,I>M"}, "The same day and time so many months later, or earlier; the last day of a month that is shorter.", calendar("addMonths", moveMonths)},
-	"addWorkdays": {[]string{"M,I>M"}, "The same time of the day so many working days later, or earlier: Saturdays and Sundays do not count.", calendar("addWorkdays", moveWorkdays)},
-	"clock":       {[]string{"M,T>M"}, `The same day at a time of the day: clock(appointment.startTime, "09:00").`, fnClock},
-	"startOfDay":  {[]string{"M>M"}, "The beginning of the same day.", fnStartOfDay},
-	"daysBetween": {[]string{"M,M>I"}, "The number of days from one date to another: 1 if the second is on the day after.", fnDaysBetween},
-	"hours":       {[]string{"D>F"}, "A duration as a number of hours: hours(appointment.endTime - appointment.startTime).", fnAmount("hours", time.Hour)},
-	"minutes":     {[]string{"D>F"}, "A duration as a number of minutes.", fnAmount("minutes", time.Minute)},
-
-	"len":         {[]string{"T>I", "L>I", "P>I"}, "The number of characters, elements or entries.", fnLen},
-	"string":      {[]string{"A>T"}, "Anything as a text.", fnString},
-	"int":         {[]string{"N>I", "T>I"}, "A number or a text as a whole number.", plain("int", 20)},
-	"float":       {[]string{"N>F", "T>F"}, "A number or a text as a number.", plain("float", 20)},
-	"abs":         {[]string{"N>S", "D>D"}, "The number or the duration without its sign.", fnAbs},
-	"ceil":        {[]string{"N>F"}, "The number rounded up.", plain("ceil", 0)},
-	"floor":       {[]string{"N>F"}, "The number rounded down.", plain("floor", 0)},
-	"round":       {[]string{"N>F"}, "The number rounded.", plain("round", 0)},
-	"trim":        {[]string{"T>T", "T,T>T"}, "The text without blanks (or the given characters) at both ends.", plain("trim", 1)},
-	"trimPrefix":  {[]string{"T,T>T", "T>T"}, "The text without this beginning.", plain("trimPrefix", 1)},
-	"trimSuffix":  {[]string{"T,T>T", "T>T"}, "The text without this end.", plain("trimSuffix", 1)},
-	"upper":       {[]string{"T>T"}, "The text in capitals.", plain("upper", 10)},
-	"lower":       {[]string{"T>T"}, "The text in small letters.", plain("lower", 10)},
-	"split":       {[]string{"T,T>LT", "T,T,I>LT"}, "The parts of a text between separators.", fnSplit("split")},
-	"splitAfter":  {[]string{"T,T>LT", "T,T,I>LT"}, "The parts of a text, each with its separator.", fnSplit("splitAfter")},
-	"replace":     {[]string{"T,T,T>T", "T,T,T,I>T"}, "The text with one part replaced by another.", fnReplace},
-	"repeat":      {[]string{"T,I>T"}, "The text several times.", fnRepeat},
-	"join":        {[]string{"L>T", "L,T>T"}, "The texts of a list as one text.", fnJoin},
-	"indexOf":     {[]string{"T,T>I"}, "Where a text first occurs in another, or -1.", plain("indexOf", 2)},
-	"lastIndexOf": {[]string{"T,T>I"}, "Where a text last occurs in another, or -1.", plain("lastIndexOf", 2)},
-	"hasPrefix":   {[]string{"T,T>B"}, "Whether a text begins with another.", plain("hasPrefix", 1)},
-	"hasSuffix":   {[]string{"T,T>B"}, "Whether a text ends with another.", plain("hasSuffix", 1)},
-	"toJSON":      {[]string{"A>T"}, "Anything as JSON.", fnToJSON},
-	"fromJSON":    {[]string{"T>X"}, "What a JSON text says.", fnFromJSON},
-	"toBase64":    {[]string{"T>T"}, "The text in base64.", plain("toBase64", 5)},
-	"fromBase64":  {[]string{"T>T"}, "The text that base64 stands for.", plain("fromBase64", 5)},
-
-	"max":       {[]string{"N*>F", "M*>M", "D*>D", "L*>J"}, "The largest number, the latest time or the longest duration.", fnExtreme("max", 1)},
-	"min":       {[]string{"N*>F", "M*>M", "D*>D", "L*>J"}, "The smallest number, the earliest time or the shortest duration.", fnExtreme("min", -1)},
-	"mean":      {[]string{"N*>F", "L*>F"}, "The average.", whole("mean", 10)},
-	"median":    {[]string{"N*>F", "L*>F"}, "The number in the middle.", whole("median", 20)},
-	"first":     {[]string{"L>E"}, "The first element.", fnElement(0)},
-	"last":      {[]string{"L>E"}, "The last element.", fnElement(-1)},
-	"get":       {[]string{"L,I>E", "P,T>O"}, "An element or an entry, or nil.", func(r *Machine, args []any) (any, error) { return fnGet(r, args) }},
-	"take":      {[]string{"L,I>S"}, "The first elements of a list.", fnTake},
-	"keys":      {[]string{"P>LT"}, "The keys of a map, sorted.", fnKeys},
-	"values":    {[]string{"P>L"}, "The values of a map, in the order of its keys.", fnValues},
-	"toPairs":   {[]string{"P>L"}, "The entries of a map as lists of key and value.", fnToPairs},
-	"fromPairs": {[]string{"L>P"}, "A map from lists of key and value.", fnFromPairs},
-	"reverse":   {[]string{"L>S"}, "The list backwards.", whole("reverse", 20)},
-	"uniq":      {[]string{"L>S"}, "The list without repetitions.", fnUniq},
-	"concat":    {[]string{"L*>S"}, "Several lists as one.", fnConcat},
-	"flatten":   {[]string{"L>L"}, "The list with the lists in it spread out.", whole("flatten", 50)},
-	"sort":      {[]string{"L>S", "L,T>S"}, `The list in order; with "desc", backwards.`, fnSort},
-
-	"bitand":  {[]string{"I,I>I"}, "Bitwise and.", plain("bitand", 0)},
-	"bitor":   {[]string{"I,I>I"}, "Bitwise or.", plain("bitor", 0)},
-	"bitxor":  {[]string{"I,I>I"}, "Bitwise exclusive or.", plain("bitxor", 0)},
-	"bitnand": {[]string{"I,I>I"}, "Bitwise and-not.", plain("bitnand", 0)},
-	"bitshl":  {[]string{"I,I>I"}, "Shift to the left.", plain("bitshl", 0)},
-	"bitshr":  {[]string{"I,I>I"}, "Shift to the right.", plain("bitshr", 0)},
-	"bitushr": {[]string{"I,I>I"}, "Unsigned shift to the right.", plain("bitushr", 0)},
-	"bitnot":  {[]string{"I>I"}, "Bitwise not.", plain("bitnot", 0)},
-}
-
-// predicates are the functions whose second argument is evaluated for each element of a list.
-var predicates = map[string]string{
-	"all": "Whether it holds for every element.", "none": "Whether it holds for no element.",
-	"any": "Whether it holds for an element.", "one": "Whether it holds for exactly one element.",
-	"filter": "The elements for which it holds.", "map": "What it gives for each element.",
-	"count": "The number of elements for which it holds.", "sum": "The sum of what it gives.",
-	"find": "The first element for which it holds.", "findIndex": "Where the first such element stands.",
-	"findLast": "The last element for which it holds.", "findLastIndex": "Where the last such element stands.",
-	"groupBy": "The elements by what it gives.", "sortBy": "The elements in the order of what it gives.",
-	"reduce": "One value from all elements.",
-}
-
-// newerFunctions are those that came after rules were written in which a value may have the name. A function is always
-// called, so the two can be told apart.
-var newerFunctions = map[string]bool{
-	"addDays": true, "addMonths": true, "addWorkdays": true, "clock": true, "startOfDay": true, "daysBetween": true, "hours": true, "minutes": true,
-}
-
-func functionNames() []string {
-	return append(text.SortedKeys(functions), text.SortedKeys(predicates)...)
-}
 
 // operations are what the checker puts in place of operators that need a bound. Names with a "$" cannot be
 // written in a rule.
@@ -148,13 +40,6 @@ var operations = map[string]func(r *Machine, args []any) (any, error){
 	"$negate":     opNegate,
 	"$range":      opRange,
 	"$present":    opPresent,
-	"$year":       timePart(func(t time.Time) int { return t.Year() }),
-	"$month":      timePart(func(t time.Time) int { return int(t.Month()) }),
-	"$day":        timePart(func(t time.Time) int { return t.Day() }),
-	"$hour":       timePart(func(t time.Time) int { return t.Hour() }),
-	"$minute":     timePart(func(t time.Time) int { return t.Minute() }),
-	"$yearDay":    timePart(func(t time.Time) int { return t.YearDay() }),
-	"$unix":       timePart(func(t time.Time) int { return int(t.Unix()) }),
 	"$matches":    opMatches,
 	"$eq":         opEqual,
 	"$in":         opIn,
@@ -169,11 +54,6 @@ var operations = map[string]func(r *Machine, args []any) (any, error){
 
 // truths are the operations that give true or false.
 var truths = []string{"$eq", "$in", "$less", "$lessEq", "$more", "$moreEq", "$contains", "$startsWith", "$endsWith", "$matches"}
-
-// timeMethods are the methods of a time that rules may use, and the operations behind them.
-var timeMethods = map[string]string{
-	"Year": "$year", "Month": "$month", "Day": "$day", "Hour": "$hour", "Minute": "$minute", "YearDay": "$yearDay", "Unix": "$unix",
-}
 
 func Describe(v any) string {
 	switch v := v.(type) {
@@ -253,69 +133,6 @@ func wantMap(name string, v any) (map[string]any, error) {
 		m[Print(it.Key().Interface())] = it.Value().Interface()
 	}
 	return m, nil
-}
-
-// callBuiltin calls one of the language's own functions, whose failures are panics as well as errors.
-func callBuiltin(name string, args []any) (v any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			v, err = nil, Errorf("%s cannot work with %s", name, describeAll(args))
-		}
-	}()
-	f := builtin.Builtins[builtin.Index[name]]
-	switch {
-	case f.Fast != nil:
-		v = f.Fast(args[0])
-	case f.Safe != nil:
-		v, _, err = f.Safe(args...)
-	default:
-		v, err = f.Func(args...)
-	}
-	if err != nil {
-		err = Errorf("%s cannot work with %s", name, describeAll(args))
-	}
-	return v, err
-}
-
-func describeAll(args []any) string {
-	words := make([]string, len(args))
-	for i, a := range args {
-		words[i] = Describe(a)
-	}
-	return strings.Join(words, " and ")
-}
-
-// plain is one of the language's functions on texts and numbers whose work grows with the texts: so many
-// units for each byte.
-func plain(name string, perByte int) func(*Machine, []any) (any, error) {
-	return func(r *Machine, args []any) (any, error) {
-		size := 0
-		for _, a := range args {
-			if s, ok := a.(string); ok {
-				size += len(s)
-			}
-		}
-		if err := r.charge(50+size*perByte, min(perByte, 3)*size); err != nil {
-			return nil, err
-		}
-		return callBuiltin(name, args)
-	}
-}
-
-// whole is one of the language's functions that walks its arguments entirely.
-func whole(name string, factor int) func(*Machine, []any) (any, error) {
-	return func(r *Machine, args []any) (any, error) {
-		for _, a := range args {
-			units, bytes, err := r.measure(a)
-			if err != nil {
-				return nil, err
-			}
-			if err := r.charge(units*factor/4, bytes); err != nil {
-				return nil, err
-			}
-		}
-		return callBuiltin(name, args)
-	}
 }
 
 func fnNow(r *Machine, _ []any) (any, error) { return r.Now.In(r.naive), nil }
@@ -468,19 +285,6 @@ func fnTimeOfDay(r *Machine, args []any) (any, error) {
 	return r.Zoned(t).Format("15:04"), nil
 }
 
-func timePart(part func(time.Time) int) func(*Machine, []any) (any, error) {
-	return func(r *Machine, args []any) (any, error) {
-		t, ok := args[0].(time.Time)
-		if !ok {
-			return nil, Errorf("a time is needed here, but this is %s", Describe(args[0]))
-		}
-		if t.IsZero() { // a missing time has the year 1 everywhere
-			return part(t), nil
-		}
-		return part(r.Zoned(t)), nil
-	}
-}
-
 func fnLen(r *Machine, args []any) (any, error) {
 	switch v := args[0].(type) {
 	case string:
@@ -506,47 +310,43 @@ func fnString(r *Machine, args []any) (any, error) {
 	return Print(args[0]), nil
 }
 
-func fnSplit(name string) func(*Machine, []any) (any, error) {
-	return func(r *Machine, args []any) (any, error) {
+// parts is the price of dividing a text.
+func parts(name string) func(*Machine, []any) error {
+	return func(r *Machine, args []any) error {
 		text, err := wantText(name, args[0])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		sep, err := wantText(name, args[1])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := r.charge(50+2*len(text), 0); err != nil {
-			return nil, err
+			return err
 		}
 		parts := utf8.RuneCountInString(text)
 		if sep != "" {
 			parts = strings.Count(text, sep) + 1
 		}
-		if err := r.charge(20*parts, 16*parts); err != nil {
-			return nil, err
-		}
-		return callBuiltin(name, args)
+		return r.charge(20*parts, 16*parts)
 	}
 }
 
-func fnReplace(r *Machine, args []any) (any, error) {
+// replacing is the price of replacing parts of a text.
+func replacing(r *Machine, args []any) error {
 	var texts [3]string
 	for i := range texts {
 		s, err := wantText("replace", args[i])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		texts[i] = s
 	}
 	if err := r.charge(50+2*len(texts[0]), 0); err != nil {
-		return nil, err
+		return err
 	}
 	size := len(texts[0]) + strings.Count(texts[0], texts[1])*len(texts[2])
-	if err := r.charge(2*size, size); err != nil {
-		return nil, err
-	}
-	return callBuiltin("replace", args)
+	return r.charge(2*size, size)
 }
 
 func fnRepeat(r *Machine, args []any) (any, error) {
@@ -818,42 +618,34 @@ func fnConcat(r *Machine, args []any) (any, error) {
 	return out, nil
 }
 
-func fnUniq(r *Machine, args []any) (any, error) {
+// comparingAll is the price of comparing each element with each.
+func comparingAll(r *Machine, args []any) error {
 	list, err := wantList("uniq", args[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	units, bytes, err := r.measure(args[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	n := list.Len()
 	if n > maxElements {
-		return nil, errTooMuch
+		return errTooMuch
 	}
-	if err := r.charge(n*n*20+n*units/4, bytes); err != nil { // each is compared with each
-		return nil, err
-	}
-	return callBuiltin("uniq", args)
+	return r.charge(n*n*20+n*units/4, bytes)
 }
 
-func fnSort(r *Machine, args []any) (any, error) {
+// sorting is the price of putting a list in order.
+func sorting(r *Machine, args []any) error {
 	list, err := wantList("sort", args[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	units, bytes, err := r.measure(args[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
-	log := 1
-	for n := list.Len(); n > 1; n /= 2 {
-		log++
-	}
-	if err := r.charge(units*log*4, bytes); err != nil {
-		return nil, err
-	}
-	return callBuiltin("sort", args)
+	return r.charge(units*max(1, bits.Len(uint(list.Len())))*4, bytes)
 }
 
 func opAdd(r *Machine, args []any) (any, error) {
@@ -876,12 +668,20 @@ func fnAbs(r *Machine, args []any) (any, error) {
 	if d, ok := args[0].(time.Duration); ok {
 		return d.Abs(), nil
 	}
-	return plain("abs", 0)(r, args)
+	if err := r.charge(50, 0); err != nil {
+		return nil, err
+	}
+	return callBuiltin("abs", args)
 }
 
 // fnExtreme is min or max, of numbers, of times or of durations, also of those in lists.
 func fnExtreme(name string, sign int) func(*Machine, []any) (any, error) {
-	numbers := whole(name, 10)
+	numbers := func(r *Machine, args []any) (any, error) {
+		if err := walks(10)(r, args); err != nil {
+			return nil, err
+		}
+		return callBuiltin(name, args)
+	}
 	return func(r *Machine, args []any) (any, error) {
 		var best any
 		for v := range flat(args) {

@@ -542,32 +542,6 @@ func CallOf(n ast.Node) (string, []ast.Node) {
 	return "", nil
 }
 
-// rangeOf is what a number can be at all.
-func rangeOf(n ast.Node) (low, high float64, ok bool) {
-	if name, _ := CallOf(n); name == "len" || name == "count" {
-		return 0, math.Inf(1), true
-	}
-	if call, isCall := n.(*ast.CallNode); isCall {
-		if m, isMember := call.Callee.(*ast.MemberNode); isMember {
-			if name, isText := m.Property.(*ast.StringNode); isText {
-				switch name.Value {
-				case "Hour":
-					return 0, 23, true
-				case "Minute":
-					return 0, 59, true
-				case "Day":
-					return 1, 31, true
-				case "Month":
-					return 1, 12, true
-				case "YearDay":
-					return 1, 366, true
-				}
-			}
-		}
-	}
-	return 0, 0, false
-}
-
 func (l linear) times(k float64) linear {
 	out := linear{Extra: l.Extra * k, whole: l.whole && k == math.Trunc(k), limits: l.limits}
 	for key, v := range l.Factors {

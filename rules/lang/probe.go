@@ -407,7 +407,7 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 		}
 		add(n.Right)
 	case *ast.BuiltinNode:
-		if _, ok := predicates[n.Name]; ok {
+		if functions[n.Name].isPredicate() {
 			add(n.Arguments[0])
 			if each := p.each(n); each != nil {
 				out = append(out, each)

@@ -60,20 +60,24 @@ func (e *Env) config() *conf.Config {
 	c := conf.CreateNew()
 	c.MaxNodes = 4 * maxNodes
 	c.WithEnv(env)
-	boolFunc := []reflect.Type{reflect.TypeFor[func(...any) bool]()}
-	define := func(name string, f func(*Machine, []any) (any, error), t []reflect.Type) {
-		c.Functions[name] = &builtin.Function{Name: name, Types: t, Func: func(args ...any) (any, error) {
+	define := func(name string, f func(*Machine, []any) (any, error)) {
+		c.Functions[name] = &builtin.Function{Name: name, Func: func(args ...any) (any, error) {
 			return f(args[0].(*Machine), args[1:])
 		}}
 	}
 	for name, f := range functions {
-		define(name, f.call, nil)
+		if !f.isPredicate() {
+			define(name, f.run)
+		}
+	}
+	for _, m := range timeMethods {
+		define(m.operation(), m.run)
 	}
 	for name, f := range operations {
-		define(name, f, nil)
+		define(name, f)
 	}
 	for _, name := range truths {
-		c.Functions[name].Types = boolFunc
+		c.Functions[name].Types = []reflect.Type{reflect.TypeFor[func(...any) bool]()}
 	}
 	return c
 }

@@ -61,6 +61,12 @@ const (
 	listKind
 	mapKind
 	ObjectKind
+
+	// Of arguments and results of functions only.
+	numberKind   // any number
+	sameKind     // as the first argument
+	elementKind  // an element of it, or nil
+	elementsKind // an element of any of the arguments
 )
 
 var (
@@ -78,36 +84,79 @@ var (
 	mapType      = Type{Kind: mapKind}
 	Texts        = Type{Kind: listKind, elem: &Text}
 	intsType     = Type{Kind: listKind, elem: &intType}
+
+	numberType   = Type{Kind: numberKind}
+	sameType     = Type{Kind: sameKind}
+	elementType  = Type{Kind: elementKind}
+	elementsType = Type{Kind: elementsKind}
 )
 
-// String names the type for people, with its article.
-func (t Type) String() string {
+// noun names the type for people, without an article.
+func (t Type) noun() string {
 	switch t.Kind {
 	case nilKind:
 		return "nothing"
 	case BoolKind:
 		return "true or false"
-	case intKind, floatKind:
-		return "a number"
+	case intKind:
+		return "whole number"
+	case floatKind, numberKind:
+		return "number"
 	case TextKind:
-		return "a text"
+		return "text"
 	case TimeKind:
-		return "a time"
+		return "time"
 	case DurationKind:
-		return "a duration"
+		return "duration"
 	case zoneKind:
-		return "a time zone"
+		return "time zone"
 	case listKind:
 		if t.elem != nil && t.elem.Kind == TextKind {
-			return "a list of texts"
+			return "list of texts"
 		}
-		return "a list"
+		return "list"
 	case mapKind:
-		return "a map"
+		return "map"
 	case ObjectKind:
 		return "the whole " + t.Name
+	case sameKind:
+		return "the same"
+	case elementKind, elementsKind:
+		return "an element"
 	}
-	return "a value"
+	return "anything"
+}
+
+// wanted names the type for people, with its article.
+func (t Type) wanted() string {
+	switch t.Kind {
+	case AnyKind, BadKind:
+		return "a value"
+	case nilKind, BoolKind, ObjectKind:
+		return t.noun()
+	}
+	return "a " + t.noun()
+}
+
+// String names the type of a value for people, with its article. That a number is whole says nothing to them.
+func (t Type) String() string {
+	if t.Kind == intKind {
+		return "a number"
+	}
+	return t.wanted()
+}
+
+// fits says whether a value of the type can be an argument that is to be of another.
+func (t Type) fits(want Type) bool {
+	switch {
+	case t.Open(), want.Kind == AnyKind:
+		return true
+	case want.Kind == numberKind:
+		return t.Number()
+	case want.Kind == mapKind:
+		return t.Kind == mapKind || t.Kind == ObjectKind
+	}
+	return t.Kind == want.Kind
 }
 
 // Open says that nothing can be said about the type: no mistake is to be reported on its account.

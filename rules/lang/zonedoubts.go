@@ -42,12 +42,12 @@ func seenIn(t Term, depth int) string {
 	switch {
 	case name == "tz" && len(args) == 2:
 		return namedZone(Term{args[1], t.Checker})
-	case len(args) > 0 && slices.Contains([]string{"addDays", "addMonths", "addWorkdays", "clock", "startOfDay"}, name):
-		return of(args[0])
-	case (name == "min" || name == "max") && len(args) > 0:
+	case len(args) > 0 && functions[name] != nil && functions[name].keepsZone:
 		zone := of(args[0])
 		for _, a := range args[1:] {
-			zone = same(zone, of(a))
+			if t.Checker.Types[a].Type.Kind == TimeKind {
+				zone = same(zone, of(a))
+			}
 		}
 		return zone
 	case t.Checker.Zone != "":

@@ -1,0 +1,247 @@
+package lang
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+
+	"bellhop/rules/text"
+)
+
+// A function is all that there is to know of a function of expressions. The checker, the machine, the prover, the warnings
+// about missing values and the help in editors read it here. One more function is one more value in a list, in the file of
+// its like: times.go, texts.go, lists.go, numbers.go, predicates.go.
+type function struct {
+	name    string
+	doc     string // one sentence for people
+	example string // an expression that calls it
+	forms   []form // the ways to call it; none for one that takes a condition or a value for each element, see each
+
+	// call works it out. It charges for its work first. nil calls the language's own, for which price has charged.
+	call  func(r *Machine, args []any) (any, error)
+	price func(r *Machine, args []any) error
+
+	// each is the type of what its second argument, which is looked at for each element of a list, must be; result is
+	// then the type of its value, for a list and what its second argument is.
+	each   Type
+	result func(list, each Type) Type
+
+	missing   onMissing
+	carries   bool                                                  // without its first argument it has no value
+	keepsZone bool                                                  // a time of it is seen in the zone of its arguments
+	zone      int                                                   // which argument is the name of a time zone, from 1; 0 for none
+	natural   bool                                                  // its value is a number that is never negative
+	constant  func(c *Checker, call ast.Node, args []ast.Node) bool // looks at arguments that are written out; false after a mistake
+	aliases   []string                                              // its names in other languages
+	newer     bool                                                  // rules were written before it came, in which a value may have its name
+}
+
+// onMissing is what a function makes of an argument that is nil.
+type onMissing uint8
+
+const (
+	failsOnMissing onMissing = iota
+	takesMissing             // it takes anything
+	nilOfMissing             // of a first argument that is nil it makes nil
+)
+
+// A form is one way to call a function.
+type form struct {
+	result Type
+	args   []Type
+	more   bool // any number of the last argument, at least one
+}
+
+// to is a form with its result first, toAny one whose last argument may be repeated.
+func to(result Type, args ...Type) form    { return form{result: result, args: args} }
+func toAny(result Type, args ...Type) form { return form{result: result, args: args, more: true} }
+
+// takes says whether a form has so many arguments.
+func (f form) takes(n int) bool { return n == len(f.args) || f.more && n > len(f.args) }
+
+// arg is the type of an argument, by its index.
+func (f form) arg(i int) Type { return f.args[min(i, len(f.args)-1)] }
+
+// of is the type of the result for some arguments.
+func (f form) of(args []Type) Type {
+	switch f.result.Kind {
+	case sameKind:
+		if args[0].Kind == listKind {
+			return args[0]
+		}
+		return Any
+	case elementKind:
+		return args[0].element().OrNil()
+	case elementsKind:
+		t := args[0].element()
+		for _, a := range args[1:] {
+			t = join(t, a.element())
+		}
+		return t
+	}
+	return f.result
+}
+
+// spell writes the form as people read it: "max(number, …) → number".
+func (f form) spell(name string) string {
+	var words []string
+	for _, a := range f.args {
+		words = append(words, a.noun())
+	}
+	if f.more {
+		words = append(words, "…")
+	}
+	result := f.result.noun()
+	if f.result.Kind == AnyKind {
+		result = f.result.String()
+	}
+	return name + "(" + strings.Join(words, ", ") + ") → " + result
+}
+
+// spellPredicate is [form.spell] for a function that looks at each element: "filter(list, condition with #) → list".
+func (f *function) spellPredicate() string {
+	each := "value with #"
+	if f.each.Kind == BoolKind {
+		each = "condition with #"
+	}
+	if f.name == "reduce" {
+		each += " and #acc, first value"
+	}
+	result := f.result(listType, f.each)
+	if result.Kind == AnyKind {
+		return f.name + "(list, " + each + ") → " + result.String()
+	}
+	return f.name + "(list, " + each + ") → " + result.noun()
+}
+
+// functions are the functions of expressions, by name.
+var functions = func() map[string]*function {
+	out := map[string]*function{}
+	for _, list := range [][]function{timeFunctions, textFunctions, listFunctions, numberFunctions, predicates} {
+		for _, f := range list {
+			out[f.name] = &f
+		}
+	}
+	return out
+}()
+
+// functionAliases are the names that other languages have for functions, and the functions.
+var functionAliases = func() map[string]string {
+	out := map[string]string{}
+	for _, f := range functions {
+		for _, alias := range f.aliases {
+			out[alias] = f.name
+		}
+	}
+	return out
+}()
+
+// isPredicate says whether a function looks at a condition or a value for each element of a list.
+func (f *function) isPredicate() bool { return f != nil && f.result != nil }
+
+// takes says whether the function can be called with so many arguments.
+func (f *function) takes(n int) bool {
+	return slices.ContainsFunc(f.forms, func(form form) bool { return form.takes(n) })
+}
+
+// run is a call of the function.
+func (f *function) run(r *Machine, args []any) (any, error) {
+	if f.call != nil {
+		return f.call(r, args)
+	}
+	if err := f.price(r, args); err != nil {
+		return nil, err
+	}
+	return callBuiltin(f.name, args)
+}
+
+// callBuiltin calls one of the language's own functions, whose failures are panics as well as errors.
+func callBuiltin(name string, args []any) (v any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			v, err = nil, Errorf("%s cannot work with %s", name, describeAll(args))
+		}
+	}()
+	f := builtin.Builtins[builtin.Index[name]]
+	switch {
+	case f.Fast != nil:
+		v = f.Fast(args[0])
+	case f.Safe != nil:
+		v, _, err = f.Safe(args...)
+	default:
+		v, err = f.Func(args...)
+	}
+	if err != nil {
+		err = Errorf("%s cannot work with %s", name, describeAll(args))
+	}
+	return v, err
+}
+
+func describeAll(args []any) string {
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = Describe(a)
+	}
+	return strings.Join(words, " and ")
+}
+
+// perByte is the price of work that grows with texts: so many units for each byte.
+func perByte(units int) func(*Machine, []any) error {
+	return func(r *Machine, args []any) error {
+		size := 0
+		for _, a := range args {
+			if s, ok := a.(string); ok {
+				size += len(s)
+			}
+		}
+		return r.charge(50+size*units, min(units, 3)*size)
+	}
+}
+
+// walks is the price of walking the arguments entirely, in quarters of what that takes.
+func walks(quarters int) func(*Machine, []any) error {
+	return func(r *Machine, args []any) error {
+		for _, a := range args {
+			units, bytes, err := r.measure(a)
+			if err != nil {
+				return err
+			}
+			if err := r.charge(units*quarters/4, bytes); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// Functions are the functions of expressions, by name.
+func Functions() []Word {
+	var words []Word
+	for _, name := range text.SortedKeys(functions) {
+		f := functions[name]
+		w := Word{Name: name, Doc: f.doc, Example: f.example}
+		for _, form := range f.forms {
+			w.Uses = append(w.Uses, form.spell(name))
+		}
+		if f.isPredicate() {
+			w.Uses = []string{f.spellPredicate()}
+		}
+		words = append(words, w)
+	}
+	return words
+}
+
+// rangeOf is what a number can be at all.
+func rangeOf(n ast.Node) (low, high float64, ok bool) {
+	if name, _ := CallOf(n); name != "" {
+		f := functions[name]
+		return 0, math.Inf(1), f != nil && f.natural
+	}
+	if m := timeMethodOf(n); m != nil && m.high > 0 {
+		return m.low, m.high, true
+	}
+	return 0, 0, false
+}

@@ -1,0 +1,146 @@
+package lang
+
+import (
+	"slices"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+var timeFunctions = []function{
+	{
+		name: "now", doc: "The time at which the rule is evaluated.", example: "now()",
+		forms: []form{to(Time)}, call: fnNow, aliases: []string{"today"},
+	},
+	{
+		name: "date", doc: "Prints a time. With a text first, reads it as a time.", example: `date(appointment.startTime, "Mon 2 Jan 15:04")`,
+		forms: []form{to(Text, Time, Text), to(Time, Text), to(Time, Text, Text), to(Time, Text, Text, Text)}, call: fnDate,
+		carries: true, zone: 3, constant: dateConstants, aliases: []string{"format", "formatDate", "strftime", "dateFormat"},
+	},
+	{
+		name: "duration", doc: "A length of time.", example: `duration("1d12h")`,
+		forms: []form{to(durationType, Text)}, call: fnDuration, constant: durationConstant, aliases: []string{"days"},
+	},
+	{
+		name: "tz", doc: "The same moment seen in another time zone than the rule's.", example: `tz(appointment.startTime, "Europe/Paris")`,
+		forms: []form{to(Time, Time, Text), to(Time, Time, zoneType)}, call: fnTZ, carries: true, zone: 2, constant: zoneConstant(1),
+	},
+	{
+		name: "timezone", doc: "A time zone by its name.", example: `timezone("Europe/Paris")`,
+		forms: []form{to(zoneType, Text)}, call: fnTimezone, zone: 1, constant: zoneConstant(0),
+	},
+	{
+		name: "weekday", doc: `The day of the week in the rule's time zone, such as "Monday".`, example: `weekday(appointment.startTime) == "Monday"`,
+		forms: []form{to(weekdayType, Time)}, call: fnWeekday, carries: true, aliases: []string{"dayOfWeek", "day"},
+	},
+	{
+		name: "timeOfDay", doc: `The time of the day in the rule's time zone, such as "15:04".`, example: `timeOfDay(appointment.startTime) < "12:00"`,
+		forms: []form{to(clockType, Time)}, call: fnTimeOfDay, carries: true,
+	},
+	{
+		name: "addDays", doc: "The same time of the day so many days later, or earlier.", example: "addDays(appointment.startTime, -1)",
+		forms: []form{to(Time, Time, intType)}, call: calendar("addDays", moveDays), carries: true, keepsZone: true, newer: true,
+	},
+	{
+		name: "addMonths", doc: "The same day and time so many months later, or earlier; the last day of a month that is shorter.", example: "addMonths(appointment.startTime, 6)",
+		forms: []form{to(Time, Time, intType)}, call: calendar("addMonths", moveMonths), carries: true, keepsZone: true, newer: true,
+	},
+	{
+		name: "addWorkdays", doc: "The same time of the day so many working days later, or earlier: Saturdays and Sundays do not count.", example: "addWorkdays(appointment.startTime, -2)",
+		forms: []form{to(Time, Time, intType)}, call: calendar("addWorkdays", moveWorkdays), carries: true, keepsZone: true, newer: true,
+		aliases: []string{"addBusinessDays", "addWeekdays"},
+	},
+	{
+		name: "clock", doc: "The same day at a time of the day.", example: `clock(appointment.startTime, "09:00")`,
+		forms: []form{to(Time, Time, Text)}, call: fnClock, carries: true, keepsZone: true, newer: true, constant: clockConstant, aliases: []string{"setTime", "atTime"},
+	},
+	{
+		name: "startOfDay", doc: "The beginning of the same day.", example: "startOfDay(appointment.startTime)",
+		forms: []form{to(Time, Time)}, call: fnStartOfDay, carries: true, keepsZone: true, newer: true, aliases: []string{"midnight", "beginningOfDay"},
+	},
+	{
+		name: "daysBetween", doc: "The number of days from one date to another: 1 if the second is on the day after.", example: "daysBetween(now(), appointment.startTime)",
+		forms: []form{to(intType, Time, Time)}, call: fnDaysBetween, carries: true, newer: true, aliases: []string{"dateDiff", "diffDays", "daysUntil"},
+	},
+	{
+		name: "hours", doc: "A duration as a number of hours.", example: "hours(appointment.endTime - appointment.startTime)",
+		forms: []form{to(floatType, durationType)}, call: fnAmount("hours", time.Hour), newer: true, aliases: []string{"inHours"},
+	},
+	{
+		name: "minutes", doc: "A duration as a number of minutes.", example: "minutes(appointment.endTime - appointment.startTime)",
+		forms: []form{to(floatType, durationType)}, call: fnAmount("minutes", time.Minute), newer: true, aliases: []string{"inMinutes"},
+	},
+}
+
+// A timeMethod is a method of times that rules may use.
+type timeMethod struct {
+	name, doc string
+	low, high float64 // what it can be; both 0 if anything
+	part      func(time.Time) int
+}
+
+var timeMethods = []timeMethod{
+	{"Day", "The day of the month.", 1, 31, func(t time.Time) int { return t.Day() }},
+	{"Hour", "The hour: 0 to 23.", 0, 23, func(t time.Time) int { return t.Hour() }},
+	{"Minute", "The minute: 0 to 59.", 0, 59, func(t time.Time) int { return t.Minute() }},
+	{"Month", "The month: 1 to 12.", 1, 12, func(t time.Time) int { return int(t.Month()) }},
+	{"Unix", "The seconds since 1 January 1970 UTC.", 0, 0, func(t time.Time) int { return int(t.Unix()) }},
+	{"Year", "The year.", 0, 0, func(t time.Time) int { return t.Year() }},
+	{"YearDay", "The day of the year: 1 to 366.", 1, 366, func(t time.Time) int { return t.YearDay() }},
+}
+
+// operation is the name of the operation that stands for the method.
+func (m *timeMethod) operation() string { return "$" + m.name }
+
+// run is a call of the method.
+func (m *timeMethod) run(r *Machine, args []any) (any, error) {
+	t, ok := args[0].(time.Time)
+	if !ok {
+		return nil, Errorf("a time is needed here, but this is %s", Describe(args[0]))
+	}
+	if t.IsZero() { // a missing time has the year 1 everywhere
+		return m.part(t), nil
+	}
+	return m.part(r.Zoned(t)), nil
+}
+
+// findMethod is the method with a name, nil if there is none.
+func findMethod(name string) *timeMethod {
+	i := slices.IndexFunc(timeMethods, func(m timeMethod) bool { return m.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &timeMethods[i]
+}
+
+// timeMethodOf is the method of a time that a node calls, nil if it calls none.
+func timeMethodOf(n ast.Node) *timeMethod {
+	call, ok := n.(*ast.CallNode)
+	if !ok {
+		return nil
+	}
+	m, ok := call.Callee.(*ast.MemberNode)
+	if !ok {
+		return nil
+	}
+	name, ok := m.Property.(*ast.StringNode)
+	if !ok {
+		return nil
+	}
+	return findMethod(name.Value)
+}
+
+func methodNames() (names []string) {
+	for _, m := range timeMethods {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// TimeMethods are the methods of times, as in appointment.startTime.Hour().
+func TimeMethods() (words []Word) {
+	for _, m := range timeMethods {
+		words = append(words, Word{Name: m.name, Type: intType.String(), Doc: m.doc, Uses: []string{"time." + m.name + "() → number"}})
+	}
+	return words
+}
