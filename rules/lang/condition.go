@@ -74,31 +74,36 @@ func notTruth(v any) error {
 	return Errorf("the condition must be true or false, but it is %s", Describe(v))
 }
 
+// decide is the meaning of &&, || and !: what they make of their operands, which are asked for one by one.
+func decide(op string, operands int, holds func(i int) (bool, error)) (bool, error) {
+	decisive := op == "||"
+	var failed error
+	for i := range operands {
+		switch v, err := holds(i); {
+		case op == "!":
+			return !v && err == nil, err
+		case err == nil && v == decisive:
+			return decisive, nil
+		case err != nil && failed == nil:
+			failed = err
+		}
+	}
+	return !decisive && failed == nil, failed
+}
+
 func (c *clause) holds(r *Machine) (bool, error) {
-	switch c.op {
-	case "!":
-		v, err := c.operands[0].holds(r)
-		return !v && err == nil, err
-	case "&&", "||":
-		decisive := c.op == "||"
-		var failed error
+	if c.op != "" {
 		units, bytes := r.units, r.bytes
-		for i, o := range c.operands {
+		return decide(c.op, len(c.operands), func(i int) (bool, error) {
 			// Each has its share of what the ones before left over, so that none takes another's.
 			left := len(c.operands) - i
 			r.units, r.bytes = units/left, bytes/left
-			v, err := o.holds(r)
+			v, err := c.operands[i].holds(r)
 			units -= units/left - max(r.units, 0)
 			bytes -= bytes/left - max(r.bytes, 0)
 			r.units, r.bytes = units, bytes
-			switch {
-			case err == nil && v == decisive:
-				return decisive, nil
-			case err != nil && failed == nil:
-				failed = err
-			}
-		}
-		return !decisive && failed == nil, failed
+			return v, err
+		})
 	}
 	v, err := r.Eval(c.program)
 	if err != nil {

@@ -1,5 +1,12 @@
 package lang
 
+import (
+	"maps"
+	"math/bits"
+	"reflect"
+	"slices"
+)
+
 var listFunctions = []function{
 	{
 		name: "first", doc: "The first element.", example: "first(appointment.users)",
@@ -53,4 +60,182 @@ var listFunctions = []function{
 		name: "sort", doc: `The list in order; with "desc", backwards.`, example: `sort(contact.tags, "desc")`,
 		forms: []form{to(sameType, listType), to(sameType, listType, Text)}, price: sorting, constant: orderConstant,
 	},
+}
+
+func fnElement(i int) func(*Machine, []any) (any, error) {
+	return func(r *Machine, args []any) (any, error) {
+		if args[0] == nil {
+			return nil, nil
+		}
+		if _, err := wantList("first", args[0]); err != nil {
+			return nil, err
+		}
+		return fnGet(r, []any{args[0], i})
+	}
+}
+
+// fnGet takes an element or an entry. What is not there is nil, at every depth: raw.a.b is nil where raw.a is.
+func fnGet(_ *Machine, args []any) (any, error) {
+	switch from := args[0].(type) {
+	case nil:
+		return nil, nil
+	case map[string]any:
+		if key, ok := args[1].(string); ok {
+			return from[key], nil
+		}
+		return nil, nil
+	case []string:
+		if i, ok := index(args[1], len(from)); ok {
+			return from[i], nil
+		}
+		return nil, nil
+	case []any:
+		if i, ok := index(args[1], len(from)); ok {
+			return from[i], nil
+		}
+		return nil, nil
+	}
+	switch rv := reflect.ValueOf(args[0]); rv.Kind() {
+	case reflect.Slice, reflect.Array:
+		if i, ok := index(args[1], rv.Len()); ok {
+			return rv.Index(i).Interface(), nil
+		}
+	case reflect.Map:
+		if key := reflect.ValueOf(args[1]); key.IsValid() && key.Type().AssignableTo(rv.Type().Key()) && key.Comparable() {
+			if v := rv.MapIndex(key); v.IsValid() {
+				return v.Interface(), nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+// index reads an element's number; negative ones count from the end.
+func index(v any, length int) (int, bool) {
+	i, err := wantInt("", v)
+	if err != nil {
+		return 0, false
+	}
+	if i < 0 {
+		i += length
+	}
+	return i, i >= 0 && i < length
+}
+
+func fnTake(r *Machine, args []any) (any, error) {
+	return opSlice(r, []any{args[0], 0, args[1]})
+}
+
+func (r *Machine) chargeMap(name string, v any) (map[string]any, []string, error) {
+	m, err := wantMap(name, v)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := r.charge(50+300*len(m), 64*len(m)); err != nil {
+		return nil, nil, err
+	}
+	return m, slices.Sorted(maps.Keys(m)), nil
+}
+
+func fnKeys(r *Machine, args []any) (any, error) {
+	_, keys, err := r.chargeMap("keys", args[0])
+	return keys, err
+}
+
+func fnValues(r *Machine, args []any) (any, error) {
+	m, keys, err := r.chargeMap("values", args[0])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, len(keys))
+	for i, k := range keys {
+		out[i] = m[k]
+	}
+	return out, nil
+}
+
+func fnToPairs(r *Machine, args []any) (any, error) {
+	m, keys, err := r.chargeMap("toPairs", args[0])
+	if err != nil {
+		return nil, err
+	}
+	out := make([]any, len(keys))
+	for i, k := range keys {
+		out[i] = []any{k, m[k]}
+	}
+	return out, nil
+}
+
+func fnFromPairs(r *Machine, args []any) (any, error) {
+	list, err := wantList("fromPairs", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(50+300*list.Len(), 64*list.Len()); err != nil {
+		return nil, err
+	}
+	out := make(map[string]any, list.Len())
+	for i := range list.Len() {
+		pair, err := wantList("fromPairs", list.Index(i).Interface())
+		if err != nil {
+			return nil, err
+		}
+		if pair.Len() != 2 {
+			return nil, Errorf("fromPairs needs lists of a key and a value")
+		}
+		out[Print(pair.Index(0).Interface())] = pair.Index(1).Interface()
+	}
+	return out, nil
+}
+
+func fnConcat(r *Machine, args []any) (any, error) {
+	size := 0
+	for _, a := range args {
+		list, err := wantList("concat", a)
+		if err != nil {
+			return nil, err
+		}
+		size += list.Len()
+	}
+	if err := r.charge(50+50*size, 32*size); err != nil {
+		return nil, err
+	}
+	out := make([]any, 0, size)
+	for _, a := range args {
+		list := reflect.ValueOf(a)
+		for i := range list.Len() {
+			out = append(out, list.Index(i).Interface())
+		}
+	}
+	return out, nil
+}
+
+// comparingAll is the price of comparing each element with each.
+func comparingAll(r *Machine, args []any) error {
+	list, err := wantList("uniq", args[0])
+	if err != nil {
+		return err
+	}
+	units, bytes, err := r.measure(args[0])
+	if err != nil {
+		return err
+	}
+	n := list.Len()
+	if n > maxElements {
+		return errTooMuch
+	}
+	return r.charge(n*n*20+n*units/4, bytes)
+}
+
+// sorting is the price of putting a list in order.
+func sorting(r *Machine, args []any) error {
+	list, err := wantList("sort", args[0])
+	if err != nil {
+		return err
+	}
+	units, bytes, err := r.measure(args[0])
+	if err != nil {
+		return err
+	}
+	return r.charge(units*max(1, bits.Len(uint(list.Len())))*4, bytes)
 }

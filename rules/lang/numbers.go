@@ -1,5 +1,12 @@
 package lang
 
+import (
+	"cmp"
+	"iter"
+	"reflect"
+	"time"
+)
+
 var numberFunctions = []function{
 	{
 		name: "int", doc: "A number or a text as a whole number.", example: `int("42")`,
@@ -46,3 +53,76 @@ var (
 	extremes = []form{toAny(floatType, numberType), toAny(Time, Time), toAny(durationType, durationType), toAny(elementsType, listType)}
 	bitwise  = []form{to(intType, intType, intType)}
 )
+
+func fnAbs(r *Machine, args []any) (any, error) {
+	if d, ok := args[0].(time.Duration); ok {
+		return d.Abs(), nil
+	}
+	if err := r.charge(50, 0); err != nil {
+		return nil, err
+	}
+	return callBuiltin("abs", args)
+}
+
+// fnExtreme is min or max, of numbers, of times or of durations, also of those in lists.
+func fnExtreme(name string, sign int) func(*Machine, []any) (any, error) {
+	numbers := func(r *Machine, args []any) (any, error) {
+		if err := walks(10)(r, args); err != nil {
+			return nil, err
+		}
+		return callBuiltin(name, args)
+	}
+	return func(r *Machine, args []any) (any, error) {
+		var best any
+		for v := range flat(args) {
+			switch v.(type) {
+			case time.Time, time.Duration:
+			default:
+				return numbers(r, args)
+			}
+			if err := r.charge(20, 0); err != nil {
+				return nil, err
+			}
+			switch {
+			case best == nil:
+				best = v
+			case reflect.TypeOf(best) != reflect.TypeOf(v):
+				return nil, Errorf("%s cannot work with %s and %s", name, Describe(best), Describe(v))
+			case order(v, best) == sign:
+				best = v
+			}
+		}
+		if best == nil {
+			return numbers(r, args)
+		}
+		return best, nil
+	}
+}
+
+// order compares two times or two durations.
+func order(a, b any) int {
+	if t, ok := a.(time.Time); ok {
+		return t.Compare(b.(time.Time))
+	}
+	return cmp.Compare(a.(time.Duration), b.(time.Duration))
+}
+
+// flat goes through values, and through the elements of those that are lists.
+func flat(args []any) iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for _, a := range args {
+			rv := reflect.ValueOf(a)
+			if a == nil || rv.Kind() != reflect.Slice {
+				if !yield(a) {
+					return
+				}
+				continue
+			}
+			for i := range rv.Len() {
+				if !yield(rv.Index(i).Interface()) {
+					return
+				}
+			}
+		}
+	}
+}

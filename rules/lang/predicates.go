@@ -1,5 +1,13 @@
 package lang
 
+import (
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+
+	"bellhop/rules/text"
+)
+
 // predicates are the functions whose second argument is looked at for each element of a list, which is # in it.
 var predicates = []function{
 	{name: "all", doc: "Whether it holds for every element.", example: `all(contact.tags, # != "blocked")`, each: boolType, result: yields(boolType), aliases: []string{"every"}},
@@ -29,4 +37,87 @@ func sumOf(_, each Type) Type {
 		return each
 	}
 	return Any
+}
+
+type predicateScope struct {
+	elem Type
+	acc  bool
+}
+
+func (c *Checker) pointer(n *ast.PointerNode) checked {
+	if len(c.preds) == 0 {
+		return c.FailAt(n, "unsupported", "", "# stands for an element, and works only inside filter, map, any and the like")
+	}
+	p := c.preds[len(c.preds)-1]
+	switch n.Name {
+	case "":
+		return checked{n, p.elem}
+	case "index":
+		if p.acc {
+			return checked{n, intType}
+		}
+		return c.FailAt(n, "unsupported", "", "#index works only inside reduce")
+	case "acc":
+		if p.acc {
+			return checked{n, Any}
+		}
+		return c.FailAt(n, "unsupported", "", "#acc works only inside reduce")
+	}
+	return c.FailAt(n, "unknown-name", "", "there is no %s; # alone is the element", text.Quote("#"+n.Name))
+}
+
+// predicate checks all, filter, map and the like. The work of the loop is counted in its body.
+func (c *Checker) predicate(n *ast.BuiltinNode) checked {
+	f := functions[n.Name]
+	list := c.visit(n.Arguments[0])
+	if !list.Type.Is(listKind) { // its body cannot be judged
+		return c.FailAt(n.Arguments[0], "type", "", "%s needs a list, but this is %s", n.Name, list.Type)
+	}
+	out := *n
+	out.Arguments = slices.Clone(n.Arguments)
+	out.Arguments[0] = list.node
+	var body Type
+	if len(n.Arguments) > 1 {
+		p, ok := n.Arguments[1].(*ast.PredicateNode)
+		if !ok {
+			return c.FailAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.Source(n)))
+		}
+		c.preds = append(c.preds, predicateScope{list.Type.element(), n.Name == "reduce"})
+		v := c.visit(p.Node)
+		c.preds = c.preds[:len(c.preds)-1]
+		body = v.Type
+		switch {
+		case f.each.Kind == BoolKind && !v.Type.Is(BoolKind):
+			return c.FailAt(p.Node, "type", "", "%s needs true or false for each element, but this is %s", n.Name, v.Type)
+		case f.each.Kind == numberKind && !v.Type.fits(f.each):
+			return c.FailAt(p.Node, "type", "", "sum adds numbers, but this is %s", v.Type)
+		}
+		seq := &ast.SequenceNode{Nodes: []ast.Node{call(p, "$step", constant(p, 25+25*treeSize(v.node, 10_000))), v.node}}
+		seq.SetLocation(v.node.Location())
+		loop := *p
+		loop.Node = seq
+		out.Arguments[1] = &loop
+	} else { // count(list) and sum(list): each element costs the same
+		body = list.Type.element()
+		if n.Name == "count" && !body.Is(BoolKind) {
+			return c.FailAt(n, "type", "len("+c.Source(n.Arguments[0])+")", "count needs a condition; for the number of all elements write len(%s)", c.Source(n.Arguments[0]))
+		}
+		out.Arguments[0] = call(n, "$walked", list.node)
+	}
+	if len(n.Arguments) > 2 {
+		out.Arguments[2] = c.visit(n.Arguments[2]).node
+	}
+	done := checked{&out, f.result(list.Type, body)}
+	switch n.Name {
+	// The language's own findLast and findLastIndex leave a value behind where nothing is found. The last is the first
+	// from the other end.
+	case "findLast":
+		out.Name, out.Arguments[0] = "find", call(n, "reverse", list.node)
+	case "findLastIndex":
+		out.Name, out.Arguments[0] = "findIndex", call(n, "reverse", list.node)
+		done.node = call(n, "$mirrored", list.node, &out)
+	case "reduce": // the language believes its value to be of the body's type, which the first value need not be
+		done.node = call(n, "$same", &out)
+	}
+	return done
 }

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -270,32 +271,20 @@ func (p *Prober) clause(n ast.Node) *Probe {
 	return out
 }
 
-// join works out the outcome from those of the operands: a && b is false when either is, whatever the other
-// raises, and a || b true when either is.
+// join works out the outcome from those of the operands.
 func (p *Probe) join() {
-	decisive := p.op == "||"
-	failed := ""
-	for _, o := range p.operands {
-		switch {
-		case o.Part.Error != "":
-			if failed == "" {
-				failed = o.Part.Error
-			}
-		case p.op == "!":
-			p.truth = !o.truth
-			p.Part.Value = strconv.FormatBool(p.truth)
-		case o.truth == decisive:
-			p.truth, p.Part.Value = decisive, strconv.FormatBool(decisive)
-			return
+	truth, err := decide(p.op, len(p.operands), func(i int) (bool, error) {
+		o := p.operands[i]
+		if o.Part.Error != "" {
+			return false, errors.New(o.Part.Error)
 		}
-	}
-	if failed != "" {
-		p.Part.Error = failed
+		return o.truth, nil
+	})
+	if err != nil {
+		p.Part.Error = err.Error()
 		return
 	}
-	if p.op != "!" {
-		p.truth, p.Part.Value = !decisive, strconv.FormatBool(!decisive)
-	}
+	p.truth, p.Part.Value = truth, strconv.FormatBool(truth)
 }
 
 // probe evaluates one part, and what it is made of.

@@ -1,5 +1,12 @@
 package lang
 
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+)
+
 var textFunctions = []function{
 	{
 		name: "len", doc: "The number of characters, elements or entries.", example: "len(appointment.title)",
@@ -81,4 +88,141 @@ var textFunctions = []function{
 		name: "fromBase64", doc: "The text that base64 stands for.", example: `fromBase64("aGVsbG8=")`,
 		forms: []form{to(Text, Text)}, price: perByte(5),
 	},
+}
+
+func fnLen(r *Machine, args []any) (any, error) {
+	switch v := args[0].(type) {
+	case string:
+		if err := r.charge(10+len(v)/2, 0); err != nil {
+			return nil, err
+		}
+		return utf8.RuneCountInString(v), nil
+	case nil:
+		return nil, Errorf("len needs a text, a list or a map, but the value is missing")
+	}
+	rv := reflect.ValueOf(args[0])
+	switch rv.Kind() {
+	case reflect.Slice, reflect.Array, reflect.Map:
+		return rv.Len(), nil
+	}
+	return nil, Errorf("len needs a text, a list or a map, but got %s", Describe(args[0]))
+}
+
+func fnString(r *Machine, args []any) (any, error) {
+	if err := r.ChargeFor(args[0], 20, 2); err != nil {
+		return nil, err
+	}
+	return Print(args[0]), nil
+}
+
+// parts is the price of dividing a text.
+func parts(name string) func(*Machine, []any) error {
+	return func(r *Machine, args []any) error {
+		text, err := wantText(name, args[0])
+		if err != nil {
+			return err
+		}
+		sep, err := wantText(name, args[1])
+		if err != nil {
+			return err
+		}
+		if err := r.charge(50+2*len(text), 0); err != nil {
+			return err
+		}
+		parts := utf8.RuneCountInString(text)
+		if sep != "" {
+			parts = strings.Count(text, sep) + 1
+		}
+		return r.charge(20*parts, 16*parts)
+	}
+}
+
+// replacing is the price of replacing parts of a text.
+func replacing(r *Machine, args []any) error {
+	var texts [3]string
+	for i := range texts {
+		s, err := wantText("replace", args[i])
+		if err != nil {
+			return err
+		}
+		texts[i] = s
+	}
+	if err := r.charge(50+2*len(texts[0]), 0); err != nil {
+		return err
+	}
+	size := len(texts[0]) + strings.Count(texts[0], texts[1])*len(texts[2])
+	return r.charge(2*size, size)
+}
+
+func fnRepeat(r *Machine, args []any) (any, error) {
+	text, err := wantText("repeat", args[0])
+	if err != nil {
+		return nil, err
+	}
+	n, err := wantInt("repeat", args[1])
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 {
+		return nil, Errorf("repeat needs a number that is not negative")
+	}
+	if n > maxBytes || len(text)*n > maxBytes {
+		return nil, errTooMuch
+	}
+	if err := r.charge(50+len(text)*n, len(text)*n); err != nil {
+		return nil, err
+	}
+	return strings.Repeat(text, n), nil
+}
+
+func fnJoin(r *Machine, args []any) (any, error) {
+	list, err := wantList("join", args[0])
+	if err != nil {
+		return nil, err
+	}
+	glue := ""
+	if len(args) == 2 {
+		if glue, err = wantText("join", args[1]); err != nil {
+			return nil, err
+		}
+	}
+	units, bytes, err := r.measure(args[0])
+	if err != nil {
+		return nil, err
+	}
+	size := list.Len() * len(glue)
+	if err := r.charge(20*units+size, bytes+size); err != nil {
+		return nil, err
+	}
+	texts := make([]string, list.Len())
+	for i := range texts {
+		texts[i] = Print(list.Index(i).Interface())
+	}
+	return strings.Join(texts, glue), nil
+}
+
+func fnToJSON(r *Machine, args []any) (any, error) {
+	if err := r.ChargeFor(args[0], 20, 6); err != nil {
+		return nil, err
+	}
+	data, err := marshal(args[0])
+	if err != nil {
+		return nil, Errorf("toJSON cannot write %s", Describe(args[0]))
+	}
+	return string(data), nil
+}
+
+func fnFromJSON(r *Machine, args []any) (any, error) {
+	text, err := wantText("fromJSON", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(100+40*len(text), 20*len(text)); err != nil {
+		return nil, err
+	}
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, Errorf("fromJSON was given a text that is not JSON")
+	}
+	return v, nil
 }

@@ -2,7 +2,11 @@ package lang
 
 import (
 	"slices"
+	"strings"
 	"time"
+
+	"bellhop/actions"
+	"bellhop/rules/text"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -143,4 +147,154 @@ func TimeMethods() (words []Word) {
 		words = append(words, Word{Name: m.name, Type: intType.String(), Doc: m.doc, Uses: []string{"time." + m.name + "() → number"}})
 	}
 	return words
+}
+
+func fnNow(r *Machine, _ []any) (any, error) { return r.Now.In(r.naive), nil }
+
+// Zoned is a time as a rule sees it: in the zone that tz gave it, else in the rule's, else in the time's own. A day
+// without a time begins at midnight of that zone.
+func (r *Machine) Zoned(t time.Time) time.Time {
+	if r.Zone == nil || chosen.has(t) {
+		return t
+	}
+	return shift(t, r.Zone)
+}
+
+func fnDate(r *Machine, args []any) (any, error) {
+	if err := r.charge(2000, 128); err != nil {
+		return nil, err
+	}
+	if text, ok := args[0].(string); ok {
+		return ParseDate(r.naive, text, args[1:])
+	}
+	t, err := wantTime("date", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if len(args) != 2 {
+		return nil, Errorf("date needs a layout to print a time, such as date(t, \"2 Jan 2006\")")
+	}
+	layout, err := wantText("date", args[1])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(20*len(layout), 2*len(layout)); err != nil {
+		return nil, err
+	}
+	return r.language.format(r.Zoned(t), layout), nil
+}
+
+// ParseDate reads a text as a time. One without an offset is of the given zone.
+func ParseDate(zone *time.Location, written string, args []any) (any, error) {
+	if len(written) > 1000 {
+		return nil, Errorf("%s is not a date", text.Quote(written))
+	}
+	layouts := []string{
+		"2006-01-02", "15:04:05", "2006-01-02 15:04:05", time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
+		"2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04",
+	}
+	if len(args) > 0 {
+		layout, err := wantText("date", args[0])
+		if err != nil {
+			return nil, err
+		}
+		layouts = []string{layout}
+	}
+	if len(args) > 1 {
+		name, err := wantText("date", args[1])
+		if err != nil {
+			return nil, err
+		}
+		var ok bool
+		if zone, ok = FindZone(name); !ok {
+			return nil, Errorf("%s is not a time zone", text.Quote(name))
+		}
+	}
+	for _, layout := range layouts {
+		t, err := time.ParseInLocation(layout, written, noZone)
+		switch {
+		case err != nil:
+		case t.Location() == noZone:
+			return Clock(shown(t), zone), nil
+		default: // the text says its offset, or an abbreviation that the zone may know
+			if t, err = time.ParseInLocation(layout, written, zone); err == nil {
+				return t, nil
+			}
+		}
+	}
+	return nil, Errorf("%s is not a date", text.Quote(written))
+}
+
+// noZone marks a time that was read from a text without an offset. No text has its own.
+var noZone = time.FixedZone("", 1)
+
+func fnDuration(r *Machine, args []any) (any, error) {
+	text, err := wantText("duration", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(200+10*len(text), 0); err != nil {
+		return nil, err
+	}
+	return parseDuration(text)
+}
+
+// parseDuration also takes a sign, which a duration that is subtracted from a time may have.
+func parseDuration(text string) (time.Duration, error) {
+	rest, negative := strings.CutPrefix(text, "-")
+	d, err := actions.ParseDuration(rest)
+	if err != nil {
+		return 0, err
+	}
+	if negative {
+		d = -d
+	}
+	return d, nil
+}
+
+func fnTZ(r *Machine, args []any) (any, error) {
+	t, err := wantTime("tz", args[0])
+	if err != nil {
+		return nil, err
+	}
+	zone, ok := args[1].(*time.Location)
+	if !ok {
+		z, err := fnTimezone(r, args[1:])
+		if err != nil {
+			return nil, err
+		}
+		zone = z.(*time.Location)
+	}
+	return shift(t, chosen.on(zone)), nil
+}
+
+func fnTimezone(r *Machine, args []any) (any, error) {
+	name, err := wantText("tz", args[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := r.charge(20_000, 4096); err != nil { // a zone that is met first is read from a file
+		return nil, err
+	}
+	zone, ok := FindZone(name)
+	if !ok {
+		return nil, Errorf("%s is not a time zone", text.Quote(name))
+	}
+	return zone, nil
+}
+
+func fnWeekday(r *Machine, args []any) (any, error) {
+	t, err := wantTime("weekday", args[0])
+	if err != nil {
+		return nil, err
+	}
+	return r.Zoned(t).Weekday().String(), nil
+}
+
+func fnTimeOfDay(r *Machine, args []any) (any, error) {
+	t, err := wantTime("timeOfDay", args[0])
+	if err != nil {
+		return nil, err
+	}
+	return r.Zoned(t).Format("15:04"), nil
 }

@@ -1,0 +1,304 @@
+package lang
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"bellhop/rules/text"
+)
+
+func (c *Checker) member(n *ast.MemberNode) checked {
+	property, _ := n.Property.(*ast.StringNode)
+	if id, ok := n.Node.(*ast.IdentifierNode); ok && property != nil && !c.hidden(id.Value) {
+		if id.Value == "$env" {
+			return c.FailAt(n, "unsupported", "", "$env is not available in rules")
+		}
+		if object, ok := c.Env.Objects[id.Value]; ok {
+			t, ok := object.Fields[property.Value]
+			if !ok {
+				return c.unknownField(property, id.Value)
+			}
+			flat := &ast.IdentifierNode{Value: id.Value + "." + property.Value}
+			flat.SetLocation(n.Location())
+			return checked{flat, t}
+		}
+	}
+	if object, field, ok := c.Env.fieldOf(n.Node); ok && object != field && property != nil {
+		if _, ok := c.Env.field(field, property.Value); ok {
+			s := field + "." + property.Value
+			return c.FailAt(n, "unknown-field", s, "%s has no field %s; the %s is beside it: write %s", object, text.Quote(field), field, s)
+		}
+	}
+	base := c.visit(n.Node)
+	prop := c.visit(n.Property)
+	if base.Type.Kind == BadKind || prop.Type.Kind == BadKind {
+		return checked{n, Bad}
+	}
+	at := n.Node
+	get := func(t Type) checked { return checked{call(n, "$get", base.node, prop.node), t} }
+	switch base.Type.Kind {
+	case AnyKind, mapKind:
+		if n.Method {
+			return c.FailAt(n, "method", "", "only times have methods, such as .Hour()")
+		}
+		if property != nil && c.writtenEntry(n.Node, property.Value) {
+			return get(Any)
+		}
+		return get(Any.OrNil())
+	case ObjectKind:
+		if property == nil {
+			if !prop.Type.Is(TextKind) {
+				return c.FailAt(n.Property, "type", "", "pick a field by its name, a text; this is %s", prop.Type)
+			}
+			return get(Any.OrNil())
+		}
+		t, ok := c.Env.field(base.Type.Name, property.Value)
+		if !ok {
+			return c.unknownField(property, base.Type.Name)
+		}
+		return get(t)
+	case listKind:
+		if property != nil {
+			if property.Value == "length" || property.Value == "size" || property.Value == "count" {
+				return c.FailAt(n, "unknown-field", "len("+c.Source(at)+")", "the number of elements is len(%s)", c.Source(at))
+			}
+			return c.FailAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", text.Quote(property.Value))
+		}
+		if prop.Type.Kind != intKind && !prop.Type.Open() {
+			return c.FailAt(n.Property, "type", "", "pick an element by a whole number; this is %s", prop.Type)
+		}
+		return get(c.elementAt(n.Node, n.Property, base.Type))
+	case TimeKind:
+		if property != nil {
+			for _, m := range methodNames() {
+				if text.FoldWord(m) == text.FoldWord(property.Value) {
+					return c.FailAt(n.Property, "unknown-field", m+"()", "write .%s() to get it from a time", m)
+				}
+			}
+			return c.FailAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", text.Quote(property.Value), methodList())
+		}
+	case TextKind:
+		if property != nil && (property.Value == "length" || property.Value == "size") {
+			return c.FailAt(n, "unknown-field", "len("+c.Source(at)+")", "the number of characters is len(%s)", c.Source(at))
+		}
+		if property == nil {
+			return c.FailAt(n.Property, "type", "", "a text has no elements; for a part of a text write [0:3]")
+		}
+	case nilKind:
+		return c.FailAt(at, "type", "", "nil has no fields")
+	}
+	if property != nil {
+		return c.FailAt(n.Property, "unknown-field", "", "%s has no field %s", base.Type, text.Quote(property.Value))
+	}
+	return c.FailAt(n.Property, "type", "", "%s has no elements", base.Type)
+}
+
+// writtenEntry says whether a map is written out in the rule, and has an entry.
+func (c *Checker) writtenEntry(of ast.Node, key string) bool {
+	m, ok := new(Prover).Expand(Term{of, c}).Node.(*ast.MapNode)
+	return ok && slices.ContainsFunc(m.Pairs, func(n ast.Node) bool {
+		pair, ok := n.(*ast.PairNode)
+		if !ok {
+			return false
+		}
+		name, ok := pair.Key.(*ast.StringNode)
+		_, none := pair.Value.(*ast.NilNode)
+		return ok && name.Value == key && !none
+	})
+}
+
+// elementAt is the type of an element of a list, which need not have it.
+func (c *Checker) elementAt(list, index ast.Node, t Type) Type {
+	i, fixed := constantInt(index)
+	least := 0 // elements there are
+	switch n := list.(type) {
+	case *ast.ArrayNode:
+		least = len(n.Nodes)
+	default:
+		if name, args := CallOf(n); (name == "split" || name == "splitAfter") && len(args) == 2 {
+			if separator, ok := args[1].(*ast.StringNode); ok && separator.Value != "" {
+				least = 1
+			}
+		}
+	}
+	if fixed && max(i+1, -i) <= least {
+		return t.element()
+	}
+	return t.element().OrNil()
+}
+
+func (c *Checker) unknownField(property *ast.StringNode, object string) checked {
+	suggestion := text.Closest(property.Value, text.SortedKeys(c.Env.Objects[object].Fields))
+	if s, ok := c.Env.Aliases[property.Value]; ok {
+		if _, ok := c.Env.field(object, s); ok {
+			suggestion = s
+		}
+	}
+	if suggestion == "" {
+		for _, other := range c.Env.Main {
+			if _, ok := c.Env.field(other, property.Value); ok && other != object && slices.Contains(c.Env.Main, object) {
+				return c.FailAt(property, "unknown-field", "", "%s has no field %s, but %s has: %s.%s", object, text.Quote(property.Value), other, other, property.Value)
+			}
+		}
+	}
+	return c.FailAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, text.Quote(property.Value), text.DidYouMean(suggestion))
+}
+
+// methodList is for people: ".Day(), .Hour() or …".
+func methodList() string {
+	names := methodNames()
+	for i := range names {
+		names[i] = "." + names[i] + "()"
+	}
+	return text.OneOf(names)
+}
+
+func (c *Checker) slice(n *ast.SliceNode) checked {
+	base := c.visit(n.Node)
+	if k := base.Type.Kind; k != listKind && k != TextKind && !base.Type.Open() {
+		return c.FailAt(n.Node, "type", "", "[from:to] takes a part of a text or a list, but this is %s", base.Type)
+	}
+	bound := func(b ast.Node) ast.Node {
+		if b == nil {
+			return constant(n, nil)
+		}
+		v := c.visit(b)
+		if !v.Type.Is(intKind) {
+			c.FailAt(b, "type", "", "a whole number is needed here, but this is %s", v.Type)
+		}
+		return v.node
+	}
+	from, to := bound(n.From), bound(n.To)
+	return checked{call(n, "$slice", base.node, from, to), base.Type}
+}
+
+// methodWords are what people write as methods because other languages have them.
+var methodWords = map[string]string{
+	"contains": "contains", "includes": "contains", "startsWith": "startsWith", "startswith": "startsWith", "hasPrefix": "startsWith",
+	"endsWith": "endsWith", "endswith": "endsWith", "hasSuffix": "endsWith", "matches": "matches", "match": "matches", "test": "matches",
+	"toLowerCase": "lower", "toLower": "lower", "lower": "lower", "toUpperCase": "upper", "toUpper": "upper", "upper": "upper",
+	"trim": "trim", "strip": "trim", "split": "split", "replace": "replace", "join": "join", "length": "len", "size": "len",
+	"format": "date", "Format": "date", "strftime": "date", "In": "tz", "Weekday": "weekday",
+}
+
+func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
+	base := c.visit(callee.Node)
+	for _, a := range n.Arguments {
+		c.visit(a)
+	}
+	if base.Type.Kind == BadKind {
+		return checked{n, Bad}
+	}
+	property, ok := callee.Property.(*ast.StringNode)
+	if !ok {
+		return c.FailAt(callee, "function", "", "%s is not a function", text.Quote(c.Source(callee)))
+	}
+	if base.Type.Is(TimeKind) {
+		if m := findMethod(property.Value); m != nil {
+			if len(n.Arguments) > 0 {
+				return c.FailAt(n.Arguments[0], "arguments", "", ".%s() takes no arguments", property.Value)
+			}
+			return checked{call(n, m.operation(), base.node), intType}
+		}
+	}
+	on := c.Source(callee.Node)
+	var args []string
+	for _, a := range n.Arguments {
+		args = append(args, c.Source(a))
+	}
+	if word, ok := methodWords[property.Value]; ok {
+		switch word {
+		case "contains", "startsWith", "endsWith", "matches":
+			if len(args) == 1 {
+				s := on + " " + word + " " + args[0]
+				if base.Type.Kind == listKind {
+					s = args[0] + " in " + on
+				}
+				return c.FailAt(n, "method", s, "write %s", s)
+			}
+		default:
+			if layout, ok := c.literal(n, 0); ok && word == "date" {
+				args[0] = quoteLike(args[0], fixLayout(layout))
+			}
+			s := word + "(" + strings.Join(append([]string{on}, args...), ", ") + ")"
+			if !functions[word].takes(len(args) + 1) {
+				return c.FailAt(n, "method", "", "use the function %s: %s", word, s)
+			}
+			return c.FailAt(n, "method", s, "write %s", s)
+		}
+	}
+	if base.Type.Kind == TimeKind {
+		if m := addMethod.FindStringSubmatch(property.Value); m != nil && len(n.Arguments) == 1 {
+			s, ok := c.moved(on, m, n.Arguments[0])
+			if !ok {
+				return c.FailAt(property, "method", "", `a time has no method %s; add a duration with + and subtract it with -, such as %s %s duration("24h")`, text.Quote(property.Value), on, signOf(m))
+			}
+			return c.FailAt(n, "method", s, "write %s", s)
+		}
+		suggestion := text.Closest(property.Value, methodNames())
+		return c.FailAt(property, "method", suggestion, "a time has no method %s; there are %s", text.Quote(property.Value), methodList())
+	}
+	return c.FailAt(property, "method", "", "%s has no method %s", base.Type, text.Quote(property.Value))
+}
+
+// literal is an argument of a call that is written out as a text.
+func (c *Checker) literal(n *ast.CallNode, i int) (string, bool) {
+	if i >= len(n.Arguments) {
+		return "", false
+	}
+	s, ok := n.Arguments[i].(*ast.StringNode)
+	if !ok {
+		return "", false
+	}
+	return s.Value, true
+}
+
+// addMethod are the names that other languages have for + and - of times.
+var addMethod = regexp.MustCompile(`^(?i)(add|plus|minus|subtract|sub)([a-z]*)$`)
+
+func signOf(add []string) string {
+	return cmp.Or(map[string]string{"add": "+", "plus": "+"}[strings.ToLower(add[1])], "-")
+}
+
+// moved is how it is written that a time is moved, as addDays(t, 1) and t.plusHours(2) say in other languages. add is
+// what [addMethod] found.
+func (c *Checker) moved(on string, add []string, by ast.Node) (string, bool) {
+	written := c.Source(by)
+	if c.Types[by].Type.Kind == DurationKind {
+		return on + " " + signOf(add) + " " + written, true
+	}
+	if _, fixed := constantInt(by); fixed {
+		if s, ok := (Stretch{signOf(add), written + add[2]}).From(on); ok {
+			return s, true
+		}
+	}
+	f := map[string]string{"day": "addDays", "month": "addMonths", "workday": "addWorkdays", "businessday": "addWorkdays"}[strings.TrimSuffix(strings.ToLower(add[2]), "s")]
+	if f == "" || !c.Types[by].Type.Is(intKind) {
+		return "", false
+	}
+	if signOf(add) == "-" {
+		written = "-(" + written + ")"
+	}
+	return f + "(" + on + ", " + written + ")", true
+}
+
+// durationUnit is the unit that a function of another language is named for.
+func durationUnit(name string) string {
+	switch strings.TrimSuffix(strings.ToLower(name), "s") {
+	case "hour":
+		return "h"
+	case "minute", "min":
+		return "m"
+	case "second", "sec":
+		return "s"
+	case "day":
+		return "d"
+	case "week":
+		return "w"
+	}
+	return ""
+}

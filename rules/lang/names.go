@@ -1,0 +1,210 @@
+package lang
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"bellhop/rules/text"
+)
+
+func (c *Checker) identifier(n *ast.IdentifierNode) checked {
+	name := n.Value
+	for _, l := range slices.Backward(c.locals) {
+		if l.Name == name {
+			local := &ast.IdentifierNode{Value: localName(name)}
+			local.SetLocation(n.Location())
+			return checked{local, l.Type}
+		}
+	}
+	for i, l := range c.Lets {
+		if l.Name == name {
+			if c.Used != nil {
+				c.Used[i] = true
+			}
+			return checked{call(n, "$let", constant(n, i)), l.Type}
+		}
+	}
+	if t, ok := c.Env.Variables[name]; ok {
+		if slices.Contains(c.Env.Lazy, name) {
+			return checked{call(n, "$lazy", constant(n, name)), t}
+		}
+		return checked{n, t}
+	}
+	if _, ok := c.Env.Objects[name]; ok {
+		return checked{call(n, "$object", constant(n, name)), Type{Kind: ObjectKind, Name: name}}
+	}
+	if slices.Contains(c.Later, name) {
+		return c.FailAt(n, "let-order", "", "%s is defined further down, or is this one itself; a named value can only use those above it", name)
+	}
+	if f := functions[name]; f != nil && !f.isPredicate() {
+		if name == "now" {
+			return c.FailAt(n, "function", "now()", "for the present time write now()")
+		}
+		return c.FailAt(n, "function", name+"()", "%s is a function: call it as %s(…)", name, name)
+	}
+	switch strings.ToLower(name) {
+	case "true", "false", "nil":
+		return c.FailAt(n, "unknown-name", strings.ToLower(name), "write %s in small letters: %s", name, strings.ToLower(name))
+	case "yes", "on":
+		return c.FailAt(n, "unknown-name", "true", "in an expression write true, not %s", name)
+	case "no", "off":
+		return c.FailAt(n, "unknown-name", "false", "in an expression write false, not %s", name)
+	case "null", "none", "undefined":
+		return c.FailAt(n, "unknown-name", "nil", "%s is written nil here", name)
+	}
+	suggestion := c.similarName(name)
+	return c.FailAt(n, "unknown-name", suggestion, "there is no %s%s", text.Quote(name), text.DidYouMean(suggestion))
+}
+
+// similarName finds what an unknown name was probably meant to be.
+func (c *Checker) similarName(name string) string {
+	candidates := c.Env.Names()
+	for _, l := range c.Lets {
+		candidates = append(candidates, l.Name)
+	}
+	for _, l := range c.locals {
+		candidates = append(candidates, l.Name)
+	}
+	if s := text.Closest(name, candidates); s != "" && text.FoldWord(s) == text.FoldWord(name) {
+		return s
+	}
+	for _, object := range c.Env.Main {
+		if _, ok := c.Env.field(object, name); ok {
+			return object + "." + name
+		}
+	}
+	if s := text.Closest(name, candidates); s != "" {
+		return s
+	}
+	for _, object := range c.Env.Main {
+		if s := text.Closest(name, text.SortedKeys(c.Env.Objects[object].Fields)); s != "" {
+			return object + "." + s
+		}
+	}
+	return ""
+}
+
+// hidden says whether a local name stands before the environment's.
+func (c *Checker) hidden(name string) bool {
+	return slices.ContainsFunc(c.locals, func(l Let) bool { return l.Name == name })
+}
+
+// localName keeps the name of a value apart from a function's, which the language would not.
+func localName(name string) string {
+	if f := functions[name]; f != nil && f.newer {
+		return name + "$"
+	}
+	return name
+}
+
+// Taken says why a name cannot be given to a value, "" if it can.
+func (c *Checker) Taken(name string) string {
+	if c.Env.Has(name) {
+		return "it is a name of the event"
+	}
+	if f := functions[name]; f != nil && !f.newer {
+		return "it is a function"
+	}
+	for _, l := range c.Lets {
+		if l.Name == name {
+			return "it is defined above"
+		}
+	}
+	for _, l := range c.locals {
+		if l.Name == name {
+			return "it is defined above"
+		}
+	}
+	return ""
+}
+
+// bareWords reports a word without quotes where a text of the event is compared.
+func (c *Checker) bareWords(n *ast.BinaryNode) bool {
+	if n.Operator != "==" && n.Operator != "!=" && n.Operator != "in" {
+		return false
+	}
+	var t Type
+	if object, field, ok := c.Env.fieldOf(n.Left); ok {
+		t, _ = c.Env.field(object, field)
+	} else if id, ok := n.Left.(*ast.IdentifierNode); ok {
+		t = c.Env.Variables[id.Value]
+	}
+	if t.Kind != TextKind {
+		return false
+	}
+	words := []ast.Node{n.Right}
+	if list, ok := n.Right.(*ast.ArrayNode); ok {
+		words = list.Nodes
+	}
+	found := false
+	for _, w := range words {
+		id, ok := w.(*ast.IdentifierNode)
+		if !ok || c.known(id.Value) {
+			continue
+		}
+		found = true
+		word := id.Value
+		if t.words != nil && !t.words.Valid(word) {
+			word = cmp.Or(t.words.Near(word), word)
+		}
+		c.FailAt(id, "quote", `"`+word+`"`, "write the text %s in quotes", text.Quote(word))
+	}
+	return found
+}
+
+// known says whether a name means anything here, or looks like one that does.
+func (c *Checker) known(name string) bool {
+	if functions[name] != nil && !functions[name].isPredicate() || c.hidden(name) || slices.Contains(c.Later, name) || slices.ContainsFunc(c.Lets, func(l Let) bool { return l.Name == name }) {
+		return true
+	}
+	switch strings.ToLower(name) {
+	case "true", "false", "nil", "null", "none", "undefined":
+		return true
+	}
+	return c.Env.Has(name)
+}
+
+// word checks a text that a value is compared with. It is false if the value is never that text, which has been reported.
+func (c *Checker) word(of Type, n ast.Node) bool {
+	s, ok := n.(*ast.StringNode)
+	if !ok || of.words == nil || of.words.Valid(s.Value) {
+		return true
+	}
+	suggestion := of.words.Near(s.Value)
+	if suggestion == "" && of.words.Lenient {
+		return true
+	}
+	message := of.words.Message
+	if strings.Contains(message, "%s") {
+		message = fmt.Sprintf(message, text.Quote(s.Value))
+	}
+	if suggestion == "" {
+		message += of.words.Others
+	}
+	c.FailAt(s, of.words.Code, quoteLike(c.Source(s), suggestion), "%s%s", message, text.DidYouMean(suggestion))
+	return false
+}
+
+// fieldOf recognises appointment.title and appointment["title"], as written.
+func (e *Env) fieldOf(n ast.Node) (object, field string, ok bool) {
+	if ch, isChain := n.(*ast.ChainNode); isChain {
+		n = ch.Node
+	}
+	m, ok := n.(*ast.MemberNode)
+	if !ok {
+		return "", "", false
+	}
+	id, ok := m.Node.(*ast.IdentifierNode)
+	if !ok || e.Objects[id.Value].Fields == nil {
+		return "", "", false
+	}
+	p, ok := m.Property.(*ast.StringNode)
+	if !ok {
+		return "", "", false
+	}
+	return id.Value, p.Value, true
+}

@@ -1,0 +1,441 @@
+package lang
+
+import (
+	"errors"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+
+	"bellhop/actions"
+	"bellhop/rules/text"
+)
+
+func (c *Checker) unary(n *ast.UnaryNode) checked {
+	v := c.visit(n.Node)
+	out := *n
+	out.Node = v.node
+	switch n.Operator {
+	case "!", "not":
+		if v.Type.Kind == TextKind {
+			s := c.Source(n.Node) + ` == ""`
+			return c.FailAt(n, "type", s, "%s needs true or false after it, but this is a text; to ask whether it is empty, write %s", n.Operator, s)
+		}
+		if !v.Type.Is(BoolKind) {
+			return c.FailAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.Type)
+		}
+		return checked{&out, boolType}
+	default:
+		switch {
+		case v.Type.Number():
+			return checked{&out, v.Type}
+		case v.Type.Kind != DurationKind && !v.Type.Open():
+			return c.FailAt(n.Node, "type", "", "%s needs a number or a duration after it, but this is %s", n.Operator, v.Type)
+		case n.Operator == "+":
+			return v
+		}
+		return checked{call(n, "$negate", v.node), v.Type}
+	}
+}
+
+func (c *Checker) binary(n *ast.BinaryNode) checked {
+	if c.bareWords(n) {
+		return checked{n, boolType}
+	}
+	l, r := c.visit(n.Left), c.visit(n.Right)
+	left, right := n.Left, n.Right
+	// A new node, because a < b < c has b in both comparisons and the tree is rewritten.
+	out := &ast.BinaryNode{Operator: n.Operator, Left: l.node, Right: r.node}
+	out.SetLocation(n.Location())
+	if l.Type.Kind == BadKind || r.Type.Kind == BadKind {
+		t := Bad
+		switch n.Operator {
+		case "&&", "and", "||", "or", "==", "!=", "<", ">", "<=", ">=", "in", "contains", "startsWith", "endsWith", "matches":
+			t = boolType // a mistake inside is no reason for another finding outside
+		}
+		return checked{out, t}
+	}
+	op := func(name string) ast.Node { return call(n, name, l.node, r.node) }
+	switch n.Operator {
+	case "&&", "and", "||", "or":
+		for i, side := range []Type{l.Type, r.Type} {
+			if side.Is(BoolKind) {
+				continue
+			}
+			at := []ast.Node{left, right}[i]
+			suggestion := ""
+			before := left // status == "a" || "b"
+			for {
+				b, ok := before.(*ast.BinaryNode)
+				if !ok || b.Operator != "&&" && b.Operator != "and" && b.Operator != "||" && b.Operator != "or" {
+					break
+				}
+				before = b.Right
+			}
+			if cmp, ok := before.(*ast.BinaryNode); ok && i == 1 && (cmp.Operator == "==" || cmp.Operator == "!=") {
+				if _, ok := right.(*ast.StringNode); ok {
+					suggestion = c.Source(cmp.Left) + " " + cmp.Operator + " " + c.Source(right)
+				}
+			}
+			if suggestion == "" && (n.Operator == "||" || n.Operator == "or") && l.Type.Kind == TextKind && r.Type.Kind == TextKind {
+				s := c.Source(left) + " ?? " + c.Source(right)
+				return c.FailAt(n, "type", s, "%s joins conditions, but these are texts; write a default as %s", n.Operator, s)
+			}
+			return c.FailAt(at, "type", suggestion, "%s joins conditions, but this is %s", n.Operator, side)
+		}
+		return checked{out, boolType}
+
+	case "==", "!=":
+		return c.equality(n, l, r, out)
+
+	case "<", ">", "<=", ">=":
+		switch {
+		case l.Type.Open() || r.Type.Open():
+		case l.Type.Number() && r.Type.Number():
+		case l.Type.Kind == r.Type.Kind && (l.Type.Kind == TextKind || l.Type.Kind == TimeKind || l.Type.Kind == DurationKind):
+		default:
+			return c.mismatch(n, l.Type, r.Type, left, right)
+		}
+		if w := l.Type.words; w != nil && w.ordered && !c.word(l.Type, right) {
+			return checked{out, boolType}
+		}
+		if w := r.Type.words; w != nil && w.ordered && !c.word(r.Type, left) {
+			return checked{out, boolType}
+		}
+		if l.Type.scalar() && r.Type.scalar() {
+			return checked{out, boolType}
+		}
+		return checked{op(map[string]string{"<": "$less", "<=": "$lessEq", ">": "$more", ">=": "$moreEq"}[n.Operator]), boolType}
+
+	case "+":
+		switch {
+		case l.Type.Number() && r.Type.Number():
+			return checked{out, join(l.Type, r.Type)}
+		case l.Type.Kind == TextKind && r.Type.Kind == TextKind:
+			return checked{op("$add"), Text}
+		case l.Type.Kind == TimeKind && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Kind == TimeKind:
+			return checked{out, Time}
+		case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
+			return checked{out, durationType}
+		case l.Type.Open() || r.Type.Open():
+			t := Any
+			if l.Type.Kind == TextKind || r.Type.Kind == TextKind {
+				t = Text
+			}
+			return checked{op("$add"), t}
+		}
+		return c.addition(n, l.Type, r.Type, left, right)
+
+	case "-":
+		switch {
+		case l.Type.Number() && r.Type.Number():
+			return checked{out, join(l.Type, r.Type)}
+		case l.Type.Kind == TimeKind && r.Type.Kind == TimeKind:
+			return checked{out, durationType}
+		case l.Type.Kind == TimeKind && r.Type.Kind == DurationKind:
+			return checked{out, Time}
+		case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
+			return checked{out, durationType}
+		case l.Type.Open() || r.Type.Open():
+			return checked{out, Any}
+		}
+		if l.Type.Kind == TimeKind {
+			return c.wantsDuration(n, right, r.Type, l.Type)
+		}
+		return c.mismatch(n, l.Type, r.Type, left, right)
+
+	case "*":
+		switch {
+		case l.Type.Number() && r.Type.Number():
+			return checked{out, join(l.Type, r.Type)}
+		case l.Type.Number() && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Number():
+			return checked{op("$times"), durationType}
+		case l.Type.Open() && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Open():
+			return checked{op("$times"), durationType}
+		case (l.Type.Open() || l.Type.Number()) && (r.Type.Open() || r.Type.Number()):
+			return checked{op("$times"), Any}
+		}
+		return c.mismatch(n, l.Type, r.Type, left, right)
+
+	case "/", "**", "^", "%":
+		if n.Operator == "/" {
+			switch {
+			case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
+				return checked{op("$divide"), floatType}
+			case l.Type.Kind == DurationKind && r.Type.Number():
+				if i, ok := right.(*ast.IntegerNode); ok && i.Value == 0 {
+					return c.FailAt(right, "zero", "", "a duration cannot be divided by 0")
+				}
+				return checked{op("$divide"), durationType}
+			case l.Type.Kind == DurationKind && r.Type.Open(), l.Type.Open() && (r.Type.Open() || r.Type.Kind == DurationKind):
+				return checked{op("$divide"), Any}
+			}
+		}
+		if (l.Type.Number() || l.Type.Open()) && (r.Type.Number() || r.Type.Open()) {
+			if n.Operator != "%" {
+				return checked{out, floatType}
+			}
+			if i, ok := right.(*ast.IntegerNode); ok && i.Value == 0 {
+				return c.FailAt(right, "zero", "", "a number cannot be divided by 0")
+			}
+			if l.Type.Kind != floatKind && r.Type.Kind != floatKind {
+				return checked{out, intType}
+			}
+		}
+		return c.mismatch(n, l.Type, r.Type, left, right)
+
+	case "in":
+		return c.in(n, l, r)
+
+	case "contains", "startsWith", "endsWith":
+		if n.Operator == "contains" && l.Type.Kind == listKind && !r.Type.Is(listKind) {
+			s := c.Source(right) + " in " + c.Source(left)
+			return c.FailAt(n, "type", s, "contains looks inside a text; to ask whether a list has an element, write %s", s)
+		}
+		for i, side := range []Type{l.Type, r.Type} {
+			if !side.Is(TextKind) {
+				return c.FailAt([]ast.Node{left, right}[i], "type", "", "%s compares texts, but this is %s", n.Operator, side)
+			}
+		}
+		return checked{op("$" + n.Operator), boolType}
+
+	case "matches":
+		for i, side := range []Type{l.Type, r.Type} {
+			if !side.Is(TextKind) {
+				return c.FailAt([]ast.Node{left, right}[i], "type", "", "matches compares a text with a pattern, but this is %s", side)
+			}
+		}
+		if s, ok := right.(*ast.StringNode); ok {
+			p, err := compilePattern(s.Value)
+			if err != nil {
+				return c.FailAt(right, "pattern", "", "%s", err)
+			}
+			return checked{call(n, "$matches", l.node, constant(right, p)), boolType}
+		}
+		return checked{op("$matches"), boolType}
+
+	case "..":
+		for i, side := range []Type{l.Type, r.Type} {
+			if !side.Is(intKind) {
+				return c.FailAt([]ast.Node{left, right}[i], "type", "", ".. makes a list of whole numbers, but this is %s", side)
+			}
+		}
+		a, aOK := constantInt(left)
+		b, bOK := constantInt(right)
+		if aOK && bOK && b-a >= maxRange {
+			return c.FailAt(n, "bound", "", "this range has %d numbers, more than the %d that are allowed", b-a+1, maxRange)
+		}
+		return checked{op("$range"), intsType}
+
+	case "??":
+		switch {
+		case l.Type.Kind == TextKind, l.Type.Kind == TimeKind, l.Type.Kind == AnyKind, l.Type.Kind == nilKind, l.Type.missing:
+		default:
+			c.WarnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", text.Quote(c.Source(left)))
+		}
+		out.Left = call(left, "$present", l.node)
+		if l.Type.Kind == nilKind {
+			return checked{out, r.Type}
+		}
+		return checked{out, join(l.Type.sure(), r.Type)}
+	}
+	return c.FailAt(n, "unsupported", "", "the operator %s is not supported in a rule", n.Operator)
+}
+
+func (c *Checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode) checked {
+	if !l.Type.comparable(r.Type) {
+		return c.mismatch(n, l.Type, r.Type, n.Left, n.Right)
+	}
+	if !c.word(l.Type, n.Right) || !c.word(r.Type, n.Left) {
+		return checked{out, boolType}
+	}
+	if l.Type.scalar() || r.Type.scalar() || IsLiteral(n.Left) || IsLiteral(n.Right) {
+		return checked{out, boolType}
+	}
+	eq := call(n, "$eq", l.node, r.node)
+	if n.Operator == "!=" {
+		not := &ast.UnaryNode{Operator: "!", Node: eq}
+		not.SetLocation(n.Location())
+		return checked{not, boolType}
+	}
+	return checked{eq, boolType}
+}
+
+func (c *Checker) in(n *ast.BinaryNode, l, r checked) checked {
+	switch r.Type.Kind {
+	case TextKind:
+		if words, ok := n.Right.(*ast.StringNode); ok && strings.Contains(words.Value, ",") {
+			var list []string
+			for _, w := range actions.SplitList(words.Value) {
+				list = append(list, quoteLike(c.Source(words), w))
+			}
+			s := "[" + strings.Join(list, ", ") + "]"
+			return c.FailAt(words, "type", s, "in needs a list: write %s", s)
+		}
+		s := c.Source(n.Right) + " contains " + c.Source(n.Left)
+		return c.FailAt(n, "type", s, "in looks inside a list; to ask whether a text has a part, write %s", s)
+	case listKind:
+		elem := r.Type.element()
+		if !l.Type.comparable(elem) {
+			if l.Type.Kind == listKind {
+				return c.FailAt(n.Left, "type", "", "in looks for one element, but this is %s; write any(%s, # in …)", l.Type, c.Source(n.Left))
+			}
+			return c.FailAt(n, "type", "", "%s is never in %s, whose elements are of another kind", l.Type, r.Type)
+		}
+	case mapKind, ObjectKind, AnyKind:
+		if r.Type.Kind != AnyKind && !l.Type.Is(TextKind) {
+			return c.FailAt(n.Left, "type", "", "in looks for a key of a map, a text, but this is %s", l.Type)
+		}
+	case nilKind:
+		return c.FailAt(n.Right, "type", "", "in needs a list after it")
+	default:
+		return c.FailAt(n.Right, "type", "", "in needs a list after it, but this is %s", r.Type)
+	}
+	right := r.node
+	if list, ok := n.Right.(*ast.ArrayNode); ok {
+		set := &wordSet{words: map[string]struct{}{}}
+		for _, e := range list.Nodes {
+			s, ok := e.(*ast.StringNode)
+			if !ok {
+				set = nil
+				break
+			}
+			if !c.word(l.Type, s) {
+				return checked{n, boolType}
+			}
+			set.words[s.Value] = struct{}{}
+			set.longest = max(set.longest, len(s.Value))
+		}
+		if set != nil {
+			right = constant(n.Right, set)
+		}
+	}
+	if !c.word(r.Type.element(), n.Left) {
+		return checked{n, boolType}
+	}
+	return checked{call(n, "$in", l.node, right), boolType}
+}
+
+// mismatch reports two values that an operator cannot join, with the way out where there is one.
+func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type, left, right ast.Node) checked {
+	verb := "compare"
+	switch n.Operator {
+	case "+", "-", "*", "/", "%", "**", "^":
+		verb = "calculate with"
+	}
+	for _, side := range []struct {
+		node  ast.Node
+		typ   Type
+		other Type
+	}{{left, l, r}, {right, r, l}} {
+		s, literal := side.node.(*ast.StringNode)
+		switch {
+		case side.typ.Kind == TextKind && side.other.Kind == TimeKind:
+			suggestion := ""
+			if literal {
+				if _, err := ParseDate(time.UTC, s.Value, nil); err == nil {
+					suggestion = "date(" + c.Source(side.node) + ")"
+				}
+			} else {
+				suggestion = "date(" + c.Source(side.node) + ")"
+			}
+			return c.FailAt(side.node, "type", suggestion, `%s cannot %s a time and a text; write a time as date("2026-01-31 15:04:05")`, n.Operator, verb)
+		case side.typ.Kind == TextKind && side.other.Kind == DurationKind:
+			suggestion := ""
+			if literal {
+				if _, err := parseDuration(s.Value); err == nil {
+					suggestion = "duration(" + c.Source(side.node) + ")"
+				} else if d, ok := errors.AsType[*actions.DurationError](err); ok && d.Suggestion != "" {
+					suggestion = "duration(" + quoteLike(c.Source(side.node), d.Suggestion) + ")"
+				}
+			}
+			return c.FailAt(side.node, "type", suggestion, `%s cannot %s a duration and a text; write a duration as duration("90m")`, n.Operator, verb)
+		case side.typ.Kind == TextKind && side.other.Number() && literal:
+			suggestion := ""
+			if _, err := strconv.ParseFloat(s.Value, 64); err == nil {
+				suggestion = s.Value
+			}
+			return c.FailAt(side.node, "type", suggestion, "%s cannot %s a number and a text", n.Operator, verb)
+		case side.typ.Number() && side.other.Kind == TextKind && (isCallOf(left, "weekday") || isCallOf(right, "weekday")):
+			return c.FailAt(side.node, "type", "", `weekday( ) is the English name of the day, such as "Monday"`)
+		case side.typ.Kind == TextKind && side.other.Kind == BoolKind && (n.Operator == "==" || n.Operator == "!="):
+			other := left
+			if side.node == left {
+				other = right
+			}
+			if eq, ok := other.(*ast.BinaryNode); ok && eq.Operator == "==" && n.Operator == "==" && literal {
+				if _, ok := eq.Right.(*ast.StringNode); ok {
+					s := c.Source(eq.Left) + " in [" + c.Source(eq.Right) + ", " + c.Source(side.node) + "]"
+					return c.FailAt(n, "type", s, "to compare with several values, write %s", s)
+				}
+			}
+			return c.FailAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
+		case side.typ.Number() && side.other.Kind == TextKind && IsLiteral(side.node):
+			return c.FailAt(side.node, "type", `"`+c.Source(side.node)+`"`, "%s cannot %s a text and a number; a text is written in quotes", n.Operator, verb)
+		case side.typ.Kind == listKind && side.other.Kind == TextKind && (n.Operator == "==" || n.Operator == "!="):
+			not := ""
+			if n.Operator == "!=" {
+				not = "not "
+			}
+			other := left
+			if side.node == left {
+				other = right
+			}
+			s := c.Source(other) + " " + not + "in " + c.Source(side.node)
+			return c.FailAt(n, "type", s, "a list is never equal to a text; to ask whether it has this element, write %s", s)
+		case side.typ.Number() && side.other.Kind == TimeKind && verb == "compare":
+			suggestion := ""
+			if s := c.Source(side.node); isoDate.MatchString(s) {
+				suggestion = `date("` + s + `")`
+			}
+			return c.FailAt(side.node, "type", suggestion, `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
+		case side.typ.Kind == ObjectKind && c.Env.Objects[side.typ.Name].Moment != "" && (side.other.Kind == DurationKind || side.other.Kind == TimeKind):
+			suggestion := c.Source(side.node) + "." + c.Env.Objects[side.typ.Name].Moment
+			return c.FailAt(side.node, "type", suggestion, "%s cannot %s %s; use a time of it, such as %s", n.Operator, verb, side.typ, suggestion)
+		case side.typ.Number() && (side.other.Kind == DurationKind || side.other.Kind == TimeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
+			return c.wantsDuration(n, side.node, side.typ, side.other)
+		}
+	}
+	return c.FailAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
+}
+
+var isoDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
+
+// wantsDuration reports a number or a text where only a duration can be.
+func (c *Checker) wantsDuration(n *ast.BinaryNode, at ast.Node, t, of Type) checked {
+	suggestion := ""
+	if s, ok := at.(*ast.StringNode); ok {
+		if _, err := parseDuration(s.Value); err == nil {
+			suggestion = "duration(" + c.Source(at) + ")"
+		}
+	}
+	const example = `such as duration("90m")`
+	switch {
+	case of.Kind == TimeKind && n.Operator == "-":
+		return c.FailAt(at, "type", suggestion, "take a duration from a time, %s; this is %s", example, t)
+	case of.Kind == TimeKind:
+		return c.FailAt(at, "type", suggestion, "add a duration to a time, %s; this is %s", example, t)
+	case n.Operator == "+" || n.Operator == "-":
+		return c.FailAt(at, "type", suggestion, "add a duration to a duration, %s; this is %s", example, t)
+	case t.Number():
+		return c.FailAt(at, "type", suggestion, "compare a duration with a duration, %s; this is a number. hours( ) and minutes( ) make a number of a duration", example)
+	}
+	return c.FailAt(at, "type", suggestion, "compare a duration with a duration, %s; this is %s", example, t)
+}
+
+func (c *Checker) addition(n *ast.BinaryNode, l, r Type, left, right ast.Node) checked {
+	for _, side := range []struct {
+		node       ast.Node
+		typ, other Type
+	}{{left, l, r}, {right, r, l}} {
+		if side.other.Kind == TextKind && side.typ.Kind != TextKind {
+			return c.FailAt(side.node, "type", "string("+c.Source(side.node)+")", "a text can only be joined with a text, but this is %s", side.typ)
+		}
+		if side.other.Kind == TimeKind {
+			return c.wantsDuration(n, side.node, side.typ, Time)
+		}
+	}
+	return c.mismatch(n, l, r, left, right)
+}

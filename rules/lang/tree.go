@@ -1,0 +1,201 @@
+package lang
+
+import (
+	"github.com/expr-lang/expr/ast"
+
+	"bellhop/rules/text"
+)
+
+// A Piece is an expression as it stands in a file: a part of a text.
+type Piece struct {
+	text *text.Scalar
+	off  int    // where in the text's value it begins
+	src  string // the expression
+}
+
+// NewPiece is the expression in a range of a text's value.
+func NewPiece(t *text.Scalar, from, to int) Piece { return Piece{t, from, t.Value[from:to]} }
+
+// WholeOf is a text that is an expression.
+func WholeOf(t *text.Scalar) Piece { return NewPiece(t, 0, len(t.Value)) }
+
+// span maps a range of the expression's characters to the file.
+func (p Piece) span(from, to int) text.Span {
+	return p.text.Span(p.off+byteOffset(p.src, from), p.off+byteOffset(p.src, to))
+}
+
+func (p Piece) Whole() text.Span { return p.text.Span(p.off, p.off+len(p.src)) }
+
+func byteOffset(s string, runes int) int {
+	for i := range s {
+		if runes <= 0 {
+			return i
+		}
+		runes--
+	}
+	return len(s)
+}
+
+func (c *Checker) span(n ast.Node) text.Span {
+	from, to := c.extent(n)
+	return c.piece.span(from, to)
+}
+
+// extent is the range of characters that a node's tokens cover. The parser keeps one token for each node, so
+// closing brackets are added by looking for them.
+func (c *Checker) extent(n ast.Node) (from, to int) {
+	if n == nil {
+		return 0, 0
+	}
+	loc := n.Location()
+	from, to = loc.From, loc.To
+	if cond, ok := n.(*ast.ConditionalNode); ok { // its token is the ?
+		from, to = c.extent(cond.Cond)
+	}
+	for _, k := range children(n) {
+		if k != nil {
+			f, t := c.extent(k)
+			from, to = min(from, f), max(to, t)
+		}
+	}
+	switch n := n.(type) {
+	case *ast.MemberNode:
+		if _, ok := n.Property.(*ast.StringNode); !ok || n.Location() != n.Property.Location() {
+			to = c.closing(to, ']')
+		}
+	case *ast.SliceNode, *ast.ArrayNode:
+		to = c.closing(to, ']')
+	case *ast.CallNode, *ast.BuiltinNode:
+		to = c.closing(to, ')')
+	case *ast.MapNode:
+		to = c.closing(to, '}')
+	}
+	return from, to
+}
+
+// closing is the end of the bracket that follows character to, if only blanks, commas and brackets that were
+// opened inside stand between.
+func (c *Checker) closing(to int, bracket rune) int {
+	i := byteOffset(c.piece.src, to)
+	n := to
+	for _, r := range c.piece.src[i:] {
+		n++
+		switch {
+		case r == bracket:
+			return n
+		case r == ' ' || r == '\n' || r == '\t' || r == ',' || r == '(' || r == ')':
+		default:
+			return to
+		}
+	}
+	return to
+}
+
+func (c *Checker) Source(n ast.Node) string {
+	from, to := c.extent(n)
+	return c.piece.src[byteOffset(c.piece.src, from):byteOffset(c.piece.src, to)]
+}
+
+// call makes a call of one of our functions, at the place of the node it stands for.
+func call(at ast.Node, name string, args ...ast.Node) ast.Node {
+	callee := &ast.IdentifierNode{Value: name}
+	callee.SetLocation(at.Location())
+	machine := &ast.IdentifierNode{Value: machineName}
+	machine.SetLocation(at.Location())
+	n := &ast.CallNode{Callee: callee, Arguments: append([]ast.Node{machine}, args...)}
+	n.SetLocation(at.Location())
+	return n
+}
+
+func constant(at ast.Node, v any) ast.Node {
+	var n ast.Node
+	switch v := v.(type) {
+	case nil:
+		n = &ast.NilNode{}
+	case string:
+		n = &ast.StringNode{Value: v}
+	case int:
+		n = &ast.IntegerNode{Value: v}
+	default:
+		n = &ast.ConstantNode{Value: v}
+	}
+	n.SetLocation(at.Location())
+	return n
+}
+
+// treeSize counts the nodes of an expression, each as often as it is met, up to a limit.
+func treeSize(n ast.Node, limit int) (size int) {
+	if n == nil || limit < 0 {
+		return 0
+	}
+	size = 1
+	for _, k := range children(n) {
+		size += treeSize(k, limit-size)
+	}
+	return size
+}
+
+// children are the nodes below a node, in the order they are written.
+func children(n ast.Node) []ast.Node {
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return []ast.Node{n.Node}
+	case *ast.BinaryNode:
+		return []ast.Node{n.Left, n.Right}
+	case *ast.ChainNode:
+		return []ast.Node{n.Node}
+	case *ast.MemberNode:
+		return []ast.Node{n.Node, n.Property}
+	case *ast.SliceNode:
+		return []ast.Node{n.Node, n.From, n.To}
+	case *ast.CallNode:
+		return append([]ast.Node{n.Callee}, n.Arguments...)
+	case *ast.BuiltinNode:
+		return n.Arguments
+	case *ast.PredicateNode:
+		return []ast.Node{n.Node}
+	case *ast.VariableDeclaratorNode:
+		return []ast.Node{n.Value, n.Expr}
+	case *ast.SequenceNode:
+		return n.Nodes
+	case *ast.ConditionalNode:
+		return []ast.Node{n.Cond, n.Exp1, n.Exp2}
+	case *ast.ArrayNode:
+		return n.Nodes
+	case *ast.MapNode:
+		return n.Pairs
+	case *ast.PairNode:
+		return []ast.Node{n.Key, n.Value}
+	}
+	return nil
+}
+
+func constantInt(n ast.Node) (int, bool) {
+	switch n := n.(type) {
+	case *ast.IntegerNode:
+		return n.Value, true
+	case *ast.UnaryNode:
+		if i, ok := n.Node.(*ast.IntegerNode); ok && n.Operator == "-" {
+			return -i.Value, true
+		}
+	}
+	return 0, false
+}
+
+func IsLiteral(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode:
+		return true
+	}
+	return false
+}
+
+func isCallOf(n ast.Node, function string) bool {
+	name, _ := CallOf(n)
+	return name == function
+}
+
+func isName(n ast.Node, name string) bool {
+	id, ok := n.(*ast.IdentifierNode)
+	return ok && id.Value == name
+}
