@@ -199,3 +199,35 @@ func isName(n ast.Node, name string) bool {
 	id, ok := n.(*ast.IdentifierNode)
 	return ok && id.Value == name
 }
+
+func CallOf(n ast.Node) (string, []ast.Node) {
+	switch n := n.(type) {
+	case *ast.BuiltinNode:
+		return n.Name, n.Arguments
+	case *ast.CallNode:
+		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
+			return id.Value, n.Arguments
+		}
+	}
+	return "", nil
+}
+
+func Connective(n ast.Node) string {
+	if b, ok := n.(*ast.BinaryNode); ok {
+		switch b.Operator {
+		case "&&", "and":
+			return "&&"
+		case "||", "or":
+			return "||"
+		}
+	}
+	return ""
+}
+
+// Operands are what a chain of the same connective joins.
+func Operands(n ast.Node, op string, into []ast.Node) []ast.Node {
+	if b, ok := n.(*ast.BinaryNode); ok && Connective(n) == op {
+		return Operands(b.Right, op, Operands(b.Left, op, into))
+	}
+	return append(into, n)
+}

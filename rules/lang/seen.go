@@ -1,0 +1,151 @@
+package lang
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// The zones in which a time may be seen besides those with a name.
+const (
+	ownZone     = "its own offset"
+	unknownZone = ""
+)
+
+// seenIn says in which zone a time is seen.
+func seenIn(t Term, depth int) string {
+	t = new(Prover).Expand(t)
+	if depth > 50 {
+		return unknownZone
+	}
+	of := func(n ast.Node) string { return seenIn(Term{n, t.Checker}, depth+1) }
+	switch n := t.Node.(type) {
+	case *ast.BinaryNode:
+		if n.Operator == "??" {
+			return same(of(n.Left), of(n.Right))
+		}
+		if t.Checker.Types[n.Left].Type.Kind == DurationKind {
+			return of(n.Right)
+		}
+		return of(n.Left)
+	case *ast.ConditionalNode:
+		return same(of(n.Exp1), of(n.Exp2))
+	}
+	name, args := CallOf(t.Node)
+	switch {
+	case name == "tz" && len(args) == 2:
+		return namedZone(Term{args[1], t.Checker})
+	case len(args) > 0 && functions[name] != nil && functions[name].keepsZone:
+		zone := of(args[0])
+		for _, a := range args[1:] {
+			if t.Checker.Types[a].Type.Kind == TimeKind {
+				zone = same(zone, of(a))
+			}
+		}
+		return zone
+	case t.Checker.Zone != "":
+		return ruleZone(t.Checker)
+	case name == "now":
+		return ruleZone(t.Checker)
+	case name == "date":
+		return unknownZone
+	}
+	return ownZone
+}
+
+func same(a, b string) string {
+	if a == b {
+		return a
+	}
+	return unknownZone
+}
+
+// namedZone is the zone that an argument names.
+func namedZone(t Term) string {
+	t = new(Prover).Expand(t)
+	if name, args := CallOf(t.Node); name == "timezone" && len(args) == 1 {
+		t.Node = args[0]
+		t = new(Prover).Expand(t)
+	}
+	if s, ok := t.Node.(*ast.StringNode); ok {
+		return s.Value
+	}
+	return "the zone " + t.Node.String()
+}
+
+// ruleZone is the zone in which a rule reads texts, and sees times if it has a zone.
+func ruleZone(c *Checker) string {
+	if c.Naive == nil {
+		return "the " + c.Zone + "'s time zone"
+	}
+	return c.Naive.String()
+}
+
+func isUTC(zone string) bool {
+	return slices.Contains([]string{"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal", "Etc/Zulu", "Etc/Universal"}, zone) || zone == "GMT" || zone == "Etc/GMT"
+}
+
+// changes says whether the clocks of a zone change; nil is one that is not known.
+func changes(zone *time.Location) bool {
+	if zone == nil {
+		return true
+	}
+	_, end := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).In(zone).ZoneBounds()
+	return !end.IsZero()
+}
+
+// printing looks for the first time that is printed in a text without its offset.
+type printing struct {
+	c      *Checker
+	call   ast.Node
+	found  ast.Node // the time
+	zone   string   // in which it is printed
+	layout string
+	offset bool // the text says an offset otherwise
+	depth  int  // of lets in lets
+}
+
+func (f *printing) in(t Term) {
+	if t.Node == nil || f.depth > 20 {
+		return
+	}
+	outer := f.c
+	f.c = t.Checker
+	ast.Walk(&t.Node, f)
+	if f.found == nil {
+		f.c = outer
+	}
+}
+
+var offsetPart = regexp.MustCompile(`(?:[0-9]|^)(?:Z|[+-][0-9]{2}:?[0-9]{2})$`)
+
+// Visit is called for what is inside a node before it is called for the node.
+func (f *printing) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.StringNode:
+		f.offset = f.offset || offsetPart.MatchString(n.Value) && strings.ContainsAny(n.Value, "Z:")
+		return
+	case *ast.IdentifierNode:
+		if i := slices.IndexFunc(f.c.Lets, func(l Let) bool { return l.Name == n.Value }); f.found == nil && i >= 0 {
+			f.depth++
+			f.in(f.c.Lets[i].Term)
+			f.depth--
+		}
+		return
+	}
+	name, args := CallOf(*node)
+	if f.found != nil || name != "date" || len(args) < 2 || f.c.Types[args[0]].Type.Kind != TimeKind {
+		return
+	}
+	layout, ok := args[1].(*ast.StringNode)
+	if ok && strings.Contains(layout.Value, "07") {
+		return
+	}
+	f.call, f.found, f.zone = *node, args[0], seenIn(Term{args[0], f.c}, 0)
+	if ok {
+		f.layout = layout.Value
+	}
+}
