@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 // call asks the admin side and gives the status and the body.
@@ -89,7 +89,7 @@ func TestAdminMistakes(t *testing.T) {
 	s.post(`{"type":"INSTALL"}`)
 	until(t, "it is sent", func() bool { return len(s.deliveries("state=sent")) == 1 })
 	sent := s.deliveries("")[0].ID
-	var events struct{ Events []store.Event }
+	var events struct{ Events []record.Event }
 	s.get("/api/v1/events?status=ignored", &events)
 	for request, want := range map[string]struct {
 		code int
@@ -133,7 +133,7 @@ func TestReplay(t *testing.T) {
 	replay := func() int {
 		t.Helper()
 		code, body := s.call("POST", "/api/v1/events/"+event+"/replay", nil)
-		var page struct{ Deliveries []store.Delivery }
+		var page struct{ Deliveries []record.Delivery }
 		if err := json.Unmarshal([]byte(body), &page); err != nil || code != http.StatusOK {
 			t.Fatal(code, body, err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 )
 
@@ -37,11 +38,11 @@ func (b backlog) Collect(to chan<- prometheus.Metric) {
 		b.log.Error("open deliveries could not be counted for the metrics", "error", err)
 		return
 	}
-	counts := map[store.State]store.Backlog{}
+	counts := map[record.State]store.Backlog{}
 	for _, l := range list {
 		counts[l.State] = l
 	}
-	for _, state := range []store.State{store.Waiting, store.Pending, store.Retrying, store.Dead} {
+	for _, state := range []record.State{record.Waiting, record.Pending, record.Retrying, record.Dead} {
 		l := counts[state]
 		age := 0.0
 		if l.Count > 0 {

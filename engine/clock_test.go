@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 // A start with a clock far ahead of the newest event deletes nothing, and says so.
@@ -20,7 +20,7 @@ func TestClockAhead(t *testing.T) {
 	until(t, "the retention is over", func() bool { return time.Since(began) > 1100*time.Millisecond })
 	s = start(t, setup{dir: dir, yaml: sourceNone + "retention: 1s\n"})
 	until(t, "the operator is told", func() bool { return strings.Contains(s.log.String(), "clock is ahead") })
-	var e store.Event
+	var e record.Event
 	s.get("/api/v1/events/"+id, &e)
 	if e.ID != id {
 		t.Errorf("got %+v", e)

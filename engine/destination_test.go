@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/engine/work"
 )
 
@@ -52,15 +52,15 @@ func TestPauseAskedOfOneDelivery(t *testing.T) {
 	}
 	s.post(booking(2))
 	list := s.deliveries("appointment=appt00000002")
-	if len(list) != 1 || list[0].State != store.Sent && !strings.Contains(list[0].Reason, "is paused until") {
+	if len(list) != 1 || list[0].State != record.Sent && !strings.Contains(list[0].Reason, "is paused until") {
 		t.Errorf("a delivery to a paused destination does not say so: %+v", list)
 	}
 	until(t, "the second is sent", func() bool {
 		list := s.deliveries("appointment=appt00000002")
-		return len(list) == 1 && list[0].State == store.Sent
+		return len(list) == 1 && list[0].State == record.Sent
 	})
 	list = s.deliveries("appointment=appt00000001")
-	if d := list[0]; d.State != store.Retrying || time.Until(d.Due) < 23*time.Hour {
+	if d := list[0]; d.State != record.Retrying || time.Until(d.Due) < 23*time.Hour {
 		t.Errorf("the first is %s and due in %s", d.State, time.Until(d.Due))
 	}
 }

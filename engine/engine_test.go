@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 	_ "modernc.org/sqlite"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/engine/work"
 )
 
@@ -157,7 +157,7 @@ func TestBrokenFile(t *testing.T) {
 	expect := func(s *server, n int, want ...string) {
 		t.Helper()
 		r := s.post(booking(n))
-		var ev struct{ Deliveries []store.Delivery }
+		var ev struct{ Deliveries []record.Delivery }
 		s.get("/api/v1/events/"+r.Event, &ev)
 		var got []string
 		for _, d := range ev.Deliveries {
@@ -201,7 +201,7 @@ func TestBrokenFile(t *testing.T) {
 	})
 	until(t, "b2 is in force", func() bool {
 		r := s.post(booking(int(time.Now().UnixNano() % 1e8)))
-		var ev struct{ Deliveries []store.Delivery }
+		var ev struct{ Deliveries []record.Delivery }
 		s.get("/api/v1/events/"+r.Event, &ev)
 		return strings.Contains(string(ev.Deliveries[1].Request), "b2") || strings.Contains(string(ev.Deliveries[0].Request), "b2")
 	})
@@ -352,16 +352,16 @@ func TestNothingSilent(t *testing.T) {
 		return len(s.deliveries("state=pending"))+len(s.deliveries("state=sending")) == 0
 	})
 	want := map[string]struct {
-		state  store.State
+		state  record.State
 		reason string
 	}{
-		"failing condition": {store.Skipped, "condition error: "},
-		"failing template":  {store.Skipped, "rendering error: "},
-		"nobody":            {store.Skipped, "unresolved recipient"},
-		"watching":          {store.Shadow, "shadow mode"},
-		"refused":           {store.Dead, "destination refused: "},
-		"no more":           {store.Dead, "410"},
-		"redirected":        {store.Dead, "destination refused: "},
+		"failing condition": {record.Skipped, "condition error: "},
+		"failing template":  {record.Skipped, "rendering error: "},
+		"nobody":            {record.Skipped, "unresolved recipient"},
+		"watching":          {record.Shadow, "shadow mode"},
+		"refused":           {record.Dead, "destination refused: "},
+		"no more":           {record.Dead, "410"},
+		"redirected":        {record.Dead, "destination refused: "},
 	}
 	got := s.deliveries("event=" + r.Event)
 	for _, d := range got {
@@ -493,12 +493,12 @@ func TestRetriesAndDeath(t *testing.T) {
 	s.post(booking(1))
 	until(t, "all is decided", func() bool { return len(s.deliveries("state=sent"))+len(s.deliveries("state=dead")) == 3 })
 	want := map[string]struct {
-		state    store.State
+		state    record.State
 		outcomes string
 	}{
-		"flaky":    {store.Sent, "retry retry retry sent"},
-		"refusing": {store.Dead, "permanent"},
-		"never":    {store.Dead, "retry retry retry retry"},
+		"flaky":    {record.Sent, "retry retry retry sent"},
+		"refusing": {record.Dead, "permanent"},
+		"never":    {record.Dead, "retry retry retry retry"},
 	}
 	for _, d := range s.deliveries("") {
 		var outcomes []string
@@ -508,7 +508,7 @@ func TestRetriesAndDeath(t *testing.T) {
 		if w := want[d.Rule]; d.State != w.state || strings.Join(outcomes, " ") != w.outcomes {
 			t.Errorf("%s: %s after %v, want %s after %s (%s)", d.Rule, d.State, outcomes, w.state, w.outcomes, d.Reason)
 		}
-		if d.State == store.Dead && d.Reason == "" {
+		if d.State == record.Dead && d.Reason == "" {
 			t.Errorf("%s: dead without a reason", d.Rule)
 		}
 	}
@@ -519,5 +519,5 @@ func TestRetriesAndDeath(t *testing.T) {
 		t.Fatal(resp, err)
 	}
 	resp.Body.Close()
-	until(t, "it is sent after all", func() bool { return s.deliveries("rule=never")[0].State == store.Sent })
+	until(t, "it is sent after all", func() bool { return s.deliveries("rule=never")[0].State == record.Sent })
 }

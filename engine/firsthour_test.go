@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 // What a rule only watched counts as never sent: once the rule is live, a retry sends it, and so does a replay.
@@ -27,7 +27,7 @@ func TestWatchedIsSentAfterwards(t *testing.T) {
 		_ = json.NewDecoder(resp.Body).Decode(&said)
 		return resp.StatusCode, said.Error
 	}
-	of := func(event string) store.Delivery {
+	of := func(event string) record.Delivery {
 		list := s.deliveries("event=" + event)
 		if len(list) != 1 {
 			t.Fatalf("%d deliveries", len(list))
@@ -35,7 +35,7 @@ func TestWatchedIsSentAfterwards(t *testing.T) {
 		return list[0]
 	}
 	watched := of(first.Event)
-	if watched.State != store.Shadow {
+	if watched.State != record.Shadow {
 		t.Fatalf("it is %s", watched.State)
 	}
 	if code, why := ask("/api/v1/deliveries/" + watched.ID + "/retry"); code != http.StatusConflict || !strings.Contains(why, "shadow mode") {
@@ -54,7 +54,7 @@ func TestWatchedIsSentAfterwards(t *testing.T) {
 		t.Errorf("replay: %d %s", code, why)
 	}
 	until(t, "both are sent", func() bool { return sk.count() == 2 })
-	until(t, "both are recorded", func() bool { return of(first.Event).State == store.Sent && of(second.Event).State == store.Sent })
+	until(t, "both are recorded", func() bool { return of(first.Event).State == record.Sent && of(second.Event).State == record.Sent })
 	// And never twice.
 	for _, path := range []string{"/api/v1/events/" + first.Event + "/replay", "/api/v1/events/" + second.Event + "/replay"} {
 		ask(path)

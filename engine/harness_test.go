@@ -21,7 +21,7 @@ import (
 
 	"bellhop/engine"
 	"bellhop/engine/config"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/engine/work"
 	"bellhop/rules/text"
 )
@@ -146,9 +146,9 @@ func (s *server) get(path string, v any) {
 	}
 }
 
-func (s *server) deliveries(query string) []store.Delivery {
+func (s *server) deliveries(query string) []record.Delivery {
 	s.tb.Helper()
-	var page struct{ Deliveries []store.Delivery }
+	var page struct{ Deliveries []record.Delivery }
 	s.get("/api/v1/deliveries?limit=500&"+query, &page)
 	return page.Deliveries
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 // Two e-mails go over one connection to the mail server, which ends with the engine.
@@ -61,7 +61,7 @@ rules:
 	})
 	for i := range 2 {
 		s.post(tellOf("confirmed", 1+i, 1+i))
-		until(t, "it is sent", func() bool { return len(s.deliveries("state="+string(store.Sent))) == i+1 })
+		until(t, "it is sent", func() bool { return len(s.deliveries("state="+string(record.Sent))) == i+1 })
 	}
 	s.close()
 	if got := <-said; got != "EHLO MAIL RCPT RSET MAIL RCPT QUIT " {

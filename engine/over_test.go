@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 // Nobody is written to about an appointment that was over when it was first seen, as in an import of old bookings: not
@@ -44,7 +44,7 @@ func TestOverWhenFirstSeen(t *testing.T) {
 			list = list[:0]
 			open := false
 			for _, d := range s.deliveries("event=" + r.Event) {
-				open = open || d.State == store.Pending || d.State == store.Sending || d.State == store.Retrying
+				open = open || d.State == record.Pending || d.State == record.Sending || d.State == record.Retrying
 				text := string(d.State)
 				if strings.Contains(d.Reason, "over when it was first seen") {
 					text += " over"

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/engine/work"
 )
 
@@ -104,7 +104,7 @@ connections:
 	}
 	until(t, "all have failed", func() bool {
 		seen.Reset()
-		return strings.Count(ask("GET", api+"/api/v1/deliveries?state="+string(store.Dead), env["ADMIN"], nil, ""), `"state": "dead"`) == 8
+		return strings.Count(ask("GET", api+"/api/v1/deliveries?state="+string(record.Dead), env["ADMIN"], nil, ""), `"state": "dead"`) == 8
 	})
 	for _, path := range []string{"/api/v1/deliveries", "/api/v1/events", "/api/v1/rules", "/api/v1/files", "/api/v1/openapi.json", "/metrics", "/readyz", "/"} {
 		ask("GET", api+path, env["ADMIN"], nil, "")

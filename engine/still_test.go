@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/engine/work"
 )
@@ -68,8 +69,8 @@ func (d *desk) heard() []string {
 func (d *desk) ended() []string {
 	until(d.tb, "all has ended", func() bool {
 		list := d.deliveries("")
-		return len(list) > 0 && !slices.ContainsFunc(list, func(d store.Delivery) bool {
-			return d.State == store.Pending || d.State == store.Sending || d.State == store.Retrying
+		return len(list) > 0 && !slices.ContainsFunc(list, func(d record.Delivery) bool {
+			return d.State == record.Pending || d.State == record.Sending || d.State == record.Retrying
 		})
 	})
 	return d.heard()
@@ -160,7 +161,7 @@ func TestMessageOfCancelled(t *testing.T) {
 	}
 	// Nor by an operator's retry, nor by a replay.
 	list := d.deliveries("rule=desk")
-	if len(list) != 1 || list[0].State != store.Cancelled || list[0].Reason != "the appointment was cancelled" {
+	if len(list) != 1 || list[0].State != record.Cancelled || list[0].Reason != "the appointment was cancelled" {
 		t.Fatalf("the post of the booking: %+v", list)
 	}
 	for _, path := range []string{"/api/v1/deliveries/" + list[0].ID + "/retry", "/api/v1/events/" + booked.Event + "/replay"} {
@@ -245,7 +246,7 @@ func TestMessageCancelledAtTheMoment(t *testing.T) {
 		tune: func(o *work.Options) {
 			due := o.Due
 			o.PerDestination = 1
-			o.Due = func(tx *store.Tx, d *store.Delivery) error {
+			o.Due = func(tx *store.Tx, d *record.Delivery) error {
 				claimed <- d.Appointment
 				return due(tx, d)
 			}
@@ -273,8 +274,8 @@ func TestMessageCancelledAtTheMoment(t *testing.T) {
 	s.post(of("moved", tellOf("confirmed", 2, 2)))
 	close(free)
 	until(t, "all has ended", func() bool {
-		return !slices.ContainsFunc(s.deliveries(""), func(d store.Delivery) bool {
-			return d.State == store.Pending || d.State == store.Sending || d.State == store.Retrying
+		return !slices.ContainsFunc(s.deliveries(""), func(d record.Delivery) bool {
+			return d.State == record.Pending || d.State == record.Sending || d.State == record.Retrying
 		})
 	})
 	mu.Lock()
@@ -282,7 +283,7 @@ func TestMessageCancelledAtTheMoment(t *testing.T) {
 	if n := strings.Count(strings.Join(told, ""), `"text":"1 `); n != 2 {
 		t.Errorf("%d posts tell of the first day, two of which were right: %q", n, told)
 	}
-	if list := s.deliveries("rule=desk&appointment=cancelled"); len(list) != 1 || list[0].State != store.Cancelled || list[0].Reason != "the appointment was cancelled" || len(list[0].Attempts) != 0 {
+	if list := s.deliveries("rule=desk&appointment=cancelled"); len(list) != 1 || list[0].State != record.Cancelled || list[0].Reason != "the appointment was cancelled" || len(list[0].Attempts) != 0 {
 		t.Errorf("the post of the cancelled one: %+v", list)
 	}
 }
@@ -338,7 +339,7 @@ func TestMaxAgeWithoutAttempt(t *testing.T) {
 	s.post(booking(2))
 	until(t, "the second is given up", func() bool {
 		list := s.deliveries("appointment=appt00000002")
-		return len(list) == 1 && list[0].State == store.Dead && strings.HasPrefix(list[0].Reason, "given up after") && len(list[0].Attempts) == 0
+		return len(list) == 1 && list[0].State == record.Dead && strings.HasPrefix(list[0].Reason, "given up after") && len(list[0].Attempts) == 0
 	})
 	if n := sk.count(); n != 1 {
 		t.Errorf("%d calls", n)

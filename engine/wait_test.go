@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/engine/work"
 )
 
@@ -47,7 +47,7 @@ func (s *server) accept(body string) receipt {
 }
 
 // one is the appointment's one delivery.
-func (s *server) one(id string) store.Delivery {
+func (s *server) one(id string) record.Delivery {
 	s.tb.Helper()
 	list := s.deliveries("appointment=" + id)
 	if len(list) != 1 {
@@ -56,7 +56,7 @@ func (s *server) one(id string) store.Delivery {
 	return list[0]
 }
 
-func rendered(d store.Delivery) bool { return len(d.Request) > 0 && string(d.Request) != "null" }
+func rendered(d record.Delivery) bool { return len(d.Request) > 0 && string(d.Request) != "null" }
 
 // A step that waits is sent when its moment has come, and not before, over a restart too.
 func TestWaiting(t *testing.T) {
@@ -102,7 +102,7 @@ func TestWaiting(t *testing.T) {
 			t.Errorf("%s came %s too early", id, early)
 		}
 	}
-	if d := s.one("later"); d.State != store.Waiting || rendered(d) || time.Until(d.Due) < 59*time.Minute {
+	if d := s.one("later"); d.State != record.Waiting || rendered(d) || time.Until(d.Due) < 59*time.Minute {
 		t.Errorf("what is due in an hour is %+v", d)
 	}
 }
@@ -154,7 +154,7 @@ func TestCancelledAtTheMoment(t *testing.T) {
 	until(t, "nothing is under way", func() bool {
 		for _, d := range s.deliveries("") {
 			switch {
-			case d.State == store.Pending, d.State == store.Sending, d.State == store.Retrying:
+			case d.State == record.Pending, d.State == record.Sending, d.State == record.Retrying:
 				return false
 			case strings.Contains(d.Reason, "while this was being sent") && len(d.Attempts) == 0:
 				return false
@@ -171,10 +171,10 @@ func TestCancelledAtTheMoment(t *testing.T) {
 	waiting := 0
 	for i := range n {
 		id := fmt.Sprintf("appt%d", i)
-		states := map[store.State]int{}
+		states := map[record.State]int{}
 		for _, d := range s.deliveries("appointment=" + id) {
 			states[d.State]++
-			if d.State == store.Waiting && time.Until(d.Due) < 47*time.Hour {
+			if d.State == record.Waiting && time.Until(d.Due) < 47*time.Hour {
 				t.Errorf("%s waits until %s", id, d.Due)
 			}
 			for _, a := range d.Attempts {
@@ -183,14 +183,14 @@ func TestCancelledAtTheMoment(t *testing.T) {
 				}
 			}
 		}
-		waiting += states[store.Waiting]
+		waiting += states[record.Waiting]
 		moved := i%2 == 1
 		switch {
-		case sent[id] && states[store.Sent] != 1, !sent[id] && states[store.Sent] != 0:
+		case sent[id] && states[record.Sent] != 1, !sent[id] && states[record.Sent] != 0:
 			t.Errorf("%s: sent is %v, recorded as %v", id, sent[id], states)
-		case !moved && !sent[id] && states[store.Cancelled] != 1:
+		case !moved && !sent[id] && states[record.Cancelled] != 1:
 			t.Errorf("%s was cancelled, and is recorded as %v", id, states)
-		case moved && !sent[id] && states[store.Waiting] != 1:
+		case moved && !sent[id] && states[record.Waiting] != 1:
 			t.Errorf("%s was moved, and is recorded as %v", id, states)
 		}
 	}
@@ -206,17 +206,17 @@ func TestCancelledUnderWay(t *testing.T) {
 	for name, tt := range map[string]struct {
 		event  func(id string) string
 		answer int
-		want   map[store.State]string
+		want   map[record.State]string
 	}{
-		"cancelled and sent": {cancelling, 200, map[store.State]string{store.Sent: "the appointment was cancelled while this was being sent"}},
-		"cancelled and not":  {cancelling, 503, map[store.State]string{store.Cancelled: "the appointment was cancelled while this was being sent"}},
+		"cancelled and sent": {cancelling, 200, map[record.State]string{record.Sent: "the appointment was cancelled while this was being sent"}},
+		"cancelled and not":  {cancelling, 503, map[record.State]string{record.Cancelled: "the appointment was cancelled while this was being sent"}},
 		"moved and sent": {
 			func(id string) string { return starting("Update", id, 48*time.Hour) }, 200,
-			map[store.State]string{store.Sent: "the appointment was moved while this was being sent", store.Waiting: ""},
+			map[record.State]string{record.Sent: "the appointment was moved while this was being sent", record.Waiting: ""},
 		},
 		"moved and not": {
 			func(id string) string { return starting("Update", id, 48*time.Hour) }, 503,
-			map[store.State]string{store.Cancelled: "the appointment was moved while this was being sent", store.Waiting: ""},
+			map[record.State]string{record.Cancelled: "the appointment was moved while this was being sent", record.Waiting: ""},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -235,8 +235,8 @@ func TestCancelledUnderWay(t *testing.T) {
 			<-came
 			s.accept(tt.event("a1"))
 			close(answer)
-			recorded := func() map[store.State]store.Delivery {
-				out := map[store.State]store.Delivery{}
+			recorded := func() map[record.State]record.Delivery {
+				out := map[record.State]record.Delivery{}
 				for _, d := range s.deliveries("appointment=a1") {
 					out[d.State] = d
 				}
@@ -244,7 +244,7 @@ func TestCancelledUnderWay(t *testing.T) {
 			}
 			until(t, "the attempt is recorded", func() bool {
 				for state, d := range recorded() {
-					if state != store.Waiting && len(d.Attempts) == 1 {
+					if state != record.Waiting && len(d.Attempts) == 1 {
 						return true
 					}
 				}
@@ -262,7 +262,7 @@ func TestCancelledUnderWay(t *testing.T) {
 				}
 				keys[d.ID] = true
 			}
-			if d, ok := got[store.Waiting]; ok && (rendered(d) || len(d.Attempts) > 0 || time.Until(d.Due) < 47*time.Hour) {
+			if d, ok := got[record.Waiting]; ok && (rendered(d) || len(d.Attempts) > 0 || time.Until(d.Due) < 47*time.Hour) {
 				t.Errorf("what waits is %+v", d)
 			}
 			if n := desk.count(); n != 1 {
@@ -296,27 +296,27 @@ func TestCancelledBetweenAttempts(t *testing.T) {
 			t.Errorf("retry of %s: %s", id, resp.Status)
 		}
 	}
-	tried := func(id string) store.Delivery {
+	tried := func(id string) record.Delivery {
 		t.Helper()
 		s.accept(starting("Create", id, 0))
 		until(t, id+" was tried", func() bool { return len(s.one(id).Attempts) == 1 })
 		return s.one(id)
 	}
 	// Two hours and more until the next attempt is more than a reminder may be late, to be sure.
-	if d := tried("late"); d.State != store.Dead || !strings.HasPrefix(d.Reason, "too late for another attempt: ") {
+	if d := tried("late"); d.State != record.Dead || !strings.HasPrefix(d.Reason, "too late for another attempt: ") {
 		t.Errorf("what would be tried again too late is %s: %s", d.State, d.Reason)
 	}
 	dead := tried("dead")
 	s.accept(cancelling("dead"))
 	works.Store(true)
 	retry(dead.ID, http.StatusOK)
-	until(t, "the operator's attempt is decided", func() bool { return s.one("dead").State == store.Cancelled })
+	until(t, "the operator's attempt is decided", func() bool { return s.one("dead").State == record.Cancelled })
 	if d := s.one("dead"); d.Reason != "the appointment was cancelled" || len(d.Attempts) != 1 {
 		t.Errorf("the delivery of a cancelled appointment is %+v", d)
 	}
 	// One that still takes place is sent, however late: the operator wants it.
 	retry(s.one("late").ID, http.StatusOK)
-	until(t, "what the operator wants is sent", func() bool { return s.one("late").State == store.Sent })
+	until(t, "what the operator wants is sent", func() bool { return s.one("late").State == record.Sent })
 
 	s.accept(starting("Create", "waits", time.Hour))
 	resp, err := http.Post(s.e.AdminURL()+"/api/v1/deliveries/"+s.one("waits").ID+"/cancel", "application/json", nil)
@@ -325,11 +325,11 @@ func TestCancelledBetweenAttempts(t *testing.T) {
 	}
 	resp.Body.Close()
 	s.accept(starting("Update", "waits", 2*time.Hour))
-	if d := s.one("waits"); d.State != store.Cancelled {
+	if d := s.one("waits"); d.State != record.Cancelled {
 		t.Errorf("what an operator cancelled is %s", d.State)
 	}
 	retry(s.one("waits").ID, http.StatusOK)
-	until(t, "what an operator wants again waits", func() bool { return s.one("waits").State == store.Waiting })
+	until(t, "what an operator wants again waits", func() bool { return s.one("waits").State == record.Waiting })
 	if d := s.one("waits"); time.Until(d.Due) < 110*time.Minute {
 		t.Errorf("it waits until %s", d.Due)
 	}
@@ -345,12 +345,12 @@ func TestMovedBetweenAttempts(t *testing.T) {
 	})
 	for _, id := range []string{"moved", "cancelled"} {
 		s.accept(starting("Create", id, 0))
-		until(t, id+" was tried", func() bool { return s.one(id).State == store.Retrying })
+		until(t, id+" was tried", func() bool { return s.one(id).State == record.Retrying })
 	}
 	first := s.one("moved")
 	s.accept(starting("Update", "moved", 48*time.Hour))
 	list := s.deliveries("appointment=moved")
-	if len(list) != 2 || list[0].State != store.Waiting || list[1].State != store.Cancelled || list[1].Reason != "the appointment was moved" ||
+	if len(list) != 2 || list[0].State != record.Waiting || list[1].State != record.Cancelled || list[1].Reason != "the appointment was moved" ||
 		list[1].ID != first.ID || rendered(list[0]) || len(list[0].Attempts) > 0 {
 		t.Errorf("after the move: %+v", list)
 	}
@@ -359,7 +359,7 @@ func TestMovedBetweenAttempts(t *testing.T) {
 		t.Errorf("after another move: %+v", list)
 	}
 	s.accept(cancelling("cancelled"))
-	if d := s.one("cancelled"); d.State != store.Cancelled || d.Reason != "the appointment was cancelled" {
+	if d := s.one("cancelled"); d.State != record.Cancelled || d.Reason != "the appointment was cancelled" {
 		t.Errorf("after the cancellation: %+v", d)
 	}
 }
@@ -374,7 +374,7 @@ func TestLateIsTriedAgain(t *testing.T) {
 	})
 	s.accept(starting("Create", "a1", -5*time.Hour))
 	until(t, "it was tried", func() bool { return len(s.one("a1").Attempts) == 1 })
-	if d := s.one("a1"); d.State != store.Retrying {
+	if d := s.one("a1"); d.State != record.Retrying {
 		t.Errorf("what is five hours late is %s after one attempt: %s", d.State, d.Reason)
 	}
 }
@@ -388,13 +388,13 @@ func TestTakenBackBetweenAttempts(t *testing.T) {
 		tune: func(o *work.Options) { o.Backoff, o.MaxBackoff = time.Hour, time.Hour },
 	})
 	s.accept(starting("Create", "a1", 0))
-	until(t, "it was tried", func() bool { return s.one("a1").State == store.Retrying })
+	until(t, "it was tried", func() bool { return s.one("a1").State == record.Retrying })
 	first := s.one("a1")
 	s.accept(cancelling("a1"))
 	s.accept(strings.Replace(starting("Update", "a1", 48*time.Hour), `"startTime"`, `"appointmentStatus":"confirmed","startTime"`, 1))
 	list := s.deliveries("appointment=a1")
-	if len(list) != 2 || list[1].ID != first.ID || list[1].State != store.Cancelled || list[1].Reason != "the appointment was cancelled" ||
-		list[0].State != store.Waiting || time.Until(list[0].Due) < 47*time.Hour || rendered(list[0]) {
+	if len(list) != 2 || list[1].ID != first.ID || list[1].State != record.Cancelled || list[1].Reason != "the appointment was cancelled" ||
+		list[0].State != record.Waiting || time.Until(list[0].Due) < 47*time.Hour || rendered(list[0]) {
 		t.Errorf("recorded: %+v", list)
 	}
 }
@@ -409,13 +409,13 @@ func TestOperatorRetries(t *testing.T) {
 		return s.call("POST", "/api/v1/deliveries/"+id+"/retry", nil)
 	}
 	s.accept(starting("Create", "late", -3*time.Hour))
-	if d := s.one("late"); d.State != store.Skipped {
+	if d := s.one("late"); d.State != record.Skipped {
 		t.Fatalf("what is too late is %s", d.State)
 	}
 	if code, body := retry(s.one("late").ID); code != http.StatusOK {
 		t.Fatal(code, body)
 	}
-	until(t, "what was too late is sent, as the operator wants", func() bool { return s.one("late").State == store.Sent })
+	until(t, "what was too late is sent, as the operator wants", func() bool { return s.one("late").State == record.Sent })
 
 	s.accept(starting("Create", "moved", time.Hour))
 	first := s.one("moved")
@@ -425,7 +425,7 @@ func TestOperatorRetries(t *testing.T) {
 	}
 	waiting := 0
 	for _, d := range s.deliveries("appointment=moved") {
-		if d.State == store.Waiting {
+		if d.State == record.Waiting {
 			waiting++
 		}
 	}

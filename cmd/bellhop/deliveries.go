@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bellhop/engine/admin"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 func (p *program) deliveriesCommand() *cobra.Command {
@@ -52,7 +52,7 @@ func (p *program) deliveriesChange(verb, short, done string) *cobra.Command {
 				return err
 			}
 			for _, id := range args {
-				var d store.Delivery
+				var d record.Delivery
 				answer, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/deliveries/"+url.PathEscape(id)+"/"+verb, nil, &d)
 				if err != nil {
 					return err

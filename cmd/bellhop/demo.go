@@ -24,7 +24,7 @@ import (
 	"bellhop/engine/admin"
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/rules/text"
 	"bellhop/testdata"
 )
@@ -85,30 +85,30 @@ type sample struct {
 // A firing is a rule that applies to a sample, and the state in which each of its deliveries ends.
 type firing struct {
 	rule  string
-	state store.State
+	state record.State
 }
 
 // samples tell the life of one appointment, and of a second one that a workflow announces.
 func samples() []sample {
 	return []sample{
 		{"A booking comes in", "create.json", hook.Accepted, []firing{
-			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"desk-reminder", store.Waiting}, {"two-colleagues", store.Shadow},
+			{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-booked", record.Sent}, {"desk-reminder", record.Waiting}, {"two-colleagues", record.Shadow},
 		}, nil},
 		{"The same webhook comes again", "create.json", hook.Duplicate, nil, nil},
 		{"The booking is confirmed, and the event does not say who booked", "update-confirmed.json", hook.Accepted, []firing{
-			{"crm-sync", store.Sent}, {"guest-confirmed", store.Skipped},
+			{"crm-sync", record.Sent}, {"guest-confirmed", record.Skipped},
 		}, nil},
 		{"It is moved to another day", "update-rescheduled.json", hook.Accepted, []firing{
-			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-moved", store.Sent},
-		}, []firing{{"desk-reminder", store.Waiting}}},
+			{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-moved", record.Sent},
+		}, []firing{{"desk-reminder", record.Waiting}}},
 		{"It is cancelled, with its old time", "update-cancelled.json", hook.Accepted, []firing{
-			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-cancelled", store.Sent},
-		}, []firing{{"desk-reminder", store.Cancelled}}},
+			{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-cancelled", record.Sent},
+		}, []firing{{"desk-reminder", record.Cancelled}}},
 		{"It is deleted as well, which is no second cancellation", "delete.json", hook.Accepted, []firing{
-			{"crm-remove", store.Sent},
+			{"crm-remove", record.Sent},
 		}, nil},
 		{"A workflow announces another booking, with the guest's address", "workflow.json", hook.Accepted, []firing{
-			{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"guest-confirmed", store.Sent}, {"desk-reminder", store.Waiting},
+			{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-booked", record.Sent}, {"guest-confirmed", record.Sent}, {"desk-reminder", record.Waiting},
 		}, nil},
 	}
 }
@@ -279,10 +279,10 @@ func (p *program) sendSamples(ctx context.Context, d *demo, list []sample) error
 			switch {
 			case arrived:
 				p.printArrived(m)
-			case delivery.State == store.Sent:
+			case delivery.State == record.Sent:
 				p.printMissing(delivery)
 				wrong = append(wrong, fmt.Sprintf("sample %d: nothing arrived from rule %s", i+1, rule))
-			case delivery.State == store.Waiting:
+			case delivery.State == record.Waiting:
 				d.waiting[delivery.ID] = standing(delivery)
 				p.printWaiting(delivery)
 			default:
@@ -302,7 +302,7 @@ func (p *program) sendSamples(ctx context.Context, d *demo, list []sample) error
 			delivery := &followed[j]
 			follows = append(follows, firing{delivery.Rule, delivery.State})
 			p.printFollowed(delivery)
-			if delivery.State != store.Waiting {
+			if delivery.State != record.Waiting {
 				notSent++
 			}
 		}
@@ -318,11 +318,11 @@ func (p *program) sendSamples(ctx context.Context, d *demo, list []sample) error
 }
 
 // standing is what is remembered of a delivery that waits, to notice when it changes.
-func standing(d *store.Delivery) string { return string(d.State) + " " + d.Due.String() }
+func standing(d *record.Delivery) string { return string(d.State) + " " + d.Due.String() }
 
 // followed gives the deliveries that waited for an appointment and have been moved or cancelled since they were
 // last shown.
-func (d *demo) followed(ctx context.Context, appointment string) (changed []store.Delivery, err error) {
+func (d *demo) followed(ctx context.Context, appointment string) (changed []record.Delivery, err error) {
 	var page admin.Deliveries
 	if _, err := d.api.call(ctx, http.MethodGet, "/api/v1/deliveries?appointment="+url.QueryEscape(appointment), nil, &page); err != nil {
 		return nil, err
@@ -334,7 +334,7 @@ func (d *demo) followed(ctx context.Context, appointment string) (changed []stor
 			continue
 		}
 		changed = append(changed, *x)
-		if d.waiting[x.ID] = standing(x); x.State != store.Waiting {
+		if d.waiting[x.ID] = standing(x); x.State != record.Waiting {
 			delete(d.waiting, x.ID)
 		}
 	}
@@ -370,7 +370,7 @@ func (d *demo) send(ctx context.Context, s sample) (*admin.Event, hook.Receipt, 
 		if _, err := d.api.call(ctx, http.MethodGet, "/api/v1/events/"+url.PathEscape(r.Event), nil, &e); err != nil {
 			return nil, r, err
 		}
-		open := slices.IndexFunc(e.Deliveries, func(d store.Delivery) bool { return !settled(d.State) })
+		open := slices.IndexFunc(e.Deliveries, func(d record.Delivery) bool { return !settled(d.State) })
 		if open < 0 {
 			return &e, r, nil
 		}
@@ -384,9 +384,9 @@ func (d *demo) send(ctx context.Context, s sample) (*admin.Event, hook.Receipt, 
 }
 
 // settled says whether a delivery stays as it is for now.
-func settled(s store.State) bool {
+func settled(s record.State) bool {
 	switch s {
-	case store.Pending, store.Sending, store.Retrying:
+	case record.Pending, record.Sending, record.Retrying:
 		return false
 	}
 	return true

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"bellhop/engine/hook"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 func noEnvironment(string) (string, bool) { return "", false }
@@ -31,9 +31,9 @@ func TestDemo(t *testing.T) {
 func TestDemoNotices(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]sample{
-		"a rule that does not fire":  {"", "create.json", hook.Accepted, []firing{{"crm-remove", store.Sent}}, nil},
-		"a rule that is only shadow": {"", "create.json", hook.Accepted, []firing{{"crm-sync", store.Sent}, {"desk-calendar", store.Sent}, {"desk-booked", store.Sent}, {"desk-reminder", store.Waiting}, {"two-colleagues", store.Sent}}, nil},
-		"a reminder that is not":     {"", "create.json", hook.Accepted, samples()[0].fires, []firing{{"desk-reminder", store.Cancelled}}},
+		"a rule that does not fire":  {"", "create.json", hook.Accepted, []firing{{"crm-remove", record.Sent}}, nil},
+		"a rule that is only shadow": {"", "create.json", hook.Accepted, []firing{{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-booked", record.Sent}, {"desk-reminder", record.Waiting}, {"two-colleagues", record.Sent}}, nil},
+		"a reminder that is not":     {"", "create.json", hook.Accepted, samples()[0].fires, []firing{{"desk-reminder", record.Cancelled}}},
 		"another status":             {"", "install.json", hook.Accepted, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 const killRules = `rules:
@@ -135,7 +135,7 @@ func TestKill(t *testing.T) {
 			steps[d.Event] = map[int]int{}
 		}
 		steps[d.Event][d.Step]++
-		if d.State != store.Sent {
+		if d.State != record.Sent {
 			t.Errorf("delivery %s of event %s is %s: %s", d.ID, d.Event, d.State, d.Reason)
 		}
 		switch n := calls[d.ID]; {
@@ -218,11 +218,11 @@ func (p *realProgram) begin(t *testing.T) *exec.Cmd {
 }
 
 // deliveries are all that a query finds.
-func (p *realProgram) deliveries(t *testing.T, query string) (all []store.Delivery) {
+func (p *realProgram) deliveries(t *testing.T, query string) (all []record.Delivery) {
 	t.Helper()
 	for before := ""; ; {
 		var page struct {
-			Deliveries []store.Delivery
+			Deliveries []record.Delivery
 			Next       string
 		}
 		getJSON(t, "http://"+p.admin+"/api/v1/deliveries?limit=500&before="+before+query, &page)
@@ -237,7 +237,7 @@ func (p *realProgram) deliveries(t *testing.T, query string) (all []store.Delive
 func (p *realProgram) settled(t *testing.T) {
 	t.Helper()
 	open := func() (n int) {
-		for _, state := range []store.State{store.Waiting, store.Pending, store.Sending, store.Retrying} {
+		for _, state := range []record.State{record.Waiting, record.Pending, record.Sending, record.Retrying} {
 			n += len(p.deliveries(t, "&state="+string(state)))
 		}
 		return n

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 )
 
 const mixRules = `rules:
@@ -192,10 +192,10 @@ egress: { allow: [127.0.0.1] }
 	rows := p.deliveries(t, "")
 	calls := map[string]string{} // delivery to event
 	sent := map[string]int{}     // (event, rule, step)
-	attempts := map[string][]store.Attempt{}
+	attempts := map[string][]record.Attempt{}
 	for _, d := range rows {
 		id := fmt.Sprint(d.Event, " ", d.Rule, " ", d.Step)
-		if d.State == store.Sent {
+		if d.State == record.Sent {
 			sent[id]++
 		}
 		if sent[id] > 1 {
@@ -204,10 +204,10 @@ egress: { allow: [127.0.0.1] }
 		switch {
 		case d.Rule == "crm":
 			calls[d.ID] = d.Event
-			if d.State != store.Sent {
+			if d.State != record.Sent {
 				t.Errorf("call %s is %s: %s", d.ID, d.State, d.Reason)
 			}
-		case d.State != store.Sent && d.Reason == "":
+		case d.State != record.Sent && d.Reason == "":
 			t.Errorf("delivery %s is %s, and nothing says why", d.ID, d.State)
 		default:
 			var said struct{ Text string }
@@ -278,7 +278,7 @@ const clockTime = "15:04:05.000000"
 
 // began is when the attempt began that arrived at a time. It is not known of one that a kill cut off: then it is taken for a
 // second before.
-func began(attempts []store.Attempt, arrived time.Time) (at time.Time, known bool) {
+func began(attempts []record.Attempt, arrived time.Time) (at time.Time, known bool) {
 	for _, a := range attempts {
 		if !a.At.After(arrived) && !a.At.Add(time.Duration(a.Millis+1)*time.Millisecond).Before(arrived) && a.At.After(at) {
 			at, known = a.At, true

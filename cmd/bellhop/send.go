@@ -17,7 +17,7 @@ import (
 
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/rules/text"
 )
 
@@ -123,7 +123,7 @@ func renewed(body []byte) ([]byte, error) {
 	if err := dec.Decode(&event); err != nil || event == nil {
 		return nil, errors.New("it is not a JSON object")
 	}
-	id := store.NewID()
+	id := record.NewID()
 	event["webhookId"] = "new-" + id
 	level := event
 	for _, wrapper := range []string{"data", "body"} {

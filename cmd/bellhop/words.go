@@ -18,7 +18,7 @@ import (
 	"bellhop/engine/admin"
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/rules"
 	"bellhop/rules/live"
 	"bellhop/rules/text"
@@ -38,13 +38,13 @@ func (o *output) bold(text string) string { return o.paint("1", text) }
 func (o *output) dim(text string) string  { return o.paint("2", text) }
 
 // state paints a delivery's state by what it means to an operator.
-func (o *output) state(s store.State) string {
+func (o *output) state(s record.State) string {
 	switch s {
-	case store.Sent:
+	case record.Sent:
 		return o.paint("32", string(s))
-	case store.Dead:
+	case record.Dead:
 		return o.paint("31", string(s))
-	case store.Retrying, store.Skipped, store.Cancelled, store.Shadow:
+	case record.Retrying, record.Skipped, record.Cancelled, record.Shadow:
 		return o.paint("33", string(s))
 	}
 	return string(s)
@@ -281,7 +281,7 @@ func (p *program) printEvents(list admin.Events) {
 }
 
 // happened is what an event is about: the derived names, or its wire type if there are none.
-func happened(e *store.Event) string {
+func happened(e *record.Event) string {
 	if len(e.On) > 1 {
 		return strings.Join(e.On[1:], ", ")
 	}
@@ -303,7 +303,7 @@ func (p *program) printDeliveries(list admin.Deliveries) {
 	p.printMore(list.Next)
 }
 
-func (p *program) deliveryTable(list []store.Delivery) {
+func (p *program) deliveryTable(list []record.Delivery) {
 	var rows [][]string
 	for i := range list {
 		d := &list[i]
@@ -315,14 +315,14 @@ func (p *program) deliveryTable(list []store.Delivery) {
 }
 
 // why is a delivery's reason, or until when it waits.
-func why(d *store.Delivery) string {
-	if d.State == store.Waiting {
+func why(d *record.Delivery) string {
+	if d.State == record.Waiting {
 		return "until " + zoned(d.Due)
 	}
 	return d.Reason
 }
 
-func rendered(d *store.Delivery) bool { return len(d.Request) > 0 && string(d.Request) != "null" }
+func rendered(d *record.Delivery) bool { return len(d.Request) > 0 && string(d.Request) != "null" }
 
 // field prints one line of what is known of something.
 func (p *program) field(name, value string) {
@@ -360,7 +360,7 @@ func (p *program) printProblems(list []rules.Problem) {
 	}
 }
 
-func (p *program) printDelivery(d *store.Delivery) {
+func (p *program) printDelivery(d *record.Delivery) {
 	p.field("delivery", d.ID)
 	p.field("event", d.Event)
 	p.field("appointment", d.Appointment)
@@ -375,7 +375,7 @@ func (p *program) printDelivery(d *store.Delivery) {
 	if !d.Until.IsZero() {
 		p.field("not after", zoned(d.Until))
 	}
-	if d.State == store.Waiting {
+	if d.State == record.Waiting {
 		p.printf("\nIt is rendered when it is due, with the appointment and the rule as they are then.\n")
 	} else if rendered(d) {
 		p.printf("\n%s\n", p.stdout.bold("what is sent"))
@@ -390,7 +390,7 @@ func (p *program) printDelivery(d *store.Delivery) {
 	}
 }
 
-func (p *program) printAttempt(n int, a *store.Attempt) {
+func (p *program) printAttempt(n int, a *record.Attempt) {
 	p.printf("  %d. %s  %s after %s\n", n, local(a.At), clean(a.Outcome), time.Duration(a.Millis)*time.Millisecond)
 	lines := []struct{ name, text string }{
 		{"error", a.Error},
@@ -444,8 +444,8 @@ func (p *program) printReplayed(added admin.Deliveries) {
 	p.deliveryTable(added.Deliveries)
 }
 
-func (p *program) printChanged(d *store.Delivery, done string) {
-	if d.State == store.Pending && !d.At.IsZero() && !rendered(d) {
+func (p *program) printChanged(d *record.Delivery, done string) {
+	if d.State == record.Pending && !d.At.IsZero() && !rendered(d) {
 		done = "is decided again now, with the appointment and the rule as they are"
 	}
 	p.printf("%s %s\n", clean(d.ID), done)
@@ -508,28 +508,28 @@ func (p *program) printArrived(m message) {
 	}
 }
 
-func (p *program) printNotSent(d *store.Delivery) {
+func (p *program) printNotSent(d *record.Delivery) {
 	p.printf("     %-6s not sent, %s: %s\n", d.Action, p.stdout.state(d.State), short(d.Reason, 150))
-	if d.State == store.Shadow {
+	if d.State == record.Shadow {
 		p.printRequest(d.Request, "            ")
 	}
 }
 
-func (p *program) printWaiting(d *store.Delivery) {
+func (p *program) printWaiting(d *record.Delivery) {
 	p.printf("     %-6s %s until %s\n", d.Action, p.stdout.state(d.State), zoned(d.Due))
 }
 
 // printFollowed shows what became of a delivery that has waited since an earlier event.
-func (p *program) printFollowed(d *store.Delivery) {
+func (p *program) printFollowed(d *record.Delivery) {
 	p.printf("   rule %s, since it was booked\n", p.stdout.bold(d.Rule))
-	if d.State == store.Waiting {
+	if d.State == record.Waiting {
 		p.printf("     %-6s moved along: %s until %s\n", d.Action, p.stdout.state(d.State), zoned(d.Due))
 	} else {
 		p.printNotSent(d)
 	}
 }
 
-func (p *program) printMissing(d *store.Delivery) {
+func (p *program) printMissing(d *record.Delivery) {
 	p.printf("     %-6s %s, but nothing arrived\n", d.Action, p.stdout.state(d.State))
 }
 

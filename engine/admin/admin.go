@@ -20,6 +20,7 @@ import (
 
 	"bellhop/engine/metrics"
 	"bellhop/engine/receive"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/engine/work"
 	"bellhop/rules"
@@ -158,7 +159,7 @@ func (e *badRequest) Error() string { return e.sentence }
 
 // fail answers with the status that err stands for. What the client is not told is logged.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var conflict *store.ConflictError
+	var conflict *record.ConflictError
 	var bad *badRequest
 	switch {
 	case errors.Is(err, store.ErrNotFound):

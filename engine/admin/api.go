@@ -10,6 +10,7 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 
 	"bellhop/engine/explain"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/engine/work"
 	"bellhop/rules"
@@ -46,9 +47,9 @@ func routes() []route {
 			append([]param{{"state", "one of " + stateWords()}, {"rule", "its name"}, {"event", "its id"}, {"appointment", "its id"}}, paging...),
 			reflect.TypeFor[Deliveries](), (*server).deliveries, nil,
 		},
-		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[store.Delivery](), (*server).delivery, nil},
-		{"POST", "/deliveries/{id}/retry", "Try a dead, cancelled, skipped or shadow delivery again", nil, reflect.TypeFor[store.Delivery](), (*server).retry, nil},
-		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[store.Delivery](), (*server).cancel, nil},
+		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[record.Delivery](), (*server).delivery, nil},
+		{"POST", "/deliveries/{id}/retry", "Try a dead, cancelled, skipped or shadow delivery again", nil, reflect.TypeFor[record.Delivery](), (*server).retry, nil},
+		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[record.Delivery](), (*server).cancel, nil},
 		{"GET", "/destinations", "Where deliveries went lately, and which destinations are paused, until when and why", nil, reflect.TypeFor[Destinations](), (*server).destinations, nil},
 		{"POST", "/explain", "What each rule did about a recorded event, or would about another one, and why", nil, reflect.TypeFor[explain.Answer](), (*server).explain, reflect.TypeFor[Question]()},
 		{"GET", "/openapi.json", "This description", nil, reflect.TypeFor[map[string]any](), (*server).openapi, nil},
@@ -80,21 +81,21 @@ type Files struct {
 
 // Events is a page of events.
 type Events struct {
-	Events []store.Event `json:"events"`
-	Next   string        `json:"next"` // the cursor of the next page, "" after the last
+	Events []record.Event `json:"events"`
+	Next   string         `json:"next"` // the cursor of the next page, "" after the last
 }
 
 // An Event is an event with its deliveries.
 type Event struct {
-	store.Event
-	Problems   []rules.Problem  `json:"problems"` // what of the body could not be read
-	Deliveries []store.Delivery `json:"deliveries"`
+	record.Event
+	Problems   []rules.Problem   `json:"problems"` // what of the body could not be read
+	Deliveries []record.Delivery `json:"deliveries"`
 }
 
 // Deliveries is a page of deliveries.
 type Deliveries struct {
-	Deliveries []store.Delivery `json:"deliveries"`
-	Next       string           `json:"next"` // the cursor of the next page, "" after the last
+	Deliveries []record.Delivery `json:"deliveries"`
+	Next       string            `json:"next"` // the cursor of the next page, "" after the last
 }
 
 // Destinations is a list of destinations.
@@ -155,7 +156,7 @@ func (s *server) event(r *http.Request) (any, error) {
 func (s *server) replay(r *http.Request) (any, error) {
 	list, err := s.Receiver.Replay(r.Context(), r.PathValue("id"))
 	if list == nil {
-		list = []store.Delivery{}
+		list = []record.Delivery{}
 	}
 	return Deliveries{Deliveries: list}, err
 }
@@ -167,10 +168,10 @@ func (s *server) deliveries(r *http.Request) (any, error) {
 	}
 	q := r.URL.Query()
 	f := store.DeliveryFilter{
-		State: store.State(q.Get("state")), Rule: q.Get("rule"), Event: q.Get("event"), Appointment: q.Get("appointment"),
+		State: record.State(q.Get("state")), Rule: q.Get("rule"), Event: q.Get("event"), Appointment: q.Get("appointment"),
 		Before: q.Get("before"), Limit: n,
 	}
-	if f.State != "" && !slices.Contains(store.States(), f.State) {
+	if f.State != "" && !slices.Contains(record.States(), f.State) {
 		return nil, &badRequest{fmt.Sprintf("%q is not a state of a delivery; the states are %s", f.State, stateWords())}
 	}
 	list, err := s.Store.Deliveries(r.Context(), f)
@@ -189,8 +190,8 @@ func pageSize(n int) int {
 }
 
 func stateWords() string {
-	words := make([]string, len(store.States()))
-	for i, st := range store.States() {
+	words := make([]string, len(record.States()))
+	for i, st := range record.States() {
 		words[i] = string(st)
 	}
 	return strings.Join(words, ", ")
@@ -201,7 +202,7 @@ func (s *server) destinations(*http.Request) (any, error) {
 }
 
 // explained adds to the reasons of deliveries that their destination is paused.
-func (s *server) explained(list []store.Delivery) []store.Delivery {
+func (s *server) explained(list []record.Delivery) []record.Delivery {
 	paused := map[string]string{}
 	for _, d := range s.Destinations() {
 		if d.State == "paused" {
@@ -211,7 +212,7 @@ func (s *server) explained(list []store.Delivery) []store.Delivery {
 	for i := range list {
 		d := &list[i]
 		why := paused[d.Destination]
-		if why == "" || d.State != store.Pending && d.State != store.Retrying {
+		if why == "" || d.State != record.Pending && d.State != record.Retrying {
 			continue
 		}
 		if d.Reason == "" {
@@ -225,7 +226,7 @@ func (s *server) explained(list []store.Delivery) []store.Delivery {
 
 func (s *server) delivery(r *http.Request) (any, error) {
 	d, err := s.Store.Delivery(r.Context(), r.PathValue("id"))
-	return s.explained([]store.Delivery{d})[0], err
+	return s.explained([]record.Delivery{d})[0], err
 }
 
 func (s *server) retry(r *http.Request) (any, error) {

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/engine/work"
 	"bellhop/rules"
@@ -24,7 +25,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		Files      []live.FileStatus
 		Counts     []count
 		Paused     []work.Destination
-		Deliveries []store.Delivery
+		Deliveries []record.Delivery
 		Events     []shownEvent
 	}
 	data.Version, data.Files = s.Version, s.Folder.Files()
@@ -45,7 +46,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	for _, st := range store.States() {
+	for _, st := range record.States() {
 		if n := counts[st]; n > 0 {
 			data.Counts = append(data.Counts, count{st, n})
 		}
@@ -61,7 +62,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 }
 
 type shownEvent struct {
-	store.Event
+	record.Event
 	Problems []rules.Problem
 }
 
@@ -81,6 +82,6 @@ func (s *server) latest(ctx context.Context) ([]shownEvent, error) {
 }
 
 type count struct {
-	State store.State
+	State record.State
 	N     int
 }

@@ -23,6 +23,7 @@ import (
 	"bellhop/actions"
 	"bellhop/engine/hook"
 	"bellhop/engine/receive"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 )
@@ -232,7 +233,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 // event puts one event to both.
-func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Delivery) error {
+func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Delivery) error {
 	if e.Status != string(hook.Accepted) {
 		return nil
 	}
@@ -245,7 +246,7 @@ func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Deliv
 	if err := t.settleUntil(ctx, e.ReceivedAt); err != nil {
 		return err
 	}
-	var made [2][]store.Delivery
+	var made [2][]record.Delivery
 	for set, name := range [2]string{"present", "proposed"} {
 		if made[set], err = receive.Deliveries(t.held.sets[set], ev, e.ReceivedAt); err != nil {
 			return fmt.Errorf("run event %s through the %s rules: %w", e.ID, name, err)
@@ -271,7 +272,7 @@ func (t *test) event(ctx context.Context, e *store.Event, recorded []store.Deliv
 }
 
 // either compares what one rule says, at once or when what waits has come to something.
-func (c *comparison) either(ctx context.Context, name string, present, proposed []*store.Delivery) error {
+func (c *comparison) either(ctx context.Context, name string, present, proposed []*record.Delivery) error {
 	if slices.ContainsFunc(present, receive.Follows) || slices.ContainsFunc(proposed, receive.Follows) {
 		return c.t.hold(ctx, name, c.of, present, proposed)
 	}
@@ -282,8 +283,8 @@ func (c *comparison) either(ctx context.Context, name string, present, proposed 
 func (t *test) day(at time.Time) string { return at.In(t.o.Zone).Format(time.DateOnly) }
 
 // byRule gives what each rule makes of an event, in both sets.
-func byRule(made *[2][]store.Delivery) map[string][2][]*store.Delivery {
-	out := map[string][2][]*store.Delivery{}
+func byRule(made *[2][]record.Delivery) map[string][2][]*record.Delivery {
+	out := map[string][2][]*record.Delivery{}
 	for set := range made {
 		for i := range made[set] {
 			d := &made[set][i]
@@ -297,26 +298,26 @@ func byRule(made *[2][]store.Delivery) map[string][2][]*store.Delivery {
 
 // differing counts the messages that only one of the two has, and those that it has otherwise, of steps that do not
 // wait.
-func differing(present, recorded []store.Delivery) int {
-	sent := func(list []store.Delivery) (out []*store.Delivery) {
+func differing(present, recorded []record.Delivery) int {
+	sent := func(list []record.Delivery) (out []*record.Delivery) {
 		for i := range list {
-			if d := &list[i]; d.At.IsZero() && d.State != store.Skipped && d.State != store.Shadow {
+			if d := &list[i]; d.At.IsZero() && d.State != record.Skipped && d.State != record.Shadow {
 				out = append(out, d)
 			}
 		}
 		return out
 	}
-	rest, others := unmatched(sent(present), sent(recorded), func(a, b *store.Delivery) bool { return a.Rule == b.Rule && same(a, b) })
-	_, only := unmatched(rest, others, func(a, b *store.Delivery) bool { return a.Rule == b.Rule && a.Action == b.Action })
+	rest, others := unmatched(sent(present), sent(recorded), func(a, b *record.Delivery) bool { return a.Rule == b.Rule && same(a, b) })
+	_, only := unmatched(rest, others, func(a, b *record.Delivery) bool { return a.Rule == b.Rule && a.Action == b.Action })
 	return len(rest) + len(only)
 }
 
-func same(a, b *store.Delivery) bool {
+func same(a, b *record.Delivery) bool {
 	return a.Action == b.Action && a.Connection == b.Connection && bytes.Equal(a.Request, b.Request)
 }
 
 // sameMessage asks for the same time besides.
-func sameMessage(a, b *store.Delivery) bool { return same(a, b) && a.Due.Equal(b.Due) }
+func sameMessage(a, b *record.Delivery) bool { return same(a, b) && a.Due.Equal(b.Due) }
 
 // A comparison is of one event.
 type comparison struct {
@@ -333,25 +334,25 @@ type occasion struct {
 
 // rule compares what one rule says. Messages that are the same are matched first, whatever their steps are, so
 // that a step put before others makes no difference of them; then those of the same action, in their order.
-func (c *comparison) rule(name string, present, proposed []*store.Delivery) {
+func (c *comparison) rule(name string, present, proposed []*record.Delivery) {
 	r := c.t.rules[name]
 	if r == nil {
 		r = &ruleGroup{group: newGroup(), unsent: map[string]int{}, examples: map[Kind][]Difference{}}
 		c.t.rules[name] = r
 	}
-	var before, after, unsent []*store.Delivery
+	var before, after, unsent []*record.Delivery
 	for _, d := range present {
-		if d.State == store.Pending {
+		if d.State == record.Pending {
 			before = append(before, d)
 			c.count(r, d, func(t *Tally) { t.Present++ })
 		}
 	}
 	for _, d := range proposed {
 		switch d.State {
-		case store.Pending:
+		case record.Pending:
 			after = append(after, d)
 			c.count(r, d, func(t *Tally) { t.Proposed++ })
-		case store.Shadow:
+		case record.Shadow:
 			r.watched++
 			unsent = append(unsent, d)
 		default:
@@ -364,7 +365,7 @@ func (c *comparison) rule(name string, present, proposed []*store.Delivery) {
 	}
 	before, after = unmatched(before, after, sameMessage)
 	for _, d := range before {
-		i := slices.IndexFunc(after, func(other *store.Delivery) bool { return other.Action == d.Action })
+		i := slices.IndexFunc(after, func(other *record.Delivery) bool { return other.Action == d.Action })
 		if i < 0 {
 			c.count(r, d, func(t *Tally) { t.Removed++ })
 			c.example(r, Difference{Kind: Removed, Step: d.Step, Reason: reasonFor(d, unsent)}, d, nil)
@@ -381,10 +382,10 @@ func (c *comparison) rule(name string, present, proposed []*store.Delivery) {
 }
 
 // unmatched drops the pairs that are the same.
-func unmatched(a, b []*store.Delivery, same func(a, b *store.Delivery) bool) (restA, restB []*store.Delivery) {
+func unmatched(a, b []*record.Delivery, same func(a, b *record.Delivery) bool) (restA, restB []*record.Delivery) {
 	restB = slices.Clone(b)
 	for _, d := range a {
-		if i := slices.IndexFunc(restB, func(other *store.Delivery) bool { return same(d, other) }); i >= 0 {
+		if i := slices.IndexFunc(restB, func(other *record.Delivery) bool { return same(d, other) }); i >= 0 {
 			restB = slices.Delete(restB, i, i+1)
 			continue
 		}
@@ -394,7 +395,7 @@ func unmatched(a, b []*store.Delivery, same func(a, b *store.Delivery) bool) (re
 }
 
 // reasonFor is why the proposed rule sends nothing where the present one does, if it says so itself.
-func reasonFor(d *store.Delivery, unsent []*store.Delivery) string {
+func reasonFor(d *record.Delivery, unsent []*record.Delivery) string {
 	for _, other := range unsent {
 		if other.Step == d.Step || other.Step == 0 {
 			return other.Reason
@@ -416,7 +417,7 @@ func (r *ruleGroup) why(reason string) {
 }
 
 // count counts one message wherever it belongs.
-func (c *comparison) count(r *ruleGroup, d *store.Delivery, add func(*Tally)) {
+func (c *comparison) count(r *ruleGroup, d *record.Delivery, add func(*Tally)) {
 	on := c.day
 	if !d.At.IsZero() {
 		on = c.t.day(d.Due)
@@ -453,13 +454,13 @@ func (c *comparison) count(r *ruleGroup, d *store.Delivery, add func(*Tally)) {
 }
 
 // example keeps a difference between two messages, of which one may be nil.
-func (c *comparison) example(r *ruleGroup, out Difference, present, proposed *store.Delivery) {
+func (c *comparison) example(r *ruleGroup, out Difference, present, proposed *record.Delivery) {
 	if len(r.examples[out.Kind]) >= c.t.o.Examples {
 		return
 	}
 	out.Event, out.At, out.Appointment = c.of.event, c.of.at, c.of.appointment
 	for _, side := range []struct {
-		of      *store.Delivery
+		of      *record.Delivery
 		request *json.RawMessage
 		due     *time.Time
 	}{{present, &out.Present, &out.PresentDue}, {proposed, &out.Proposed, &out.ProposedDue}} {
@@ -477,7 +478,7 @@ func (c *comparison) example(r *ruleGroup, out Difference, present, proposed *st
 
 // recipients are whom a message goes to: what the fields hold that its action says are of recipients, or its
 // destination if it has none.
-func (t *test) recipients(d *store.Delivery) []string {
+func (t *test) recipients(d *record.Delivery) []string {
 	fields, known := t.fields[d.Action]
 	if !known {
 		if kind, ok := actions.Lookup(d.Action); ok {

@@ -31,7 +31,7 @@ func compile(tb testing.TB, src string) *rules.Set {
 }
 
 // record takes in n bookings, one an hour, under the given rules.
-func record(tb testing.TB, src string, n int) (dir string, span store.Span) {
+func recorded(tb testing.TB, src string, n int) (dir string, span store.Span) {
 	tb.Helper()
 	dir = tb.TempDir()
 	now := time.Now()
@@ -150,7 +150,7 @@ const proposedRules = `rules:
 
 func TestDifferences(t *testing.T) {
 	t.Parallel()
-	dir, span := record(t, presentRules, 40)
+	dir, span := recorded(t, presentRules, 40)
 	r := run(t, dir, span, presentRules, proposedRules)
 	if r.Received != 40 || r.Events != 40 || r.Unreadable != 0 || r.OtherVersions != 0 || r.RecordedDiffers != 0 {
 		t.Errorf("%+v", r)
@@ -202,7 +202,7 @@ func TestDifferences(t *testing.T) {
 
 func TestNothingDiffers(t *testing.T) {
 	t.Parallel()
-	dir, span := record(t, presentRules, 8)
+	dir, span := recorded(t, presentRules, 8)
 	if r := run(t, dir, span, presentRules, presentRules); r.Differs() || r.Present != 12 || r.Proposed != 12 || r.RecordedDiffers != 0 {
 		t.Errorf("%+v", r)
 	}
@@ -218,7 +218,7 @@ func TestNothingDiffers(t *testing.T) {
 // A rule whose steps are told apart by the time sees the time of each event.
 func TestNowIsThatOfTheEvent(t *testing.T) {
 	t.Parallel()
-	dir, span := record(t, presentRules, 10)
+	dir, span := recorded(t, presentRules, 10)
 	timed := `rules:
 - name: early
   on: booked
@@ -233,7 +233,7 @@ func TestNowIsThatOfTheEvent(t *testing.T) {
 }
 
 func BenchmarkBacktest(b *testing.B) {
-	dir, span := record(b, presentRules, 10_000)
+	dir, span := recorded(b, presentRules, 10_000)
 	b.ResetTimer()
 	for b.Loop() {
 		if r := run(b, dir, span, presentRules, proposedRules); r.Events != 10_000 {
@@ -245,7 +245,7 @@ func BenchmarkBacktest(b *testing.B) {
 
 // Each event is followed by both sets until its step is due, or to the end.
 func BenchmarkBacktestWaiting(b *testing.B) {
-	dir, span := record(b, noRules, 10_000)
+	dir, span := recorded(b, noRules, 10_000)
 	after := func(hours string) string {
 		return waiting("follow", "booked", `receivedAt + duration("`+hours+`h")`, "late: send")
 	}

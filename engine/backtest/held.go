@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"bellhop/engine/receive"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 )
@@ -63,9 +64,9 @@ type pair struct {
 	bytes int
 }
 
-// A step is one of a pair. Those that are done with have the state [store.Pending].
+// A step is one of a pair. Those that are done with have the state [record.Pending].
 type step struct {
-	store.Delivery
+	record.Delivery
 	pair  *pair
 	set   int
 	index int // in the queue; -1 if it is not in it
@@ -103,7 +104,7 @@ func (q *queue) Pop() any {
 
 // put gives a step that has changed its place in the queue, or none.
 func (q *queue) put(s *step) {
-	switch waits := s.State == store.Waiting; {
+	switch waits := s.State == record.Waiting; {
 	case waits && s.index >= 0:
 		heap.Fix(q, s.index)
 	case waits:
@@ -114,14 +115,14 @@ func (q *queue) put(s *step) {
 }
 
 // toCome says whether a message still waits at the end.
-func (t *test) toCome(d *store.Delivery) bool { return !d.At.IsZero() && d.Due.After(t.o.Span.Until) }
+func (t *test) toCome(d *record.Delivery) bool { return !d.At.IsZero() && d.Due.After(t.o.Span.Until) }
 
 // hold keeps what a rule makes of an event until it can be compared. If there is no memory for it, it comes to
 // what it would if nothing changed after its event.
-func (t *test) hold(ctx context.Context, rule string, of occasion, present, proposed []*store.Delivery) error {
+func (t *test) hold(ctx context.Context, rule string, of occasion, present, proposed []*record.Delivery) error {
 	h := &t.held
 	p := &pair{rule: rule, of: of}
-	for set, list := range [2][]*store.Delivery{present, proposed} {
+	for set, list := range [2][]*record.Delivery{present, proposed} {
 		for _, d := range list {
 			s := &step{Delivery: *d, pair: p, set: set, index: -1}
 			h.queue.put(s)
@@ -149,7 +150,7 @@ func (t *test) relieve(ctx context.Context, p *pair) error {
 			if receive.Follows(&s.Delivery) {
 				t.report.Unfollowed++
 			}
-			for s.State == store.Waiting {
+			for s.State == record.Waiting {
 				if err := t.settle(ctx, s); err != nil {
 					return err
 				}
@@ -171,7 +172,7 @@ func (t *test) compare(p *pair) {
 		}
 	}
 	t.held.memory += p.bytes
-	var lists [2][]*store.Delivery
+	var lists [2][]*record.Delivery
 	for set, steps := range p.steps {
 		for _, s := range steps {
 			lists[set] = append(lists[set], &s.Delivery)
@@ -182,7 +183,7 @@ func (t *test) compare(p *pair) {
 }
 
 // follow makes what waits for an event's appointment follow it. made is what the event itself has added.
-func (t *test) follow(ctx context.Context, e *store.Event, ev *rules.Event, made *[2][]store.Delivery) error {
+func (t *test) follow(ctx context.Context, e *record.Event, ev *rules.Event, made *[2][]record.Delivery) error {
 	a := t.held.of[place{e.Source, e.Appointment}]
 	if a == nil {
 		return nil
@@ -274,7 +275,7 @@ func (t *test) settle(ctx context.Context, s *step) error {
 		state = last.State
 	}
 	if errors.Is(err, errUnreadable) {
-		s.State, s.Reason, s.Follows = store.Skipped, errUnreadable.Error(), false
+		s.State, s.Reason, s.Follows = record.Skipped, errUnreadable.Error(), false
 		return nil
 	}
 	if err != nil {
@@ -283,8 +284,8 @@ func (t *test) settle(ctx context.Context, s *step) error {
 	if err := receive.Decide(t.held.sets[s.set], &s.Delivery, from, state, s.Due); err != nil {
 		return fmt.Errorf("put step %d of rule %s for event %s: %w", s.Step, s.Rule, s.Event, err)
 	}
-	if s.State == store.Sending {
-		s.State = store.Pending
+	if s.State == record.Sending {
+		s.State = record.Pending
 	}
 	return nil
 }

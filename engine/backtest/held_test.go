@@ -15,6 +15,7 @@ import (
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
 	"bellhop/engine/receive"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
@@ -298,25 +299,25 @@ func (h *history) hours(list []float64) (out []time.Time) {
 func (h *history) settle(until time.Time) {
 	h.tb.Helper()
 	for {
-		list, err := h.store.Deliveries(h.tb.Context(), store.DeliveryFilter{State: store.Waiting, Limit: 500})
+		list, err := h.store.Deliveries(h.tb.Context(), store.DeliveryFilter{State: record.Waiting, Limit: 500})
 		if err != nil {
 			h.tb.Fatal(err)
 		}
 		if len(list) == 500 {
 			h.tb.Fatal("too many wait")
 		}
-		list = slices.DeleteFunc(list, func(d store.Delivery) bool { return d.Due.After(until) })
+		list = slices.DeleteFunc(list, func(d record.Delivery) bool { return d.Due.After(until) })
 		if len(list) == 0 {
 			return
 		}
-		d := slices.MinFunc(list, func(a, b store.Delivery) int { return a.Due.Compare(b.Due) })
+		d := slices.MinFunc(list, func(a, b record.Delivery) int { return a.Due.Compare(b.Due) })
 		h.now = d.Due
 		err = h.store.Write(h.tb.Context(), func(tx *store.Tx) error {
 			if err := h.r.Due(tx, &d); err != nil {
 				return err
 			}
-			if d.State == store.Sending {
-				d.State = store.Sent
+			if d.State == record.Sending {
+				d.State = record.Sent
 			}
 			return tx.Change(&d)
 		})
@@ -407,11 +408,11 @@ func asTheServerDoes(t *testing.T, seed uint64) {
 		before = page[len(page)-1].ID
 		for _, d := range page {
 			switch d.State {
-			case store.Sent, store.Pending:
+			case record.Sent, record.Pending:
 				want = append(want, fmt.Sprintf("%s %d of %s: %s at %s", d.Rule, d.Step, d.Event, d.Request, d.Due.UTC()))
-			case store.Shadow:
+			case record.Shadow:
 				watched++
-			case store.Skipped, store.Cancelled:
+			case record.Skipped, record.Cancelled:
 				reason, _, _ := strings.Cut(d.Reason, ": it was due")
 				reason, _, _ = strings.Cut(reason, ", for event")
 				unsent[d.Rule+": "+reason]++

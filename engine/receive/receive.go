@@ -15,6 +15,7 @@ import (
 
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
@@ -46,14 +47,14 @@ func New(o Options) *Receiver {
 // result is what one run of the transaction found.
 type result struct {
 	receipt    hook.Receipt
-	deliveries []store.Delivery
+	deliveries []record.Delivery
 	failures   int
 }
 
 // Receive stores ev and what it causes, and returns when that is durable. An event that was received
 // before, by its webhook's id or its body, changes nothing.
 func (r *Receiver) Receive(ctx context.Context, ev *rules.Event) (hook.Receipt, error) {
-	ev.ID = store.NewID()
+	ev.ID = record.NewID()
 	body := digest(ev.Body)
 	var res result
 	err := r.Store.Write(ctx, func(tx *store.Tx) error {
@@ -89,7 +90,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 	if err := tx.UseRules(inForce.ID, inForce.Versions); err != nil {
 		return result{}, err
 	}
-	row := store.Event{
+	row := record.Event{
 		ID: ev.ID, Source: ev.Source, Location: ev.LocationID, WebhookID: ev.WebhookID, Appointment: ev.Appointment.ID,
 		ReceivedAt: ev.ReceivedAt, Rules: inForce.ID, Body: ev.Body,
 	}
@@ -182,14 +183,14 @@ func OfAppointment(ev *rules.Event) bool {
 //
 // wanted is of a replay, nil otherwise: then what was only watched, or skipped, and would be sent now, counts as never
 // sent. Of a replay only the deliveries that it wants are inserted.
-func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, res *result, wanted func(*store.Delivery) bool) error {
-	add := func(d store.Delivery) error {
-		d.ID, d.Event, d.Source, d.Location, d.Appointment = store.NewID(), ev.ID, ev.Source, ev.LocationID, ev.Appointment.ID
+func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, res *result, wanted func(*record.Delivery) bool) error {
+	add := func(d record.Delivery) error {
+		d.ID, d.Event, d.Source, d.Location, d.Appointment = record.NewID(), ev.ID, ev.Source, ev.LocationID, ev.Appointment.ID
 		if wanted != nil && !wanted(&d) {
 			return nil
 		}
 		inserted, err := tx.InsertDelivery(&d)
-		if err == nil && !inserted && wanted != nil && (d.State == store.Pending || d.State == store.Waiting) {
+		if err == nil && !inserted && wanted != nil && (d.State == record.Pending || d.State == record.Waiting) {
 			inserted, err = tx.Take(&d)
 		}
 		if inserted {
@@ -200,7 +201,7 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time
 	list, err := Deliveries(set, ev, now)
 	if err != nil {
 		r.Logger.Error("matching failed", "event", ev.ID, "error", err)
-		list = []store.Delivery{unmatched("", err, now)}
+		list = []record.Delivery{unmatched("", err, now)}
 	}
 	for i := range list {
 		if list[i].Step == 0 {
@@ -216,12 +217,12 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time
 // Deliveries are what set makes of ev at now, of which [Derive] has told what happened: one for each step of every
 // rule that applies, in their order, and one without a step for each condition that failed. They are as they
 // will be stored, but for what says which event they are of.
-func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]store.Delivery, error) {
+func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]record.Delivery, error) {
 	matches, err := matchSafely(set, ev, now)
 	if err != nil {
 		return nil, err
 	}
-	var list []store.Delivery
+	var list []record.Delivery
 	for i := range matches {
 		m := &matches[i]
 		if m.Err != nil {
@@ -236,34 +237,34 @@ func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]store.Deliver
 }
 
 // unmatched records that the condition of a rule failed.
-func unmatched(rule string, err error, now time.Time) store.Delivery {
-	return store.Delivery{Rule: rule, State: store.Skipped, Reason: "condition error: " + err.Error(), Created: now, Due: now}
+func unmatched(rule string, err error, now time.Time) record.Delivery {
+	return record.Delivery{Rule: rule, State: record.Skipped, Reason: "condition error: " + err.Error(), Created: now, Due: now}
 }
 
-func delivery(rule *rules.Rule, step *rules.Step, now time.Time) store.Delivery {
-	d := store.Delivery{
+func delivery(rule *rules.Rule, step *rules.Step, now time.Time) record.Delivery {
+	d := record.Delivery{
 		Rule: rule.Name, Step: step.Number, Action: step.Action, Connection: step.Connection, Destination: step.Destination,
 		Request: step.Request, At: step.At, Until: step.Until, Key: step.Key, Follows: step.Key != "",
 		Created: now, Due: later(step.At, now),
 	}
 	d.State, d.Reason = outcome(step, rule.Shadow)
-	if d.State == store.Pending && !d.At.IsZero() {
-		d.State = store.Waiting
+	if d.State == record.Pending && !d.At.IsZero() {
+		d.State = record.Waiting
 	}
 	return d
 }
 
-// outcome says what is to become of a step, [store.Pending] if it is to be sent.
-func outcome(step *rules.Step, shadow bool) (state store.State, reason string) {
+// outcome says what is to become of a step, [record.Pending] if it is to be sent.
+func outcome(step *rules.Step, shadow bool) (state record.State, reason string) {
 	switch {
 	case step.Err != nil:
-		return store.Skipped, "rendering error: " + step.Err.Error()
+		return record.Skipped, "rendering error: " + step.Err.Error()
 	case step.Skip != "":
-		return store.Skipped, step.Skip
+		return record.Skipped, step.Skip
 	case shadow && step.Request != nil:
-		return store.Shadow, "the rule is in shadow mode, which sends nothing"
+		return record.Shadow, "the rule is in shadow mode, which sends nothing"
 	}
-	return store.Pending, ""
+	return record.Pending, ""
 }
 
 // matchSafely turns a panic into an error: an event on which matching fails must still be stored, or its
@@ -326,13 +327,13 @@ func dedupeKey(ev *rules.Event, body []byte, last latest, known bool) []byte {
 }
 
 // Restore gives a recorded event as rules saw it, or would have. n reads its body.
-func Restore(n *hook.Normaliser, e *store.Event) (*rules.Event, error) {
+func Restore(n *hook.Normaliser, e *record.Event) (*rules.Event, error) {
 	ev, _, err := restore(n, e)
 	return ev, err
 }
 
 // restore is [Restore], with the state after the event; nil if the event has none.
-func restore(n *hook.Normaliser, e *store.Event) (*rules.Event, *State, error) {
+func restore(n *hook.Normaliser, e *record.Event) (*rules.Event, *State, error) {
 	ev, err := n.Event(e.Source, e.Body, e.ReceivedAt)
 	if err != nil {
 		return nil, nil, fmt.Errorf("recorded body: %w", err)
@@ -359,7 +360,7 @@ func restore(n *hook.Normaliser, e *store.Event) (*rules.Event, *State, error) {
 }
 
 // Problems are what of a recorded event could not be read.
-func (r *Receiver) Problems(e *store.Event) []rules.Problem {
+func (r *Receiver) Problems(e *record.Event) []rules.Problem {
 	ev, err := Restore(&hook.Normaliser{Zone: r.Zone}, e)
 	if err != nil {
 		return nil
@@ -370,22 +371,22 @@ func (r *Receiver) Problems(e *store.Event) []rules.Problem {
 // Replay matches a recorded event against the rules now in force and returns the deliveries that this
 // adds. What was enqueued for the event before is not enqueued again, whatever became of it: a rule and a
 // step happen once for an event. What was only watched, or skipped and would not be now, was not enqueued.
-func (r *Receiver) Replay(ctx context.Context, id string) ([]store.Delivery, error) {
-	return r.replay(ctx, id, func(*store.Delivery) bool { return true })
+func (r *Receiver) Replay(ctx context.Context, id string) ([]record.Delivery, error) {
+	return r.replay(ctx, id, func(*record.Delivery) bool { return true })
 }
 
 // Retry tries a delivery again, see [store.Store.Retry]. One that was only watched, or skipped, is made anew from its
 // event by the rules in force; a [*store.ConflictError] says why these would not send it either.
-func (r *Receiver) Retry(ctx context.Context, id string) (store.Delivery, error) {
+func (r *Receiver) Retry(ctx context.Context, id string) (record.Delivery, error) {
 	d, err := r.Store.Delivery(ctx, id)
 	if err != nil {
-		return store.Delivery{}, err
+		return record.Delivery{}, err
 	}
-	if d.State != store.Shadow && (d.State != store.Skipped || d.Key != "") || d.Step == 0 {
+	if d.State != record.Shadow && (d.State != record.Skipped || d.Key != "") || d.Step == 0 {
 		return r.Store.Retry(ctx, id)
 	}
 	why := "the rule no longer applies to the event"
-	list, err := r.replay(ctx, d.Event, func(other *store.Delivery) bool {
+	list, err := r.replay(ctx, d.Event, func(other *record.Delivery) bool {
 		if other.Rule != d.Rule || other.Step != d.Step {
 			return false
 		}
@@ -393,15 +394,15 @@ func (r *Receiver) Retry(ctx context.Context, id string) (store.Delivery, error)
 		return true
 	})
 	if err != nil {
-		return store.Delivery{}, err
+		return record.Delivery{}, err
 	}
 	if len(list) == 0 {
-		return store.Delivery{}, &store.ConflictError{State: d.State, Why: why}
+		return record.Delivery{}, &record.ConflictError{State: d.State, Why: why}
 	}
 	return list[0], nil
 }
 
-func (r *Receiver) replay(ctx context.Context, id string, wanted func(*store.Delivery) bool) ([]store.Delivery, error) {
+func (r *Receiver) replay(ctx context.Context, id string, wanted func(*record.Delivery) bool) ([]record.Delivery, error) {
 	e, err := r.Store.Event(ctx, id)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
 	"bellhop/engine/receive"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
@@ -59,7 +60,7 @@ func (k *taker) take(body string) hook.Status {
 // waiting is how many deliveries wait.
 func (k *taker) waiting() int {
 	k.t.Helper()
-	list, err := k.s.Deliveries(k.t.Context(), store.DeliveryFilter{State: store.Waiting})
+	list, err := k.s.Deliveries(k.t.Context(), store.DeliveryFilter{State: record.Waiting})
 	if err != nil {
 		k.t.Fatal(err)
 	}

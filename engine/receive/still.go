@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bellhop/actions"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 )
@@ -25,7 +26,7 @@ const (
 
 // still decides about a delivery of an immediate step when it is claimed, because its appointment can have changed since
 // it was rendered. It is called before the first attempt and before every retry, replayed or asked for by an operator.
-func (r *Receiver) still(tx *store.Tx, d *store.Delivery, now time.Time) error {
+func (r *Receiver) still(tx *store.Tx, d *record.Delivery, now time.Time) error {
 	kind, ok := actions.Lookup(d.Action)
 	if !ok || d.Appointment == "" {
 		return nil
@@ -37,7 +38,7 @@ func (r *Receiver) still(tx *store.Tx, d *store.Delivery, now time.Time) error {
 			return err
 		}
 		if after != "" {
-			if d.State, d.Reason = store.Cancelled, toldSince; latest {
+			if d.State, d.Reason = record.Cancelled, toldSince; latest {
 				d.Reason = AppliedAgain + ", for event " + after
 			}
 			return nil
@@ -55,20 +56,20 @@ func (r *Receiver) still(tx *store.Tx, d *store.Delivery, now time.Time) error {
 }
 
 // inOrder lets calls of one step for one appointment go out in the order of their events.
-func (r *Receiver) inOrder(tx *store.Tx, d *store.Delivery, now time.Time) error {
+func (r *Receiver) inOrder(tx *store.Tx, d *record.Delivery, now time.Time) error {
 	before, due, err := tx.Before(d)
 	if err != nil || before == "" {
 		return err
 	}
-	if d.State = store.Pending; len(d.Attempts) > 0 {
-		d.State = store.Retrying
+	if d.State = record.Pending; len(d.Attempts) > 0 {
+		d.State = record.Retrying
 	}
 	d.Due, d.Reason = now.Add(min(max(due.Sub(now), soonest), longest)), fmt.Sprintf(waitsFor, before)
 	return nil
 }
 
 // stillSo lets a message tell nothing that is no longer so.
-func (r *Receiver) stillSo(tx *store.Tx, d *store.Delivery, now time.Time) error {
+func (r *Receiver) stillSo(tx *store.Tx, d *record.Delivery, now time.Time) error {
 	data, last, err := tx.State(d.Source, d.Appointment)
 	d.Latest = last
 	if err != nil || data == nil || latest(last).of(d.Event) {
@@ -96,13 +97,13 @@ func (r *Receiver) stillSo(tx *store.Tx, d *store.Delivery, now time.Time) error
 // Still says what becomes at now of a message that was rendered for from, its appointment being in a state now. It
 // changes nothing but d, as [store.Due] wants it. Where d may have been tried already, again is what goes on in its
 // place with the new time. An error is a mistake of ours, which d tells of too.
-func Still(set *rules.Set, d *store.Delivery, from Origin, state *State, now time.Time) (again *store.Delivery, err error) {
+func Still(set *rules.Set, d *record.Delivery, from Origin, state *State, now time.Time) (again *record.Delivery, err error) {
 	switch {
 	case state.cancelled() && !from.State.cancelled() && !set.ForCancelled(heldStep(d), from.Event):
-		d.State, d.Reason = store.Cancelled, calledOff
+		d.State, d.Reason = record.Cancelled, calledOff
 		return nil, nil
 	case !state.cancelled() && from.State.cancelled():
-		d.State, d.Reason = store.Cancelled, takesPlace
+		d.State, d.Reason = record.Cancelled, takesPlace
 		return nil, nil
 	case !state.Moved(tells(d, from.State)):
 		return nil, nil
@@ -114,17 +115,17 @@ func Still(set *rules.Set, d *store.Delivery, from Origin, state *State, now tim
 		step.Err = err
 	}
 	next := *d
-	if next.State, next.Reason = outcome(&step, shadow); next.State != store.Pending {
+	if next.State, next.Reason = outcome(&step, shadow); next.State != record.Pending {
 		d.State, d.Reason = next.State, next.Reason
 		return nil, err
 	}
 	next.Connection, next.Destination, next.Request, next.Tells = step.Connection, step.Destination, step.Request, timesOf(state)
 	if !d.Tried() || bytes.Equal(next.Request, d.Request) && next.Connection == d.Connection {
-		next.State = store.Sending
+		next.State = record.Sending
 		*d = next
 		return nil, nil
 	}
-	d.State, d.Reason = store.Cancelled, moved
+	d.State, d.Reason = record.Cancelled, moved
 	next.Attempts, next.Retried, next.Created, next.Due = nil, time.Time{}, now, now
 	return &next, nil
 }
@@ -145,7 +146,7 @@ func timesOf(state *State) []byte {
 
 // tells is the appointment with the times that a message's request was rendered for: those of its event, unless it was
 // rendered again since.
-func tells(d *store.Delivery, event *State) *rules.Appointment {
+func tells(d *record.Delivery, event *State) *rules.Appointment {
 	a := event.Appointment
 	var t toldTimes
 	if d.Tells != nil && json.Unmarshal(d.Tells, &t) == nil {
@@ -155,7 +156,7 @@ func tells(d *store.Delivery, event *State) *rules.Appointment {
 }
 
 // anewSafely turns a panic into an error, as [matchSafely] does.
-func anewSafely(set *rules.Set, d *store.Delivery, ev *rules.Event, now time.Time) (step rules.Step, shadow bool, err error) {
+func anewSafely(set *rules.Set, d *record.Delivery, ev *rules.Event, now time.Time) (step rules.Step, shadow bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("internal error: %v", p)

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/rules"
 )
 
@@ -25,14 +25,14 @@ func TestStillFollowsEveryMove(t *testing.T) {
 	}
 	ev := &rules.Event{Type: rules.Create, On: []string{rules.Create, rules.Booked}, Source: "hoopai", Appointment: at(nine).Appointment}
 	origin := Origin{Event: ev, State: at(nine)}
-	d := store.Delivery{ID: "d1", Event: "e1", Rule: "a", Step: 1, Action: "slack", Appointment: "a1", State: store.Sending,
+	d := record.Delivery{ID: "d1", Event: "e1", Rule: "a", Step: 1, Action: "slack", Appointment: "a1", State: record.Sending,
 		Request: []byte(`{"channel":"desk","text":"2031-03-03T09:00:00.123456789Z"}`)}
 	says := func(start time.Time) string {
 		return `{"channel":"desk","text":"` + start.Format(time.RFC3339Nano) + `"}`
 	}
 	for _, start := range []time.Time{nine, nine.Add(time.Hour), nine.Add(time.Hour), nine, nine} {
 		again, err := Still(set, &d, origin, at(start), nine.Add(-time.Hour))
-		if err != nil || again != nil || d.State != store.Sending {
+		if err != nil || again != nil || d.State != record.Sending {
 			t.Fatalf("%s: %v, %v, %+v", start, err, again, d)
 		}
 		if got := string(d.Request); got != says(start) && got != `{"channel":"desk","text":"`+start.Format(time.RFC3339)+`"}` {
@@ -40,18 +40,18 @@ func TestStillFollowsEveryMove(t *testing.T) {
 		}
 	}
 	// After an attempt it goes on as a copy, once for each move.
-	d.Attempts = []store.Attempt{{At: nine, Outcome: "retry"}}
+	d.Attempts = []record.Attempt{{At: nine, Outcome: "retry"}}
 	moved := at(nine.Add(2 * time.Hour))
 	again, err := Still(set, &d, origin, moved, nine)
-	if err != nil || again == nil || d.State != store.Cancelled {
+	if err != nil || again == nil || d.State != record.Cancelled {
 		t.Fatalf("%v, %v, %+v", err, again, d)
 	}
 	copied := *again
-	copied.State, copied.Attempts = store.Sending, []store.Attempt{{At: nine, Outcome: "retry"}}
-	if more, err := Still(set, &copied, origin, moved, nine); err != nil || more != nil || copied.State != store.Sending {
+	copied.State, copied.Attempts = record.Sending, []record.Attempt{{At: nine, Outcome: "retry"}}
+	if more, err := Still(set, &copied, origin, moved, nine); err != nil || more != nil || copied.State != record.Sending {
 		t.Fatalf("a copy is copied although nothing moved: %v, %v, %+v", err, more, copied)
 	}
-	if more, err := Still(set, &copied, origin, at(nine), nine); err != nil || more == nil || copied.State != store.Cancelled {
+	if more, err := Still(set, &copied, origin, at(nine), nine); err != nil || more == nil || copied.State != record.Cancelled {
 		t.Fatalf("a copy does not follow: %v, %v, %+v", err, more, copied)
 	}
 }

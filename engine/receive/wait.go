@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bellhop/engine/hook"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 )
@@ -34,7 +35,7 @@ type Change struct {
 	Event         *rules.Event
 	Before, After *State
 	Now           time.Time
-	Added         []store.Delivery // by this event
+	Added         []record.Delivery // by this event
 }
 
 // An Origin is what planned a delivery: the event, and the appointment as it then was.
@@ -79,7 +80,7 @@ func (r *Receiver) follow(tx *store.Tx, c *Change) error {
 }
 
 // replace lets what was added for an event that is replayed take the place of what waits already.
-func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, added []store.Delivery) error {
+func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now time.Time, added []record.Delivery) error {
 	state, _, _, err := remembered(tx, ev.Source, ev.Appointment.ID)
 	if err != nil || state == nil {
 		return err
@@ -110,12 +111,12 @@ func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now ti
 
 // Follows says whether a delivery that was never tried follows its appointment: it waits, or is cancelled or
 // skipped for a reason that may pass. It says of deliveries what [store.Tx.Held] selects.
-func Follows(d *store.Delivery) bool {
+func Follows(d *record.Delivery) bool {
 	switch d.State {
-	case store.Waiting, store.Skipped:
+	case record.Waiting, record.Skipped:
 		return d.Follows
-	case store.Cancelled:
-		return d.Follows && slices.Contains(passing[:], strings.TrimSuffix(d.Reason, store.UnderWay))
+	case record.Cancelled:
+		return d.Follows && slices.Contains(passing[:], strings.TrimSuffix(d.Reason, record.UnderWay))
 	}
 	return false
 }
@@ -127,7 +128,7 @@ func Follows(d *store.Delivery) bool {
 // It changes nothing but d, and says whether it did. Where d may have been tried already and has to move, or the
 // appointment takes place again, it is cancelled, and again is what goes on in its place, as a copy that was never
 // tried. origin is asked at most once. After an error, which is origin's or a mistake of ours, d is unchanged.
-func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (changed bool, again *store.Delivery, err error) {
+func (c *Change) Follow(d *record.Delivery, origin func() (Origin, error)) (changed bool, again *record.Delivery, err error) {
 	was := *d
 	defer func() { // as in matchSafely, the event must be stored all the same
 		if p := recover(); p != nil {
@@ -160,20 +161,20 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 	case !applies:
 		again = c.rest(d)
 		return again != nil, again, nil
-	case d.State == store.Cancelled:
-		if changed, again = c.anew(d, d.Reason, func(d *store.Delivery) bool { return c.plan(d, &ev) }); !changed {
+	case d.State == record.Cancelled:
+		if changed, again = c.anew(d, d.Reason, func(d *record.Delivery) bool { return c.plan(d, &ev) }); !changed {
 			again = c.rest(d)
 		}
 		return changed || again != nil, again, nil
-	case d.State == store.Skipped && d.Reason == rules.SkipCancelled:
+	case d.State == record.Skipped && d.Reason == rules.SkipCancelled:
 		return c.plan(d, &ev), nil, nil
 	case len(c.Event.Changed) == 0:
 		return false, nil, nil
 	case c.moves(d, &ev):
-		changed, again = c.anew(d, moved, func(d *store.Delivery) bool { return c.plan(d, &ev) })
+		changed, again = c.anew(d, moved, func(d *record.Delivery) bool { return c.plan(d, &ev) })
 	case open(d) && d.Request != nil && c.rescheduled(): // it tells of the old time, though it is due as before
-		changed, again = c.anew(d, moved, func(d *store.Delivery) bool {
-			d.State, d.Reason, d.Due, d.Request = store.Waiting, "", later(d.Due, c.Now), nil
+		changed, again = c.anew(d, moved, func(d *record.Delivery) bool {
+			d.State, d.Reason, d.Due, d.Request = record.Waiting, "", later(d.Due, c.Now), nil
 			return true
 		})
 	}
@@ -182,7 +183,7 @@ func (c *Change) Follow(d *store.Delivery, origin func() (Origin, error)) (chang
 
 // anew plans d another time, unless it was rendered: then it may have been tried, and a copy of it is planned, for
 // it cannot go on with other contents.
-func (c *Change) anew(d *store.Delivery, why string, plan func(*store.Delivery) bool) (changed bool, again *store.Delivery) {
+func (c *Change) anew(d *record.Delivery, why string, plan func(*record.Delivery) bool) (changed bool, again *record.Delivery) {
 	if d.Request == nil {
 		return plan(d), nil
 	}
@@ -201,12 +202,12 @@ func (c *Change) anew(d *store.Delivery, why string, plan func(*store.Delivery) 
 
 // rest is what rests in place of d, which is cancelled, until that is taken back: where the appointment moves
 // meanwhile, what was rendered tells of its old time, and has ended for good. Else it is nil.
-func (c *Change) rest(d *store.Delivery) *store.Delivery {
-	if d.State != store.Cancelled || d.Request == nil || !c.rescheduled() {
+func (c *Change) rest(d *record.Delivery) *record.Delivery {
+	if d.State != record.Cancelled || d.Request == nil || !c.rescheduled() {
 		return nil
 	}
 	next := *d
-	next.Reason, next.Attempts, next.Retried, next.Request = strings.TrimSuffix(d.Reason, store.UnderWay), nil, time.Time{}, nil
+	next.Reason, next.Attempts, next.Retried, next.Request = strings.TrimSuffix(d.Reason, record.UnderWay), nil, time.Time{}, nil
 	d.Follows = false
 	return &next
 }
@@ -218,7 +219,7 @@ func (c *Change) rescheduled() bool {
 
 // moves says whether the moment of d, which ev planned, differs by what this event changed. That a rule was
 // edited since is no reason.
-func (c *Change) moves(d *store.Delivery, ev *rules.Event) bool {
+func (c *Change) moves(d *record.Delivery, ev *rules.Event) bool {
 	earlier := *ev
 	earlier.Appointment = c.Before.Appointment
 	after, ok := c.Set.Moment(heldStep(d), ev)
@@ -227,14 +228,14 @@ func (c *Change) moves(d *store.Delivery, ev *rules.Event) bool {
 }
 
 // plan gives d the moment that its step has now, unless the step is gone.
-func (c *Change) plan(d *store.Delivery, ev *rules.Event) bool {
+func (c *Change) plan(d *record.Delivery, ev *rules.Event) bool {
 	step, ok := c.Set.Plan(heldStep(d), ev, c.Now)
 	if !ok {
 		return false
 	}
 	d.State, d.Reason = outcome(&step, false)
-	if d.State == store.Pending {
-		d.State = store.Waiting
+	if d.State == record.Pending {
+		d.State = record.Waiting
 	}
 	if !step.At.IsZero() {
 		d.At, d.Until = step.At, step.Until
@@ -244,22 +245,22 @@ func (c *Change) plan(d *store.Delivery, ev *rules.Event) bool {
 }
 
 // open says that the delivery may still be sent as things are.
-func open(d *store.Delivery) bool {
+func open(d *record.Delivery) bool {
 	switch d.State {
-	case store.Cancelled, store.Skipped, store.Dead:
+	case record.Cancelled, record.Skipped, record.Dead:
 		return false
 	}
 	return true
 }
 
-func cancel(d *store.Delivery, reason string) {
-	if d.State == store.Sending {
-		reason += store.UnderWay
+func cancel(d *record.Delivery, reason string) {
+	if d.State == record.Sending {
+		reason += record.UnderWay
 	}
-	d.State, d.Reason = store.Cancelled, reason
+	d.State, d.Reason = record.Cancelled, reason
 }
 
-func heldStep(d *store.Delivery) rules.Held {
+func heldStep(d *record.Delivery) rules.Held {
 	return rules.Held{Rule: d.Rule, Step: d.Step, Key: d.Key, Planned: d.Created, At: d.At, Anyway: !d.Retried.IsZero()}
 }
 
@@ -283,7 +284,7 @@ func ignoreUnlessStore(err error) error {
 }
 
 // origin is what planned a delivery.
-func (r *Receiver) origin(tx *store.Tx, d *store.Delivery) (Origin, error) {
+func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (Origin, error) {
 	e, err := tx.Event(d.Event)
 	if err != nil {
 		return Origin{}, err
@@ -296,7 +297,7 @@ func (r *Receiver) origin(tx *store.Tx, d *store.Delivery) (Origin, error) {
 }
 
 // OriginOf gives a recorded event of an appointment as what it may have planned sees it. n reads its body.
-func OriginOf(n *hook.Normaliser, e *store.Event) (Origin, error) {
+func OriginOf(n *hook.Normaliser, e *record.Event) (Origin, error) {
 	ev, state, err := restore(n, e)
 	if err == nil && state == nil {
 		err = errors.New("the event holds no appointment")
@@ -306,14 +307,14 @@ func OriginOf(n *hook.Normaliser, e *store.Event) (Origin, error) {
 
 // Due decides about a delivery whose moment has come, see [store.Due]: by the event that planned it, with the
 // appointment as it is now, and the rules in force. Of an immediate step it says whether it is still to be sent.
-func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
+func (r *Receiver) Due(tx *store.Tx, d *record.Delivery) error {
 	now := r.Now().UTC()
 	if d.Key == "" {
 		return r.still(tx, d, now)
 	}
 	from, err := r.origin(tx, d)
 	if err != nil {
-		d.State, d.Reason = store.Skipped, "rendering error: "+err.Error()
+		d.State, d.Reason = record.Skipped, "rendering error: "+err.Error()
 		return ignoreUnlessStore(err)
 	}
 	state, _, _, err := remembered(tx, d.Source, d.Appointment)
@@ -330,18 +331,18 @@ func (r *Receiver) Due(tx *store.Tx, d *store.Delivery) error {
 }
 
 // Destination is where a delivery goes that waited, by the rules in force.
-func (r *Receiver) Destination(d *store.Delivery) string {
+func (r *Receiver) Destination(d *record.Delivery) string {
 	return cmp.Or(r.Rules().Set.Destination(heldStep(d)), d.Destination)
 }
 
 // Decide says what becomes at now of a delivery whose moment has come, its appointment being in a state. It changes
-// nothing but d, as [store.Due] wants it: d is [store.Sending], with its request, if it is to be sent. An error is
+// nothing but d, as [store.Due] wants it: d is [record.Sending], with its request, if it is to be sent. An error is
 // a mistake of ours, which d tells of too.
-func Decide(set *rules.Set, d *store.Delivery, from Origin, state *State, now time.Time) error {
+func Decide(set *rules.Set, d *record.Delivery, from Origin, state *State, now time.Time) error {
 	ev := *from.Event
 	ev.Appointment = state.Appointment
 	if set.ForCancelled(heldStep(d), &ev) != state.cancelled() {
-		if d.State, d.Reason = store.Cancelled, takesPlace; state.cancelled() {
+		if d.State, d.Reason = record.Cancelled, takesPlace; state.cancelled() {
 			d.Reason = calledOff
 		}
 		return nil
@@ -350,9 +351,9 @@ func Decide(set *rules.Set, d *store.Delivery, from Origin, state *State, now ti
 		// It was rendered, and may have been sent: it goes out as it is or not at all.
 		switch {
 		case !d.Follows:
-			d.State, d.Reason = store.Cancelled, movedSince
+			d.State, d.Reason = record.Cancelled, movedSince
 		case !d.Until.IsZero() && now.After(d.Until) && d.Retried.IsZero():
-			d.State, d.Reason = store.Dead, strings.TrimSuffix("too late for another attempt: "+d.Reason, ": ")
+			d.State, d.Reason = record.Dead, strings.TrimSuffix("too late for another attempt: "+d.Reason, ": ")
 		}
 		return nil
 	}
@@ -364,11 +365,11 @@ func Decide(set *rules.Set, d *store.Delivery, from Origin, state *State, now ti
 		d.Connection, d.Destination = step.Connection, step.Destination
 	}
 	switch d.State, d.Reason = outcome(&step, shadow); {
-	case d.State == store.Pending && step.Request == nil:
-		d.State, d.At, d.Until, d.Due, d.Key = store.Waiting, step.At, step.Until, step.At, step.Key
-	case d.State == store.Pending:
-		d.State, d.Request, d.Until, d.Key = store.Sending, step.Request, step.Until, step.Key
-	case d.State == store.Shadow:
+	case d.State == record.Pending && step.Request == nil:
+		d.State, d.At, d.Until, d.Due, d.Key = record.Waiting, step.At, step.Until, step.At, step.Key
+	case d.State == record.Pending:
+		d.State, d.Request, d.Until, d.Key = record.Sending, step.Request, step.Until, step.Key
+	case d.State == record.Shadow:
 		d.Request = step.Request
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
 	"bellhop/engine/receive"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
@@ -105,7 +106,7 @@ func (d *desk) tell(text string) hook.Receipt {
 	return receipt
 }
 
-func (d *desk) deliveries() []store.Delivery {
+func (d *desk) deliveries() []record.Delivery {
 	d.t.Helper()
 	list, err := d.store.Deliveries(d.t.Context(), store.DeliveryFilter{Limit: 500})
 	if err != nil {
@@ -115,12 +116,12 @@ func (d *desk) deliveries() []store.Delivery {
 }
 
 // open is the one delivery that is not done with.
-func (d *desk) open() store.Delivery {
+func (d *desk) open() record.Delivery {
 	d.t.Helper()
-	var found []store.Delivery
+	var found []record.Delivery
 	for _, x := range d.deliveries() {
 		switch x.State {
-		case store.Waiting, store.Pending, store.Sending, store.Retrying:
+		case record.Waiting, record.Pending, record.Sending, record.Retrying:
 			found = append(found, x)
 		}
 	}
@@ -137,7 +138,7 @@ func (d *desk) shown() string {
 	for i := len(list) - 1; i >= 0; i-- {
 		x := &list[i]
 		line := string(x.State)
-		if x.State == store.Waiting {
+		if x.State == record.Waiting {
 			line += " " + moment(x.Due)
 		}
 		if reason, _, _ := strings.Cut(x.Reason, ", for event"); reason != "" {
@@ -154,12 +155,12 @@ func moment(t time.Time) string {
 }
 
 // due asks what becomes of the open delivery, as a worker that claims it does. Nothing is written.
-func (d *desk) due() (out store.Delivery) {
+func (d *desk) due() (out record.Delivery) {
 	d.t.Helper()
 	x := d.open()
 	err := d.store.Write(d.t.Context(), func(tx *store.Tx) error {
 		out = x
-		out.State = store.Sending
+		out.State = record.Sending
 		return d.r.Due(tx, &out)
 	})
 	if err != nil {
@@ -259,26 +260,26 @@ func TestDue(t *testing.T) {
 		rules string        // "" is the reminder
 		then  func(d *desk) // between the booking and the moment
 		now   string        // when it is claimed; "" is its moment
-		state store.State   // "" is sending
+		state record.State  // "" is sending
 		want  string        // the reason, or a part of the request
 	}{
 		"nothing happened":  {want: `{"now":"2026-03-04T10:00:00Z","start":"2026-03-05T10:00:00Z","title":"Checkup"}`},
 		"the title changed": {then: func(d *desk) { d.tell("update title=Long visit") }, want: `"title":"Long visit"`},
 		"the text changed":  {then: func(d *desk) { d.rules(strings.Replace(reminder, "{{ appointment.title }}", "Do come!", 1)) }, want: `"title":"Do come!"`},
-		"the rule went":     {then: func(d *desk) { d.rules("rules: []") }, state: store.Skipped, want: "the rule is no longer there"},
+		"the rule went":     {then: func(d *desk) { d.rules("rules: []") }, state: record.Skipped, want: "the rule is no longer there"},
 		"it was switched off": {
 			then:  func(d *desk) { d.rules(strings.Replace(reminder, "on: booked", "on: booked\n    enabled: false", 1)) },
-			state: store.Skipped, want: "the rule was switched off",
+			state: record.Skipped, want: "the rule was switched off",
 		},
 		"it only watches now": {
 			then:  func(d *desk) { d.rules(strings.Replace(reminder, "on: booked", "on: booked\n    mode: shadow", 1)) },
-			state: store.Shadow, want: "the rule is in shadow mode, which sends nothing",
+			state: record.Shadow, want: "the rule is in shadow mode, which sends nothing",
 		},
 		"the step went": {
 			then: func(d *desk) {
 				d.rules(strings.Replace(reminder, "      - at: appointment.startTime - duration(\"24h\")\n        http", "      - http", 1))
 			},
-			state: store.Skipped, want: "the rule no longer has this step",
+			state: record.Skipped, want: "the rule no longer has this step",
 		},
 		"another step was put before it": {
 			then: func(d *desk) {
@@ -288,7 +289,7 @@ func TestDue(t *testing.T) {
 		},
 		"its moment is later now": {
 			then:  func(d *desk) { d.rules(strings.Replace(reminder, "24h", "2h", 1)) },
-			state: store.Waiting, want: "",
+			state: record.Waiting, want: "",
 		},
 		"its moment was to be earlier": {
 			then: func(d *desk) { d.rules(strings.Replace(reminder, "24h", "48h", 1)) },
@@ -297,7 +298,7 @@ func TestDue(t *testing.T) {
 		"the condition is no longer true": {
 			rules: strings.Replace(reminder, "on: booked", "on: booked\n    when: appointment.appointmentStatus == \"confirmed\"", 1),
 			then:  func(d *desk) { d.tell("update status=noshow") },
-			state: store.Skipped, want: "the condition is no longer true",
+			state: record.Skipped, want: "the condition is no longer true",
 		},
 		"the condition sees the event that planned it": {
 			rules: strings.Replace(reminder, "on: booked", "on: booked\n    when: '\"booked\" in on && type == \"AppointmentCreate\" && appointment.startTime > now()'", 1),
@@ -307,18 +308,18 @@ func TestDue(t *testing.T) {
 		"the condition fails": {
 			rules: strings.Replace(reminder, "on: booked", "on: booked\n    when: appointment.title == \"Checkup\" || date(appointment.title) > now()", 1),
 			then:  func(d *desk) { d.tell("update title=Long visit") },
-			state: store.Skipped, want: "rendering error: condition: ",
+			state: record.Skipped, want: "rendering error: condition: ",
 		},
 		"no recipient": {
 			rules: reminder[:strings.Index(reminder, "        http")] + "        email: { to: \"{{ contact.email }}\", subject: Soon, text: Soon }\n",
-			state: store.Skipped, want: "unresolved recipient",
+			state: record.Skipped, want: "unresolved recipient",
 		},
 		"an e-mail has the date of its moment": {
 			rules: reminder[:strings.Index(reminder, "        http")] + "        email: { to: guest@example.com, subject: Soon, text: Soon }\n",
 			want:  `"date":"2026-03-04T10:00:00Z"`,
 		},
 		"half an hour late": {now: "wed 10:30", want: `"now":"2026-03-04T10:30:00Z"`},
-		"two hours late":    {now: "wed 12:00", state: store.Skipped, want: "too late: it was due at 2026-03-04 10:00:00 +00:00"},
+		"two hours late":    {now: "wed 12:00", state: record.Skipped, want: "too late: it was due at 2026-03-04 10:00:00 +00:00"},
 		"two hours late, but allowed": {
 			rules: strings.Replace(reminder, "        http:", "        late: 3h\n        http:", 1),
 			now:   "wed 12:00", want: `"title":"Checkup"`,
@@ -329,7 +330,7 @@ func TestDue(t *testing.T) {
 		},
 		"not after the appointment has begun": {
 			rules: strings.Replace(reminder, "24h", "10m", 1),
-			now:   "thu 10:05", state: store.Skipped, want: "too late: it was due at 2026-03-05 09:50:00 +00:00",
+			now:   "thu 10:05", state: record.Skipped, want: "too late: it was due at 2026-03-05 09:50:00 +00:00",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -349,17 +350,17 @@ func TestDue(t *testing.T) {
 			}
 			state := tt.state
 			if state == "" {
-				state = store.Sending
+				state = record.Sending
 			}
 			got := d.due()
 			text := got.Reason
-			if state == store.Sending {
+			if state == record.Sending {
 				text = string(got.Request)
 			}
 			if got.State != state || !strings.Contains(text, tt.want) {
 				t.Errorf("is %s %q %s, want %s %s", got.State, got.Reason, got.Request, state, tt.want)
 			}
-			if state == store.Waiting && !got.Due.Equal(day(t, "thu 08:00")) {
+			if state == record.Waiting && !got.Due.Equal(day(t, "thu 08:00")) {
 				t.Errorf("waits until %s", got.Due)
 			}
 		})
@@ -370,17 +371,17 @@ func TestDue(t *testing.T) {
 func TestDueAgain(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		then  func(d *desk, x *store.Delivery)
-		state store.State // "" is sending
+		then  func(d *desk, x *record.Delivery)
+		state record.State // "" is sending
 		want  string
 	}{
-		"the process ended":        {then: func(d *desk, _ *store.Delivery) { d.now = d.now.Add(30 * time.Minute) }},
-		"and came back too late":   {func(d *desk, _ *store.Delivery) { d.now = d.now.Add(2 * time.Hour) }, store.Dead, "too late for another attempt"},
-		"it failed before":         {func(d *desk, x *store.Delivery) { d.now, x.Reason = d.now.Add(2*time.Hour), "the server is busy" }, store.Dead, "too late for another attempt: the server is busy"},
-		"an operator wants it":     {then: func(d *desk, x *store.Delivery) { d.now, x.Retried = d.now.Add(2*time.Hour), d.now }},
-		"it is for another moment": {func(_ *desk, x *store.Delivery) { x.Retried, x.Follows = x.Due, false }, store.Cancelled, "the appointment was moved since this was prepared"},
-		"the rule was edited":      {then: func(d *desk, _ *store.Delivery) { d.rules(strings.Replace(reminder, "24h", "2h", 1)) }},
-		"the rule went":            {then: func(d *desk, _ *store.Delivery) { d.rules("rules: []") }},
+		"the process ended":        {then: func(d *desk, _ *record.Delivery) { d.now = d.now.Add(30 * time.Minute) }},
+		"and came back too late":   {func(d *desk, _ *record.Delivery) { d.now = d.now.Add(2 * time.Hour) }, record.Dead, "too late for another attempt"},
+		"it failed before":         {func(d *desk, x *record.Delivery) { d.now, x.Reason = d.now.Add(2*time.Hour), "the server is busy" }, record.Dead, "too late for another attempt: the server is busy"},
+		"an operator wants it":     {then: func(d *desk, x *record.Delivery) { d.now, x.Retried = d.now.Add(2*time.Hour), d.now }},
+		"it is for another moment": {func(_ *desk, x *record.Delivery) { x.Retried, x.Follows = x.Due, false }, record.Cancelled, "the appointment was moved since this was prepared"},
+		"the rule was edited":      {then: func(d *desk, _ *record.Delivery) { d.rules(strings.Replace(reminder, "24h", "2h", 1)) }},
+		"the rule went":            {then: func(d *desk, _ *record.Delivery) { d.rules("rules: []") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -391,7 +392,7 @@ func TestDueAgain(t *testing.T) {
 			again := first
 			tt.then(d, &again)
 			err := d.store.Write(t.Context(), func(tx *store.Tx) error {
-				again.State = store.Sending
+				again.State = record.Sending
 				return d.r.Due(tx, &again)
 			})
 			if err != nil {
@@ -399,9 +400,9 @@ func TestDueAgain(t *testing.T) {
 			}
 			state := tt.state
 			if state == "" {
-				state = store.Sending
+				state = record.Sending
 			}
-			if again.State != state || state != store.Sending && again.Reason != tt.want || string(again.Request) != string(first.Request) {
+			if again.State != state || state != record.Sending && again.Reason != tt.want || string(again.Request) != string(first.Request) {
 				t.Errorf("is %s %q %s, want %s %q", again.State, again.Reason, again.Request, state, tt.want)
 			}
 		})
@@ -467,7 +468,7 @@ func TestStepsPutInOrder(t *testing.T) {
 			for i, want := range []string{tt.first, tt.second} {
 				x := list[1-i]
 				err := d.store.Write(t.Context(), func(tx *store.Tx) error {
-					x.State = store.Sending
+					x.State = record.Sending
 					return d.r.Due(tx, &x)
 				})
 				if err != nil {
@@ -500,7 +501,7 @@ func TestWaitingOutlivesRetention(t *testing.T) {
 	d.tell("update title=Long visit")
 	prune()
 	d.now = d.open().Due
-	if got := d.due(); got.State != store.Sending || !strings.Contains(string(got.Request), "Long visit") {
+	if got := d.due(); got.State != record.Sending || !strings.Contains(string(got.Request), "Long visit") {
 		t.Errorf("is %s %q %s", got.State, got.Reason, got.Request)
 	}
 	d.tell("update status=cancelled")

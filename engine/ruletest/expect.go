@@ -9,7 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/rules"
 	"bellhop/rules/text"
 )
@@ -264,7 +264,7 @@ type unmet struct {
 	doc  *text.Document
 	o    *outcome
 	list []Difference
-	told map[*store.Delivery]bool // of which an expectation speaks
+	told map[*record.Delivery]bool // of which an expectation speaks
 }
 
 func (u *unmet) add(at *yaml.Node, d Difference) {
@@ -276,7 +276,7 @@ func (u *unmet) add(at *yaml.Node, d Difference) {
 
 // compare says what of the expectation was not met.
 func (x *expectation) compare(doc *text.Document, o *outcome) []Difference {
-	u := &unmet{doc: doc, o: o, told: map[*store.Delivery]bool{}}
+	u := &unmet{doc: doc, o: o, told: map[*record.Delivery]bool{}}
 	switch {
 	case x.node == nil || len(x.node.Content) == 0:
 		u.add(x.key, Difference{Message: "this test expects nothing yet; bellhop test --update writes down what happens"})
@@ -358,7 +358,7 @@ func (x *expectation) compareSkips(u *unmet) {
 			where.Message = fmt.Sprintf("%s was not skipped: %s", where.title(), u.o.absent(s.rule.value, s.step, ""))
 		case isHeld(d):
 			where.Message = fmt.Sprintf("%s was not skipped: it is held until %s; list it under held", where.title(), moment(d.At))
-		case d.State != store.Skipped:
+		case d.State != record.Skipped:
 			where.Message = where.title() + " was not skipped"
 		case !strings.Contains(d.Reason, s.reason):
 			where.Message = where.title() + " was skipped for another reason"
@@ -386,7 +386,7 @@ func (x *expectation) compareOthers(u *unmet) {
 		}
 		where := Difference{Rule: d.Rule, Step: d.Step, Action: d.Action}
 		switch {
-		case d.State == store.Skipped:
+		case d.State == record.Skipped:
 			where.Message = fmt.Sprintf("%s was skipped: %s", where.title(), d.Reason)
 			u.add(atSkipped, where)
 		case isHeld(d) && d.Reason != "":
@@ -413,8 +413,8 @@ func (o *outcome) absent(rule string, number int, what string) string {
 
 // pair finds what became of each expected step; nil is nothing. One without a number is none that waits, if
 // there is another.
-func (x *expectation) pair(o *outcome) []*store.Delivery {
-	out := make([]*store.Delivery, len(x.steps))
+func (x *expectation) pair(o *outcome) []*record.Delivery {
+	out := make([]*record.Delivery, len(x.steps))
 	for i := range x.steps {
 		s := &x.steps[i]
 		if s.number > 0 {
@@ -426,7 +426,7 @@ func (x *expectation) pair(o *outcome) []*store.Delivery {
 			if d.Rule != s.rule.value || d.Action != s.action.Name || slices.Contains(out[:i], d) {
 				continue
 			}
-			if waits := d.Key != "" && d.State != store.Pending; !waits {
+			if waits := d.Key != "" && d.State != record.Pending; !waits {
 				out[i] = d
 				break
 			} else if out[i] == nil {
@@ -438,7 +438,7 @@ func (x *expectation) pair(o *outcome) []*store.Delivery {
 }
 
 // compare says how what is to be sent differs from what was expected.
-func (s *expectedStep) compare(o *outcome, d *store.Delivery) []Difference {
+func (s *expectedStep) compare(o *outcome, d *record.Delivery) []Difference {
 	where := Difference{Rule: s.rule.value, Step: s.number, Action: s.action.Name}
 	if d == nil {
 		where.Message = fmt.Sprintf("%s is missing: %s", where.title(), o.absent(s.rule.value, s.number, "step with "+s.action.Name))
@@ -449,7 +449,7 @@ func (s *expectedStep) compare(o *outcome, d *store.Delivery) []Difference {
 	case d.Action != s.action.Name:
 		where.Message = fmt.Sprintf("%s, step %d, is %s, not %s", d.Rule, d.Step, d.Action, s.action.Name)
 		return []Difference{where}
-	case d.State == store.Skipped:
+	case d.State == record.Skipped:
 		where.Message = fmt.Sprintf("%s is not sent: %s", where.title(), d.Reason)
 		return []Difference{where}
 	case isHeld(d):
@@ -460,7 +460,7 @@ func (s *expectedStep) compare(o *outcome, d *store.Delivery) []Difference {
 }
 
 // compareFields says how the fields that are given differ from what is rendered. where is the step.
-func (s *expectedStep) compareFields(where Difference, d *store.Delivery) []Difference {
+func (s *expectedStep) compareFields(where Difference, d *record.Delivery) []Difference {
 	request := rendered(d)
 	var out []Difference
 	for _, f := range s.fields {
@@ -487,7 +487,7 @@ func (s *expectedStep) place(d *Difference) *yaml.Node {
 }
 
 // rendered is what a step sends, by its fields.
-func rendered(d *store.Delivery) map[string]any {
+func rendered(d *record.Delivery) map[string]any {
 	var request map[string]any
 	_ = decode(d.Request, &request) // what rules render is an object; none is one without fields
 	return request

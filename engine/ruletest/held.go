@@ -11,7 +11,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/engine/receive"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/rules"
 )
 
@@ -59,43 +59,43 @@ func (x *expectation) readHold(f *file, n *yaml.Node) {
 
 // lookAhead decides about a step that waits as the server will at its moment, with everything as it is now: d gets
 // what it then renders or, as its reason, why it comes to nothing. A step whose moment has come does not wait.
-func (s *subject) lookAhead(d *store.Delivery, now time.Time, ev *rules.Event, state *receive.State) {
+func (s *subject) lookAhead(d *record.Delivery, now time.Time, ev *rules.Event, state *receive.State) {
 	then, at := *d, now
 	if d.At.After(now) {
 		at = d.At
 	}
 	_ = receive.Decide(s.set, &then, receive.Origin{Event: ev, State: state}, state, at) // the reason tells of an error
-	if d.Request = then.Request; then.State != store.Shadow {
+	if d.Request = then.Request; then.State != record.Shadow {
 		d.Reason = then.Reason
 	}
 	switch {
 	case d.At.After(now):
 	case d.Reason != "":
-		d.State = store.Skipped
+		d.State = record.Skipped
 	default:
-		d.State = store.Pending
+		d.State = record.Pending
 	}
 }
 
 // isHeld says whether the delivery is of a step that waits. Its reason is then why it comes to nothing at its
 // moment, "" if it is sent.
-func isHeld(d *store.Delivery) bool { return d.State == store.Waiting }
+func isHeld(d *record.Delivery) bool { return d.State == record.Waiting }
 
 // pairHolds finds what became of each step that is expected to be held; nil is nothing. One without a number is
 // the next of its rule, with the action if it names one, that no other entry names by its number.
-func (x *expectation) pairHolds(o *outcome) []*store.Delivery {
+func (x *expectation) pairHolds(o *outcome) []*record.Delivery {
 	if x.held == nil {
 		return nil
 	}
-	out := make([]*store.Delivery, len(x.held.list))
+	out := make([]*record.Delivery, len(x.held.list))
 	for i := range x.held.list {
 		if h := &x.held.list[i]; h.number > 0 {
 			out[i] = o.delivery(h.rule.value, h.number)
 		}
 	}
-	for _, wanted := range []func(*store.Delivery) bool{
+	for _, wanted := range []func(*record.Delivery) bool{
 		isHeld,
-		func(d *store.Delivery) bool { return d.Key != "" }, // it would wait, at another time
+		func(d *record.Delivery) bool { return d.Key != "" }, // it would wait, at another time
 	} {
 		for i := range x.held.list {
 			h := &x.held.list[i]
@@ -112,7 +112,7 @@ func (x *expectation) pairHolds(o *outcome) []*store.Delivery {
 }
 
 // compare says how a step that must be held differs from what became of it.
-func (h *expectedHold) compare(o *outcome, d *store.Delivery) []Difference {
+func (h *expectedHold) compare(o *outcome, d *record.Delivery) []Difference {
 	where := Difference{Rule: h.rule.value, Step: h.number, Action: h.action.Name}
 	if d == nil {
 		where.Message = fmt.Sprintf("%s is not held: %s", where.title(), o.absent(h.rule.value, h.number, "such step that waits"))
@@ -124,7 +124,7 @@ func (h *expectedHold) compare(o *outcome, d *store.Delivery) []Difference {
 	}
 	where.Step, where.Action = d.Step, d.Action
 	switch {
-	case d.State == store.Skipped:
+	case d.State == record.Skipped:
 		where.Message = fmt.Sprintf("%s is not held: it was skipped: %s", where.title(), d.Reason)
 		return []Difference{where}
 	case !isHeld(d):
@@ -163,7 +163,7 @@ func (h *expectedHold) place(d *Difference) *yaml.Node {
 	return h.expectedStep.place(d)
 }
 
-func comesToNothing(title string, d *store.Delivery) string {
+func comesToNothing(title string, d *record.Delivery) string {
 	return fmt.Sprintf("%s is held until %s, but then is not sent: %s", title, moment(d.At), d.Reason)
 }
 
@@ -178,7 +178,7 @@ func moment(t time.Time) string {
 
 // holds makes the list of held steps what it is. A test that has none gets one only where it would fail without.
 func (e *editor) holds(x *expectation, o *outcome) {
-	isNeeded := x.held != nil || slices.ContainsFunc(x.pair(o), func(d *store.Delivery) bool { return d != nil && isHeld(d) })
+	isNeeded := x.held != nil || slices.ContainsFunc(x.pair(o), func(d *record.Delivery) bool { return d != nil && isHeld(d) })
 	paired := x.pairHolds(o)
 	var fresh []*yaml.Node
 	used, changed := 0, false
@@ -216,7 +216,7 @@ func (e *editor) holds(x *expectation, o *outcome) {
 }
 
 // hold changes one entry to what became of its step.
-func (e *editor) hold(h *expectedHold, o *outcome, d *store.Delivery) {
+func (e *editor) hold(h *expectedHold, o *outcome, d *record.Delivery) {
 	if (h.then != nil) != (d.Reason != "") {
 		e.small = false
 		replaceNode(h.node, hold(o, d))
@@ -251,9 +251,11 @@ func (e *editor) scalar(h *expectedHold, old, fresh *yaml.Node) {
 }
 
 // hold is an entry that says all of a held step.
-func hold(o *outcome, d *store.Delivery) *yaml.Node {
+func hold(o *outcome, d *record.Delivery) *yaml.Node {
 	m := mapping("rule", node(d.Rule))
-	several := func(other store.Delivery) bool { return other.Rule == d.Rule && isHeld(&other) && other.Step != d.Step }
+	several := func(other record.Delivery) bool {
+		return other.Rule == d.Rule && isHeld(&other) && other.Step != d.Step
+	}
 	if slices.ContainsFunc(o.deliveries, several) {
 		m.Content = append(m.Content, node("step"), stepNumber(d))
 	}

@@ -53,7 +53,7 @@ import (
 
 	"bellhop/engine/hook"
 	"bellhop/engine/receive"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/rules"
 	"bellhop/rules/live"
 	"bellhop/rules/text"
@@ -238,7 +238,7 @@ type outcome struct {
 	set        *rules.Set
 	event      *rules.Event
 	status     hook.Status
-	deliveries []store.Delivery
+	deliveries []record.Delivery
 	fired      []string // the rules that apply, in the order of their files
 	failed     error    // why nothing can be said
 }
@@ -279,7 +279,7 @@ func (o *outcome) why(name string) string {
 	case hook.Stale:
 		return "the event is older than the state, so nothing fires"
 	}
-	if i := slices.IndexFunc(o.deliveries, func(d store.Delivery) bool { return d.Rule == name && d.Step == 0 }); i >= 0 {
+	if i := slices.IndexFunc(o.deliveries, func(d record.Delivery) bool { return d.Rule == name && d.Step == 0 }); i >= 0 {
 		return o.deliveries[i].Reason
 	}
 	i := slices.IndexFunc(o.set.Rules(), func(r *rules.Rule) bool { return r.Name == name })
@@ -296,7 +296,7 @@ func (o *outcome) why(name string) string {
 	return "its condition is not true"
 }
 
-func (o *outcome) delivery(rule string, step int) *store.Delivery {
+func (o *outcome) delivery(rule string, step int) *record.Delivery {
 	for i := range o.deliveries {
 		if d := &o.deliveries[i]; d.Rule == rule && d.Step == step {
 			return d

@@ -16,7 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
-	"bellhop/engine/store"
+	"bellhop/engine/record"
 	"bellhop/rules/live"
 	"bellhop/rules/text"
 )
@@ -138,7 +138,7 @@ func (c *testCase) accept(f *file, o *outcome) []splice {
 	}
 	for i, d := range x.pair(o) {
 		s := &x.steps[i]
-		if d == nil || d.Action != s.action.Name || d.State == store.Skipped || isHeld(d) {
+		if d == nil || d.Action != s.action.Name || d.State == record.Skipped || isHeld(d) {
 			e.remove(x.node, s.node)
 			continue
 		}
@@ -196,7 +196,7 @@ func (e *editor) remove(expect, step *yaml.Node) {
 }
 
 // fields changes what is compared of a step to what it renders.
-func (e *editor) fields(s *expectedStep, d *store.Delivery) {
+func (e *editor) fields(s *expectedStep, d *record.Delivery) {
 	request := rendered(d)
 	for _, f := range s.fields {
 		if got := request[f.field.Name]; !same(f.want, got) {
@@ -292,7 +292,7 @@ func (e *editor) skips(x *expectation, o *outcome) {
 	used := 0
 	for i := range o.deliveries {
 		d := &o.deliveries[i]
-		if d.State != store.Skipped {
+		if d.State != record.Skipped {
 			continue
 		}
 		at := slices.IndexFunc(known, func(s expectedSkip) bool {
@@ -318,7 +318,7 @@ func (e *editor) skips(x *expectation, o *outcome) {
 	x.node.Content = append(x.node.Content, node("skipped"), seq)
 }
 
-func skip(d *store.Delivery) *yaml.Node {
+func skip(d *record.Delivery) *yaml.Node {
 	m := mapping("rule", node(d.Rule))
 	if d.Step > 0 {
 		m.Content = append(m.Content, node("step"), stepNumber(d))
@@ -327,9 +327,9 @@ func skip(d *store.Delivery) *yaml.Node {
 	return m
 }
 
-func stepNumber(d *store.Delivery) *yaml.Node { return node(json.Number(fmt.Sprint(d.Step))) }
+func stepNumber(d *record.Delivery) *yaml.Node { return node(json.Number(fmt.Sprint(d.Step))) }
 
-func reason(d *store.Delivery) *yaml.Node { return node(d.Reason[len(place.FindString(d.Reason)):]) }
+func reason(d *record.Delivery) *yaml.Node { return node(d.Reason[len(place.FindString(d.Reason)):]) }
 
 // place is where in a rule file an error happened; it moves whenever somebody edits the file.
 var place = regexp.MustCompile(`^.*\.(?:yaml|yml):\d+:\d+: `)
@@ -343,7 +343,7 @@ func everything(o *outcome) *yaml.Node {
 	for i := range o.deliveries {
 		d := &o.deliveries[i]
 		switch {
-		case d.State == store.Skipped:
+		case d.State == record.Skipped:
 			skips = append(skips, skip(d))
 			continue
 		case isHeld(d):
@@ -351,7 +351,7 @@ func everything(o *outcome) *yaml.Node {
 			continue
 		}
 		s := mapping("rule", node(d.Rule))
-		alike := func(other store.Delivery) bool { return other.Rule == d.Rule && other.Action == d.Action }
+		alike := func(other record.Delivery) bool { return other.Rule == d.Rule && other.Action == d.Action }
 		if first := slices.IndexFunc(o.deliveries, alike); first != i || slices.ContainsFunc(o.deliveries[i+1:], alike) {
 			s.Content = append(s.Content, node("step"), stepNumber(d))
 		}
@@ -370,7 +370,7 @@ func everything(o *outcome) *yaml.Node {
 }
 
 // fieldsOf is all that a step renders, in the order of the action's fields.
-func fieldsOf(d *store.Delivery) *yaml.Node {
+func fieldsOf(d *record.Delivery) *yaml.Node {
 	kind, _ := actions.Lookup(d.Action)
 	request := rendered(d)
 	fields := mapping()

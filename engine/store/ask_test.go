@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+
+	"bellhop/engine/record"
 )
 
 // An answer such as "not found" to one call makes no other of its group run again, and undoes what the call did.
@@ -27,7 +29,7 @@ func TestAnswerIsNoFailure(t *testing.T) {
 					return err
 				}
 				if i%2 == 0 {
-					return &ConflictError{State: Sent}
+					return &record.ConflictError{State: record.Sent}
 				}
 				return fmt.Errorf("delivery: %w", ErrNotFound)
 			}})
@@ -35,7 +37,7 @@ func TestAnswerIsNoFailure(t *testing.T) {
 	s.writer.commit(t.Context(), group)
 	for i, c := range group {
 		err := <-c.done
-		if _, conflict := errors.AsType[*ConflictError](err); c.asks != (conflict || errors.Is(err, ErrNotFound)) || !c.asks && err != nil {
+		if _, conflict := errors.AsType[*record.ConflictError](err); c.asks != (conflict || errors.Is(err, ErrNotFound)) || !c.asks && err != nil {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}

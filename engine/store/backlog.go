@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"bellhop/engine/record"
 )
 
 // A Backlog is how many deliveries are in a state that is not done with, and when the oldest of them was made.
 type Backlog struct {
-	State  State
+	State  record.State
 	Count  int
 	Oldest time.Time
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 )
 
@@ -21,8 +22,8 @@ func put(ctx context.Context, s *store.Store, key string, n int) (string, error)
 		}
 		sum := sha256.Sum256([]byte(key))
 		now := time.Now()
-		e := store.Event{
-			ID: store.NewID(), Source: "hoopai", Location: "0007BWpSzSwfiuSl0tR2", Type: "AppointmentCreate", Appointment: key,
+		e := record.Event{
+			ID: record.NewID(), Source: "hoopai", Location: "0007BWpSzSwfiuSl0tR2", Type: "AppointmentCreate", Appointment: key,
 			ReceivedAt: now, Status: "accepted", On: []string{"AppointmentCreate", "booked"}, Dedupe: sum[:16],
 			Body: make([]byte, 700), State: make([]byte, 500),
 		}
@@ -35,9 +36,9 @@ func put(ctx context.Context, s *store.Store, key string, n int) (string, error)
 			return err
 		}
 		for i := range n {
-			d := store.Delivery{
-				ID: store.NewID(), Event: e.ID, Source: e.Source, Location: e.Location, Appointment: key, Rule: "desk-new-booking",
-				Step: i + 1, Action: "http", Destination: "crm", State: store.Pending, Created: now, Due: now, Request: []byte(`{"url":"http://example.com"}`),
+			d := record.Delivery{
+				ID: record.NewID(), Event: e.ID, Source: e.Source, Location: e.Location, Appointment: key, Rule: "desk-new-booking",
+				Step: i + 1, Action: "http", Destination: "crm", State: record.Pending, Created: now, Due: now, Request: []byte(`{"url":"http://example.com"}`),
 			}
 			if _, err := tx.InsertDelivery(&d); err != nil {
 				return err
@@ -118,8 +119,8 @@ func BenchmarkWork(b *testing.B) {
 			b.Error(ok, err)
 			return 0
 		}
-		d.State = store.Sent
-		d.Attempts = append(d.Attempts, store.Attempt{At: time.Now(), Outcome: "sent"})
+		d.State = record.Sent
+		d.Attempts = append(d.Attempts, record.Attempt{At: time.Now(), Outcome: "sent"})
 		if err := j.Record(ctx, &d); err != nil {
 			b.Error(err)
 		}

@@ -10,33 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"bellhop/engine/record"
 	"bellhop/rules"
 )
 
-// An Event is the record of one webhook.
-type Event struct {
-	ID          string          `json:"id"`
-	Source      string          `json:"source"`
-	Location    string          `json:"location"`
-	Type        string          `json:"type"`
-	WebhookID   string          `json:"webhookId,omitempty"`
-	Appointment string          `json:"appointment"`
-	ReceivedAt  time.Time       `json:"receivedAt"`
-	Status      string          `json:"status"`  // accepted, stale or ignored
-	On          []string        `json:"on"`      // what happened
-	Changed     []string        `json:"changed"` // the appointment's fields that changed
-	Body        json.RawMessage `json:"body,omitempty"`
-	State       json.RawMessage `json:"state,omitempty"`    // the appointment after the event
-	Previous    json.RawMessage `json:"previous,omitempty"` // and before it
-	Rules       string          `json:"rules,omitempty"`    // the rule set in force when it was received, see [Store.RuleSet]
-
-	// Dedupe identifies the webhook: an event with the same key is the same event.
-	Dedupe []byte `json:"-"`
-}
-
 // InsertEvent records e. If an event with the same key is there already, it changes nothing and returns
 // that event's id and false.
-func (t *Tx) InsertEvent(e *Event) (id string, inserted bool, err error) {
+func (t *Tx) InsertEvent(e *record.Event) (id string, inserted bool, err error) {
 	res, err := t.tx.ExecContext(t.ctx, `
 		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, rules, body, state, previous)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
@@ -75,7 +55,7 @@ type EventFilter struct {
 }
 
 // Events lists the newest events first, without their bodies.
-func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
+func (s *Store) Events(ctx context.Context, f EventFilter) ([]record.Event, error) {
 	var w where
 	// Of the indexes that would serve, the one is used that leaves the fewest to look through. Those of types and of
 	// statuses hold only what is rare.
@@ -100,20 +80,20 @@ func (s *Store) Events(ctx context.Context, f EventFilter) ([]Event, error) {
 		w.add("id < ?", f.Before)
 	}
 	if !f.Since.IsZero() {
-		w.add("id >= ?", firstID(f.Since))
+		w.add("id >= ?", record.FirstID(f.Since))
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed FROM events`+
 		w.String()+` ORDER BY id DESC LIMIT ?`, append(w.args, limit(f.Limit))...)
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
 	}
-	return collect(rows, func(rows *sql.Rows) (e Event, err error) {
+	return collect(rows, func(rows *sql.Rows) (e record.Event, err error) {
 		return e, scanEvent(rows, &e)
 	})
 }
 
 // Event is one event, whole. A missing one is [ErrNotFound].
-func (s *Store) Event(ctx context.Context, id string) (Event, error) {
+func (s *Store) Event(ctx context.Context, id string) (record.Event, error) {
 	return findEvent(ctx, s.read, id)
 }
 
@@ -122,21 +102,21 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-func findEvent(ctx context.Context, db querier, id string) (Event, error) {
+func findEvent(ctx context.Context, db querier, id string) (record.Event, error) {
 	row := db.QueryRowContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed,
 		rules, body, state, previous FROM events WHERE id = ?`, id)
-	var e Event
+	var e record.Event
 	if err := scanWhole(row, &e); err != nil {
 		if errors.Is(err, sql.ErrNoRows) {
-			return Event{}, fmt.Errorf("event %q: %w", id, ErrNotFound)
+			return record.Event{}, fmt.Errorf("event %q: %w", id, ErrNotFound)
 		}
-		return Event{}, fmt.Errorf("read event: %w", err)
+		return record.Event{}, fmt.Errorf("read event: %w", err)
 	}
 	return e, nil
 }
 
 // scanWhole reads an event of which rules, body, state and previous were asked for too.
-func scanWhole(row scanner, e *Event) error {
+func scanWhole(row scanner, e *record.Event) error {
 	var body, state, previous []byte
 	if err := scanEvent(row, e, &e.Rules, &body, &state, &previous); err != nil {
 		return err
@@ -154,7 +134,7 @@ func scanWhole(row scanner, e *Event) error {
 
 type scanner interface{ Scan(dest ...any) error }
 
-func scanEvent(row scanner, e *Event, more ...any) error {
+func scanEvent(row scanner, e *record.Event, more ...any) error {
 	var at int64
 	var happened, changed string
 	err := row.Scan(append([]any{&e.ID, &e.Source, &e.Location, &e.Type, &e.WebhookID, &e.Appointment, &at, &e.Status, &happened, &changed}, more...)...)

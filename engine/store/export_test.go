@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/riverqueue/river/rivermigrate"
+
+	"bellhop/engine/record"
 )
 
 // SetRunning puts the jobs of a closed store back to how a process that was killed leaves those whose
@@ -58,7 +60,9 @@ func (s *Store) Queued(ctx context.Context, appointment string) ([]Queued, error
 }
 
 // Serves says whether the job may claim the delivery.
-func (q *Queued) Serves(d *Delivery) bool { return q.job.Delivery == d.ID && q.job.Turn == d.turn }
+func (q *Queued) Serves(d *record.Delivery) bool {
+	return q.job.Delivery == d.ID && q.job.Turn == d.Turn
+}
 
 // End takes the job out of the queue, as the queue itself does with one whose handler has nothing more to do.
 func (j *Job) End(ctx context.Context) error {
@@ -166,10 +170,10 @@ func SetAutoVacuum(t *testing.T, dir, mode string) {
 }
 
 // Recount counts the deliveries themselves, see [Store.CountDeliveries].
-func (s *Store) Recount(t *testing.T) map[State]int {
+func (s *Store) Recount(t *testing.T) map[record.State]int {
 	t.Helper()
-	counts := map[State]int{}
-	for _, state := range States() {
+	counts := map[record.State]int{}
+	for _, state := range record.States() {
 		var n int
 		if err := s.read.QueryRowContext(t.Context(), `SELECT count(*) FROM deliveries WHERE state = ?`, string(state)).Scan(&n); err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 )
 
@@ -34,7 +35,7 @@ func TestPlans(t *testing.T) {
 				}
 			}
 		}
-		for _, state := range append(store.States(), "") {
+		for _, state := range append(record.States(), "") {
 			for _, rule := range some("rule7") {
 				for _, event := range some("01900000-0000-7000-8000-000000000000") {
 					for _, appointment := range some("a17") {
@@ -48,7 +49,7 @@ func TestPlans(t *testing.T) {
 		}
 	}
 	counts, err := s.CountDeliveries(t.Context())
-	if err != nil || counts[store.Dead] != n/1000 || counts[store.Pending] != n/1000 || counts[store.Waiting] != n/50 {
+	if err != nil || counts[record.Dead] != n/1000 || counts[record.Pending] != n/1000 || counts[record.Waiting] != n/50 {
 		t.Fatalf("counted: %v, %v", counts, err)
 	}
 	if list, err := s.Backlogs(t.Context()); err != nil || len(list) != 3 {
@@ -64,7 +65,7 @@ func TestPlans(t *testing.T) {
 	if want := n / 2 * 979 / 1000; err != nil || pruned != want { // the rest is pending or waits
 		t.Fatalf("pruned %d, want %d; %v", pruned, want, err)
 	}
-	if counts, err = s.CountDeliveries(t.Context()); err != nil || counts[store.Sent] != n/2*978/1000 {
+	if counts, err = s.CountDeliveries(t.Context()); err != nil || counts[record.Sent] != n/2*978/1000 {
 		t.Errorf("counted after pruning: %v, %v", counts, err)
 	}
 

@@ -17,6 +17,7 @@ import (
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
 	"bellhop/engine/receive"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
@@ -120,7 +121,7 @@ func drawRule(t *rapid.T, name string) modelRule {
 // A claimed delivery is in the hands of a worker.
 type claimed struct {
 	job     store.Queued
-	d       store.Delivery
+	d       record.Delivery
 	started bool
 }
 
@@ -201,7 +202,7 @@ func (m *model) state(t *rapid.T) *receive.State {
 
 func gone(s *receive.State) bool { return s.Deleted || s.AppointmentStatus == "cancelled" }
 
-func (m *model) deliveries(t *rapid.T) []store.Delivery {
+func (m *model) deliveries(t *rapid.T) []record.Delivery {
 	list, err := m.s.Deliveries(t.Context(), store.DeliveryFilter{Appointment: m.appointment, Limit: 500})
 	if err != nil {
 		t.Fatal(err)
@@ -209,9 +210,9 @@ func (m *model) deliveries(t *rapid.T) []store.Delivery {
 	return list
 }
 
-func unfinished(d *store.Delivery) bool {
+func unfinished(d *record.Delivery) bool {
 	switch d.State {
-	case store.Waiting, store.Pending, store.Sending, store.Retrying:
+	case record.Waiting, record.Pending, record.Sending, record.Retrying:
 		return true
 	}
 	return false
@@ -312,7 +313,7 @@ func (m *model) claim(t *rapid.T, job store.Queued) {
 		t.Fatalf("%s goes out at %s; it was to not before %s, and until %s", d.ID, m.now, d.At, d.Until)
 	case ok:
 		m.hands = append(m.hands, claimed{job: job, d: d})
-	case d.State == store.Waiting, d.State == store.Pending, d.State == store.Retrying: // it comes again
+	case d.State == record.Waiting, d.State == record.Pending, d.State == record.Retrying: // it comes again
 	default:
 		m.end(t, job)
 	}
@@ -354,8 +355,8 @@ func (m *model) start(t *rapid.T, i int) {
 			m.end(t, job)
 			return
 		}
-		if d.State = store.Pending; len(d.Attempts) > 0 {
-			d.State = store.Retrying
+		if d.State = record.Pending; len(d.Attempts) > 0 {
+			d.State = record.Retrying
 		}
 		m.record(t, job, &d)
 		return
@@ -365,7 +366,7 @@ func (m *model) start(t *rapid.T, i int) {
 }
 
 // out checks what goes out.
-func (m *model) out(t *rapid.T, d *store.Delivery) {
+func (m *model) out(t *rapid.T, d *record.Delivery) {
 	first, again := m.bytes[d.ID]
 	if again && first != string(d.Request) {
 		t.Fatalf("%s went out as %s before, and now as %s", d.ID, first, d.Request)
@@ -400,7 +401,7 @@ func (m *model) out(t *rapid.T, d *store.Delivery) {
 
 // tells checks what people are told: when the appointment begins, and that it takes place unless the rule asks for those that
 // do not.
-func (m *model) tells(t *rapid.T, d *store.Delivery) {
+func (m *model) tells(t *rapid.T, d *record.Delivery) {
 	var req struct{ Text time.Time }
 	if err := json.Unmarshal(d.Request, &req); err != nil {
 		t.Fatal(err)
@@ -422,7 +423,7 @@ func (m *model) tells(t *rapid.T, d *store.Delivery) {
 	}
 }
 
-func (m *model) forCancelled(t *rapid.T, d *store.Delivery) bool {
+func (m *model) forCancelled(t *rapid.T, d *record.Delivery) bool {
 	r := m.rule(d.Rule)
 	if r == nil {
 		return false
@@ -439,22 +440,22 @@ func (m *model) finish(t *rapid.T, i int, outcome string) {
 	h := m.hands[i]
 	m.drop(i)
 	d := h.d
-	d.Attempts = append(slices.Clone(d.Attempts), store.Attempt{At: m.now, Outcome: outcome})
+	d.Attempts = append(slices.Clone(d.Attempts), record.Attempt{At: m.now, Outcome: outcome})
 	switch outcome {
 	case "sent":
-		d.State, d.Reason = store.Sent, ""
+		d.State, d.Reason = record.Sent, ""
 	case "permanent":
-		d.State, d.Reason = store.Dead, "no"
+		d.State, d.Reason = record.Dead, "no"
 	case "retry":
-		d.State, d.Reason, d.Due = store.Retrying, "not now", m.now.Add(20*time.Minute)
+		d.State, d.Reason, d.Due = record.Retrying, "not now", m.now.Add(20*time.Minute)
 		if !d.Until.IsZero() && d.Retried.IsZero() && d.Due.After(d.Until) {
-			d.State, d.Reason, d.Due = store.Dead, "too late for another attempt", m.now
+			d.State, d.Reason, d.Due = record.Dead, "too late for another attempt", m.now
 		}
 	}
 	m.record(t, h.job, &d)
 }
 
-func (m *model) record(t *rapid.T, job store.Queued, d *store.Delivery) {
+func (m *model) record(t *rapid.T, job store.Queued, d *record.Delivery) {
 	if err := job.Record(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
@@ -522,16 +523,16 @@ func (m *model) check(t *rapid.T) {
 			continue
 		}
 		applies := m.forCancelled(t, d) == gone(state)
-		why := strings.TrimSuffix(d.Reason, store.UnderWay)
+		why := strings.TrimSuffix(d.Reason, record.UnderWay)
 		if passing := why == "the appointment was cancelled" || why == "the appointment takes place after all"; !m.edited(d) {
 			if unfinished(d) && !applies {
 				t.Fatalf("%s is %s; the appointment being cancelled is %v", d.ID, d.State, gone(state))
 			}
-			if d.State == store.Cancelled && passing && applies {
+			if d.State == record.Cancelled && passing && applies {
 				t.Fatalf("%s is %s (%s); the appointment being cancelled is %v", d.ID, d.State, d.Reason, gone(state))
 			}
 		}
-		if d.State != store.Waiting {
+		if d.State != record.Waiting {
 			continue
 		}
 		e, err := m.s.Event(t.Context(), d.Event)
@@ -545,7 +546,7 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
-func (m *model) edited(d *store.Delivery) bool { return m.unfollowed[d.Rule] }
+func (m *model) edited(d *record.Delivery) bool { return m.unfollowed[d.Rule] }
 
 // matched checks that an event that was just accepted has a row for every step of every rule that applied.
 func (m *model) matched(t *rapid.T, id string) {
@@ -627,7 +628,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			m.matched(t, m.accepted[n])
 		}
 	}
-	pick := func(t *rapid.T, states ...store.State) string {
+	pick := func(t *rapid.T, states ...record.State) string {
 		var ids []string
 		for _, d := range m.deliveries(t) {
 			if slices.Contains(states, d.State) {
@@ -657,8 +658,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			i := m.hand(t, false)
 			h := m.hands[i]
 			m.drop(i)
-			if h.d.State = store.Pending; len(h.d.Attempts) > 0 {
-				h.d.State = store.Retrying
+			if h.d.State = record.Pending; len(h.d.Attempts) > 0 {
+				h.d.State = record.Retrying
 			}
 			m.record(t, h.job, &h.d)
 		},
@@ -715,16 +716,16 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			t.Logf("%s edited: %s", m.now.Format("2 15:04"), r.yaml())
 		},
 		"cancel": func(t *rapid.T) {
-			_, err := m.s.Cancel(t.Context(), pick(t, store.Waiting, store.Pending, store.Retrying), "cancelled by an operator")
+			_, err := m.s.Cancel(t.Context(), pick(t, record.Waiting, record.Pending, record.Retrying), "cancelled by an operator")
 			if err != nil {
 				t.Fatal(err)
 			}
 		},
 		"retry": func(t *rapid.T) {
-			id := pick(t, store.Dead, store.Cancelled, store.Skipped)
+			id := pick(t, record.Dead, record.Cancelled, record.Skipped)
 			_, err := m.s.Retry(t.Context(), id)
 			t.Logf("%s operator: retry %s: %v", m.now.Format("2 15:04"), id, err)
-			if _, refused := errors.AsType[*store.ConflictError](err); refused {
+			if _, refused := errors.AsType[*record.ConflictError](err); refused {
 				return // another of its step is open, or it is not of a step that waits
 			}
 			if err != nil {

@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"bellhop/engine/record"
 )
 
 // Immediate steps of one rule for one appointment, told apart by their number: the same step for several events. The
 // identifiers of events rise with the time at which they came.
 
-// Tried says that an attempt may have been made: what is sent under the delivery's key can change no more.
-func (d *Delivery) Tried() bool { return len(d.Attempts) > 0 || d.crashed }
-
 // Before is the delivery of the same step for an earlier event that is still to be sent, the latest of them: its id,
 // "" if there is none, and when it is due.
-func (t *Tx) Before(d *Delivery) (id string, due time.Time, err error) {
+func (t *Tx) Before(d *record.Delivery) (id string, due time.Time, err error) {
 	var at int64
 	err = t.tx.QueryRowContext(t.ctx, `SELECT id, due_at FROM deliveries INDEXED BY deliveries_order
 		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event < ?5 AND step_key = '' AND state IN ('pending', 'sending', 'retrying')
@@ -31,7 +30,7 @@ func (t *Tx) Before(d *Delivery) (id string, due time.Time, err error) {
 
 // After is the event of the latest delivery of the same step for a later event that was sent, or with open is to be;
 // "" if there is none.
-func (t *Tx) After(d *Delivery, open bool) (event string, err error) {
+func (t *Tx) After(d *record.Delivery, open bool) (event string, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `SELECT event FROM deliveries
 		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event > ?5 AND step_key = ''
 			AND (state = 'sent' OR ?6 AND state IN ('pending', 'sending', 'retrying'))
@@ -46,7 +45,7 @@ func (t *Tx) After(d *Delivery, open bool) (event string, err error) {
 }
 
 // Replace cancels the deliveries of the same step for earlier events that are to be sent, except one under way.
-func (t *Tx) Replace(d *Delivery, reason string) error {
+func (t *Tx) Replace(d *record.Delivery, reason string) error {
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = 'cancelled', reason = ?6, turn = turn + 1
 		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event < ?5 AND step_key = '' AND state IN ('pending', 'retrying')`,
 		d.Appointment, d.Source, d.Rule, d.Step, d.Event, reason)
@@ -54,9 +53,4 @@ func (t *Tx) Replace(d *Delivery, reason string) error {
 		return fmt.Errorf("replace deliveries: %w", err)
 	}
 	return nil
-}
-
-// Replayed says that the delivery was made long after its event.
-func (d *Delivery) Replayed() bool {
-	return d.Event < firstID(d.Created.Add(-time.Minute))
 }

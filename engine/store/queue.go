@@ -11,64 +11,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 )
-
-// A Handler makes one attempt at a job's delivery. It returns 0 when there is nothing more to do for it,
-// else how long to wait before the next attempt. When ctx ends the handler must return soon.
-type Handler func(ctx context.Context, j *Job) (again time.Duration)
-
-// A Job is the queue's reminder that a delivery is due.
-type Job struct {
-	Destination string // as the delivery had it when it was stored
-	store       *Store
-	job         job
-	row         int64 // River's id of it
-}
-
-// Made is about when the delivery was made; nothing is read for it.
-func (j *Job) Made() time.Time {
-	id, err := uuid.Parse(j.job.Delivery)
-	if err != nil {
-		return time.Now()
-	}
-	return time.Unix(id.Time().UnixTime())
-}
-
-// To is where the delivery goes, or how long it has to wait before that matters. present is asked about a step that
-// waited and is not rendered yet; nil says that it goes where it was planned to go.
-func (j *Job) To(ctx context.Context, present func(*Delivery) string) (to string, wait time.Duration, err error) {
-	if !j.job.Waits || present == nil {
-		return j.Destination, 0, nil
-	}
-	d, err := findDelivery(ctx, j.store.hot, j.job.Delivery)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return j.Destination, 0, nil
-	case err != nil:
-		return "", 0, err
-	case d.Request != nil:
-		return d.Destination, 0, nil
-	case d.State == Waiting && d.turn == j.job.Turn && d.Due.After(j.store.opts.Now()):
-		return "", d.Due.Sub(j.store.opts.Now()), nil
-	}
-	return present(&d), 0, nil
-}
-
-// Claim marks the delivery as being sent and returns it; due is asked about one that waited. ok is false if it is
-// not to be sent, or not now: then it is [Waiting], and due later.
-func (j *Job) Claim(ctx context.Context, due Due) (d Delivery, ok bool, err error) {
-	return j.store.claim(ctx, j.job, due)
-}
-
-// Record writes down what became of the claimed delivery. If nothing more is to be done for it, the job goes
-// with the same transaction.
-func (j *Job) Record(ctx context.Context, d *Delivery) error { return j.store.record(ctx, d, j.row) }
 
 // WorkOptions say how the queue is worked.
 type WorkOptions struct {
@@ -318,12 +266,18 @@ const insertTopic = "river_insert"
 
 var insertPayload = `{"queue": "` + river.QueueDefault + `"}`
 
-func (l *listener) Close(context.Context) error            { return nil }
-func (l *listener) Connect(context.Context) error          { return nil }
-func (l *listener) Listen(context.Context, string) error   { return nil }
-func (l *listener) Ping(context.Context) error             { return nil }
-func (l *listener) Schema() string                         { return l.schema }
-func (l *listener) SetAfterConnectExec(string)             {}
+func (l *listener) Close(context.Context) error { return nil }
+
+func (l *listener) Connect(context.Context) error { return nil }
+
+func (l *listener) Listen(context.Context, string) error { return nil }
+
+func (l *listener) Ping(context.Context) error { return nil }
+
+func (l *listener) Schema() string { return l.schema }
+
+func (l *listener) SetAfterConnectExec(string) {}
+
 func (l *listener) Unlisten(context.Context, string) error { return nil }
 
 func (l *listener) WaitForNotification(ctx context.Context) (*riverdriver.Notification, error) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"bellhop/engine/record"
 	"bellhop/rules/live"
 )
 
@@ -45,7 +46,7 @@ func (r *Reader) Close() error { return r.read.Close() }
 // A Span is the events received from Since on and before Until.
 type Span struct{ Since, Until time.Time }
 
-func (s Span) bounds() (first, end string) { return firstID(s.Since), firstID(s.Until) }
+func (s Span) bounds() (first, end string) { return record.FirstID(s.Since), record.FirstID(s.Until) }
 
 // CountEvents counts the events of a span.
 func (r *Reader) CountEvents(ctx context.Context, s Span) (n int, err error) {
@@ -58,30 +59,30 @@ func (r *Reader) CountEvents(ctx context.Context, s Span) (n int, err error) {
 
 // EventsAfter gives the next events of a span, whole and oldest first: at most n after the one with the id
 // after, which is "" for the first ones.
-func (r *Reader) EventsAfter(ctx context.Context, s Span, after string, n int) ([]Event, error) {
+func (r *Reader) EventsAfter(ctx context.Context, s Span, after string, n int) ([]record.Event, error) {
 	first, end := s.bounds()
 	rows, err := r.read.QueryContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed,
 		rules, body, state, previous FROM events WHERE id >= ? AND id > ? AND id < ? ORDER BY id LIMIT ?`, first, after, end, n)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
-	return collect(rows, func(rows *sql.Rows) (e Event, err error) { return e, scanWhole(rows, &e) })
+	return collect(rows, func(rows *sql.Rows) (e record.Event, err error) { return e, scanWhole(rows, &e) })
 }
 
 // Event is one event, whole. A missing one is [ErrNotFound].
-func (r *Reader) Event(ctx context.Context, id string) (Event, error) {
+func (r *Reader) Event(ctx context.Context, id string) (record.Event, error) {
 	return findEvent(ctx, r.read, id)
 }
 
 // DeliveriesOf gives the deliveries of the events with ids from first to last, those of one event together,
 // each with no more than what it is about, its state, its request and the moment it waits for.
-func (r *Reader) DeliveriesOf(ctx context.Context, first, last string) ([]Delivery, error) {
+func (r *Reader) DeliveriesOf(ctx context.Context, first, last string) ([]record.Delivery, error) {
 	rows, err := r.read.QueryContext(ctx, `SELECT event, rule, step, action, connection, state, moment_at, request FROM deliveries
 		WHERE event >= ? AND event <= ? ORDER BY event, rule, step`, first, last)
 	if err != nil {
 		return nil, fmt.Errorf("read deliveries: %w", err)
 	}
-	return collect(rows, func(rows *sql.Rows) (d Delivery, err error) {
+	return collect(rows, func(rows *sql.Rows) (d record.Delivery, err error) {
 		var at int64
 		var request []byte
 		err = rows.Scan(&d.Event, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.State, &at, &request)

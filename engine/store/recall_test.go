@@ -5,6 +5,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"bellhop/engine/record"
 )
 
 // What a handler put off comes back when it is recalled, and nothing else: not what waits for its own next attempt,
@@ -35,7 +37,7 @@ func TestRecall(t *testing.T) {
 				if err != nil || !ok {
 					t.Errorf("claim: %v, %v", ok, err)
 				}
-				d.State, d.Due = Retrying, time.Now().Add(time.Hour)
+				d.State, d.Due = record.Retrying, time.Now().Add(time.Hour)
 				if err := j.Record(ctx, &d); err != nil {
 					t.Error(err)
 				}
@@ -49,13 +51,13 @@ func TestRecall(t *testing.T) {
 	err = s.Write(t.Context(), func(tx *Tx) error {
 		for _, to := range []string{"back", "other"} {
 			for range 10 {
-				d := Delivery{ID: NewID(), Event: NewID(), Rule: "r", Step: 1, Action: "http", Destination: to, State: Pending, Created: time.Now(), Due: time.Now()}
+				d := record.Delivery{ID: record.NewID(), Event: record.NewID(), Rule: "r", Step: 1, Action: "http", Destination: to, State: record.Pending, Created: time.Now(), Due: time.Now()}
 				if _, err := tx.InsertDelivery(&d); err != nil {
 					return err
 				}
 			}
 		}
-		d := Delivery{ID: NewID(), Event: NewID(), Rule: "r", Step: 1, Action: "http", Destination: "retried", State: Pending, Created: time.Now(), Due: time.Now()}
+		d := record.Delivery{ID: record.NewID(), Event: record.NewID(), Rule: "r", Step: 1, Action: "http", Destination: "retried", State: record.Pending, Created: time.Now(), Due: time.Now()}
 		_, err := tx.InsertDelivery(&d)
 		return err
 	})

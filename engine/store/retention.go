@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"bellhop/engine/record"
 )
 
 // pruneBatch is about how many rows one transaction of a pruning deletes, so that intake never waits long for it.
@@ -30,7 +32,7 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 //
 // What is to go is looked up where operators read. The writer deletes it one by one, a few at a time.
 func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err error) {
-	cut, first := micros(before), firstID(before)
+	cut, first := micros(before), record.FirstID(before)
 	for after := ""; ; {
 		ids, err := s.pruned(ctx, after, first)
 		if err != nil || len(ids) == 0 {

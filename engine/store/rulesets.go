@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"bellhop/engine/record"
 	"bellhop/rules/live"
 )
 
@@ -110,7 +111,7 @@ func (s *Store) RuleSet(ctx context.Context, id string) ([]live.Version, error) 
 func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
 	// The events of a set that ended before are all older than that.
 	rows, err := s.read.QueryContext(ctx, `SELECT id FROM rule_sets WHERE ended_at > 0 AND ended_at < ?
-		AND id NOT IN (SELECT rules FROM events WHERE id < ?)`, micros(before), firstID(before))
+		AND id NOT IN (SELECT rules FROM events WHERE id < ?)`, micros(before), record.FirstID(before))
 	if err != nil {
 		return fmt.Errorf("find rule sets to prune: %w", err)
 	}

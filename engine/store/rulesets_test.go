@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules/live"
 )
@@ -35,8 +36,8 @@ func under(ctx context.Context, s *store.Store, key, set string, files ...live.V
 			return err
 		}
 		var err error
-		id, _, err = tx.InsertEvent(&store.Event{
-			ID: store.NewID(), Source: "hoopai", Dedupe: []byte(key), ReceivedAt: time.Now(), Status: "accepted",
+		id, _, err = tx.InsertEvent(&record.Event{
+			ID: record.NewID(), Source: "hoopai", Dedupe: []byte(key), ReceivedAt: time.Now(), Status: "accepted",
 			On: []string{"booked"}, Rules: set, Body: []byte("{}"), State: []byte(`{"id":"a"}`),
 		})
 		return err
@@ -123,7 +124,7 @@ func TestRuleSets(t *testing.T) {
 	holds("A", "one.yaml 1", "other.yaml x")
 	// An old event with a delivery that is still to be sent stays, and its set with it.
 	err = s.Write(t.Context(), func(tx *store.Tx) error {
-		d := store.Delivery{ID: store.NewID(), Event: first, Rule: "one", Step: 1, State: store.Pending, Created: now, Due: now}
+		d := record.Delivery{ID: record.NewID(), Event: first, Rule: "one", Step: 1, State: record.Pending, Created: now, Due: now}
 		_, err := tx.InsertDelivery(&d)
 		return err
 	})
@@ -191,7 +192,7 @@ func TestRuleSetsAtRandom(t *testing.T) {
 			t.Fatal(err)
 		}
 		if kept[name] == nil && random.IntN(2) == 0 {
-			d := store.Delivery{ID: store.NewID(), Event: id, Rule: "r", Step: 1, State: store.Waiting, Created: now, Due: now.Add(time.Hour)}
+			d := record.Delivery{ID: record.NewID(), Event: id, Rule: "r", Step: 1, State: record.Waiting, Created: now, Due: now.Add(time.Hour)}
 			kept[name], waiting[name] = append([]live.Version{}, set...), d.ID
 			err := s.Write(t.Context(), func(tx *store.Tx) error {
 				_, err := tx.InsertDelivery(&d)

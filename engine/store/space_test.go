@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules/live"
 )
@@ -98,19 +99,19 @@ func TestEventGrowsByItsBody(t *testing.T) {
 	s := reopened(t, dir)
 	before := closed(t, s, dir)
 	s = reopened(t, dir)
-	write := func(i int) store.Event {
+	write := func(i int) record.Event {
 		state := func(n int) []byte {
 			return fmt.Appendf(nil, `{"id":"ocQHyuzHvysMo5N5VsXc%d","title":"First consultation","address":"18 West Street, Springfield",`+
 				`"calendarId":"BqTwX8QFwXzpegMve9EQ","contactId":"9NkT25Vor1v4aQatFsv2","appointmentStatus":"confirmed","notes":%q,"startTime":"2026-12-01T%02d:00:00Z"}`,
 				i, "Wants to know about parking; asks for a quiet room, if there is one. Was here before, in spring.", n)
 		}
 		body := append(append([]byte(`{"type":"AppointmentUpdate","locationId":"0007BWpSzSwfiuSl0tR2","appointment":`), state(i%9)...), '}')
-		return store.Event{
-			ID: store.NewID(), Source: "hoopai", Location: "0007BWpSzSwfiuSl0tR2", Type: "AppointmentUpdate", Dedupe: []byte(fmt.Sprint(i)), ReceivedAt: time.Now(),
+		return record.Event{
+			ID: record.NewID(), Source: "hoopai", Location: "0007BWpSzSwfiuSl0tR2", Type: "AppointmentUpdate", Dedupe: []byte(fmt.Sprint(i)), ReceivedAt: time.Now(),
 			Status: "accepted", On: []string{"AppointmentUpdate"}, Body: body, State: state(i % 9), Previous: state(i % 7),
 		}
 	}
-	var all []store.Event
+	var all []record.Event
 	err := s.Write(t.Context(), func(tx *store.Tx) error {
 		all = nil
 		for i := range events {

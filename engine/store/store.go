@@ -9,7 +9,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,7 +19,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/uuid"
 )
 
 // ErrNotFound is returned where a named event or delivery does not exist.
@@ -156,17 +154,6 @@ func (s *Store) Close() error {
 		s.closeErr = errors.Join(append(errs, s.lock.Unlock())...)
 	})
 	return s.closeErr
-}
-
-// NewID makes an identifier for an event or a delivery: a UUID of version 7, so that identifiers sort by time.
-func NewID() string { return uuid.Must(uuid.NewV7()).String() }
-
-// firstID is the smallest identifier made at t or later. Identifiers begin with their time, in milliseconds,
-// so a span of time is a range of them and needs no index of its own.
-func firstID(t time.Time) string {
-	var id uuid.UUID
-	binary.BigEndian.PutUint64(id[:8], uint64(t.UnixMilli())<<16)
-	return id.String()
 }
 
 // Ready writes a row and says why it could not.

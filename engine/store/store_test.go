@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules/live"
 )
@@ -52,8 +53,8 @@ func send(t *testing.T, sent *sync.Map) store.Handler {
 		}
 		count, _ := sent.LoadOrStore(d.ID, new(atomic.Int64))
 		count.(*atomic.Int64).Add(1)
-		d.State = store.Sent
-		d.Attempts = append(d.Attempts, store.Attempt{At: time.Now(), Outcome: "sent"})
+		d.State = record.Sent
+		d.Attempts = append(d.Attempts, record.Attempt{At: time.Now(), Outcome: "sent"})
 		if err := j.Record(ctx, &d); err != nil {
 			t.Error(err)
 		}
@@ -229,17 +230,17 @@ func TestCancelAndRetry(t *testing.T) {
 		t.Fatal(list, err)
 	}
 	id := list[0].ID
-	if d, err := s.Cancel(t.Context(), id, "cancelled by an operator"); err != nil || d.State != store.Cancelled {
+	if d, err := s.Cancel(t.Context(), id, "cancelled by an operator"); err != nil || d.State != record.Cancelled {
 		t.Fatal(d, err)
 	}
-	var conflict *store.ConflictError
-	if _, err := s.Cancel(t.Context(), id, ""); !errors.As(err, &conflict) || conflict.State != store.Cancelled {
+	var conflict *record.ConflictError
+	if _, err := s.Cancel(t.Context(), id, ""); !errors.As(err, &conflict) || conflict.State != record.Cancelled {
 		t.Fatalf("cancelling twice: %v", err)
 	}
 	if _, err := s.Retry(t.Context(), "no-such"); !errors.Is(err, store.ErrNotFound) {
 		t.Fatalf("retrying what is not there: %v", err)
 	}
-	if d, err := s.Retry(t.Context(), id); err != nil || d.State != store.Pending {
+	if d, err := s.Retry(t.Context(), id); err != nil || d.State != record.Pending {
 		t.Fatal(d, err)
 	}
 	// Two jobs now stand for the delivery; one of them sends it.
@@ -323,12 +324,12 @@ func migrate(t *testing.T, from int) {
 			t.Errorf("set %s holds %v (%v), want %v", set, texts(got), err, texts(want))
 		}
 	}
-	if counts, err := s.CountDeliveries(t.Context()); err != nil || counts[store.Pending] != 2 {
+	if counts, err := s.CountDeliveries(t.Context()); err != nil || counts[record.Pending] != 2 {
 		t.Errorf("counted: %v, %v", counts, err)
 	}
 	var sent sync.Map
 	workAll(t, s, 2, send(t, &sent))
-	if counts, err := s.CountDeliveries(t.Context()); err != nil || counts[store.Sent] != 2 || len(counts) != 1 {
+	if counts, err := s.CountDeliveries(t.Context()); err != nil || counts[record.Sent] != 2 || len(counts) != 1 {
 		t.Errorf("counted: %v, %v", counts, err)
 	}
 }
@@ -390,7 +391,7 @@ func TestPages(t *testing.T) {
 	if since, err := s.Events(t.Context(), store.EventFilter{Since: time.Now().Add(time.Minute)}); err != nil || len(since) != 0 {
 		t.Errorf("events of the future: %v, %v", since, err)
 	}
-	if ds, err := s.Deliveries(t.Context(), store.DeliveryFilter{State: store.Pending, Rule: "desk-new-booking", Appointment: "a3"}); err != nil || len(ds) != 1 {
+	if ds, err := s.Deliveries(t.Context(), store.DeliveryFilter{State: record.Pending, Rule: "desk-new-booking", Appointment: "a3"}); err != nil || len(ds) != 1 {
 		t.Errorf("deliveries: %v, %v", ds, err)
 	} else if b, err := json.Marshal(ds[0]); err != nil || !json.Valid(b) {
 		t.Errorf("a delivery as JSON: %s, %v", b, err)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"bellhop/engine/record"
 )
 
 // maxGroup bounds how many calls of Write share one transaction, and so how long the first of them waits.
@@ -23,8 +25,8 @@ type Tx struct {
 	rules string // the rule set that the group has noted as being in force, "" if none
 }
 
-func (t *Tx) enqueue(d *Delivery) {
-	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.turn, Waits: d.Key != "", due: d.Due})
+func (t *Tx) enqueue(d *record.Delivery) {
+	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", due: d.Due})
 }
 
 // Write runs fn in a transaction and returns once that is durable, or has failed as a whole. Calls that
@@ -188,7 +190,7 @@ func (t *Tx) do(c *writeCall) error {
 	}
 	jobs, rules := len(t.jobs), t.rules
 	err := run(t, c.fn)
-	if _, conflict := errors.AsType[*ConflictError](err); conflict || errors.Is(err, ErrNotFound) {
+	if _, conflict := errors.AsType[*record.ConflictError](err); conflict || errors.Is(err, ErrNotFound) {
 		c.told, err = err, nil
 		t.jobs, t.rules = t.jobs[:jobs], rules
 		if _, err := t.tx.ExecContext(t.ctx, `ROLLBACK TO asked`); err != nil {

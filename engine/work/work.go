@@ -17,6 +17,7 @@ import (
 
 	"bellhop/actions"
 	"bellhop/engine/metrics"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 )
 
@@ -24,8 +25,8 @@ import (
 // value is usable.
 type Options struct {
 	Store       *store.Store
-	Due         store.Due                    // asked about deliveries that are due
-	Destination func(*store.Delivery) string // of a step that waited, as it is now; nil takes the one of its planning
+	Due         store.Due                     // asked about deliveries that are due
+	Destination func(*record.Delivery) string // of a step that waited, as it is now; nil takes the one of its planning
 	Guard       *actions.Guard
 	Connections map[string]actions.Connection
 	Redactor    *actions.Redactor // nil hides nothing
@@ -158,7 +159,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		return unwritable
 	}
 	switch {
-	case !ok && (d.State == store.Waiting || d.State == store.Pending || d.State == store.Retrying):
+	case !ok && (d.State == record.Waiting || d.State == record.Pending || d.State == record.Retrying):
 		return max(time.Until(d.Due), time.Millisecond)
 	case !ok:
 		if d.ID != "" { // it came to nothing just now
@@ -167,7 +168,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		return 0
 	}
 	if age := time.Since(started(&d, time.Now())); age > w.o.MaxAge {
-		d.State, d.Due = store.Dead, time.Now().UTC()
+		d.State, d.Due = record.Dead, time.Now().UTC()
 		d.Reason = strings.TrimSuffix(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), cmp.Or(d.Reason, "no attempt could be made")), ": ")
 		w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
 		if err := j.Record(context.WithoutCancel(ctx), &d); err != nil {
@@ -199,8 +200,8 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 		if why != "" {
 			w.o.Metrics.Postponed.WithLabelValues(why).Inc()
 		}
-		if d.State = store.Pending; len(d.Attempts) > 0 {
-			d.State = store.Retrying
+		if d.State = record.Pending; len(d.Attempts) > 0 {
+			d.State = record.Retrying
 		}
 	} else {
 		v := verdict{unknown: true} // of a panic
@@ -208,7 +209,7 @@ func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.D
 			defer func() { pass.done(v) }()
 			v = w.judge(w.attempt(ctx, &d, began))
 		}()
-		if d.State == store.Retrying {
+		if d.State == record.Retrying {
 			postpone = max(time.Until(d.Due), time.Millisecond)
 		}
 	}
@@ -244,43 +245,43 @@ func (w *Worker) judge(err error) verdict {
 }
 
 // attempt sends d once and changes it to what became of it. The error is the attempt's, which began at start.
-func (w *Worker) attempt(ctx context.Context, d *store.Delivery, start time.Time) error {
+func (w *Worker) attempt(ctx context.Context, d *record.Delivery, start time.Time) error {
 	receipt, err := w.do(ctx, d)
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", errInterrupted, err)
 	}
-	a := store.Attempt{At: start.UTC(), Millis: time.Since(start).Milliseconds(), Receipt: w.redact(receipt)}
+	a := record.Attempt{At: start.UTC(), Millis: time.Since(start).Milliseconds(), Receipt: w.redact(receipt)}
 	f := actions.Classify(err)
 	counted := w.counted(d) + 1
 	switch {
 	case err == nil:
-		a.Outcome, d.State, d.Reason = "sent", store.Sent, ""
+		a.Outcome, d.State, d.Reason = "sent", record.Sent, ""
 		if n := len(receipt.Refused); n > 0 {
 			no := a.Receipt.Refused[0]
 			d.Reason = fmt.Sprintf("%d of the recipients refused: %s: %s", n, no.Recipient, no.Answer)
 		}
 	case errors.Is(err, errInterrupted):
-		a.Outcome, d.State, d.Due = "interrupted", store.Retrying, time.Now().UTC()
+		a.Outcome, d.State, d.Due = "interrupted", record.Retrying, time.Now().UTC()
 	case f.Permanent:
-		a.Outcome, d.State = "permanent", store.Dead
+		a.Outcome, d.State = "permanent", record.Dead
 	case counted >= w.o.Attempts:
-		a.Outcome, d.State = "retry", store.Dead
+		a.Outcome, d.State = "retry", record.Dead
 		d.Reason = fmt.Sprintf("given up after %d attempts: ", counted)
 	default:
-		a.Outcome, d.State = "retry", store.Retrying
+		a.Outcome, d.State = "retry", record.Retrying
 		d.Due = time.Now().Add(max(w.backoff(counted), f.After)).UTC()
 		if !d.Until.IsZero() && d.Retried.IsZero() && d.Due.After(d.Until) {
-			d.State, d.Due = store.Dead, time.Now().UTC()
+			d.State, d.Due = record.Dead, time.Now().UTC()
 			d.Reason = "too late for another attempt: "
 		} else if since := started(d, start); d.Due.Sub(since) > w.o.MaxAge {
-			d.State, d.Due = store.Dead, time.Now().UTC()
+			d.State, d.Due = record.Dead, time.Now().UTC()
 			d.Reason = fmt.Sprintf("given up after %s: ", time.Since(since).Round(time.Second))
 		}
 	}
 	if err != nil {
 		a.Error = w.o.Redactor.Redact(err.Error())
 		prefix := ""
-		if d.State == store.Dead && a.Outcome == "retry" {
+		if d.State == record.Dead && a.Outcome == "retry" {
 			prefix = d.Reason
 		}
 		if refused, ok := errors.AsType[*actions.RefusedError](err); ok {
@@ -292,7 +293,7 @@ func (w *Worker) attempt(ctx context.Context, d *store.Delivery, start time.Time
 	d.Attempts = append(d.Attempts, a)
 	w.o.Metrics.Attempts.WithLabelValues(d.Action, a.Outcome).Inc()
 	w.o.Metrics.AttemptSeconds.WithLabelValues(d.Action).Observe(time.Since(start).Seconds())
-	if d.State == store.Dead {
+	if d.State == record.Dead {
 		w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
 	}
 	return err
@@ -300,7 +301,7 @@ func (w *Worker) attempt(ctx context.Context, d *store.Delivery, start time.Time
 
 // started is when the attempts that count began: with the delivery, or when an operator asked again. For one that
 // waited it is the first attempt, now if there was none: it may be sent long after its moment.
-func started(d *store.Delivery, now time.Time) time.Time {
+func started(d *record.Delivery, now time.Time) time.Time {
 	switch {
 	case !d.Retried.IsZero():
 		return d.Retried
@@ -313,7 +314,7 @@ func started(d *store.Delivery, now time.Time) time.Time {
 }
 
 // counted is how many earlier attempts count toward the limit.
-func (w *Worker) counted(d *store.Delivery) int {
+func (w *Worker) counted(d *record.Delivery) int {
 	n := 0
 	for i := range d.Attempts {
 		if a := &d.Attempts[i]; a.Outcome != "interrupted" && !a.At.Before(d.Retried) {
@@ -324,7 +325,7 @@ func (w *Worker) counted(d *store.Delivery) int {
 }
 
 // do decodes the request and sends it. A panic is the attempt's error.
-func (w *Worker) do(ctx context.Context, d *store.Delivery) (receipt actions.Receipt, err error) {
+func (w *Worker) do(ctx context.Context, d *record.Delivery) (receipt actions.Receipt, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("internal error: %v", p)
