@@ -60,20 +60,6 @@ type Engine struct {
 	hookServer, adminServer     *http.Server
 }
 
-// LoadConfig reads the configuration as [config.Load] does, and checks verification keys too.
-func LoadConfig(path string, env config.Env) (*config.Config, []text.Finding, error) {
-	env.CheckVerify = func(v config.Verify) error {
-		_, err := hook.NewVerifier(v)
-		return err
-	}
-	return config.Load(path, env)
-}
-
-// CompileOptions are what rule files are compiled against under a configuration.
-func CompileOptions(cfg *config.Config) rules.Options {
-	return rules.Options{Connections: cfg.ConnectionKinds(), Zone: cfg.Zone, Language: cfg.Language}
-}
-
 // New opens the store, loads the rules and binds both listeners. What it has opened is closed by Run, or
 // by New itself if it fails.
 func New(ctx context.Context, o Options) (_ *Engine, err error) {
@@ -94,7 +80,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e.metrics.Registry.MustRegister(backlog{context.WithoutCancel(ctx), e.store, e.log})
-	compile := CompileOptions(cfg)
+	compile := cfg.RuleOptions()
 	e.folder, err = live.Open(ctx, live.Options{
 		Dir: cfg.Rules,
 		Compile: func(path string, data []byte) (*rules.File, []text.Finding) {

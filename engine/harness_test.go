@@ -22,6 +22,7 @@ import (
 	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/engine/record"
+	"bellhop/engine/verify"
 	"bellhop/engine/work"
 	"bellhop/rules/text"
 )
@@ -61,7 +62,7 @@ func start(tb testing.TB, s setup) *server {
 	}
 	file := filepath.Join(s.dir, "bellhop.yaml")
 	writeFile(tb, file, "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"+s.yaml)
-	cfg, findings, err := engine.LoadConfig(file, config.Env{Lookup: func(name string) (string, bool) {
+	cfg, findings, err := config.Load(file, config.Env{CheckVerify: verify.Check, Lookup: func(name string) (string, bool) {
 		v, ok := s.env[name]
 		return v, ok
 	}})

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/engine/ruletest"
 	"bellhop/rules"
 )
@@ -33,7 +33,7 @@ func TestStarterAtAnyTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ev, err := hook.Normalise("hoopai", event, now, time.UTC)
+		ev, err := payload.Normalise("hoopai", event, now, time.UTC)
 		if err != nil || ev.Appointment.EndsBefore(now) || ev.Appointment.StartTime.Sub(now) > 18*24*time.Hour || ev.Appointment.DateUpdated.After(now) {
 			t.Errorf("on %s the appointment is at %v (%v)", day, ev.Appointment.StartTime, err)
 		}

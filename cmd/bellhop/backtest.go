@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"bellhop/actions"
-	"bellhop/engine"
 	"bellhop/engine/backtest"
 	"bellhop/engine/config"
 	"bellhop/engine/store"
@@ -95,7 +94,7 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 		return err
 	}
 	defer func() { err = errors.Join(err, reader.Close()) }()
-	present, id, err := inForce(ctx, reader, engine.CompileOptions(cfg))
+	present, id, err := inForce(ctx, reader, cfg.RuleOptions())
 	if err != nil {
 		return err
 	}

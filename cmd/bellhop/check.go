@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/engine/store"
 	"bellhop/rules"
@@ -109,7 +108,7 @@ func givenUp(ctx context.Context, dir string, set *rules.Set) map[string]int {
 
 // checkRules compiles every rule file of paths and joins them into one set.
 func (r *report) checkRules(cfg *config.Config, paths []string) *rules.Set {
-	options := engine.CompileOptions(cfg)
+	options := cfg.RuleOptions()
 	seen := map[string]bool{}
 	var readable []rules.Source
 	var found []text.Finding

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/engine/ruletest"
 	"bellhop/rules"
@@ -147,7 +146,7 @@ func (p *program) example(name, dir string) error {
 			p.printFindings(p.stdout, findings)
 			return errReported
 		}
-		rulesDir, options = cfg.Rules, engine.CompileOptions(cfg)
+		rulesDir, options = cfg.Rules, cfg.RuleOptions()
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("looking for the configuration: %w", err)
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bellhop/engine"
 	"bellhop/engine/admin"
 	"bellhop/engine/config"
 	"bellhop/engine/explain"
@@ -139,7 +138,7 @@ func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
 		p.printFindings(p.stderr, mistakes)
 		_, _ = fmt.Fprintf(p.stderr, "Files with mistakes are left out.\n\n")
 	}
-	o := explain.Options{Rules: live.Snapshot{Set: set}, Compile: engine.CompileOptions(cfg), Zone: cfg.Zone, Rule: f.rule}
+	o := explain.Options{Rules: live.Snapshot{Set: set}, Compile: cfg.RuleOptions(), Zone: cfg.Zone, Rule: f.rule}
 	return explain.Imagine(payload, o)
 }
 
@@ -149,7 +148,7 @@ func loadFolder(cfg *config.Config, dir string) (set *rules.Set, mistakes []text
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
 	}
-	options := engine.CompileOptions(cfg)
+	options := cfg.RuleOptions()
 	var files []*rules.File
 	var findings []text.Finding
 	for _, path := range paths {

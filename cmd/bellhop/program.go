@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bellhop/engine"
 	"bellhop/engine/config"
+	"bellhop/engine/verify"
 	"bellhop/rules/text"
 )
 
@@ -162,7 +162,8 @@ func (p *program) load(path string, env config.Env) (*config.Config, []text.Find
 		}
 	}
 	env.Lookup = p.lookup
-	return engine.LoadConfig(path, env)
+	env.CheckVerify = verify.Check
+	return config.Load(path, env)
 }
 
 // configFlag adds --config.

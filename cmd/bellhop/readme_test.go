@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/engine"
 	"bellhop/engine/config"
+	"bellhop/engine/verify"
 	"bellhop/rules"
 )
 
@@ -40,11 +40,11 @@ func TestREADME(t *testing.T) {
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, findings, err := engine.LoadConfig(file, config.Env{Lookup: func(name string) (string, bool) { return "a-value-of-" + name, true }})
+	cfg, findings, err := config.Load(file, config.Env{CheckVerify: verify.Check, Lookup: func(name string) (string, bool) { return "a-value-of-" + name, true }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, more := rules.Compile("README.md", []byte(rule), engine.CompileOptions(cfg))
+	_, more := rules.Compile("README.md", []byte(rule), cfg.RuleOptions())
 	for _, f := range append(findings, more...) {
 		t.Errorf("%s:%d:%d: %s: %s", f.File, f.Line, f.Column, f.Severity, f.Message)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/engine/record"
 	"bellhop/rules/text"
 )
@@ -107,7 +108,7 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 
 // lifted moves an appointment that is over ahead, because rules tell nobody of one that was over when it was first seen.
 func lifted(source string, body []byte, zone *time.Location, now time.Time) (_ []byte, days int) {
-	ev, err := hook.Normalise(source, body, now, zone)
+	ev, err := payload.Normalise(source, body, now, zone)
 	if err != nil || !ev.Appointment.EndsBefore(now) || ev.Appointment.StartTime.IsZero() {
 		return body, 0
 	}

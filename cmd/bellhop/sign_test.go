@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"bellhop/engine/config"
-	"bellhop/engine/hook"
+	"bellhop/engine/verify"
 )
 
 // writeKey writes a private key as PEM and returns its file, and the public key as PEM.
@@ -64,7 +64,7 @@ func TestSignaturesVerify(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			now := time.Now()
-			verifier, err := hook.NewVerifier(c.verify)
+			verifier, err := verify.New(c.verify)
 			if err != nil {
 				t.Fatal(err)
 			}

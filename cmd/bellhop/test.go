@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/engine/ruletest"
 	"bellhop/rules/text"
@@ -93,7 +92,7 @@ func (p *program) test(f testFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	options.Rules = engine.CompileOptions(cfg)
+	options.Rules = cfg.RuleOptions()
 	if len(paths) == 0 {
 		paths = []string{cfg.Rules}
 	}

@@ -22,6 +22,7 @@ import (
 
 	"bellhop/actions"
 	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
@@ -157,7 +158,7 @@ type Difference struct {
 type test struct {
 	o      Options
 	report *Report
-	n      *hook.Normaliser
+	n      *payload.Normaliser
 	all    group
 	rules  map[string]*ruleGroup
 	room   int // for more recipients
@@ -187,7 +188,7 @@ func newGroup() group { return group{days: map[string]*Tally{}, to: map[address]
 // Run compares the rules over all events of the span.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	t := &test{
-		o: o, report: &Report{Since: o.Span.Since, Until: o.Span.Until}, n: &hook.Normaliser{Zone: o.Zone},
+		o: o, report: &Report{Since: o.Span.Since, Until: o.Span.Until}, n: &payload.Normaliser{Zone: o.Zone},
 		all: newGroup(), rules: map[string]*ruleGroup{}, room: maxCounted, fields: map[string][]string{},
 		held: newHeld(&o),
 	}

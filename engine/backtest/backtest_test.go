@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"bellhop/engine/backtest"
-	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/engine/store"
 	"bellhop/rules"
@@ -51,7 +51,7 @@ func recorded(tb testing.TB, src string, n int) (dir string, span store.Span) {
 			for i := worker; i < n; i += 64 {
 				body := fmt.Sprintf(`{"type":"AppointmentCreate","locationId":"l1","appointment":{"id":"a%d","title":"Visit %d","calendarId":"cal%d","appointmentStatus":"confirmed",
 					"startTime":"2026-05-01T10:00:00Z"},"contact":{"email":"guest%d@example.com","tags":%d}}`, i, i, i%4, i%10, i)
-				ev, err := hook.Normalise("hoopai", []byte(body), begin.Add(time.Duration(i)*time.Hour), time.UTC)
+				ev, err := payload.Normalise("hoopai", []byte(body), begin.Add(time.Duration(i)*time.Hour), time.UTC)
 				if err == nil {
 					_, err = r.Receive(tb.Context(), ev)
 				}

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"bellhop/engine/backtest"
-	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
@@ -79,7 +79,7 @@ func (h *history) tell(hour float64, text string) {
 	if err != nil {
 		h.tb.Fatal(err)
 	}
-	ev, err := hook.Normalise("hoopai", body, h.now, time.UTC)
+	ev, err := payload.Normalise("hoopai", body, h.now, time.UTC)
 	if err == nil {
 		_, err = h.r.Receive(h.tb.Context(), ev)
 	}

@@ -28,6 +28,7 @@ import (
 	_ "time/tzdata" // zones by name on machines without a zone database
 
 	"bellhop/actions"
+	"bellhop/rules"
 	"bellhop/rules/text"
 )
 
@@ -275,3 +276,8 @@ func (c *Config) credentials() []string {
 
 // names are a map's keys in order.
 func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// RuleOptions are what rule files are compiled against under this configuration.
+func (c *Config) RuleOptions() rules.Options {
+	return rules.Options{Connections: c.ConnectionKinds(), Zone: c.Zone, Language: c.Language}
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/engine/store"
 	"bellhop/rules"
@@ -64,7 +65,7 @@ func Event(ctx context.Context, s *store.Store, id string, o Options) (Answer, e
 	if err != nil {
 		return Answer{}, err
 	}
-	ev, err := receive.Restore(&hook.Normaliser{Zone: o.Zone}, &e)
+	ev, err := receive.Restore(&payload.Normaliser{Zone: o.Zone}, &e)
 	if err != nil {
 		return Answer{}, fmt.Errorf("event %s: %w", id, err)
 	}
@@ -127,7 +128,7 @@ type Payload struct {
 
 // Imagine explains an event as if it was received.
 func Imagine(p Payload, o Options) (Answer, error) {
-	n := &hook.Normaliser{Zone: o.Zone}
+	n := &payload.Normaliser{Zone: o.Zone}
 	ev, err := n.Event(p.Source, p.Body, p.At)
 	if err != nil {
 		return Answer{}, mistakef("the event: %s", err)
@@ -153,7 +154,7 @@ func Imagine(p Payload, o Options) (Answer, error) {
 // wrapped are the keys that tell a whole event from the fields of an appointment.
 var wrapped = []string{"type", "appointment", "data", "body", "calendar"}
 
-func stateBefore(n *hook.Normaliser, ev *rules.Event, data []byte) (*receive.State, error) {
+func stateBefore(n *payload.Normaliser, ev *rules.Event, data []byte) (*receive.State, error) {
 	var given map[string]any
 	if err := json.Unmarshal(data, &given); err != nil || given == nil {
 		return nil, mistakef("the state before is not a JSON object")

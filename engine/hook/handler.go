@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"bellhop/engine/config"
+	"bellhop/engine/payload"
+	"bellhop/engine/verify"
 )
 
 const (
@@ -71,14 +73,14 @@ type Handler struct {
 	sources   map[string]*source
 	slots     chan struct{}
 	crowd     *crowd
-	normalise Normaliser
+	normalise payload.Normaliser
 	refused   limitedLog // requests that are not genuine or not allowed
 	busy      limitedLog
 }
 
 type source struct {
 	name      string
-	verifier  Verifier
+	verifier  verify.Verifier
 	locations []string
 }
 
@@ -103,10 +105,10 @@ func New(o Options) (*Handler, error) {
 	}
 	h := &Handler{
 		o: o, sources: map[string]*source{}, slots: make(chan struct{}, o.MaxConcurrent),
-		crowd: newCrowd(o.Connections, o.PerAddress, bodyBytes), normalise: Normaliser{Zone: o.Zone, Statuses: statuses(o.Sources)},
+		crowd: newCrowd(o.Connections, o.PerAddress, bodyBytes), normalise: payload.Normaliser{Zone: o.Zone, Statuses: statuses(o.Sources)},
 	}
 	for name, s := range o.Sources {
-		v, err := NewVerifier(s.Verify)
+		v, err := verify.New(s.Verify)
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", name, err)
 		}
@@ -121,7 +123,7 @@ func statuses(sources map[string]config.Source) map[string]map[string]string {
 	for name, s := range sources {
 		words := make(map[string]string, len(s.Statuses))
 		for word, meant := range s.Statuses {
-			words[fold(word)] = meant
+			words[payload.Fold(word)] = meant
 		}
 		all[name] = words
 	}

@@ -1,4 +1,4 @@
-// Package hook is the public side: it verifies, normalises and hands over webhooks.
+// Package hook is the public side: it takes in webhooks, has them verified and read, and hands them over.
 //
 // POST /hooks/{source} answers 202 with a [Receipt] once the event is durable. Otherwise it answers
 // {"error":"<sentence>"} with 400 (not a JSON object), 401 (verification failed), 403 (location not allowed),

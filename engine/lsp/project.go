@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/engine/ruletest"
+	"bellhop/engine/verify"
 	"bellhop/rules"
 	"bellhop/rules/live"
 	"bellhop/rules/text"
@@ -117,7 +117,7 @@ func (p *project) refresh() {
 	if p.loaded && now == p.config {
 		return
 	}
-	cfg, _, err := engine.LoadConfig(p.configPath, config.Env{Lookup: p.lookup, Lenient: true})
+	cfg, _, err := config.Load(p.configPath, config.Env{Lookup: p.lookup, Lenient: true, CheckVerify: verify.Check})
 	if err != nil {
 		if p.loaded {
 			return // it is being written; what was read last goes on to hold
@@ -129,7 +129,7 @@ func (p *project) refresh() {
 	if !filepath.IsAbs(p.rules) {
 		p.rules = filepath.Join(p.root, p.rules)
 	}
-	p.options = engine.CompileOptions(cfg)
+	p.options = cfg.RuleOptions()
 	p.guide = &guide{connections: p.options.Connections}
 	for name := range cfg.Sources {
 		p.guide.sources = append(p.guide.sources, name)
@@ -229,8 +229,9 @@ func (p *project) findings(open []*document) map[string][]text.Finding {
 
 // configFindings are what is wrong with a configuration as it is in the editor.
 func (p *project) configFindings(d *document) []text.Finding {
-	_, findings, err := engine.LoadConfig(d.path, config.Env{
-		Lookup: p.lookup, Lenient: true, ReadFile: func(string) ([]byte, error) { return []byte(d.text), nil },
+	_, findings, err := config.Load(d.path, config.Env{
+		CheckVerify: verify.Check,
+		Lookup:      p.lookup, Lenient: true, ReadFile: func(string) ([]byte, error) { return []byte(d.text), nil },
 	})
 	if err != nil {
 		return nil

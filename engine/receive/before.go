@@ -7,7 +7,7 @@ import (
 	"maps"
 	"time"
 
-	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/rules"
 )
 
@@ -15,7 +15,7 @@ import (
 // what given says. That holds fields of the appointment, written as events write them, and perhaps "deleted" and
 // "booked"; an empty one is of a field that is not known. unread are the fields that cannot be read, in the order of
 // [rules.AppointmentFields]; there is no state then. n reads the fields, and an error is what it says of them.
-func Before(n *hook.Normaliser, ev *rules.Event, given map[string]any) (state *State, unread []string, err error) {
+func Before(n *payload.Normaliser, ev *rules.Event, given map[string]any) (state *State, unread []string, err error) {
 	state = &State{Booked: true}
 	for _, flag := range []struct {
 		name string

@@ -5,14 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/rules"
 )
 
 func TestBefore(t *testing.T) {
 	t.Parallel()
-	n := &hook.Normaliser{Zone: time.UTC}
+	n := &payload.Normaliser{Zone: time.UTC}
 	ev, err := n.Event("hoopai", []byte(`{"type":"AppointmentUpdate","appointment":{"id":"a1","title":"Tea","appointmentStatus":"confirmed","users":["u1"],
 		"startTime":"2026-05-01T10:00:00Z","dateAdded":"2026-04-01T00:00:00Z","dateUpdated":"2026-04-02T00:00:00Z"}}`), monday)
 	if err != nil {

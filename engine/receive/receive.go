@@ -15,6 +15,7 @@ import (
 
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
+	"bellhop/engine/payload"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
@@ -327,13 +328,13 @@ func dedupeKey(ev *rules.Event, body []byte, last latest, known bool) []byte {
 }
 
 // Restore gives a recorded event as rules saw it, or would have. n reads its body.
-func Restore(n *hook.Normaliser, e *record.Event) (*rules.Event, error) {
+func Restore(n *payload.Normaliser, e *record.Event) (*rules.Event, error) {
 	ev, _, err := restore(n, e)
 	return ev, err
 }
 
 // restore is [Restore], with the state after the event; nil if the event has none.
-func restore(n *hook.Normaliser, e *record.Event) (*rules.Event, *State, error) {
+func restore(n *payload.Normaliser, e *record.Event) (*rules.Event, *State, error) {
 	ev, err := n.Event(e.Source, e.Body, e.ReceivedAt)
 	if err != nil {
 		return nil, nil, fmt.Errorf("recorded body: %w", err)
@@ -361,7 +362,7 @@ func restore(n *hook.Normaliser, e *record.Event) (*rules.Event, *State, error) 
 
 // Problems are what of a recorded event could not be read.
 func (r *Receiver) Problems(e *record.Event) []rules.Problem {
-	ev, err := Restore(&hook.Normaliser{Zone: r.Zone}, e)
+	ev, err := Restore(&payload.Normaliser{Zone: r.Zone}, e)
 	if err != nil {
 		return nil
 	}
@@ -410,7 +411,7 @@ func (r *Receiver) replay(ctx context.Context, id string, wanted func(*record.De
 	if e.Status != string(hook.Accepted) {
 		return nil, fmt.Errorf("the event is %s, so no rule applies to it: %w", e.Status, ErrNotReplayable)
 	}
-	ev, err := Restore(&hook.Normaliser{Zone: r.Zone}, &e)
+	ev, err := Restore(&payload.Normaliser{Zone: r.Zone}, &e)
 	if err != nil {
 		return nil, err
 	}

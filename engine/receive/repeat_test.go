@@ -8,6 +8,7 @@ import (
 
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
@@ -46,7 +47,7 @@ func newTaker(t testing.TB, text string) *taker {
 
 func (k *taker) take(body string) hook.Status {
 	k.t.Helper()
-	ev, err := hook.Normalise("hoopai", []byte(body), time.Now(), time.UTC)
+	ev, err := payload.Normalise("hoopai", []byte(body), time.Now(), time.UTC)
 	if err != nil {
 		k.t.Fatal(err)
 	}

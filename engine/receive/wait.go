@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
@@ -289,7 +289,7 @@ func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (Origin, error) {
 	if err != nil {
 		return Origin{}, err
 	}
-	o, err := OriginOf(&hook.Normaliser{Zone: r.Zone}, &e)
+	o, err := OriginOf(&payload.Normaliser{Zone: r.Zone}, &e)
 	if err != nil {
 		return Origin{}, recordError{err}
 	}
@@ -297,7 +297,7 @@ func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (Origin, error) {
 }
 
 // OriginOf gives a recorded event of an appointment as what it may have planned sees it. n reads its body.
-func OriginOf(n *hook.Normaliser, e *record.Event) (Origin, error) {
+func OriginOf(n *payload.Normaliser, e *record.Event) (Origin, error) {
 	ev, state, err := restore(n, e)
 	if err == nil && state == nil {
 		err = errors.New("the event holds no appointment")

@@ -9,6 +9,7 @@ import (
 
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
@@ -95,7 +96,7 @@ func (d *desk) tell(text string) hook.Receipt {
 	}
 	wire := map[string]string{"create": rules.Create, "update": rules.Update, "delete": rules.Delete}[kind]
 	body := fmt.Sprintf(`{"type":%q,"locationId":"l1","appointment":{%s}}`, wire, strings.Join(fields, ","))
-	ev, err := hook.Normalise("hoopai", []byte(body), d.now, time.UTC)
+	ev, err := payload.Normalise("hoopai", []byte(body), d.now, time.UTC)
 	if err != nil {
 		d.t.Fatal(err)
 	}

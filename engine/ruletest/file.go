@@ -16,7 +16,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/engine/config"
-	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/rules"
 	"bellhop/rules/live"
@@ -211,7 +211,7 @@ func (f *file) readEvent(c *testCase, at map[string]text.Pair) {
 			return
 		}
 	}
-	ev, err := hook.Normalise(source, body, time.Time{}, f.zone)
+	ev, err := payload.Normalise(source, body, time.Time{}, f.zone)
 	if err != nil {
 		f.doc.ErrorAt("event", e.Value, "", "%v", err)
 		return

@@ -7,7 +7,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"bellhop/engine/hook"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/rules"
 	"bellhop/rules/text"
@@ -29,7 +29,7 @@ func (f *file) readState(c *testCase, e text.Pair) {
 	if !ok {
 		return
 	}
-	first, err := hook.Normalise(c.event.Source, body, time.Time{}, f.zone)
+	first, err := payload.Normalise(c.event.Source, body, time.Time{}, f.zone)
 	if err == nil && !receive.OfAppointment(first) {
 		err = errors.New("this event names no appointment")
 	}
@@ -54,7 +54,7 @@ func (f *file) stateOf(ev *rules.Event, n *yaml.Node) *receive.State {
 			given[e.Name] = plain(e.Value)
 		}
 	}
-	state, unread, err := receive.Before(&hook.Normaliser{Zone: f.zone}, ev, given)
+	state, unread, err := receive.Before(&payload.Normaliser{Zone: f.zone}, ev, given)
 	if err != nil {
 		f.doc.ErrorAt("state", n, "", "%v", err)
 	}

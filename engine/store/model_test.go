@@ -16,6 +16,7 @@ import (
 
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
+	"bellhop/engine/payload"
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
@@ -249,7 +250,7 @@ func (m *model) tell(t *rapid.T) {
 }
 
 func (m *model) post(t *rapid.T, body []byte) {
-	ev, err := hook.Normalise("hoopai", body, m.now, time.UTC)
+	ev, err := payload.Normalise("hoopai", body, m.now, time.UTC)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,5 @@
-package hook
+// Package payload reads webhooks of the booking platform, in all their shapes, as one kind of event.
+package payload
 
 import (
 	"bytes"
@@ -257,7 +258,7 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 		ev.Trouble("timezone", "is not a known time zone; times without an offset are read in the configured one", named)
 	}
 	if word := a.AppointmentStatus; word != "" && !isStatus(word) {
-		if meant := n.Statuses[ev.Source][fold(word)]; meant != "" {
+		if meant := n.Statuses[ev.Source][Fold(word)]; meant != "" {
 			a.AppointmentStatus = meant
 		} else {
 			ev.Trouble("appointmentStatus", "is not a known status; `statuses` of the source in bellhop.yaml can say what it means", word)
@@ -547,7 +548,7 @@ func foldType(s string) (string, bool) {
 	if isAppointmentType(s) {
 		return s, true
 	}
-	switch fold(s) {
+	switch Fold(s) {
 	case "appointmentcreate", "appointmentcreated":
 		return rules.Create, true
 	case "appointmentupdate", "appointmentupdated":
@@ -563,7 +564,7 @@ func foldStatus(s string) string {
 	if isStatus(s) {
 		return s
 	}
-	switch folded := fold(s); folded {
+	switch folded := Fold(s); folded {
 	case "canceled":
 		return rules.Cancelled
 	default:
@@ -582,8 +583,8 @@ func isStatus(s string) bool {
 	return false
 }
 
-// fold drops case, spaces, '-', '_' and '.' from a short word; a long one is none of ours.
-func fold(s string) string {
+// Fold drops case, spaces, '-', '_' and '.' from a short word; a long one is none of ours.
+func Fold(s string) string {
 	if len(s) > 64 {
 		return ""
 	}

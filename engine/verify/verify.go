@@ -1,4 +1,5 @@
-package hook
+// Package verify checks that a webhook comes from whom it says, by the schemes that a source of the configuration can name.
+package verify
 
 import (
 	"bytes"
@@ -47,14 +48,14 @@ var (
 	errTimestamp = errors.New("the signature's timestamp is not within five minutes of now")
 )
 
-// CheckVerify says what is wrong with a verification's keys, as config.Env takes it.
-func CheckVerify(v config.Verify) error {
-	_, err := NewVerifier(v)
+// Check says what is wrong with a verification's keys, as config.Env takes it.
+func Check(v config.Verify) error {
+	_, err := New(v)
 	return err
 }
 
-// NewVerifier parses the keys of a verification. Its errors hold no secret.
-func NewVerifier(v config.Verify) (Verifier, error) {
+// New parses the keys of a verification. Its errors hold no secret.
+func New(v config.Verify) (Verifier, error) {
 	switch v.Scheme {
 	case config.HighLevel:
 		if len(v.Keys) == 0 {

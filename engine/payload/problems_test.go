@@ -1,16 +1,12 @@
-package hook
+package payload
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
-	"bellhop/engine/config"
 	"bellhop/rules"
-
-	"context"
 )
 
 func normalised(t *testing.T, body string) *rules.Event {
@@ -96,25 +92,6 @@ func TestProblems(t *testing.T) {
 			t.Errorf("%s: %v", fields, ev.Problems)
 		case want != "" && !strings.Contains(ev.Problems[0].String(), want):
 			t.Errorf("%s: %s, want %s", fields, ev.Problems[0], want)
-		}
-	}
-}
-
-// The operator says what a word means that the platform does not have.
-func TestStatusesOfSource(t *testing.T) {
-	t.Parallel()
-	var got *rules.Event
-	srv := serve(t, Options{
-		Sources: map[string]config.Source{"hoopai": {Verify: config.Verify{Scheme: config.None}, Statuses: map[string]string{"Canceled by customer": "cancelled", "annulé": "cancelled"}}},
-		Receiver: receiver(func(_ context.Context, ev *rules.Event) (Receipt, error) {
-			got = ev
-			return Receipt{Event: "e", Status: Accepted}, nil
-		}),
-	})
-	for _, word := range []string{"canceled_by_customer", "annulé"} {
-		a := do(t, "POST", srv.URL+"/hooks/hoopai", nil, strings.NewReader(`{"type":"AppointmentUpdate","appointment":{"id":"a","appointmentStatus":"`+word+`"}}`))
-		if a.code != http.StatusAccepted || got.Appointment.AppointmentStatus != rules.Cancelled || len(got.Problems) > 0 {
-			t.Errorf("%s: %d, %+v", word, a.code, got)
 		}
 	}
 }
