@@ -77,7 +77,7 @@ func freeOr(ctx context.Context, address string) string {
 // A sample is one event that the demo sends, and what must come of it.
 type sample struct {
 	title, file string
-	status      hook.Status
+	status      record.Status
 	fires       []firing
 	follows     []firing // what waited for the appointment since an earlier event
 }
@@ -91,23 +91,23 @@ type firing struct {
 // samples tell the life of one appointment, and of a second one that a workflow announces.
 func samples() []sample {
 	return []sample{
-		{"A booking comes in", "create.json", hook.Accepted, []firing{
+		{"A booking comes in", "create.json", record.Accepted, []firing{
 			{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-booked", record.Sent}, {"desk-reminder", record.Waiting}, {"two-colleagues", record.Shadow},
 		}, nil},
-		{"The same webhook comes again", "create.json", hook.Duplicate, nil, nil},
-		{"The booking is confirmed, and the event does not say who booked", "update-confirmed.json", hook.Accepted, []firing{
+		{"The same webhook comes again", "create.json", record.Duplicate, nil, nil},
+		{"The booking is confirmed, and the event does not say who booked", "update-confirmed.json", record.Accepted, []firing{
 			{"crm-sync", record.Sent}, {"guest-confirmed", record.Skipped},
 		}, nil},
-		{"It is moved to another day", "update-rescheduled.json", hook.Accepted, []firing{
+		{"It is moved to another day", "update-rescheduled.json", record.Accepted, []firing{
 			{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-moved", record.Sent},
 		}, []firing{{"desk-reminder", record.Waiting}}},
-		{"It is cancelled, with its old time", "update-cancelled.json", hook.Accepted, []firing{
+		{"It is cancelled, with its old time", "update-cancelled.json", record.Accepted, []firing{
 			{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-cancelled", record.Sent},
 		}, []firing{{"desk-reminder", record.Cancelled}}},
-		{"It is deleted as well, which is no second cancellation", "delete.json", hook.Accepted, []firing{
+		{"It is deleted as well, which is no second cancellation", "delete.json", record.Accepted, []firing{
 			{"crm-remove", record.Sent},
 		}, nil},
-		{"A workflow announces another booking, with the guest's address", "workflow.json", hook.Accepted, []firing{
+		{"A workflow announces another booking, with the guest's address", "workflow.json", record.Accepted, []firing{
 			{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-booked", record.Sent}, {"guest-confirmed", record.Sent}, {"desk-reminder", record.Waiting},
 		}, nil},
 	}
@@ -262,7 +262,7 @@ func (p *program) sendSamples(ctx context.Context, d *demo, list []sample) error
 		if r.Status != s.status {
 			wrong = append(wrong, fmt.Sprintf("sample %d is %s, not %s", i+1, r.Status, s.status))
 		}
-		if r.Status == hook.Duplicate {
+		if r.Status == record.Duplicate {
 			continue // its deliveries are those of the first time
 		}
 		p.printHappened(e)

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/hook"
 	"bellhop/engine/record"
 )
 
@@ -31,10 +30,10 @@ func TestDemo(t *testing.T) {
 func TestDemoNotices(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]sample{
-		"a rule that does not fire":  {"", "create.json", hook.Accepted, []firing{{"crm-remove", record.Sent}}, nil},
-		"a rule that is only shadow": {"", "create.json", hook.Accepted, []firing{{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-booked", record.Sent}, {"desk-reminder", record.Waiting}, {"two-colleagues", record.Sent}}, nil},
-		"a reminder that is not":     {"", "create.json", hook.Accepted, samples()[0].fires, []firing{{"desk-reminder", record.Cancelled}}},
-		"another status":             {"", "install.json", hook.Accepted, nil, nil},
+		"a rule that does not fire":  {"", "create.json", record.Accepted, []firing{{"crm-remove", record.Sent}}, nil},
+		"a rule that is only shadow": {"", "create.json", record.Accepted, []firing{{"crm-sync", record.Sent}, {"desk-calendar", record.Sent}, {"desk-booked", record.Sent}, {"desk-reminder", record.Waiting}, {"two-colleagues", record.Sent}}, nil},
+		"a reminder that is not":     {"", "create.json", record.Accepted, samples()[0].fires, []firing{{"desk-reminder", record.Cancelled}}},
+		"another status":             {"", "install.json", record.Accepted, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

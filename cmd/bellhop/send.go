@@ -100,7 +100,7 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 		return fmt.Errorf("the answer of %s is not one of Bellhop's: %w", target, err)
 	}
 	p.printReceipt(r)
-	if r.Status == hook.Duplicate {
+	if r.Status == record.Duplicate {
 		p.printf("It repeats a webhook that was stored before, so nothing is done. As an appointment of its own:  %s send --new %s\n", p.name, quoted(file))
 	}
 	return nil

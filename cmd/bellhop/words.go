@@ -274,7 +274,7 @@ func (p *program) printEvents(list admin.Events) {
 	var rows [][]string
 	for i := range list.Events {
 		e := &list.Events[i]
-		rows = append(rows, []string{local(e.ReceivedAt), e.ID, clean(e.Status), short(happened(e), 60), short(cmp.Or(e.Appointment, "-"), 40)})
+		rows = append(rows, []string{local(e.ReceivedAt), e.ID, clean(string(e.Status)), short(happened(e), 60), short(cmp.Or(e.Appointment, "-"), 40)})
 	}
 	p.table([]string{"RECEIVED", "EVENT", "STATUS", "HAPPENED", "APPOINTMENT"}, rows)
 	p.printMore(list.Next)
@@ -487,7 +487,7 @@ func (p *program) printDemoStart(d *demo) {
 
 func (p *program) printSample(n int, s sample, r hook.Receipt) {
 	p.printf("\n%s %s\n", p.stdout.bold(fmt.Sprintf("%d. %s", n, s.title)), p.stdout.dim("("+s.file+")"))
-	if r.Status == hook.Duplicate {
+	if r.Status == record.Duplicate {
 		p.printf("   %s: this webhook was here before, nothing is sent twice\n", r.Status)
 	}
 }

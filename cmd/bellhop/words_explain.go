@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"bellhop/engine/explain"
-	"bellhop/engine/hook"
+	"bellhop/engine/record"
 	"bellhop/rules"
 	"bellhop/rules/lang"
 )
@@ -22,10 +22,10 @@ func (p *program) printAnswer(a *explain.Answer, all bool) {
 	p.field("now", zoned(a.Now))
 	p.printProblems(a.Problems)
 	switch a.Status {
-	case hook.Stale:
+	case record.Stale:
 		p.printf("\nThe event is stale: it is older than what is known of its appointment, so no rule sees it.\n")
 		return
-	case hook.Ignored:
+	case record.Ignored:
 		p.printf("\nThe event is ignored: rules are not for its type, or it names no appointment.\n")
 		return
 	}

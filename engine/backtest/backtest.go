@@ -21,9 +21,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	"bellhop/actions"
-	"bellhop/engine/hook"
+	"bellhop/engine/decide"
 	"bellhop/engine/payload"
-	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
@@ -235,10 +234,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 // event puts one event to both.
 func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Delivery) error {
-	if e.Status != string(hook.Accepted) {
+	if e.Status != record.Accepted {
 		return nil
 	}
-	ev, err := receive.Restore(t.n, e)
+	ev, err := decide.Restore(t.n, e)
 	if err != nil {
 		t.report.Unreadable++
 		return nil //nolint:nilerr // counted, and the others go on
@@ -249,7 +248,7 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 	}
 	var made [2][]record.Delivery
 	for set, name := range [2]string{"present", "proposed"} {
-		if made[set], err = receive.Deliveries(t.held.sets[set], ev, e.ReceivedAt); err != nil {
+		if made[set], err = decide.Deliveries(t.held.sets[set], ev, e.ReceivedAt); err != nil {
 			return fmt.Errorf("run event %s through the %s rules: %w", e.ID, name, err)
 		}
 		for i := range made[set] {
@@ -274,7 +273,7 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 
 // either compares what one rule says, at once or when what waits has come to something.
 func (c *comparison) either(ctx context.Context, name string, present, proposed []*record.Delivery) error {
-	if slices.ContainsFunc(present, receive.Follows) || slices.ContainsFunc(proposed, receive.Follows) {
+	if slices.ContainsFunc(present, decide.Follows) || slices.ContainsFunc(proposed, decide.Follows) {
 		return c.t.hold(ctx, name, c.of, present, proposed)
 	}
 	c.rule(name, present, proposed)
@@ -408,8 +407,8 @@ func reasonFor(d *record.Delivery, unsent []*record.Delivery) string {
 // why counts a reason, without what it says of one message alone.
 func (r *ruleGroup) why(reason string) {
 	reason, _, _ = strings.Cut(reason, ": it was due at ")
-	if strings.HasPrefix(reason, receive.AppliedAgain) {
-		reason = receive.AppliedAgain
+	if strings.HasPrefix(reason, decide.AppliedAgain) {
+		reason = decide.AppliedAgain
 	}
 	if _, known := r.unsent[reason]; !known && len(r.unsent) >= maxReasons {
 		reason = "other reasons"

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"bellhop/engine/receive"
+	"bellhop/engine/decide"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
@@ -42,7 +42,7 @@ func newHeld(o *Options) held {
 
 type origin struct {
 	event string
-	receive.Origin
+	decide.Origin
 }
 
 // A place names an appointment.
@@ -74,7 +74,7 @@ type step struct {
 
 // following says that something may still become of the pair's steps.
 func (p *pair) following() bool {
-	follows := func(s *step) bool { return receive.Follows(&s.Delivery) }
+	follows := func(s *step) bool { return decide.Follows(&s.Delivery) }
 	return slices.ContainsFunc(p.steps[0], follows) || slices.ContainsFunc(p.steps[1], follows)
 }
 
@@ -147,7 +147,7 @@ func (t *test) relieve(ctx context.Context, p *pair) error {
 	}
 	for _, steps := range p.steps {
 		for _, s := range steps {
-			if receive.Follows(&s.Delivery) {
+			if decide.Follows(&s.Delivery) {
 				t.report.Unfollowed++
 			}
 			for s.State == record.Waiting {
@@ -192,19 +192,19 @@ func (t *test) follow(ctx context.Context, e *record.Event, ev *rules.Event, mad
 	if e.Previous == nil { // the server did not know it any more either
 		return nil
 	}
-	var before, after receive.State
+	var before, after decide.Memory
 	if err := errors.Join(json.Unmarshal(e.Previous, &before), json.Unmarshal(e.State, &after)); err != nil {
 		return fmt.Errorf("event %s: recorded state: %w", e.ID, err)
 	}
 	for _, p := range slices.Clone(a.pairs) {
 		for set, steps := range p.steps {
-			change := receive.Change{Set: t.held.sets[set], Event: ev, Before: &before, After: &after, Now: e.ReceivedAt, Added: made[set]}
+			change := decide.Change{Set: t.held.sets[set], Event: ev, Before: &before, After: &after, Now: e.ReceivedAt, Added: made[set]}
 			for _, s := range steps {
-				if !receive.Follows(&s.Delivery) {
+				if !decide.Follows(&s.Delivery) {
 					continue
 				}
 				// A step that was never tried never goes on as another.
-				changed, _, err := change.Follow(&s.Delivery, func() (receive.Origin, error) { return t.read(ctx, &t.held.planned, s.Event) })
+				changed, _, err := change.Follow(&s.Delivery, func() (decide.Origin, error) { return t.read(ctx, &t.held.planned, s.Event) })
 				if err != nil && !errors.Is(err, errUnreadable) {
 					return fmt.Errorf("let what waits follow event %s: %w", e.ID, err)
 				}
@@ -270,7 +270,7 @@ func (t *test) settle(ctx context.Context, s *step) error {
 	from, err := t.read(ctx, &t.held.planned, s.Event)
 	state := from.State
 	if latest := t.held.of[s.pair.of.place()].latest; err == nil && latest != s.Event {
-		var last receive.Origin
+		var last decide.Origin
 		last, err = t.read(ctx, &t.held.latest, latest)
 		state = last.State
 	}
@@ -281,7 +281,7 @@ func (t *test) settle(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
-	if err := receive.Decide(t.held.sets[s.set], &s.Delivery, from, state, s.Due); err != nil {
+	if err := decide.Decide(t.held.sets[s.set], &s.Delivery, from, state, s.Due); err != nil {
 		return fmt.Errorf("put step %d of rule %s for event %s: %w", s.Step, s.Rule, s.Event, err)
 	}
 	if s.State == record.Sending {
@@ -294,20 +294,20 @@ func (t *test) settle(ctx context.Context, s *step) error {
 var errUnreadable = errors.New("the event that planned it is no longer there")
 
 // read gives a recorded event again. into has the one that was read last.
-func (t *test) read(ctx context.Context, into *origin, id string) (receive.Origin, error) {
+func (t *test) read(ctx context.Context, into *origin, id string) (decide.Origin, error) {
 	if into.event == id {
 		return into.Origin, nil
 	}
 	e, err := t.o.Store.Event(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return receive.Origin{}, errUnreadable
+		return decide.Origin{}, errUnreadable
 	}
 	if err != nil {
-		return receive.Origin{}, err
+		return decide.Origin{}, err
 	}
-	o, err := receive.OriginOf(t.n, &e)
+	o, err := decide.OriginOf(t.n, &e)
 	if err != nil {
-		return receive.Origin{}, fmt.Errorf("%w: %w", errUnreadable, err)
+		return decide.Origin{}, fmt.Errorf("%w: %w", errUnreadable, err)
 	}
 	*into = origin{id, o}
 	return o, nil

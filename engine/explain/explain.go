@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"time"
 
-	"bellhop/engine/hook"
+	"bellhop/engine/decide"
 	"bellhop/engine/payload"
-	"bellhop/engine/receive"
+	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
@@ -20,11 +20,11 @@ import (
 
 // An Answer explains one event.
 type Answer struct {
-	Event   string      `json:"event,omitempty"` // its id, if it is recorded
-	Type    string      `json:"type"`
-	Status  hook.Status `json:"status"` // of one that is stale or ignored, no rule hears
-	On      []string    `json:"on"`     // what happened
-	Changed []string    `json:"changed"`
+	Event   string        `json:"event,omitempty"` // its id, if it is recorded
+	Type    string        `json:"type"`
+	Status  record.Status `json:"status"` // of one that is stale or ignored, no rule hears
+	On      []string      `json:"on"`     // what happened
+	Changed []string      `json:"changed"`
 
 	Problems []rules.Problem `json:"problems,omitempty"` // what of the payload could not be read
 
@@ -65,11 +65,11 @@ func Event(ctx context.Context, s *store.Store, id string, o Options) (Answer, e
 	if err != nil {
 		return Answer{}, err
 	}
-	ev, err := receive.Restore(&payload.Normaliser{Zone: o.Zone}, &e)
+	ev, err := decide.Restore(&payload.Normaliser{Zone: o.Zone}, &e)
 	if err != nil {
 		return Answer{}, fmt.Errorf("event %s: %w", id, err)
 	}
-	a := answer(ev, hook.Status(e.Status), ev.ReceivedAt)
+	a := answer(ev, record.Status(e.Status), ev.ReceivedAt)
 	a.Event = e.ID
 	set, err := a.choose(ctx, s, e.Rules, o)
 	if err != nil {
@@ -133,17 +133,17 @@ func Imagine(p Payload, o Options) (Answer, error) {
 	if err != nil {
 		return Answer{}, mistakef("the event: %s", err)
 	}
-	var prev *receive.State
+	var prev *decide.Memory
 	if p.State != nil {
 		if prev, err = stateBefore(n, ev, p.State); err != nil {
 			return Answer{}, err
 		}
 	}
-	status := hook.Ignored
-	if receive.OfAppointment(ev) {
-		status = hook.Accepted
-		if _, stale := receive.Derive(prev, ev); stale {
-			status = hook.Stale
+	status := record.Ignored
+	if decide.OfAppointment(ev) {
+		status = record.Accepted
+		if _, stale := decide.Derive(prev, ev); stale {
+			status = record.Stale
 		}
 	}
 	a := answer(ev, status, p.At)
@@ -154,7 +154,7 @@ func Imagine(p Payload, o Options) (Answer, error) {
 // wrapped are the keys that tell a whole event from the fields of an appointment.
 var wrapped = []string{"type", "appointment", "data", "body", "calendar"}
 
-func stateBefore(n *payload.Normaliser, ev *rules.Event, data []byte) (*receive.State, error) {
+func stateBefore(n *payload.Normaliser, ev *rules.Event, data []byte) (*decide.Memory, error) {
 	var given map[string]any
 	if err := json.Unmarshal(data, &given); err != nil || given == nil {
 		return nil, mistakef("the state before is not a JSON object")
@@ -170,14 +170,14 @@ func stateBefore(n *payload.Normaliser, ev *rules.Event, data []byte) (*receive.
 		if err != nil {
 			return nil, mistakef("the state before: %s", err)
 		}
-		if !receive.OfAppointment(first) {
+		if !decide.OfAppointment(first) {
 			return nil, mistakef("the state before names no appointment")
 		}
 		first.Appointment.ID = ev.Appointment.ID
-		state, _ := receive.Derive(nil, first)
+		state, _ := decide.Derive(nil, first)
 		return &state, nil
 	}
-	state, unread, err := receive.Before(n, ev, given)
+	state, unread, err := decide.Before(n, ev, given)
 	switch {
 	case err != nil:
 		return nil, mistakef("the state before: %s", err)
@@ -187,7 +187,7 @@ func stateBefore(n *payload.Normaliser, ev *rules.Event, data []byte) (*receive.
 	return state, nil
 }
 
-func answer(ev *rules.Event, status hook.Status, now time.Time) Answer {
+func answer(ev *rules.Event, status record.Status, now time.Time) Answer {
 	return Answer{Type: ev.Type, Status: status, On: notNil(ev.On), Changed: notNil(ev.Changed), Problems: ev.Problems, Now: now, Rules: []rules.Explanation{}}
 }
 
@@ -217,12 +217,12 @@ func (a *Answer) explain(set *rules.Set, ev *rules.Event, rule string) error {
 		if !ok {
 			return noRule(set, rule, a.Versions)
 		}
-		if a.Status == hook.Accepted {
+		if a.Status == record.Accepted {
 			a.Rules = append(a.Rules, one)
 		}
 		return nil
 	}
-	if a.Status == hook.Accepted {
+	if a.Status == record.Accepted {
 		a.Rules = set.Explain(ev, a.Now)
 	}
 	return nil

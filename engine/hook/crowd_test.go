@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"bellhop/engine/config"
+	"bellhop/engine/record"
 	"bellhop/rules"
 )
 
@@ -163,7 +164,7 @@ func TestLargeBodiesAtOnce(t *testing.T) {
 		h.crowd.mu.Lock()
 		defer h.crowd.mu.Unlock()
 		most.Store(max(most.Load(), h.crowd.held))
-		return Receipt{Event: "e", Status: Accepted}, nil
+		return Receipt{Event: "e", Status: record.Accepted}, nil
 	})})
 	h = srv.Config.Handler.(*Handler)
 	body := `{"type":"AppointmentCreate","appointment":{"id":"a","notes":"` + strings.Repeat("x", 1<<20-100) + `"}}`

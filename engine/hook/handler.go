@@ -17,6 +17,7 @@ import (
 
 	"bellhop/engine/config"
 	"bellhop/engine/payload"
+	"bellhop/engine/record"
 	"bellhop/engine/verify"
 )
 
@@ -61,9 +62,9 @@ type Options struct {
 
 // An Observation tells a metric of one answered webhook.
 type Observation struct {
-	Source string // "" if there is none of that name
-	Code   int    // the HTTP status
-	Status Status // what became of the event, if it was stored
+	Source string        // "" if there is none of that name
+	Code   int           // the HTTP status
+	Status record.Status // what became of the event, if it was stored
 	Took   time.Duration
 }
 
@@ -178,7 +179,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve answers one webhook and says how.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int, Status) {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int, record.Status) {
 	if s == nil {
 		return refuse(w, http.StatusNotFound, "there is no source of this name"), ""
 	}

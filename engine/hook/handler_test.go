@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"bellhop/engine/config"
+	"bellhop/engine/record"
 	"bellhop/rules"
 )
 
@@ -34,7 +35,7 @@ type receiver func(ctx context.Context, ev *rules.Event) (Receipt, error)
 func (r receiver) Receive(ctx context.Context, ev *rules.Event) (Receipt, error) { return r(ctx, ev) }
 
 var accept = receiver(func(_ context.Context, ev *rules.Event) (Receipt, error) {
-	return Receipt{Event: "e-" + ev.Appointment.ID, Status: Accepted}, nil
+	return Receipt{Event: "e-" + ev.Appointment.ID, Status: record.Accepted}, nil
 })
 
 var open = map[string]config.Source{"hoopai": {Verify: config.Verify{Scheme: config.None}}}
@@ -116,7 +117,7 @@ func TestHandlerAccepts(t *testing.T) {
 				t.Errorf("the sender gives up after five seconds; the deadline is %v, %v", at, ok)
 			}
 			got = ev
-			return Receipt{Event: "e1", Status: Duplicate}, nil
+			return Receipt{Event: "e1", Status: record.Duplicate}, nil
 		}),
 		Now:     func() time.Time { return received },
 		Observe: func(o Observation) { seen = append(seen, o) },
@@ -128,7 +129,7 @@ func TestHandlerAccepts(t *testing.T) {
 	if got == nil || got.Source != "hoopai" || got.Appointment.Title != "First consultation" || !got.ReceivedAt.Equal(received) {
 		t.Errorf("received %+v", got)
 	}
-	if len(seen) != 1 || seen[0] != (Observation{Source: "hoopai", Code: 202, Status: Duplicate}) {
+	if len(seen) != 1 || seen[0] != (Observation{Source: "hoopai", Code: 202, Status: record.Duplicate}) {
 		t.Errorf("observed %+v", seen)
 	}
 }
@@ -215,7 +216,7 @@ func TestHandlerLimits(t *testing.T) {
 		Sources: map[string]config.Source{"desk": {Verify: config.Verify{Scheme: config.None}, Locations: []string{"L1", "L2"}}},
 		Receiver: receiver(func(_ context.Context, ev *rules.Event) (Receipt, error) {
 			size = len(ev.Body)
-			return Receipt{Event: "e", Status: Accepted}, nil
+			return Receipt{Event: "e", Status: record.Accepted}, nil
 		}),
 	})
 	body := `{"locationId":"L2","x":"`
@@ -330,7 +331,7 @@ func TestHandlerFull(t *testing.T) {
 			entered <- struct{}{}
 			select {
 			case <-release:
-				return Receipt{Event: "e", Status: Accepted}, nil
+				return Receipt{Event: "e", Status: record.Accepted}, nil
 			case <-ctx.Done():
 				return Receipt{}, ctx.Err()
 			}
@@ -479,7 +480,7 @@ func TestStatusesOfSource(t *testing.T) {
 		Sources: map[string]config.Source{"hoopai": {Verify: config.Verify{Scheme: config.None}, Statuses: map[string]string{"Canceled by customer": "cancelled", "annulé": "cancelled"}}},
 		Receiver: receiver(func(_ context.Context, ev *rules.Event) (Receipt, error) {
 			got = ev
-			return Receipt{Event: "e", Status: Accepted}, nil
+			return Receipt{Event: "e", Status: record.Accepted}, nil
 		}),
 	})
 	for _, word := range []string{"canceled_by_customer", "annulé"} {

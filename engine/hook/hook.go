@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 
+	"bellhop/engine/record"
 	"bellhop/rules"
 )
 
@@ -24,16 +25,6 @@ type Receiver interface {
 
 // A Receipt is what the sender is told of an event that is durable.
 type Receipt struct {
-	Event  string `json:"event"` // the event's id; of a duplicate, the id of the first one
-	Status Status `json:"status"`
+	Event  string        `json:"event"` // the event's id; of a duplicate, the id of the first one
+	Status record.Status `json:"status"`
 }
-
-// Status says what became of an event.
-type Status string
-
-const (
-	Accepted  Status = "accepted"
-	Duplicate Status = "duplicate"
-	Stale     Status = "stale"   // older than what is known of its appointment
-	Ignored   Status = "ignored" // nothing Bellhop acts on, such as INSTALL
-)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"bellhop/engine/decide"
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
 	"bellhop/engine/payload"
@@ -69,7 +70,7 @@ func (r *Receiver) Receive(ctx context.Context, ev *rules.Event) (hook.Receipt, 
 	}
 	r.Metrics.Events.WithLabelValues(ev.Source, string(res.receipt.Status)).Inc()
 	r.count(res)
-	if res.receipt.Status != hook.Duplicate {
+	if res.receipt.Status != record.Duplicate {
 		for _, p := range ev.Problems {
 			r.Metrics.Problems.WithLabelValues(ev.Source, p.Field).Inc()
 			r.Logger.Warn("part of a webhook cannot be read", "event", ev.ID, "appointment", ev.Appointment.ID, "field", p.Field, "text", p.Text, "problem", p.Message)
@@ -95,27 +96,27 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 		ID: ev.ID, Source: ev.Source, Location: ev.LocationID, WebhookID: ev.WebhookID, Appointment: ev.Appointment.ID,
 		ReceivedAt: ev.ReceivedAt, Rules: inForce.ID, Body: ev.Body,
 	}
-	status := hook.Ignored
-	var prev *State
-	var next State
+	status := record.Ignored
+	var prev *decide.Memory
+	var next decide.Memory
 	var last latest
-	if OfAppointment(ev) {
+	if decide.OfAppointment(ev) {
 		var err error
 		if prev, row.Previous, last, err = remembered(tx, ev.Source, ev.Appointment.ID); err != nil {
 			return result{}, err
 		}
 		var stale bool
-		next, stale = Derive(prev, ev)
+		next, stale = decide.Derive(prev, ev)
 		state, err := json.Marshal(&next)
 		if err != nil {
 			return result{}, fmt.Errorf("encode appointment: %w", err)
 		}
 		row.State, row.On, row.Changed = state, ev.On, ev.Changed
-		if status = hook.Accepted; stale {
-			status = hook.Stale
+		if status = record.Accepted; stale {
+			status = record.Stale
 		}
 	}
-	row.Type, row.Status = ev.Type, string(status)
+	row.Type, row.Status = ev.Type, status
 	row.Dedupe = dedupeKey(ev, body, last, prev != nil)
 
 	id, inserted, err := tx.InsertEvent(&row)
@@ -123,10 +124,10 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 		return result{}, err
 	}
 	if !inserted {
-		return result{receipt: hook.Receipt{Event: id, Status: hook.Duplicate}}, nil
+		return result{receipt: hook.Receipt{Event: id, Status: record.Duplicate}}, nil
 	}
 	res := result{receipt: hook.Receipt{Event: id, Status: status}}
-	if status != hook.Accepted {
+	if status != record.Accepted {
 		return res, nil
 	}
 	ends := ev.Appointment.EndTime
@@ -143,40 +144,20 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 	if prev == nil { // nothing can be waiting for it
 		return res, nil
 	}
-	return res, r.follow(tx, &Change{Set: inForce.Set, Event: ev, Before: prev, After: &next, Now: now, Added: res.deliveries})
+	return res, r.follow(tx, &decide.Change{Set: inForce.Set, Event: ev, Before: prev, After: &next, Now: now, Added: res.deliveries})
 }
 
 // remembered is what is known of an appointment, its record, and its latest event; nil is of one that was never seen.
-func remembered(tx *store.Tx, source, appointment string) (*State, json.RawMessage, latest, error) {
+func remembered(tx *store.Tx, source, appointment string) (*decide.Memory, json.RawMessage, latest, error) {
 	data, last, err := tx.State(source, appointment)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	state, err := decodeState(data)
+	state, err := decide.DecodeState(data)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("appointment %s: stored state: %w", appointment, err)
 	}
 	return state, data, last, nil
-}
-
-// decodeState reads the record of a state; nil is of an appointment that was never seen.
-func decodeState(data []byte) (*State, error) {
-	if data == nil {
-		return nil, nil
-	}
-	state := new(State)
-	return state, json.Unmarshal(data, state)
-}
-
-// OfAppointment says whether the event is about an appointment: of one of the wire types, or of none, as a
-// workflow's webhooks are. One that does not say which appointment cannot be remembered, nor told from
-// another, and is ignored.
-func OfAppointment(ev *rules.Event) bool {
-	switch ev.Type {
-	case rules.Create, rules.Update, rules.Delete, "":
-		return ev.Appointment.ID != ""
-	}
-	return false
 }
 
 // match inserts a delivery for every step of every rule that applies to ev, and for every condition that
@@ -199,10 +180,10 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time
 		}
 		return err
 	}
-	list, err := Deliveries(set, ev, now)
+	list, err := decide.Deliveries(set, ev, now)
 	if err != nil {
 		r.Logger.Error("matching failed", "event", ev.ID, "error", err)
-		list = []record.Delivery{unmatched("", err, now)}
+		list = []record.Delivery{decide.Unmatched("", err, now)}
 	}
 	for i := range list {
 		if list[i].Step == 0 {
@@ -215,70 +196,6 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time
 	return nil
 }
 
-// Deliveries are what set makes of ev at now, of which [Derive] has told what happened: one for each step of every
-// rule that applies, in their order, and one without a step for each condition that failed. They are as they
-// will be stored, but for what says which event they are of.
-func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]record.Delivery, error) {
-	matches, err := matchSafely(set, ev, now)
-	if err != nil {
-		return nil, err
-	}
-	var list []record.Delivery
-	for i := range matches {
-		m := &matches[i]
-		if m.Err != nil {
-			list = append(list, unmatched(m.Rule.Name, m.Err, now))
-			continue
-		}
-		for j := range m.Steps {
-			list = append(list, delivery(m.Rule, &m.Steps[j], now))
-		}
-	}
-	return list, nil
-}
-
-// unmatched records that the condition of a rule failed.
-func unmatched(rule string, err error, now time.Time) record.Delivery {
-	return record.Delivery{Rule: rule, State: record.Skipped, Reason: "condition error: " + err.Error(), Created: now, Due: now}
-}
-
-func delivery(rule *rules.Rule, step *rules.Step, now time.Time) record.Delivery {
-	d := record.Delivery{
-		Rule: rule.Name, Step: step.Number, Action: step.Action, Connection: step.Connection, Destination: step.Destination,
-		Request: step.Request, At: step.At, Until: step.Until, Key: step.Key, Follows: step.Key != "",
-		Created: now, Due: later(step.At, now),
-	}
-	d.State, d.Reason = outcome(step, rule.Shadow)
-	if d.State == record.Pending && !d.At.IsZero() {
-		d.State = record.Waiting
-	}
-	return d
-}
-
-// outcome says what is to become of a step, [record.Pending] if it is to be sent.
-func outcome(step *rules.Step, shadow bool) (state record.State, reason string) {
-	switch {
-	case step.Err != nil:
-		return record.Skipped, "rendering error: " + step.Err.Error()
-	case step.Skip != "":
-		return record.Skipped, step.Skip
-	case shadow && step.Request != nil:
-		return record.Shadow, "the rule is in shadow mode, which sends nothing"
-	}
-	return record.Pending, ""
-}
-
-// matchSafely turns a panic into an error: an event on which matching fails must still be stored, or its
-// sender would repeat it without end.
-func matchSafely(set *rules.Set, ev *rules.Event, now time.Time) (matches []rules.Match, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			matches, err = nil, fmt.Errorf("internal error: %v", p)
-		}
-	}()
-	return set.Match(ev, now), nil
-}
-
 // latest marks the latest event of an appointment: the digest of its body, its key, and its id. It is nil where there
 // was none, or none since the store keeps it.
 type latest []byte
@@ -286,7 +203,8 @@ type latest []byte
 func mark(body, key []byte, id string) latest { return append(append(body, key...), id...) }
 
 func (l latest) body() []byte { return l[:digestSize] }
-func (l latest) key() []byte  { return l[digestSize : 2*digestSize] }
+
+func (l latest) key() []byte { return l[digestSize : 2*digestSize] }
 
 // of says that the latest event is that of the id.
 func (l latest) of(id string) bool { return len(l) > 2*digestSize && string(l[2*digestSize:]) == id }
@@ -327,42 +245,9 @@ func dedupeKey(ev *rules.Event, body []byte, last latest, known bool) []byte {
 	return h.Sum(nil)[:digestSize]
 }
 
-// Restore gives a recorded event as rules saw it, or would have. n reads its body.
-func Restore(n *payload.Normaliser, e *record.Event) (*rules.Event, error) {
-	ev, _, err := restore(n, e)
-	return ev, err
-}
-
-// restore is [Restore], with the state after the event; nil if the event has none.
-func restore(n *payload.Normaliser, e *record.Event) (*rules.Event, *State, error) {
-	ev, err := n.Event(e.Source, e.Body, e.ReceivedAt)
-	if err != nil {
-		return nil, nil, fmt.Errorf("recorded body: %w", err)
-	}
-	ev.ID, ev.Type, ev.On, ev.Changed = e.ID, e.Type, e.On, e.Changed
-	after, err := decodeState(e.State)
-	if err != nil {
-		return nil, nil, fmt.Errorf("recorded state: %w", err)
-	}
-	before, err := decodeState(e.Previous)
-	if err != nil {
-		return nil, nil, fmt.Errorf("recorded state: %w", err)
-	}
-	if after != nil {
-		ev.Appointment = after.Appointment
-		if slices.Contains(rules.Statuses(), after.AppointmentStatus) { // its word was understood, see the source's statuses
-			ev.Problems = slices.DeleteFunc(ev.Problems, func(p rules.Problem) bool { return p.Field == "appointmentStatus" })
-		}
-	}
-	if before != nil {
-		ev.Previous = before.Appointment
-	}
-	return ev, after, nil
-}
-
 // Problems are what of a recorded event could not be read.
 func (r *Receiver) Problems(e *record.Event) []rules.Problem {
-	ev, err := Restore(&payload.Normaliser{Zone: r.Zone}, e)
+	ev, err := decide.Restore(&payload.Normaliser{Zone: r.Zone}, e)
 	if err != nil {
 		return nil
 	}
@@ -408,10 +293,10 @@ func (r *Receiver) replay(ctx context.Context, id string, wanted func(*record.De
 	if err != nil {
 		return nil, err
 	}
-	if e.Status != string(hook.Accepted) {
+	if e.Status != record.Accepted {
 		return nil, fmt.Errorf("the event is %s, so no rule applies to it: %w", e.Status, ErrNotReplayable)
 	}
-	ev, err := Restore(&payload.Normaliser{Zone: r.Zone}, &e)
+	ev, err := decide.Restore(&payload.Normaliser{Zone: r.Zone}, &e)
 	if err != nil {
 		return nil, err
 	}

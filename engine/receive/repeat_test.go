@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
 	"bellhop/engine/payload"
 	"bellhop/engine/receive"
@@ -45,7 +44,7 @@ func newTaker(t testing.TB, text string) *taker {
 	})}
 }
 
-func (k *taker) take(body string) hook.Status {
+func (k *taker) take(body string) record.Status {
 	k.t.Helper()
 	ev, err := payload.Normalise("hoopai", []byte(body), time.Now(), time.UTC)
 	if err != nil {
@@ -94,21 +93,21 @@ func TestSaidAgainIsNews(t *testing.T) {
 			k := newTaker(t, remind)
 			steps := []struct {
 				body    string
-				want    hook.Status
+				want    record.Status
 				waiting int
 			}{
-				{shape("confirmed", 7), hook.Accepted, 1},
-				{shape("confirmed", 7), hook.Duplicate, 1},
-				{shape("cancelled", 7), hook.Accepted, 0},
-				{shape("cancelled", 7), hook.Duplicate, 0},
-				{shape("confirmed", 7), hook.Accepted, 1},
-				{shape("confirmed", 7), hook.Duplicate, 1},
-				{shape("cancelled", 7), hook.Accepted, 0},
-				{shape("confirmed", 9), hook.Accepted, 1},
-				{shape("confirmed", 7), hook.Accepted, 1},
-				{shape("confirmed", 9), hook.Accepted, 1},
-				{shape("confirmed", 9), hook.Duplicate, 1},
-				{shape("cancelled", 9), hook.Accepted, 0},
+				{shape("confirmed", 7), record.Accepted, 1},
+				{shape("confirmed", 7), record.Duplicate, 1},
+				{shape("cancelled", 7), record.Accepted, 0},
+				{shape("cancelled", 7), record.Duplicate, 0},
+				{shape("confirmed", 7), record.Accepted, 1},
+				{shape("confirmed", 7), record.Duplicate, 1},
+				{shape("cancelled", 7), record.Accepted, 0},
+				{shape("confirmed", 9), record.Accepted, 1},
+				{shape("confirmed", 7), record.Accepted, 1},
+				{shape("confirmed", 9), record.Accepted, 1},
+				{shape("confirmed", 9), record.Duplicate, 1},
+				{shape("cancelled", 9), record.Accepted, 0},
 			}
 			for i, s := range steps {
 				if got := k.take(s.body); got != s.want || k.waiting() != s.waiting {
@@ -128,10 +127,10 @@ func TestRepeatedWebhookID(t *testing.T) {
 	}
 	for i, s := range []struct {
 		body string
-		want hook.Status
+		want record.Status
 	}{
-		{body("w1", "confirmed"), hook.Accepted}, {body("w2", "cancelled"), hook.Accepted}, {body("w1", "confirmed"), hook.Duplicate},
-		{body("w3", "confirmed"), hook.Accepted}, {body("w2", "cancelled"), hook.Duplicate},
+		{body("w1", "confirmed"), record.Accepted}, {body("w2", "cancelled"), record.Accepted}, {body("w1", "confirmed"), record.Duplicate},
+		{body("w3", "confirmed"), record.Accepted}, {body("w2", "cancelled"), record.Duplicate},
 	} {
 		if got := k.take(s.body); got != s.want {
 			t.Errorf("step %d: %s, want %s", i+1, got, s.want)
@@ -153,16 +152,16 @@ func TestDatedInTheFuture(t *testing.T) {
 	now := time.Now()
 	for i, s := range []struct {
 		body    string
-		want    hook.Status
+		want    record.Status
 		waiting int
 	}{
-		{body("confirmed", now.Add(-time.Hour)), hook.Accepted, 1},
-		{body("confirmed", now.Add(48*time.Hour)), hook.Accepted, 1},
-		{body("cancelled", now.Add(-2*time.Hour)), hook.Stale, 1}, // older than what orders still
-		{body("cancelled", now.Add(-time.Minute)), hook.Accepted, 0},
-		{body("confirmed", now.Add(-10*time.Minute)), hook.Stale, 0},
-		{body("confirmed", now.Add(2*time.Minute)), hook.Accepted, 1}, // clocks differ by that
-		{body("cancelled", now.Add(time.Minute)), hook.Stale, 1},
+		{body("confirmed", now.Add(-time.Hour)), record.Accepted, 1},
+		{body("confirmed", now.Add(48*time.Hour)), record.Accepted, 1},
+		{body("cancelled", now.Add(-2*time.Hour)), record.Stale, 1}, // older than what orders still
+		{body("cancelled", now.Add(-time.Minute)), record.Accepted, 0},
+		{body("confirmed", now.Add(-10*time.Minute)), record.Stale, 0},
+		{body("confirmed", now.Add(2*time.Minute)), record.Accepted, 1}, // clocks differ by that
+		{body("cancelled", now.Add(time.Minute)), record.Stale, 1},
 	} {
 		if got := k.take(s.body); got != s.want || k.waiting() != s.waiting {
 			t.Fatalf("step %d: %s with %d waiting, want %s with %d", i+1, got, k.waiting(), s.want, s.waiting)
@@ -176,11 +175,11 @@ func TestCreateAfterDelete(t *testing.T) {
 	k := newTaker(t, remind)
 	for i, s := range []struct {
 		body string
-		want hook.Status
+		want record.Status
 	}{
-		{`{"type":"AppointmentDelete","appointment":{"id":"A1"}}`, hook.Accepted},
-		{`{"type":"AppointmentCreate","appointment":{"id":"A1","appointmentStatus":"confirmed","startTime":"2099-12-07T10:00:00Z"}}`, hook.Stale},
-		{`{"type":"AppointmentCreate","appointment":{"id":"A1","appointmentStatus":"confirmed","startTime":"2099-12-07T10:00:00Z","dateUpdated":"2026-01-07T10:00:00Z"}}`, hook.Stale},
+		{`{"type":"AppointmentDelete","appointment":{"id":"A1"}}`, record.Accepted},
+		{`{"type":"AppointmentCreate","appointment":{"id":"A1","appointmentStatus":"confirmed","startTime":"2099-12-07T10:00:00Z"}}`, record.Stale},
+		{`{"type":"AppointmentCreate","appointment":{"id":"A1","appointmentStatus":"confirmed","startTime":"2099-12-07T10:00:00Z","dateUpdated":"2026-01-07T10:00:00Z"}}`, record.Stale},
 	} {
 		if got := k.take(s.body); got != s.want {
 			t.Errorf("step %d: %s, want %s", i+1, got, s.want)

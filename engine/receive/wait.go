@@ -3,50 +3,18 @@ package receive
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
+	"bellhop/engine/decide"
 	"bellhop/engine/payload"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
 )
 
-// Why a delivery that waits is cancelled. The first two are taken back with what caused them.
-const (
-	calledOff  = "the appointment was cancelled"
-	takesPlace = "the appointment takes place after all" // of a rule for cancelled ones
-	moved      = "the appointment was moved"
-
-	// AppliedAgain begins the reason of a delivery whose place another has taken; which event's follows.
-	AppliedAgain = "the rule applied again"
-
-	// Of one that was given up, and that an operator wants sent after all.
-	movedSince = "the appointment was moved since this was prepared"
-)
-
-var passing = [2]string{calledOff, takesPlace}
-
-// A Change is an event of an appointment that was known before.
-type Change struct {
-	Set           *rules.Set
-	Event         *rules.Event
-	Before, After *State
-	Now           time.Time
-	Added         []record.Delivery // by this event
-}
-
-// An Origin is what planned a delivery: the event, and the appointment as it then was.
-type Origin struct {
-	Event *rules.Event
-	State *State
-}
-
 // follow makes the deliveries that wait for an appointment follow it.
-func (r *Receiver) follow(tx *store.Tx, c *Change) error {
-	held, err := tx.Held(c.Event.Source, c.Event.Appointment.ID, passing)
+func (r *Receiver) follow(tx *store.Tx, c *decide.Change) error {
+	held, err := tx.Held(c.Event.Source, c.Event.Appointment.ID, decide.Passing)
 	if err != nil {
 		return err
 	}
@@ -55,7 +23,7 @@ func (r *Receiver) follow(tx *store.Tx, c *Change) error {
 		if d.Event == c.Event.ID {
 			continue
 		}
-		changed, again, err := c.Follow(d, func() (Origin, error) { return r.origin(tx, d) })
+		changed, again, err := c.Follow(d, func() (decide.Origin, error) { return r.origin(tx, d) })
 		if err != nil {
 			r.Logger.Error("a delivery cannot follow its appointment", "delivery", d.ID, "error", err)
 			if err = ignoreUnlessStore(err); err != nil {
@@ -73,10 +41,10 @@ func (r *Receiver) follow(tx *store.Tx, c *Change) error {
 			}
 		}
 	}
-	if !c.rescheduled() {
+	if !c.Rescheduled() {
 		return nil
 	}
-	return tx.Outdate(c.Event.Source, c.Event.Appointment.ID, passing)
+	return tx.Outdate(c.Event.Source, c.Event.Appointment.ID, decide.Passing)
 }
 
 // replace lets what was added for an event that is replayed take the place of what waits already.
@@ -86,17 +54,17 @@ func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now ti
 		return err
 	}
 	unchanged := &rules.Event{ID: ev.ID, Source: ev.Source, Appointment: state.Appointment}
-	if err := r.follow(tx, &Change{Set: set, Event: unchanged, Before: state, After: state, Now: now, Added: added}); err != nil {
+	if err := r.follow(tx, &decide.Change{Set: set, Event: unchanged, Before: state, After: state, Now: now, Added: added}); err != nil {
 		return err
 	}
 	// What was added was planned for the appointment as the event had it, and catches up with what came since.
-	since := &Change{Set: set, Event: &rules.Event{Changed: changed(&ev.Appointment, &state.Appointment)}, Before: &State{Appointment: ev.Appointment}, After: state, Now: now}
+	since := &decide.Change{Set: set, Event: &rules.Event{Changed: decide.Changed(&ev.Appointment, &state.Appointment)}, Before: &decide.Memory{Appointment: ev.Appointment}, After: state, Now: now}
 	for i := range added {
 		d := &added[i]
-		if !Follows(d) {
+		if !decide.Follows(d) {
 			continue
 		}
-		moved, _, err := since.Follow(d, func() (Origin, error) { return Origin{Event: ev}, nil })
+		moved, _, err := since.Follow(d, func() (decide.Origin, error) { return decide.Origin{Event: ev}, nil })
 		if err != nil {
 			return err
 		}
@@ -109,200 +77,24 @@ func (r *Receiver) replace(tx *store.Tx, set *rules.Set, ev *rules.Event, now ti
 	return nil
 }
 
-// Follows says whether a delivery that was never tried follows its appointment: it waits, or is cancelled or
-// skipped for a reason that may pass. It says of deliveries what [store.Tx.Held] selects.
-func Follows(d *record.Delivery) bool {
-	switch d.State {
-	case record.Waiting, record.Skipped:
-		return d.Follows
-	case record.Cancelled:
-		return d.Follows && slices.Contains(passing[:], strings.TrimSuffix(d.Reason, record.UnderWay))
-	}
-	return false
-}
-
-// Follow makes a delivery of an earlier event follow its appointment: one that is cancelled, or no longer is, takes
-// with it what was planned for it as it was; one that moved takes along what is counted from where it moved; and
-// where a rule applies again, its step takes the place of the one that waits already.
-//
-// It changes nothing but d, and says whether it did. Where d may have been tried already and has to move, or the
-// appointment takes place again, it is cancelled, and again is what goes on in its place, as a copy that was never
-// tried. origin is asked at most once. After an error, which is origin's or a mistake of ours, d is unchanged.
-func (c *Change) Follow(d *record.Delivery, origin func() (Origin, error)) (changed bool, again *record.Delivery, err error) {
-	was := *d
-	defer func() { // as in matchSafely, the event must be stored all the same
-		if p := recover(); p != nil {
-			*d, changed, again, err = was, false, nil, recordError{fmt.Errorf("internal error: %v", p)}
-		}
-	}()
-	for i := range c.Added {
-		if a := &c.Added[i]; a.Rule == d.Rule && a.Key != "" && (rules.SameStep(a.Key, d.Key) || a.Step == d.Step) {
-			if open(d) {
-				cancel(d, AppliedAgain+", for event "+c.Event.ID)
-			}
-			d.Follows = false
-			return true, nil, nil
-		}
-	}
-	from, err := origin()
-	if err != nil {
-		return false, nil, err
-	}
-	ev := *from.Event
-	ev.Appointment = c.After.Appointment
-	applies := c.Set.ForCancelled(heldStep(d), &ev) == c.After.cancelled()
-	switch {
-	case open(d) && !applies && c.After.cancelled():
-		cancel(d, calledOff)
-		return true, c.rest(d), nil
-	case open(d) && !applies:
-		cancel(d, takesPlace)
-		return true, c.rest(d), nil
-	case !applies:
-		again = c.rest(d)
-		return again != nil, again, nil
-	case d.State == record.Cancelled:
-		if changed, again = c.anew(d, d.Reason, func(d *record.Delivery) bool { return c.plan(d, &ev) }); !changed {
-			again = c.rest(d)
-		}
-		return changed || again != nil, again, nil
-	case d.State == record.Skipped && d.Reason == rules.SkipCancelled:
-		return c.plan(d, &ev), nil, nil
-	case len(c.Event.Changed) == 0:
-		return false, nil, nil
-	case c.moves(d, &ev):
-		changed, again = c.anew(d, moved, func(d *record.Delivery) bool { return c.plan(d, &ev) })
-	case open(d) && d.Request != nil && c.rescheduled(): // it tells of the old time, though it is due as before
-		changed, again = c.anew(d, moved, func(d *record.Delivery) bool {
-			d.State, d.Reason, d.Due, d.Request = record.Waiting, "", later(d.Due, c.Now), nil
-			return true
-		})
-	}
-	return changed, again, nil
-}
-
-// anew plans d another time, unless it was rendered: then it may have been tried, and a copy of it is planned, for
-// it cannot go on with other contents.
-func (c *Change) anew(d *record.Delivery, why string, plan func(*record.Delivery) bool) (changed bool, again *record.Delivery) {
-	if d.Request == nil {
-		return plan(d), nil
-	}
-	next := *d
-	next.Attempts, next.Retried = nil, time.Time{}
-	if plan(&next) {
-		again = &next
-	} else if !open(d) {
-		return false, nil
-	}
-	if d.Follows = false; open(d) {
-		cancel(d, why)
-	}
-	return true, again
-}
-
-// rest is what rests in place of d, which is cancelled, until that is taken back: where the appointment moves
-// meanwhile, what was rendered tells of its old time, and has ended for good. Else it is nil.
-func (c *Change) rest(d *record.Delivery) *record.Delivery {
-	if d.State != record.Cancelled || d.Request == nil || !c.rescheduled() {
-		return nil
-	}
-	next := *d
-	next.Reason, next.Attempts, next.Retried, next.Request = strings.TrimSuffix(d.Reason, record.UnderWay), nil, time.Time{}, nil
-	d.Follows = false
-	return &next
-}
-
-// rescheduled says whether this event moved the appointment itself.
-func (c *Change) rescheduled() bool {
-	return c.After.Moved(&c.Before.Appointment)
-}
-
-// moves says whether the moment of d, which ev planned, differs by what this event changed. That a rule was
-// edited since is no reason.
-func (c *Change) moves(d *record.Delivery, ev *rules.Event) bool {
-	earlier := *ev
-	earlier.Appointment = c.Before.Appointment
-	after, ok := c.Set.Moment(heldStep(d), ev)
-	before, known := c.Set.Moment(heldStep(d), &earlier)
-	return ok && !(known && after.Equal(before))
-}
-
-// plan gives d the moment that its step has now, unless the step is gone.
-func (c *Change) plan(d *record.Delivery, ev *rules.Event) bool {
-	step, ok := c.Set.Plan(heldStep(d), ev, c.Now)
-	if !ok {
-		return false
-	}
-	d.State, d.Reason = outcome(&step, false)
-	if d.State == record.Pending {
-		d.State = record.Waiting
-	}
-	if !step.At.IsZero() {
-		d.At, d.Until = step.At, step.Until
-	}
-	d.Due, d.Request = later(d.At, c.Now), nil
-	return true
-}
-
-// open says that the delivery may still be sent as things are.
-func open(d *record.Delivery) bool {
-	switch d.State {
-	case record.Cancelled, record.Skipped, record.Dead:
-		return false
-	}
-	return true
-}
-
-func cancel(d *record.Delivery, reason string) {
-	if d.State == record.Sending {
-		reason += record.UnderWay
-	}
-	d.State, d.Reason = record.Cancelled, reason
-}
-
-func heldStep(d *record.Delivery) rules.Held {
-	return rules.Held{Rule: d.Rule, Step: d.Step, Key: d.Key, Planned: d.Created, At: d.At, Anyway: !d.Retried.IsZero()}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// A recordError is of a record that cannot be read. It is not the store's, and will not pass.
-type recordError struct{ error }
-
-func (e recordError) Unwrap() error { return e.error }
-
 func ignoreUnlessStore(err error) error {
-	if _, ok := errors.AsType[recordError](err); ok || errors.Is(err, store.ErrNotFound) {
+	if _, ok := errors.AsType[decide.RecordError](err); ok || errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	return err
 }
 
 // origin is what planned a delivery.
-func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (Origin, error) {
+func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (decide.Origin, error) {
 	e, err := tx.Event(d.Event)
 	if err != nil {
-		return Origin{}, err
+		return decide.Origin{}, err
 	}
-	o, err := OriginOf(&payload.Normaliser{Zone: r.Zone}, &e)
+	o, err := decide.OriginOf(&payload.Normaliser{Zone: r.Zone}, &e)
 	if err != nil {
-		return Origin{}, recordError{err}
+		return decide.Origin{}, decide.RecordError{Err: err}
 	}
 	return o, nil
-}
-
-// OriginOf gives a recorded event of an appointment as what it may have planned sees it. n reads its body.
-func OriginOf(n *payload.Normaliser, e *record.Event) (Origin, error) {
-	ev, state, err := restore(n, e)
-	if err == nil && state == nil {
-		err = errors.New("the event holds no appointment")
-	}
-	return Origin{ev, state}, err
 }
 
 // Due decides about a delivery whose moment has come, see [store.Due]: by the event that planned it, with the
@@ -324,7 +116,7 @@ func (r *Receiver) Due(tx *store.Tx, d *record.Delivery) error {
 	if state == nil { // not remembered any more: it is as it was
 		state = from.State
 	}
-	if err := Decide(r.Rules().Set, d, from, state, now); err != nil {
+	if err := decide.Decide(r.Rules().Set, d, from, state, now); err != nil {
 		r.Logger.Error("rendering failed", "delivery", d.ID, "error", err)
 	}
 	return nil
@@ -332,56 +124,5 @@ func (r *Receiver) Due(tx *store.Tx, d *record.Delivery) error {
 
 // Destination is where a delivery goes that waited, by the rules in force.
 func (r *Receiver) Destination(d *record.Delivery) string {
-	return cmp.Or(r.Rules().Set.Destination(heldStep(d)), d.Destination)
-}
-
-// Decide says what becomes at now of a delivery whose moment has come, its appointment being in a state. It changes
-// nothing but d, as [store.Due] wants it: d is [record.Sending], with its request, if it is to be sent. An error is
-// a mistake of ours, which d tells of too.
-func Decide(set *rules.Set, d *record.Delivery, from Origin, state *State, now time.Time) error {
-	ev := *from.Event
-	ev.Appointment = state.Appointment
-	if set.ForCancelled(heldStep(d), &ev) != state.cancelled() {
-		if d.State, d.Reason = record.Cancelled, takesPlace; state.cancelled() {
-			d.Reason = calledOff
-		}
-		return nil
-	}
-	if d.Request != nil {
-		// It was rendered, and may have been sent: it goes out as it is or not at all.
-		switch {
-		case !d.Follows:
-			d.State, d.Reason = record.Cancelled, movedSince
-		case !d.Until.IsZero() && now.After(d.Until) && d.Retried.IsZero():
-			d.State, d.Reason = record.Dead, strings.TrimSuffix("too late for another attempt: "+d.Reason, ": ")
-		}
-		return nil
-	}
-	step, shadow, err := dueSafely(set, heldStep(d), &ev, now)
-	if err != nil {
-		step.Err = err
-	}
-	if step.Action != "" {
-		d.Connection, d.Destination = step.Connection, step.Destination
-	}
-	switch d.State, d.Reason = outcome(&step, shadow); {
-	case d.State == record.Pending && step.Request == nil:
-		d.State, d.At, d.Until, d.Due, d.Key = record.Waiting, step.At, step.Until, step.At, step.Key
-	case d.State == record.Pending:
-		d.State, d.Request, d.Until, d.Key = record.Sending, step.Request, step.Until, step.Key
-	case d.State == record.Shadow:
-		d.Request = step.Request
-	}
-	return err
-}
-
-// dueSafely turns a panic into an error, as [matchSafely] does.
-func dueSafely(set *rules.Set, h rules.Held, ev *rules.Event, now time.Time) (step rules.Step, shadow bool, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("internal error: %v", p)
-		}
-	}()
-	step, shadow = set.Due(h, ev, now)
-	return step, shadow, nil
+	return cmp.Or(r.Rules().Set.Destination(decide.HeldStep(d)), d.Destination)
 }

@@ -101,7 +101,7 @@ func (d *desk) tell(text string) hook.Receipt {
 		d.t.Fatal(err)
 	}
 	receipt, err := d.r.Receive(d.t.Context(), ev)
-	if err != nil || receipt.Status != hook.Accepted {
+	if err != nil || receipt.Status != record.Accepted {
 		d.t.Fatalf("%s: %+v %v", text, receipt, err)
 	}
 	return receipt

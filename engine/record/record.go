@@ -33,6 +33,16 @@ func States() []State {
 	return []State{Waiting, Pending, Sending, Retrying, Sent, Dead, Cancelled, Skipped, Shadow}
 }
 
+// Status says what became of an event.
+type Status string
+
+const (
+	Accepted  Status = "accepted"
+	Duplicate Status = "duplicate"
+	Stale     Status = "stale"   // older than what is known of its appointment
+	Ignored   Status = "ignored" // nothing Bellhop acts on, such as INSTALL
+)
+
 // A Delivery is one step of one rule for one event.
 type Delivery struct {
 	ID          string          `json:"id"`
@@ -127,7 +137,7 @@ type Event struct {
 	WebhookID   string          `json:"webhookId,omitempty"`
 	Appointment string          `json:"appointment"`
 	ReceivedAt  time.Time       `json:"receivedAt"`
-	Status      string          `json:"status"`  // accepted, stale or ignored
+	Status      Status          `json:"status"`
 	On          []string        `json:"on"`      // what happened
 	Changed     []string        `json:"changed"` // the appointment's fields that changed
 	Body        json.RawMessage `json:"body,omitempty"`

@@ -16,8 +16,8 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/engine/config"
+	"bellhop/engine/decide"
 	"bellhop/engine/payload"
-	"bellhop/engine/receive"
 	"bellhop/rules"
 	"bellhop/rules/live"
 	"bellhop/rules/text"
@@ -47,7 +47,7 @@ type testCase struct {
 	broken       bool
 
 	event  *rules.Event
-	state  *receive.State
+	state  *decide.Memory
 	now    time.Time
 	expect expectation
 }

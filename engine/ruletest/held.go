@@ -10,7 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"bellhop/engine/receive"
+	"bellhop/engine/decide"
 	"bellhop/engine/record"
 	"bellhop/rules"
 )
@@ -59,12 +59,12 @@ func (x *expectation) readHold(f *file, n *yaml.Node) {
 
 // lookAhead decides about a step that waits as the server will at its moment, with everything as it is now: d gets
 // what it then renders or, as its reason, why it comes to nothing. A step whose moment has come does not wait.
-func (s *subject) lookAhead(d *record.Delivery, now time.Time, ev *rules.Event, state *receive.State) {
+func (s *subject) lookAhead(d *record.Delivery, now time.Time, ev *rules.Event, state *decide.Memory) {
 	then, at := *d, now
 	if d.At.After(now) {
 		at = d.At
 	}
-	_ = receive.Decide(s.set, &then, receive.Origin{Event: ev, State: state}, state, at) // the reason tells of an error
+	_ = decide.Decide(s.set, &then, decide.Origin{Event: ev, State: state}, state, at) // the reason tells of an error
 	if d.Request = then.Request; then.State != record.Shadow {
 		d.Reason = then.Reason
 	}

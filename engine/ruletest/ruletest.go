@@ -51,8 +51,7 @@ import (
 	"strings"
 	"time"
 
-	"bellhop/engine/hook"
-	"bellhop/engine/receive"
+	"bellhop/engine/decide"
 	"bellhop/engine/record"
 	"bellhop/rules"
 	"bellhop/rules/live"
@@ -237,7 +236,7 @@ func (r *Runner) subject(f *file) (*subject, []text.Finding) {
 type outcome struct {
 	set        *rules.Set
 	event      *rules.Event
-	status     hook.Status
+	status     record.Status
 	deliveries []record.Delivery
 	fired      []string // the rules that apply, in the order of their files
 	failed     error    // why nothing can be said
@@ -246,17 +245,17 @@ type outcome struct {
 // try lets the rules have a test's event, as the server would.
 func (s *subject) try(c *testCase) *outcome {
 	ev := *c.event
-	o := &outcome{set: s.set, event: &ev, status: hook.Ignored}
-	if !receive.OfAppointment(&ev) {
+	o := &outcome{set: s.set, event: &ev, status: record.Ignored}
+	if !decide.OfAppointment(&ev) {
 		return o
 	}
-	o.status = hook.Accepted
-	state, stale := receive.Derive(c.state, &ev)
+	o.status = record.Accepted
+	state, stale := decide.Derive(c.state, &ev)
 	if stale {
-		o.status = hook.Stale
+		o.status = record.Stale
 		return o
 	}
-	if o.deliveries, o.failed = receive.Deliveries(s.set, &ev, c.now); o.failed != nil {
+	if o.deliveries, o.failed = decide.Deliveries(s.set, &ev, c.now); o.failed != nil {
 		o.failed = fmt.Errorf("match: %w", o.failed)
 	}
 	for i := range o.deliveries {
@@ -274,9 +273,9 @@ func (s *subject) try(c *testCase) *outcome {
 // why says what kept a rule from applying to the event.
 func (o *outcome) why(name string) string {
 	switch o.status {
-	case hook.Ignored:
+	case record.Ignored:
 		return "the event names no appointment, so nothing fires"
-	case hook.Stale:
+	case record.Stale:
 		return "the event is older than the state, so nothing fires"
 	}
 	if i := slices.IndexFunc(o.deliveries, func(d record.Delivery) bool { return d.Rule == name && d.Step == 0 }); i >= 0 {

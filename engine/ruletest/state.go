@@ -7,8 +7,8 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"bellhop/engine/decide"
 	"bellhop/engine/payload"
-	"bellhop/engine/receive"
 	"bellhop/rules"
 	"bellhop/rules/text"
 )
@@ -30,7 +30,7 @@ func (f *file) readState(c *testCase, e text.Pair) {
 		return
 	}
 	first, err := payload.Normalise(c.event.Source, body, time.Time{}, f.zone)
-	if err == nil && !receive.OfAppointment(first) {
+	if err == nil && !decide.OfAppointment(first) {
 		err = errors.New("this event names no appointment")
 	}
 	if err != nil {
@@ -38,12 +38,12 @@ func (f *file) readState(c *testCase, e text.Pair) {
 		return
 	}
 	first.Appointment.ID = c.event.Appointment.ID // two sample events need not be of the same appointment
-	state, _ := receive.Derive(nil, first)
+	state, _ := decide.Derive(nil, first)
 	c.state = &state
 }
 
 // stateOf is the appointment as the event has it, but for what n says.
-func (f *file) stateOf(ev *rules.Event, n *yaml.Node) *receive.State {
+func (f *file) stateOf(ev *rules.Event, n *yaml.Node) *decide.Memory {
 	given := map[string]any{}
 	entries := f.doc.Entries(n, "the state", namesOf(StateKeys(), nil))
 	for _, e := range entries {
@@ -54,7 +54,7 @@ func (f *file) stateOf(ev *rules.Event, n *yaml.Node) *receive.State {
 			given[e.Name] = plain(e.Value)
 		}
 	}
-	state, unread, err := receive.Before(&payload.Normaliser{Zone: f.zone}, ev, given)
+	state, unread, err := decide.Before(&payload.Normaliser{Zone: f.zone}, ev, given)
 	if err != nil {
 		f.doc.ErrorAt("state", n, "", "%v", err)
 	}

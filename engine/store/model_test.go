@@ -14,7 +14,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"bellhop/engine/hook"
+	"bellhop/engine/decide"
 	"bellhop/engine/metrics"
 	"bellhop/engine/payload"
 	"bellhop/engine/receive"
@@ -182,7 +182,7 @@ func (m *model) rule(name string) *modelRule {
 }
 
 // state is the appointment as it is remembered.
-func (m *model) state(t *rapid.T) *receive.State {
+func (m *model) state(t *rapid.T) *decide.Memory {
 	var data []byte
 	err := m.s.Write(t.Context(), func(tx *store.Tx) (err error) {
 		data, _, err = tx.State("hoopai", m.appointment)
@@ -194,14 +194,14 @@ func (m *model) state(t *rapid.T) *receive.State {
 	if data == nil {
 		return nil
 	}
-	state := new(receive.State)
+	state := new(decide.Memory)
 	if err := json.Unmarshal(data, state); err != nil {
 		t.Fatal(err)
 	}
 	return state
 }
 
-func gone(s *receive.State) bool { return s.Deleted || s.AppointmentStatus == "cancelled" }
+func gone(s *decide.Memory) bool { return s.Deleted || s.AppointmentStatus == "cancelled" }
 
 func (m *model) deliveries(t *rapid.T) []record.Delivery {
 	list, err := m.s.Deliveries(t.Context(), store.DeliveryFilter{Appointment: m.appointment, Limit: 500})
@@ -264,7 +264,7 @@ func (m *model) post(t *rapid.T, body []byte) {
 		t.Fatal(err)
 	}
 	t.Logf("%s %s: %s", m.now.Format("2 15:04"), receipt.Status, body)
-	if receipt.Status == hook.Accepted {
+	if receipt.Status == record.Accepted {
 		if bytes.Equal(body, m.said) {
 			t.Fatalf("an event was accepted twice")
 		}
@@ -415,7 +415,7 @@ func (m *model) tells(t *rapid.T, d *record.Delivery) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var then receive.State
+	var then decide.Memory
 	if err := json.Unmarshal(e.State, &then); err != nil {
 		t.Fatal(err)
 	}
@@ -555,7 +555,7 @@ func (m *model) matched(t *rapid.T, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var state receive.State
+	var state decide.Memory
 	if err := json.Unmarshal(e.State, &state); err != nil {
 		t.Fatal(err)
 	}

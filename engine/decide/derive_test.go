@@ -1,4 +1,4 @@
-package receive
+package decide
 
 import (
 	"slices"
@@ -56,7 +56,7 @@ func TestDerive(t *testing.T) {
 	for name, history := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var prev *State
+			var prev *Memory
 			for i, step := range history {
 				ev := parse(t, step.event)
 				next, stale := Derive(prev, ev)

@@ -1,4 +1,8 @@
-package receive
+// Package decide says what events mean and what becomes of what they cause: what happened to an appointment ([Derive]), which
+// deliveries that makes ([Deliveries]), and how a delivery follows its appointment until it is sent ([Change.Follow],
+// [Still], [Decide]). It reads and writes nothing: package receive asks it within its transactions, and the tests of rules
+// and backtest ask it without any.
+package decide
 
 import (
 	"slices"
@@ -7,8 +11,8 @@ import (
 	"bellhop/rules"
 )
 
-// A State is what is remembered of an appointment between events.
-type State struct {
+// A Memory is what is remembered of an appointment between events.
+type Memory struct {
 	rules.Appointment
 	Deleted bool `json:"deleted,omitempty"`
 	Booked  bool `json:"booked,omitempty"` // it has been announced as booked
@@ -20,7 +24,7 @@ type State struct {
 }
 
 // dated is the time that what is known is of. What is older than that is out of date.
-func (s *State) dated() time.Time {
+func (s *Memory) dated() time.Time {
 	if s.Undated {
 		return s.Dated
 	}
@@ -41,7 +45,7 @@ func dated(ev *rules.Event) time.Time {
 }
 
 // cancelled says whether the appointment will not take place, as far as is known.
-func (s *State) cancelled() bool { return s.Deleted || s.AppointmentStatus == rules.Cancelled }
+func (s *Memory) cancelled() bool { return s.Deleted || s.AppointmentStatus == rules.Cancelled }
 
 // Derive works out what ev means for an appointment last known as prev (nil if never seen). It fills ev's
 // On, Changed, Previous and Appointment and returns the state to remember, or stale: then nothing happened.
@@ -57,8 +61,8 @@ func (s *State) cancelled() bool { return s.Deleted || s.AppointmentStatus == ru
 //   - A delete is never stale.
 //   - cancelled happens once, by status or by deletion, until an event takes it back.
 //   - booked happens once in an appointment's life, at the first event that does not cancel it.
-func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
-	var known State
+func Derive(prev *Memory, ev *rules.Event) (next Memory, stale bool) {
+	var known Memory
 	if prev != nil {
 		known = *prev
 	}
@@ -78,7 +82,7 @@ func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
 		return known, true
 	}
 
-	next = State{Appointment: merge(known.Appointment, ev), Deleted: ev.Type == rules.Delete, Booked: known.Booked}
+	next = Memory{Appointment: merge(known.Appointment, ev), Deleted: ev.Type == rules.Delete, Booked: known.Booked}
 	next.Over = (prev == nil || prev.Over) && !ev.ReceivedAt.IsZero() && next.EndsBefore(ev.ReceivedAt)
 	at := dated(ev)
 	if ev.Type == rules.Delete && at.IsZero() { // it was deleted by now
@@ -93,7 +97,7 @@ func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
 	ev.Appointment = next.Appointment
 	ev.Changed = nil
 	if prev != nil {
-		ev.Changed = changed(&known.Appointment, &next.Appointment)
+		ev.Changed = Changed(&known.Appointment, &next.Appointment)
 	}
 	ev.On = happened(prev, &next, ev)
 	next.Booked = next.Booked || slices.Contains(ev.On, rules.Booked)
@@ -101,7 +105,7 @@ func Derive(prev *State, ev *rules.Event) (next State, stale bool) {
 }
 
 // outdated says whether ev tells of a time before what is known.
-func outdated(prev *State, ev *rules.Event) bool {
+func outdated(prev *Memory, ev *rules.Event) bool {
 	at, known := dated(ev), prev.dated()
 	switch {
 	case prev.Deleted && ev.Type == rules.Create && prev.StartTime.IsZero() && prev.CalendarID == "":
@@ -116,7 +120,7 @@ func outdated(prev *State, ev *rules.Event) bool {
 }
 
 // happened lists the names of what happened: the wire type first, then the derived ones in their order.
-func happened(prev, next *State, ev *rules.Event) []string {
+func happened(prev, next *Memory, ev *rules.Event) []string {
 	on := []string{ev.Type}
 	wasCancelled := prev != nil && prev.cancelled()
 	known := map[string]bool{"dateUpdated": true, "dateAdded": true} // fields whose change has a name, or needs none
@@ -166,8 +170,8 @@ func merge(known rules.Appointment, ev *rules.Event) rules.Appointment {
 	return merged
 }
 
-// changed lists the fields that differ, sorted.
-func changed(a, b *rules.Appointment) []string {
+// Changed lists the fields that differ, sorted.
+func Changed(a, b *rules.Appointment) []string {
 	var names []string
 	for i := range fields {
 		if f := &fields[i]; !f.same(a, b) {

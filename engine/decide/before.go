@@ -1,4 +1,4 @@
-package receive
+package decide
 
 import (
 	"encoding/json"
@@ -15,8 +15,8 @@ import (
 // what given says. That holds fields of the appointment, written as events write them, and perhaps "deleted" and
 // "booked"; an empty one is of a field that is not known. unread are the fields that cannot be read, in the order of
 // [rules.AppointmentFields]; there is no state then. n reads the fields, and an error is what it says of them.
-func Before(n *payload.Normaliser, ev *rules.Event, given map[string]any) (state *State, unread []string, err error) {
-	state = &State{Booked: true}
+func Before(n *payload.Normaliser, ev *rules.Event, given map[string]any) (state *Memory, unread []string, err error) {
+	state = &Memory{Booked: true}
 	for _, flag := range []struct {
 		name string
 		to   *bool

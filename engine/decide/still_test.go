@@ -1,4 +1,4 @@
-package receive
+package decide
 
 import (
 	"testing"
@@ -19,8 +19,8 @@ func TestStillFollowsEveryMove(t *testing.T) {
 	}
 	set, _ := rules.NewSet([]*rules.File{f})
 	nine := time.Date(2031, 3, 3, 9, 0, 0, 123_456_789, time.UTC)
-	at := func(start time.Time) *State {
-		s := &State{Appointment: rules.Appointment{ID: "a1", AppointmentStatus: "confirmed", StartTime: start, EndTime: start.Add(time.Hour)}}
+	at := func(start time.Time) *Memory {
+		s := &Memory{Appointment: rules.Appointment{ID: "a1", AppointmentStatus: "confirmed", StartTime: start, EndTime: start.Add(time.Hour)}}
 		return s
 	}
 	ev := &rules.Event{Type: rules.Create, On: []string{rules.Create, rules.Booked}, Source: "hoopai", Appointment: at(nine).Appointment}

@@ -1,0 +1,53 @@
+package decide
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"bellhop/engine/payload"
+	"bellhop/engine/record"
+	"bellhop/rules"
+)
+
+// DecodeState reads the record of a state; nil is of an appointment that was never seen.
+func DecodeState(data []byte) (*Memory, error) {
+	if data == nil {
+		return nil, nil
+	}
+	state := new(Memory)
+	return state, json.Unmarshal(data, state)
+}
+
+// Restore gives a recorded event as rules saw it, or would have. n reads its body.
+func Restore(n *payload.Normaliser, e *record.Event) (*rules.Event, error) {
+	ev, _, err := restore(n, e)
+	return ev, err
+}
+
+// restore is [Restore], with the state after the event; nil if the event has none.
+func restore(n *payload.Normaliser, e *record.Event) (*rules.Event, *Memory, error) {
+	ev, err := n.Event(e.Source, e.Body, e.ReceivedAt)
+	if err != nil {
+		return nil, nil, fmt.Errorf("recorded body: %w", err)
+	}
+	ev.ID, ev.Type, ev.On, ev.Changed = e.ID, e.Type, e.On, e.Changed
+	after, err := DecodeState(e.State)
+	if err != nil {
+		return nil, nil, fmt.Errorf("recorded state: %w", err)
+	}
+	before, err := DecodeState(e.Previous)
+	if err != nil {
+		return nil, nil, fmt.Errorf("recorded state: %w", err)
+	}
+	if after != nil {
+		ev.Appointment = after.Appointment
+		if slices.Contains(rules.Statuses(), after.AppointmentStatus) { // its word was understood, see the source's statuses
+			ev.Problems = slices.DeleteFunc(ev.Problems, func(p rules.Problem) bool { return p.Field == "appointmentStatus" })
+		}
+	}
+	if before != nil {
+		ev.Previous = before.Appointment
+	}
+	return ev, after, nil
+}
