@@ -339,7 +339,7 @@ func (p *program) printEvent(e *admin.Event) {
 	p.field("type", e.Type)
 	p.field("webhook", e.WebhookID)
 	p.field("appointment", e.Appointment)
-	p.field("status", e.Status)
+	p.field("status", string(e.Status))
 	p.field("happened", strings.Join(e.On, ", "))
 	p.field("changed", strings.Join(e.Changed, ", "))
 	p.printProblems(e.Problems)

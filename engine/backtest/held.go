@@ -189,11 +189,11 @@ func (t *test) follow(ctx context.Context, e *record.Event, ev *rules.Event, mad
 		return nil
 	}
 	a.latest = e.ID
-	if e.Previous == nil { // the server did not know it any more either
+	if e.Before == nil { // the server did not know it any more either
 		return nil
 	}
 	var before, after decide.Memory
-	if err := errors.Join(json.Unmarshal(e.Previous, &before), json.Unmarshal(e.State, &after)); err != nil {
+	if err := errors.Join(json.Unmarshal(e.Before, &before), json.Unmarshal(e.After, &after)); err != nil {
 		return fmt.Errorf("event %s: recorded state: %w", e.ID, err)
 	}
 	for _, p := range slices.Clone(a.pairs) {

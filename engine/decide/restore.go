@@ -32,11 +32,11 @@ func restore(n *payload.Normaliser, e *record.Event) (*rules.Event, *Memory, err
 		return nil, nil, fmt.Errorf("recorded body: %w", err)
 	}
 	ev.ID, ev.Type, ev.On, ev.Changed = e.ID, e.Type, e.On, e.Changed
-	after, err := DecodeState(e.State)
+	after, err := DecodeState(e.After)
 	if err != nil {
 		return nil, nil, fmt.Errorf("recorded state: %w", err)
 	}
-	before, err := DecodeState(e.Previous)
+	before, err := DecodeState(e.Before)
 	if err != nil {
 		return nil, nil, fmt.Errorf("recorded state: %w", err)
 	}

@@ -102,7 +102,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 	var last latest
 	if decide.OfAppointment(ev) {
 		var err error
-		if prev, row.Previous, last, err = remembered(tx, ev.Source, ev.Appointment.ID); err != nil {
+		if prev, row.Before, last, err = remembered(tx, ev.Source, ev.Appointment.ID); err != nil {
 			return result{}, err
 		}
 		var stale bool
@@ -111,7 +111,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 		if err != nil {
 			return result{}, fmt.Errorf("encode appointment: %w", err)
 		}
-		row.State, row.On, row.Changed = state, ev.On, ev.Changed
+		row.After, row.On, row.Changed = state, ev.On, ev.Changed
 		if status = record.Accepted; stale {
 			status = record.Stale
 		}
@@ -134,7 +134,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 	if ends.IsZero() {
 		ends = ev.Appointment.StartTime
 	}
-	if err := tx.PutState(ev.Source, ev.Appointment.ID, row.State, mark(body, row.Dedupe, id), ev.ReceivedAt, ends); err != nil {
+	if err := tx.Remember(ev.Source, ev.Appointment.ID, row.After, mark(body, row.Dedupe, id), ev.ReceivedAt, ends); err != nil {
 		return result{}, err
 	}
 	now := r.Now().UTC()
@@ -149,7 +149,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 
 // remembered is what is known of an appointment, its record, and its latest event; nil is of one that was never seen.
 func remembered(tx *store.Tx, source, appointment string) (*decide.Memory, json.RawMessage, latest, error) {
-	data, last, err := tx.State(source, appointment)
+	data, last, err := tx.Memory(source, appointment)
 	if err != nil {
 		return nil, nil, nil, err
 	}

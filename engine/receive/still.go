@@ -68,7 +68,7 @@ func (r *Receiver) inOrder(tx *store.Tx, d *record.Delivery, now time.Time) erro
 
 // stillSo lets a message tell nothing that is no longer so.
 func (r *Receiver) stillSo(tx *store.Tx, d *record.Delivery, now time.Time) error {
-	data, last, err := tx.State(d.Source, d.Appointment)
+	data, last, err := tx.Memory(d.Source, d.Appointment)
 	d.Latest = last
 	if err != nil || data == nil || latest(last).of(d.Event) {
 		return err

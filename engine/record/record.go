@@ -141,8 +141,8 @@ type Event struct {
 	On          []string        `json:"on"`      // what happened
 	Changed     []string        `json:"changed"` // the appointment's fields that changed
 	Body        json.RawMessage `json:"body,omitempty"`
-	State       json.RawMessage `json:"state,omitempty"`    // the appointment after the event
-	Previous    json.RawMessage `json:"previous,omitempty"` // and before it
+	After       json.RawMessage `json:"state,omitempty"`    // the appointment after the event
+	Before      json.RawMessage `json:"previous,omitempty"` // and before it
 	Rules       string          `json:"rules,omitempty"`    // the rule set in force when it was received, see [Store.RuleSet]
 
 	// Dedupe identifies the webhook: an event with the same key is the same event.

@@ -22,10 +22,10 @@ func TestAnswerIsNoFailure(t *testing.T) {
 		group = append(group,
 			&writeCall{done: make(chan error, 1), fn: func(tx *Tx) error {
 				runs++
-				return tx.PutState("hoopai", fmt.Sprint("a", i), []byte("{}"), nil, s.opts.Now(), s.opts.Now())
+				return tx.Remember("hoopai", fmt.Sprint("a", i), []byte("{}"), nil, s.opts.Now(), s.opts.Now())
 			}},
 			&writeCall{done: make(chan error, 1), asks: true, fn: func(tx *Tx) error {
-				if err := tx.PutState("hoopai", fmt.Sprint("undone", i), []byte("{}"), nil, s.opts.Now(), s.opts.Now()); err != nil {
+				if err := tx.Remember("hoopai", fmt.Sprint("undone", i), []byte("{}"), nil, s.opts.Now(), s.opts.Now()); err != nil {
 					return err
 				}
 				if i%2 == 0 {

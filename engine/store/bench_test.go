@@ -17,7 +17,7 @@ import (
 func put(ctx context.Context, s *store.Store, key string, n int) (string, error) {
 	var id string
 	err := s.Write(ctx, func(tx *store.Tx) error {
-		if _, _, err := tx.State("hoopai", key); err != nil {
+		if _, _, err := tx.Memory("hoopai", key); err != nil {
 			return err
 		}
 		sum := sha256.Sum256([]byte(key))
@@ -25,14 +25,14 @@ func put(ctx context.Context, s *store.Store, key string, n int) (string, error)
 		e := record.Event{
 			ID: record.NewID(), Source: "hoopai", Location: "0007BWpSzSwfiuSl0tR2", Type: "AppointmentCreate", Appointment: key,
 			ReceivedAt: now, Status: "accepted", On: []string{"AppointmentCreate", "booked"}, Dedupe: sum[:16],
-			Body: make([]byte, 700), State: make([]byte, 500),
+			Body: make([]byte, 700), After: make([]byte, 500),
 		}
 		var inserted bool
 		var err error
 		if id, inserted, err = tx.InsertEvent(&e); err != nil || !inserted {
 			return err
 		}
-		if err := tx.PutState("hoopai", key, e.State, nil, now, now); err != nil {
+		if err := tx.Remember("hoopai", key, e.After, nil, now, now); err != nil {
 			return err
 		}
 		for i := range n {

@@ -21,7 +21,7 @@ func (t *Tx) InsertEvent(e *record.Event) (id string, inserted bool, err error) 
 		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, rules, body, state, previous)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
 		e.ID, e.Dedupe, e.Source, e.Location, e.Type, e.WebhookID, e.Appointment, micros(e.ReceivedAt), e.Status,
-		strings.Join(e.On, " "), strings.Join(e.Changed, " "), e.Rules, []byte(e.Body), blob(delta(e.State, e.Body)), blob(delta(e.Previous, e.State)))
+		strings.Join(e.On, " "), strings.Join(e.Changed, " "), e.Rules, []byte(e.Body), blob(delta(e.After, e.Body)), blob(delta(e.Before, e.After)))
 	if err != nil {
 		return "", false, fmt.Errorf("insert event: %w", err)
 	}
@@ -123,8 +123,8 @@ func scanWhole(row scanner, e *record.Event) error {
 	}
 	var err error
 	e.Body = body
-	if e.State, err = undelta(state, body); err == nil {
-		e.Previous, err = undelta(previous, e.State)
+	if e.After, err = undelta(state, body); err == nil {
+		e.Before, err = undelta(previous, e.After)
 	}
 	if err != nil {
 		return fmt.Errorf("event %s: %w", e.ID, err)
@@ -145,9 +145,9 @@ func scanEvent(row scanner, e *record.Event, more ...any) error {
 	return nil
 }
 
-// State is what is remembered of an appointment: JSON, and what marks its latest event, which receive alone
+// Memory is what is remembered of an appointment: JSON, and what marks its latest event, which receive alone
 // understands.
-func (t *Tx) State(source, appointment string) (state json.RawMessage, latest []byte, err error) {
+func (t *Tx) Memory(source, appointment string) (state json.RawMessage, latest []byte, err error) {
 	var text []byte
 	err = t.tx.QueryRowContext(t.ctx, `SELECT state, latest FROM appointments WHERE source = ? AND id = ?`, source, appointment).Scan(&text, &latest)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -159,8 +159,8 @@ func (t *Tx) State(source, appointment string) (state json.RawMessage, latest []
 	return text, latest, nil
 }
 
-// PutState remembers the state of an appointment that is over at ends (zero if unknown).
-func (t *Tx) PutState(source, appointment string, state json.RawMessage, latest []byte, touched, ends time.Time) error {
+// Remember keeps the memory of an appointment that is over at ends (zero if unknown).
+func (t *Tx) Remember(source, appointment string, state json.RawMessage, latest []byte, touched, ends time.Time) error {
 	_, err := t.tx.ExecContext(t.ctx, `INSERT INTO appointments (source, id, touched_at, ends_at, state, latest) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (source, id) DO UPDATE SET touched_at = excluded.touched_at, ends_at = excluded.ends_at, state = excluded.state, latest = excluded.latest`,
 		source, appointment, micros(touched), micros(ends), []byte(state), latest)

@@ -14,98 +14,6 @@ import (
 	"bellhop/engine/record"
 )
 
-// claim marks a job's delivery as being sent and returns it. ok is false if it is no longer to be sent, or
-// by another job; a delivery that is still waiting is returned too, for the time that it is due. The queue gives
-// a job to one worker at a time, so a delivery has one at a time too; it is found in state sending only where
-// the process ended during an attempt.
-func (s *Store) claim(ctx context.Context, j job, due Due) (d record.Delivery, ok bool, err error) {
-	err = s.Write(ctx, func(tx *Tx) error {
-		d, ok = record.Delivery{}, false
-		now := micros(s.opts.Now())
-		got, err := scanDelivery(tx.tx.QueryRowContext(tx.ctx, `UPDATE deliveries SET state = 'sending'
-			WHERE id = ?1 AND turn = ?2 AND (state IN ('pending', 'retrying', 'sending') OR state = 'waiting' AND due_at <= ?3) RETURNING `+deliveryColumns,
-			j.Delivery, j.Turn, now))
-		if errors.Is(err, sql.ErrNoRows) {
-			d, err = tx.early(j)
-			return err
-		}
-		if err != nil {
-			return fmt.Errorf("claim delivery: %w", err)
-		}
-		got.Crashed = j.again
-		rendered, tells := got.Request, got.Tells
-		got.Fresh = got.Request == nil
-		if due != nil {
-			if err := due(tx, &got); err != nil {
-				return err
-			}
-		}
-		if got.Key != "" || got.State != record.Sending || !bytes.Equal(rendered, got.Request) || !bytes.Equal(tells, got.Tells) {
-			if err := tx.settle(&got); err != nil {
-				return err
-			}
-		}
-		d, ok = got, got.State == record.Sending
-		return nil
-	})
-	return d, ok, err
-}
-
-// record writes down what became of a claimed delivery: its state, reason, due time and attempts. A job that
-// has done its work is deleted here: River would mark it completed later, in a transaction of its own and at
-// several times the cost, to delete it after a while. River takes a job that is gone for a cancelled one.
-func (s *Store) record(ctx context.Context, d *record.Delivery, jobRow int64) error {
-	attempts, err := json.Marshal(d.Attempts)
-	if err != nil {
-		return fmt.Errorf("encode attempts: %w", err)
-	}
-	over := false
-	err = s.Write(ctx, func(tx *Tx) error {
-		over = !d.State.Open()
-		// What was not sent after all is rendered again, with the appointment as it then is.
-		unsent := d.Fresh && d.State == record.Pending
-		res, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ?, request = CASE WHEN ? THEN NULL ELSE request END
-			WHERE id = ? AND turn = ? AND state = 'sending'`,
-			string(d.State), d.Reason, micros(d.Due), attempts, unsent, d.ID, d.Turn)
-		if err != nil {
-			return fmt.Errorf("record delivery: %w", err)
-		}
-		if n, err := res.RowsAffected(); err != nil {
-			return fmt.Errorf("record delivery: %w", err)
-		} else if n == 0 {
-			over = true
-			if err := tx.recordCancelled(d, attempts); err != nil {
-				return err
-			}
-		}
-		if !over {
-			return nil
-		}
-		return tx.endJob(jobRow)
-	})
-	if err == nil && over {
-		s.queue.driver.ended.Store(jobRow, struct{}{})
-	}
-	return err
-}
-
-// endJob deletes a job, or marks it completed if it is the newest: SQLite would give its id to the next job,
-// which River would then take for this one while it still reports this one done.
-func (t *Tx) endJob(row int64) error {
-	res, err := t.tx.ExecContext(t.ctx, `DELETE FROM river_job WHERE id = ? AND id < (SELECT max(id) FROM river_job)`, row)
-	if err != nil {
-		return fmt.Errorf("end job: %w", err)
-	}
-	if n, err := res.RowsAffected(); err != nil || n > 0 {
-		return err
-	}
-	_, err = t.tx.ExecContext(t.ctx, `UPDATE river_job SET state = 'completed', finalized_at = datetime('now', 'subsec') WHERE id = ?`, row)
-	if err != nil {
-		return fmt.Errorf("end job: %w", err)
-	}
-	return nil
-}
-
 // A Handler makes one attempt at a job's delivery. It returns 0 when there is nothing more to do for it,
 // else how long to wait before the next attempt. When ctx ends the handler must return soon.
 type Handler func(ctx context.Context, j *Job) (again time.Duration)
@@ -147,24 +55,48 @@ func (j *Job) To(ctx context.Context, present func(*record.Delivery) string) (to
 	return present(&d), 0, nil
 }
 
-// Claim marks the delivery as being sent and returns it; due is asked about one that waited. ok is false if it is
-// not to be sent, or not now: then it is [record.Waiting], and due later.
-func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, err error) {
-	return j.store.claim(ctx, j.job, due)
-}
-
-// Record writes down what became of the claimed delivery. If nothing more is to be done for it, the job goes
-// with the same transaction.
-func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
-	return j.store.record(ctx, d, j.row)
-}
-
 // A Due decides, in the transaction that claims it, what becomes of a delivery that is due. It is given the delivery
 // in state [record.Sending] and leaves it so, with its request, if it is to be sent; else it sets another state and why. A
 // delivery that has to wait on is [record.Waiting], one of an immediate step [record.Pending] or [record.Retrying], with its new due time.
 // An error is the store's: it is tried again. A nil Due
 // sends everything as it is.
 type Due func(*Tx, *record.Delivery) error
+
+// Claim marks the delivery as being sent and returns it; due is asked about it in the same transaction. ok is false if it
+// is not to be sent, by this job, or not now: then it is open, and due later. The queue gives a job to one worker at a
+// time, so a delivery has one at a time too; it is found in state sending only where the process ended during an attempt.
+func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, err error) {
+	err = j.store.Write(ctx, func(tx *Tx) error {
+		d, ok = record.Delivery{}, false
+		now := micros(j.store.opts.Now())
+		got, err := scanDelivery(tx.tx.QueryRowContext(tx.ctx, `UPDATE deliveries SET state = 'sending'
+			WHERE id = ?1 AND turn = ?2 AND (state IN ('pending', 'retrying', 'sending') OR state = 'waiting' AND due_at <= ?3) RETURNING `+deliveryColumns,
+			j.job.Delivery, j.job.Turn, now))
+		if errors.Is(err, sql.ErrNoRows) {
+			d, err = tx.early(j.job)
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("claim delivery: %w", err)
+		}
+		got.Crashed = j.job.again
+		rendered, tells := got.Request, got.Tells
+		got.Fresh = got.Request == nil
+		if due != nil {
+			if err := due(tx, &got); err != nil {
+				return err
+			}
+		}
+		if got.Key != "" || got.State != record.Sending || !bytes.Equal(rendered, got.Request) || !bytes.Equal(tells, got.Tells) {
+			if err := tx.settle(&got); err != nil {
+				return err
+			}
+		}
+		d, ok = got, got.State == record.Sending
+		return nil
+	})
+	return d, ok, err
+}
 
 // early is the delivery of a job that came before its time, empty if the job has nothing to do.
 func (t *Tx) early(j job) (record.Delivery, error) {
@@ -186,17 +118,6 @@ func (t *Tx) settle(d *record.Delivery) error {
 		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, d.ID)
 	if err != nil {
 		return fmt.Errorf("write delivery: %w", err)
-	}
-	return nil
-}
-
-// recordCancelled writes what an attempt came to whose delivery was cancelled, or is due at another moment,
-// since it began. What was sent is no less sent for that.
-func (t *Tx) recordCancelled(d *record.Delivery, attempts []byte) error {
-	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET attempts = ?, state = CASE WHEN ? THEN 'sent' ELSE state END
-		WHERE id = ? AND turn > ? AND state = 'cancelled'`, attempts, d.State == record.Sent, d.ID, d.Turn)
-	if err != nil {
-		return fmt.Errorf("record delivery: %w", err)
 	}
 	return nil
 }
@@ -233,4 +154,70 @@ func (j *Job) Current(ctx context.Context, d *record.Delivery) (bool, error) {
 		}
 		return nil
 	})
+}
+
+// Record writes down what became of the claimed delivery: its state, reason, due time and attempts. A job that has done
+// its work is deleted here: River would mark it completed later, in a transaction of its own and at several times the
+// cost, to delete it after a while. River takes a job that is gone for a cancelled one.
+func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
+	attempts, err := json.Marshal(d.Attempts)
+	if err != nil {
+		return fmt.Errorf("encode attempts: %w", err)
+	}
+	over := false
+	err = j.store.Write(ctx, func(tx *Tx) error {
+		over = !d.State.Open()
+		// What was not sent after all is rendered again, with the appointment as it then is.
+		unsent := d.Fresh && d.State == record.Pending
+		res, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ?, request = CASE WHEN ? THEN NULL ELSE request END
+			WHERE id = ? AND turn = ? AND state = 'sending'`,
+			string(d.State), d.Reason, micros(d.Due), attempts, unsent, d.ID, d.Turn)
+		if err != nil {
+			return fmt.Errorf("record delivery: %w", err)
+		}
+		if n, err := res.RowsAffected(); err != nil {
+			return fmt.Errorf("record delivery: %w", err)
+		} else if n == 0 {
+			over = true
+			if err := tx.recordCancelled(d, attempts); err != nil {
+				return err
+			}
+		}
+		if !over {
+			return nil
+		}
+		return tx.endJob(j.row)
+	})
+	if err == nil && over {
+		j.store.queue.driver.ended.Store(j.row, struct{}{})
+	}
+	return err
+}
+
+// recordCancelled writes what an attempt came to whose delivery was cancelled, or is due at another moment,
+// since it began. What was sent is no less sent for that.
+func (t *Tx) recordCancelled(d *record.Delivery, attempts []byte) error {
+	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET attempts = ?, state = CASE WHEN ? THEN 'sent' ELSE state END
+		WHERE id = ? AND turn > ? AND state = 'cancelled'`, attempts, d.State == record.Sent, d.ID, d.Turn)
+	if err != nil {
+		return fmt.Errorf("record delivery: %w", err)
+	}
+	return nil
+}
+
+// endJob deletes a job, or marks it completed if it is the newest: SQLite would give its id to the next job,
+// which River would then take for this one while it still reports this one done.
+func (t *Tx) endJob(row int64) error {
+	res, err := t.tx.ExecContext(t.ctx, `DELETE FROM river_job WHERE id = ? AND id < (SELECT max(id) FROM river_job)`, row)
+	if err != nil {
+		return fmt.Errorf("end job: %w", err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	_, err = t.tx.ExecContext(t.ctx, `UPDATE river_job SET state = 'completed', finalized_at = datetime('now', 'subsec') WHERE id = ?`, row)
+	if err != nil {
+		return fmt.Errorf("end job: %w", err)
+	}
+	return nil
 }

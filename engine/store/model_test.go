@@ -185,7 +185,7 @@ func (m *model) rule(name string) *modelRule {
 func (m *model) state(t *rapid.T) *decide.Memory {
 	var data []byte
 	err := m.s.Write(t.Context(), func(tx *store.Tx) (err error) {
-		data, _, err = tx.State("hoopai", m.appointment)
+		data, _, err = tx.Memory("hoopai", m.appointment)
 		return err
 	})
 	if err != nil {
@@ -416,7 +416,7 @@ func (m *model) tells(t *rapid.T, d *record.Delivery) {
 		t.Fatal(err)
 	}
 	var then decide.Memory
-	if err := json.Unmarshal(e.State, &then); err != nil {
+	if err := json.Unmarshal(e.After, &then); err != nil {
 		t.Fatal(err)
 	}
 	if gone(&then) != gone(state) && !(gone(state) && m.forCancelled(t, d)) {
@@ -556,7 +556,7 @@ func (m *model) matched(t *rapid.T, id string) {
 		t.Fatal(err)
 	}
 	var state decide.Memory
-	if err := json.Unmarshal(e.State, &state); err != nil {
+	if err := json.Unmarshal(e.After, &state); err != nil {
 		t.Fatal(err)
 	}
 	var want []string

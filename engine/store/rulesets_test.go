@@ -38,7 +38,7 @@ func under(ctx context.Context, s *store.Store, key, set string, files ...live.V
 		var err error
 		id, _, err = tx.InsertEvent(&record.Event{
 			ID: record.NewID(), Source: "hoopai", Dedupe: []byte(key), ReceivedAt: time.Now(), Status: "accepted",
-			On: []string{"booked"}, Rules: set, Body: []byte("{}"), State: []byte(`{"id":"a"}`),
+			On: []string{"booked"}, Rules: set, Body: []byte("{}"), After: []byte(`{"id":"a"}`),
 		})
 		return err
 	})
@@ -309,7 +309,7 @@ func TestReader(t *testing.T) {
 			}
 			for _, e := range page {
 				seen = append(seen, e.Appointment)
-				if len(e.Body) != 700 || len(e.State) != 500 {
+				if len(e.Body) != 700 || len(e.After) != 500 {
 					t.Errorf("event %s is not whole", e.ID)
 				}
 			}

@@ -108,7 +108,7 @@ func TestEventGrowsByItsBody(t *testing.T) {
 		body := append(append([]byte(`{"type":"AppointmentUpdate","locationId":"0007BWpSzSwfiuSl0tR2","appointment":`), state(i%9)...), '}')
 		return record.Event{
 			ID: record.NewID(), Source: "hoopai", Location: "0007BWpSzSwfiuSl0tR2", Type: "AppointmentUpdate", Dedupe: []byte(fmt.Sprint(i)), ReceivedAt: time.Now(),
-			Status: "accepted", On: []string{"AppointmentUpdate"}, Body: body, State: state(i % 9), Previous: state(i % 7),
+			Status: "accepted", On: []string{"AppointmentUpdate"}, Body: body, After: state(i % 9), Before: state(i % 7),
 		}
 	}
 	var all []record.Event
@@ -128,8 +128,8 @@ func TestEventGrowsByItsBody(t *testing.T) {
 	}
 	for _, e := range all {
 		got, err := s.Event(t.Context(), e.ID)
-		if err != nil || string(got.Body) != string(e.Body) || string(got.State) != string(e.State) || string(got.Previous) != string(e.Previous) {
-			t.Fatalf("%v\n%s\n%s\n%s", err, got.Body, got.State, got.Previous)
+		if err != nil || string(got.Body) != string(e.Body) || string(got.After) != string(e.After) || string(got.Before) != string(e.Before) {
+			t.Fatalf("%v\n%s\n%s\n%s", err, got.Body, got.After, got.Before)
 		}
 	}
 	body := int64(len(all[0].Body))

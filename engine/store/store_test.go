@@ -117,7 +117,7 @@ func TestWriteFailsAlone(t *testing.T) {
 				}
 			case 1:
 				err := s.Write(t.Context(), func(tx *store.Tx) error {
-					if err := tx.PutState("hoopai", fmt.Sprint("broken", i), []byte("{}"), nil, time.Now(), time.Now()); err != nil {
+					if err := tx.Remember("hoopai", fmt.Sprint("broken", i), []byte("{}"), nil, time.Now(), time.Now()); err != nil {
 						return err
 					}
 					return broken
@@ -138,7 +138,7 @@ func TestWriteFailsAlone(t *testing.T) {
 		t.Fatalf("%d events, %v", len(events), err)
 	}
 	err = s.Write(t.Context(), func(tx *store.Tx) error {
-		state, _, err := tx.State("hoopai", "broken1")
+		state, _, err := tx.Memory("hoopai", "broken1")
 		if state != nil {
 			t.Error("what a failed call wrote is there")
 		}

@@ -129,96 +129,170 @@ func (w *Worker) bringBack(ctx context.Context) {
 // unwritable is how long a job stays away when the store could not be written.
 const unwritable = 2 * time.Second
 
-// work makes one attempt. stopping ends when the worker is to stop, ctx when it must have.
-func (w *Worker) work(stopping, ctx context.Context, j *store.Job) (again time.Duration) {
-	to, wait, err := j.To(ctx, w.o.Destination)
+// A turn is one look at one delivery, from its place in the queue to what is recorded of it.
+type turn struct {
+	*Worker
+	ctx      context.Context // ends when the worker must have stopped
+	stopping context.Context // ends when it is to stop
+	job      *store.Job
+	pass     *pass // to the destination; nil if it is not to be attempted
+	d        record.Delivery
+	began    time.Time     // the attempt, with the last look at its appointment
+	postpone time.Duration // how long the job then stays away
+}
+
+// next says whether the turn goes on with its next stage.
+type next bool
+
+const (
+	goOn next = true
+	over next = false
+)
+
+// stages are what a turn goes through. Each can end it; what has been claimed is recorded then.
+var stages = []func(*turn) next{(*turn).enter, (*turn).claim, (*turn).wanted, (*turn).attempt, (*turn).record}
+
+// work makes one attempt, and says how long the job is to stay away, 0 if nothing more is to be done for it. stopping ends
+// when the worker is to stop, ctx when it must have.
+func (w *Worker) work(stopping, ctx context.Context, j *store.Job) time.Duration {
+	t := &turn{Worker: w, ctx: ctx, stopping: stopping, job: j}
+	defer func() {
+		if t.pass != nil {
+			t.pass.leave()
+		}
+	}()
+	for _, stage := range stages {
+		if stage(t) == over {
+			break
+		}
+	}
+	return t.postpone
+}
+
+// failed ends the turn because the store cannot be read or written; the job comes back soon.
+func (t *turn) failed(what string, err error) next {
+	t.log(t.ctx, what, err)
+	t.postpone = unwritable
+	return over
+}
+
+// enter takes a place for the delivery's destination.
+func (t *turn) enter() next {
+	to, wait, err := t.job.To(t.ctx, t.o.Destination)
 	switch {
 	case err != nil:
-		w.log(ctx, "a delivery could not be looked up", err)
-		return unwritable
+		return t.failed("a delivery could not be looked up", err)
 	case wait > 0:
-		return wait
+		t.postpone = wait
+		return over
 	}
-	pass, postpone, why := w.gate.enter(stopping, to)
-	if pass != nil {
-		defer pass.leave()
-	} else {
-		w.o.Metrics.Postponed.WithLabelValues(why).Inc()
-		left := time.Until(j.Made().Add(w.o.MaxAge))
-		if why != "paused" {
-			return postpone
-		}
-		if left > 0 {
-			return min(postpone, left)
-		}
-		// It is claimed all the same, to be given up: else all that comes piles up for a destination that never answers.
+	var why string
+	if t.pass, t.postpone, why = t.gate.enter(t.stopping, to); t.pass != nil {
+		t.postpone = 0
+		return goOn
 	}
-	d, ok, err := j.Claim(ctx, w.o.Due)
-	if err != nil {
-		w.log(ctx, "a delivery could not be claimed", err)
-		return unwritable
+	t.o.Metrics.Postponed.WithLabelValues(why).Inc()
+	if why != "paused" {
+		return over
 	}
+	if left := time.Until(t.job.Made().Add(t.o.MaxAge)); left > 0 {
+		t.postpone = min(t.postpone, left)
+		return over
+	}
+	// It is claimed all the same, to be given up: else all that comes piles up for a destination that never answers.
+	return goOn
+}
+
+// claim takes the delivery from the queue, as it is to be sent now.
+func (t *turn) claim() next {
+	d, ok, err := t.job.Claim(t.ctx, t.o.Due)
 	switch {
+	case err != nil:
+		return t.failed("a delivery could not be claimed", err)
 	case !ok && (d.State == record.Waiting || d.State == record.Pending || d.State == record.Retrying):
-		return max(time.Until(d.Due), time.Millisecond)
+		t.postpone = max(time.Until(d.Due), time.Millisecond)
+		return over
 	case !ok:
-		if d.ID != "" { // it came to nothing just now
-			w.o.Metrics.Deliveries.WithLabelValues(d.Action, string(d.State)).Inc()
+		if t.postpone = 0; d.ID != "" { // it came to nothing just now
+			t.o.Metrics.Deliveries.WithLabelValues(d.Action, string(d.State)).Inc()
 		}
-		return 0
+		return over
 	}
-	if age := time.Since(started(&d, time.Now())); age > w.o.MaxAge {
-		d.State, d.Due = record.Dead, time.Now().UTC()
-		d.Reason = strings.TrimSuffix(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), cmp.Or(d.Reason, "no attempt could be made")), ": ")
-		w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
-		if err := j.Record(context.WithoutCancel(ctx), &d); err != nil {
-			w.log(ctx, "the result of delivery "+d.ID+" could not be recorded; it will be tried again", err)
-			return unwritable
-		}
-		return 0
+	t.d = d
+	return goOn
+}
+
+// wanted looks whether the delivery is still to be sent: it is not too old, its destination is free, and nothing that was
+// acknowledged while it stood in line has changed its appointment.
+func (t *turn) wanted() next {
+	if age := time.Since(started(&t.d, time.Now())); age > t.o.MaxAge {
+		t.d.State, t.d.Due, t.postpone = record.Dead, time.Now().UTC(), 0
+		t.d.Reason = strings.TrimSuffix(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), cmp.Or(t.d.Reason, "no attempt could be made")), ": ")
+		t.dead(&t.d)
+		return goOn
 	}
-	if pass != nil {
-		postpone, why = pass.start(stopping)
+	why := ""
+	if t.pass != nil {
+		t.postpone, why = t.pass.start(t.stopping)
 	}
-	began := time.Now() // with the last look at its appointment
-	if postpone == 0 {
-		// It was promised for the appointment as it was. What was acknowledged while it stood in line counts.
-		switch ok, err := j.Current(ctx, &d); {
-		case err != nil:
-			pass.done(verdict{unknown: true})
-			w.log(ctx, "a delivery could not be looked up", err)
-			return unwritable
-		case !ok && !d.At.IsZero():
-			pass.done(verdict{unknown: true})
-			return 0
-		case !ok:
-			pass.done(verdict{unknown: true})
-			postpone, why = time.Millisecond, ""
-		}
-	}
-	if postpone > 0 {
+	if t.postpone > 0 {
 		if why != "" {
-			w.o.Metrics.Postponed.WithLabelValues(why).Inc()
+			t.o.Metrics.Postponed.WithLabelValues(why).Inc()
 		}
-		if d.State = record.Pending; len(d.Attempts) > 0 {
-			d.State = record.Retrying
-		}
-	} else {
-		v := verdict{unknown: true} // of a panic
-		func() {
-			defer func() { pass.done(v) }()
-			v = w.judge(w.attempt(ctx, &d, began))
-		}()
-		if d.State == record.Retrying {
-			postpone = max(time.Until(d.Due), time.Millisecond)
-		}
+		t.putOff()
+		return goOn
 	}
-	// What was sent is recorded even when time is up: sent and not recorded would be sent again.
-	if err := j.Record(context.WithoutCancel(ctx), &d); err != nil {
-		w.log(ctx, "the result of delivery "+d.ID+" could not be recorded; it will be tried again", err)
-		return unwritable
+	t.began = time.Now()
+	ok, err := t.job.Current(t.ctx, &t.d)
+	if ok && err == nil {
+		return goOn
 	}
-	return postpone
+	t.pass.done(verdict{unknown: true})
+	switch {
+	case err != nil:
+		return t.failed("a delivery could not be looked up", err)
+	case !t.d.At.IsZero(): // it is recorded already, or waits for another moment
+		return over
+	}
+	t.postpone = time.Millisecond
+	t.putOff()
+	return goOn
+}
+
+// putOff leaves the delivery as it was before it was claimed.
+func (t *turn) putOff() {
+	if t.d.State = record.Pending; len(t.d.Attempts) > 0 {
+		t.d.State = record.Retrying
+	}
+}
+
+// attempt sends the delivery, if it is still to be sent.
+func (t *turn) attempt() next {
+	if t.d.State != record.Sending {
+		return goOn
+	}
+	v := verdict{unknown: true} // of a panic
+	func() {
+		defer func() { t.pass.done(v) }()
+		v = t.judge(t.send(t.ctx, &t.d, t.began))
+	}()
+	if t.d.State == record.Retrying {
+		t.postpone = max(time.Until(t.d.Due), time.Millisecond)
+	}
+	return goOn
+}
+
+// record writes down what came of it, even when time is up: sent and not recorded would be sent again.
+func (t *turn) record() next {
+	if err := t.job.Record(context.WithoutCancel(t.ctx), &t.d); err != nil {
+		return t.failed("the result of delivery "+t.d.ID+" could not be recorded; it will be tried again", err)
+	}
+	return over
+}
+
+// dead logs that a delivery is given up.
+func (w *Worker) dead(d *record.Delivery) {
+	w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
 }
 
 // log reports an error of the store, unless it is only that everything is being stopped.
@@ -244,8 +318,8 @@ func (w *Worker) judge(err error) verdict {
 	return verdict{failed: !f.Permanent && f.After == 0, pause: f.After, why: w.o.Redactor.Redact(err.Error())}
 }
 
-// attempt sends d once and changes it to what became of it. The error is the attempt's, which began at start.
-func (w *Worker) attempt(ctx context.Context, d *record.Delivery, start time.Time) error {
+// send sends d once and changes it to what became of it. The error is the attempt's, which began at start.
+func (w *Worker) send(ctx context.Context, d *record.Delivery, start time.Time) error {
 	receipt, err := w.do(ctx, d)
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", errInterrupted, err)
@@ -294,7 +368,7 @@ func (w *Worker) attempt(ctx context.Context, d *record.Delivery, start time.Tim
 	w.o.Metrics.Attempts.WithLabelValues(d.Action, a.Outcome).Inc()
 	w.o.Metrics.AttemptSeconds.WithLabelValues(d.Action).Observe(time.Since(start).Seconds())
 	if d.State == record.Dead {
-		w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
+		w.dead(d)
 	}
 	return err
 }
