@@ -392,12 +392,8 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 		s.bracesAround(t, inner)
 		return
 	}
-	value := t.Value
 	if b, isBool := text.Bool(n); isBool && n.Style == 0 { // yes and no
-		value = fmt.Sprint(b)
-		t = t.As(value)
-	}
-	if b, isBool := text.Bool(n); isBool && n.Style == 0 {
+		t = t.As(fmt.Sprint(b))
 		if b {
 			r.Warnf("always-true", r.At(n), "", "this condition is always true; it can be left out")
 		} else {

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/engine/payload"
-	"bellhop/engine/ruletest"
 	"bellhop/rules"
 )
 

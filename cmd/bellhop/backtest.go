@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bellhop/actions"
-	"bellhop/engine/backtest"
+	"bellhop/cmd/bellhop/backtest"
 	"bellhop/engine/config"
 	"bellhop/engine/store"
 	"bellhop/rules"

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/engine/config"
-	"bellhop/engine/ruletest"
 	"bellhop/rules"
 	"bellhop/rules/text"
 	"bellhop/testdata"

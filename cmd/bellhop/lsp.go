@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bellhop/engine/lsp"
+	"bellhop/cmd/bellhop/lsp"
 )
 
 func (p *program) lspCommand() *cobra.Command {

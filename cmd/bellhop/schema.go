@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/engine/config"
-	"bellhop/engine/ruletest"
 	"bellhop/rules"
 )
 

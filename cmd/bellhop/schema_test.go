@@ -9,8 +9,8 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
 
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/engine/config"
-	"bellhop/engine/ruletest"
 	"bellhop/rules"
 )
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"bellhop/engine/backtest"
+	"bellhop/cmd/bellhop/backtest"
 )
 
 // What backtest says.

@@ -69,7 +69,7 @@ func Event(ctx context.Context, s *store.Store, id string, o Options) (Answer, e
 	if err != nil {
 		return Answer{}, fmt.Errorf("event %s: %w", id, err)
 	}
-	a := answer(ev, record.Status(e.Status), ev.ReceivedAt)
+	a := answer(ev, e.Status, ev.ReceivedAt)
 	a.Event = e.ID
 	set, err := a.choose(ctx, s, e.Rules, o)
 	if err != nil {

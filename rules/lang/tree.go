@@ -195,11 +195,6 @@ func isCallOf(n ast.Node, function string) bool {
 	return name == function
 }
 
-func isName(n ast.Node, name string) bool {
-	id, ok := n.(*ast.IdentifierNode)
-	return ok && id.Value == name
-}
-
 func CallOf(n ast.Node) (string, []ast.Node) {
 	switch n := n.(type) {
 	case *ast.BuiltinNode:

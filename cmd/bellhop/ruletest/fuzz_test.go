@@ -7,7 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"bellhop/engine/ruletest"
+	"bellhop/cmd/bellhop/ruletest"
 )
 
 // Whatever a test file holds, reading it does not panic and points into it; and what is written back by an

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/engine/ruletest"
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/rules"
 	"bellhop/rules/text"
 )

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/ruletest"
+	"bellhop/cmd/bellhop/ruletest"
 )
 
 // waiting are rules whose steps wait.

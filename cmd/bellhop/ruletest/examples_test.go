@@ -7,12 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"bellhop/engine/ruletest"
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/rules"
 	"bellhop/rules/text"
 )
 
-const examples = "../../testdata/rules"
+const examples = "../../../testdata/rules"
 
 // Every worked example has tests; they pass, and each of its rules is fired by one and left alone by another.
 func TestWorkedExamples(t *testing.T) {
@@ -76,7 +76,7 @@ func TestExamplesNotice(t *testing.T) {
 	if err != nil || len(paths) == 0 {
 		t.Fatal("no examples", err)
 	}
-	events, err := filepath.Abs("../../testdata/events")
+	events, err := filepath.Abs("../../../testdata/events")
 	if err != nil {
 		t.Fatal(err)
 	}

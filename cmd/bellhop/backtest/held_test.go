@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"bellhop/engine/backtest"
+	"bellhop/cmd/bellhop/backtest"
 	"bellhop/engine/metrics"
 	"bellhop/engine/payload"
 	"bellhop/engine/receive"

@@ -12,8 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/engine/config"
-	"bellhop/engine/ruletest"
 	"bellhop/engine/verify"
 	"bellhop/rules"
 	"bellhop/rules/live"

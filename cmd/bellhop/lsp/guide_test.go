@@ -214,7 +214,7 @@ func TestHover(t *testing.T) {
 
 // FuzzGuide asks for help anywhere in anything: it must come to an end, and offer nothing outside the text.
 func FuzzGuide(f *testing.F) {
-	for _, pattern := range []string{"../../testdata/bad/*.yaml", "../../testdata/rules/*.yaml"} {
+	for _, pattern := range []string{"../../../testdata/bad/*.yaml", "../../../testdata/rules/*.yaml"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			f.Fatal(err)

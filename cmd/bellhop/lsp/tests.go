@@ -2,7 +2,7 @@ package lsp
 
 import (
 	"bellhop/actions"
-	"bellhop/engine/ruletest"
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/rules"
 	"bellhop/rules/lang"
 )

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"bellhop/engine/ruletest"
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/rules"
 )
 
