@@ -19,7 +19,6 @@ import (
 	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
-	"bellhop/rules/text"
 )
 
 type backtestFlags struct {
@@ -78,11 +77,11 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 	if strings.Contains(data, "://") {
 		return errors.New("the store must be a folder; PostgreSQL is not supported yet")
 	}
-	proposed, mistakes, err := loadFolder(cfg, dir)
+	proposed, err := live.LoadFolder(dir, cfg.RuleOptions())
 	if err != nil {
 		return err
 	}
-	if len(mistakes) > 0 { // what is said of the others would be half the truth
+	if mistakes := proposed.Mistakes(); len(mistakes) > 0 { // what is said of the others would be half the truth
 		p.printFindings(p.stderr, mistakes)
 		return fmt.Errorf("the rules in %s do not load: %s", dir, count(len(mistakes), "mistake"))
 	}
@@ -100,7 +99,7 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 	}
 	bar := newProgress(p.stderr, now)
 	report, err := backtest.Run(ctx, backtest.Options{
-		Store: reader, Span: store.Span{Since: since, Until: now}, Present: present, Proposed: proposed, PresentID: id,
+		Store: reader, Span: store.Span{Since: since, Until: now}, Present: present, Proposed: proposed.Set, PresentID: id,
 		Zone: cfg.Zone, Examples: f.limit, Progress: func(done, total int) { bar.show(done, total, time.Now()) },
 	})
 	bar.clear()
@@ -142,22 +141,17 @@ func inForce(ctx context.Context, r *store.Reader, o rules.Options) (*rules.Set,
 	if err != nil {
 		return nil, "", err
 	}
-	var files []*rules.File
+	var sources []live.Source
 	names := []live.FileVersion{}
 	for _, v := range versions {
 		names = append(names, live.FileVersion{Path: v.Path, Hash: v.Hash})
-		file, findings := rules.Compile(v.Path, v.Data, o)
-		if file == nil {
-			for _, found := range findings {
-				if found.Severity == text.Error {
-					return nil, "", fmt.Errorf("the version of %s that is in force does not load under this configuration: line %d: %s", v.Path, found.Line, found.Message)
-				}
-			}
-		}
-		files = append(files, file)
+		sources = append(sources, live.Source{Name: v.Path, Data: v.Data})
 	}
-	set, _ := rules.NewSet(files) // they are in force together
-	return set, live.SetID(names), nil
+	loaded := live.Load(sources, o)
+	for _, f := range loaded.Mistakes() {
+		return nil, "", fmt.Errorf("the version of %s that is in force does not load under this configuration: line %d: %s", f.File, f.Line, f.Message)
+	}
+	return loaded.Set, live.SetID(names), nil
 }
 
 // A progress is a bar on a terminal, and nothing elsewhere. It appears once something takes long.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,54 +107,28 @@ func givenUp(ctx context.Context, dir string, set *rules.Set) map[string]int {
 
 // checkRules compiles every rule file of paths and joins them into one set.
 func (r *report) checkRules(cfg *config.Config, paths []string) *rules.Set {
-	options := cfg.RuleOptions()
 	seen := map[string]bool{}
-	var readable []rules.Source
-	var found []text.Finding
-	order := map[string]int{} // of the files, as they are named
-	for _, src := range r.sources(cfg, paths) {
-		if real, err := filepath.EvalSymlinks(filepath.Join(src.dir, filepath.FromSlash(src.path))); err == nil {
-			if abs, err := filepath.Abs(real); err == nil {
-				if seen[abs] {
-					continue // named twice
-				}
-				seen[abs] = true
-			}
+	sources := slices.DeleteFunc(r.sources(cfg, paths), func(s live.Source) bool { // those named twice
+		real, err := filepath.EvalSymlinks(s.Path)
+		if err == nil {
+			real, err = filepath.Abs(real)
 		}
-		r.Files++
-		order[src.shown] = len(order)
-		data, findings := live.Read(src.dir, src.path)
-		for i := range findings {
-			findings[i].File = src.shown
-		}
-		found = append(found, findings...)
-		if !text.HasErrors(findings) {
-			readable = append(readable, rules.Source{Path: src.shown, Data: data})
-		}
-	}
-	var files []*rules.File
-	for _, c := range rules.CompileAll(readable, options) {
-		found = append(found, c.Findings...)
-		if c.File != nil {
-			r.Rules += len(c.File.Rules)
-			files = append(files, c.File)
-		}
-	}
-	set, findings := rules.NewSet(files)
-	found = append(found, findings...)
-	slices.SortStableFunc(found, func(a, b text.Finding) int {
-		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column)
+		again := err == nil && seen[real]
+		seen[real] = err == nil
+		return again
 	})
-	r.Findings = append(r.Findings, found...)
-	return set
+	loaded := live.Load(sources, cfg.RuleOptions())
+	r.Files = len(sources)
+	for _, f := range loaded.Files {
+		r.Rules += len(f.Rules)
+	}
+	r.Findings = append(r.Findings, loaded.Findings...)
+	return loaded.Set
 }
 
-// A source is one rule file to check: where [live.Read] finds it, and what a person calls it.
-type source struct{ dir, path, shown string }
-
 // sources are the rule files that paths name. What cannot be read is a finding.
-func (r *report) sources(cfg *config.Config, paths []string) []source {
-	var list []source
+func (r *report) sources(cfg *config.Config, paths []string) []live.Source {
+	var list []live.Source
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		switch {
@@ -166,22 +139,14 @@ func (r *report) sources(cfg *config.Config, paths []string) []source {
 		case err != nil:
 			r.fail(path, "unreadable", "this cannot be read: "+plainCause(err))
 		case info.IsDir():
-			names, err := live.Paths(path)
+			sources, err := live.Sources(path)
 			if err != nil {
 				r.fail(path, "unreadable", err.Error())
-				continue
 			}
-			for i, name := range names {
-				if i >= live.MaxFiles {
-					r.Files++
-					r.Findings = append(r.Findings, live.TooMany(filepath.Join(path, filepath.FromSlash(name))))
-					continue
-				}
-				list = append(list, source{path, name, filepath.Join(path, filepath.FromSlash(name))})
-			}
+			list = append(list, sources...)
 		case live.IsTest(filepath.Base(path)), isConfig(cfg, info):
 		default:
-			list = append(list, source{filepath.Dir(path), filepath.Base(path), path})
+			list = append(list, live.Source{Name: path, Path: path})
 		}
 	}
 	return list

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"time"
 
@@ -16,9 +15,7 @@ import (
 	"bellhop/engine/admin"
 	"bellhop/engine/config"
 	"bellhop/engine/explain"
-	"bellhop/rules"
 	"bellhop/rules/live"
-	"bellhop/rules/text"
 )
 
 type explainFlags struct {
@@ -130,49 +127,14 @@ func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
 	if dir == "" {
 		dir = cfg.Rules
 	}
-	set, mistakes, err := loadFolder(cfg, dir)
+	loaded, err := live.LoadFolder(dir, cfg.RuleOptions())
 	if err != nil {
 		return explain.Answer{}, err
 	}
-	if len(mistakes) > 0 { // as for a server, they are no reason to be silent about the others
+	if mistakes := loaded.Mistakes(); len(mistakes) > 0 { // as for a server, they are no reason to be silent about the others
 		p.printFindings(p.stderr, mistakes)
 		_, _ = fmt.Fprintf(p.stderr, "Files with mistakes are left out.\n\n")
 	}
-	o := explain.Options{Rules: live.Snapshot{Set: set}, Compile: cfg.RuleOptions(), Zone: cfg.Zone, Rule: f.rule}
+	o := explain.Options{Rules: live.Snapshot{Set: loaded.Set}, Compile: cfg.RuleOptions(), Zone: cfg.Zone, Rule: f.rule}
 	return explain.Imagine(payload, o)
-}
-
-// loadFolder loads the rules of a folder: of the files without a mistake, and the mistakes of the others.
-func loadFolder(cfg *config.Config, dir string) (set *rules.Set, mistakes []text.Finding, err error) {
-	paths, err := live.Paths(dir)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
-	}
-	options := cfg.RuleOptions()
-	var files []*rules.File
-	var findings []text.Finding
-	for _, path := range paths {
-		shown := filepath.Join(dir, filepath.FromSlash(path))
-		data, found := live.Read(dir, path)
-		for i := range found {
-			found[i].File = shown
-		}
-		findings = append(findings, found...)
-		if text.HasErrors(found) {
-			continue
-		}
-		file, found := rules.Compile(shown, data, options)
-		findings = append(findings, found...)
-		if file != nil {
-			files = append(files, file)
-		}
-	}
-	set, found := rules.NewSet(files)
-	findings = append(findings, found...)
-	for _, f := range findings {
-		if f.Severity == text.Error {
-			mistakes = append(mistakes, f)
-		}
-	}
-	return set, mistakes, nil
 }

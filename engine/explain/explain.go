@@ -93,27 +93,16 @@ func (a *Answer) choose(ctx context.Context, s *store.Store, id string, o Option
 		return nil, err
 	}
 	a.Versions = Recorded
-	var files []*rules.File
-	for _, v := range versions {
-		file, findings := rules.Compile(v.Path, v.Data, o.Compile)
-		if file == nil {
-			a.Note = fmt.Sprintf("the version of %s that was in force then does not load under the present configuration and is left out: %s",
-				v.Path, firstError(findings))
-			continue
-		}
-		files = append(files, file)
+	sources := make([]live.Source, len(versions))
+	for i, v := range versions {
+		sources[i] = live.Source{Name: v.Path, Data: v.Data}
 	}
-	set, _ := rules.NewSet(files) // they have been in force together
-	return set, nil
-}
-
-func firstError(findings []text.Finding) string {
-	for _, f := range findings {
-		if f.Severity == text.Error {
-			return fmt.Sprintf("line %d: %s", f.Line, f.Message)
-		}
+	loaded := live.Load(sources, o.Compile)
+	for _, f := range loaded.Mistakes() {
+		a.Note = fmt.Sprintf("the version of %s that was in force then does not load under the present configuration and is left out: line %d: %s", f.File, f.Line, f.Message)
+		break
 	}
-	return "unknown"
+	return loaded.Set, nil
 }
 
 // A Payload is an event that was not received.

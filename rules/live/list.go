@@ -49,8 +49,7 @@ func hidden(name string) bool {
 }
 
 // Paths lists the rule files under dir as Open would load them: relative to dir, with slashes, sorted.
-// One that cannot be read is among them; [Read] then says why. Those beyond the first [MaxFiles] are not loaded:
-// [TooMany] says so of one.
+// One that cannot be read is among them; [Read] then says why. Those beyond the first [MaxFiles] are not loaded.
 func Paths(dir string) ([]string, error) {
 	l, err := list(dir)
 	if err != nil {
@@ -62,9 +61,6 @@ func Paths(dir string) ([]string, error) {
 	}
 	return paths, nil
 }
-
-// TooMany is the finding of a rule file that is not loaded because there are too many.
-func TooMany(path string) text.Finding { return oneTooMany.finding(path) }
 
 // Read reads the rule file of that path under dir. Why it cannot be used is a finding at its start.
 func Read(dir, path string) ([]byte, []text.Finding) {

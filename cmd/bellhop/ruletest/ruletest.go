@@ -208,28 +208,16 @@ func (r *Runner) subject(f *file) (*subject, []text.Finding) {
 	}
 	s := &subject{}
 	r.subjects[key] = s
-	var files []*rules.File
-	var found []text.Finding
-	for _, path := range paths {
-		data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
-		for i := range findings {
-			findings[i].File = path
-		}
-		if !text.HasErrors(findings) {
-			var compiled *rules.File
-			compiled, findings = rules.Compile(path, data, r.options.Rules)
-			if compiled != nil {
-				files = append(files, compiled)
-			}
-		}
-		found = append(found, findings...)
+	sources := make([]live.Source, len(paths))
+	for i, path := range paths {
+		sources[i] = live.Source{Name: path, Path: path}
 	}
-	set, findings := rules.NewSet(files)
-	found = slices.DeleteFunc(append(found, findings...), func(f text.Finding) bool { return f.Severity != text.Error })
-	if len(found) == 0 {
-		s.set = set
+	loaded := live.Load(sources, r.options.Rules)
+	mistakes := loaded.Mistakes()
+	if len(mistakes) == 0 {
+		s.set = loaded.Set
 	}
-	return s, found
+	return s, mistakes
 }
 
 // An outcome is what rules made of a test's event.

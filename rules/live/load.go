@@ -1,0 +1,90 @@
+package live
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"bellhop/rules"
+	"bellhop/rules/text"
+)
+
+// A Source is one rule file to load.
+type Source struct {
+	Name string // what people call it, as findings do
+	Path string // where it is read; "" if Data is what it holds
+	Data []byte
+
+	problem trouble // why it is not read
+}
+
+// Sources are the rule files of a folder, as [Open] would load them: sorted, and named as they lie under dir. One that
+// cannot be read is among them; loading it says why.
+func Sources(dir string) ([]Source, error) {
+	l, err := list(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
+	}
+	sources := make([]Source, len(l.files))
+	for i, e := range l.files {
+		path := filepath.Join(dir, filepath.FromSlash(e.path))
+		if sources[i] = (Source{Name: path, Path: path}); i >= MaxFiles {
+			sources[i].problem = oneTooMany
+		}
+	}
+	return sources, nil
+}
+
+// A Loaded is rules that were read, compiled and joined once.
+type Loaded struct {
+	Set      *rules.Set    // of the files without a mistake
+	Files    []*rules.File // likewise, in the order of their sources
+	Findings []text.Finding
+}
+
+// Load reads and compiles rule files and joins them, without watching anything. The findings stand in the order of the
+// sources, and by position.
+func Load(sources []Source, o rules.Options) Loaded {
+	var out Loaded
+	var readable []rules.Source
+	order := make(map[string]int, len(sources))
+	for i, s := range sources {
+		order[s.Name] = i
+		if s.Path != "" && s.problem == (trouble{}) {
+			s.Data, s.problem = read(s.Path)
+		}
+		if s.problem != (trouble{}) {
+			out.Findings = append(out.Findings, s.problem.finding(s.Name))
+			continue
+		}
+		readable = append(readable, rules.Source{Path: s.Name, Data: s.Data})
+	}
+	for _, c := range rules.CompileAll(readable, o) {
+		out.Findings = append(out.Findings, c.Findings...)
+		if c.File != nil {
+			out.Files = append(out.Files, c.File)
+		}
+	}
+	var together []text.Finding
+	out.Set, together = rules.NewSet(out.Files)
+	out.Findings = append(out.Findings, together...)
+	slices.SortStableFunc(out.Findings, func(a, b text.Finding) int {
+		return cmp.Or(order[a.File]-order[b.File], a.Line-b.Line, a.Column-b.Column)
+	})
+	return out
+}
+
+// LoadFolder is [Load] of the rule files of a folder.
+func LoadFolder(dir string, o rules.Options) (Loaded, error) {
+	sources, err := Sources(dir)
+	if err != nil {
+		return Loaded{}, err
+	}
+	return Load(sources, o), nil
+}
+
+// Mistakes are the findings that keep a file out of the set.
+func (l *Loaded) Mistakes() []text.Finding {
+	return slices.DeleteFunc(slices.Clone(l.Findings), func(f text.Finding) bool { return f.Severity != text.Error })
+}
