@@ -201,3 +201,16 @@ func (g *Guard) HTTPClient() *http.Client { return g.client }
 
 // Close closes connections that wait to be used again. The guard stays usable.
 func (g *Guard) Close() { g.client.CloseIdleConnections() }
+
+// Loopback says whether a host, with or without a port, can be reached from this machine only. Names other than localhost
+// are not looked up.
+func Loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.Unmap().IsLoopback()
+}

@@ -253,3 +253,16 @@ func loopbackResolver(t *testing.T) *net.Resolver {
 		return d.DialContext(ctx, "udp", conn.LocalAddr().String())
 	}}
 }
+
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"127.0.0.1:80": true, "127.9.9.9:80": true, "[::1]:80": true, "localhost:80": true, "LocalHost:0": true, "[::ffff:127.0.0.1]:80": true,
+		":80": false, "0.0.0.0:80": false, "[::]:80": false, "10.0.0.1:80": false, "example.com:80": false, "127.0.0.1": true, "": false,
+		"localhost.example.com:80": false,
+	} {
+		if got := Loopback(address); got != want {
+			t.Errorf("%q: %v", address, got)
+		}
+	}
+}

@@ -175,7 +175,7 @@ func parseSMTP(text string) (server, *Problem) {
 				return bad("tls= can only be none: smtp:// requires STARTTLS and smtps:// is TLS throughout")
 			case s.implicit:
 				return bad("smtps:// and tls=none contradict each other")
-			case !isLoopback(s.host):
+			case !Loopback(s.host):
 				return bad("tls=none is only for a mail server on this machine: the password and the mail would be readable on the way")
 			}
 			s.plain = true
@@ -200,11 +200,6 @@ func serverHost(host string) (string, error) {
 		return host, nil
 	}
 	return hostName(host)
-}
-
-func isLoopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // unescape decodes %40 and the like; a text with a % that encodes nothing is meant as it stands.

@@ -2,8 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+
+	"bellhop/engine/record"
 
 	"github.com/spf13/cobra"
 )
@@ -21,17 +24,17 @@ func (f *listFlags) add(cmd *cobra.Command, filters [][2]string) {
 	for _, filter := range filters {
 		f.filters[filter[0]] = cmd.Flags().String(filter[0], "", filter[1])
 	}
-	cmd.Flags().IntVar(&f.limit, "limit", 50, "how many to show at once, up to 500")
+	cmd.Flags().IntVar(&f.limit, "limit", record.PageSize, fmt.Sprintf("how many to show at once, up to %d", record.MaxPage))
 	cmd.Flags().BoolVar(&f.all, "all", false, "show all, page after page")
 	cmd.Flags().StringVar(&f.before, "before", "", "go on after the `id` at which a page ended")
 }
 
 func (f *listFlags) query() (url.Values, error) {
-	if f.limit < 1 || f.limit > 500 {
-		return nil, usagef("--limit is a number from 1 to 500, not %d", f.limit)
+	if f.limit < 1 || f.limit > record.MaxPage {
+		return nil, usagef("--limit is a number from 1 to %d, not %d", record.MaxPage, f.limit)
 	}
 	if f.all {
-		f.limit = 500
+		f.limit = record.MaxPage
 	}
 	q := url.Values{"limit": {itoa(f.limit)}}
 	for name, value := range f.filters {

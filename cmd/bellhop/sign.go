@@ -20,26 +20,13 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"bellhop/engine/config"
+	"bellhop/engine/verify"
 )
-
-// usualHeaders are the headers that a verification looks at if it names none.
-func usualHeader(scheme string) string {
-	return map[string]string{
-		config.HighLevel:  "X-GHL-Signature",
-		config.Ed25519:    "X-Signature",
-		config.RSASHA256:  "X-WH-Signature",
-		config.HMACSHA256: "X-Signature",
-		config.Token:      "X-Bellhop-Token",
-	}[scheme]
-}
 
 // signature gives the headers by which body is verified under v, with the first of several secrets or
 // tokens, or with the private key in the file keyFile.
 func signature(v config.Verify, keyFile string, body []byte, now time.Time) (http.Header, error) {
-	header := v.Header
-	if header == "" {
-		header = usualHeader(v.Scheme)
-	}
+	header := verify.Header(v)
 	h := http.Header{}
 	switch v.Scheme {
 	case "", config.None: // a source that the configuration lacks is the server's to refuse

@@ -10,14 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"bellhop/actions"
 	"bellhop/engine/metrics"
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
@@ -81,7 +80,7 @@ func (s *server) authorised(next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(s.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Token == "" {
-			if !isLoopback(r.Host) {
+			if !actions.Loopback(r.Host) {
 				answer(w, http.StatusForbidden, problem{"without admin_token, only requests to localhost are answered"})
 				return
 			}
@@ -100,17 +99,6 @@ func (s *server) authorised(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func isLoopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && ip.IsLoopback()
 }
 
 type problem struct {
@@ -181,8 +169,8 @@ func limitOf(r *http.Request) (int, error) {
 		return 0, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > 500 {
-		return 0, &badRequest{fmt.Sprintf("limit is a number from 1 to 500, not %q", text)}
+	if err != nil || n < 1 || n > record.MaxPage {
+		return 0, &badRequest{fmt.Sprintf("limit is a number from 1 to %d, not %q", record.MaxPage, text)}
 	}
 	return n, nil
 }

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -29,7 +30,7 @@ type route struct {
 
 type param struct{ name, doc string }
 
-var paging = []param{{"before", "the `next` of the page before"}, {"limit", "rows in a page, 1 to 500; 50 if absent"}}
+var paging = []param{{"before", "the `next` of the page before"}, {"limit", fmt.Sprintf("rows in a page, 1 to %d; %d if absent", record.MaxPage, record.PageSize)}}
 
 func routes() []route {
 	return []route{
@@ -133,7 +134,7 @@ func (s *server) events(r *http.Request) (any, error) {
 	}
 	list, err := s.Store.Events(r.Context(), f)
 	page := Events{Events: list}
-	if size := len(list); size > 0 && size == pageSize(n) {
+	if size := len(list); size > 0 && size == cmp.Or(n, record.PageSize) {
 		page.Next = list[size-1].ID
 	}
 	return page, err
@@ -144,7 +145,7 @@ func (s *server) event(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Event: e.ID, Limit: 500})
+	list, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{Event: e.ID, Limit: record.MaxPage})
 	slices.Reverse(list) // an event's own are read in the order of its rules
 	problems := s.Receiver.Problems(&e)
 	if problems == nil {
@@ -176,17 +177,10 @@ func (s *server) deliveries(r *http.Request) (any, error) {
 	}
 	list, err := s.Store.Deliveries(r.Context(), f)
 	page := Deliveries{Deliveries: s.explained(list)}
-	if size := len(list); size > 0 && size == pageSize(n) {
+	if size := len(list); size > 0 && size == cmp.Or(n, record.PageSize) {
 		page.Next = list[size-1].ID
 	}
 	return page, err
-}
-
-func pageSize(n int) int {
-	if n == 0 {
-		return 50
-	}
-	return n
 }
 
 func stateWords() string {

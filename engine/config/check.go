@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,7 +26,7 @@ var (
 func (d *decoder) check() {
 	c := d.cfg
 	d.address("listen", c.Listen)
-	reachable := d.address("admin", c.Admin) && !Loopback(c.Admin)
+	reachable := d.address("admin", c.Admin) && !actions.Loopback(c.Admin)
 	if c.Listen == c.Admin && !strings.HasSuffix(c.Listen, ":0") {
 		d.bad("admin", "admin must be a different address from listen, so that public and private stay apart")
 	}
@@ -111,7 +110,7 @@ func (d *decoder) checkSource(name string, s Source) {
 	for _, word := range names(s.Statuses) {
 		if meant := s.Statuses[word]; !slices.Contains(rules.Statuses(), meant) {
 			d.report(d.places[path+".statuses."+word], text.Error, "bad-value",
-				fmt.Sprintf("%q is not a status; the statuses are %s", meant, strings.Join(rules.Statuses(), ", ")), closest(meant, rules.Statuses()))
+				fmt.Sprintf("%q is not a status; the statuses are %s", meant, strings.Join(rules.Statuses(), ", ")), text.Closest(meant, rules.Statuses()))
 		}
 	}
 	v := &s.Verify
@@ -141,7 +140,7 @@ func (d *decoder) verify(at string, v Verify) {
 		schemeAt = at + ".scheme"
 	}
 	if !slices.Contains(Schemes(), v.Scheme) {
-		suggestion := closest(v.Scheme, Schemes())
+		suggestion := text.Closest(v.Scheme, Schemes())
 		d.report(d.places[schemeAt], text.Error, "bad-value", fmt.Sprintf("%q is not a verification scheme: it is one of %s", v.Scheme, strings.Join(Schemes(), ", ")), suggestion)
 		return
 	}
@@ -168,7 +167,7 @@ func (d *decoder) verify(at string, v Verify) {
 	case !headerName.MatchString(v.Header):
 		d.bad(at+".header", "header must be the name of a header, such as X-Signature")
 	}
-	if v.Scheme == None && !Loopback(d.cfg.Listen) && !d.skip("listen") {
+	if v.Scheme == None && !actions.Loopback(d.cfg.Listen) && !d.skip("listen") {
 		d.find(schemeAt, text.Error, "verify-none", fmt.Sprintf("verify: none is refused because %s can be reached from other machines: anybody could send bookings", d.as("listen", d.cfg.Listen)))
 	}
 	if d.env.CheckVerify == nil || len(d.findings) > before || d.skip(at) {
@@ -192,20 +191,6 @@ func (d *decoder) address(path, address string) bool {
 		d.bad(path, fmt.Sprintf("%s must be host:port, such as 127.0.0.1:8080; %q is not", path, d.as(path, address)))
 	}
 	return err == nil
-}
-
-// Loopback says whether an address can be reached from this machine only. Names other than localhost are
-// not looked up.
-func Loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // bad reports a value that cannot be used, unless it is one whose ${…} could not be replaced.

@@ -207,7 +207,7 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 	}
 	if _, ok := cfg.Sources[DefaultSource]; !ok {
 		scheme := HighLevel
-		if path == "" && Loopback(cfg.Listen) {
+		if path == "" && actions.Loopback(cfg.Listen) {
 			scheme = None
 		}
 		cfg.Sources[DefaultSource] = Source{Verify: Verify{Scheme: scheme}}

@@ -137,7 +137,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		}
 		b, ok := truth(n.Value)
 		if !ok {
-			d.wrong(n, path, "true or false", closest(n.Value, []string{"true", "false"}))
+			d.wrong(n, path, "true or false", text.Closest(n.Value, []string{"true", "false"}))
 			return
 		}
 		v.SetBool(b)
@@ -308,7 +308,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, depth in
 
 func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
 	message := fmt.Sprintf("%s has no key %q", named(path), key.Value)
-	suggestion := closest(key.Value, known)
+	suggestion := text.Closest(key.Value, known)
 	if suggestion != "" {
 		message += fmt.Sprintf("; did you mean %q?", suggestion)
 	} else {
@@ -401,7 +401,7 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 	switch len(kinds) {
 	case 0:
 		for _, p := range pairs {
-			if s := closest(p.key.Value, keys); s != "" {
+			if s := text.Closest(p.key.Value, keys); s != "" {
 				d.report(p.key, text.Error, "unknown-key", fmt.Sprintf("%s has no key %q; did you mean %q?", path, p.key.Value, s), s)
 				return
 			}

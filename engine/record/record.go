@@ -33,6 +33,12 @@ func States() []State {
 	return []State{Waiting, Pending, Sending, Retrying, Sent, Dead, Cancelled, Skipped, Shadow}
 }
 
+// How many events or deliveries a page has if none is asked for, and at most.
+const (
+	PageSize = 50
+	MaxPage  = 500
+)
+
 // Status says what became of an event.
 type Status string
 

@@ -134,7 +134,7 @@ type DeliveryFilter struct {
 	Rule, Event, Appointment string
 
 	Before string // only those with a smaller id: the cursor of a page
-	Limit  int    // 0 is 50; at most 500
+	Limit  int    // 0 is [record.PageSize]; at most [record.MaxPage]
 }
 
 // Deliveries lists the newest deliveries first.

@@ -51,7 +51,7 @@ type EventFilter struct {
 
 	Before string    // only those with a smaller id: the cursor of a page
 	Since  time.Time // only those received at or after
-	Limit  int       // 0 is 50; at most 500
+	Limit  int       // 0 is [record.PageSize]; at most [record.MaxPage]
 }
 
 // Events lists the newest events first, without their bodies.
@@ -203,9 +203,9 @@ func (w *where) String() string {
 
 func limit(n int) int {
 	if n <= 0 {
-		return 50
+		return record.PageSize
 	}
-	return min(n, 500)
+	return min(n, record.MaxPage)
 }
 
 func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error) {

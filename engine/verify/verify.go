@@ -61,17 +61,17 @@ func New(v config.Verify) (Verifier, error) {
 		if len(v.Keys) == 0 {
 			v.Keys = []string{highLevelKey}
 		}
-		return newEd25519(v, "X-GHL-Signature")
+		return newEd25519(v)
 	case config.Ed25519:
-		return newEd25519(v, "X-Signature")
+		return newEd25519(v)
 	case config.RSASHA256:
-		return newRSA(v, "X-WH-Signature") // HighLevel's former scheme
+		return newRSA(v) // HighLevel's former scheme
 	case config.HMACSHA256:
-		return newHMAC(v, "X-Signature")
+		return newHMAC(v)
 	case config.StandardWebhooks:
 		return newStandard(v)
 	case config.Token:
-		return newToken(v, "X-Bellhop-Token")
+		return newToken(v)
 	case config.None:
 		return unverified{}, nil
 	}
@@ -101,11 +101,18 @@ func only(h http.Header, name string) (string, error) {
 	return value, nil
 }
 
-func headerOr(v config.Verify, usual string) string {
+// Header is the header that holds the signature, or the token, of a verification; "" for a scheme that has none or several.
+func Header(v config.Verify) string {
 	if v.Header != "" {
 		return v.Header
 	}
-	return usual
+	return map[string]string{
+		config.HighLevel:  "X-GHL-Signature",
+		config.Ed25519:    "X-Signature",
+		config.RSASHA256:  "X-WH-Signature",
+		config.HMACSHA256: "X-Signature",
+		config.Token:      "X-Bellhop-Token",
+	}[v.Scheme]
 }
 
 // ed25519Verifier checks an Ed25519 signature of the body.
@@ -114,8 +121,8 @@ type ed25519Verifier struct {
 	keys   []ed25519.PublicKey
 }
 
-func newEd25519(v config.Verify, header string) (Verifier, error) {
-	out := &ed25519Verifier{header: headerOr(v, header)}
+func newEd25519(v config.Verify) (Verifier, error) {
+	out := &ed25519Verifier{header: Header(v)}
 	for i, text := range v.Keys {
 		raw, err := decodeKey(text)
 		if err != nil {
@@ -163,8 +170,8 @@ type rsaVerifier struct {
 	keys   []*rsa.PublicKey
 }
 
-func newRSA(v config.Verify, header string) (Verifier, error) {
-	out := &rsaVerifier{header: headerOr(v, header)}
+func newRSA(v config.Verify) (Verifier, error) {
+	out := &rsaVerifier{header: Header(v)}
 	for i, text := range v.Keys {
 		raw, err := decodeKey(text)
 		if err != nil {
@@ -213,8 +220,8 @@ type hmacVerifier struct {
 	secrets [][]byte
 }
 
-func newHMAC(v config.Verify, header string) (Verifier, error) {
-	out := &hmacVerifier{header: headerOr(v, header)}
+func newHMAC(v config.Verify) (Verifier, error) {
+	out := &hmacVerifier{header: Header(v)}
 	for i, secret := range v.Secrets {
 		if strings.TrimSpace(secret) == "" {
 			return nil, fmt.Errorf("secret %d is empty", i+1)
@@ -300,8 +307,8 @@ type tokenVerifier struct {
 	hashes [][sha256.Size]byte
 }
 
-func newToken(v config.Verify, header string) (Verifier, error) {
-	out := &tokenVerifier{header: headerOr(v, header)}
+func newToken(v config.Verify) (Verifier, error) {
+	out := &tokenVerifier{header: Header(v)}
 	for i, token := range v.Tokens {
 		if token = strings.TrimSpace(token); token == "" || strings.EqualFold(token, "N/A") {
 			return nil, fmt.Errorf("token %d is empty", i+1)
