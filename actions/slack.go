@@ -24,7 +24,9 @@ var slackKind = Kind{
 	ConnectionChoices: []Choice{{tokenOrWebhook, []string{"token", "webhook"}}},
 }
 
-// Slack is a step's post.
+// Slack is a step's post. Two calls are all that is used of Slack's API. They are made as every other call is, through the
+// guard, with one limit on the answer, one way to read Retry-After and one redaction, which a client library such as
+// slack-go/slack would bring a second time.
 type Slack struct {
 	Channel    string `json:"channel,omitempty" recipient:"true" header:"true" doc:"Where to post: a channel's name or id. A webhook has its own." example:"#front-desk"`
 	Text       string `json:"text,omitempty" escape:"slack" doc:"The message, in Slack's mrkdwn; with blocks, what notifications show." example:"New: {{ appointment.title }}"`

@@ -205,18 +205,9 @@ func (t *Tx) recordCancelled(d *record.Delivery, attempts []byte) error {
 	return nil
 }
 
-// endJob deletes a job, or marks it completed if it is the newest: SQLite would give its id to the next job,
-// which River would then take for this one while it still reports this one done.
+// endJob deletes a job. River never gives its id to another.
 func (t *Tx) endJob(row int64) error {
-	res, err := t.tx.ExecContext(t.ctx, `DELETE FROM river_job WHERE id = ? AND id < (SELECT max(id) FROM river_job)`, row)
-	if err != nil {
-		return fmt.Errorf("end job: %w", err)
-	}
-	if n, err := res.RowsAffected(); err != nil || n > 0 {
-		return err
-	}
-	_, err = t.tx.ExecContext(t.ctx, `UPDATE river_job SET state = 'completed', finalized_at = datetime('now', 'subsec') WHERE id = ?`, row)
-	if err != nil {
+	if _, err := t.tx.ExecContext(t.ctx, `DELETE FROM river_job WHERE id = ?`, row); err != nil {
 		return fmt.Errorf("end job: %w", err)
 	}
 	return nil

@@ -7,10 +7,13 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// away is an index of the jobs that were put off, by destination. River rebuilds its table in a migration, which
-// drops indexes of ours: this one is made at every open.
-const away = `CREATE INDEX IF NOT EXISTS river_job_away ON river_job (json_extract(args, '$.to'), scheduled_at)
-	WHERE state IN ('available', 'scheduled') AND json_extract(metadata, '$.snoozes') IS NOT NULL`
+// jobIndexes are indexes of ours on River's table: of the jobs that were put off, by destination; and of those that wait, for
+// which River looks every few seconds, and would read them all. River can rebuild its table in a migration, which drops
+// indexes that it does not know. So they are made at every open.
+const jobIndexes = `
+	CREATE INDEX IF NOT EXISTS river_job_away ON river_job (json_extract(args, '$.to'), scheduled_at)
+		WHERE state IN ('available', 'scheduled') AND json_extract(metadata, '$.snoozes') IS NOT NULL;
+	CREATE INDEX IF NOT EXISTS river_job_waiting ON river_job (state, scheduled_at) WHERE state IN ('retryable', 'scheduled');`
 
 // riverTime is how River writes times, which SQLite compares as texts.
 const riverTime = "2006-01-02 15:04:05.000"

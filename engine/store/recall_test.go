@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/riverqueue/river/rivermigrate"
 
 	"bellhop/engine/record"
 )
@@ -82,5 +85,49 @@ func TestRecall(t *testing.T) {
 	}
 	if seen["back"] != 20 || seen["other"] != 10 {
 		t.Errorf("seen: %v", seen)
+	}
+}
+
+// A store of a time before River rebuilt its table keeps its jobs and our indexes.
+func TestIndexesOutliveRiver(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := Open(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := rivermigrate.New(s.queue.driver, &rivermigrate.Config{Line: "main", Logger: quiet(s.log)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Migrate(t.Context(), rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.write.ExecContext(t.Context(), jobIndexes); err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	err = s.Write(t.Context(), func(tx *Tx) error {
+		id = record.NewID()
+		d := record.Delivery{ID: id, Event: record.NewID(), Rule: "r", Step: 1, Action: "http", Destination: "there", State: record.Pending, Created: time.Now(), Due: time.Now()}
+		_, err := tx.InsertDelivery(&d)
+		return err
+	})
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	if s, err = Open(t.Context(), Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	var indexes, rebuilt, jobs int
+	err = errors.Join(
+		s.write.QueryRowContext(t.Context(), `SELECT count(*) FROM sqlite_master WHERE type = 'index' AND tbl_name = 'river_job' AND name IN ('river_job_away', 'river_job_waiting')`).Scan(&indexes),
+		s.write.QueryRowContext(t.Context(), `SELECT count(*) FROM sqlite_master WHERE name = 'river_job' AND sql LIKE '%AUTOINCREMENT%'`).Scan(&rebuilt),
+		s.write.QueryRowContext(t.Context(), `SELECT count(*) FROM river_job WHERE args ->> '$.d' = ?`, id).Scan(&jobs),
+	)
+	if err != nil || indexes != 2 || rebuilt != 1 || jobs != 1 {
+		t.Errorf("%d indexes, rebuilt %d, %d jobs: %v", indexes, rebuilt, jobs, err)
 	}
 }

@@ -102,8 +102,8 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err = s.queue.migrate(ctx); err != nil {
 		return err
 	}
-	if _, err = s.write.ExecContext(ctx, away); err != nil {
-		return fmt.Errorf("index what was put off: %w", err)
+	if _, err = s.write.ExecContext(ctx, jobIndexes); err != nil {
+		return fmt.Errorf("index the queue: %w", err)
 	}
 	if s.read, err = openPool(path, readers, true); err != nil {
 		return err

@@ -11,6 +11,10 @@ import (
 // A gate isolates destinations from each other. Each has a limit of attempts at the same time, and can hold no more
 // places than it leaves free for the others. One that keeps failing, or asks for a pause, is paused, which costs its
 // deliveries no attempt.
+//
+// It is not a circuit breaker of a library around a call, such as failsafe-go's: a delivery that finds its destination paused
+// gives its place back and is put off in the store, and is recalled from there when the destination answers again. Limits,
+// pauses and recalls are decided together, under one lock.
 type gate struct {
 	places  int // deliveries held at once, over all destinations
 	each    int // attempts at once, to one destination

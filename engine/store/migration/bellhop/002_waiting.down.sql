@@ -1,4 +1,4 @@
-DROP INDEX river_job_waiting;
+DROP INDEX IF EXISTS river_job_waiting;
 DROP INDEX deliveries_held;
 DROP INDEX deliveries_step;
 DELETE FROM deliveries WHERE copy > 0;
