@@ -7,18 +7,18 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// What may be missing, and where that matters. A value may be nil where its type says so, see [Type.missing]: an element
-// that a list need not have, what a search need not find, whatever lies below raw and custom. The texts of contact and
-// previous are never nil, but empty where the event does not carry them, and that matters only where they are sent.
+// This file finds values that may be missing where that matters. A value may be nil if its type says so, see
+// [Type.missing]: an element that a list need not have, what a search need not find, anything below raw and custom.
+// The texts of contact and previous are never nil but may be empty, which matters only where they are sent.
 
-// An Absence looks for what may be missing in one expression.
+// An Absence looks for values that may be missing in one expression.
 type Absence struct {
 	c      *Checker
 	p      *Prover
-	given  []Fact // what is so where the part that is looked at is evaluated
-	effect string // what comes of it there
+	given  []Fact // what is known to hold where the current part is evaluated
+	effect string // what happens if the value is missing
 	advice string
-	found  map[ast.Node]bool // reported
+	found  map[ast.Node]bool // already reported
 }
 
 // A Fact is a condition that is true, or that is false.
@@ -27,7 +27,7 @@ type Fact struct {
 	Holds bool
 }
 
-// Absences warns about operations of an expression that fail where a value is missing. given is what is so whenever the
+// Absences warns about operations that fail if a value is missing. given is what is known to hold whenever the
 // expression is evaluated.
 func (c *Checker) Absences(tree ast.Node, given []Fact, effect, advice string) *Absence {
 	a := &Absence{c: c, p: NewProver(1), given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
@@ -35,7 +35,7 @@ func (c *Checker) Absences(tree ast.Node, given []Fact, effect, advice string) *
 	return a
 }
 
-// under looks at something below what makes a condition true, or false.
+// under looks at a part that is only evaluated if conditions are true, or false.
 func (a *Absence) under(conditions []ast.Node, holds bool, look func()) {
 	before := len(a.given)
 	for _, n := range conditions {
@@ -54,7 +54,8 @@ func (a *Absence) walk(n ast.Node, depth int) {
 	}
 	switch op := Connective(n); {
 	case op != "":
-		// The others decide the whole where they are false, or for || true: so where it matters, they are not.
+		// If any of the other operands is false (for ||: true), this one does not matter. So where it matters, they
+		// are not.
 		parts := Operands(n, op, nil)
 		for i, o := range parts {
 			others := make([]ast.Node, 0, len(parts))
@@ -77,16 +78,16 @@ func (a *Absence) walk(n ast.Node, depth int) {
 	}
 }
 
-// maxFacts bounds how many parts of one chain are thought of.
+// maxFacts limits how many operands of one chain are considered.
 const maxFacts = 50
 
-// A use is an operand of something that fails where it is missing.
+// A use is an operand without which an operation fails.
 type use struct {
 	of   ast.Node
-	none string // a default that would do, "" if that cannot be told
+	none string // a suitable default, "" if unknown
 }
 
-// uses are the operands of n without which it fails.
+// uses returns the operands without which n fails.
 func (a *Absence) uses(n ast.Node) []use {
 	switch n := n.(type) {
 	case *ast.UnaryNode:
@@ -151,7 +152,7 @@ func second(args []ast.Node) ast.Node {
 	return nil
 }
 
-// noneOf is what stands for a missing value beside n.
+// noneOf returns a suitable default for a missing value next to n, as source.
 func (a *Absence) noneOf(n ast.Node) string {
 	switch t := a.p.Expand(Term{n, a.c}).typ(); {
 	case t.Kind == TextKind:
@@ -166,7 +167,7 @@ func (a *Absence) noneOf(n ast.Node) string {
 	return ""
 }
 
-// Condition warns about a condition that may itself be missing.
+// Condition warns if a condition may itself be missing.
 func (a *Absence) Condition(n ast.Node) { a.use(use{n, "false"}) }
 
 func (a *Absence) use(u use) {
@@ -178,7 +179,7 @@ func (a *Absence) use(u use) {
 	source := a.c.Source(u.of)
 	suggestion := ""
 	if isCallOf(t.Node, "findIndex") || isCallOf(t.Node, "findLastIndex") {
-		u.none = "-1" // 0 is the first
+		u.none = "-1" // 0 would be the first element
 	}
 	if u.none != "" && a.advice == "" {
 		suggestion = "(" + source + " ?? " + u.none + ")"
@@ -190,8 +191,8 @@ func (a *Absence) use(u use) {
 	a.c.WarnAt(u.of, "missing-value", suggestion, "%s may be missing, and then %s; %s", source, a.effect, advice)
 }
 
-// present says whether a value cannot be missing where all that is given is so. ran says that the conditions of given
-// have been evaluated without an error, which tells something too.
+// present reports whether a value cannot be missing where all of given holds. ran says that the conditions of given
+// were evaluated without an error, which is informative too.
 func present(t Term, given []Fact, ran bool) bool {
 	p := &Prover{Steps: ProverSteps, ran: ran}
 	formulas := make([]*Formula, 0, len(given)+1)
@@ -206,17 +207,17 @@ func present(t Term, given []Fact, ran bool) bool {
 	return false
 }
 
-// absent are formulas each of which is true where a value is missing.
+// absent returns formulas, each of which is true if a value is missing.
 func (p *Prover) absent(t Term) []*Formula {
 	key := t.Node.String()
 	var out []*Formula
 	switch of := t.typ(); {
 	case of.missing:
 		out = append(out, claim(atom{kind: 's', key: key, set: []string{"nil"}, positive: true}))
-	case of.Kind == TimeKind: // it is that of the year 1
+	case of.Kind == TimeKind: // a missing time is in the year 1
 		out = append(out,
 			claim(atom{kind: 's', key: key, set: []string{"nil", `""`}, positive: true}),
-			claim(atom{kind: 'd', key: key, bound: time.Time{}.Sub(epoch).Seconds()}), // as far back as can be told
+			claim(atom{kind: 'd', key: key, bound: time.Time{}.Sub(epoch).Seconds()}), // the earliest time that can be written
 			claim(atom{kind: 'd', key: key + ".Year()", bound: 1, whole: true}))
 	default:
 		out = append(out, claim(atom{kind: 's', key: key, set: []string{`""`}, positive: true}), claim(atom{kind: 'd', key: lengthOf(t.Node), whole: true}))
@@ -244,8 +245,8 @@ func lengthOf(n ast.Node) string {
 	return (&ast.BuiltinNode{Name: "len", Arguments: []ast.Node{n}}).String()
 }
 
-// Value finds a part of an expression's value that may be missing without a default: of contact and previous, which not
-// every event has, or one that may be nil. name is what people call it.
+// Value finds a part of an expression's value that may be missing and has no default: a field of contact or previous,
+// which not every event has, or a value that may be nil. name is the part's name for people.
 func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
@@ -306,13 +307,14 @@ func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 	return nil, ""
 }
 
-// Optional says whether the value of an expression may be missing.
+// Optional reports whether the value of an expression may be missing.
 func (t Term) Optional() bool {
 	at, _ := (&Absence{c: t.Checker, p: NewProver(1)}).Value(t.Node)
 	return at != nil
 }
 
-// through is [Absence.Value] of an operand without which n fails: where that is nil, there is no value.
+// through is [Absence.Value] for an operand without which n fails. If the operand may be nil, the failure is reported
+// elsewhere.
 func (a *Absence) through(n ast.Node) (ast.Node, string) {
 	if a.c.Types[n].Type.missing {
 		return nil, ""
@@ -320,7 +322,7 @@ func (a *Absence) through(n ast.Node) (ast.Node, string) {
 	return a.Value(n)
 }
 
-// unless is n, if it may be missing where it stands and that has not been reported.
+// unless returns n if it may be missing where it is used and that has not been reported.
 func (a *Absence) unless(n ast.Node, name string) (ast.Node, string) {
 	if a.found[n] || len(a.given) > 0 && present(a.p.Expand(Term{n, a.c}), a.given, true) {
 		return nil, ""

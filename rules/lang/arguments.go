@@ -81,7 +81,7 @@ func wantMap(name string, v any) (map[string]any, error) {
 	if v == nil || rv.Kind() != reflect.Map {
 		return nil, Errorf("%s needs a map, but got %s", name, Describe(v))
 	}
-	m := make(map[string]any, rv.Len()) // of groupBy and fromPairs, whose keys are of any type
+	m := make(map[string]any, rv.Len()) // maps made by groupBy and fromPairs have keys of any type
 	for it := rv.MapRange(); it.Next(); {
 		m[Print(it.Key().Interface())] = it.Value().Interface()
 	}

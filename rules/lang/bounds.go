@@ -12,15 +12,15 @@ import (
 	"bellhop/rules/text"
 )
 
-// A linear is a sum of values, each times a factor, and a constant. Times and durations count in seconds.
+// A linear is a sum of values, each with a factor, and a constant. Times and durations are in seconds.
 type linear struct {
 	Factors map[string]float64
 	Extra   float64
-	whole   bool   // but for the constant, it is a whole number
-	limits  []atom // what is known of the values anyway: an hour is at most 23
+	whole   bool   // apart from the constant, it is a whole number
+	limits  []atom // what is always true of the values: an hour is at most 23
 }
 
-// epoch is where the time scale begins; near to now, so that seconds keep their fractions.
+// epoch is the zero of the time scale. It is close to now, so that seconds keep their fractions.
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (p *Prover) Sum(t Term) linear {
@@ -79,7 +79,7 @@ func (p *Prover) Sum(t Term) linear {
 	return out
 }
 
-// fixedDate reads a text as a time; ok is false if which one it is depends on the event, for the zone does.
+// fixedDate reads a text as a time. ok is false if the result depends on the event because the zone does.
 func fixedDate(text string, zone *time.Location) (t time.Time, ok bool) {
 	v, err := ParseDate(noZone, text, nil)
 	if err != nil {
@@ -118,7 +118,7 @@ func (l linear) plus(m linear) linear {
 	return out
 }
 
-// AtMost claims that a is at most b, or with strict less than b.
+// AtMost is the formula for: a is at most b, or with strict, less than b.
 func (p *Prover) AtMost(a, b Term, strict bool) *Formula {
 	d := p.Sum(a).plus(p.Sum(b).times(-1))
 	bound := -d.Extra
@@ -142,7 +142,7 @@ func (p *Prover) AtMost(a, b Term, strict bool) *Formula {
 				at.other = k
 			}
 		}
-	default: // the sum, scaled to its first value, is a value of its own
+	default: // the sum, divided by its first factor, is treated as a value of its own
 		scale := d.Factors[keys[0]]
 		var b strings.Builder
 		for _, k := range keys {
@@ -163,7 +163,7 @@ func (p *Prover) AtMost(a, b Term, strict bool) *Formula {
 	return Both(kids...)
 }
 
-// tightened makes a strict bound of whole numbers one that is not.
+// tightened turns a strict bound between whole numbers into one that is not strict.
 func tightened(a atom) atom {
 	if a.strict {
 		a.bound, a.strict = math.Ceil(a.bound)-1, false
@@ -173,7 +173,7 @@ func tightened(a atom) atom {
 	return a
 }
 
-// closes says whether differences of values leave room: no way round through them may sum up to less than nothing.
+// closes reports whether the claims about differences can hold together: no cycle through them has a negative sum.
 func closes(known []atom) bool {
 	type bound struct {
 		set    bool

@@ -10,14 +10,14 @@ import (
 	"github.com/expr-lang/expr/vm"
 )
 
-// What one condition, and one rendered step, may cost. Work is counted in units of about a nanosecond on a
-// slow machine, before it is done, so that the same rule and event always end the same way; the values that
-// work makes are counted in bytes. Both are charged by the functions in functions.go, into which the checker
-// turns every operation whose cost grows with the payload or that stands in a loop.
+// The limits for one condition and for one rendered step. Work is counted before it is done, in units of about a
+// nanosecond on a slow machine, so that the same rule and event always end the same way. The values that are made are
+// counted in bytes. Both are charged by the functions and operations into which the checker turns everything whose
+// cost grows with the payload or that stands in a loop.
 const (
 	maxUnits    = 4_000_000
 	maxBytes    = 4 << 20
-	maxElements = 100_000 // of all lists made
+	maxElements = 100_000 // in all lists that are made
 	maxRange    = 10_000  // numbers in one a..b
 	maxNodes    = 2_000   // operators, names and values in one expression
 	maxExprSize = 32 << 10
@@ -25,18 +25,18 @@ const (
 
 var errTooMuch = errors.New("this takes more work than a rule may do; it was stopped")
 
-// A Machine evaluates expressions on one event. It is for one goroutine.
+// A Machine evaluates expressions for one event. It is not safe for concurrent use.
 type Machine struct {
 	Now      time.Time
-	Zone     *time.Location        // in which times are seen; nil: each in its own
+	Zone     *time.Location        // the zone in which times are seen; nil: each in its own offset
 	naive    *time.Location        // where texts without an offset are read as times
-	language *Language             // of the names of days and months
+	language *Language             // for the names of days and months
 	Values   map[string]any        // the variables, and the fields of objects under "object.field"
-	lazy     func(name string) any // makes the variables that are only made when they are asked for
+	lazy     func(name string) any // returns the value of a lazy variable
 	lets     []*Program
 
 	results []letValue
-	made    map[string]any // values of lazy, once they are asked for
+	made    map[string]any // the values of lazy variables that were used
 	units   int
 	bytes   int
 	vms     []*vm.VM // one for each depth of let inside let
@@ -49,17 +49,17 @@ type letValue struct {
 	err   error
 }
 
-// machineName is the entry of the values for the machine itself. No expression can be written that names it.
+// machineName is the key of the machine itself in its values. No expression can name it.
 const machineName = " machine"
 
-// NewMachine makes a machine for one event's values, which it then owns.
+// NewMachine returns a machine for one event's values. The map then belongs to the machine.
 func NewMachine(values map[string]any, lazy func(name string) any, now time.Time) *Machine {
 	r := &Machine{Values: values, lazy: lazy, Now: now}
 	values[machineName] = r
 	return r
 }
 
-// Use readies the machine for the expressions of a rule: its named values, and how it sees times.
+// Use prepares the machine for the expressions of one rule: its named values, and how it sees times.
 func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language) {
 	r.lets, r.Zone, r.naive, r.language = lets, zone, naive, l
 	r.results = nil
@@ -71,7 +71,7 @@ func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language) 
 
 func (r *Machine) Refill() { r.units, r.bytes = maxUnits, maxBytes }
 
-// charge takes from what is left, and fails once that is not enough.
+// charge takes units and bytes from the budget, and fails if they are not left.
 func (r *Machine) charge(units, bytes int) error {
 	if r.units -= units; r.units < 0 || units < 0 { // a negative price is one that overflowed
 		r.units = -1
@@ -84,8 +84,8 @@ func (r *Machine) charge(units, bytes int) error {
 	return nil
 }
 
-// spend takes from what is left without failing. It is for work that is small whatever the payload holds: what
-// an index over the rules looks at must have the same value whether or not something else has used up the rest.
+// spend takes units from the budget without failing. It is for work that is small whatever the payload holds: an
+// operation that an index over the rules relies on must give the same value even if the budget is used up.
 func (r *Machine) spend(units int) { r.units = max(r.units-units, -1) }
 
 // Eval runs one program.
@@ -104,7 +104,7 @@ func (r *Machine) Eval(p *Program) (any, error) {
 	return v, nil
 }
 
-// LetValue gives the value of a rule's named value, computing it when it is first asked for.
+// LetValue returns a named value of the rule, which is computed on first use.
 func (r *Machine) LetValue(i int) (any, error) {
 	l := &r.results[i]
 	if !l.done {
@@ -114,7 +114,7 @@ func (r *Machine) LetValue(i int) (any, error) {
 	return l.value, l.err
 }
 
-// lazily is a variable that is only made when it is asked for.
+// lazily returns a lazy variable, which is computed on first use.
 func (r *Machine) lazily(name string) any {
 	v, ok := r.made[name]
 	if !ok {
@@ -127,7 +127,7 @@ func (r *Machine) lazily(name string) any {
 	return v
 }
 
-// object is a whole object as a map, for rules that pass it on.
+// object returns an object as a map, for rules that pass it on as a whole.
 func (r *Machine) object(name string) (any, error) {
 	if err := r.charge(3000, 2048); err != nil {
 		return nil, err
@@ -141,8 +141,8 @@ func (r *Machine) object(name string) (any, error) {
 	return m, nil
 }
 
-// measure counts what walking a whole value costs, in units and bytes, giving up once that is more than what
-// is left. A value that holds the same list many times counts it each time.
+// measure returns the cost of walking a whole value, in units and bytes. It gives up when that exceeds the budget. A
+// list that occurs several times in the value counts each time.
 func (r *Machine) measure(v any) (units, bytes int, err error) {
 	switch v := v.(type) {
 	case nil, bool, int, float64, time.Time, time.Duration:
@@ -174,7 +174,7 @@ func (r *Machine) measure(v any) (units, bytes int, err error) {
 	return units, bytes, err
 }
 
-// ChargeFor takes what walking a whole value costs, so many times over.
+// ChargeFor charges the cost of walking a whole value, multiplied.
 func (r *Machine) ChargeFor(v any, timesUnits, timesBytes int) error {
 	units, bytes, err := r.measure(v)
 	if err != nil {
@@ -183,7 +183,7 @@ func (r *Machine) ChargeFor(v any, timesUnits, timesBytes int) error {
 	return r.charge(units*timesUnits, bytes*timesBytes)
 }
 
-// maxValueDepth bounds the nesting of a value that an operation walks.
+// maxValueDepth limits the nesting of a value that an operation walks.
 const maxValueDepth = 200
 
 func (r *Machine) measureInto(units, bytes *int, v any, depth int) error {
@@ -240,7 +240,7 @@ func (r *Machine) measureInto(units, bytes *int, v any, depth int) error {
 	return nil
 }
 
-// An Error is what went wrong with a value, in words for the rule's author.
+// An Error says what went wrong with a value, in words for the rule's author.
 type Error struct{ Message string }
 
 func (e *Error) Error() string { return e.Message }

@@ -6,14 +6,15 @@ import (
 	"bellhop/rules/text"
 )
 
-// Calendar arithmetic: days, months and times of the day as the clocks of one zone show them. A day is not always
-// 24 hours.
+// Calendar arithmetic with days, months and times of the day, by the clocks of one zone. A day is not always 24 hours
+// long.
 
-// Clock is the moment at which a zone's clocks show what naive shows, which is in UTC. In the hour that a change of
-// clocks leaves out, the time moves on by the gap; in the hour that comes twice, it is the first.
+// Clock returns the moment at which the clocks of a zone show the same as naive, which is in UTC. In the hour that a
+// clock change leaves out, the result is later by the length of the gap; in the hour that occurs twice, it is the
+// first.
 func Clock(naive time.Time, zone *time.Location) time.Time {
 	var before time.Time
-	for at := naive.Add(-26 * time.Hour).In(zone); ; { // one offset after the other; none is larger than 26 hours
+	for at := naive.Add(-26 * time.Hour).In(zone); ; { // try one offset after the other; none is larger than 26 hours
 		_, offset := at.Zone()
 		_, end := at.ZoneBounds()
 		t := naive.Add(-time.Duration(offset) * time.Second).In(zone)
@@ -27,16 +28,16 @@ func Clock(naive time.Time, zone *time.Location) time.Time {
 	}
 }
 
-// shown is what the clocks show at t, in UTC.
+// shown returns what the clocks show at t, as a time in UTC.
 func shown(t time.Time) time.Time {
 	_, offset := t.Zone()
 	return t.UTC().Add(time.Duration(offset) * time.Second)
 }
 
-// maxDays bounds how far calendar arithmetic goes: further than from the year 1 to 9999 means nothing.
+// maxDays limits calendar arithmetic: results outside the years 1 to 9999 have no meaning.
 const maxDays = 4_000_000
 
-// calendar is a function that moves a time by a number of days or months. A missing time stays missing.
+// calendar returns a function that moves a time by a number of days or months. A missing time stays missing.
 func calendar(name string, move func(naive time.Time, n int) time.Time) func(*Machine, []any) (any, error) {
 	return func(r *Machine, args []any) (any, error) {
 		if err := r.charge(1000, 64); err != nil {
@@ -66,7 +67,7 @@ func calendar(name string, move func(naive time.Time, n int) time.Time) func(*Ma
 
 func moveDays(naive time.Time, n int) time.Time { return naive.AddDate(0, 0, n) }
 
-// moveMonths ends in the month that it goes to: a month after 31 January is the last of February.
+// moveMonths stays within the target month: a month after 31 January is the last day of February.
 func moveMonths(naive time.Time, n int) time.Time {
 	year, month, day := naive.Date()
 	first := time.Date(year, month+time.Month(n), 1, naive.Hour(), naive.Minute(), naive.Second(), naive.Nanosecond(), time.UTC)
@@ -92,7 +93,7 @@ func moveWorkdays(naive time.Time, n int) time.Time {
 	return naive
 }
 
-// fnClock gives the same day at a time of the day.
+// fnClock returns the same day at a time of the day.
 func fnClock(r *Machine, args []any) (any, error) {
 	if err := r.charge(1000, 64); err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func fnStartOfDay(r *Machine, args []any) (any, error) {
 	return fnClock(r, []any{args[0], "00:00"})
 }
 
-// fnDaysBetween counts the days from the date of one time to that of another, each as date prints it.
+// fnDaysBetween counts the days between the dates of two times, as date prints them.
 func fnDaysBetween(r *Machine, args []any) (any, error) {
 	if err := r.charge(500, 0); err != nil {
 		return nil, err
@@ -144,7 +145,7 @@ func fnDaysBetween(r *Machine, args []any) (any, error) {
 	return int(days[1] - days[0]), nil
 }
 
-// fnAmount gives a duration as a number of units.
+// fnAmount returns a duration as a number of units.
 func fnAmount(name string, unit time.Duration) func(*Machine, []any) (any, error) {
 	return func(_ *Machine, args []any) (any, error) {
 		d, ok := args[0].(time.Duration)
@@ -155,10 +156,10 @@ func fnAmount(name string, unit time.Duration) func(*Machine, []any) (any, error
 	}
 }
 
-// scaled is a duration times a number.
+// scaled returns a duration times a number.
 func scaled(d time.Duration, by float64) (any, error) {
 	out := float64(d) * by
-	if !(out > -(1<<63) && out < 1<<63) { // infinite or no number, too
+	if !(out > -(1<<63) && out < 1<<63) { // also false for an infinite value and for NaN
 		return nil, Errorf("the duration is longer than 292 years")
 	}
 	return time.Duration(out), nil

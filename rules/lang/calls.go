@@ -95,7 +95,7 @@ func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
 	return checked{call(n, name, out...), result}
 }
 
-// bareZone reports the name of a time zone without quotes, where a function takes one.
+// bareZone reports the name of a time zone without quotes as an argument.
 func (c *Checker) bareZone(arg ast.Node) bool {
 	written := c.Source(arg)
 	if !zoneName.MatchString(written) {
@@ -117,7 +117,7 @@ func (c *Checker) bareZone(arg ast.Node) bool {
 
 var zoneName = regexp.MustCompile(`^[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*$`)
 
-// arguments finds the form of a function that fits its arguments, or says what does not.
+// arguments finds the form of a function that fits the arguments, or reports what does not fit.
 func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Type) (Type, bool) {
 	var results []Type
 	var counts []int
@@ -142,7 +142,7 @@ func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Ty
 	switch {
 	case len(results) > 0:
 		t := results[0]
-		for _, other := range results[1:] { // an argument that is known only later leaves it open
+		for _, other := range results[1:] { // if the type of an argument is unknown, several forms may fit
 			t = join(t, other)
 		}
 		return t, true
@@ -157,7 +157,7 @@ func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Ty
 	return Bad, false
 }
 
-// argument reports an argument that is of another type than the function takes.
+// argument reports an argument of the wrong type.
 func (c *Checker) argument(n ast.Node, name string, args []ast.Node, types []Type, i int, want Type) {
 	at, of := args[i], types[i]
 	number, isNumber := at.(*ast.IntegerNode)
@@ -198,8 +198,7 @@ func plural(one bool, singular, plural string) string {
 	return plural
 }
 
-// countOf says how many arguments a function takes, in rising order: "1 to 3 arguments". With more it takes any
-// number from the first on.
+// countOf says how many arguments a function takes: "1 to 3 arguments". With more, the last may be repeated.
 func countOf(counts []int, more bool) string {
 	first, last := counts[0], counts[len(counts)-1]
 	switch {
@@ -224,7 +223,7 @@ func given(n int) string {
 	return strconv.Itoa(n)
 }
 
-// writtenText is an argument that is written out as a text, nil if it is not.
+// writtenText returns an argument that is a text literal, nil if it is not.
 func writtenText(args []ast.Node, i int) *ast.StringNode {
 	if i >= len(args) {
 		return nil
@@ -233,7 +232,7 @@ func writtenText(args []ast.Node, i int) *ast.StringNode {
 	return s
 }
 
-// zoneConstant is for the name of a zone in one of the arguments.
+// zoneConstant checks a literal zone name in one of the arguments.
 func zoneConstant(i int) func(*Checker, ast.Node, []ast.Node) bool {
 	return func(c *Checker, _ ast.Node, args []ast.Node) bool {
 		s := writtenText(args, i)
@@ -314,7 +313,7 @@ func orderConstant(c *Checker, _ ast.Node, args []ast.Node) bool {
 	return false
 }
 
-// quoteLike puts a suggestion into the quotes of the text it replaces.
+// quoteLike puts a suggestion into the same quotes as the text it replaces.
 func quoteLike(original, suggestion string) string {
 	if suggestion == "" || original == "" {
 		return ""

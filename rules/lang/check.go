@@ -9,18 +9,18 @@ import (
 	"bellhop/rules/text"
 )
 
-// A Checker finds the mistakes in one expression, and rewrites it on the way: fields become plain names of
-// the environment, and what needs a bound becomes a call of one of our functions, which charges for its work.
+// A Checker finds the mistakes in one expression and rewrites it: fields become plain names of the environment, and
+// operations that need a limit become calls of our functions, which charge for their work.
 type Checker struct {
 	Scope
 	piece Piece
 
 	preds  []predicateScope
 	locals []Let
-	Types  map[ast.Node]checked // a < b < c shares b, so nodes are met more than once
-	bad    bool                 // an error was reported
-	slip   *text.Scalar         // with what was suggested for the last one, nil if nothing was
-	Prover *Prover              // that has thought about the expression, once it is compiled
+	Types  map[ast.Node]checked // of every node that was checked; in a < b < c, b occurs twice
+	bad    bool                 // an error has been reported
+	slip   *text.Scalar         // the text with the last error's suggestion in place, nil if there was none
+	Prover *Prover              // the prover that was used for the warnings
 }
 
 type checked struct {
@@ -28,10 +28,10 @@ type checked struct {
 	Type Type
 }
 
-// Term is a part of the expression, or something with the names that it may use.
+// Term returns a part of the expression, or another node that uses the same names.
 func (c *Checker) Term(n ast.Node) Term { return Term{n, c} }
 
-// Whole is the place of the whole expression.
+// Whole returns the place of the whole expression.
 func (c *Checker) Whole() text.Span { return c.piece.Whole() }
 
 func (c *Checker) fail(code string, at text.Span, suggestion, format string, args ...any) checked {
@@ -53,7 +53,7 @@ func (c *Checker) WarnAt(n ast.Node, code, suggestion, format string, args ...an
 	c.Doc.Warnf(code, at, suggestion, format, args...)
 }
 
-// mend is [text.Scalar.Mend] for a suggestion that is an expression, or part of one.
+// mend is [text.Scalar.Mend] for a suggestion that is an expression or part of one.
 func (c *Checker) mend(at text.Span, suggestion string) (text.Span, string) {
 	if strings.ContainsAny(suggestion, "\r\n") && !strings.ContainsAny(suggestion, "`#") && !strings.Contains(suggestion, "/*") && !strings.Contains(suggestion, "//") {
 		suggestion = aroundBreaks.ReplaceAllString(suggestion, " ")
@@ -93,7 +93,7 @@ func (c *Checker) check(n ast.Node) checked {
 		return c.unary(n)
 	case *ast.BinaryNode:
 		return c.binary(n)
-	case *ast.ChainNode: // what is not there is nil anyway, see fnGet
+	case *ast.ChainNode: // a missing value is nil anyway, see fnGet
 		return c.visit(n.Node)
 	case *ast.MemberNode:
 		return c.member(n)
@@ -149,7 +149,6 @@ func (c *Checker) check(n ast.Node) checked {
 	return c.FailAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.Source(n)))
 }
 
-// The constants of functions are arguments that are written out, such as a layout or the name of a time zone.
 
 func (c *Checker) declaration(n *ast.VariableDeclaratorNode) checked {
 	if why := c.Taken(n.Name); why != "" {

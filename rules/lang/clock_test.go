@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Working days are what counting them one by one gives.
+// The result is the same as counting working days one by one.
 func TestWorkdays(t *testing.T) {
 	t.Parallel()
 	d := rand.New(rand.NewPCG(5, 2))
@@ -32,7 +32,7 @@ func TestWorkdays(t *testing.T) {
 	}
 }
 
-// someMoment is a time near which clocks often change.
+// someMoment returns a time close to which clocks often change.
 func someMoment(d *rand.Rand, zone *time.Location) time.Time {
 	at := time.Date(2013+d.IntN(24), time.Month(1+d.IntN(12)), 1+d.IntN(31), d.IntN(24), d.IntN(4)*15, d.IntN(2)*59, 0, time.UTC).In(zone)
 	if d.IntN(2) == 0 {
@@ -45,8 +45,8 @@ func someMoment(d *rand.Rand, zone *time.Location) time.Time {
 	return end.Add(time.Duration(d.IntN(24*4)-48)*15*time.Minute).AddDate(0, 0, d.IntN(5)-2).In(zone)
 }
 
-// What a zone's clocks show at the moment found is what was asked for, at the first moment at which they do; in an hour
-// that is left out, it is as much later as that is long.
+// At the moment that Clock returns, the zone's clocks show what was asked for, for the first time; in an hour that is
+// left out, the moment is later by the length of the gap.
 func TestClock(t *testing.T) {
 	t.Parallel()
 	d := rand.New(rand.NewPCG(3, 2))
@@ -58,17 +58,17 @@ func TestClock(t *testing.T) {
 			t.Fatal("no such zone")
 		}
 		naive := shown(someMoment(d, zone))
-		if at := someMoment(d, zone); d.IntN(2) == 0 { // what the clocks show around a change, or leave out
+		if at := someMoment(d, zone); d.IntN(2) == 0 { // a time that the clocks show around a change, or leave out
 			if _, end := at.ZoneBounds(); !end.IsZero() && end.Year() < 2040 {
 				naive = shown(end.Add(-time.Second)).Add(time.Duration(d.IntN(300)-120) * time.Minute)
 			}
 		}
-		if d.IntN(10) == 0 { // when zones changed for good, and whole days were left out
+		if d.IntN(10) == 0 { // when zones were moved, and whole days were left out
 			naive = naive.AddDate(-d.IntN(50), 0, 0)
 		}
 		got := Clock(naive, zone)
 		var all []time.Time
-		for k := -30 * 12; k <= 30*12; k++ { // every offset that is in use around then
+		for k := -30 * 12; k <= 30*12; k++ { // every offset in use around then
 			_, offset := naive.Add(time.Duration(k) * 5 * time.Minute).In(zone).Zone()
 			at := naive.Add(-time.Duration(offset) * time.Second).In(zone)
 			if shown(at).Equal(naive) && !slices.ContainsFunc(all, at.Equal) {
@@ -106,7 +106,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// The same zone is always the same value, however it is written: what is kept of zones has a bound.
+// The same zone is always the same value, however its name is written, so the number of zones kept is limited.
 func TestFindZone(t *testing.T) {
 	t.Parallel()
 	for _, same := range [][]string{

@@ -11,24 +11,23 @@ import (
 	"bellhop/rules/text"
 )
 
-// A Condition is a rule's `when`. `a && b` is false when either is false, whatever error the other raises, and
-// `a || b` true when either is true: so the order of its parts does not matter, and an index may look at one of
-// them alone. As long as nothing fails, the whole runs as one program and that is what it gives anyway; the parts
-// are compiled and run one by one only once an error has to be told from a plain no, the cheap ones first; together
-// they may do half as much work once more.
+// A Condition is a rule's `when`. `a && b` is false if either is false, whatever error the other raises, and `a || b`
+// is true if either is true. So the order of the operands does not matter, and an index may look at one of them
+// alone. As long as nothing fails, the whole condition runs as one program with the same result. Only after an error
+// are the operands compiled and run one by one, the cheap ones first; together they may do half as much work again.
 type Condition struct {
 	env    *Env
 	Whole  *Program
 	Source string
 	lets   []Let
 
-	Yes, No *Formula // what is claimed where it is true, and where it is false
+	Yes, No *Formula // what holds if it is true, and if it is false
 
 	once  sync.Once
 	parts *clause
 }
 
-// NewCondition is a condition that was compiled, and how it was written.
+// NewCondition returns the condition of a compiled expression.
 func NewCondition(whole *Program, as Term) *Condition {
 	out := &Condition{env: as.Checker.Env, Whole: whole, Source: as.Checker.piece.src, lets: slices.Clone(as.Checker.Lets)}
 	p := as.Checker.Prover
@@ -37,12 +36,12 @@ func NewCondition(whole *Program, as Term) *Condition {
 	return out
 }
 
-// Implies says whether other is true whenever c is.
+// Implies reports whether other is true whenever c is. It may report false if that is hard to tell.
 func (c *Condition) Implies(other *Condition) bool {
 	return !disjoint(c.Yes, other.Yes) && impossible(c.Yes, other.No) // most are disjoint: one for each calendar
 }
 
-// A clause is a condition, or a part of one, divided at && || and !.
+// A clause is a condition or a part of one, divided at && || and !.
 type clause struct {
 	op       string // "&&", "||", "!" or "" for a program
 	operands []*clause
@@ -58,7 +57,7 @@ func (c *Condition) Holds(r *Machine) (bool, error) {
 	if c.parts == nil || c.parts.op == "" {
 		return false, err
 	}
-	r.units, r.bytes = maxUnits/2, maxBytes/2 // the whole may have used up all that there was
+	r.units, r.bytes = maxUnits/2, maxBytes/2 // the first run may have used up the budget
 	return c.parts.holds(r)
 }
 
@@ -74,7 +73,8 @@ func notTruth(v any) error {
 	return Errorf("the condition must be true or false, but it is %s", Describe(v))
 }
 
-// decide is the meaning of &&, || and !: what they make of their operands, which are asked for one by one.
+// decide is the meaning of &&, || and !: it returns the result for the operands, which are evaluated one by one as
+// far as needed.
 func decide(op string, operands int, holds func(i int) (bool, error)) (bool, error) {
 	decisive := op == "||"
 	var failed error
@@ -95,7 +95,7 @@ func (c *clause) holds(r *Machine) (bool, error) {
 	if c.op != "" {
 		units, bytes := r.units, r.bytes
 		return decide(c.op, len(c.operands), func(i int) (bool, error) {
-			// Each has its share of what the ones before left over, so that none takes another's.
+			// Each operand gets its share of what the others left over, so that none uses up the budget of another.
 			left := len(c.operands) - i
 			r.units, r.bytes = units/left, bytes/left
 			v, err := c.operands[i].holds(r)
@@ -112,7 +112,7 @@ func (c *clause) holds(r *Machine) (bool, error) {
 	return truth(c.program, v)
 }
 
-// cost is what the clause takes outside loops, in units.
+// cost returns what the clause costs outside loops, in units.
 func (c *clause) cost() int {
 	if c.program != nil {
 		return c.program.cost
@@ -124,7 +124,7 @@ func (c *clause) cost() int {
 	return sum
 }
 
-// divide compiles the parts. The expression has been compiled before, so nothing new can be found wrong.
+// divide compiles the operands. The expression was compiled before, so no new mistake can be found.
 func (c *Condition) divide() {
 	r, t := text.Alone(c.Source)
 	ch := &Checker{Scope: Scope{Env: c.env, Doc: r, Lets: c.lets}, piece: WholeOf(t)}
@@ -141,7 +141,7 @@ func (c *Condition) divide() {
 
 var errClause = errors.New("a part of a condition does not stand alone")
 
-// divide says how a condition is joined ("&&", "||", "!" or, undivided, "") and of what.
+// divide returns how a condition is joined ("&&", "||", "!", or "" if it is not) and its operands.
 func divide(n ast.Node) (op string, operands []ast.Node) {
 	switch n := n.(type) {
 	case *ast.BinaryNode:
@@ -164,7 +164,7 @@ func (c *Checker) clause(n ast.Node, place string) (*clause, error) {
 	var parts []ast.Node
 	if out.op, parts = divide(n); out.op != "" {
 		if out.op != "!" {
-			parts = Operands(n, out.op, nil) // of the whole chain: each gets the same share of the work
+			parts = Operands(n, out.op, nil) // of the whole chain, so that each gets the same share of the budget
 		}
 		for _, o := range parts {
 			part, err := c.clause(o, place)

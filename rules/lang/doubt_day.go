@@ -10,7 +10,7 @@ import (
 
 var clockPart = regexp.MustCompile(`^[ T]([0-9]{2}:[0-9]{2})(:00)?$`)
 
-// longDay doubts a day that is found by adding 24 hours.
+// longDay warns about a day that is found by adding 24 hours.
 func (d *doubter) longDay(n ast.Node, args []ast.Node, f *printing) {
 	sum, ok := f.found.(*ast.BinaryNode)
 	if !ok || sum.Operator != "+" && sum.Operator != "-" || f.layout != "2006-01-02" || !changes(d.c.Naive) {

@@ -6,7 +6,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// letterZ doubts a Z in a layout that is printed, or read, as a letter.
+// letterZ warns about a Z in a layout that is printed or read as a letter.
 var letterZ = doubt{
 	code:    "time-zone",
 	example: `date(tz(appointment.startTime, "Europe/Paris"), "2006-01-02T15:04:05Z")`,
@@ -36,5 +36,5 @@ var letterZ = doubt{
 	},
 }
 
-// bareZ finds a Z after digits that is no part of Z07:00 and its like, which print an offset.
+// bareZ finds a Z after digits that is not part of Z07:00 or another layout of an offset.
 var bareZ = regexp.MustCompile(`([0-9])Z$`)

@@ -19,7 +19,7 @@ func isCondition(n ast.Node) bool {
 	return false
 }
 
-// alwaysSame doubts a condition that is always true, or never.
+// alwaysSame warns about a condition that is always true, or never.
 var alwaysSame = doubt{
 	code:    "never-true",
 	example: `appointment.title == "a" && appointment.title == "b"`,
@@ -42,7 +42,7 @@ func (d *doubter) judge(n ast.Node) bool {
 	return true
 }
 
-// verdict is the code and the words for what a condition always is.
+// verdict returns the code and the words for such a condition.
 func verdict(holds bool) (code, words string) {
 	if holds {
 		return "always-true", "always true"
@@ -50,7 +50,7 @@ func verdict(holds bool) (code, words string) {
 	return "never-true", "never true"
 }
 
-// explain reports the smallest part of n that makes it always what it is.
+// explain reports the smallest part of n that makes it always true, or never.
 func (d *doubter) explain(n ast.Node, holds bool) {
 	code, words := verdict(holds)
 	if u, ok := n.(*ast.UnaryNode); ok {
@@ -63,7 +63,7 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 		return
 	}
 	all := Operands(n, op, nil)
-	if (op == "&&") == holds { // each part is
+	if (op == "&&") == holds { // then each operand is always so
 		for _, o := range all {
 			d.explain(o, holds)
 		}
@@ -107,7 +107,7 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 	d.c.WarnAt(n, code, "", "this condition is %s", words)
 }
 
-// either is what was probably meant by x == a && x == b, or by x != a || x != b.
+// either returns what was probably meant by x == a && x == b, or by x != a || x != b.
 func (d *doubter) either(a, b ast.Node) string {
 	first, ok1 := a.(*ast.BinaryNode)
 	second, ok2 := b.(*ast.BinaryNode)
@@ -133,7 +133,7 @@ func (d *doubter) either(a, b ast.Node) string {
 func (d *doubter) plain(n ast.Node, holds bool) {
 	code, words := verdict(holds)
 	if id, ok := n.(*ast.IdentifierNode); ok && d.p.Expand(Term{id, d.c}).Node != ast.Node(id) {
-		return // reported where it is defined
+		return // reported where the named value is defined
 	}
 	b, ok := n.(*ast.BinaryNode)
 	if !ok {

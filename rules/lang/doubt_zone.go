@@ -4,8 +4,8 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// otherZone doubts a text that is read as a time, and in which a time was printed in another zone without its offset; and,
-// in the same zone, a day that was found by adding 24 hours.
+// otherZone warns about a text that is read as a time although it holds a time that was printed in another zone
+// without its offset. If the zone is the same, it warns about a day that was found by adding 24 hours.
 var otherZone = doubt{
 	code:    "time-zone",
 	example: `date(date(tz(appointment.startTime, "Asia/Tokyo"), "2006-01-02") + " 09:00")`,
@@ -21,7 +21,7 @@ func (d *doubter) reread(n ast.Node, args []ast.Node) {
 	c := d.c
 	reads := ruleZone(c)
 	if layout := writtenText(args, 1); len(args) == 2 && layout != nil && bareZ.MatchString(layout.Value) && !isUTC(reads) {
-		return // reported as a letter
+		return // reported by letterZ
 	}
 	if len(args) > 2 {
 		reads = namedZone(Term{args[2], c})
@@ -43,7 +43,7 @@ func (d *doubter) reread(n ast.Node, args []ast.Node) {
 	}
 }
 
-// DoubtClock warns about a time of the day in the `at` of a rule that does not say whose.
+// DoubtClock warns if an `at` uses a time of the day but the rule does not say in which zone.
 func (c *Checker) DoubtClock(at ast.Node) {
 	name, args := CallOf(at)
 	if (name == "clock" || name == "startOfDay") && len(args) > 0 && seenIn(Term{args[0], c}, 0) == ownZone {

@@ -2,18 +2,18 @@ package lang
 
 import "github.com/expr-lang/expr/ast"
 
-// A doubt looks for something in an expression that is no mistake, but surely not meant. One more doubt is one more value in
-// the list, in a file of its own. A test sees that the example of each raises it.
+// A doubt looks for something in an expression that is not a mistake but is surely not meant. To add a doubt, add a
+// value to the list, in a file of its own. A test checks that its example raises it.
 type doubt struct {
 	code    string // of its warning
 	example string // an expression that raises it
-	// look judges one node. done says that what is below the node needs no look, by this doubt or another.
+	// look judges one node. done means that no doubt needs to look below it.
 	look func(d *doubter, n ast.Node) (done bool)
 }
 
 var doubts = []doubt{alwaysSame, letterZ, otherZone}
 
-// A doubter doubts one expression.
+// A doubter looks for doubts in one expression.
 type doubter struct {
 	c *Checker
 	p *Prover
@@ -25,7 +25,7 @@ func (c *Checker) doubts(tree ast.Node) {
 	d.walk(tree, 0)
 }
 
-// walk looks at the largest conditions first: of one that is always the same, its parts are not judged again.
+// walk looks at the largest conditions first. If a condition is always the same, its parts are not judged.
 func (d *doubter) walk(n ast.Node, depth int) {
 	if n == nil || depth > maxNodes {
 		return

@@ -8,7 +8,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// Every doubt is raised by its example.
+// The example of every doubt raises it.
 func TestDoubts(t *testing.T) {
 	t.Parallel()
 	env := &Env{Objects: map[string]Object{"appointment": {Fields: map[string]Type{"title": Text, "startTime": Time}}}}

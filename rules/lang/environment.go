@@ -6,13 +6,13 @@ import (
 	"bellhop/rules/text"
 )
 
-// An Env is the names with which an expression may begin, and what is known of their values. It is immutable.
+// An Env holds the names with which an expression may begin, and what is known of their values. It is immutable.
 type Env struct {
-	Variables map[string]Type   // the names that stand for one value
-	Objects   map[string]Object // the names that have fields
-	Main      []string          // the objects whose fields are meant by a name alone, the likeliest first
-	Lazy      []string          // the variables whose value is only made when it is asked for
-	Aliases   map[string]string // the names by which people know fields
+	Variables map[string]Type   // names that stand for one value
+	Objects   map[string]Object // names that have fields
+	Main      []string          // objects whose fields may be meant by a bare name, most likely first
+	Lazy      []string          // variables whose value is computed on first use
+	Aliases   map[string]string // other names that people use for fields
 
 	configs sync.Pool
 }
@@ -20,11 +20,11 @@ type Env struct {
 // An Object is a name with fields.
 type Object struct {
 	Fields   map[string]Type
-	Optional bool   // not every event has it: then its texts are empty
-	Moment   string // the field that is meant where a time is needed
+	Optional bool   // not every event has it; its texts may then be empty
+	Moment   string // the field that is meant if a time is needed
 }
 
-// Names are all of them.
+// Names returns all the names.
 func (e *Env) Names() []string {
 	return append(text.SortedKeys(e.Variables), text.SortedKeys(e.Objects)...)
 }
@@ -35,7 +35,7 @@ func (e *Env) Has(name string) bool {
 	return variable || object
 }
 
-// field is the type of a field of an object.
+// field returns the type of a field of an object.
 func (e *Env) field(object, name string) (Type, bool) {
 	t, ok := e.Objects[object].Fields[name]
 	return t, ok

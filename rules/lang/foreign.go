@@ -10,7 +10,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// A correction says of the words from some one to last what is to be written instead.
+// A correction says what to write instead of the words up to last.
 type correction struct {
 	last                      int
 	code, suggestion, message string
@@ -21,8 +21,8 @@ var (
 	clock     = regexp.MustCompile(`^[0-9]{1,2}:[0-9]{2}$`)
 )
 
-// foreign recognises, at word i of an expression, what people write because other languages have it so. The word
-// stands in that many open brackets, the innermost of which is that of a call or a group if inCall is true.
+// foreign recognises habits from other languages, at word i of an expression. brackets is the number of open brackets
+// around it; inCall says that the innermost belongs to a call or a group.
 func (c *Checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) correction {
 	none := lexer.Token{Kind: lexer.EOF}
 	get := func(i int) lexer.Token {
@@ -31,7 +31,7 @@ func (c *Checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 		}
 		return tokens[i]
 	}
-	written := func(from, to int) string { // the words from up to to, as written
+	written := func(from, to int) string { // the words from from to to, as written
 		if from > to {
 			return ""
 		}
@@ -131,13 +131,14 @@ func (c *Checker) foreign(tokens []lexer.Token, i, brackets int, inCall bool) co
 	return correction{}
 }
 
-// between is how the range behind the word at i is written, and the last word of it; "" if it is none.
+// between returns how the range after the word at i is written with comparisons, and the range's last word; "" if
+// there is no range.
 func between(tokens []lexer.Token, i int, text func(from, to int) string) (last int, s string) {
 	side := func(t lexer.Token) bool {
 		return t.Kind == lexer.Operator && !t.Is(lexer.Operator, ".", "?.", "+", "-", "*", "/") || t.Is(lexer.Operator, ",")
 	}
 	from, depth := i, 0
-	for ; from > 0; from-- { // what is compared
+	for ; from > 0; from-- { // the left side of the comparison
 		t := tokens[from-1]
 		if depth += map[string]int{")": 1, "]": 1, "(": -1, "[": -1}[t.Value]; depth < 0 || depth == 0 && side(t) {
 			break
@@ -162,7 +163,7 @@ func between(tokens []lexer.Token, i int, text func(from, to int) string) (last 
 	return end - 1, ">= " + text(i+1, and-1) + " && " + text(from, i-1) + " <= " + text(and+1, end-1)
 }
 
-// amongValues says whether what follows these words stands in a list, or between the parentheses of a function.
+// amongValues reports whether the next word stands in a list or among the arguments of a function.
 func amongValues(tokens []lexer.Token) bool {
 	depth := 0
 	for i, t := range slices.Backward(tokens) {
@@ -195,7 +196,7 @@ func hasBrace(tokens []lexer.Token) bool {
 	return false
 }
 
-// arguments finds the bracket that closes the one at word open, and the commas between them; 0 if there is none.
+// arguments returns the bracket that closes the one at word open, and the commas between them; 0 if there is none.
 func arguments(tokens []lexer.Token, open int) (last int, commas []int) {
 	if open >= len(tokens) || !tokens[open].Is(lexer.Bracket, "(") {
 		return 0, nil
@@ -219,7 +220,7 @@ func arguments(tokens []lexer.Token, open int) (last int, commas []int) {
 	return 0, nil
 }
 
-// looksLikeText reports an expression that is several words and nothing else, none of which means anything.
+// looksLikeText reports an expression that is just several words without a meaning.
 func (c *Checker) looksLikeText(tokens []lexer.Token) bool {
 	words := 0
 	for _, t := range tokens {
@@ -244,7 +245,7 @@ func (c *Checker) looksLikeText(tokens []lexer.Token) bool {
 	return true
 }
 
-// cut reports an unquoted # that cut off the rest of the expression, if one did.
+// cut reports an unquoted # that cuts off the rest of the expression.
 func (c *Checker) cut() bool {
 	at, ok := c.piece.text.CutOff()
 	if ok {

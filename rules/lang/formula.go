@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// A Formula is a condition whose negations stand at its atoms.
+// A Formula is a condition in which only atoms are negated.
 type Formula struct {
 	op   byte // '&', '|', 'a' for an atom, 't' and 'f'
 	kids []*Formula
@@ -26,7 +26,7 @@ type atom struct {
 	other  string // d: key - other is at most bound
 	bound  float64
 	strict bool
-	whole  bool // both are whole numbers
+	whole  bool // key and other are whole numbers
 }
 
 var (
@@ -34,12 +34,12 @@ var (
 	never  = &Formula{op: 'f'}
 )
 
-// Both is true where all of the formulas are, and either where one of them is.
+// Both is true if all of the formulas are; Either is true if one of them is.
 func Both(kids ...*Formula) *Formula { return join2('&', kids) }
 
 func Either(kids ...*Formula) *Formula { return join2('|', kids) }
 
-// Among is the claim that a value, named as it is written, is one of some texts, and notAmong that it is none.
+// Among says that a value, named as it is written, is one of some texts; NotAmong says that it is none of them.
 func Among(key string, texts ...string) *Formula { return ofTexts(key, texts, true) }
 
 func NotAmong(key string, texts ...string) *Formula { return ofTexts(key, texts, false) }
@@ -52,12 +52,12 @@ func ofTexts(key string, texts []string, positive bool) *Formula {
 	return claim(atom{kind: 's', key: key, set: set, positive: positive})
 }
 
-// In is the claim that a list has a text, or has it not.
+// In says that a list contains a text, or does not.
 func In(word, list string, positive bool) *Formula {
 	return claim(atom{kind: 'b', key: strconv.Quote(word) + " in " + list, positive: positive})
 }
 
-// Asks are the texts one of which a formula asks a value to be; ok is false if it asks for none.
+// Asks returns the texts of which the formula requires a value to be one; ok is false if it requires none.
 func (f *Formula) Asks(key string) (texts []string, ok bool) {
 	for _, c := range f.claims() {
 		if c.op == 'a' && c.atom.kind == 's' && c.atom.positive && c.atom.key == key {
@@ -107,7 +107,7 @@ func constantly(b bool) *Formula {
 
 func claim(a atom) *Formula { return &Formula{op: 'a', atom: a} }
 
-// disjoint says, without much thought, whether two conditions ask for different values of the same thing.
+// disjoint reports, after a quick look, whether two conditions require different values of the same thing.
 func disjoint(a, b *Formula) bool {
 	for _, x := range a.claims() {
 		if x.op != 'a' || x.atom.kind != 's' || !x.atom.positive {
@@ -122,7 +122,7 @@ func disjoint(a, b *Formula) bool {
 	return false
 }
 
-// claims are what a formula asks for all of.
+// claims returns the formulas that must all be true.
 func (f *Formula) claims() []*Formula {
 	if f.op == '&' {
 		return f.kids

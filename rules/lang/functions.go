@@ -11,61 +11,62 @@ import (
 	"bellhop/rules/text"
 )
 
-// A function is all that there is to know of a function of expressions. The checker, the machine, the prover, the warnings
-// about missing values and the help in editors read it here. One more function is one more value in a list, in the file of
-// its like: times.go, texts.go, lists.go, numbers.go, predicates.go.
+// A function is everything about one function of expressions. The checker, the machine, the prover, the warnings
+// about missing values and the help in editors read it here. To add a function, add a value to the list in the file
+// it belongs to: times.go, texts.go, lists.go, numbers.go or predicates.go.
 type function struct {
 	name    string
 	doc     string // one sentence for people
 	example string // an expression that calls it
-	forms   []form // the ways to call it; none for one that takes a condition or a value for each element, see each
+	forms   []form // the ways to call it; none for a function with each
 
-	// call works it out. It charges for its work first. nil calls the language's own, for which price has charged.
+	// call computes the value and charges for the work. If it is nil, the function is expr's own, and price charges
+	// for it.
 	call  func(r *Machine, args []any) (any, error)
 	price func(r *Machine, args []any) error
 
-	// each is the type of what its second argument, which is looked at for each element of a list, must be; result is
-	// then the type of its value, for a list and what its second argument is.
+	// each is the type that the second argument must have, which is evaluated for each element of a list. result
+	// returns the type of the value, for the list and the type of the second argument.
 	each   Type
 	result func(list, each Type) Type
 
 	missing   onMissing
-	carries   bool                                                  // without its first argument it has no value
-	keepsZone bool                                                  // a time of it is seen in the zone of its arguments
+	carries   bool                                                  // if its first argument is missing, so is its value
+	keepsZone bool                                                  // the time it returns is seen in the zone of its arguments
 	zone      int                                                   // which argument is the name of a time zone, from 1; 0 for none
 	natural   bool                                                  // its value is a number that is never negative
-	constant  func(c *Checker, call ast.Node, args []ast.Node) bool // looks at arguments that are written out; false after a mistake
+	constant  func(c *Checker, call ast.Node, args []ast.Node) bool // checks literal arguments; false if it reported a mistake
 	aliases   []string                                              // its names in other languages
-	newer     bool                                                  // rules were written before it came, in which a value may have its name
+	newer     bool                                                  // it was added later, so older rules may have a named value with its name
 }
 
-// onMissing is what a function makes of an argument that is nil.
+// onMissing says what a function does with an argument that is nil.
 type onMissing uint8
 
 const (
 	failsOnMissing onMissing = iota
-	takesMissing             // it takes anything
-	nilOfMissing             // of a first argument that is nil it makes nil
+	takesMissing             // it accepts nil
+	nilOfMissing             // it returns nil if its first argument is nil
 )
 
 // A form is one way to call a function.
 type form struct {
 	result Type
 	args   []Type
-	more   bool // any number of the last argument, at least one
+	more   bool // the last argument may be repeated
 }
 
-// to is a form with its result first, toAny one whose last argument may be repeated.
+// to returns a form; toAny returns one whose last argument may be repeated.
 func to(result Type, args ...Type) form    { return form{result: result, args: args} }
 func toAny(result Type, args ...Type) form { return form{result: result, args: args, more: true} }
 
-// takes says whether a form has so many arguments.
+// takes reports whether the form has n arguments.
 func (f form) takes(n int) bool { return n == len(f.args) || f.more && n > len(f.args) }
 
-// arg is the type of an argument, by its index.
+// arg returns the type of an argument.
 func (f form) arg(i int) Type { return f.args[min(i, len(f.args)-1)] }
 
-// of is the type of the result for some arguments.
+// of returns the type of the result for some arguments.
 func (f form) of(args []Type) Type {
 	switch f.result.Kind {
 	case sameKind:
@@ -85,7 +86,7 @@ func (f form) of(args []Type) Type {
 	return f.result
 }
 
-// spell writes the form as people read it: "max(number, …) → number".
+// spell returns the form for people: "max(number, …) → number".
 func (f form) spell(name string) string {
 	var words []string
 	for _, a := range f.args {
@@ -139,15 +140,15 @@ var functionAliases = func() map[string]string {
 	return out
 }()
 
-// isPredicate says whether a function looks at a condition or a value for each element of a list.
+// isPredicate reports whether the function evaluates its second argument for each element of a list.
 func (f *function) isPredicate() bool { return f != nil && f.result != nil }
 
-// takes says whether the function can be called with so many arguments.
+// takes reports whether the function can be called with n arguments.
 func (f *function) takes(n int) bool {
 	return slices.ContainsFunc(f.forms, func(form form) bool { return form.takes(n) })
 }
 
-// run is a call of the function.
+// run calls the function.
 func (f *function) run(r *Machine, args []any) (any, error) {
 	if f.call != nil {
 		return f.call(r, args)
@@ -158,7 +159,7 @@ func (f *function) run(r *Machine, args []any) (any, error) {
 	return callBuiltin(f.name, args)
 }
 
-// callBuiltin calls one of the language's own functions, whose failures are panics as well as errors.
+// callBuiltin calls one of expr's own functions, which may panic as well as fail.
 func callBuiltin(name string, args []any) (v any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -188,7 +189,7 @@ func describeAll(args []any) string {
 	return strings.Join(words, " and ")
 }
 
-// perByte is the price of work that grows with texts: so many units for each byte.
+// perByte is a price that grows with the texts among the arguments: units for each byte.
 func perByte(units int) func(*Machine, []any) error {
 	return func(r *Machine, args []any) error {
 		size := 0
@@ -201,7 +202,7 @@ func perByte(units int) func(*Machine, []any) error {
 	}
 }
 
-// walks is the price of walking the arguments entirely, in quarters of what that takes.
+// walks is a price for walking all the arguments, in quarters of the cost of doing so.
 func walks(quarters int) func(*Machine, []any) error {
 	return func(r *Machine, args []any) error {
 		for _, a := range args {
@@ -217,7 +218,7 @@ func walks(quarters int) func(*Machine, []any) error {
 	}
 }
 
-// Functions are the functions of expressions, by name.
+// Functions returns the functions of expressions, sorted by name.
 func Functions() []Word {
 	var words []Word
 	for _, name := range text.SortedKeys(functions) {
@@ -234,7 +235,7 @@ func Functions() []Word {
 	return words
 }
 
-// rangeOf is what a number can be at all.
+// rangeOf returns the range of a number, if that is known.
 func rangeOf(n ast.Node) (low, high float64, ok bool) {
 	if name, _ := CallOf(n); name != "" {
 		f := functions[name]

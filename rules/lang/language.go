@@ -8,7 +8,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// A Language is how names of days and months are written in it, as they stand within a date. The words are those of
+// A Language holds the names of days and months in a language, in the form used within a date. The words are from
 // CLDR (unicode-org/cldr, common/main, Gregorian calendar).
 type Language struct {
 	months, shortMonths [12]string
@@ -55,16 +55,16 @@ var languages = map[string]*Language{
 	},
 }
 
-// Languages are the languages in which names of days and months can be printed.
+// Languages returns the languages in which names of days and months can be printed.
 func Languages() []string { return text.SortedKeys(languages) }
 
-// KnownLanguage says whether names can be printed in a language: de, or de-AT for short of which the region does not
+// KnownLanguage reports whether names can be printed in a language, such as de. The region, as in de-AT, does not
 // matter.
 func KnownLanguage(tag string) bool {
 	return slices.Contains(Languages(), baseLanguage(tag))
 }
 
-// FindLanguage is the language with a tag, nil for English and for one that is not known.
+// FindLanguage returns the language with a tag, nil for English and for an unknown one.
 func FindLanguage(tag string) *Language { return languages[baseLanguage(tag)] }
 
 func baseLanguage(tag string) string {
@@ -72,7 +72,7 @@ func baseLanguage(tag string) string {
 	return strings.ToLower(base)
 }
 
-// format prints a time as [time.Time.Format] does, with names in the language; nil is English.
+// format prints a time as [time.Time.Format] does, with names in the language. A nil language is English.
 func (l *Language) format(t time.Time, layout string) string {
 	if l == nil {
 		return t.Format(layout)
@@ -97,8 +97,8 @@ func (l *Language) format(t time.Time, layout string) string {
 	return b.String()
 }
 
-// nameIn finds the first name of a day or month in a layout, as package time does: Mon is none in Money. Without one, at
-// is the layout's end.
+// nameIn finds the first name of a day or month in a layout, as package time does: there is none in Money. Without
+// one, at is the end of the layout.
 func nameIn(layout string) (at int, part string) {
 	for at = range len(layout) {
 		rest := layout[at:]

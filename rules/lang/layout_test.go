@@ -18,7 +18,7 @@ func TestMixedDigits(t *testing.T) {
 	}
 }
 
-// A layout is mended only where it is one of another program, and its words are kept.
+// Only a layout of another program is rewritten, and its words are kept.
 func TestLayouts(t *testing.T) {
 	t.Parallel()
 	for layout, want := range map[string]string{

@@ -20,7 +20,7 @@ func (c *Checker) layout(s *ast.StringNode) bool {
 		return false
 	}
 	a := time.Date(2017, 3, 8, 19, 27, 43, 0, time.FixedZone("AAA", 3600))
-	b := time.Date(1988, 11, 24, 8, 51, 12, 0, time.FixedZone("BBB", -7200)) // no part is the same, nor the day of the week
+	b := time.Date(1988, 11, 24, 8, 51, 12, 0, time.FixedZone("BBB", -7200)) // every part differs, and so does the day of the week
 	if a.Format(s.Value) == b.Format(s.Value) {
 		c.FailAt(s, "layout", "", `the layout %s prints the same for every time; write one with the parts of Monday, 2 January 2006, 15:04:05, such as "Mon 2 Jan 15:04"`, text.Quote(s.Value))
 		return false
@@ -46,8 +46,8 @@ func (c *Checker) layout(s *ast.StringNode) bool {
 	return true
 }
 
-// layoutName is what stands in a layout for the name of a day or a month, in any language; "" if word is no such name,
-// or the right one.
+// layoutName returns how a layout writes the name of a day or a month in any language. It returns "" if word is not
+// such a name, or is right already.
 func layoutName(word string) string {
 	if utf8.RuneCountInString(word) < 4 || word == "Monday" || word == "January" {
 		return ""
@@ -80,8 +80,8 @@ var (
 	layoutPart   = regexp.MustCompile(`^(2006|002|0[1-7]|15|[1-5])`)
 )
 
-// mixedDigits finds digits of a layout of which some are a part of the time and others are not, or are one that is
-// written with a single digit and cannot stand beside another: 18:00, 24h, 2025.
+// mixedDigits finds digits in a layout of which only some stand for a part of the time, or of which one stands for a
+// part that has a single digit: 18:00, 24h, 2025.
 func mixedDigits(layout string) (run, part string) {
 	for _, run := range layoutDigits.FindAllString(layout, -1) {
 		literal, single, first := false, false, ""
@@ -102,8 +102,8 @@ func mixedDigits(layout string) (run, part string) {
 	return "", ""
 }
 
-// fixLayout turns layouts of other programs (YYYY-MM-DD, %Y-%m-%d) into one of Go's. Words that are text stay as they
-// are: what is no run of another program's letters is none of its layouts.
+// fixLayout turns a layout of another program (YYYY-MM-DD, %Y-%m-%d) into one of Go's. Words that are text stay as
+// they are.
 func fixLayout(layout string) string {
 	foreign := false
 	fixed := layoutWords.ReplaceAllStringFunc(layout, func(word string) string {
@@ -130,8 +130,8 @@ var (
 	}
 )
 
-// fixLayoutWord says what a word of another program's layout is in one of Go's, and whether it surely is one: a single
-// letter might be a word.
+// fixLayoutWord returns the Go layout for a word of another program's layout, and whether the word surely is one: a
+// single letter may be text.
 func fixLayoutWord(word string) (to string, sure bool) {
 	if to, ok := layoutPercent[word]; ok {
 		return to, true
@@ -139,7 +139,7 @@ func fixLayoutWord(word string) (to string, sure bool) {
 	rest := word
 	for rest != "" {
 		i := slices.IndexFunc(layoutLetters, func(l struct{ from, to string }) bool { return strings.HasPrefix(rest, l.from) })
-		if i < 0 || strings.EqualFold(layoutLetters[i].from, "a") && len(rest) > 1 { // am or pm stands last
+		if i < 0 || strings.EqualFold(layoutLetters[i].from, "a") && len(rest) > 1 { // am or pm comes last
 			return word, false
 		}
 		sure = sure || len(layoutLetters[i].from) > 1

@@ -74,7 +74,7 @@ func fnElement(i int) func(*Machine, []any) (any, error) {
 	}
 }
 
-// fnGet takes an element or an entry. What is not there is nil, at every depth: raw.a.b is nil where raw.a is.
+// fnGet returns an element or an entry. What does not exist is nil, at every depth: raw.a.b is nil if raw.a is.
 func fnGet(_ *Machine, args []any) (any, error) {
 	switch from := args[0].(type) {
 	case nil:
@@ -110,7 +110,7 @@ func fnGet(_ *Machine, args []any) (any, error) {
 	return nil, nil
 }
 
-// index reads an element's number; negative ones count from the end.
+// index reads the index of an element; negative ones count from the end.
 func index(v any, length int) (int, bool) {
 	i, err := wantInt("", v)
 	if err != nil {
@@ -210,7 +210,7 @@ func fnConcat(r *Machine, args []any) (any, error) {
 	return out, nil
 }
 
-// comparingAll is the price of comparing each element with each.
+// comparingAll is the price of comparing each element with every other.
 func comparingAll(r *Machine, args []any) error {
 	list, err := wantList("uniq", args[0])
 	if err != nil {
@@ -227,7 +227,7 @@ func comparingAll(r *Machine, args []any) error {
 	return r.charge(n*n*20+n*units/4, bytes)
 }
 
-// sorting is the price of putting a list in order.
+// sorting is the price of sorting a list.
 func sorting(r *Machine, args []any) error {
 	list, err := wantList("sort", args[0])
 	if err != nil {

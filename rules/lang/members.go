@@ -97,7 +97,7 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 	return c.FailAt(n.Property, "type", "", "%s has no elements", base.Type)
 }
 
-// writtenEntry says whether a map is written out in the rule, and has an entry.
+// writtenEntry reports whether a node is a map literal that has an entry.
 func (c *Checker) writtenEntry(of ast.Node, key string) bool {
 	m, ok := new(Prover).Expand(Term{of, c}).Node.(*ast.MapNode)
 	return ok && slices.ContainsFunc(m.Pairs, func(n ast.Node) bool {
@@ -111,10 +111,10 @@ func (c *Checker) writtenEntry(of ast.Node, key string) bool {
 	})
 }
 
-// elementAt is the type of an element of a list, which need not have it.
+// elementAt returns the type of an element of a list, which may be missing.
 func (c *Checker) elementAt(list, index ast.Node, t Type) Type {
 	i, fixed := constantInt(index)
-	least := 0 // elements there are
+	least := 0 // the list has at least this many elements
 	switch n := list.(type) {
 	case *ast.ArrayNode:
 		least = len(n.Nodes)
@@ -148,7 +148,7 @@ func (c *Checker) unknownField(property *ast.StringNode, object string) checked 
 	return c.FailAt(property, "unknown-field", suggestion, "%s has no field %s%s", object, text.Quote(property.Value), text.DidYouMean(suggestion))
 }
 
-// methodList is for people: ".Day(), .Hour() or …".
+// methodList returns the methods for people: ".Day(), .Hour() or …".
 func methodList() string {
 	names := methodNames()
 	for i := range names {
@@ -176,7 +176,7 @@ func (c *Checker) slice(n *ast.SliceNode) checked {
 	return checked{call(n, "$slice", base.node, from, to), base.Type}
 }
 
-// methodWords are what people write as methods because other languages have them.
+// methodWords are methods of other languages, and what to use instead.
 var methodWords = map[string]string{
 	"contains": "contains", "includes": "contains", "startsWith": "startsWith", "startswith": "startsWith", "hasPrefix": "startsWith",
 	"endsWith": "endsWith", "endswith": "endsWith", "hasSuffix": "endsWith", "matches": "matches", "match": "matches", "test": "matches",
@@ -245,7 +245,7 @@ func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 	return c.FailAt(property, "method", "", "%s has no method %s", base.Type, text.Quote(property.Value))
 }
 
-// literal is an argument of a call that is written out as a text.
+// literal returns an argument of a call that is a text literal.
 func (c *Checker) literal(n *ast.CallNode, i int) (string, bool) {
 	if i >= len(n.Arguments) {
 		return "", false
@@ -257,15 +257,15 @@ func (c *Checker) literal(n *ast.CallNode, i int) (string, bool) {
 	return s.Value, true
 }
 
-// addMethod are the names that other languages have for + and - of times.
+// addMethod matches the names that other languages have for + and - of times.
 var addMethod = regexp.MustCompile(`^(?i)(add|plus|minus|subtract|sub)([a-z]*)$`)
 
 func signOf(add []string) string {
 	return cmp.Or(map[string]string{"add": "+", "plus": "+"}[strings.ToLower(add[1])], "-")
 }
 
-// moved is how it is written that a time is moved, as addDays(t, 1) and t.plusHours(2) say in other languages. add is
-// what [addMethod] found.
+// moved returns the expression for a time that is moved, written as addDays(t, 1) or t.plusHours(2) in other
+// languages. add is the match of [addMethod].
 func (c *Checker) moved(on string, add []string, by ast.Node) (string, bool) {
 	written := c.Source(by)
 	if c.Types[by].Type.Kind == DurationKind {
@@ -286,7 +286,7 @@ func (c *Checker) moved(on string, add []string, by ast.Node) (string, bool) {
 	return f + "(" + on + ", " + written + ")", true
 }
 
-// durationUnit is the unit that a function of another language is named for.
+// durationUnit returns the unit that a function of another language is named after.
 func durationUnit(name string) string {
 	switch strings.TrimSuffix(strings.ToLower(name), "s") {
 	case "hour":

@@ -60,7 +60,7 @@ func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 	return c.FailAt(n, "unknown-name", suggestion, "there is no %s%s", text.Quote(name), text.DidYouMean(suggestion))
 }
 
-// similarName finds what an unknown name was probably meant to be.
+// similarName returns what an unknown name was probably meant to be.
 func (c *Checker) similarName(name string) string {
 	candidates := c.Env.Names()
 	for _, l := range c.Lets {
@@ -88,12 +88,13 @@ func (c *Checker) similarName(name string) string {
 	return ""
 }
 
-// hidden says whether a local name stands before the environment's.
+// hidden reports whether a local name hides one of the environment.
 func (c *Checker) hidden(name string) bool {
 	return slices.ContainsFunc(c.locals, func(l Let) bool { return l.Name == name })
 }
 
-// localName keeps the name of a value apart from a function's, which the language would not.
+// localName returns a name for a local value that is not the name of a function, because expr does not tell the two
+// apart.
 func localName(name string) string {
 	if f := functions[name]; f != nil && f.newer {
 		return name + "$"
@@ -101,7 +102,7 @@ func localName(name string) string {
 	return name
 }
 
-// Taken says why a name cannot be given to a value, "" if it can.
+// Taken says why a name cannot be given to a value. It returns "" if it can.
 func (c *Checker) Taken(name string) string {
 	if c.Env.Has(name) {
 		return "it is a name of the event"
@@ -122,7 +123,7 @@ func (c *Checker) Taken(name string) string {
 	return ""
 }
 
-// bareWords reports a word without quotes where a text of the event is compared.
+// bareWords reports words without quotes that are compared with a text of the event.
 func (c *Checker) bareWords(n *ast.BinaryNode) bool {
 	if n.Operator != "==" && n.Operator != "!=" && n.Operator != "in" {
 		return false
@@ -156,7 +157,7 @@ func (c *Checker) bareWords(n *ast.BinaryNode) bool {
 	return found
 }
 
-// known says whether a name means anything here, or looks like one that does.
+// known reports whether a name means something here, or is close to one that does.
 func (c *Checker) known(name string) bool {
 	if functions[name] != nil && !functions[name].isPredicate() || c.hidden(name) || slices.Contains(c.Later, name) || slices.ContainsFunc(c.Lets, func(l Let) bool { return l.Name == name }) {
 		return true
@@ -168,7 +169,8 @@ func (c *Checker) known(name string) bool {
 	return c.Env.Has(name)
 }
 
-// word checks a text that a value is compared with. It is false if the value is never that text, which has been reported.
+// word checks a text literal that a value is compared with. It reports a text that the value never is, and then
+// returns false.
 func (c *Checker) word(of Type, n ast.Node) bool {
 	s, ok := n.(*ast.StringNode)
 	if !ok || of.words == nil || of.words.Valid(s.Value) {
@@ -189,7 +191,7 @@ func (c *Checker) word(of Type, n ast.Node) bool {
 	return false
 }
 
-// fieldOf recognises appointment.title and appointment["title"], as written.
+// fieldOf recognises appointment.title and appointment["title"].
 func (e *Env) fieldOf(n ast.Node) (object, field string, ok bool) {
 	if ch, isChain := n.(*ast.ChainNode); isChain {
 		n = ch.Node

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// No name is missing or stands twice, and all that is no name prints as it does in English.
+// No name is missing or occurs twice, and everything that is not a name prints as in English.
 func FuzzLanguage(f *testing.F) {
 	for _, layout := range []string{"", "Monday, 2. January 2006", "Mon Jan _2 15:04:05.000 MST", "Money 2 Janus", "MonJan02Monday", "Jan", "3:04PM -07:00"} {
 		f.Add(layout, int64(1772636645))

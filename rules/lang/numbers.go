@@ -64,7 +64,7 @@ func fnAbs(r *Machine, args []any) (any, error) {
 	return callBuiltin("abs", args)
 }
 
-// fnExtreme is min or max, of numbers, of times or of durations, also of those in lists.
+// fnExtreme is min or max of numbers, times or durations, including those in lists.
 func fnExtreme(name string, sign int) func(*Machine, []any) (any, error) {
 	numbers := func(r *Machine, args []any) (any, error) {
 		if err := walks(10)(r, args); err != nil {
@@ -107,7 +107,7 @@ func order(a, b any) int {
 	return cmp.Compare(a.(time.Duration), b.(time.Duration))
 }
 
-// flat goes through values, and through the elements of those that are lists.
+// flat iterates over values, and over the elements of those that are lists.
 func flat(args []any) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		for _, a := range args {

@@ -9,8 +9,7 @@ import (
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
-// operations are what the checker puts in place of operators that need a bound. Names with a "$" cannot be
-// written in a rule.
+// operations replace operators that need a limit. A name with "$" cannot be written in a rule.
 var operations = map[string]func(r *Machine, args []any) (any, error){
 	"$let":        func(r *Machine, args []any) (any, error) { return r.LetValue(args[0].(int)) },
 	"$lazy":       func(r *Machine, args []any) (any, error) { return r.lazily(args[0].(string)), nil },
@@ -39,10 +38,10 @@ var operations = map[string]func(r *Machine, args []any) (any, error){
 	"$endsWith":   opText(strings.HasSuffix, false),
 }
 
-// truths are the operations that give true or false.
+// truths are the operations that return true or false.
 var truths = []string{"$eq", "$in", "$less", "$lessEq", "$more", "$moreEq", "$contains", "$startsWith", "$endsWith", "$matches"}
 
-// opSlice cuts a list, or a text by characters.
+// opSlice returns part of a list, or of a text by characters.
 func opSlice(r *Machine, args []any) (any, error) {
 	cut := func(length int) (from, to int, err error) {
 		to = length
@@ -106,7 +105,7 @@ func opAdd(r *Machine, args []any) (any, error) {
 	return guarded("added", args, func() any { return runtime.Add(args[0], args[1]) })
 }
 
-// opTimes, opDivide and opNegate are * / and - with a duration, or with what may be one.
+// opTimes, opDivide and opNegate are *, / and - for durations, and for values that may be durations.
 func opTimes(_ *Machine, args []any) (any, error) {
 	if args[0] == nil || args[1] == nil {
 		return nil, Errorf("a value before or after * is missing")
@@ -158,7 +157,7 @@ func opNegate(_ *Machine, args []any) (any, error) {
 	return nil, Errorf("- needs a number or a duration after it, but got %s", Describe(args[0]))
 }
 
-// guarded runs one of the language's operators, which panic at types they do not take.
+// guarded runs one of expr's operators, which panic for types they do not accept.
 func guarded(verb string, args []any, f func() any) (v any, err error) {
 	defer func() {
 		if recover() != nil {
@@ -190,7 +189,7 @@ func opRange(r *Machine, args []any) (any, error) {
 	return runtime.MakeRange(from, to), nil
 }
 
-// opWalked charges for a loop over a list whose body is trivial.
+// opWalked charges for a loop over a list that evaluates nothing.
 func opWalked(r *Machine, args []any) (any, error) {
 	list, err := wantList("this", args[0])
 	if err != nil {
@@ -199,7 +198,7 @@ func opWalked(r *Machine, args []any) (any, error) {
 	return args[0], r.charge(50*list.Len(), 0)
 }
 
-// opMirrored is the index in a list of what has an index in the same list backwards; nil stays nil.
+// opMirrored converts an index in the reversed list to one in the list itself; nil stays nil.
 func opMirrored(_ *Machine, args []any) (any, error) {
 	list, err := wantList("this", args[0])
 	if err != nil || args[1] == nil {
@@ -209,7 +208,7 @@ func opMirrored(_ *Machine, args []any) (any, error) {
 	return list.Len() - 1 - i, err
 }
 
-// opPresent is the left side of ??: nil where there is nothing, which includes an empty text and a zero time.
+// opPresent is the left side of ??: nil if the value is missing, which includes an empty text and a zero time.
 func opPresent(_ *Machine, args []any) (any, error) {
 	if missing(args[0]) {
 		return nil, nil
@@ -248,7 +247,7 @@ func opEqual(r *Machine, args []any) (any, error) {
 	return guarded("compared", args, func() any { return runtime.Equal(args[0], args[1]) })
 }
 
-// A wordSet is a list of texts written out in a rule.
+// A wordSet is a list of text literals.
 type wordSet struct {
 	words   map[string]struct{}
 	longest int
@@ -318,7 +317,7 @@ func opCompare(holds func(int) bool) func(*Machine, []any) (any, error) {
 	}
 }
 
-// opText compares two texts: searching costs what the first is long, looking at an end what the second is.
+// opText compares two texts. A search costs the length of the first, a look at one end the length of the second.
 func opText(holds func(a, b string) bool, search bool) func(*Machine, []any) (any, error) {
 	return func(r *Machine, args []any) (any, error) {
 		if args[0] == nil || args[1] == nil {

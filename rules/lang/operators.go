@@ -46,14 +46,14 @@ func (c *Checker) binary(n *ast.BinaryNode) checked {
 	}
 	l, r := c.visit(n.Left), c.visit(n.Right)
 	left, right := n.Left, n.Right
-	// A new node, because a < b < c has b in both comparisons and the tree is rewritten.
+	// A new node, because in a < b < c both comparisons share b, and the tree is rewritten.
 	out := &ast.BinaryNode{Operator: n.Operator, Left: l.node, Right: r.node}
 	out.SetLocation(n.Location())
 	if l.Type.Kind == BadKind || r.Type.Kind == BadKind {
 		t := Bad
 		switch n.Operator {
 		case "&&", "and", "||", "or", "==", "!=", "<", ">", "<=", ">=", "in", "contains", "startsWith", "endsWith", "matches":
-			t = boolType // a mistake inside is no reason for another finding outside
+			t = boolType // a mistake in an operand does not cause another finding
 		}
 		return checked{out, t}
 	}
@@ -66,7 +66,7 @@ func (c *Checker) binary(n *ast.BinaryNode) checked {
 			}
 			at := []ast.Node{left, right}[i]
 			suggestion := ""
-			before := left // status == "a" || "b"
+			before := left // the comparison before, as in status == "a" || "b"
 			for {
 				b, ok := before.(*ast.BinaryNode)
 				if !ok || b.Operator != "&&" && b.Operator != "and" && b.Operator != "||" && b.Operator != "or" {
@@ -318,7 +318,7 @@ func (c *Checker) in(n *ast.BinaryNode, l, r checked) checked {
 	return checked{call(n, "$in", l.node, right), boolType}
 }
 
-// mismatch reports two values that an operator cannot join, with the way out where there is one.
+// mismatch reports two values that an operator cannot join, with a suggestion where there is one.
 func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type, left, right ast.Node) checked {
 	verb := "compare"
 	switch n.Operator {
@@ -403,7 +403,7 @@ func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type, left, right ast.Node) c
 
 var isoDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
-// wantsDuration reports a number or a text where only a duration can be.
+// wantsDuration reports a number or a text where a duration is needed.
 func (c *Checker) wantsDuration(n *ast.BinaryNode, at ast.Node, t, of Type) checked {
 	suggestion := ""
 	if s, ok := at.(*ast.StringNode); ok {

@@ -9,12 +9,12 @@ import (
 	"bellhop/rules/text"
 )
 
-// A pattern is a compiled regular expression and what a match costs: each byte that is looked at may meet each
-// instruction. One that begins at the beginning of the text looks no further than it is long.
+// A pattern is a compiled regular expression and the cost of a match: each byte may meet each instruction. A pattern
+// that is anchored at the beginning looks at no more bytes than its longest match has.
 type pattern struct {
 	re      *regexp.Regexp
 	perByte int
-	longest int // bytes that a match can have, if it must stand at the beginning; else -1
+	longest int // the longest match in bytes, if it must be at the beginning; else -1
 }
 
 func (p *pattern) cost(text string) int {
@@ -25,7 +25,7 @@ func (p *pattern) cost(text string) int {
 	return 200 + n*p.perByte
 }
 
-// maxPattern bounds the size of a compiled pattern: repetitions count as often as they repeat.
+// maxPattern limits the size of a compiled pattern; what is repeated counts as often as it may repeat.
 const maxPattern = 2000
 
 func compilePattern(source string) (*pattern, error) {
@@ -55,7 +55,7 @@ func compilePattern(source string) (*pattern, error) {
 	return out, nil
 }
 
-// longestMatch is the number of bytes that a match of a simplified pattern can have, -1 if there is no limit.
+// longestMatch returns the length in bytes of the longest match of a simplified pattern, -1 if there is no limit.
 func longestMatch(re *syntax.Regexp) int {
 	switch re.Op {
 	case syntax.OpLiteral:

@@ -8,7 +8,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// predicates are the functions whose second argument is looked at for each element of a list, which is # in it.
+// predicates are the functions whose second argument is evaluated for each element of a list, with the element as #.
 var predicates = []function{
 	{name: "all", doc: "Whether it holds for every element.", example: `all(contact.tags, # != "blocked")`, each: boolType, result: yields(boolType), aliases: []string{"every"}},
 	{name: "none", doc: "Whether it holds for no element.", example: `none(contact.tags, # == "blocked")`, each: boolType, result: yields(boolType)},
@@ -66,11 +66,11 @@ func (c *Checker) pointer(n *ast.PointerNode) checked {
 	return c.FailAt(n, "unknown-name", "", "there is no %s; # alone is the element", text.Quote("#"+n.Name))
 }
 
-// predicate checks all, filter, map and the like. The work of the loop is counted in its body.
+// predicate checks all, filter, map and the like. The cost of the loop is charged in its body.
 func (c *Checker) predicate(n *ast.BuiltinNode) checked {
 	f := functions[n.Name]
 	list := c.visit(n.Arguments[0])
-	if !list.Type.Is(listKind) { // its body cannot be judged
+	if !list.Type.Is(listKind) { // then the body cannot be checked
 		return c.FailAt(n.Arguments[0], "type", "", "%s needs a list, but this is %s", n.Name, list.Type)
 	}
 	out := *n
@@ -109,14 +109,14 @@ func (c *Checker) predicate(n *ast.BuiltinNode) checked {
 	}
 	done := checked{&out, f.result(list.Type, body)}
 	switch n.Name {
-	// The language's own findLast and findLastIndex leave a value behind where nothing is found. The last is the first
-	// from the other end.
+	// The original findLast and findLastIndex leave a value on the stack if nothing is found. Find the first in the
+	// reversed list instead.
 	case "findLast":
 		out.Name, out.Arguments[0] = "find", call(n, "reverse", list.node)
 	case "findLastIndex":
 		out.Name, out.Arguments[0] = "findIndex", call(n, "reverse", list.node)
 		done.node = call(n, "$mirrored", list.node, &out)
-	case "reduce": // the language believes its value to be of the body's type, which the first value need not be
+	case "reduce": // expr would assume the body's type for the result, but the first value may have another
 		done.node = call(n, "$same", &out)
 	}
 	return done

@@ -12,7 +12,7 @@ import (
 	"bellhop/actions"
 )
 
-// Print writes a value as text: a time as RFC 3339 with its own offset, a list with commas, a map as JSON.
+// Print returns a value as text: a time as RFC 3339 with its own offset, a list with commas, a map as JSON.
 func Print(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -55,7 +55,7 @@ func Print(v any) string {
 	return string(data)
 }
 
-// JSON makes of a value what JSON has: times, durations and zones become texts.
+// JSON converts a value to types that JSON has: times, durations and zones become texts.
 func JSON(v any) any {
 	switch v := v.(type) {
 	case nil, string, bool, int, float64, []string, []int:
@@ -91,7 +91,7 @@ func JSON(v any) any {
 	return v
 }
 
-// marshal writes JSON as people expect to read it: without escapes for HTML.
+// marshal returns JSON without escapes for HTML.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -102,7 +102,7 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
-// ValidText replaces what is no UTF-8: a payload may hold anything, a message must not.
+// ValidText replaces invalid UTF-8: a payload may contain anything, a message must not.
 func ValidText(s string) string {
 	if utf8.ValidString(s) {
 		return s

@@ -17,28 +17,28 @@ import (
 
 // A Part is an expression of a rule, or a part of one, with its value for one event.
 type Part struct {
-	Name    string `json:"name,omitempty"`    // of a named value
+	Name    string `json:"name,omitempty"`    // the name, if it is a named value
 	Source  string `json:"source"`            // as written
-	Value   string `json:"value"`             // for people; "" if there is an error
-	Missing bool   `json:"missing,omitempty"` // the event does not have it: nothing, an empty text, no time
-	Error   string `json:"error,omitempty"`   // why it has no value
-	// Cause is set on the parts of a condition that made it what it is, and of a moment that keep it from being one.
+	Value   string `json:"value"`             // for people; "" if Error is set
+	Missing bool   `json:"missing,omitempty"` // the event lacks it: nil, an empty text, a zero time
+	Error   string `json:"error,omitempty"`   // why there is no value
+	// Cause marks the parts that made a condition false or failing, or that keep a moment from having a time.
 	Cause bool   `json:"cause,omitempty"`
 	Parts []Part `json:"parts,omitempty"`
 }
 
-// What an explanation may be.
+// The limits of an explanation.
 const (
-	maxProbes     = 200          // parts of one condition or named value
+	maxProbes     = 200          // parts shown of one condition or named value
 	maxShown      = 200          // characters of a value
-	maxShownUnits = 100_000      // what printing a list or a map may cost
-	explainEffort = 4 * maxUnits // what evaluating the parts of one rule may cost
-	maxElementsOf = 20           // elements of a list for which a predicate is shown
+	maxShownUnits = 100_000      // units for printing a list or a map
+	explainEffort = 4 * maxUnits // units for evaluating the parts of one rule
+	maxElementsOf = 20           // elements for which the value of a predicate is shown
 	noEffortLeft  = "not evaluated: looking at every part of this rule takes too much work"
 	missingValue  = "nothing"
 )
 
-// Truth is what a condition is for one event.
+// Truth is the result of a condition for one event.
 type Truth uint8
 
 const (
@@ -47,16 +47,16 @@ const (
 	Failed // it could not be evaluated
 )
 
-// A Probe is one part of a condition that is evaluated by itself.
+// A Probe is one part of a condition, evaluated on its own.
 type Probe struct {
 	Part Part
-	// op joins the outcomes of the operands as the engine does: "&&", "||", "!"; "" is evaluated as a whole.
+	// op joins the operands as in the engine: "&&", "||" or "!". If it is "", the part is evaluated as a whole.
 	op       string
 	operands []*Probe
-	parts    []*Probe // what is shown below; the operands are among them
-	truth    bool     // its value, if that is true or false
-	untrue   string   // why its value cannot decide: it is neither
-	value    bool     // it names a value of the event
+	parts    []*Probe // the parts shown below this one, including the operands
+	truth    bool     // its value, if that is a boolean
+	untrue   string   // why its value cannot decide: it is not a boolean
+	value    bool     // it is a value of the event
 }
 
 func (p *Probe) Outcome() Truth {
@@ -69,8 +69,9 @@ func (p *Probe) Outcome() Truth {
 	return False
 }
 
-// Mark finds the parts that made a condition what it is: of "a && b" that is false, each that is false; of
-// "a || b", all; of what failed, each that failed. A condition that holds needs no cause.
+// Mark finds the parts that made the condition what it is: for "a && b" that is false, each operand that is false;
+// for "a || b", all operands; for a condition that failed, each operand that failed. A condition that is true needs
+// no cause.
 func (p *Probe) Mark(o Truth) []*Probe {
 	if o == True {
 		return nil
@@ -96,7 +97,7 @@ func (p *Probe) causes(o Truth) []*Probe {
 	return out
 }
 
-// Sentence tells one cause: its value and those of what it was made of.
+// Sentence describes one cause: its value, and the values it was made of.
 func (p *Probe) Sentence() string {
 	text := short(p.Part.Source, 120)
 	switch {
@@ -133,7 +134,7 @@ func (p *Probe) each(f func(*Probe)) {
 	}
 }
 
-// Tree gives the part with those below it.
+// Tree returns the part with the parts below it.
 func (p *Probe) Tree() Part {
 	out := p.Part
 	for _, q := range p.parts {
@@ -154,37 +155,37 @@ func short(text string, n int) string {
 type Prober struct {
 	env  *Env
 	run  *Machine
-	left int // units of work
+	left int // units of work left
 
 	named []Let // the named values explained so far
 
-	// of the expression being looked at
+	// The expression that is being explained:
 	src   string
 	known []Let
 	place string
 	n     int
-	decls []*ast.VariableDeclaratorNode // the declarations around the part
+	decls []*ast.VariableDeclaratorNode // the local declarations around the part
 }
 
-// NewProber explains with a machine that is ready for a rule.
+// NewProber returns a prober that uses a machine which is ready for a rule.
 func NewProber(env *Env, run *Machine) *Prober {
 	return &Prober{env: env, run: run, left: explainEffort}
 }
 
-// begin readies the prober for an expression and gives its tree.
+// begin prepares the prober for an expression and returns its tree.
 func (p *Prober) begin(src, place string, lets []Let) (ast.Node, bool) {
 	p.src, p.place, p.known, p.n, p.decls = src, place, lets, 0, nil
 	return p.checker().parse(parseConfig)
 }
 
-// checker gives one that may look at any part of the expression. Every part has a tree of its own checked,
-// because compiling changes what it compiles.
+// checker returns a checker for any part of the expression. Every part is checked in a tree of its own, because
+// compiling changes the tree.
 func (p *Prober) checker() *Checker {
 	r, t := text.Alone(p.src)
 	return &Checker{Scope: Scope{Env: p.env, Doc: r, Lets: p.known}, piece: WholeOf(t)}
 }
 
-// Lets explains the named values that the machine has, by their names.
+// Lets explains the named values of the machine. names are their names.
 func (p *Prober) Lets(names []string) (out []Part) {
 	for i, l := range p.run.lets {
 		root := p.Whole(l, func() (any, error) { return p.run.LetValue(i) })
@@ -195,7 +196,7 @@ func (p *Prober) Lets(names []string) (out []Part) {
 	return out
 }
 
-// Whole evaluates an expression, and what it is made of.
+// Whole evaluates an expression and its parts.
 func (p *Prober) Whole(of *Program, eval func() (any, error)) *Probe {
 	src := of.code.Source().String()
 	out := &Probe{Part: Part{Source: strings.TrimSpace(src)}}
@@ -213,7 +214,7 @@ func (p *Prober) Whole(of *Program, eval func() (any, error)) *Probe {
 	return out
 }
 
-// Untimely marks the innermost parts that are missing, or failed, and so keep a moment from being one.
+// Untimely marks the innermost parts that are missing or failed, and so keep a moment from having a time.
 func (p *Probe) Untimely(absent bool) (found bool) {
 	for _, q := range p.parts {
 		found = q.Untimely(absent) || found
@@ -250,7 +251,7 @@ func (p *Prober) clause(n ast.Node) *Probe {
 	out.Part.Source = p.source(n)
 	for _, o := range operands {
 		operand := p.clause(o)
-		if out.op == "!" && operand.Part.Source == out.Part.Source { // a not in b: the operand is not written
+		if out.op == "!" && operand.Part.Source == out.Part.Source { // in a not in b, the operand of not has no text of its own
 			operand.Part.Source = ""
 		}
 		if operand.op == out.op && out.op != "!" { // a && b && c is one row of three
@@ -271,7 +272,7 @@ func (p *Prober) clause(n ast.Node) *Probe {
 	return out
 }
 
-// join works out the outcome from those of the operands.
+// join computes the result from those of the operands.
 func (p *Probe) join() {
 	truth, err := decide(p.op, len(p.operands), func(i int) (bool, error) {
 		o := p.operands[i]
@@ -287,7 +288,7 @@ func (p *Probe) join() {
 	p.truth, p.Part.Value = truth, strconv.FormatBool(truth)
 }
 
-// probe evaluates one part, and what it is made of.
+// probe evaluates one part, and its own parts.
 func (p *Prober) probe(n ast.Node) *Probe {
 	p.n++
 	out := &Probe{Part: Part{Source: p.source(n)}, value: isValue(n)}
@@ -309,7 +310,7 @@ func (p *Prober) probe(n ast.Node) *Probe {
 		return out
 	}
 	out.parts = p.parts(n)
-	if slices.ContainsFunc(out.parts, func(q *Probe) bool { return q.Part.Source == out.Part.Source }) { // a not in b
+	if slices.ContainsFunc(out.parts, func(q *Probe) bool { return q.Part.Source == out.Part.Source }) { // as in a not in b
 		var parts []*Probe
 		for _, q := range out.parts {
 			if q.Part.Source == out.Part.Source {
@@ -323,7 +324,7 @@ func (p *Prober) probe(n ast.Node) *Probe {
 	return out
 }
 
-// spend does something that costs work, if there is any left to do it with.
+// spend does some work, if any is left to spend.
 func (p *Prober) spend(f func(), part *Part) {
 	if p.left <= 0 {
 		part.Error = noEffortLeft
@@ -342,13 +343,13 @@ func (p *Prober) fill(part *Part, v any, err error, place string) {
 	part.Value = show(v)
 }
 
-// InPlace takes the place away from an error that is shown beside its expression.
+// InPlace removes the place from an error that is shown next to its expression.
 func InPlace(err error, place string) string {
 	return strings.TrimPrefix(err.Error(), place+": ")
 }
 
-// compile makes a program of a part, within the declarations that stand around it. It is nil where the
-// part means nothing by itself.
+// compile returns a program for a part, inside the local declarations around it. It returns nil if the part has no
+// meaning on its own.
 func (p *Prober) compile(n ast.Node) *Program {
 	for _, d := range slices.Backward(p.decls) {
 		n = &ast.VariableDeclaratorNode{Name: d.Name, Value: d.Value, Expr: n}
@@ -366,7 +367,7 @@ func (p *Prober) compile(n ast.Node) *Program {
 	return out
 }
 
-// parts are the probes below a node.
+// parts returns the probes of the nodes below a node.
 func (p *Prober) parts(n ast.Node) []*Probe {
 	var out []*Probe
 	add := func(nodes ...ast.Node) {
@@ -382,7 +383,7 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 		p.decls = append(p.decls, n)
 		add(n.Expr)
 		p.decls = p.decls[:len(p.decls)-1]
-	case *ast.ConditionalNode: // of the two branches, the one that counts
+	case *ast.ConditionalNode: // only the branch that is used
 		add(n.Cond)
 		if holds, known := p.truth(n.Cond); known && holds {
 			add(n.Exp1)
@@ -419,7 +420,7 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 	return out
 }
 
-// below is a probe of n, or where n is nothing to be shown, those of what it is made of.
+// below returns a probe of n, or if n itself is not shown, those of its parts.
 func (p *Prober) below(n ast.Node) []*Probe {
 	switch n.(type) {
 	case *ast.ArrayNode, *ast.MapNode, *ast.PairNode, *ast.SequenceNode:
@@ -431,7 +432,7 @@ func (p *Prober) below(n ast.Node) []*Probe {
 	return []*Probe{p.probe(n)}
 }
 
-// each shows what the predicate of any, filter and the like gives for the elements, in their order.
+// each shows the value of a predicate for the elements of its list.
 func (p *Prober) each(n *ast.BuiltinNode) *Probe {
 	if n.Name == "reduce" || len(n.Arguments) < 2 || p.n >= maxProbes {
 		return nil
@@ -484,7 +485,7 @@ func (p *Prober) absent(n ast.Node) bool {
 	return ok && missing(v)
 }
 
-// source is the text of a node, with the parentheses that its ends belong to.
+// source returns the text of a node, with the parentheses that belong to it.
 func (p *Prober) source(n ast.Node) string {
 	from, to := p.checker().extent(n)
 	runes := []rune(p.src)
@@ -531,7 +532,7 @@ func (p *Prober) source(n ast.Node) string {
 	return strings.TrimSpace(string(runes[from:to]))
 }
 
-// isValue says whether n names a value of the event, however deep: appointment.title, raw.a["b"].
+// isValue reports whether n is a value of the event, however deep: appointment.title, raw.a["b"].
 func isValue(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.ChainNode:
@@ -544,7 +545,7 @@ func isValue(n ast.Node) bool {
 	return false
 }
 
-// isDeep says whether what n is a field of may itself be missing.
+// isDeep reports whether n is a field of something that may itself be missing.
 func (p *Prober) isDeep(n ast.Node) bool {
 	if c, ok := n.(*ast.ChainNode); ok {
 		n = c.Node
@@ -557,7 +558,7 @@ func (p *Prober) isDeep(n ast.Node) bool {
 	return !ok || !p.env.Has(id.Value)
 }
 
-// isFixed says whether n is the same for every event.
+// isFixed reports whether n is the same for every event.
 func isFixed(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.IdentifierNode, *ast.PointerNode:
@@ -574,7 +575,7 @@ func isFixed(n ast.Node) bool {
 	return !slices.ContainsFunc(children(n), func(k ast.Node) bool { return k != nil && !isFixed(k) })
 }
 
-// show prints a value for people, on one line.
+// show returns a value for people, on one line.
 func show(v any) string {
 	switch v := v.(type) {
 	case nil:

@@ -28,9 +28,9 @@ type Program struct {
 	Place string // file:line:column of its beginning, for errors at run time
 }
 
-// config describes the environment to the language. The types only choose machine instructions: mistakes have been found
-// before, by our own checker. A configuration is not for two goroutines at once, and making one costs more than compiling
-// an expression with it.
+// config describes the environment to expr. The types only select machine instructions: our own checker has found all
+// mistakes before. A configuration must not be used by two goroutines at once, and making one costs more than
+// compiling an expression with it.
 func (e *Env) config() *conf.Config {
 	if c, ok := e.configs.Get().(*conf.Config); ok {
 		return c
@@ -82,17 +82,17 @@ func (e *Env) config() *conf.Config {
 	return c
 }
 
-// parseConfig is for reading expressions only: in it no function hides one of the language's own.
+// parseConfig is used for parsing only. None of our functions hides one of expr's own in it.
 var parseConfig = func() *conf.Config {
 	c := conf.CreateNew()
 	c.MaxNodes = maxNodes
 	return c
 }()
 
-// finish turns a checked tree into a program.
+// finish compiles a checked tree.
 func (c *Checker) finish(done checked) *Program {
 	p, err := c.Env.assemble(done.node, c.piece.src)
-	if err != nil { // our checker let something pass that the language refuses
+	if err != nil { // expr refuses what our checker accepted
 		c.fail("syntax", c.piece.Whole(), "", "this expression cannot be used here")
 		return nil
 	}
@@ -124,10 +124,10 @@ var (
 	invalidOperands = regexp.MustCompile(`^invalid operation: (\S+) (\S+) (\S+)$`)
 )
 
-// At is an error of the program with its place.
+// At returns an error with the place of the program.
 func (p *Program) At(err error) error { return fmt.Errorf("%s: %w", p.Place, err) }
 
-// Failed says in words why a program ended with an error.
+// Failed says in words why a program failed.
 func (p *Program) Failed(err error) error {
 	var own *Error
 	switch {
@@ -144,7 +144,7 @@ func (p *Program) Failed(err error) error {
 	return p.At(&Error{plainRuntime(message)})
 }
 
-// plainRuntime translates what the language's machine says.
+// plainRuntime translates the messages of expr's machine.
 func plainRuntime(message string) string {
 	switch {
 	case strings.Contains(message, "memory budget"):

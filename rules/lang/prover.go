@@ -9,25 +9,25 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// A Prover tells whether a condition can ever be true. It knows what a field's value excludes (one text is not
-// another, what is before now is not after it) and nothing of events but what is laid down in [facts]. It gives
-// up, and then calls a condition possible, rather than be wrong or slow: its answers are only for warnings.
+// A Prover tells whether a condition can ever be true. It knows which values exclude each other (a text is not
+// another text, a time before now is not after now). It gives up rather than be wrong or slow, and then calls the
+// condition possible: its answers are only for warnings.
 type Prover struct {
-	Steps int // that may still be taken
+	Steps int // steps that are left
 	atoms map[atomKey]*Formula
-	ran   bool // conditions have been evaluated without an error: what they compare was there
+	ran   bool // the conditions were evaluated without an error, so what they compare was not nil
 }
 
-// ProverSteps bound the work for one expression.
+// ProverSteps limits the work for one expression.
 const ProverSteps = 4000
 
-// NewProver makes a prover that may take so many times the usual steps.
+// NewProver returns a prover with times the usual number of steps.
 func NewProver(times int) *Prover { return &Prover{Steps: times * ProverSteps} }
 
-// impossible says that the formulas cannot be true together. It is false also when that is too hard to tell.
+// impossible reports that the formulas cannot be true together. It is false also if that is too hard to tell.
 func impossible(formulas ...*Formula) bool { return !NewProver(1).Possible(formulas...) }
 
-// A Term is a node of an expression, as it was written, together with what is known of its types.
+// A Term is a node of an expression as it was written, with what is known of its types.
 type Term struct {
 	Node    ast.Node
 	Checker *Checker
@@ -38,7 +38,7 @@ type atomKey struct {
 	positive bool
 }
 
-// Claim is the formula of a condition, or with positive false of its opposite.
+// Claim returns the formula of a condition or, if positive is false, of its opposite.
 func (p *Prover) Claim(t Term, positive bool) *Formula {
 	if p.atoms == nil {
 		p.atoms = map[atomKey]*Formula{}
@@ -118,7 +118,7 @@ func (p *Prover) build(t Term, positive bool) *Formula {
 	return claim(atom{kind: 'b', key: t.Node.String(), positive: positive})
 }
 
-// Expand follows named values to what they stand for.
+// Expand replaces a named value by its expression.
 func (p *Prover) Expand(t Term) Term {
 	for range 20 {
 		switch n := t.Node.(type) {
@@ -152,7 +152,7 @@ func (p *Prover) text(t Term) (string, bool) {
 	return s.Value, true
 }
 
-// value is a constant as a word that differs for every value.
+// value returns a constant as a text that differs for every value.
 func (p *Prover) value(t Term) (string, bool) {
 	switch n := p.Expand(t).Node.(type) {
 	case *ast.StringNode:
@@ -205,7 +205,7 @@ func (p *Prover) equal(t Term, left, right ast.Node, positive bool) *Formula {
 	return claim(atom{kind: 'b', key: min(a, b) + " == " + max(a, b), positive: positive})
 }
 
-// neverNil says that a value is never missing, whatever the event carries.
+// neverNil reports whether a value is never nil, whatever the event holds.
 func neverNil(t Type) bool {
 	if t.missing {
 		return false
@@ -221,7 +221,7 @@ func amount(t Type) bool {
 	return !t.missing && (t.Number() || t.Kind == TimeKind || t.Kind == DurationKind)
 }
 
-// wrongCase says that a text in capitals is sought in one that has none, or the other way round.
+// wrongCase reports a comparison of lower( ) with capitals, or of upper( ) with small letters.
 func wrongCase(t Term, s string) bool {
 	name := ""
 	switch n := t.Node.(type) {
@@ -264,11 +264,11 @@ func (p *Prover) order(t Term, n *ast.BinaryNode, positive bool) *Formula {
 			return claim(atom{kind: 'o', key: l.Node.String(), op: op, text: rs, positive: true})
 		}
 	}
-	// With a missing value neither it nor its opposite holds.
+	// If a value is missing, neither the comparison nor its opposite is true.
 	return Both(claim(atom{kind: 'b', key: n.String(), positive: positive}), p.there(l), p.there(r))
 }
 
-// there claims that a value is not nil, where a comparison with it has not failed.
+// there says that a value is not nil, because a comparison with it did not fail.
 func (p *Prover) there(t Term) *Formula {
 	if !p.ran || !t.typ().missing {
 		return always
@@ -276,8 +276,7 @@ func (p *Prover) there(t Term) *Formula {
 	return claim(atom{kind: 's', key: t.Node.String(), set: []string{"nil"}})
 }
 
-// defaulted is the value that a default is given for, and the values that stand for a missing one: x ?? "none" is equal
-// to "none" where x is, or is missing.
+// defaulted returns the left side of ??, and its default: x ?? "none" equals "none" if x does, or if x is missing.
 func (p *Prover) defaulted(t Term) (of Term, fallback string, ok bool) {
 	b, ok := t.Node.(*ast.BinaryNode)
 	if !ok || b.Operator != "??" {
@@ -287,7 +286,7 @@ func (p *Prover) defaulted(t Term) (of Term, fallback string, ok bool) {
 	return p.Expand(Term{b.Left, t.Checker}), fallback, ok
 }
 
-// withMissing are values, and if the fallback is one of them, also those that it stands for.
+// withMissing returns the set, and if the default is in it, also the missing values that it stands for.
 func withMissing(set []string, fallback string) []string {
 	if slices.Contains(set, fallback) {
 		return append(set[:len(set):len(set)], "nil", `""`)
@@ -365,7 +364,7 @@ func holdsOrder(op, a, b string) bool {
 	}
 }
 
-// Possible says whether all of the formulas can be true together; true also when that is too hard to tell.
+// Possible reports whether all of the formulas can be true together. It is true also if that is too hard to tell.
 func (p *Prover) Possible(formulas ...*Formula) bool {
 	return p.search(formulas, nil)
 }
@@ -389,7 +388,7 @@ func (p *Prover) search(todo []*Formula, known []atom) bool {
 				return false
 			}
 		case '|':
-			// Alternatives wait until all else is known: most of them fall then.
+			// Alternatives are tried last: most of them are impossible by then.
 			if i := slices.IndexFunc(todo, func(f *Formula) bool { return f.op != '|' }); i >= 0 {
 				todo = slices.Clone(todo)
 				next := todo[i]
@@ -405,7 +404,7 @@ func (p *Prover) search(todo []*Formula, known []atom) bool {
 	return true
 }
 
-// consistent says whether the claims can all hold, of which all but the last do.
+// consistent reports whether the claims can all hold. All but the last are known to.
 func (p *Prover) consistent(known []atom) bool {
 	last := known[len(known)-1]
 	p.Steps -= len(known) / 8
@@ -427,7 +426,7 @@ func (p *Prover) consistent(known []atom) bool {
 	return p.textPossible(same)
 }
 
-// textPossible says whether a value can be all that is claimed of it.
+// textPossible reports whether one value can be everything that is claimed of it.
 func (p *Prover) textPossible(claims []atom) bool {
 	var only []string
 	finite := false
@@ -449,7 +448,7 @@ func (p *Prover) textPossible(claims []atom) bool {
 				case 's':
 					return !a.positive && slices.Contains(a.set, v)
 				case 'p':
-					return (err == nil && holdsPart(a.op, text, a.text)) != a.positive // no other value has a part
+					return (err == nil && holdsPart(a.op, text, a.text)) != a.positive // only texts have parts
 				case 'o':
 					return err == nil && !holdsOrder(a.op, text, a.text)
 				}
@@ -468,7 +467,7 @@ func (p *Prover) textPossible(claims []atom) bool {
 	return true
 }
 
-// excludes says whether two claims about parts of one text contradict each other.
+// excludes reports whether two claims about parts of one text contradict each other.
 func excludes(a, b atom) bool {
 	switch {
 	case a.positive && b.positive:
@@ -484,7 +483,7 @@ func excludes(a, b atom) bool {
 	return false
 }
 
-// apart says whether a is an upper bound below the lower bound b.
+// apart reports whether a is an upper bound below the lower bound b.
 func apart(a, b atom) bool {
 	if a.op[0] != '<' || b.op[0] != '>' {
 		return false

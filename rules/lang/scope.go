@@ -1,10 +1,10 @@
-// Package lang is the language of conditions, of templates and of the times for which steps wait: expr, with types that find
-// a mistake when a file is loaded, and with a bound on what an expression can cost. It knows nothing of rules or of events:
-// an [Env] says which names there are.
+// Package lang is the language of conditions, of templates and of the times that steps wait for. It is expr with
+// types, so that mistakes are found when a file is loaded, and with a limit on what an expression can cost. It knows
+// nothing of rules or events: an [Env] holds the names there are.
 //
-// A [Scope] compiles expressions. Each is read (syntax.go), checked and rewritten (check.go): what is called, compared or
-// added becomes a call of one of our functions, which charges a [Machine] for its work. What an expression may miss, or
-// never be, is told by [Term.Optional] and by a [Prover]; a [Prober] explains its value for one event.
+// A [Scope] compiles expressions. Each is parsed (syntax.go), then checked and rewritten (check.go): operations
+// become calls of our functions, which charge a [Machine] for their work. [Term.Optional] and a [Prover] tell what
+// may be missing and what can never be true; a [Prober] explains a value for one event.
 package lang
 
 import (
@@ -13,28 +13,28 @@ import (
 	"bellhop/rules/text"
 )
 
-// A Scope is what the expressions of one rule may use, and the document in which they stand.
+// A Scope holds what the expressions of one rule may use, and the document in which they stand.
 type Scope struct {
 	Env   *Env
 	Doc   *text.Document
-	Zone  string         // in which times are seen, "" if each in its own
-	Naive *time.Location // where texts without an offset are read; nil if that depends on the event
+	Zone  string         // the zone in which times are seen, "" if each is seen in its own offset
+	Naive *time.Location // the zone of texts without an offset; nil if it depends on the event
 	Lets  []Let
-	Later []string     // names of lets that may not be used: the one being read, and those after it
-	Used  map[int]bool // the lets that something uses, by index
-	slips int          // suggestions that the expression being read already contains
+	Later []string     // named values that must not be used yet: the current one and those after it
+	Used  map[int]bool // named values that are used, by index
+	slips int          // number of suggestions already in the expression
 }
 
 // A Let is a named value.
 type Let struct {
 	Name     string
 	Type     Type
-	Term     Term // without a node after a mistake
+	Term     Term // without a node if there was a mistake
 	Optional bool // its value may be missing
 }
 
-// Compile compiles one expression. The term is as written, for what is to be told from it; it has no node if the
-// expression cannot be read.
+// Compile compiles one expression. The program is nil after a mistake. The term is the expression as written; its
+// node is nil if it cannot be parsed.
 func (s *Scope) Compile(p Piece) (*Program, Term) {
 	c := &Checker{Scope: *s, piece: p}
 	tree, ok := c.parse(parseConfig)
@@ -53,10 +53,11 @@ func (s *Scope) Compile(p Piece) (*Program, Term) {
 	return out, Term{tree, c}
 }
 
-// maxSlips bounds how often an expression is read again.
+// maxSlips limits how often an expression is read again.
 const maxSlips = 8
 
-// afterSlip checks an expression that could not be read again, with the suggestion in its place.
+// afterSlip checks an expression that could not be parsed once more, with the suggestion in place, to find further
+// mistakes.
 func (s *Scope) afterSlip(c *Checker) {
 	if c.slip == nil || s.slips >= maxSlips {
 		return

@@ -9,13 +9,13 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// The zones in which a time may be seen besides those with a name.
+// How a time may be seen, besides in a zone with a name.
 const (
 	ownZone     = "its own offset"
 	unknownZone = ""
 )
 
-// seenIn says in which zone a time is seen.
+// seenIn returns the zone in which a time is seen.
 func seenIn(t Term, depth int) string {
 	t = new(Prover).Expand(t)
 	if depth > 50 {
@@ -63,7 +63,7 @@ func same(a, b string) string {
 	return unknownZone
 }
 
-// namedZone is the zone that an argument names.
+// namedZone returns the zone that an argument names.
 func namedZone(t Term) string {
 	t = new(Prover).Expand(t)
 	if name, args := CallOf(t.Node); name == "timezone" && len(args) == 1 {
@@ -76,7 +76,7 @@ func namedZone(t Term) string {
 	return "the zone " + t.Node.String()
 }
 
-// ruleZone is the zone in which a rule reads texts, and sees times if it has a zone.
+// ruleZone returns the zone in which a rule reads texts, and sees times if it has a zone.
 func ruleZone(c *Checker) string {
 	if c.Naive == nil {
 		return "the " + c.Zone + "'s time zone"
@@ -88,7 +88,7 @@ func isUTC(zone string) bool {
 	return slices.Contains([]string{"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Universal", "Etc/Zulu", "Etc/Universal"}, zone) || zone == "GMT" || zone == "Etc/GMT"
 }
 
-// changes says whether the clocks of a zone change; nil is one that is not known.
+// changes reports whether the clocks of a zone change. A nil zone is unknown.
 func changes(zone *time.Location) bool {
 	if zone == nil {
 		return true
@@ -97,15 +97,15 @@ func changes(zone *time.Location) bool {
 	return !end.IsZero()
 }
 
-// printing looks for the first time that is printed in a text without its offset.
+// printing looks for the first time that is printed into a text without its offset.
 type printing struct {
 	c      *Checker
 	call   ast.Node
 	found  ast.Node // the time
-	zone   string   // in which it is printed
+	zone   string   // the zone in which it is printed
 	layout string
-	offset bool // the text says an offset otherwise
-	depth  int  // of lets in lets
+	offset bool // the text contains an offset
+	depth  int  // nesting of named values
 }
 
 func (f *printing) in(t Term) {
@@ -122,7 +122,7 @@ func (f *printing) in(t Term) {
 
 var offsetPart = regexp.MustCompile(`(?:[0-9]|^)(?:Z|[+-][0-9]{2}:?[0-9]{2})$`)
 
-// Visit is called for what is inside a node before it is called for the node.
+// Visit is called for the children of a node before the node.
 func (f *printing) Visit(node *ast.Node) {
 	switch n := (*node).(type) {
 	case *ast.StringNode:

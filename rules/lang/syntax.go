@@ -21,7 +21,7 @@ const (
 	maxNesting = 100 // brackets in brackets
 )
 
-// parse reads the checker's expression. What cannot be read has been reported when it returns false.
+// parse parses the checker's expression. If it returns false, the mistake has been reported.
 func (c *Checker) parse(config *conf.Config) (ast.Node, bool) {
 	if strings.TrimSpace(c.piece.src) == "" {
 		c.fail("empty", c.piece.Whole(), "", "an expression is missing here")
@@ -46,8 +46,8 @@ func (c *Checker) parse(config *conf.Config) (ast.Node, bool) {
 	return tree.Node, true
 }
 
-// tokens looks for the mistakes that can be told from the words alone, which the parser would report in
-// places and terms that help nobody.
+// tokens looks for mistakes that can be recognised from the tokens alone, and that the parser would report in
+// unhelpful places and terms.
 func (c *Checker) tokens() bool {
 	tokens, err := c.lex()
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *Checker) tokens() bool {
 		case t.Is(lexer.Operator, "#") && next.Kind == lexer.Identifier && !adjacent && c.beginsLine(t.From):
 			suggestion := ""
 			if _, rest, _ := strings.Cut(c.piece.src[byteOffset(c.piece.src, t.From):], "\n"); strings.TrimSpace(rest) != "" {
-				suggestion = "//" // it ends with its line, and the expression goes on
+				suggestion = "//" // the comment ends with its line, and the expression continues
 			}
 			fail("comment", at(t, t), suggestion, "a comment in an expression begins with //, not with #")
 		case t.Kind == lexer.Bracket && strings.Contains("([{", t.Value):
@@ -169,7 +169,7 @@ func beginsOperand(t lexer.Token) bool {
 	return t.Kind == lexer.Identifier || t.Kind == lexer.Number || t.Kind == lexer.String || t.Is(lexer.Bracket, "(", "[", "{") || t.Is(lexer.Operator, "!", "not", "-")
 }
 
-// operatorWord recognises words that other languages have for operators.
+// operatorWord recognises words that other languages use for operators.
 func operatorWord(word string, afterOperand, beforeOperand bool) (string, bool) {
 	if !beforeOperand {
 		return "", false
@@ -216,14 +216,14 @@ func (c *Checker) lex() ([]lexer.Token, error) {
 
 var bareDuration = regexp.MustCompile(`^[0-9]+(ms|[smhdw])([0-9]+(ms|[smhdw]))*\b`)
 
-// lexError explains what cannot even be divided into words.
+// lexError explains an expression that cannot be divided into tokens.
 func (c *Checker) lexError(tokens []lexer.Token, err error) {
 	var e *file.Error
 	if !errors.As(err, &e) {
 		c.fail("syntax", c.piece.Whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
 		return
 	}
-	// The word that could not be read begins where the last one that could be read ended.
+	// The bad token begins where the last good one ended.
 	from := 0
 	if len(tokens) > 0 {
 		from = tokens[len(tokens)-1].To
@@ -297,7 +297,7 @@ func (c *Checker) lexError(tokens []lexer.Token, err error) {
 
 var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?$`)
 
-// syntaxError explains what the parser could not read.
+// syntaxError explains an expression that cannot be parsed.
 func (c *Checker) syntaxError(err error) {
 	var e *file.Error
 	if !errors.As(err, &e) {
@@ -340,7 +340,7 @@ func (c *Checker) syntaxError(err error) {
 	}
 }
 
-// beginsLine says whether only blanks stand before a character on its line.
+// beginsLine reports whether only blanks precede a character on its line.
 func (c *Checker) beginsLine(at int) bool {
 	before := c.piece.src[:byteOffset(c.piece.src, at)]
 	return strings.TrimSpace(before[strings.LastIndexByte(before, '\n')+1:]) == ""
@@ -352,8 +352,8 @@ const (
 	twiceBrace = "this {{ is not closed before the next one; }} is missing"
 )
 
-// End finds the length of the expression that s begins with, up to its }}. Braces and }} inside
-// its texts do not count.
+// End returns the length of the expression at the beginning of s, up to its }}. Braces and }} inside its texts do not
+// count.
 func End(s string) (length int, problem string) {
 	l := lexer.New()
 	l.Reset(file.NewSource(s))
@@ -369,7 +369,7 @@ func End(s string) (length int, problem string) {
 		if errors.Is(err, io.EOF) || err == nil && t.Kind == lexer.EOF {
 			return 0, unclosedAt(s)
 		}
-		if err != nil { // a mistake inside the expression: take it up to the next }} and let it be explained there
+		if err != nil { // a mistake in the expression: take it up to the next }}, so that the mistake is explained
 			end := strings.Index(s, "}}")
 			if end < 0 {
 				return 0, unclosedAt(s)

@@ -115,7 +115,7 @@ func fnString(r *Machine, args []any) (any, error) {
 	return Print(args[0]), nil
 }
 
-// parts is the price of dividing a text.
+// parts is the price of splitting a text.
 func parts(name string) func(*Machine, []any) error {
 	return func(r *Machine, args []any) error {
 		text, err := wantText(name, args[0])

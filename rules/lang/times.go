@@ -79,7 +79,7 @@ var timeFunctions = []function{
 // A timeMethod is a method of times that rules may use.
 type timeMethod struct {
 	name, doc string
-	low, high float64 // what it can be; both 0 if anything
+	low, high float64 // the range of its value; both 0 if unlimited
 	part      func(time.Time) int
 }
 
@@ -93,10 +93,10 @@ var timeMethods = []timeMethod{
 	{"YearDay", "The day of the year: 1 to 366.", 1, 366, func(t time.Time) int { return t.YearDay() }},
 }
 
-// operation is the name of the operation that stands for the method.
+// operation returns the name of the operation for the method.
 func (m *timeMethod) operation() string { return "$" + m.name }
 
-// run is a call of the method.
+// run calls the method.
 func (m *timeMethod) run(r *Machine, args []any) (any, error) {
 	t, ok := args[0].(time.Time)
 	if !ok {
@@ -108,7 +108,7 @@ func (m *timeMethod) run(r *Machine, args []any) (any, error) {
 	return m.part(r.Zoned(t)), nil
 }
 
-// findMethod is the method with a name, nil if there is none.
+// findMethod returns the method with a name, nil if there is none.
 func findMethod(name string) *timeMethod {
 	i := slices.IndexFunc(timeMethods, func(m timeMethod) bool { return m.name == name })
 	if i < 0 {
@@ -117,7 +117,7 @@ func findMethod(name string) *timeMethod {
 	return &timeMethods[i]
 }
 
-// timeMethodOf is the method of a time that a node calls, nil if it calls none.
+// timeMethodOf returns the method of a time that a node calls, nil if it calls none.
 func timeMethodOf(n ast.Node) *timeMethod {
 	call, ok := n.(*ast.CallNode)
 	if !ok {
@@ -141,7 +141,7 @@ func methodNames() (names []string) {
 	return names
 }
 
-// TimeMethods are the methods of times, as in appointment.startTime.Hour().
+// TimeMethods returns the methods of times, as in appointment.startTime.Hour().
 func TimeMethods() (words []Word) {
 	for _, m := range timeMethods {
 		words = append(words, Word{Name: m.name, Type: intType.String(), Doc: m.doc, Uses: []string{"time." + m.name + "() → number"}})
@@ -151,8 +151,8 @@ func TimeMethods() (words []Word) {
 
 func fnNow(r *Machine, _ []any) (any, error) { return r.Now.In(r.naive), nil }
 
-// Zoned is a time as a rule sees it: in the zone that tz gave it, else in the rule's, else in the time's own. A day
-// without a time begins at midnight of that zone.
+// Zoned returns a time as the rule sees it: in the zone given by tz, else in the rule's, else in its own. A whole day
+// begins at midnight of that zone.
 func (r *Machine) Zoned(t time.Time) time.Time {
 	if r.Zone == nil || chosen.has(t) {
 		return t
@@ -184,7 +184,7 @@ func fnDate(r *Machine, args []any) (any, error) {
 	return r.language.format(r.Zoned(t), layout), nil
 }
 
-// ParseDate reads a text as a time. One without an offset is of the given zone.
+// ParseDate reads a text as a time. zone is used if the text has no offset.
 func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 	if len(written) > 1000 {
 		return nil, Errorf("%s is not a date", text.Quote(written))
@@ -216,7 +216,7 @@ func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 		case err != nil:
 		case t.Location() == noZone:
 			return Clock(shown(t), zone), nil
-		default: // the text says its offset, or an abbreviation that the zone may know
+		default: // the text has an offset, or an abbreviation that the zone may know
 			if t, err = time.ParseInLocation(layout, written, zone); err == nil {
 				return t, nil
 			}
@@ -225,7 +225,7 @@ func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 	return nil, Errorf("%s is not a date", text.Quote(written))
 }
 
-// noZone marks a time that was read from a text without an offset. No text has its own.
+// noZone marks a time that was read from a text without an offset. No text has this offset.
 var noZone = time.FixedZone("", 1)
 
 func fnDuration(r *Machine, args []any) (any, error) {
@@ -239,7 +239,7 @@ func fnDuration(r *Machine, args []any) (any, error) {
 	return parseDuration(text)
 }
 
-// parseDuration also takes a sign, which a duration that is subtracted from a time may have.
+// parseDuration also accepts a sign.
 func parseDuration(text string) (time.Duration, error) {
 	rest, negative := strings.CutPrefix(text, "-")
 	d, err := actions.ParseDuration(rest)
@@ -273,7 +273,7 @@ func fnTimezone(r *Machine, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.charge(20_000, 4096); err != nil { // a zone that is met first is read from a file
+	if err := r.charge(20_000, 4096); err != nil { // a zone is read from a file on first use
 		return nil, err
 	}
 	zone, ok := FindZone(name)

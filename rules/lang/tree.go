@@ -6,20 +6,20 @@ import (
 	"bellhop/rules/text"
 )
 
-// A Piece is an expression as it stands in a file: a part of a text.
+// A Piece is an expression in a file: a part of a text.
 type Piece struct {
 	text *text.Scalar
-	off  int    // where in the text's value it begins
+	off  int    // where it begins in the text's value
 	src  string // the expression
 }
 
-// NewPiece is the expression in a range of a text's value.
+// NewPiece returns the expression in a range of a text's value.
 func NewPiece(t *text.Scalar, from, to int) Piece { return Piece{t, from, t.Value[from:to]} }
 
-// WholeOf is a text that is an expression.
+// WholeOf returns the expression that is a whole text.
 func WholeOf(t *text.Scalar) Piece { return NewPiece(t, 0, len(t.Value)) }
 
-// span maps a range of the expression's characters to the file.
+// span converts a range of the expression's characters to a range of the file.
 func (p Piece) span(from, to int) text.Span {
 	return p.text.Span(p.off+byteOffset(p.src, from), p.off+byteOffset(p.src, to))
 }
@@ -41,15 +41,15 @@ func (c *Checker) span(n ast.Node) text.Span {
 	return c.piece.span(from, to)
 }
 
-// extent is the range of characters that a node's tokens cover. The parser keeps one token for each node, so
-// closing brackets are added by looking for them.
+// extent returns the range of characters of a node. The parser keeps one token for each node, so closing brackets are
+// found by looking for them.
 func (c *Checker) extent(n ast.Node) (from, to int) {
 	if n == nil {
 		return 0, 0
 	}
 	loc := n.Location()
 	from, to = loc.From, loc.To
-	if cond, ok := n.(*ast.ConditionalNode); ok { // its token is the ?
+	if cond, ok := n.(*ast.ConditionalNode); ok { // its own token is the ?
 		from, to = c.extent(cond.Cond)
 	}
 	for _, k := range children(n) {
@@ -73,8 +73,8 @@ func (c *Checker) extent(n ast.Node) (from, to int) {
 	return from, to
 }
 
-// closing is the end of the bracket that follows character to, if only blanks, commas and brackets that were
-// opened inside stand between.
+// closing returns the end of the bracket that follows character to, if only blanks, commas and closing parentheses
+// come before it.
 func (c *Checker) closing(to int, bracket rune) int {
 	i := byteOffset(c.piece.src, to)
 	n := to
@@ -96,7 +96,7 @@ func (c *Checker) Source(n ast.Node) string {
 	return c.piece.src[byteOffset(c.piece.src, from):byteOffset(c.piece.src, to)]
 }
 
-// call makes a call of one of our functions, at the place of the node it stands for.
+// call returns a call of one of our functions, at the place of the node it replaces.
 func call(at ast.Node, name string, args ...ast.Node) ast.Node {
 	callee := &ast.IdentifierNode{Value: name}
 	callee.SetLocation(at.Location())
@@ -123,7 +123,7 @@ func constant(at ast.Node, v any) ast.Node {
 	return n
 }
 
-// treeSize counts the nodes of an expression, each as often as it is met, up to a limit.
+// treeSize counts the nodes of an expression, each as often as it occurs, up to a limit.
 func treeSize(n ast.Node, limit int) (size int) {
 	if n == nil || limit < 0 {
 		return 0
@@ -135,7 +135,7 @@ func treeSize(n ast.Node, limit int) (size int) {
 	return size
 }
 
-// children are the nodes below a node, in the order they are written.
+// children returns the nodes directly below a node, in the order they are written.
 func children(n ast.Node) []ast.Node {
 	switch n := n.(type) {
 	case *ast.UnaryNode:
@@ -219,7 +219,7 @@ func Connective(n ast.Node) string {
 	return ""
 }
 
-// Operands are what a chain of the same connective joins.
+// Operands returns the operands of a chain of the same connective.
 func Operands(n ast.Node, op string, into []ast.Node) []ast.Node {
 	if b, ok := n.(*ast.BinaryNode); ok && Connective(n) == op {
 		return Operands(b.Right, op, Operands(b.Left, op, into))

@@ -8,30 +8,30 @@ import (
 	"bellhop/rules/text"
 )
 
-// A Type is what is known of a value before any event is there. It is what makes a misspelt field or a wrong
-// comparison an error when the file is loaded.
+// A Type is what is known of a value before there is an event. Because of it, a misspelt field or a wrong comparison
+// is an error when the file is loaded.
 type Type struct {
 	Kind kind
-	elem *Type  // of a list, nil if unknown
-	Name string // of an object: appointment, previous or contact
+	elem *Type  // of a list's elements, nil if unknown
+	Name string // the name of an object, such as appointment
 
-	missing bool // it may be nil instead
+	missing bool // the value may be nil instead
 
-	words *Words // the only texts that it can be, nil if any
+	words *Words // the only texts that the value can be, nil if any
 }
 
-// A Words is what is known of a text that cannot be any text.
+// A Words describes a text that can only have certain values.
 type Words struct {
 	Valid   func(string) bool
-	Near    func(string) string // what was probably meant by one that is not; "" if that cannot be told
-	Code    string              // of the finding about a text that is none of them
-	Message string              // %s is the text, in quotes
-	Others  string              // how the message ends where nothing is near
-	Lenient bool                // there may be more of them: only one that is near is a mistake
-	ordered bool                // < and > between them mean something too
+	Near    func(string) string // what was probably meant by another text; "" if unknown
+	Code    string              // the code of the finding about another text
+	Message string              // of that finding; %s is the text in quotes
+	Others  string              // the end of the message if nothing is near
+	Lenient bool                // there may be other values: only a text that is near one of them is a mistake
+	ordered bool                // they have an order, so < and > are checked too
 }
 
-// OneOfWords are the words of a list. near may be nil.
+// OneOfWords returns the words of a list. If near is nil, the closest word is suggested.
 func OneOfWords(list []string, code, message string, near func(string) string) *Words {
 	if near == nil {
 		near = func(word string) string { return text.Closest(word, list) }
@@ -39,7 +39,7 @@ func OneOfWords(list []string, code, message string, near func(string) string) *
 	return &Words{Valid: func(s string) bool { return slices.Contains(list, s) }, Near: near, Code: code, Message: message}
 }
 
-// Among is the type with only some texts.
+// Among returns the type limited to certain texts.
 func (t Type) Among(w *Words) Type {
 	t.words = w
 	return t
@@ -48,8 +48,8 @@ func (t Type) Among(w *Words) Type {
 type kind uint8
 
 const (
-	AnyKind kind = iota // known only when the event is there: raw, custom and what lies below
-	BadKind             // the result of a mistake that has been reported: compatible with everything
+	AnyKind kind = iota // not known before there is an event: raw, custom and everything below
+	BadKind             // after a mistake that was reported: fits everything
 	nilKind
 	BoolKind
 	intKind
@@ -62,11 +62,11 @@ const (
 	mapKind
 	ObjectKind
 
-	// Of arguments and results of functions only.
+	// Only for arguments and results of functions.
 	numberKind   // any number
-	sameKind     // as the first argument
-	elementKind  // an element of it, or nil
-	elementsKind // an element of any of the arguments
+	sameKind     // the type of the first argument
+	elementKind  // the type of its elements, or nil
+	elementsKind // the type of the elements of all arguments
 )
 
 var (
@@ -91,7 +91,7 @@ var (
 	elementsType = Type{Kind: elementsKind}
 )
 
-// noun names the type for people, without an article.
+// noun returns the type for people, without an article.
 func (t Type) noun() string {
 	switch t.Kind {
 	case nilKind:
@@ -127,7 +127,7 @@ func (t Type) noun() string {
 	return "anything"
 }
 
-// wanted names the type for people, with its article.
+// wanted returns the type for people, with its article.
 func (t Type) wanted() string {
 	switch t.Kind {
 	case AnyKind, BadKind:
@@ -138,7 +138,7 @@ func (t Type) wanted() string {
 	return "a " + t.noun()
 }
 
-// String names the type of a value for people, with its article. That a number is whole says nothing to them.
+// String describes a value of the type for people. Whether a number is whole does not matter to them.
 func (t Type) String() string {
 	if t.Kind == intKind {
 		return "a number"
@@ -146,7 +146,7 @@ func (t Type) String() string {
 	return t.wanted()
 }
 
-// fits says whether a value of the type can be an argument that is to be of another.
+// fits reports whether a value of the type is accepted as an argument of another.
 func (t Type) fits(want Type) bool {
 	switch {
 	case t.Open(), want.Kind == AnyKind:
@@ -159,14 +159,14 @@ func (t Type) fits(want Type) bool {
 	return t.Kind == want.Kind
 }
 
-// Open says that nothing can be said about the type: no mistake is to be reported on its account.
+// Open reports that nothing is known about the type, so no mistake can be reported.
 func (t Type) Open() bool   { return t.Kind == AnyKind || t.Kind == BadKind }
 func (t Type) Number() bool { return t.Kind == intKind || t.Kind == floatKind }
 func (t Type) Is(k kind) bool {
 	return t.Kind == k || t.Open()
 }
 
-// OrNil is the type of what may also be nil, and sure that of what is not.
+// OrNil returns the type of a value that may also be nil; sure returns the opposite.
 func (t Type) OrNil() Type {
 	t.missing = t.Kind != BadKind && t.Kind != nilKind
 	return t
@@ -177,7 +177,7 @@ func (t Type) sure() Type {
 	return t
 }
 
-// scalar types are those whose comparison costs the same whatever the payload holds.
+// scalar reports whether a comparison costs the same whatever the payload holds.
 func (t Type) scalar() bool {
 	if t.missing {
 		return false
@@ -203,7 +203,7 @@ func ListOf(t Type) Type {
 	return Type{Kind: listKind, elem: &t}
 }
 
-// join is the type of a value that is either an a or a b.
+// join returns the type of a value that is either an a or a b.
 func join(a, b Type) Type {
 	switch {
 	case a.Kind == nilKind:
@@ -227,7 +227,7 @@ func join(a, b Type) Type {
 	return Any
 }
 
-// comparable says whether == can ever be true between the two.
+// comparable reports whether == between the two types can ever be true.
 func (t Type) comparable(u Type) bool {
 	switch {
 	case t.Open() || u.Open(), t.Kind == nilKind || u.Kind == nilKind:
@@ -240,7 +240,7 @@ func (t Type) comparable(u Type) bool {
 	return t.Kind == u.Kind
 }
 
-// weekdayType and clockType are those of weekday( ) and timeOfDay( ).
+// weekdayType and clockType are the types of weekday( ) and timeOfDay( ).
 var (
 	weekdayType = Text.Among(OneOfWords(weekdays, "weekday", `weekday( ) is the English name of the day, such as "Monday", so this is never equal`, func(word string) string {
 		for _, day := range weekdays {

@@ -1,7 +1,7 @@
 package lang
 
-// windowsZones are the names that Windows has for time zones, in lower case, and the place whose time they are, from
-// CLDR's table (unicode-org/cldr, common/supplemental/windowsZones.xml, territory 001).
+// windowsZones maps the names that Windows has for time zones, in lower case, to places, from CLDR's table
+// (unicode-org/cldr, common/supplemental/windowsZones.xml, territory 001).
 var windowsZones = map[string]string{
 	"dateline standard time": "Etc/GMT+12", "utc-11": "Etc/GMT+11", "aleutian standard time": "America/Adak", "hawaiian standard time": "Pacific/Honolulu",
 	"marquesas standard time": "Pacific/Marquesas", "alaskan standard time": "America/Anchorage", "utc-09": "Etc/GMT+9",

@@ -7,14 +7,14 @@ import (
 // A Word is a name that means something in a rule file.
 type Word struct {
 	Name string
-	Type string   // what it stands for, in words: "a time"; "" where that says nothing
+	Type string   // the type of its value: "a time"; "" if that says nothing
 	Doc  string   // one sentence for people
 	Uses []string // of a function, the ways to call it: "tz(time, text) → time"
 
 	Example string // an expression that uses it
 }
 
-// Operators are the operators of expressions that are words, and the words for fixed values.
+// Operators returns the operators that are words, and the words for fixed values.
 func Operators() []Word {
 	return []Word{
 		{Name: "and", Doc: "Whether both sides hold; also written &&."},
@@ -31,5 +31,5 @@ func Operators() []Word {
 	}
 }
 
-// Zones are the names of time zones.
+// Zones returns the names of time zones.
 func Zones() []string { return strings.Fields(zoneNames) }

@@ -11,10 +11,10 @@ import (
 	"bellhop/rules/text"
 )
 
-// zones are the time zones read so far. Only existing ones are kept, so it cannot grow without bound.
+// zones holds the time zones read so far. Only zones that exist are kept, so it cannot grow without limit.
 var zones sync.Map
 
-// LoadZone finds a time zone by its IANA name. "Local" is none: what a rule does must not depend on the machine.
+// LoadZone returns a time zone by its IANA name. "Local" is refused: a rule must not depend on the machine.
 func LoadZone(name string) (*time.Location, bool) {
 	if z, ok := zones.Load(name); ok {
 		return z.(*time.Location), true
@@ -30,8 +30,8 @@ func LoadZone(name string) (*time.Location, bool) {
 	return kept.(*time.Location), true
 }
 
-// FindZone knows zones by their place, in any case, by their offset from UTC, and by Windows' names for them. The
-// same zone is always the same value.
+// FindZone returns a zone by its place, in any case, by its offset from UTC, or by the name that Windows has for it.
+// The same zone is always the same value.
 func FindZone(name string) (*time.Location, bool) {
 	if z, ok := LoadZone(name); ok {
 		return z, true
@@ -46,7 +46,7 @@ func FindZone(name string) (*time.Location, bool) {
 	if z, ok := offsetZone(lower); ok {
 		return z, true
 	}
-	// europe/paris, AMERICA/NEW_YORK: each part begins with a capital, but for some small words.
+	// In europe/paris or AMERICA/NEW_YORK, each part should begin with a capital, except for some small words.
 	parts := strings.FieldsFunc(strings.ReplaceAll(lower, " ", "_"), func(r rune) bool { return r == '/' })
 	for i, part := range parts {
 		parts[i] = placeWords.ReplaceAllStringFunc(part, func(w string) string {
@@ -79,7 +79,7 @@ func offsetZone(name string) (*time.Location, bool) {
 	if m == nil {
 		return nil, false
 	}
-	hours, _ := strconv.Atoi(m[2]) // digits, as the pattern says
+	hours, _ := strconv.Atoi(m[2]) // digits only, because of the pattern
 	minutes, _ := strconv.Atoi("0" + m[3])
 	if hours > 14 || minutes > 59 {
 		return nil, false
@@ -94,7 +94,7 @@ func offsetZone(name string) (*time.Location, bool) {
 	return OffsetZone(minutes), true
 }
 
-// quarters are the zones at the offsets in use, every quarter of an hour from -12:00 to +14:00.
+// quarters are the zones for the offsets in use: every quarter of an hour from -12:00 to +14:00.
 var quarters = func() (zones [26*4 + 1]*time.Location) {
 	for i := range zones {
 		zones[i] = time.FixedZone("", (i*15-12*60)*60)
@@ -102,10 +102,10 @@ var quarters = func() (zones [26*4 + 1]*time.Location) {
 	return zones
 }()
 
-// odd are the zones at other offsets. There are not many minutes in a day.
+// odd holds the zones for other offsets. There are few, because a day has few minutes.
 var odd sync.Map
 
-// OffsetZone is the zone so many minutes east of UTC, less than a day. The same zone is always the same value.
+// OffsetZone returns the zone that is minutes east of UTC, less than a day. The same zone is always the same value.
 func OffsetZone(minutes int) *time.Location {
 	if i := minutes + 12*60; i >= 0 && i%15 == 0 && i/15 < len(quarters) {
 		return quarters[i/15]
@@ -117,19 +117,19 @@ func OffsetZone(minutes int) *time.Location {
 	return z.(*time.Location)
 }
 
-// A mark is something that a time must tell of itself, also after a duration was added to it: its zone is then a copy
-// that nothing else has.
+// A mark is a property of a time that it keeps when a duration is added. It is stored as the time's zone, which is
+// then a copy used for nothing else.
 type mark struct {
-	copies sync.Map // of each zone, the copy
-	marked sync.Map // the copies
+	copies sync.Map // zone to copy
+	marked sync.Map // the set of copies
 }
 
 var (
-	chosen    mark // tz gave the time its zone, and wins over the rule's
-	wholeDays mark // it is a day without a time, the same date wherever it is looked at from
+	chosen    mark // the zone was set by tz, and takes precedence over the rule's
+	wholeDays mark // it is a date without a time, which is the same date in every zone
 )
 
-// on is the copy of a zone. Zones are few, see [FindZone].
+// on returns the copy of a zone. There are few zones, see [FindZone].
 func (m *mark) on(zone *time.Location) *time.Location {
 	if copied, ok := m.copies.Load(zone); ok {
 		return copied.(*time.Location)
@@ -143,19 +143,19 @@ func (m *mark) on(zone *time.Location) *time.Location {
 	return kept.(*time.Location)
 }
 
-// has says whether a time carries the mark.
+// has reports whether a time has the mark.
 func (m *mark) has(t time.Time) bool {
 	_, ok := m.marked.Load(t.Location())
 	return ok
 }
 
-// IsDate says whether a time is midnight in its own offset, as that of a date is.
+// IsDate reports whether a time is midnight in its own offset, like a date.
 func IsDate(t time.Time) bool {
 	midnight := shown(t)
 	return midnight.Equal(midnight.Truncate(24 * time.Hour))
 }
 
-// WholeDay marks a time that is the first moment of a day, in its own offset. A missing one stays missing.
+// WholeDay marks a time that is the beginning of a date. A missing time stays missing.
 func WholeDay(t time.Time) time.Time {
 	if t.IsZero() {
 		return t
@@ -164,7 +164,8 @@ func WholeDay(t time.Time) time.Time {
 	return t.In(wholeDays.on(OffsetZone(offset / 60)))
 }
 
-// Settled is a time that is the same moment from now on: of a whole day it is that of the rule's zone.
+// Settled turns a whole day into a fixed moment: its beginning in the rule's zone. Other times are returned
+// unchanged.
 func (r *Machine) Settled(t time.Time) time.Time {
 	if r.Zone != nil && wholeDays.has(t) {
 		return shift(t, r.Zone)
@@ -172,8 +173,7 @@ func (r *Machine) Settled(t time.Time) time.Time {
 	return t
 }
 
-// shift is a time as the clocks of a zone show it; what is counted from a whole day shows the same there as in its own
-// zone.
+// shift returns a time in a zone. A time that was counted from a whole day keeps what its clock shows.
 func shift(t time.Time, zone *time.Location) time.Time {
 	if wholeDays.has(t) {
 		return Clock(shown(t), zone)
@@ -181,7 +181,7 @@ func shift(t time.Time, zone *time.Location) time.Time {
 	return t.In(zone)
 }
 
-// zoneNames are the time zones of the IANA database, for suggestions only.
+// zoneNames are the zones of the IANA database, for suggestions only.
 const zoneNames = `
 Africa/Abidjan Africa/Accra Africa/Addis_Ababa Africa/Algiers Africa/Asmara Africa/Asmera Africa/Bamako Africa/Bangui Africa/Banjul Africa/Bissau
 Africa/Blantyre Africa/Brazzaville Africa/Bujumbura Africa/Cairo Africa/Casablanca Africa/Ceuta Africa/Conakry Africa/Dakar Africa/Dar_es_Salaam
@@ -242,7 +242,7 @@ Pacific/Palau Pacific/Pitcairn Pacific/Pohnpei Pacific/Ponape Pacific/Port_Mores
 Pacific/Tarawa Pacific/Tongatapu Pacific/Truk Pacific/Wake Pacific/Wallis Pacific/Yap UTC
 `
 
-// zoneAliases are the names and abbreviations that people write instead.
+// zoneAliases are other names and abbreviations that people use.
 var zoneAliases = map[string]string{
 	"est": "America/New_York", "edt": "America/New_York", "eastern": "America/New_York", "us/eastern": "America/New_York",
 	"cst": "America/Chicago", "cdt": "America/Chicago", "central": "America/Chicago", "us/central": "America/Chicago",
@@ -251,7 +251,7 @@ var zoneAliases = map[string]string{
 	"bst": "Europe/London", "cet": "Europe/Paris", "cest": "Europe/Paris", "ist": "Asia/Kolkata", "jst": "Asia/Tokyo", "aest": "Australia/Sydney", "utc+0": "UTC", "z": "UTC",
 }
 
-// ClosestZone finds the time zone that was probably meant, or "".
+// ClosestZone returns the time zone that was probably meant, or "".
 func ClosestZone(name string) string {
 	if z, ok := zoneAliases[strings.ToLower(strings.TrimSpace(name))]; ok {
 		return z
@@ -260,7 +260,7 @@ func ClosestZone(name string) string {
 	if s := text.Closest(name, names); s != "" {
 		return s
 	}
-	for _, n := range names { // a city without its area
+	for _, n := range names { // only the city was written
 		if _, city, ok := strings.Cut(n, "/"); ok && text.FoldWord(city) == text.FoldWord(name) {
 			return n
 		}
@@ -268,7 +268,7 @@ func ClosestZone(name string) string {
 	return ""
 }
 
-// fixedPlaces are the places whose time it mostly is where clocks are so many hours from UTC in winter, and change.
+// fixedPlaces maps an offset in winter, in hours from UTC, to a place with that offset and summer time.
 var fixedPlaces = map[int]string{
 	-9: "America/Anchorage", -8: "America/Los_Angeles", -7: "America/Denver", -6: "America/Chicago", -5: "America/New_York", -4: "America/Halifax",
 	0: "Europe/London", 1: "Europe/Paris", 2: "Europe/Athens", 10: "Australia/Sydney", 12: "Pacific/Auckland",
@@ -276,19 +276,19 @@ var fixedPlaces = map[int]string{
 
 var fixedName = regexp.MustCompile(`^(?:Etc/)?GMT(?:([+-])?([0-9]{1,2}))?$`)
 
-// NoSummer says of a zone's name why it has no summer time, by accident: it is that of an offset, where a place is
-// meant. place is the one that is meant most often. Where no place of that offset has summer time, there is no accident.
+// NoSummer says why a zone has no summer time by accident: its name is that of a fixed offset, where a place was
+// probably meant. place is the most likely one. It returns "" if no place with that offset has summer time.
 func NoSummer(name string) (place, why string) {
 	hours := 0
 	switch m := fixedName.FindStringSubmatch(name); {
 	case name == "EST":
 		hours = -5
-	case name == "MST": // Hawaii's HST never changes
+	case name == "MST": // HST, of Hawaii, never changes
 		hours = -7
 	case name == "Greenwich", name == "Etc/Greenwich":
 	case m != nil:
 		hours, _ = strconv.Atoi("0" + m[2]) // digits
-		if m[1] == "+" {                    // of this name the sign is the other way round
+		if m[1] == "+" {                    // in these names the sign is reversed
 			hours = -hours
 		}
 	default:

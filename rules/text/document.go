@@ -1,9 +1,9 @@
-// Package text reads YAML files that people write, and tells them what is wrong in them: every mistake is a [Finding] at its
-// place, in the file as it was written, with what to write instead where that can be told. It knows nothing of rules.
+// Package text reads YAML files that people write and finds their mistakes. Every mistake is a [Finding] at its place
+// in the file as written, with a suggestion where there is one. The package knows nothing of rules.
 //
-// A [Document] is one file. Its texts are [Scalar] values, which know for each of their bytes where in the file it stands,
-// so that a mistake within a text, such as an expression, is pointed at exactly, and a suggestion is written in the quotes
-// that it needs there.
+// A [Document] is one file. Its texts are [Scalar] values, which know where in the file each of their bytes stands.
+// So a mistake inside a text, such as an expression, is reported at its exact place, and a suggestion gets the quotes
+// it needs there.
 package text
 
 import (
@@ -14,25 +14,25 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// A Document is a YAML file that is read with the care that rule files get: limits on its size, and every mistake a finding
-// at its place. It is for one goroutine.
+// A Document is a YAML file that is read like a rule file: its size is limited, and every mistake is a finding at its
+// place. It is not safe for concurrent use.
 type Document struct {
-	what     string // how people call one, such as "rule file"
+	what     string // what people call such a file: "rule file"
 	src      *source
 	findings []Finding
-	seen     map[Finding]bool // a mistake behind an anchor is met once for each alias
+	seen     map[Finding]bool // a mistake behind an anchor is found once for each alias
 	errors   int
 }
 
-// New prepares to read a file. what is how people call one, and keys are those with which its lines may begin.
+// New prepares to read a file. what is the name people have for such a file; keys are the keys with which its lines
+// may begin.
 func New(path, what string, data []byte, keys []string) *Document {
 	src := newSource(path, data)
 	src.keys = keys
 	return &Document{what: what, src: src}
 }
 
-// Read reads a file. The node is nil for a file without content, and for one that cannot be read, of which the
-// findings then tell.
+// Read reads a file. The node is nil if the file is empty or cannot be read; the findings then say why.
 func Read(path, what string, data []byte, keys []string) (*Document, *yaml.Node) {
 	r := New(path, what, data, keys)
 	root := r.Root()
@@ -42,18 +42,18 @@ func Read(path, what string, data []byte, keys []string) (*Document, *yaml.Node)
 	return r, root
 }
 
-// Findings are what was found up to now, sorted by position.
+// Findings returns the findings so far, sorted by position.
 func (r *Document) Findings() []Finding {
 	Sort(r.findings)
 	return r.findings
 }
 
-// Errors is the number of mistakes found up to now.
+// Errors returns the number of mistakes found so far.
 func (r *Document) Errors() int { return r.errors }
 
 func (r *Document) finding(sev Severity, code string, at Span, suggestion, format string, args ...any) Finding {
 	if r.src.holdsMend(at) && !bareWord.MatchString(suggestion) {
-		suggestion = "" // it was made for the file as mended, where the text is written differently
+		suggestion = "" // the suggestion was made for the mended file, where the text is written differently
 	}
 	f := Finding{
 		File: r.src.name, Severity: sev, Code: code,
@@ -66,7 +66,7 @@ func (r *Document) finding(sev Severity, code string, at Span, suggestion, forma
 func (r *Document) add(sev Severity, code string, at Span, suggestion, format string, args ...any) {
 	f := r.finding(sev, code, at, suggestion, format, args...)
 	if sev == Error {
-		r.errors++ // counted each time: what is read through an alias is no better for having been reported
+		r.errors++ // counted for each alias, although it is reported once
 	}
 	if r.seen[f] {
 		return
@@ -92,7 +92,7 @@ func (r *Document) Errorf(code string, at Span, suggestion, format string, args 
 	r.add(Error, code, at, suggestion, format, args...)
 }
 
-// Mendf is add with a suggestion that the text t is to have, not the file.
+// Mendf adds a finding whose suggestion is what the text t should hold. It is converted to what to write in the file.
 func (r *Document) Mendf(sev Severity, code string, t *Scalar, at Span, suggestion, format string, args ...any) {
 	at, suggestion = t.Mend(at, suggestion)
 	r.add(sev, code, at, suggestion, format, args...)
@@ -102,7 +102,7 @@ func (r *Document) Warnf(code string, at Span, suggestion, format string, args .
 	r.add(Warning, code, at, suggestion, format, args...)
 }
 
-// ErrorAt is Errorf at a node. The suggestion is written in its place, in quotes where it needs them.
+// ErrorAt reports a mistake at a node. The suggestion replaces the node; it gets quotes if it needs them.
 func (r *Document) ErrorAt(code string, n *yaml.Node, suggestion, format string, args ...any) {
 	if suggestion != "" && n.Kind == yaml.ScalarNode && n.Style == 0 {
 		suggestion = newScalar(r.src, n).PlainOrQuoted(suggestion)
@@ -110,8 +110,8 @@ func (r *Document) ErrorAt(code string, n *yaml.Node, suggestion, format string,
 	r.Errorf(code, r.At(n), suggestion, format, args...)
 }
 
-// Entries are the entries of a map, in the order of the file. what is how people call it; what is no map, and
-// a key that is none of known (nil takes any), is reported and left out.
+// Entries returns the entries of a map, in the order of the file. A node that is not a map, and a key that is not in
+// known, is reported and left out. If known is nil, every key is allowed. what is the name people have for the map.
 func (r *Document) Entries(n *yaml.Node, what string, known []string) []Pair {
 	n = Resolve(n)
 	if !r.Tag(n) {
@@ -135,7 +135,7 @@ func (r *Document) Entries(n *yaml.Node, what string, known []string) []Pair {
 	})
 }
 
-// Items are the elements of a list, aliases resolved. What is no list is reported.
+// Items returns the elements of a list, with aliases resolved. A node that is not a list is reported.
 func (r *Document) Items(n *yaml.Node, what string) []*yaml.Node {
 	n = Resolve(n)
 	if n.Kind != yaml.SequenceNode {
@@ -149,7 +149,7 @@ func (r *Document) Items(n *yaml.Node, what string) []*yaml.Node {
 	return out
 }
 
-// Text is a scalar's text. What is none is reported.
+// Text returns the text of a scalar. A node that is not a text is reported.
 func (r *Document) Text(n *yaml.Node, what string) (string, bool) {
 	t, ok := r.Scalar(n, what)
 	if !ok {
@@ -158,7 +158,7 @@ func (r *Document) Text(n *yaml.Node, what string) (string, bool) {
 	return t.Value, true
 }
 
-// Bool reads true and false in all their spellings. What is none is reported.
+// Bool reads true and false in all their spellings. Another value is reported.
 func (r *Document) Bool(n *yaml.Node, what string) (value, ok bool) {
 	if value, ok = Bool(n); !ok {
 		r.WrongType(n, what, "true or false")
@@ -166,58 +166,58 @@ func (r *Document) Bool(n *yaml.Node, what string) (value, ok bool) {
 	return value, ok
 }
 
-// WrongType reports a value that is not what it should be.
+// WrongType reports a value of the wrong type.
 func (r *Document) WrongType(n *yaml.Node, what, want string) {
 	r.ErrorAt("type", n, "", "%s takes %s, but this is %s", what, want, KindName(n))
 }
 
-// At is the range to point at for a node: a scalar with its quotes, of a list or map its first line.
+// At returns the range to point at for a node: a scalar with its quotes, or the first line of a list or map.
 func (r *Document) At(n *yaml.Node) Span { return r.src.span(n) }
 
-// Position is where a node begins, for people.
+// Position returns the line and column at which a node begins.
 func (r *Document) Position(n *yaml.Node) (line, column int) { return r.src.position(r.At(n).From) }
 
-// Line and column are where a range of the file begins and ends, for people.
+// Lines returns the lines and columns at which a range begins and ends.
 func (r *Document) Lines(at Span) (line, column, endLine, endColumn int) {
 	line, column = r.src.position(at.From)
 	endLine, endColumn = r.src.position(at.To)
 	return line, column, endLine, endColumn
 }
 
-// Place is where a range begins, as file:line:column.
+// Place returns where a range begins, as file:line:column.
 func (r *Document) Place(at Span) string {
 	line, column := r.src.position(at.From)
 	return fmt.Sprintf("%s:%d:%d", r.src.name, line, column)
 }
 
-// In is the text of a range of the file.
+// In returns the text of a range of the file.
 func (r *Document) In(at Span) string { return r.src.in(at) }
 
-// Path is the file's name.
+// Path returns the file's name.
 func (r *Document) Path() string { return r.src.name }
 
-// Written is a scalar of the file as a text, whatever it is.
+// Written returns a scalar of the file, without any check.
 func (r *Document) Written(n *yaml.Node) *Scalar { return newScalar(r.src, n) }
 
-// Range is where a node stands in the file, in bytes: a scalar with its quotes or block header, a list or map
-// up to the end of what is in it, closing bracket included.
+// Range returns the bytes of a node in the file: a scalar with its quotes or block header, a list or map up to the
+// end of its content, including the closing bracket.
 func (r *Document) Range(n *yaml.Node) (from, to int) {
 	at := r.src.extent(n)
 	return r.src.written(at.From) + r.src.skipped, r.src.written(at.To) + r.src.skipped
 }
 
-// Alone is a document that is one text, which stands in no file.
+// Alone returns a document that holds one text and belongs to no file.
 func Alone(value string) (*Document, *Scalar) {
 	r := New("", "text", []byte(value), nil)
 	return r, &Scalar{Value: value, node: &yaml.Node{Kind: yaml.ScalarNode, Value: value}, src: r.src, outer: Span{0, len(r.src.data)}, mapped: true}
 }
 
-// Dashed returns a map written as a list, its lines indented further: one entry, or one for each key of first. It is ""
-// for a long map, which nobody wants to read again in a message.
+// Dashed returns a map rewritten as a list, with its lines indented further: one entry, or one for each key in first.
+// It returns "" for a long map, which would be too much for a message.
 func (r *Document) Dashed(n *yaml.Node, first []string) (at Span, suggestion string) {
 	at = r.src.extent(n)
 	line, column := r.src.position(at.From)
-	begins := map[int]bool{0: true} // lines of the map, from 0
+	begins := map[int]bool{0: true} // lines of the map, counted from 0
 	for i := 2; i < len(n.Content); i += 2 {
 		if key := n.Content[i]; slices.Contains(first, key.Value) {
 			at, _ := r.src.position(r.src.offset(key))

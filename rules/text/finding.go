@@ -11,9 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// A Finding is one mistake (or doubt) in a rule file, pointed at exactly. Lines and columns are 1-based and
-// count characters in the file as the user wrote it; the range from Line:Column up to but not including
-// EndLine:EndColumn is what Suggestion replaces.
+// A Finding is one mistake or warning about a file. Lines and columns count from 1, in characters of the file as
+// written. The range from Line:Column up to but not including EndLine:EndColumn is what Suggestion replaces.
 type Finding struct {
 	File       string   `json:"file"`
 	Line       int      `json:"line"`
@@ -34,12 +33,12 @@ const (
 	Warning Severity = "warning"
 )
 
-// Format writes the finding for people: where and what, the offending line with a caret under it, and the
-// suggestion. src is the content of f.File; without it only the first line is written.
+// Format writes the finding for people: the place, the message, the line with a caret under it, and the suggestion.
+// src is the content of f.File; without it only the place and the message are written.
 func (f Finding) Format(w io.Writer, src []byte) error { return f.format(w, src, false) }
 
-// Render writes findings for people, one after the other. source gives the content of a file, nil where it
-// is not known; colour is for terminals.
+// Render writes findings for people. source returns the content of a file, or nil if it is not known. colour is for
+// terminals.
 func Render(w io.Writer, findings []Finding, source func(file string) []byte, colour bool) error {
 	for _, f := range findings {
 		if err := f.format(w, source(f.File), colour); err != nil {
@@ -64,7 +63,7 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 	}
 	var b strings.Builder
 	code := ""
-	if f.Severity == Warning { // by which it is ignored
+	if f.Severity == Warning { // the code to write after "bellhop: ignore"
 		code = dim + " [" + f.Code + "]" + reset
 	}
 	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s%s\n", bold, Printable(f.File), f.Line, f.Column, reset, red, f.Severity, reset, Printable(f.Message), code)
@@ -81,7 +80,7 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 	if f.Suggestion != "" {
 		for i, line := range strings.Split(f.Suggestion, "\n") {
 			head := "= " + reset + "suggestion: "
-			if i > 0 { // as deep as it is to stand in the file
+			if i > 0 { // with the indentation it needs in the file
 				head = "= " + reset
 			} else if strings.Contains(f.Suggestion, "\n") {
 				head = strings.TrimRight(head, " ") + "\n  " + dim + "     = " + reset + strings.Repeat(" ", max(f.Column-1, 0))
@@ -93,7 +92,7 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 	return err
 }
 
-// window cuts a very long line to what surrounds the caret.
+// window cuts a very long line to the part around the caret.
 func window(line string, caret int) (string, int) {
 	const before, width = 60, 160
 	r := []rune(line)
@@ -105,8 +104,8 @@ func window(line string, caret int) (string, int) {
 	return string(r[from:min(len(r), from+width)]), caret - from
 }
 
-// Printable shows a tab as one space, so that the caret stands right, and as "?" what controls a terminal or turns
-// the direction of a text.
+// Printable replaces a tab by one space, so that the caret is in the right place, and control characters and marks
+// that change the direction of text by "?".
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -142,7 +141,7 @@ func Sort(findings []Finding) {
 	})
 }
 
-// maxFindings bounds what one file can report: after that many, more of them help nobody.
+// maxFindings limits the findings of one file. More would not help anybody.
 const maxFindings = 200
 
 var bareWord = regexp.MustCompile(`^[\w.]*$`)

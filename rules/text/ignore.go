@@ -12,23 +12,23 @@ import (
 //
 //	when: appointment.title != ""   # bellhop: ignore always-true
 //
-// At the end of a line it is for what stands on that line. On a line of its own it is for what begins on the next, with
-// all that belongs to it: a rule, a step, a key.
+// At the end of a line, it applies to that line. On a line of its own, it applies to what begins on the next line,
+// with everything that belongs to it: a rule, a step, a key.
 type ignore struct {
-	from, to int // the lines, from 1
+	from, to int // the lines it applies to, counted from 1
 	code     string
-	at       Span // of the code
+	at       Span // where the code is written
 	place    Finding
 }
 
-// silences says whether a finding is one that the comment is for.
+// silences reports whether the comment applies to a finding.
 func (i ignore) silences(f Finding) bool {
 	return f.Severity == Warning && f.Code == i.code && f.Line >= i.from && f.Line <= i.to
 }
 
 const codeIgnore = "ignore"
 
-// Ignores are the comments of one file that are for findings about several files together.
+// Ignores are the comments of one file that apply to findings about several files together.
 type Ignores struct {
 	path string
 	list []ignore
@@ -39,8 +39,8 @@ var (
 	ignoreWord    = regexp.MustCompile(`[^\s,]+`)
 )
 
-// Silence takes away the findings that comments of the file ignore, and reports the comments that ignore none. Those for a
-// code of late, of what is found in several files together, it returns.
+// Silence removes the findings that comments of the file ignore, and reports comments that ignore nothing. Comments
+// for the codes in late, whose findings are about several files together, are returned.
 func (r *Document) Silence(late ...string) Ignores {
 	out := Ignores{path: r.src.name}
 	for _, i := range r.ignores() {
@@ -72,7 +72,7 @@ func codesOf(findings []Finding, from, to int) (codes []string) {
 	return codes
 }
 
-// ignores reads the comments of the file that begin with bellhop: and reports those that say nothing.
+// ignores reads the comments of the file that begin with "bellhop:" and reports those that cannot be understood.
 func (r *Document) ignores() (out []ignore) {
 	if r.src.root == nil || !strings.Contains(string(r.src.data), "bellhop") {
 		return nil
@@ -82,7 +82,7 @@ func (r *Document) ignores() (out []ignore) {
 	for _, m := range ignoreComment.FindAllStringSubmatchIndex(data, -1) {
 		at := m[0] + strings.IndexByte(data[m[0]:], '#')
 		if slices.ContainsFunc(scalars, func(s Span) bool { return s.From <= at && at < s.To }) {
-			continue // in a text
+			continue // inside a text
 		}
 		words := ignoreWord.FindAllStringIndex(data[m[2]:m[3]], -1)
 		place := func(word []int) Span { return Span{m[2] + word[0], m[2] + word[1]} }
@@ -106,7 +106,7 @@ func (r *Document) ignores() (out []ignore) {
 	return out
 }
 
-// scalars are the places of all texts of the file.
+// scalars returns the places of all texts of the file.
 func (s *source) scalars() (out []Span) {
 	var walk func(n *yaml.Node)
 	walk = func(n *yaml.Node) {
@@ -121,7 +121,7 @@ func (s *source) scalars() (out []Span) {
 	return out
 }
 
-// ignored are the lines that a comment at an offset is for.
+// ignored returns the lines that a comment at an offset applies to.
 func (s *source) ignored(at int) (from, to int) {
 	line, _ := s.position(at)
 	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(s.data)), "\n")
@@ -146,7 +146,7 @@ func (s *source) ignored(at int) (from, to int) {
 		if strings.TrimSpace(lines[i]) == "" {
 			continue
 		}
-		deeper := indent(i) > indent(first) || indent(i) == indent(first) && dash(i) && !dash(first) // the list of a key
+		deeper := indent(i) > indent(first) || indent(i) == indent(first) && dash(i) && !dash(first) // the list that belongs to a key
 		if !deeper {
 			break
 		}
@@ -155,7 +155,7 @@ func (s *source) ignored(at int) (from, to int) {
 	return first + 1, last + 1
 }
 
-// Silence takes away the findings that the comments ignore, and adds those about comments that ignore none.
+// Silence removes the findings that the comments ignore, and adds a finding for each comment that ignores nothing.
 func (of Ignores) Silence(findings []Finding) []Finding {
 	for _, i := range of.list {
 		before := len(findings)

@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// A mapper reads one scalar again, as the YAML reader does, and notes where each byte came from.
+// A mapper reads one scalar again, the way the YAML reader does, and records where each byte came from.
 type mapper struct {
 	data     []byte
 	pos      int
@@ -30,7 +30,7 @@ func (m *mapper) at(i int) byte {
 	return 0
 }
 
-// lineBreak is the line break at m.pos as the value has it: "\n" for most, itself for two odd ones.
+// lineBreak returns the line break at m.pos as it is in the value: "\n" for most, unchanged for two rare ones.
 func (m *mapper) lineBreak() (string, int) {
 	w := breakLen(m.data, m.pos)
 	if w == 3 {
@@ -39,7 +39,7 @@ func (m *mapper) lineBreak() (string, int) {
 	return "\n", w
 }
 
-// flow reads a quoted (quote is its sign) or plain (quote is 0) scalar up to its end.
+// flow reads a quoted scalar (quote is its quotation mark) or a plain one (quote is 0) to its end.
 func (m *mapper) flow(quote byte) {
 	for m.pos < len(m.data) && (quote != 0 || len(m.out) < m.want) {
 		escapedBreak := false
@@ -83,8 +83,8 @@ func (m *mapper) blankOrBreak() bool {
 	return m.data[m.pos] == ' ' || m.data[m.pos] == '\t' || breakLen(m.data, m.pos) > 0
 }
 
-// fold reads blanks and line breaks between two words: blanks alone stay, one break is a space, of several
-// breaks all but the first stay.
+// fold reads blanks and line breaks between two words. Blanks stay, a single line break becomes a space, and of
+// several line breaks all but the first stay.
 func (m *mapper) fold(escapedBreak bool) {
 	type piece struct {
 		s        string
@@ -174,9 +174,9 @@ func (m *mapper) block(value string, literal bool) {
 	m.pos += breakLen(m.data, m.pos)
 	body := m.pos
 
-	// With an indentation indicator the indentation also depends on the parent's; the value tells which it was.
-	// Without one it is that of the first line of text (0 stands for it), unless what follows the blank lines
-	// belongs to the parent: then no indentation is deep enough.
+	// With an indentation indicator, the indentation also depends on the parent; only the value tells which it was.
+	// Without one, it is the indentation of the first line of text, written as 0 here, unless what follows the blank
+	// lines belongs to the parent: then no line is deep enough.
 	indents := []int{0, math.MaxInt}
 	if increment > 0 {
 		indents = nil

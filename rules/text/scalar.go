@@ -8,14 +8,14 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// A Scalar is a scalar of a rule file: its value, and for each byte of the value where in the file it stands.
+// A Scalar is a text of a YAML file: its value, and where in the file each byte of the value stands.
 type Scalar struct {
 	Value    string
 	node     *yaml.Node
 	src      *source
-	beg, end []int // for each byte of value, the file's bytes it was read from; filled when first asked for
-	outer    Span  // the scalar in the file, quotes or block header included
-	slip     *Span // the range that with replaced
+	beg, end []int // for each byte of value, where its source begins and ends in the file; filled on first use
+	outer    Span  // the whole scalar in the file, including quotes or block header
+	slip     *Span // the range that With replaced
 	mapped   bool
 }
 
@@ -23,13 +23,13 @@ func newScalar(src *source, n *yaml.Node) *Scalar {
 	return &Scalar{Value: n.Value, node: n, src: src}
 }
 
-// whole is the scalar as it stands in the file, quotes included.
+// whole returns the range of the scalar in the file, including quotes.
 func (t *Scalar) whole() Span {
 	t.locate()
 	return t.outer
 }
 
-// Span maps a range of the value's bytes to the file.
+// Span converts a range of the value's bytes to a range of the file.
 func (t *Scalar) Span(from, to int) Span {
 	t.locate()
 	if len(t.beg) != len(t.Value) || len(t.Value) == 0 {
@@ -49,8 +49,8 @@ func (t *Scalar) Span(from, to int) Span {
 	return s
 }
 
-// With returns the text with s in place of the file's bytes at, so that the rest can be checked in spite of a mistake.
-// It is nil if that place is not known.
+// With returns the text with s in place of the file's bytes at, so that the rest can be checked in spite of a
+// mistake. It returns nil if the place in the value is not known.
 func (t *Scalar) With(at Span, s string) *Scalar {
 	t.locate()
 	if len(t.beg) != len(t.Value) || at.From < t.outer.From || at.To > t.outer.To {
@@ -66,12 +66,13 @@ func (t *Scalar) With(at Span, s string) *Scalar {
 	}
 }
 
-// As is the text with another value, of which only the place of the whole is known.
+// As returns the text with another value. Every place in it is then the whole text.
 func (t *Scalar) As(value string) *Scalar {
 	return &Scalar{Value: value, node: t.node, src: t.src, mapped: true, outer: t.whole()}
 }
 
-// CutOff is the text together with the comment that an unquoted # begins behind it on its line; ok is false without one.
+// CutOff returns the range of the text together with the comment behind it on its line, which an unquoted # begins.
+// ok is false if there is no comment.
 func (t *Scalar) CutOff() (at Span, ok bool) {
 	if t.node == nil || t.node.Style != 0 || t.node.Kind != yaml.ScalarNode {
 		return at, false
@@ -81,9 +82,9 @@ func (t *Scalar) CutOff() (at Span, ok bool) {
 	return at, at.To > t.outer.To && !strings.ContainsAny(t.src.in(at), "\n\r")
 }
 
-// Mend returns what to write in the file, and in which range, so that the text has s where it now has the bytes at. This
-// is s itself if the text's style allows it, else the whole text in quotes. It is "" if s is, and if no single text will
-// do.
+// Mend returns what to write in the file, and in which range, so that the text holds s in place of the bytes at. This
+// is s itself if the text's style allows it, else the whole text in quotes. It returns "" if s is empty or no single
+// replacement works.
 func (t *Scalar) Mend(at Span, s string) (Span, string) {
 	if s == "" || t.slip != nil && at.From >= t.slip.From && at.To <= t.slip.To {
 		return at, ""
@@ -92,7 +93,7 @@ func (t *Scalar) Mend(at Span, s string) (Span, string) {
 	style := t.node.Style
 	if style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 		for at.To > at.From && breakLen(t.src.data, at.To-1) > 0 {
-			at.To-- // the line break behind it is the block's
+			at.To-- // the last line break belongs to the block
 		}
 	}
 	control := strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' })
@@ -114,7 +115,7 @@ func (t *Scalar) Mend(at Span, s string) (Span, string) {
 			return at, t.PlainOrQuoted(s)
 		}
 		if first := at.From == 0 || breakLen(t.src.data, at.From-1) > 0 || t.src.data[at.From-1] == ' '; first && s[0] == ' ' {
-			return at, "" // which would be indentation
+			return at, "" // a leading space would be indentation
 		}
 		return at, s
 	}
@@ -133,7 +134,7 @@ func (t *Scalar) Mend(at Span, s string) (Span, string) {
 	return t.outer, Quoted(t.Value[:from] + s + t.Value[max(from, to):])
 }
 
-// PlainOrQuoted writes s in place of the whole text, with quotes only if they are needed there.
+// PlainOrQuoted returns s as a replacement for the whole text, in quotes only if they are needed there.
 func (t *Scalar) PlainOrQuoted(s string) string {
 	if isPlain(s, t.src.inFlow(t.node)) {
 		return s
@@ -147,7 +148,7 @@ var (
 	flowBreak  = regexp.MustCompile(`[,?\[\]{}]|:["']`)
 )
 
-// isPlain says whether YAML reads s, written without quotes, as that text.
+// isPlain reports whether YAML reads s, written without quotes, as exactly that text.
 func isPlain(s string, flow bool) bool {
 	switch s {
 	case "", "~", "null", "Null", "NULL", "<<":
@@ -184,7 +185,7 @@ func (t *Scalar) locate() {
 		t.beg, t.end = m.beg, m.end
 		return
 	}
-	// Not what the YAML reader made of it: point at the first line of the whole.
+	// The result differs from the YAML reader's: point at the first line of the text.
 	to := from
 	for to < len(t.src.data) && breakLen(t.src.data, to) == 0 {
 		to++
@@ -192,7 +193,7 @@ func (t *Scalar) locate() {
 	t.outer.To = max(from, to)
 }
 
-// Quoted writes s as a YAML text in quotes, single ones where that needs no escaping.
+// Quoted returns s as a YAML text in quotes: single quotes where s needs no escaping in them.
 func Quoted(s string) string {
 	if !strings.ContainsAny(s, `"\`) || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' && c != '\t' }) {
 		return doubleQuoted(s)

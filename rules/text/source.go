@@ -11,24 +11,24 @@ import (
 
 var bom = []byte("\xef\xbb\xbf")
 
-// A source is a rule file's text and the way from offsets in it to lines and columns.
+// A source is the text of a file. It converts offsets to lines and columns.
 type source struct {
 	name  string
-	data  []byte   // without a byte order mark, which has no column
-	keys  []string // with which lines of such a file may begin
-	lines []int    // where the lines of an editor begin
-	yaml  []int    // where the lines of the YAML reader begin, which breaks lines at three more characters
+	data  []byte   // without the byte order mark, which does not count as a column
+	keys  []string // the keys with which lines of such a file may begin
+	lines []int    // where lines begin, as editors count them
+	yaml  []int    // where lines begin for the YAML reader, which knows three more line breaks
 
-	// If this is a file in which a mistake was mended: the file before, the range that was replaced in it, and for each
-	// byte of the replacement its place in the file before.
+	// For a file in which a mistake was mended: the file before, the range of it that was replaced, and for each byte
+	// of the replacement its place in the file before.
 	of   *source
 	at   Span
 	back []int
 
-	skipped int // bytes of the byte order mark
+	skipped int // length of the byte order mark
 
-	root *yaml.Node          // the document, once it is read
-	flow map[*yaml.Node]bool // see inFlow; filled when first asked for
+	root *yaml.Node          // the document, after reading
+	flow map[*yaml.Node]bool // see inFlow; filled on first use
 }
 
 // A Span is a range of a source's bytes.
@@ -52,7 +52,7 @@ func (s *source) with(at Span, with string) *source {
 	return out
 }
 
-// written is the place of an offset in the file that people wrote, before anything was mended.
+// written converts an offset to the file as people wrote it, before anything was mended.
 func (s *source) written(off int) int {
 	for ; s.of != nil; s = s.of {
 		switch behind := s.at.From + len(s.back); {
@@ -65,7 +65,7 @@ func (s *source) written(off int) int {
 	return off
 }
 
-// holdsMend says whether any of the bytes at were mended.
+// holdsMend reports whether any of the bytes at were mended.
 func (s *source) holdsMend(at Span) bool {
 	for ; s.of != nil; s = s.of {
 		if at.From <= s.at.From+len(s.back) && at.To >= s.at.From {
@@ -98,7 +98,7 @@ func lineStarts(data []byte) iter.Seq[int] {
 	}
 }
 
-// breakLen is the length of the YAML line break at data[i], 0 if there is none.
+// breakLen returns the length of the YAML line break at data[i], 0 if there is none.
 func breakLen(data []byte, i int) int {
 	if i >= len(data) {
 		return 0
@@ -123,10 +123,10 @@ func breakLen(data []byte, i int) int {
 	return 0
 }
 
-// position is the 1-based line and column, in characters, of a byte offset.
+// position returns the line and column of a byte offset. Both count from 1; columns count characters.
 func (s *source) position(off int) (line, column int) {
 	if off <= 0 {
-		return 1, 1 // also keeps a file of 100 MB, refused by its size, from being read
+		return 1, 1 // so a file that is refused for its size is not read to its end
 	}
 	off = s.written(off)
 	for s.of != nil {
@@ -148,7 +148,7 @@ func (s *source) lineOffsets() []int {
 	return s.lines
 }
 
-// lineSpan is a whole line (1-based, as editors count) without the blanks around it.
+// lineSpan returns a line, counted from 1 as in editors, without the blanks around it.
 func (s *source) lineSpan(line int) Span {
 	s.lineOffsets()
 	if len(s.data) == 0 {
@@ -167,7 +167,7 @@ func (s *source) lineSpan(line int) Span {
 	return Span{from, max(from, to)}
 }
 
-// offset is where a node begins, anchors and tags included.
+// offset returns where a node begins, including its anchor and tag.
 func (s *source) offset(n *yaml.Node) int {
 	if s.yaml == nil {
 		s.yaml = append(s.yaml, 0)
@@ -194,14 +194,14 @@ func (s *source) offset(n *yaml.Node) int {
 	return min(off, len(s.data))
 }
 
-// content is where a node's own text begins, after its anchor and tag.
+// content returns where a node's text begins, after its anchor and tag.
 func (s *source) content(n *yaml.Node) int {
 	off := s.offset(n)
 	if n.Anchor == "" && n.Style&yaml.TaggedStyle == 0 && (off >= len(s.data) || s.data[off] != '!') {
 		return off
 	}
 	for off < len(s.data) && (s.data[off] == '&' || s.data[off] == '!') {
-		anchor := s.data[off] == '&' // ends at the first sign; a tag ends at a blank
+		anchor := s.data[off] == '&' // an anchor ends at the first other sign, a tag at a blank
 		off++
 		for off < len(s.data) && s.data[off] != ' ' && s.data[off] != '\t' && breakLen(s.data, off) == 0 && (!anchor || wordByte(s.data[off])) {
 			off++
@@ -227,7 +227,7 @@ func wordByte(b byte) bool {
 	return b|0x20 >= 'a' && b|0x20 <= 'z' || b >= '0' && b <= '9' || b == '_' || b == '-'
 }
 
-// span is the range to point at for a node: a scalar's text, quotes included; of a list or map its first line.
+// span returns the range to point at for a node: a scalar including quotes, or the first line of a list or map.
 func (s *source) span(n *yaml.Node) Span {
 	if n.Kind == yaml.ScalarNode {
 		return newScalar(s, n).whole()
@@ -239,7 +239,7 @@ func (s *source) span(n *yaml.Node) Span {
 	return at
 }
 
-// lineFrom is what stands on a line from an offset on, without the blanks at its end.
+// lineFrom returns the rest of a line from an offset on, without blanks at its end.
 func (s *source) lineFrom(from int) Span {
 	to := from
 	for to < len(s.data) && breakLen(s.data, to) == 0 {
@@ -248,10 +248,10 @@ func (s *source) lineFrom(from int) Span {
 	return Span{from, from + len(bytes.TrimRight(s.data[from:to], " \t"))}
 }
 
-// In is the text of a range.
+// in returns the text of a range.
 func (s *source) in(at Span) string { return string(s.data[at.From:at.To]) }
 
-// extent is where a node stands, see [Document.Range].
+// extent returns the range of a node, see [Document.Range].
 func (s *source) extent(n *yaml.Node) Span {
 	at := s.span(n)
 	if n.Kind != yaml.MappingNode && n.Kind != yaml.SequenceNode {
@@ -265,7 +265,7 @@ func (s *source) extent(n *yaml.Node) Span {
 	for _, c := range n.Content {
 		at.To = max(at.To, s.extent(c).To)
 	}
-	if flow { // what is left up to the closing bracket are blanks, line breaks, a comma and comments
+	if flow { // up to the closing bracket only blanks, line breaks, a comma and comments are left
 		for at.To < len(s.data) {
 			c := s.data[at.To]
 			at.To++
@@ -282,7 +282,7 @@ func (s *source) extent(n *yaml.Node) Span {
 	return at
 }
 
-// inFlow says whether a node is inside brackets: [a, b] or {a: b}.
+// inFlow reports whether a node is inside brackets: [a, b] or {a: b}.
 func (s *source) inFlow(n *yaml.Node) bool {
 	if s.flow == nil {
 		s.flow = map[*yaml.Node]bool{}
@@ -300,7 +300,7 @@ func (s *source) inFlow(n *yaml.Node) bool {
 	return s.flow[n]
 }
 
-// comment is the comment that follows an offset on its line.
+// comment returns the comment that follows an offset on its line.
 func (s *source) comment(off int) Span {
 	i := off
 	for i < len(s.data) && (s.data[i] == ' ' || s.data[i] == '\t') {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Closest finds the candidate that word was most likely meant to be, or "".
+// Closest returns the candidate that word was most likely meant to be, or "".
 func Closest(word string, candidates []string) string {
 	if word == "" || len(word) > 64 {
 		return ""
@@ -28,7 +28,7 @@ func Closest(word string, candidates []string) string {
 	if best != "" {
 		return best
 	}
-	// A word of which only the beginning or the end was written: "status" for "appointmentStatus".
+	// Only the beginning or the end of the word was written: "status" for "appointmentStatus".
 	if len(fold) >= 4 {
 		for _, c := range candidates {
 			fc := FoldWord(c)
@@ -49,7 +49,7 @@ func FoldWord(s string) string {
 	}, strings.ToLower(s))
 }
 
-// distance counts the insertions, deletions, replacements and swaps of neighbours that make b of a.
+// distance counts the insertions, deletions, replacements and swaps of neighbours that turn a into b.
 func distance(a, b string) int {
 	s, t := []rune(a), []rune(b)
 	if len(s)-len(t) > 8 || len(t)-len(s) > 8 {
@@ -76,7 +76,7 @@ func distance(a, b string) int {
 	return prev[len(t)]
 }
 
-// DidYouMean is the end of a sentence about an unknown word.
+// DidYouMean returns the end of a sentence about an unknown word, "" without a suggestion.
 func DidYouMean(suggestion string) string {
 	if suggestion == "" {
 		return ""
@@ -95,7 +95,7 @@ func Quote(s string) string {
 	return `"` + Printable(strings.ReplaceAll(s, "\n", " ")) + `"`
 }
 
-// OneOf lists words for people: "a, b or c".
+// OneOf returns words as a list for people: "a, b or c".
 func OneOf(words []string) string {
 	switch len(words) {
 	case 0:
@@ -115,7 +115,8 @@ func SortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// ListIfNone is the end of a sentence about an unknown name that is like none of names.
+// ListIfNone returns the end of a sentence about an unknown name for which there is no suggestion: the names there
+// are.
 func ListIfNone(suggestion string, names []string) string {
 	if suggestion != "" {
 		return ""
@@ -123,7 +124,7 @@ func ListIfNone(suggestion string, names []string) string {
 	return "; it has " + strings.Join(names, ", ")
 }
 
-// NotGiven are the names that a map does not have yet: what is misspelt was meant to be one of them.
+// NotGiven returns the names that a map does not have yet. A misspelt key was meant to be one of them.
 func NotGiven(names []string, entries []Pair) []string {
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
 		return slices.ContainsFunc(entries, func(p Pair) bool { return p.Name == name })

@@ -13,16 +13,16 @@ import (
 // YAML's reader stops at the first thing it cannot read, often far behind the mistake, and explains it in its own terms.
 // This file finds the mistake that people made.
 
-// A misreading is why a file cannot be read as YAML, and where.
+// A misreading says why a file cannot be read as YAML, and where.
 type misreading struct {
 	code    string
 	at      Span
 	message string
-	mends   []string // what may be meant to stand there, the likeliest first
+	mends   []string // what may be meant there, most likely first
 }
 
 // mend returns the first of the mends with which the file can be read, at least up to a mistake further down, and the
-// file with it; "" and nil if there is none. Each attempt takes the file's size from the budget.
+// mended file. It returns "" and nil if there is none. Each try takes the file's size from the budget.
 func (m misreading) mend(src *source, budget *int) (string, *source) {
 	for _, with := range m.mends {
 		if *budget -= len(src.data); *budget < 0 {
@@ -41,13 +41,13 @@ func (m misreading) mend(src *source, budget *int) (string, *source) {
 	return "", nil
 }
 
-// inside says whether m lies within brackets that the other finding takes to be wrong as a whole.
+// inside reports whether m lies within brackets that the other finding reports as a whole.
 func (m misreading) inside(whole misreading, src *source) bool {
 	return m.at.From > whole.at.From && m.at.To <= whole.at.To && (src.data[whole.at.From] == '[' || src.data[whole.at.From] == '{')
 }
 
-// ExplainYAML says what is wrong in a file that YAML's reader refused with err, and where. It always returns a finding. keys
-// are those with which lines of such a file may begin.
+// ExplainYAML says what is wrong in a file that the YAML reader refused with err, and where. It always returns a
+// finding. keys are the keys with which lines of such a file may begin.
 func ExplainYAML(path string, data []byte, keys []string, err error) []Finding {
 	r := New(path, "file", data, keys)
 	if r.readable() {
@@ -61,7 +61,7 @@ func ExplainYAML(path string, data []byte, keys []string, err error) []Finding {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// misread finds out what is wrong in a file that YAML's reader refused with err.
+// misread finds the mistake in a file that the YAML reader refused with err.
 func misread(src *source, err error) misreading {
 	m := yamlLine.FindStringSubmatch(strings.SplitN(err.Error(), "\n", 2)[0])
 	line, problem := 1, err.Error()
@@ -94,7 +94,7 @@ func misread(src *source, err error) misreading {
 	if ok {
 		return found
 	}
-	for at.From == at.To && line > 1 { // an error at the end of the file: the last line that says something
+	for at.From == at.To && line > 1 { // an error at the end of the file: point at the last line with text
 		line--
 		at = src.lineSpan(line)
 	}
@@ -125,7 +125,7 @@ var (
 	anchors       = regexp.MustCompile(`(?m)(?:^|[\s\[{,])&([\w-]+)`)
 )
 
-// unknownAlias is about the first *name without an &name.
+// unknownAlias reports the first *name for which there is no &name.
 func unknownAlias(src *source, name string) misreading {
 	m := misreading{code: "yaml", at: Span{0, 0}}
 	if at := regexp.MustCompile(`(?m)(?:^|[\s\[{,])(\*` + regexp.QuoteMeta(name) + `)(?:[\s,\]}]|$)`).FindSubmatchIndex(src.data); at != nil {
@@ -146,7 +146,7 @@ func unknownAlias(src *source, name string) misreading {
 	return m
 }
 
-// oddEscapes is about a \ between double quotes that begins no escape.
+// oddEscapes reports a \ between double quotes that does not begin an escape.
 func oddEscapes(src *source, line Span) (misreading, bool) {
 	bad := oddEscape.FindSubmatchIndex(src.data[line.From:line.To])
 	if bad == nil {
@@ -192,13 +192,13 @@ var (
 	quoteThenText = regexp.MustCompile(`^([ \t]*(?:- )*[A-Za-z_][\w-]*:[ \t]+|[ \t]*- +)(("[^"\\]*"|'[^']*')[ \t]*[^\s#,\]}].*)$`)
 )
 
-// suspect looks for the mistakes that people make within a line, and returns the first. It begins one line before the
-// unreadable one, because the reader often names a later line than that of the mistake.
+// suspect looks for the mistakes people make within a line, and returns the first. It begins one line before the
+// reported one, because the YAML reader often names a later line.
 func suspect(src *source, line int) (misreading, bool) {
 	lines := src.lineOffsets()
-	block := -1 // the indentation of the key of the block text that we are in
+	block := -1 // the indentation of the key whose block text this is
 	headed := false
-	before := "" // the last line that says something, outside of block texts
+	before := "" // the last line with text, outside block texts
 	for l := range lines {
 		from := lines[l]
 		to := from
@@ -210,7 +210,7 @@ func suspect(src *source, line int) (misreading, bool) {
 		if trimmed == "" {
 			continue
 		}
-		above := -1 // the indentation of the block text's key that stands in the line above
+		above := -1 // the indentation of the block text's key in the line above
 		if block >= 0 && headed {
 			above = block
 		}
@@ -247,7 +247,7 @@ func suspect(src *source, line int) (misreading, bool) {
 			key := written[m[4]:m[5]]
 			out := misreading{"yaml", here(m[3], m[5]), fmt.Sprintf("a space is missing between - and %s", strings.TrimSuffix(key, ":")), []string{"- " + key}}
 			if l+1 < len(lines) && m[3] > 0 && src.lineSpan(l+2).From-lines[l+1] == m[3]+1 {
-				out.at.From-- // the line below is as deep as the key is now, which thus must stay there
+				out.at.From-- // the line below is indented like the key is now, so the key must keep its column
 			}
 			return out, true
 		}
@@ -279,7 +279,7 @@ func suspect(src *source, line int) (misreading, bool) {
 			}
 			value := strings.TrimRight(written[m[4]:m[5]], " \t")
 			if try.code == "unquoted-template" && strings.Count(value, "{{") == 1 && strings.HasSuffix(value, "}}") {
-				continue // that alone can be read, and is reported elsewhere
+				continue // on its own it can be read, and is reported elsewhere
 			}
 			if try.message == "" {
 				try.message = "a text that begins with " + value[:1] + " must be in quotes"
@@ -297,7 +297,7 @@ var keyLike = regexp.MustCompile(`^(?:-[ \t]|-$|[A-Za-z_][\w-]*:(?:[ \t]|$)|#)`)
 
 func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " ")) }
 
-// keyColumn is where the key of a line begins, after the dashes of lists.
+// keyColumn returns the column of a line's key, after the dashes of lists.
 func keyColumn(line string) int {
 	n := indentOf(line)
 	for strings.HasPrefix(line[n:], "- ") {
@@ -308,7 +308,7 @@ func keyColumn(line string) int {
 
 var blockHeader = regexp.MustCompile(`(?::|-)[ \t]+[|>][-+0-9]*[ \t]*(#.*)?$`)
 
-// unwrapped is a text without the quotes around it that did not hold it together.
+// unwrapped returns a text without the quotes around it.
 func unwrapped(s string) string {
 	if len(s) > 2 && s[0] == s[len(s)-1] && (s[0] == '"' || s[0] == '\'') {
 		return s[1 : len(s)-1]
@@ -319,7 +319,7 @@ func unwrapped(s string) string {
 	return s
 }
 
-// uncurled is a text without the printer's quotes around it.
+// uncurled returns a text without the curly quotes around it.
 func uncurled(s string) (string, bool) {
 	first, n := utf8.DecodeRuneInString(s)
 	last, w := utf8.DecodeLastRuneInString(s)
@@ -331,28 +331,28 @@ func uncurled(s string) (string, bool) {
 
 const curlyQuotes = "“”„‟‘’‚‛«»"
 
-// A layout follows the lines of a file by their indentation, brackets and quotes.
+// A layout follows the lines of a file: their indentation, brackets and quotes.
 type layout struct {
 	src    *source
 	levels []level
-	opened bool // the line above opened something: a key without a value, or a dash alone
+	opened bool // the line above ended in a key without a value, or in a dash
 	found  misreading
 }
 
-// A level is a map or list that the line being read may go on with.
+// A level is a map or list that the next line may continue.
 type level struct {
-	column int // of its keys or dashes, from 0
+	column int // of its keys or dashes, counted from 0
 	dash   bool
 	word   string // its first key, for people
-	lines  int    // in which it stood
-	from   int    // where the first of them begins
+	lines  int    // number of lines with its keys
+	from   int    // where its first line begins
 }
 
 // check returns the first mistake in indentation, brackets and quotes.
 func (y *layout) check() (misreading, bool) {
 	src := y.src
 	lines := src.lineOffsets()
-	block, deep := -1, -1 // the column of a block text's key or dash, and of its text
+	block, deep := -1, -1 // the column of the block text's key or dash, and of the text
 	y.opened = true
 	for l := 0; l < len(lines); l++ {
 		from := lines[l]
@@ -393,7 +393,7 @@ func (y *layout) check() (misreading, bool) {
 		if y.place(from, column, trimmed) {
 			return y.found, true
 		}
-		// What the line holds: dashes, a key, a value.
+		// The line holds dashes, a key, a value.
 		pos := from + column
 		parent := column
 		for y.dashAt(pos) {
@@ -462,7 +462,7 @@ func (y *layout) dashAt(pos int) bool {
 	return pos < len(data) && data[pos] == '-' && (pos+1 == len(data) || strings.IndexByte(" \t\r\n", data[pos+1]) >= 0)
 }
 
-// keyEnd is where the colon of the key at pos stands, -1 if there is no key.
+// keyEnd returns where the colon of the key at pos stands, -1 if there is no key.
 func (y *layout) keyEnd(pos, to int) int {
 	data := y.src.data
 	if pos >= to || bytes.IndexByte([]byte("[{|>@%`"), data[pos]) >= 0 {
@@ -492,7 +492,7 @@ func (y *layout) keyEnd(pos, to int) int {
 	return -1
 }
 
-// place says whether a line is in a column where it cannot be. If so, it has reported that.
+// place reports whether a line stands in a column where it cannot. It then has recorded the mistake.
 func (y *layout) place(from, column int, trimmed string) bool {
 	pos := from + column
 	to := y.endOfLine(from)
@@ -521,7 +521,7 @@ func (y *layout) place(from, column int, trimmed string) bool {
 			return true
 		}
 		if column > top.column && len(popped) == 0 || y.opened || top.column < 0 || top.dash {
-			return false // a value, or more of it
+			return false // a value, or its next line
 		}
 		if column == top.column {
 			y.noColon(pos, to)
@@ -551,7 +551,7 @@ func (y *layout) place(from, column int, trimmed string) bool {
 	return false
 }
 
-// misplaced reports a line in a column that none of the maps and lists above has.
+// misplaced reports a line whose column none of the maps and lists above has.
 func (y *layout) misplaced(from, pos int, word string, dash bool, known []level) {
 	column := pos - from
 	best, found := level{}, false
@@ -568,7 +568,7 @@ func (y *layout) misplaced(from, pos int, word string, dash bool, known []level)
 	case !found:
 		y.found = misreading{"indentation", Span{pos, pos + len(word)}, fmt.Sprintf("%s stands in column %d, where nothing above does", what, column+1), nil}
 	case !dash && best.lines == 1 && y.blankFrom(best.from, column, best.column) && y.linesIn(from, column) > 1:
-		// The first key stands alone there, and those below agree.
+		// Only the first key stands in that column; the others agree.
 		y.shift(best.from, best.column, column, best.word)
 		y.found.message = fmt.Sprintf("%s stands in column %d; put it in column %d, where %s below begins", Quote(best.word), best.column+1, column+1, what)
 	default:
@@ -577,17 +577,17 @@ func (y *layout) misplaced(from, pos int, word string, dash bool, known []level)
 	}
 }
 
-// shift reports that a word of the line that begins at from belongs into another column.
+// shift reports that a word on the line that begins at from belongs in another column.
 func (y *layout) shift(from, column, to int, word string) {
 	y.found = misreading{code: "indentation", at: Span{from + min(column, to), from + column + len(word)}, mends: []string{strings.Repeat(" ", max(to-column, 0)) + word}}
 }
 
-// blankFrom says whether a line has only blanks from one column on up to another, and stands there behind a blank.
+// blankFrom reports whether a line has only blanks between two columns, and a blank before the first.
 func (y *layout) blankFrom(line, from, to int) bool {
 	return from < to && line+to <= len(y.src.data) && strings.Trim(string(y.src.data[line+max(from-1, 0):line+to]), " ") == ""
 }
 
-// linesIn counts the lines that begin in a column, from one on and up to one further left.
+// linesIn counts the lines that begin in a column, from one line on up to the first line further left.
 func (y *layout) linesIn(from, column int) (n int) {
 	for from < len(y.src.data) {
 		to := y.endOfLine(from)
@@ -607,7 +607,7 @@ func (y *layout) linesIn(from, column int) (n int) {
 
 func absolute(n int) int { return max(n, -n) }
 
-// noColon reports a line that should be a key and is not one.
+// noColon reports a line that should be a key but has no colon.
 func (y *layout) noColon(pos, to int) {
 	written := strings.TrimRight(string(y.src.data[pos:to]), " \t")
 	y.found = misreading{"yaml", Span{pos, pos + len(written)}, fmt.Sprintf("a key is followed by a colon and a space, and %s is not", Quote(written)), nil}
@@ -628,7 +628,8 @@ func (y *layout) noColon(pos, to int) {
 	}
 }
 
-// quote is the end of the quoted text at pos, below a key or dash of that column; -1 if it has none, which it has reported.
+// quote returns the end of the quoted text at pos, which belongs to a key or dash in column indent. If it has no end,
+// quote reports that and returns -1.
 func (y *layout) quote(pos, indent int) int {
 	data := y.src.data
 	q := data[pos]
@@ -647,8 +648,8 @@ func (y *layout) quote(pos, indent int) int {
 	return y.open(pos)
 }
 
-// leaves says whether the line at pos no longer belongs to a quote or bracket that was opened below a key or dash of that
-// column.
+// leaves reports whether the line at pos no longer belongs to a quote or bracket that was opened below a key or dash
+// in that column.
 func (y *layout) leaves(pos, indent int) bool {
 	line := string(y.src.data[pos:y.endOfLine(pos)])
 	return indentOf(line) <= indent && keyLike.MatchString(strings.TrimSpace(line)) && strings.TrimSpace(line)[0] != '#'
@@ -670,15 +671,16 @@ func (y *layout) open(pos int) int {
 	return -1
 }
 
-// flow is the end of the bracket at pos, below a key or dash of that column; -1 after a mistake, which it has reported.
+// flow returns the end of the bracket at pos, which belongs to a key or dash in column indent. After a mistake, which
+// it reports, it returns -1.
 func (y *layout) flow(pos, indent int) int {
 	data := y.src.data
 	var open []int
-	done := -1       // where the value before ended, -1 if another is expected
-	barely := false  // that value has no quotes or brackets
+	done := -1       // where the last value ended, -1 if a value is expected
+	barely := false  // the last value has no quotes or brackets
 	afterColon := -1 // where the plain value of a key begins
 	plain := pos     // where the last text without quotes begins
-	last := pos      // the end of what was read
+	last := pos      // the end of the part read so far
 	comma := func(at, next int) int {
 		y.found = misreading{"yaml", Span{at, at}, fmt.Sprintf("a comma is missing between %s and %s", lastWord.Find(data[pos:at]), firstWord.Find(data[next:])), []string{","}}
 		return -1
@@ -775,7 +777,7 @@ func (y *layout) flow(pos, indent int) int {
 	return y.unclosed(open, last)
 }
 
-// textEnd is the end of a text inside brackets that has brackets of its own from from on.
+// textEnd returns the end of a text inside brackets that has brackets of its own, the first at from.
 func textEnd(data []byte, from int) int {
 	depth := 0
 	i := from
@@ -808,7 +810,7 @@ func (y *layout) column(pos int) int {
 	return column
 }
 
-// unclosed reports the innermost of brackets that are never closed; last is the end of what they hold.
+// unclosed reports the innermost of the brackets that are never closed. last is the end of their content.
 func (y *layout) unclosed(open []int, last int) int {
 	data := y.src.data
 	from := open[len(open)-1]
@@ -827,7 +829,7 @@ func (y *layout) unclosed(open []int, last int) int {
 
 var assignment = regexp.MustCompile(`^(\s*[A-Za-z_]\w*)\s*:?=\s*([^=\s].*?)\s*$`)
 
-// Assignments writes lines such as day = 1 as entries of a map. It is "" if any line is something else.
+// Assignments rewrites lines such as day = 1 as entries of a map. It returns "" if any line is something else.
 func Assignments(written string) string {
 	lines := strings.Split(written, "\n")
 	for i, l := range lines {

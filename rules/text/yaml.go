@@ -14,14 +14,14 @@ import (
 // Limits of one rule file.
 const (
 	MaxFileSize  = 1 << 20 // bytes
-	maxYAMLDepth = 64      // nested lists and maps, aliases followed
-	maxMends     = 20      // mistakes that keep a file from being read, before reading stops
-	maxYAMLNodes = 100_000 // values, aliases followed: 10 aliases of 10 aliases of … count as what they stand for
+	maxYAMLDepth = 64      // nested lists and maps, with aliases expanded
+	maxMends     = 20      // mistakes that make a file unreadable, before reading stops
+	maxYAMLNodes = 100_000 // values, with aliases expanded
 )
 
-// Root parses the file into its one document. It returns nil for a file without content, and for one that cannot be
-// read, which it has reported. Mistakes that can be mended are reported, and the rest is read as if they had been: r.src
-// is then the mended file, which knows the places in the file that people wrote.
+// Root parses the file and returns its one document. It returns nil for an empty file, and for one that cannot be
+// read, which it has reported. Mistakes that can be mended are reported, and the rest is read as if they were mended:
+// r.src is then the mended file, which knows the places in the original.
 func (r *Document) Root() (root *yaml.Node) {
 	if !r.readable() {
 		return nil
@@ -60,7 +60,7 @@ func (r *Document) Root() (root *yaml.Node) {
 
 // decode reads a file's first document, and the second if there is one.
 func decode(data []byte) (first, second *yaml.Node, err error) {
-	defer func() { // the YAML reader is not ours: whatever it does with odd input, the file is refused
+	defer func() { // the YAML reader may panic on odd input; the file is then refused
 		if p := recover(); p != nil {
 			err = errors.New("yaml: this file cannot be read")
 		}
@@ -82,7 +82,8 @@ func decode(data []byte) (first, second *yaml.Node, err error) {
 	return first, second, nil
 }
 
-// oddIndent reports a key that begins with a blank that YAML does not take for one, such as a no-break space.
+// oddIndent reports a key that begins with a character that only looks like a space to people, such as a no-break
+// space.
 func (r *Document) oddIndent(n *yaml.Node) bool {
 	for i, c := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && c.Kind == yaml.ScalarNode && c.Style == 0 {
@@ -104,7 +105,7 @@ func (r *Document) oddIndent(n *yaml.Node) bool {
 
 func isEOF(err error) bool { return err != nil && err.Error() == "EOF" }
 
-// readable refuses what is not text before anything reads it.
+// readable reports a file that is too large or is not text.
 func (r *Document) readable() bool {
 	src := r.src
 	if len(src.data) > MaxFileSize {
@@ -126,7 +127,7 @@ func (r *Document) readable() bool {
 	return true
 }
 
-// bounded walks the document as aliases expand it, and refuses one that grows too large or nests too deep.
+// bounded reports a document that, with its aliases expanded, is too large or nested too deeply.
 func (r *Document) bounded(root *yaml.Node) bool {
 	nodes := 0
 	var walk func(n *yaml.Node, depth int, top *yaml.Node) bool
@@ -176,7 +177,7 @@ type Pair struct {
 	Key, Value *yaml.Node
 }
 
-// Pairs are the entries of a map, merge keys written out, in the order of the file. Keys given twice and keys
+// Pairs returns the entries of a map in the order of the file, with merge keys expanded. Keys given twice and keys
 // that are not texts are reported.
 func (r *Document) Pairs(n *yaml.Node) []Pair {
 	var out []Pair
@@ -225,13 +226,13 @@ func (r *Document) Pairs(n *yaml.Node) []Pair {
 	return out
 }
 
-// IsNull says whether a node is an empty value.
+// IsNull reports whether a node is an empty value.
 func IsNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
 
-// standardTags are the tags that the YAML specification knows.
+// standardTags are the tags of the YAML specification.
 var standardTags = []string{"", "!", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq", "!!timestamp", "!!merge", "!!binary"}
 
-// Tag reports a tag that means nothing here. An unquoted text that begins with "!" looks like one.
+// Tag reports a tag that has no meaning here. An unquoted text that begins with "!" looks like a tag.
 func (r *Document) Tag(n *yaml.Node) bool {
 	if n.Style&yaml.TaggedStyle == 0 || slices.Contains(standardTags, n.Tag) {
 		return true
@@ -246,7 +247,7 @@ func (r *Document) Tag(n *yaml.Node) bool {
 	return false
 }
 
-// Scalar returns a scalar as a text. What is not a text is reported.
+// Scalar returns a scalar as a text. A node that is not a text is reported.
 func (r *Document) Scalar(n *yaml.Node, what string) (*Scalar, bool) {
 	if !r.Tag(n) {
 		return nil, false
@@ -275,7 +276,7 @@ func (r *Document) Scalar(n *yaml.Node, what string) (*Scalar, bool) {
 		return nil, false
 	}
 	t := newScalar(r.src, n)
-	if inner, ok := uncurled(n.Value); ok && n.Style == 0 && what != Quote("on") { // of an event that is reported anyway
+	if inner, ok := uncurled(n.Value); ok && n.Style == 0 && what != Quote("on") { // a wrong event name is reported anyway
 		first, last := []rune(n.Value)[0], []rune(n.Value)[len([]rune(n.Value))-1]
 		r.Mendf(Warning, "quote", t, t.whole(), inner, "%c and %c are part of this text; use straight quotes around a text, or none", first, last)
 	}
@@ -288,7 +289,7 @@ func (r *Document) Scalar(n *yaml.Node, what string) (*Scalar, bool) {
 	return t, true
 }
 
-// cutsOff guesses whether a comment behind an unquoted text was meant as part of it: "# 4", "#12".
+// cutsOff guesses whether a comment behind an unquoted text was meant as part of the text: "# 4", "#12".
 func cutsOff(comment string) bool {
 	comment = strings.TrimLeft(comment, " \t")
 	rest := strings.TrimLeft(comment, "#")

@@ -40,8 +40,8 @@ var mappedTexts = []string{
 	"a: >\n\n  x\n  y\n\n\n   z\n  w\n",
 }
 
-// checkMapping holds what text.span promises: for every text of the document, each byte of the value was read
-// from the bytes of the file that it is mapped to.
+// checkMapping checks what [Scalar.Span] promises: each byte of a text's value was read from the bytes of the file
+// that it is mapped to.
 func checkMapping(t *testing.T, data []byte) {
 	t.Helper()
 	var doc yaml.Node
@@ -69,7 +69,7 @@ func checkMapping(t *testing.T, data []byte) {
 				t.Fatalf("%q: byte %d is mapped to %v after %d", n.Value, i, s, last)
 			}
 			last = s.From
-			// A visible character of the value stands in the file as it is, or as an escape.
+			// A visible character of the value is written in the file as it is, or as an escape.
 			raw := src.data[s.From:s.To]
 			if c := n.Value[i]; c > ' ' && c < 0x7f && !bytes.Contains(raw, []byte{c}) && !bytes.HasPrefix(raw, []byte{'\\'}) {
 				t.Fatalf("%q: byte %d (%q) is mapped to %q", n.Value, i, c, raw)
