@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A value from a payload fills in one segment or one parameter of an address and adds no others.
+// A value of a payload fills one segment or one parameter of an address, and adds no others.
 func TestAddressesAreEscaped(t *testing.T) {
 	t.Parallel()
 	const hostile = "a/../../admin?x=1&y=2#z"

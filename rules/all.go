@@ -14,13 +14,13 @@ type Source struct {
 	Data []byte
 }
 
-// A Compiled is what [Compile] made of one source.
+// A Compiled is the result of [Compile] for one source.
 type Compiled struct {
 	File     *File // nil if any finding is an error
 	Findings []text.Finding
 }
 
-// CompileAll compiles many files on all processors. What it returns stands in the order of sources.
+// CompileAll compiles many files on all processors. The results are in the order of sources.
 func CompileAll(sources []Source, o Options) []Compiled {
 	out := make([]Compiled, len(sources))
 	var next atomic.Int64

@@ -9,7 +9,7 @@ import (
 	"bellhop/rules"
 )
 
-// folder is n files of m rules each, every one with a name, a calendar and a text of its own.
+// folder returns n files of m rules each, with different names, calendars and texts.
 func folder(n, m int) []rules.Source {
 	var out []rules.Source
 	for i := range n {
@@ -19,7 +19,7 @@ func folder(n, m int) []rules.Source {
 	return out
 }
 
-// Many files give what each of them gives alone, in their order.
+// Compiling many files gives the same results, in order, as compiling each.
 func TestCompileAll(t *testing.T) {
 	t.Parallel()
 	sources := folder(20, 5)

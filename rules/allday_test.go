@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A day without a time is the same date in whichever zone a rule looks at it, and what is counted from it too; also
+// A date without a time is the same date in whatever zone a rule looks at it, and so is what is counted from it, even
 // after it was stored.
 func TestWholeDays(t *testing.T) {
 	t.Parallel()

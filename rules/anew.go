@@ -7,8 +7,8 @@ import (
 
 // An immediate step is rendered when its rule applies. Its appointment can change before it is sent.
 
-// Anew renders an immediate step again, at now, for an appointment that has moved since ev; ev holds its current state.
-// Skip says why the step is no longer wanted, shadow that the rule is in shadow mode.
+// Anew renders an immediate step again, at now, for an appointment that has moved since ev. ev holds the current
+// state. Skip says why the step is no longer wanted; shadow says that the rule is in shadow mode.
 func (s *Set) Anew(name string, number int, action string, ev *Event, now time.Time) (_ Step, shadow bool) {
 	rule, st := s.immediate(name, number)
 	switch {
@@ -30,14 +30,14 @@ func (s *Set) Anew(name string, number int, action string, ev *Event, now time.T
 	return st.render(r), rule.Shadow
 }
 
-// Latest says that of a step only the last state matters: what is pending of it is replaced by what a later event of
-// the same appointment makes of it.
+// Latest reports whether only the last state matters for a step: what is pending is then replaced by what a later
+// event of the same appointment makes of the step.
 func (s *Set) Latest(name string, number int) bool {
 	_, st := s.immediate(name, number)
 	return st != nil && st.latest
 }
 
-// immediate finds an immediate step. Without the rule both are nil.
+// immediate finds an immediate step. If there is no such rule, both are nil.
 func (s *Set) immediate(name string, number int) (*Rule, *step) {
 	i, ok := s.names[name]
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"bellhop/rules"
 )
 
-// manyRules is a file of n rules, each for a calendar of its own.
+// manyRules returns a file of n rules, each for another calendar.
 func manyRules(n int) string {
 	var b strings.Builder
 	b.WriteString("rules:\n")

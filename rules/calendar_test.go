@@ -11,7 +11,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// evaluated is the value of an expression in a rule with a `timezone`, "" for none. Where none is configured, that is UTC.
+// evaluated returns the value of an expression in a rule with a `timezone`, "" for none; the configured zone is UTC.
 func evaluated(t *testing.T, timezone, src string, ev *Event) (any, error) {
 	t.Helper()
 	file := "rules:\n  - name: a\n    on: booked\n    then: [{slack: {channel: a, text: b}}]\n    let: { it: " + text.Quoted(src) + " }\n    when: it != nil\n"
@@ -40,7 +40,7 @@ func starting(at time.Time) *Event {
 	return &Event{Type: Create, Appointment: Appointment{StartTime: at, EndTime: at.Add(90 * time.Minute)}}
 }
 
-// someMoment is a time near which clocks often change.
+// someMoment returns a time close to which clocks often change.
 func (d dice) someMoment(zone *time.Location) time.Time {
 	at := time.Date(2013+d.IntN(24), time.Month(1+d.IntN(12)), 1+d.IntN(31), d.IntN(24), d.IntN(4)*15, d.IntN(2)*59, 0, time.UTC).In(zone)
 	if d.IntN(2) == 0 {
@@ -53,8 +53,8 @@ func (d dice) someMoment(zone *time.Location) time.Time {
 	return end.Add(time.Duration(d.IntN(24*4)-48)*15*time.Minute).AddDate(0, 0, d.IntN(5)-2).In(zone)
 }
 
-// Whatever looks at a time sees it in the same zone: tz's, else the rule's, else the time's own; and calendar arithmetic
-// goes by that zone's clocks.
+// Every function sees a time in the same zone: the one of tz, else the rule's, else its own offset. Calendar
+// arithmetic uses the clocks of that zone.
 func TestOneZone(t *testing.T) {
 	t.Parallel()
 	d := dice{rand.New(rand.NewPCG(4, 2))}
@@ -103,7 +103,7 @@ func TestOneZone(t *testing.T) {
 			fmt.Sprintf("addMonths(%s, %d)", of, n):                   in(inMonth),
 			fmt.Sprintf(`clock(%s, "02:30")`, of):                     in(time.Date(y, m, dd, 2, 30, 0, 0, time.UTC)),
 			"startOfDay(" + of + ")":                                  in(time.Date(y, m, dd, 0, 0, 0, 0, time.UTC)),
-			fmt.Sprintf("addDays(%s, %d) == %[1]s", of, 0):            fmt.Sprint(lang.Clock(naive, seen).Equal(at)), // not of the second of a doubled hour
+			fmt.Sprintf("addDays(%s, %d) == %[1]s", of, 0):            fmt.Sprint(lang.Clock(naive, seen).Equal(at)), // not true in the second of a doubled hour
 			fmt.Sprintf("daysBetween(%s, addDays(%[1]s, %d))", of, n): fmt.Sprint(n),
 		} {
 			got := must(t, rule, src, ev)
@@ -131,12 +131,12 @@ func TestCalendarByHand(t *testing.T) {
 		{date(2028, 2, 29, 9, 0), "addMonths(it, 12)", "2029-02-28T09:00:00-06:00"},
 		{date(2026, 5, 31, 9, 0), "addMonths(it, -3)", "2026-02-28T09:00:00-06:00"},
 		{date(2026, 12, 31, 9, 0), "addMonths(it, 2)", "2027-02-28T09:00:00-06:00"},
-		// Spring: 2:00 to 3:00 is left out on 8 March 2026.
+		// Spring: 2:00 to 3:00 does not exist on 8 March 2026.
 		{date(2026, 3, 9, 0, 30), `clock(addDays(it, -1), "09:00")`, "2026-03-08T09:00:00-05:00"},
 		{date(2026, 3, 7, 2, 30), "addDays(it, 1)", "2026-03-08T03:30:00-05:00"},
 		{date(2026, 3, 8, 9, 0), `clock(it, "02:15")`, "2026-03-08T03:15:00-05:00"},
 		{date(2026, 3, 7, 10, 0), "addDays(it, 1) - it", "23h"},
-		// Autumn: 1:00 to 2:00 comes twice on 1 November 2026.
+		// Autumn: 1:00 to 2:00 occurs twice on 1 November 2026.
 		{date(2026, 10, 31, 1, 30), "addDays(it, 1)", "2026-11-01T01:30:00-05:00"},
 		{date(2026, 11, 2, 1, 30), "addDays(it, -1)", "2026-11-01T01:30:00-05:00"},
 		{date(2026, 10, 31, 10, 0), "addDays(it, 1) - it", "25h"},
@@ -153,7 +153,7 @@ func TestCalendarByHand(t *testing.T) {
 		{date(2026, 3, 7, 9, 0), "addWorkdays(it, 10)", "2026-03-20T09:00:00-05:00"},
 		{date(2026, 3, 9, 9, 0), `clock(it, "9:05")`, "2026-03-09T09:05:00-05:00"},
 		{date(2026, 3, 9, 9, 0), `clock(it, timeOfDay(it))`, "2026-03-09T09:00:00-05:00"},
-		// Texts are read by the same clocks.
+		// Texts are read with the same clocks.
 		{date(2026, 3, 9, 9, 0), `date("2026-03-08 02:30")`, "2026-03-08T03:30:00-05:00"},
 		{date(2026, 3, 9, 9, 0), `date("2026-11-01 01:30")`, "2026-11-01T01:30:00-05:00"},
 		{date(2026, 3, 9, 9, 0), `date("2026-11-01T01:30:00-06:00")`, "2026-11-01T01:30:00-06:00"},
@@ -173,7 +173,7 @@ func TestCalendarByHand(t *testing.T) {
 	}
 }
 
-// A missing time stays missing, so that a step's `at` of it is a skip; what has no answer is an error.
+// A missing time stays missing, so that a step's `at` based on it is a skip. What has no answer is an error.
 func TestCalendarOfNothing(t *testing.T) {
 	t.Parallel()
 	none := starting(time.Time{})

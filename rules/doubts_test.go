@@ -9,7 +9,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// What can be told of a condition alone, and what must not be.
+// What can be said of a condition on its own, and what must not be.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	const start, title = "appointment.startTime", "appointment.title"
@@ -92,8 +92,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// What fails where a value is missing is doubted, unless its writer has thought of that. To be equal to something, or to
-// have a part, is plainly false of what is missing.
+// An operation that fails for a missing value gets a warning, unless the author has thought of that. Comparing a
+// missing value for equality, or looking for a part in it, is simply false.
 func TestMissingInOperations(t *testing.T) {
 	t.Parallel()
 	for condition, want := range map[string]int{
@@ -133,7 +133,7 @@ func TestMissingInOperations(t *testing.T) {
 		`findIndex(appointment.users, # != "") > 0`:                           1,
 		`findLastIndex(appointment.users, # != "") > 0`:                       1,
 		`upper(split(appointment.title, " ")[1]) == "A"`:                      1,
-		`upper(split(appointment.title, " ")[0]) == "A"`:                      0, // there is always one
+		`upper(split(appointment.title, " ")[0]) == "A"`:                      0, // there is always a first part
 		`upper(first(split(appointment.title, " "))) == "A"`:                  0,
 		`upper(["a", "b"][1]) == "A"`:                                         0,
 		`upper(true ? appointment.users[0] : "") == "A"`:                      1,
@@ -155,7 +155,7 @@ func TestMissingInOperations(t *testing.T) {
 		`(custom.kind ?? "") != "" && upper(custom.kind) == "A"`:       0,
 		`"kind" in custom && upper(custom.kind) == "A"`:                0,
 		`custom.kind != "a" && upper(custom.kind) == "A"`:              1,
-		`custom.n > 5 && custom.n < 9`:                                 2, // neither is false where it is missing
+		`custom.n > 5 && custom.n < 9`:                                 2, // neither side is false if it is missing
 		`(custom.n != nil ? custom.n > 5 : false)`:                     0,
 		`(custom.n == nil ? custom.n > 5 : false)`:                     1,
 		`!(custom.n == nil || custom.m == nil) && custom.n > custom.m`: 0,
@@ -173,7 +173,7 @@ func TestMissingInOperations(t *testing.T) {
 	}
 }
 
-// What a rule's condition asks for is there in its named values and in what it sends.
+// What a rule's condition requires is known to be present in its named values and in what it sends.
 func TestConditionAsksForValues(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -218,7 +218,7 @@ func TestConditionAsksForValues(t *testing.T) {
 		{`true`, `{{ date(previous.startTime, "15:04") }}`, 1},
 		{`previous.startTime.Year() > 1`, `{{ date(previous.startTime, "15:04") }}`, 0},
 		{`(previous.startTime ?? nil) != nil`, `{{ date(previous.startTime, "15:04") }}`, 0},
-		{`previous.startTime > now()`, `{{ date(previous.startTime, "15:04") }}`, 1}, // now() is no fixed time
+		{`previous.startTime > now()`, `{{ date(previous.startTime, "15:04") }}`, 1}, // now() is not a fixed time
 	} {
 		src := rule("when: '"+tt.when+"'", "then: [{slack: {channel: desk, text: '"+tt.text+"'}}]")
 		_, findings := rules.Compile("t.yaml", []byte(src), options())
@@ -227,14 +227,14 @@ func TestConditionAsksForValues(t *testing.T) {
 			t.Errorf("when: %s, %s: want %d\n%s", tt.when, tt.text, tt.want, render(findings, src))
 		}
 	}
-	// A map that is written out has what is written in it.
+	// A map literal has the entries written in it.
 	for text, want := range map[string]int{`{{ emails.u1 }}`: 0, `{{ emails["u1"] }}`: 0, `{{ emails.u2 }}`: 1, `{{ emails[appointment.assignedUserId] }}`: 1} {
 		src := rule(`let: {emails: '{"u1": "a@example.com"}'}`, "then: [{slack: {channel: desk, text: '"+text+"'}}]")
 		if _, findings := rules.Compile("t.yaml", []byte(src), options()); len(findings) != want {
 			t.Errorf("%s: want %d\n%s", text, want, render(findings, src))
 		}
 	}
-	// A named value is computed where the condition is true, or where it may decide.
+	// A named value is computed only if the condition is true, or to decide it.
 	for when, want := range map[string]int{
 		`custom.n != nil && big > 5`: 0, `big > 5`: 1, `custom.n != nil || big > 5`: 1,
 	} {

@@ -11,7 +11,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// world is what the expressions of rules may name.
+// world is the environment of the expressions of rules.
 var world = &lang.Env{
 	Variables: map[string]lang.Type{
 		"type": lang.Text.Among(&lang.Words{
@@ -44,7 +44,7 @@ var world = &lang.Env{
 
 var wireTypes = []string{Create, Update, Delete}
 
-// statusWords are the appointment's statuses, and "" for one that is not known.
+// statusWords are the statuses of an appointment, and "" for an unknown one.
 var statusWords = &lang.Words{
 	Valid: func(s string) bool { return s == "" || slices.Contains(Statuses(), s) },
 	Near:  similarStatus,
@@ -82,8 +82,8 @@ func fieldTypes(t reflect.Type) map[string]lang.Type {
 	return fields
 }
 
-// values is what expressions see of an event: one flat map, because a plain name is looked up in a
-// quarter of the time that a field of a map takes. It is built once per event.
+// values returns what expressions see of an event: one flat map, because looking up a plain name takes a quarter of
+// the time of a field of a map. It is built once per event.
 func values(ev *Event) map[string]any {
 	env := make(map[string]any, 64)
 	env["type"] = ev.Type
@@ -99,7 +99,7 @@ func values(ev *Event) map[string]any {
 	return env
 }
 
-// orNil keeps a map that is not there from being a value.
+// orNil returns a nil map as nil.
 func orNil(m map[string]any) any {
 	if m == nil {
 		return nil
@@ -107,7 +107,7 @@ func orNil(m map[string]any) any {
 	return m
 }
 
-// texts is never nil, so that a list without elements is written [] and not null.
+// texts never returns nil, so that an empty list is written [] and not null.
 func texts(list []string) []string {
 	if list == nil {
 		return []string{}
@@ -150,7 +150,7 @@ func addContact(env map[string]any, prefix string, c *Contact) {
 	env[prefix+"tags"] = texts(c.Tags)
 }
 
-// rawBody is raw, the body as it came, nil where there is none.
+// rawBody returns the value of raw: the decoded body, nil if there is none.
 func (e *Event) rawBody(string) any {
 	if len(bytes.TrimSpace(e.Body)) == 0 {
 		return nil

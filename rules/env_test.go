@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The environment has every name that the checker lets pass, and nothing else.
+// The environment has exactly the names that the checker accepts.
 func TestEnvironmentFitsItsTypes(t *testing.T) {
 	t.Parallel()
 	env := newRun(&Event{}, time.Time{}).Values
@@ -18,7 +18,7 @@ func TestEnvironmentFitsItsTypes(t *testing.T) {
 			known[name+"."+field] = true
 		}
 	}
-	known["raw"] = false // decoded when asked for
+	known["raw"] = false // decoded on first use
 	for name := range env {
 		if !known[name] && name[0] != ' ' { // the machine itself
 			t.Errorf("%s is in the environment and has no type", name)

@@ -10,32 +10,32 @@ import (
 	"bellhop/rules/lang"
 )
 
-// An escape is what a value must be made safe for where it lands.
+// An escape says how a value is escaped for the place where it is used.
 type escape uint8
 
 const (
 	escapeNone     escape = iota
 	escapeHTML            // between tags, and in quoted attributes
-	escapeURL             // at the beginning of a quoted attribute that holds an address
-	escapeURLQuery        // inside such an address, after ? or #
+	escapeURL             // at the beginning of a quoted attribute that holds a URL
+	escapeURLQuery        // inside such a URL, after ? or #
 	escapeSlack
-	escapeSegment   // in the path of an http step's address
-	escapeInSegment // a part of one
-	escapeQuery     // in its query
+	escapeSegment   // a segment of the path of an http step's URL
+	escapeInSegment // a part of a segment
+	escapeQuery     // in the query of the URL
 
-	// Of addresses of e-mails, see addressee.
-	escapeMailbox     // a whole one
+	// In e-mail addresses, see addressee:
+	escapeMailbox     // a whole address
 	escapeAddress     // between < and >
-	escapeName        // the name before them
-	escapeQuoted      // that name, in quotes already
-	escapeAddressPart // a part of the address, such as what stands before its @
+	escapeName        // the name before <
+	escapeQuoted      // the name inside quotes
+	escapeAddressPart // a part of the address, such as the part before @
 
-	escapeJSON       // a value of a JSON text
-	escapeJSONString // in the quotes of one
+	escapeJSON       // a value in JSON written as text
+	escapeJSONString // inside a JSON string
 )
 
-// putValue is put for a value that need not be a text. As a value of a JSON text it keeps its type, so that a text stays
-// one, whatever it looks like.
+// putValue is put for a value of any type. In JSON it keeps its type, so that a text stays a text, whatever it looks
+// like.
 func (e escape) putValue(v any) (string, error) {
 	if e == escapeJSON {
 		var b strings.Builder
@@ -49,7 +49,7 @@ func (e escape) putValue(v any) (string, error) {
 	return e.put(lang.Print(v))
 }
 
-// put makes a value safe for where it lands, or says why it cannot stand there.
+// put escapes a value for its place, or says why it cannot be used there.
 func (e escape) put(s string) (string, error) {
 	switch e {
 	case escapeMailbox:
@@ -68,7 +68,7 @@ func (e escape) put(s string) (string, error) {
 
 var empty = map[string]string{"": "empty", ".": `"."`, "..": `".."`}
 
-// unusable is why a step cannot be done with the values that it has: a recorded skip, no mistake.
+// unusable says why a step cannot be done with the values it has. This is a recorded skip, not a mistake.
 type unusable struct{ why string }
 
 func (e *unusable) Error() string { return e.why }
@@ -103,8 +103,8 @@ func (e escape) apply(s string) string {
 
 var slackEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
-// safeURL lets pass addresses of web pages, mailboxes and telephones, and those without a scheme. Any other
-// scheme (javascript:, data:) is replaced by "#": the payload must not decide what a click runs.
+// safeURL returns URLs of web pages, mailboxes and telephones, and those without a scheme, unchanged. Others
+// (javascript:, data:) become "#": the payload must not decide what a click runs.
 func safeURL(s string) string {
 	trimmed := strings.TrimSpace(s)
 	scheme, _, found := strings.Cut(trimmed, ":")
@@ -121,19 +121,19 @@ func safeURL(s string) string {
 	return "#"
 }
 
-// A context follows the literal parts of a text to know where its expressions land.
+// A context follows the literal parts of a text to find out where its expressions are used.
 type context struct {
 	mode string // one of escapeModes, or ""
 
-	literals string // what stands before the expression
-	rest     string // and behind it, of what is literal
+	literals string // the literal text before the expression
+	rest     string // and the literal text after it
 
 	state   htmlState
-	tag     string // being written or open: script and style hold text that is no HTML
+	tag     string // the tag being read or open: the content of script and style is not HTML
 	attr    string
 	quote   byte
 	value   string // the literal beginning of the attribute's value
-	dynamic bool   // an expression stood in the attribute's value already
+	dynamic bool   // an expression occurred in the attribute's value
 }
 
 type htmlState uint8
@@ -147,13 +147,13 @@ const (
 	beforeValue
 	inValue
 	inComment
-	inRaw // script, style: up to their end tag
+	inRaw // inside script or style, up to the end tag
 )
 
-// escapeModes are what the escape tag of an action's field may say.
+// escapeModes are the values of the escape tag of an action's field.
 var escapeModes = map[string]bool{"": true, "html": true, "slack": true, "address": true, "path": true, "mailbox": true, "json": true, "blocks": true}
 
-// newContext panics if there is no such mode: then an action's tag is wrong.
+// newContext panics for an unknown mode: then an action's tag is wrong.
 func newContext(mode string) *context {
 	if !escapeModes[mode] {
 		panic(fmt.Sprintf("no field can be escaped for %q", mode))
@@ -161,7 +161,7 @@ func newContext(mode string) *context {
 	return &context{mode: mode}
 }
 
-// inJSONString says whether a JSON text that breaks off does so in a string.
+// inJSONString reports whether a JSON text ends inside a string.
 func inJSONString(text string) bool {
 	inside := false
 	for i := 0; i < len(text); i++ {
@@ -179,13 +179,13 @@ func jsonText(s string) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil { // a text always can be
+	if err := enc.Encode(s); err != nil { // a text can always be encoded
 		return `""`
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// literal takes the next literal part.
+// literal reads the next literal part.
 func (c *context) literal(s string) {
 	c.literals += s
 	if c.mode != "html" {
@@ -202,7 +202,7 @@ func (c *context) literal(s string) {
 			} else if b == '<' && i+1 < len(s) && (isLetter(s[i+1]) || s[i+1] == '/' || s[i+1] == '!') {
 				c.state, c.tag = inTagName, ""
 			} else if b == '<' && i+1 == len(s) {
-				c.state, c.tag = inTagName, "" // an expression right behind "<"
+				c.state, c.tag = inTagName, "" // an expression follows "<" directly
 			}
 		case inTagName:
 			switch {
@@ -282,12 +282,12 @@ func (c *context) endTag() {
 	}
 }
 
-// addressAttributes hold an address that a reader's program opens.
+// addressAttributes hold a URL that a reader's program opens.
 var addressAttributes = map[string]bool{
 	"href": true, "src": true, "action": true, "formaction": true, "background": true, "cite": true, "poster": true, "data": true, "longdesc": true, "xlink:href": true,
 }
 
-// expression says how the value of an expression that follows is escaped, or why no value can stand there.
+// expression says how the value of the next expression is escaped, or why no value can be used there.
 func (c *context) expression() (escape, string) {
 	switch c.mode {
 	case "slack":
@@ -303,8 +303,8 @@ func (c *context) expression() (escape, string) {
 		}
 		return escapeJSON, ""
 	case "address", "path":
-		// A value fills in a segment or a parameter; it must not add levels to the path, or parameters. At
-		// the very beginning it is the address itself, which the egress guard judges, or alone the whole path.
+		// A value fills a segment or a parameter. It must not add levels to the path, nor parameters. At the very
+		// beginning it is the URL itself, which the egress guard judges, or, on its own, the whole path.
 		switch {
 		case c.literals == "" && (c.mode == "address" || c.rest == ""):
 			c.literals = " "
@@ -348,7 +348,7 @@ func (c *context) expression() (escape, string) {
 	return 0, "a value cannot stand inside a tag; only between tags and in attributes with quotes"
 }
 
-// wholeScheme says whether the literal beginning of an address settles where it leads.
+// wholeScheme reports whether the literal beginning of a URL decides where it leads.
 func wholeScheme(s string) bool {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if strings.HasPrefix(s, "javascript:") || strings.HasPrefix(s, "data:") || strings.HasPrefix(s, "vbscript:") {

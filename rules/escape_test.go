@@ -6,7 +6,7 @@ import (
 	"bellhop/actions"
 )
 
-// An escape tag that means nothing is found here, before a rule uses its field.
+// An unknown escape tag is found here, before a rule uses its field.
 func TestEscapeTagsAreKnown(t *testing.T) {
 	t.Parallel()
 	for _, kind := range actions.Kinds() {

@@ -12,34 +12,34 @@ import (
 	"bellhop/rules/text"
 )
 
-// An Event is one webhook after normalisation, and, once its appointment's state has been looked up, what
-// happened: On, Changed and Previous. It is what conditions and templates see.
+// An Event is one webhook after normalisation. Once the state of its appointment has been looked up, it also says
+// what happened: On, Changed and Previous. It is what conditions and templates see.
 type Event struct {
 	ID         string
-	Source     string // who sends, as in /hooks/{source}
-	Type       string // the wire type: AppointmentCreate, AppointmentUpdate, AppointmentDelete, or what else came
+	Source     string // the sender, as in /hooks/{source}
+	Type       string // AppointmentCreate, AppointmentUpdate, AppointmentDelete, or another type as it came
 	LocationID string
-	WebhookID  string    // the sender's id of this webhook, "" where it has none
-	SentAt     time.Time // the sender's `timestamp`, zero where it has none
+	WebhookID  string    // the sender's id of this webhook, "" if there is none
+	SentAt     time.Time // the sender's `timestamp`, zero if there is none
 	ReceivedAt time.Time
 
-	Appointment Appointment // as the payload says; once the state is known, as it then is
-	Given       Fields      // the fields of Appointment that the payload carried
+	Appointment Appointment // as in the payload; once the state is known, as it is after the event
+	Given       Fields      // the fields of Appointment that are in the payload
 	Contact     Contact
 	Zones       PayloadZones
-	Custom      map[string]any  // customData of a workflow webhook
-	Body        json.RawMessage // the whole body as it came; `raw` in expressions, decoded only for rules that read it
-	Problems    []Problem       // what of the payload could not be read
+	Custom      map[string]any  // the customData of a workflow webhook
+	Body        json.RawMessage // the whole body as it came; decoded only for rules that use `raw`
+	Problems    []Problem       // parts of the payload that could not be read
 
-	On       []string    // what happened: wire type and derived names, see [Names]
+	On       []string    // what happened: the wire type and derived names, see [Names]
 	Changed  []string    // JSON names of the appointment's fields that differ from Previous, sorted
 	Previous Appointment // the appointment before this event, zero if unknown
 }
 
-// A Problem is something in a payload that could not be read. It is never replaced in silence.
+// A Problem is a part of a payload that could not be read.
 type Problem struct {
 	Field   string `json:"field"`
-	Text    string `json:"text"`    // as it came, cut
+	Text    string `json:"text"`    // as it came, shortened
 	Message string `json:"message"` // what is wrong with it
 }
 
@@ -47,15 +47,15 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: %s %s", p.Field, text.Quote(p.Text), p.Message)
 }
 
-// Trouble notes a problem.
+// Trouble records a problem.
 func (e *Event) Trouble(field, message, text string) {
 	e.Problems = append(e.Problems, Problem{Field: field, Text: shorten(text), Message: message})
 }
 
-// DecodePayload reads valid JSON of a payload; nil is of what is none. A whole number that a float64 cannot hold is an
-// int, or a text where it is too large for that too, so that it keeps its digits.
+// DecodePayload decodes valid JSON of a payload; it returns nil for invalid JSON. A whole number that a float64
+// cannot hold becomes an int, or a text if it is too large for an int, so that it keeps its digits.
 func DecodePayload(data []byte) any {
-	if !manyDigits(data) { // nearly always, and much faster
+	if !manyDigits(data) { // the usual case, and much faster
 		var v any
 		if json.Unmarshal(data, &v) != nil {
 			return nil
@@ -71,7 +71,7 @@ func DecodePayload(data []byte) any {
 	return numbers(v)
 }
 
-// manyDigits says whether there are more digits in a row than a float64 keeps.
+// manyDigits reports whether there are more digits in a row than a float64 keeps.
 func manyDigits(data []byte) bool {
 	run := 0
 	for _, c := range data {
@@ -112,9 +112,9 @@ func numbers(v any) any {
 	return v
 }
 
-// An Appointment is the thing booked. Texts are "" and times zero where the platform never said.
-// Times keep the offset they came with. The JSON names are those of rule expressions, and the doc tags say
-// to people what they are. AppointmentStatus is one of [Statuses], or an unknown word as it came.
+// An Appointment is the thing booked. Texts are "" and times zero if the platform never sent them. Times keep the
+// offset they came with. The JSON names are those of rule expressions; the doc tags explain the fields to people.
+// AppointmentStatus is one of [Statuses], or an unknown word as it came.
 type Appointment struct {
 	ID                string    `json:"id" doc:"The platform's id of the appointment."`
 	Address           string    `json:"address" doc:"Where it takes place."`
@@ -132,16 +132,16 @@ type Appointment struct {
 	DateAdded         time.Time `json:"dateAdded" doc:"When it was booked."`
 	DateUpdated       time.Time `json:"dateUpdated" doc:"When it was last changed."`
 
-	// AllDay: StartTime is a date without a time, and here its first moment. It belongs to StartTime, and expressions
-	// do not see it: in a rule, such a day begins at midnight of the rule's own zone.
+	// AllDay says that StartTime is a date without a time; it holds the first moment of the date. Expressions do not
+	// see AllDay: in a rule, such a day begins at midnight of the rule's zone.
 	AllDay bool `json:"allDay,omitempty"`
 
-	// Over: it was over when it was first seen, as in an import of old bookings, and has not been moved to a time that
-	// lies ahead since. Nobody is written to about it, unless the step asks for that.
+	// Over says that the appointment was over when it was first seen, as in an import of old bookings, and has not
+	// been moved into the future since. No message about it is sent unless the step asks for that.
 	Over bool `json:"over,omitempty"`
 }
 
-// EndsBefore says whether the appointment is over at a moment. Without an end, it takes an hour, or the day.
+// EndsBefore reports whether the appointment is over at a moment. Without an end, it lasts an hour, or the whole day.
 func (a *Appointment) EndsBefore(at time.Time) bool {
 	end := a.EndTime
 	switch {
@@ -156,12 +156,12 @@ func (a *Appointment) EndsBefore(at time.Time) bool {
 	return end.Before(at)
 }
 
-// Moved says whether the appointment takes place at another time than before.
+// Moved reports whether the time of the appointment differs from before.
 func (a *Appointment) Moved(before *Appointment) bool {
 	return !a.StartTime.Equal(before.StartTime) || !a.EndTime.Equal(before.EndTime) || a.AllDay != before.AllDay
 }
 
-// A Contact is the person who booked, as far as the payload says.
+// A Contact is the person who booked, as far as the payload tells.
 type Contact struct {
 	ID        string   `json:"id" doc:"The platform's id of the person."`
 	Name      string   `json:"name" doc:"The full name."`
@@ -173,7 +173,7 @@ type Contact struct {
 	Tags      []string `json:"tags" doc:"The labels that the person carries, a list."`
 }
 
-// PayloadZones are the names of time zones that the payload carries besides the contact's, as it says them.
+// PayloadZones are names of time zones in the payload besides the contact's, as they came.
 type PayloadZones struct {
 	Location string
 	User     string
@@ -198,21 +198,21 @@ const (
 	Updated     = "updated"
 )
 
-// Names are the words a rule's `on:` may hold.
+// Names returns the words that a rule's `on:` may contain.
 func Names() []string {
 	return []string{Create, Update, Delete, Booked, Rescheduled, Confirmed, Showed, NoShow, Cancelled, Reassigned, Updated}
 }
 
-// Statuses are the appointment statuses of the booking platform, as normalised.
+// Statuses returns the normalised appointment statuses of the booking platform.
 func Statuses() []string {
 	return []string{"new", "confirmed", "cancelled", "showed", "noshow", "invalid", "active", "completed"}
 }
 
-// Fields is a set of the appointment's fields: those that a payload carried. A field that is absent or
-// null is not in it, so that it keeps the value known before.
+// Fields is the set of an appointment's fields that a payload contains. A field that is absent or null is not in it,
+// so the value known before is kept.
 type Fields uint32
 
-// AppointmentFields are the JSON names of an appointment's fields, in the order of the struct.
+// AppointmentFields returns the JSON names of an appointment's fields, in the order of the struct.
 func AppointmentFields() []string {
 	return []string{
 		"id", "address", "title", "calendarId", "contactId", "groupId", "appointmentStatus", "assignedUserId",
@@ -220,7 +220,7 @@ func AppointmentFields() []string {
 	}
 }
 
-// FieldsOf is the set of the named fields; a name that is no field of an appointment is ignored.
+// FieldsOf returns the set of the named fields. Unknown names are ignored.
 func FieldsOf(names ...string) Fields {
 	var set Fields
 	for _, name := range names {
@@ -231,5 +231,5 @@ func FieldsOf(names ...string) Fields {
 	return set
 }
 
-// Has says whether the named field is in the set.
+// Has reports whether the named field is in the set.
 func (f Fields) Has(name string) bool { return f&FieldsOf(name) != 0 }

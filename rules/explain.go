@@ -13,7 +13,7 @@ import (
 	"bellhop/rules/lang"
 )
 
-// An Explanation says of one rule what it did about an event, and why.
+// An Explanation says what one rule did about an event, and why.
 type Explanation struct {
 	Rule    string   `json:"rule"`
 	File    string   `json:"file"`
@@ -21,13 +21,13 @@ type Explanation struct {
 	Outcome Outcome  `json:"outcome"`
 	Reason  string   `json:"reason"` // one sentence
 	On      []string `json:"on"`     // the events that the rule is for
-	Shadow  bool     `json:"shadow"` // it only watches
+	Shadow  bool     `json:"shadow"` // the rule is in shadow mode
 
-	// When is the condition with its parts, nil where the rule has none or it was not looked at.
+	// When is the condition with its parts, nil if the rule has none or it was not evaluated.
 	When *lang.Part `json:"when,omitempty"`
-	// Let are the rule's named values, where its condition was looked at.
+	// Let are the rule's named values, if its condition was evaluated.
 	Let []lang.Part `json:"let,omitempty"`
-	// Steps are what a rule that fired came to.
+	// Steps are the results of the steps of a rule that fired.
 	Steps []ExplainedStep `json:"steps,omitempty"`
 }
 
@@ -52,17 +52,18 @@ type ExplainedStep struct {
 	Skip        string          `json:"skip,omitempty"`
 	Error       string          `json:"error,omitempty"`
 
-	// Of a step that waits: until when, in the rule's zone if it has one. The request is then what it comes to at
-	// that moment if nothing changes before, and Then why it comes to nothing. Where Skip or Error say that the
-	// step is not even held, they are of the event.
+	// For a step that waits: until when, in the rule's zone if it has one. The request is then what is sent at that
+	// moment if nothing changes before, and Then says why nothing is. If Skip or Error say that the step does not
+	// even wait, they are about the event.
 	At   time.Time `json:"at,omitzero"`
 	Then string    `json:"then,omitempty"`
-	// Moment is the expression of its `at` with its parts. What keeps it from having a time is marked as the cause.
+	// Moment is the expression of `at` with its parts. What keeps it from having a time is marked as the cause.
 	Moment *lang.Part `json:"moment,omitempty"`
 }
 
-// Explain says of every rule of the set, in file order, what Match does with it for ev and now, and why. Whether a rule fires is decided by what Match itself runs; the
-// parts are evaluated besides, each by itself, so that one that failed hides no other.
+// Explain says for every rule of the set, in file order, what Match does with it for ev and now, and why. Whether a
+// rule fires is decided by the same code as in Match; the parts are evaluated in addition, each on its own, so that
+// one that fails does not hide the others.
 func (s *Set) Explain(ev *Event, now time.Time) []Explanation {
 	candidates := s.candidates(ev)
 	out := make([]Explanation, 0, len(s.rules))
@@ -128,7 +129,8 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 	truth := map[Outcome]lang.Truth{Fired: lang.True, NotTrue: lang.False, Failing: lang.Failed}[out.Outcome]
 	root := p.Condition(rule.when)
 	if got := root.Outcome(); got != truth {
-		// Only a condition that is stopped for its work can differ here, for its parts have more of it each.
+		// This can differ only for a condition that is stopped for taking too much work, because its parts have a
+		// larger budget each.
 		root.Part.Value, root.Part.Error = "", ""
 		if failed == nil {
 			root.Part.Value = strconv.FormatBool(truth == lang.True)
@@ -144,14 +146,14 @@ func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
 	return out
 }
 
-// explainMoment tells what the time is made of for which a step waits.
+// explainMoment explains the time that a step waits for.
 func explainMoment(p *lang.Prober, r *run, w *wait, step *ExplainedStep) *lang.Part {
 	root := p.Whole(w.program, func() (any, error) {
 		at, err := w.moment(r)
-		return at, errors.Unwrap(err) // without the word that says where it is
+		return at, errors.Unwrap(err) // without the prefix that names the field
 	})
 	absent := step.Skip == noMoment
-	if absent { // what is counted from no time is none
+	if absent { // a time counted from a missing time is missing
 		root.Part.Value, root.Part.Missing = "", true
 	}
 	if step.At.IsZero() {
@@ -174,7 +176,7 @@ func explained(st *step, r *run, now time.Time) ExplainedStep {
 				then = due.Err.Error()
 			}
 		}
-		if s.Request == nil { // the queue's word for it says nothing to people
+		if s.Request == nil { // the name that the queue uses means nothing to people
 			s.Destination = cmp.Or(st.connection, st.to)
 		}
 	}
@@ -191,7 +193,7 @@ func explained(st *step, r *run, now time.Time) ExplainedStep {
 	return out
 }
 
-// wordList is "a", "a and b", "a, b and c".
+// wordList returns "a", "a and b" or "a, b and c".
 func wordList(words []string) string {
 	switch n := len(words); n {
 	case 0:
@@ -203,7 +205,7 @@ func wordList(words []string) string {
 	}
 }
 
-// reason tells in a sentence what the marked parts are.
+// reason describes the marked parts in a sentence.
 func reason(o Outcome, causes []*lang.Probe, failed string) string {
 	if o == Fired {
 		return "its condition is true"

@@ -14,7 +14,7 @@ import (
 	"bellhop/rules/lang"
 )
 
-// explained is the explanation of a rule with the given condition for ev.
+// explained returns the explanation of a rule with the given condition for ev.
 func explained(t *testing.T, ev *rules.Event, lines ...string) rules.Explanation {
 	t.Helper()
 	all := load(t, rule(lines...)).Explain(ev, noon)
@@ -24,7 +24,7 @@ func explained(t *testing.T, ev *rules.Event, lines ...string) rules.Explanation
 	return all[0]
 }
 
-// outline writes a part with those below it as indented lines; causes begin with ">".
+// outline returns a part and those below it as indented lines; causes begin with ">".
 func outline(p *lang.Part, indent string) string {
 	line := indent
 	if p.Cause {
@@ -312,7 +312,7 @@ date(raw.when) + duration("1h") =  ! date needs a time, but got nothing (the val
 	}
 }
 
-// Explaining a rule is bounded as matching is, whatever its author wrote.
+// Explaining a rule is limited as matching is, whatever its author wrote.
 func TestExplainIsBounded(t *testing.T) {
 	t.Parallel()
 	heavy := "all(1..10000, all(1..10000, true))"
@@ -345,8 +345,7 @@ func count(p *lang.Part, n *int) {
 	}
 }
 
-// Explain says of random conditions and events what the engine does, and what it shows of the parts adds up
-// to it.
+// For random conditions and events, Explain says what the engine does, and the parts it shows add up to that.
 func TestExplainAgreesWithMatch(t *testing.T) {
 	t.Parallel()
 	outcomes := map[rules.Outcome]int{}
@@ -355,7 +354,7 @@ func TestExplainAgreesWithMatch(t *testing.T) {
 		src := rule(`let:`, `  who: contact.firstName ?? "nobody"`, `  wide: raw.n > 3`, `when: `+yamlQuote(when))
 		file, _ := rules.Compile("test.yaml", []byte(src), options())
 		if file == nil {
-			rt.Skip("does not load") // the checker knows that it can never be true, or never work
+			rt.Skip("does not load") // the checker knows that it can never be true, or never works
 		}
 		set, _ := rules.NewSet([]*rules.File{file})
 		for range 5 { // events are cheaper than conditions
@@ -385,8 +384,8 @@ func TestExplainAgreesWithMatch(t *testing.T) {
 	}
 }
 
-// addUp works out a condition from the parts shown, by what joins them in its text: the test's conditions put
-// every operand of and, or and not into parentheses.
+// addUp computes a condition from the parts that are shown, joined as in its text: the test's conditions put every
+// operand of and, or and not into parentheses.
 func addUp(p *lang.Part) string {
 	own := map[string]string{"true": "fired", "false": "not-true"}[p.Value]
 	if p.Error != "" {
@@ -425,7 +424,7 @@ func joined(op string, parts []lang.Part) string {
 	return out
 }
 
-// operator is what joins the outermost parentheses of a text: "&&", "||", "not", or "" if there are none.
+// operator returns what joins the outermost parentheses of a text: "&&", "||", "not", or "" if there are none.
 func operator(source string) string {
 	if strings.HasPrefix(source, "not (") || strings.HasPrefix(source, "!(") {
 		return "not"

@@ -12,7 +12,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// rule is a rule file with one rule, of which the given lines replace the defaults for their keys.
+// rule returns a rule file with one rule; the given lines replace the defaults for their keys.
 func rule(lines ...string) string {
 	keys := map[string]bool{}
 	for _, l := range lines {
@@ -32,12 +32,12 @@ func rule(lines ...string) string {
 	return b.String()
 }
 
-// brief writes a finding as severity code line:column-line:column "replaced text" -> suggestion | message.
+// brief returns a finding as severity code line:column-line:column "replaced text" -> suggestion | message.
 func brief(f text.Finding, src string) string {
 	return fmt.Sprintf("%s %s %q -> %q | %s", f.Severity, f.Code, between(src, f), f.Suggestion, f.Message)
 }
 
-// between is the text that a finding points at.
+// between returns the text that a finding points at.
 func between(src string, f text.Finding) string {
 	lines := strings.Split(strings.ReplaceAll(src, "\r\n", "\n"), "\n")
 	var out []string
@@ -57,8 +57,8 @@ func between(src string, f text.Finding) string {
 
 var update = flag.Bool("update", false, "rewrite the findings that files in testdata/bad must give")
 
-// The files of testdata/bad hold mistakes, and at their end, each on a line that begins with #!, the findings
-// they must give: range, severity, code, the text pointed at, and what suggestion replaces it.
+// The files of testdata/bad contain mistakes and, at the end, on lines that begin with #!, the expected findings:
+// range, severity, code, the text pointed at, and the suggestion for it.
 func TestBadFiles(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../testdata/bad/*.yaml")
@@ -97,7 +97,7 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
-// noJargon refuses words that only a programmer knows.
+// noJargon rejects words that only programmers know.
 func noJargon(t *testing.T, path string, f text.Finding) {
 	t.Helper()
 	for _, word := range []string{"reflect", "interface", "unmarshal", "!!", "nil pointer", "token", "int64", "float64", "func(", "map[", "[]", "unexpected", "invalid operation", "mismatched", "yaml:"} {
@@ -107,7 +107,7 @@ func noJargon(t *testing.T, path string, f text.Finding) {
 	}
 }
 
-// Every finding points into its file, and the caret stands under what it points at.
+// Every finding points into its file, and the caret is below what it points at.
 func TestFormat(t *testing.T) {
 	t.Parallel()
 	src := "\xef\xbb\xbfrules:\r\n  - name: é\t\"x\r\n    on: bookd\r\n    then: [{slack: {channel: a, text: b}}]\r\n"
@@ -125,7 +125,7 @@ t.yaml:3:9: error: there is no event "bookd"; did you mean "booked"?
 	}
 }
 
-// A file's name, and what is quoted of it, can neither colour a terminal nor move its cursor.
+// Neither a file's name nor what is quoted from it can colour a terminal or move its cursor.
 func TestFormatIsPrintable(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -138,7 +138,7 @@ func TestFormatIsPrintable(t *testing.T) {
 	}
 }
 
-// A suggestion of several lines stands as deep as it is to stand in the file.
+// A suggestion of several lines is indented as it must be in the file.
 func TestFormatOfSeveralLines(t *testing.T) {
 	t.Parallel()
 	src := "rules:\n  - name: x\n    on: booked\n    then:\n      slack:\n        channel: a\n        text: b\n"

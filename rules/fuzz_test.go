@@ -27,7 +27,7 @@ func seeds(f *testing.F) {
 	}
 }
 
-// lines is the length of each line of a file in characters.
+// lines returns the length of each line of a file in characters.
 func lines(src string) []int {
 	src = strings.TrimPrefix(src, "\xef\xbb\xbf")
 	src = strings.ReplaceAll(strings.ReplaceAll(src, "\r\n", "\n"), "\r", "\n")
@@ -65,7 +65,7 @@ func checkFindings(t *testing.T, src string, findings []text.Finding) {
 	}
 }
 
-// No input makes Compile panic or report a position outside the file, and what loads can be matched.
+// No input makes Compile panic or report a position outside the file, and a file that loads can be matched.
 func FuzzCompile(f *testing.F) {
 	seeds(f)
 	for _, lines := range [][]string{
@@ -102,7 +102,7 @@ func FuzzCompile(f *testing.F) {
 					}
 					s, _ = set.Due(h, booking(), due)
 					if s.At.After(due.Add(time.Second)) {
-						continue // "at" asks for the present, and put it off
+						continue // "at" depends on the present and postponed it
 					}
 				}
 				if (s.Err == nil && s.Skip == "") != (len(s.Request) > 0) {
@@ -113,7 +113,7 @@ func FuzzCompile(f *testing.F) {
 	})
 }
 
-// A template renders or fails; whatever it is, a subject stays on one line.
+// A template renders or fails; in any case, a subject is one line.
 func FuzzTemplate(f *testing.F) {
 	for _, s := range []string{
 		"{{ appointment.title }}", "{{ \"}}\" }} x }}", "{{ {\"a\": {}} }}", "{{", "{{ }}", "{{ 'it''s' }}", "a {{ raw.list }} {b} ${c}", "{{ appointment.title | upper() }}",

@@ -12,7 +12,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// The files that must be refused: quickly, with a finding, and without much memory.
+// Files that must be refused: quickly, with a finding, and without using much memory.
 func TestHostileFiles(t *testing.T) { // not parallel: it measures time and memory
 	bomb := "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
 	for i := 1; i < 12; i++ {
@@ -70,7 +70,7 @@ func TestHostileFiles(t *testing.T) { // not parallel: it measures time and memo
 	}
 }
 
-// hostile conditions: each is either refused when loaded or stopped when run.
+// hostile are conditions that are either refused when loaded or stopped when run.
 var hostile = []string{
 	`all(1..10000, all(1..10000, all(1..10000, # > 0)))`,
 	`len(filter(1..10000, any(1..10000, # == 10001))) > 0`,
@@ -159,12 +159,13 @@ func TestHostileConditions(t *testing.T) { // not parallel: it measures time and
 	}
 }
 
-// bounded holds the cost of one evaluation, besides a base that is not its doing, against what P7 promises.
+// bounded compares the cost of one evaluation, above a base that the evaluation does not cause, with what P7
+// promises.
 func bounded(t *testing.T, what string, base time.Duration, evaluate func() (outcome string)) {
 	t.Helper()
 	best, least := time.Hour, uint64(1<<60)
 	var outcome string
-	tries := 200 // the machine may be busy with something else: the best is what it costs
+	tries := 200 // the machine may be busy with other work: the best try counts
 	if raceEnabled {
 		tries = 1 // nothing is measured
 	}
@@ -187,7 +188,7 @@ func bounded(t *testing.T, what string, base time.Duration, evaluate func() (out
 	}
 }
 
-// Nor does a moment, neither when its step is planned nor when it is due.
+// The same holds for a moment, both when its step is planned and when it is due.
 func TestHostileMoments(t *testing.T) { // not parallel: it measures time and memory
 	ev := hostileEvent(t)
 	base := baseline(t, ev)
@@ -235,7 +236,7 @@ func TestHostileMoments(t *testing.T) { // not parallel: it measures time and me
 	}
 }
 
-// The body is decoded once per event, for the first rule that asks: that is not the condition's doing.
+// The body is decoded once per event, for the first rule that uses it: that cost is not the condition's.
 const baselineBytes = 1 << 20
 
 func baseline(t *testing.T, ev *rules.Event) time.Duration {
@@ -267,8 +268,8 @@ func hostileEvent(t *testing.T) *rules.Event {
 	return ev
 }
 
-// Whether a condition can be true at a moment is asked for each step that waits: a condition that is hard to see
-// through does not make its file slow to load.
+// Whether a condition can be true at a moment is checked for each waiting step. A condition that is hard to analyse
+// does not make its file slow to load.
 func TestHardConditionOfManyMoments(t *testing.T) {
 	t.Parallel()
 	var parts []string

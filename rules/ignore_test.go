@@ -8,7 +8,7 @@ import (
 	"bellhop/rules"
 )
 
-// A comment silences the warnings that it names, where it stands, and is a warning where it silences none.
+// A comment silences the warnings that it names where it is written, and causes a warning if it silences none.
 func TestIgnore(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, src, want string }{
@@ -124,7 +124,7 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
-// Warnings about several files are ignored where they stand.
+// Warnings about several files can be ignored where they are reported.
 func TestIgnoreOverFiles(t *testing.T) {
 	t.Parallel()
 	file := func(name, comment string) *rules.File {

@@ -6,7 +6,7 @@ import (
 	"bellhop/rules"
 )
 
-// A layout of one part is fine, and so are words beside one.
+// A layout with one part is fine, also with words next to it.
 func TestPlainLayouts(t *testing.T) {
 	t.Parallel()
 	for _, layout := range []string{"Monday", "Mon", "Monday at 3pm", "Monday, Zimmer 15", "January", "at 15", "06"} {

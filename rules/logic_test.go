@@ -11,7 +11,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// dice makes random conditions and events over so few values that much of it contradicts itself.
+// dice makes random conditions and events from so few values that many contradict each other.
 type dice struct{ *rand.Rand }
 
 func (d dice) of(words ...string) string { return words[d.IntN(len(words))] }
@@ -85,7 +85,8 @@ func (d dice) event(now time.Time) *Event {
 	}
 }
 
-// What the prover calls impossible no event makes true. The other way round it may be wrong: it gives up.
+// No event makes true what the prover calls impossible. The prover may fail to call something impossible: it gives
+// up.
 func TestProverIsNeverWrong(t *testing.T) {
 	t.Parallel()
 	d := dice{rand.New(rand.NewPCG(1, 2))}
@@ -123,7 +124,7 @@ func TestProverIsNeverWrong(t *testing.T) {
 	}
 }
 
-// The names an event carries are as the prover believes them to be, as far as the prover says.
+// The names of an event fit what the prover assumes of them, as far as the prover itself can tell.
 func TestFactsFitEvents(t *testing.T) {
 	t.Parallel()
 	for _, name := range Names() {
@@ -134,7 +135,7 @@ func TestFactsFitEvents(t *testing.T) {
 	}
 }
 
-// However long and tangled a condition is, thinking about it ends soon.
+// Analysing a condition ends soon, however long and tangled it is.
 func TestProverGivesUp(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -150,7 +151,7 @@ func TestProverGivesUp(t *testing.T) {
 	if f == nil || len(findings) > 0 {
 		t.Fatal(findings)
 	}
-	if took := time.Since(start); took > 20*time.Second { // on any machine: without a bound it is hours
+	if took := time.Since(start); took > 20*time.Second { // on any machine; without a limit it takes hours
 		t.Errorf("it took %v", took)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // A person who books must not choose recipients. In an address, a value is one display name or one address, depending on
 // its place: before the <…>, inside it, or alone. Only an expression whose value is a list stands for several.
 
-// addressee says how a value is escaped that stands between two parts of a text with addresses.
+// addressee says how a value between two parts of a text with addresses is escaped.
 func addressee(before, after string) escape {
 	before, quoted := lastItem(before)
 	after, _, _ = strings.Cut(after, ",")
@@ -32,7 +32,7 @@ func addressee(before, after string) escape {
 	return escapeAddressPart
 }
 
-// lastItem is what stands after the last comma that is not in quotes, and whether it ends in quotes.
+// lastItem returns the text after the last comma that is not in quotes, and whether it ends inside quotes.
 func lastItem(s string) (item string, quoted bool) {
 	from := 0
 	for i := 0; i < len(s); i++ {
@@ -48,7 +48,7 @@ func lastItem(s string) (item string, quoted bool) {
 	return s[from:], quoted
 }
 
-// noMailbox says that a rendered text names nobody: it is empty, or has an empty address.
+// noMailbox reports whether a rendered text names nobody: it is empty, or has an empty address.
 func noMailbox(s string) bool {
 	s = strings.TrimSpace(s)
 	inner, ok := strings.CutSuffix(s, ">")
@@ -57,12 +57,12 @@ func noMailbox(s string) bool {
 
 func inAngles(s string) bool { return strings.LastIndexByte(s, '<') > strings.LastIndexByte(s, '>') }
 
-// displayName writes a value as a display name, "" if it is empty.
+// displayName returns a value as a display name, "" if it is empty.
 func displayName(s string) string {
 	if s = strings.TrimSpace(oneLine(s)); s == "" {
 		return ""
 	}
-	if !strings.ContainsAny(s, `()<>[]:;@\,."=?`) { // nothing in it has a meaning of its own
+	if !strings.ContainsAny(s, `()<>[]:;@\,."=?`) { // no character has a special meaning
 		return s
 	}
 	return `"` + quotedText.Replace(s) + `"`
@@ -70,14 +70,14 @@ func displayName(s string) string {
 
 var quotedText = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
-// oneAddress writes a value as the one mailbox that it is, with its name if named is set. "" stays "".
+// oneAddress returns a value as one mailbox, with its name if named is set. "" stays "".
 func oneAddress(s string, named bool) (string, error) {
 	trimmed := strings.TrimSpace(oneLine(s))
 	if trimmed == "" {
 		return "", nil
 	}
 	a, err := mail.ParseAddress(trimmed)
-	if err != nil { // a domain may be written with the dot of the root
+	if err != nil { // a domain may end in the dot of the root
 		a, err = mail.ParseAddress(strings.TrimSuffix(trimmed, "."))
 	}
 	if err != nil || strings.ContainsAny(trimmed, ";,") && a.Name == "" {
@@ -89,7 +89,7 @@ func oneAddress(s string, named bool) (string, error) {
 	return displayName(a.Name) + " <" + strings.Trim((&mail.Address{Address: a.Address}).String(), "<>") + ">", nil
 }
 
-// addressPart is a value that is a part of an address, such as what stands before its @.
+// addressPart returns a value that is a part of an address, such as the part before its @.
 func addressPart(s string) (string, error) {
 	s = strings.TrimSpace(oneLine(s))
 	if strings.ContainsFunc(s, func(r rune) bool {
@@ -100,8 +100,7 @@ func addressPart(s string) (string, error) {
 	return s, nil
 }
 
-// oneLine turns line breaks and other control characters into a space, where a line break would begin another
-// header.
+// oneLine replaces line breaks and other control characters by a space. A line break would begin another header.
 func oneLine(s string) string {
 	if !strings.ContainsFunc(s, unicode.IsControl) {
 		return s

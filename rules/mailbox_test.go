@@ -9,7 +9,7 @@ import (
 	"bellhop/rules"
 )
 
-// hostile are values with which somebody who books would choose recipients.
+// hostileValues are values with which somebody who books would choose recipients.
 var hostileValues = []string{
 	"a@example.com, b@example.org", "a@example.com,b@example.org", "a@example.com;b@example.org", "a@example.com b@example.org",
 	"g: a@example.com, b@example.org;", "undisclosed: b@example.org;", "Ann <a@example.com>, b@example.org", `"x" <b@example.org>`, `x" <b@example.org>, "y`,
@@ -18,14 +18,14 @@ var hostileValues = []string{
 	"a@example.com\x00b@example.org", "Ann\\", "Ann\", <b@example.org>, \"", ",", ";", "<", ">", "\"", "a@b@c", "Ann, Lady <x> \"of\" Mercia", "",
 }
 
-// However a value looks, it opens no further recipient: with n addresses in the text there are n at most, and what is
-// written around the value stays.
+// Whatever a value looks like, it adds no recipient: n addresses in the text give at most n recipients, and the text
+// around the value stays.
 func TestValueIsOneRecipient(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		to    string
 		most  int
-		fixed string // an address that is written
+		fixed string // an address written in the rule
 	}{
 		{`"{{ contact.email }}"`, 1, ""},
 		{`"{{ contact.name }} <{{ contact.email }}>"`, 1, ""},
@@ -69,7 +69,7 @@ func TestValueIsOneRecipient(t *testing.T) {
 	}
 }
 
-// Nobody is at an empty address, with a name or without: what is left is sent, or the step is skipped.
+// An empty address is left out, with a name or without. The rest is sent, or the step is skipped.
 func TestEmptyAddresses(t *testing.T) {
 	t.Parallel()
 	for to, want := range map[string]string{
@@ -94,7 +94,7 @@ func TestEmptyAddresses(t *testing.T) {
 	}
 }
 
-// A list of a payload does not make one booking a mailing.
+// A list in a payload does not turn one booking into a mailing.
 func TestTooManyRecipients(t *testing.T) {
 	t.Parallel()
 	for n, fails := range map[string]bool{"1..100": false, "1..101": true} {
@@ -109,7 +109,7 @@ func TestTooManyRecipients(t *testing.T) {
 	}
 }
 
-// Whatever the values are, each opens one recipient at most, at its place, and what is written stays.
+// Whatever the values are, each adds at most one recipient, at its place, and the written text stays.
 func FuzzRecipients(f *testing.F) {
 	for _, v := range hostileValues {
 		f.Add(v, "a@example.com")
@@ -130,7 +130,7 @@ func FuzzRecipients(f *testing.F) {
 			ev.Contact.Name, ev.Contact.Email = name, email
 			step := s.Match(ev, noon)[0].Steps[0]
 			if step.Request == nil {
-				continue // an error or a skip, which is recorded
+				continue // a recorded error or skip
 			}
 			var req struct{ To []string }
 			if err := json.Unmarshal(step.Request, &req); err != nil {
@@ -143,7 +143,7 @@ func FuzzRecipients(f *testing.F) {
 					if list, err := mail.ParseAddressList(text); err == nil {
 						t.Errorf("%s with %q and %q opens %q", fuzzedRecipients[i], name, email, list)
 					}
-					continue // composing it fails, which is recorded
+					continue // composing the mail fails, which is recorded
 				}
 				written = written || a.Address == "desk@example.net"
 			}
@@ -163,7 +163,7 @@ var fuzzedRecipients = []string{
 	`"{{ contact.email }}, Desk <desk@example.net>"`,
 }
 
-// recipientsOf are the addresses that a mail server would be told, as far as the text can be read.
+// recipientsOf returns the addresses that a mail server would be told, as far as the text can be read.
 func recipientsOf(t *testing.T, s rules.Step) (all []string) {
 	t.Helper()
 	var req struct{ To []string }
@@ -210,7 +210,7 @@ func TestRecipientsThatAreWell(t *testing.T) {
 	}
 }
 
-// An empty value, or one that climbs, never makes the path of a call another one.
+// An empty value, or one such as "..", never changes the path of a call.
 func TestEmptySegmentIsSkipped(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"", ".", ".."} {
@@ -234,7 +234,7 @@ func TestValueIsOneSegment(t *testing.T) {
 	for where, want := range map[string]string{
 		`path: "{{ contact.name }}/notes"`:                                             "a%2Fb%3Fc/notes",
 		`path: "{{ contact.name }}?x=1"`:                                               "a%2Fb%3Fc?x=1",
-		`path: "{{ contact.name }}"`:                                                   "a/b?c", // the whole path, as the rule says
+		`path: "{{ contact.name }}"`:                                                   "a/b?c", // the whole path, because the rule says so
 		`path: "/x/pre-{{ contact.name }}/y"`:                                          "/x/pre-a%2Fb%3Fc/y",
 		`path: "/x/pre-{{ contact.firstName }}/y"`:                                     "/x/pre-/y",
 		`path: "/x/{{ contact.firstName }}-post"`:                                      "/x/-post",
@@ -259,7 +259,7 @@ func TestValueIsOneSegment(t *testing.T) {
 	}
 }
 
-// A body that is written as JSON stays JSON, whatever its values hold; numbers and texts of a tree stay as written.
+// A body written as JSON stays JSON, whatever its values contain. Numbers and texts of a tree stay as written.
 func TestJSONBody(t *testing.T) {
 	t.Parallel()
 	ev := booking()
@@ -279,7 +279,7 @@ func TestJSONBody(t *testing.T) {
 	if got["title"] != "T: "+ev.Appointment.Title || got["bare"] != ev.Appointment.Title || got["n"] != 2.0 || got["yes"] != true {
 		t.Errorf("got %v", got)
 	}
-	// A text is a text, also where it looks like something else: it opens no object of its own.
+	// A text stays a text even if it looks like something else: it does not become an object.
 	for _, title := range []string{`{"admin":true}`, "true", "123", "null", `"x"`} {
 		ev := booking()
 		ev.Appointment.Title = title

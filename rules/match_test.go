@@ -9,7 +9,7 @@ import (
 	"bellhop/rules"
 )
 
-// A pattern that stands at the beginning costs what it is long, however long the text.
+// The cost of a pattern anchored at the beginning depends on its own length, however long the text is.
 func TestAnchoredPatterns(t *testing.T) {
 	t.Parallel()
 	ev := booking()
@@ -27,7 +27,7 @@ func TestAnchoredPatterns(t *testing.T) {
 	}
 }
 
-// A condition is false when one of its parts is, also where another one failed or took too much work.
+// A condition is false if one of its operands is, even if another one failed or took too much work.
 func TestFalseWhateverElse(t *testing.T) {
 	t.Parallel()
 	const endless, wrong = `any(1..10000, any(1..10000, # > raw.size + 99999))`, `raw.nothing > 5`
@@ -53,7 +53,7 @@ func TestFalseWhateverElse(t *testing.T) {
 	}
 }
 
-// fires says what a condition gives: "yes", "no" or its error.
+// fires returns the result of a condition: "yes", "no" or its error.
 func fires(t *testing.T, when string, ev *rules.Event) string {
 	t.Helper()
 	set := load(t, rule("when: |-\n  "+strings.ReplaceAll(when, "\n", "\n  ")))
@@ -79,7 +79,7 @@ func TestConditions(t *testing.T) {
 		{`"u2" in appointment.users`, "yes"},
 		{`appointment.users == ["u1", "u2"]`, "yes"},
 		{`appointment.users[0] == "u1" && appointment.users[-1] == "u2"`, "yes"},
-		{`appointment.users[7] == "u1"`, "no"}, // what is not there is nil
+		{`appointment.users[7] == "u1"`, "no"}, // a missing element is nil
 		{`appointment.startTime > now()`, "yes"},
 		{`appointment.startTime - duration("7d") < now()`, "yes"},
 		{`appointment.startTime - now() > duration("1w")`, "no"},
@@ -150,7 +150,7 @@ func TestConditions(t *testing.T) {
 		{`5 % int(raw.size - 5) == 1`, "test.yaml:6:7: a number is divided by 0"},
 		{`tz(appointment.startTime, raw.list[0]) > now()`, "test.yaml:6:7: \"x\" is not a time zone"},
 
-		// a && b is false when either is, a || b true when either is, whatever the other one raises
+		// a && b is false if either is, a || b is true if either is, whatever the other one raises
 		{`raw.missing > 5 && source == "other"`, "no"},
 		{`source == "other" && raw.missing > 5`, "no"},
 		{`source == "hoopai" && (raw.missing > 5 && source == "other")`, "no"},
@@ -179,7 +179,7 @@ func step(t *testing.T, ev *rules.Event, lines ...string) rules.Step {
 	return m[0].Steps[0]
 }
 
-// rendered is one field of the step's request.
+// rendered returns one field of the step's request.
 func rendered(t *testing.T, s rules.Step, field string) any {
 	t.Helper()
 	if s.Err != nil || s.Skip != "" {
@@ -324,7 +324,7 @@ func TestRecipients(t *testing.T) {
 	if s := step(t, ev, `then: [{slack: {channel: "{{ custom.channel }}", text: t}}]`); s.Skip != "unresolved recipient" {
 		t.Errorf("%+v", s)
 	}
-	// An address of the payload is one recipient, whatever it says.
+	// An address from the payload is one recipient, whatever it contains.
 	ev.Contact.Email = "a@example.com, b@example.com"
 	s = step(t, ev, `then: [{email: {to: "{{ contact.email }}, c@example.com", subject: s, text: t}}]`)
 	if s.Err == nil && len(rendered(t, s, "to").([]any)) != 2 {

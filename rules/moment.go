@@ -13,17 +13,17 @@ import (
 	"bellhop/rules/text"
 )
 
-// Before people know that `at` is an expression, they write: 24h before, 9am, 2026-05-01, delay: 2h. This file recognises
-// that, and knows the expression for it.
+// People who do not know that `at` is an expression write: 24h before, 9am, 2026-05-01, delay: 2h. This file
+// recognises that and finds the expression for it.
 
-// aMoment is the example of what `at` takes.
+// aMoment is an example of a value for `at`.
 const aMoment = `appointment.startTime - duration("24h")`
 
-// spokenMoment recognises a moment that was not written as an expression, or as a text in one. expression is what
-// was meant, "" where that is not clear.
+// spokenMoment recognises a moment that was not written as an expression. expression is what was meant, "" if that is
+// not clear.
 func spokenMoment(written string) (expression, message string, ok bool) {
 	text := strings.TrimSpace(written)
-	if len(text) > 200 { // nobody says it at such length
+	if len(text) > 200 { // too long to be such a phrase
 		return "", "", false
 	}
 	if n := len(text); n > 2 && (text[0] == '"' || text[0] == '\'') && strings.IndexByte(text[1:], text[0]) == n-2 {
@@ -73,7 +73,7 @@ var (
 	prose       = regexp.MustCompile(`^[\p{L}0-9:,.' ]+$`)
 )
 
-// clockOfDay finds a time of the day, and the day that the other words give: 9am the day before, tomorrow at 18:00.
+// clockOfDay finds a time of the day, and the day that the other words mean: 9am the day before, tomorrow at 18:00.
 func clockOfDay(text string) (clock, day string, ok bool) {
 	at := clockIn.FindStringIndex(text)
 	if at == nil {
@@ -111,8 +111,8 @@ var workdays = regexp.MustCompile(`(?i)\b(?:working|business|work)[ -]?days?\b`)
 
 var amounts = regexp.MustCompile(`^(?i)(in +)?([-+]?) *(?:duration\( *["']([^"']*)["'] *\)|P((?:[0-9]+D)?(?:T(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+S)?)?)|(?:an? +|one +)([a-z]+)|((?:[0-9][0-9.]*[ -]*[a-z]+[ ,]*)+))(.*)$`)
 
-// offset reads a duration that was written without a time to count it from, and the words after it: -24h, 2 hours
-// after the end, duration("1d") before.
+// offset reads a duration written without a time to count it from, and the words after it: -24h, 2 hours after the
+// end, duration("1d") before.
 func offset(text string) (string, bool) {
 	m := amounts.FindStringSubmatch(workdays.ReplaceAllString(text, "workdays"))
 	if m == nil {
@@ -130,7 +130,7 @@ func offset(text string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if m[2] != "" && sign != "" || m[3] != "" && slices.Contains(words, "+") { // the latter is an expression
+	if m[2] != "" && sign != "" || m[3] != "" && slices.Contains(words, "+") { // with a "+" it is an expression
 		return "", false
 	}
 	if m[1] != "" && anchor == "" {
@@ -147,13 +147,13 @@ func offset(text string) (string, bool) {
 			anchor = "appointment.endTime"
 		}
 	}
-	if m[3] != "" { // written as a duration, so meant as one
+	if m[3] != "" { // written as a duration, so it is one
 		return fmt.Sprintf("%s %s duration(%q)", anchor, sign, amount), true
 	}
 	return lang.Stretch{Sign: sign, Amount: amount}.From(anchor)
 }
 
-// relation reads what a duration is counted from, such as "before the start". ok is false if it holds other words.
+// relation reads what a duration is counted from, such as "before the start". ok is false if there are other words.
 func relation(words []string) (sign, anchor string, ok bool) {
 	for _, w := range words {
 		switch w {
@@ -175,7 +175,7 @@ func relation(words []string) (sign, anchor string, ok bool) {
 	return sign, anchor, true
 }
 
-// momentOf is the expression for the value of a key that other programs have for waiting: before: 24h.
+// momentOf returns the expression for the value of a key that other programs use for waiting: before: 24h.
 func momentOf(key, value string) (string, bool) {
 	value = strings.TrimSpace(value)
 	switch text.FoldWord(key) {

@@ -13,8 +13,8 @@ import (
 	"bellhop/rules/text"
 )
 
-// applied is a file after its suggestions, as an editor would put them there; of those that overlap the inner ones. ok
-// is false if a finding has none.
+// applied returns a file with its suggestions applied, as an editor would; of overlapping ones, the inner. ok is
+// false if a finding has no suggestion.
 func applied(src string, findings []text.Finding) (out string, ok bool) {
 	findings = slices.Clone(findings)
 	slices.SortFunc(findings, func(a, b text.Finding) int { return cmp.Or(b.Line-a.Line, b.Column-a.Column) })
@@ -31,7 +31,7 @@ func applied(src string, findings []text.Finding) (out string, ok bool) {
 	return out, true
 }
 
-// Whoever takes every suggestion for `at` and `late` ends with a file that loads, and whose step has a moment.
+// Applying every suggestion for `at` and `late` results in a file that loads and whose step has a moment.
 func TestSuggestionsForMoments(t *testing.T) {
 	t.Parallel()
 	looked := 0
@@ -87,8 +87,8 @@ func TestSuggestionsForMoments(t *testing.T) {
 	}
 }
 
-// What people write without knowing that it is an expression, and the moment that it means for a booking of
-// Monday 9 March, 10:00 to 11:00 at +05:30, that is made on 2 March at 12:00 UTC.
+// What people write who do not know that it is an expression, and the moment that it means for a booking of Monday 9
+// March, 10:00 to 11:00 at +05:30, made on 2 March at 12:00 UTC.
 func TestSpokenMoments(t *testing.T) {
 	t.Parallel()
 	for written, want := range map[string]string{
@@ -189,7 +189,7 @@ func TestSpokenMoments(t *testing.T) {
 	}
 }
 
-// Warnings about steps that wait, and how often each must be given.
+// Warnings about steps that wait, and how often each is expected.
 func TestMomentDoubts(t *testing.T) {
 	t.Parallel()
 	const started = "when: appointment.startTime > now()"
@@ -253,7 +253,7 @@ func TestMomentDoubts(t *testing.T) {
 	}
 }
 
-// A step that never-sent is said of is in fact never sent.
+// A step with the warning never-sent is in fact never sent.
 func TestNeverSentHolds(t *testing.T) {
 	t.Parallel()
 	for when, at := range map[string]string{

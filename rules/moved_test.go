@@ -22,8 +22,7 @@ func (p place) before(q place) bool {
 	return p.line < q.line || p.line == q.line && p.column < q.column
 }
 
-// A written text is one scalar as it stands in a file: where its first and last sign are, and for each character of
-// its value where that begins and ends.
+// A writtenText is one scalar in a file: where it begins and ends, and where each character of its value does.
 type writtenText struct {
 	from, to place
 	beg, end []place
@@ -34,8 +33,7 @@ func (w writtenText) holds(f text.Finding) bool {
 	return !a.before(w.from) && !w.to.before(b)
 }
 
-// simple finds where the characters of a scalar stand, by counting; ok is false for those in which counting is not
-// enough.
+// simple finds the places of a scalar's characters by counting; ok is false if counting is not enough.
 func simple(n *yaml.Node, lines []string) (w writtenText, ok bool) {
 	value := []rune(n.Value)
 	at := place{n.Line, n.Column}
@@ -84,11 +82,11 @@ func simple(n *yaml.Node, lines []string) (w writtenText, ok bool) {
 	return w, len(value) > 0
 }
 
-// A writer writes a document anew and notes where each scalar goes.
+// A writer writes a document again and records where each scalar goes.
 type writer struct {
 	b       strings.Builder
 	at      place
-	marked  map[*yaml.Node]bool // those to be written in the style
+	marked  map[*yaml.Node]bool // those to be written in the given style
 	style   string
 	written map[*yaml.Node]writtenText
 }
@@ -103,7 +101,7 @@ func (w *writer) put(s string) {
 	}
 }
 
-// char writes what stands for one character of a value.
+// char writes the source of one character of a value.
 func (w *writer) char(t *writtenText, s string) {
 	t.beg = append(t.beg, w.at)
 	w.put(s)
@@ -139,7 +137,7 @@ func (w *writer) scalar(n *yaml.Node, key bool, indent int) {
 			w.put("'")
 		}
 		for i, c := range value {
-			// A lone blank between two words may be a line break, and a line break is an empty line.
+			// A single blank between two words may be a line break, and a line break is an empty line.
 			lone := c == ' ' && i > 0 && i+1 < len(value) && !unicode.IsSpace(value[i-1]) && !unicode.IsSpace(value[i+1])
 			switch {
 			case c == '\n':
@@ -184,7 +182,7 @@ func (w *writer) scalar(n *yaml.Node, key bool, indent int) {
 	w.written[n] = t
 }
 
-// block writes a node as people lay it out, flow as JSON does.
+// block writes a node in block style, flow in flow style.
 func (w *writer) block(n *yaml.Node, indent int) {
 	pad := strings.Repeat(" ", indent)
 	switch {
@@ -243,7 +241,7 @@ func nodesOf(n *yaml.Node) []*yaml.Node {
 	return out
 }
 
-// unescape and escape are what a suggestion goes through when the text it belongs to changes its quotes.
+// unescape and escape convert a suggestion when the text it belongs to changes its quotes.
 func unescape(s string, n *yaml.Node) string {
 	switch {
 	case n.Style&yaml.DoubleQuotedStyle != 0:
@@ -264,17 +262,17 @@ func escape(s, style string) string {
 	return s
 }
 
-// unquotedOnly are mistakes only as long as the text has no quotes.
+// unquotedOnly are mistakes only while the text has no quotes.
 var unquotedOnly = []string{"let-equals.yaml", "let-text-unquoted.yaml", "warn-true.yaml", "warn-false.yaml", "curly-quotes-name.yaml"}
 
-// otherLine is where a message names another line, which moves too.
+// otherLine finds the number of another line in a message, which changes too.
 var otherLine = regexp.MustCompile(`in line [0-9]+`)
 
 func unlined(message string) string { return otherLine.ReplaceAllString(message, "in line N") }
 
-// Every mistake of testdata/bad that lies in texts and keys is found again, with the same words, where it has gone
-// when the file is written differently: in block scalars, folded over several lines, in quotes with escapes, in maps
-// and lists of one line. Where it must be found is known from the writing.
+// Every mistake of testdata/bad in texts and keys is found again, with the same words and at its new place, if the
+// file is written differently: in block scalars, folded over several lines, in quotes with escapes, in flow maps and
+// lists. The writer knows where it must be found.
 func TestBadFilesMoved(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("../testdata/bad/*.yaml")
@@ -314,20 +312,21 @@ func TestBadFilesMoved(t *testing.T) {
 	}
 }
 
-// moveOne writes a document in one style and compares what is found. It is false for one that cannot be moved.
+// moveOne writes a document in one style and compares the findings. It returns false for a document that cannot be
+// rewritten.
 func moveOne(t *testing.T, name, style, src string, root *yaml.Node, findings []text.Finding) bool {
 	t.Helper()
 	lines := strings.Split(src, "\n")
 	type origin struct {
 		node     *yaml.Node
-		from, to int // characters of its value
+		from, to int // as characters of its value
 		whole    bool
 	}
 	origins := make([]origin, len(findings))
 	marked := map[*yaml.Node]bool{}
 	nodes := nodesOf(root)
 	for i, f := range findings {
-		switch f.Code { // these are about the way the text is written
+		switch f.Code { // findings about the way the text is written
 		case "comment", "unknown-tag", "unquoted-template", "indentation":
 			return false
 		}
@@ -356,7 +355,7 @@ func moveOne(t *testing.T, name, style, src string, root *yaml.Node, findings []
 				return false
 			}
 			if n.Style == 0 && o.whole && strings.Trim(f.Suggestion, `'"`) != f.Suggestion {
-				return false // without quotes the whole is replaced, which TestSuggestionsWork looks at
+				return false // without quotes the whole text is replaced, which TestSuggestionsWork checks
 			}
 			origins[i] = o
 		}
@@ -371,7 +370,7 @@ func moveOne(t *testing.T, name, style, src string, root *yaml.Node, findings []
 			strings.HasPrefix(n.Value, " ") || strings.HasSuffix(n.Value, " ") {
 			return false
 		}
-		if n.Style == 0 && n.Tag != "!!str" { // with quotes it would be something else
+		if n.Style == 0 && n.Tag != "!!str" { // in quotes it would have another type
 			return false
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // maxName is the length of a rule's name, in characters.
 const maxName = 100
 
-// parse reads a whole file. Its rules are complete only if nothing was reported as an error.
+// parse reads a file. The rules are complete only if no error was reported.
 func parse(r *text.Document, o Options) []*Rule {
 	root := r.Root()
 	if root == nil || text.IsNull(root) {
@@ -90,7 +90,7 @@ func parseRules(r *text.Document, list *yaml.Node, o Options) []*Rule {
 	return rules
 }
 
-// parseRule reads one rule. All its mistakes are reported, not only the first.
+// parseRule reads one rule and reports all its mistakes.
 func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 	if !r.Tag(n) {
 		return nil
@@ -107,7 +107,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		if !slices.Contains(ruleKeys, p.Name) {
 			suggestion := text.Closest(p.Name, text.NotGiven(ruleKeys, entries))
 			if slices.Contains(stepKeys, p.Name) || suggestion == "" && waitingKeys[text.FoldWord(p.Name)] {
-				if !misplaced { // once for "at" and "late"
+				if !misplaced { // only once for "at" and "late"
 					r.Errorf("unknown-key", r.At(p.Key), "", `a rule has no %s; a step of it waits with "at", beside its action, such as at: %s`, text.Quote(p.Name), aMoment)
 				}
 				misplaced = true
@@ -120,7 +120,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 				suggestion = ""
 			}
 			r.Errorf("unknown-key", r.At(p.Key), suggestion, "a rule has no %s%s%s", text.Quote(p.Name), text.DidYouMean(suggestion), text.ListIfNone(suggestion, ruleKeys))
-			if suggestion != "" { // it is checked as what it was meant to be
+			if suggestion != "" { // it is checked as the key that was meant
 				keys[suggestion] = p
 			}
 			continue
@@ -189,7 +189,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 	if p, ok := at("when"); ok {
 		rule.parseWhen(s, p.Value, keys["on"].Value)
 	}
-	for _, l := range s.Lets { // what uses them does so where the condition is true, or in it, where it may decide
+	for _, l := range s.Lets { // a named value is used only if the condition is true, or to decide it
 		if l.Term.Node != nil {
 			l.Term.Checker.Absences(l.Term.Node, s.asked(), "what uses this value fails with an error", "")
 		}
@@ -236,7 +236,7 @@ func (rule *Rule) name(r *text.Document, p text.Pair) {
 	}
 }
 
-// parseOn reads the event names a rule is for, one or a list.
+// parseOn reads the names of the events that a rule is for: one, or a list.
 func parseOn(r *text.Document, n *yaml.Node) []string {
 	items := []*yaml.Node{n}
 	switch n.Kind {
@@ -298,7 +298,7 @@ func similarEvent(word string) string {
 	return text.Closest(word, Names())
 }
 
-// parseLets reads the named values, in the order they are written.
+// parseLets reads the named values in the order of the file.
 func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 	r := s.Doc
 	if text.IsNull(n) {
@@ -309,7 +309,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 		if n.Kind == yaml.ScalarNode && n.Style == 0 {
 			suggestion = text.Assignments(r.In(r.At(n)))
 		}
-		for l := range strings.Lines(suggestion) { // the names are known, though not their values
+		for l := range strings.Lines(suggestion) { // the names are known, but not the values
 			name, _, _ := strings.Cut(strings.TrimSpace(l), ":")
 			s.Lets = append(s.Lets, lang.Let{Name: name, Type: lang.Bad})
 			rule.lets = append(rule.lets, namedValue{name: name})
@@ -355,7 +355,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 	s.Later = nil
 }
 
-// unbrace recognises an expression that was written as {{ expression }}.
+// unbrace recognises an expression written as {{ expression }}.
 func unbrace(s string) (inner string, ok bool) {
 	trimmed := strings.TrimSpace(s)
 	if !strings.HasPrefix(trimmed, "{{") || !strings.HasSuffix(trimmed, "}}") || len(trimmed) < 4 {
@@ -377,7 +377,7 @@ func isIdentifier(s string) bool {
 	return true
 }
 
-// parseWhen reads the condition. on is the node of the events' names, nil if there is none.
+// parseWhen reads the condition. on is the node with the names of events, nil if there is none.
 func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 	r := s.Doc
 	if n.Kind == yaml.SequenceNode {

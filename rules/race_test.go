@@ -2,5 +2,5 @@
 
 package rules_test
 
-// raceEnabled says that the race detector is on, under which times and memory say nothing.
+// raceEnabled says that the race detector is on, which distorts times and memory.
 const raceEnabled = true

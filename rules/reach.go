@@ -14,7 +14,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// knownFacts are what is true of every event that has a name, see [Names].
+// knownFacts holds what is true of every event with a name, see [Names].
 var knownFacts = func() map[string]*lang.Formula {
 	const status = "appointment.appointmentStatus"
 	out := map[string]*lang.Formula{}
@@ -39,7 +39,7 @@ var knownFacts = func() map[string]*lang.Formula {
 	return out
 }()
 
-// factsOf is what is true of an event that has a name, as far as src, a condition, asks.
+// factsOf returns what is true of an event with a name, as far as it matters for the condition src.
 func factsOf(name, src string) *lang.Formula {
 	kids := []*lang.Formula{knownFacts[name]}
 	for _, other := range Names() {
@@ -54,7 +54,7 @@ func factsOf(name, src string) *lang.Formula {
 	return lang.Both(kids...)
 }
 
-// reach warns about events of `on` for which it cannot be true.
+// reach warns about events in `on` for which the condition cannot be true.
 func (rule *Rule) reach(when lang.Term, on *yaml.Node) {
 	p, condition := when.Checker.Prover, rule.when.Yes
 	p.Steps = lang.ProverSteps
@@ -87,7 +87,7 @@ func (rule *Rule) reach(when lang.Term, on *yaml.Node) {
 	}
 }
 
-// falsePart is the first of the conditions that && joins in n which is never true by itself; n if none is.
+// falsePart returns the first operand of && in n that is never true on its own; n if there is none.
 func falsePart(n ast.Node, never func(ast.Node) bool) ast.Node {
 	if op := lang.Connective(n); op == "&&" {
 		for _, o := range lang.Operands(n, op, nil) {
@@ -99,8 +99,8 @@ func falsePart(n ast.Node, never func(ast.Node) bool) ast.Node {
 	return n
 }
 
-// doubtMoment warns about an `at` that may be missing, or that reads what was printed in another zone, and about
-// one at which the rule's condition is never true.
+// doubtMoment warns about an `at` that may be missing or that reads what was printed in another zone, and about one
+// at which the rule's condition is never true.
 func (s *scope) doubtMoment(c *lang.Checker, at ast.Node) {
 	const effect, advice = "this step is not sent", `"when" can ask for it, or ?? give another time`
 	if n, name := c.Absences(at, s.asked(), effect, advice).Value(counted(at)); n != nil {
@@ -114,7 +114,7 @@ func (s *scope) doubtMoment(c *lang.Checker, at ast.Node) {
 	}
 }
 
-// doubtLate warns about a moment that has always passed when its event comes, by more than the step may be late.
+// doubtLate warns about a moment that is always over when its event arrives, by more than `late` allows.
 func (s *scope) doubtLate(c *lang.Checker, at ast.Node, late time.Duration) {
 	moment := lang.NewProver(1).Sum(c.Term(at))
 	if len(moment.Factors) != 1 || late < 0 || moment.Extra >= -max(late, punctual).Seconds() {
@@ -127,19 +127,19 @@ func (s *scope) doubtLate(c *lang.Checker, at ast.Node, late time.Duration) {
 	}
 }
 
-// doubtSending warns about a step at whose moment the rule's condition is never true.
+// doubtSending warns if the rule's condition is never true at the step's moment.
 func (s *scope) doubtSending(c *lang.Checker, at ast.Node) {
-	if s.prover == nil { // one for all steps of a rule: a condition that is hard to see through is not tried with each
+	if s.prover == nil { // one for all steps of a rule, so that a condition that is hard to analyse is not tried with each
 		s.prover = lang.NewProver(5)
 	}
 	p, moment := s.prover, c.Term(at)
 	for key := range p.Sum(moment).Factors {
-		// now() is in "at" the present of the event, and in the condition that of the moment.
+		// In "at", now() is the time of the event; in the condition, it is the time of the step.
 		if strings.Contains(key, "now()") || slices.ContainsFunc(s.Lets, func(l lang.Let) bool { return hasName(key, l.Name) }) {
 			return
 		}
 	}
-	// When the step is looked at again, its moment has come. An appointment does not end before it starts.
+	// When the step is due, its moment has come. An appointment does not end before it starts.
 	now := c.Term(&ast.CallNode{Callee: &ast.IdentifierNode{Value: "now"}})
 	field := func(name string) lang.Term {
 		return c.Term(&ast.MemberNode{Node: &ast.IdentifierNode{Value: "appointment"}, Property: &ast.StringNode{Value: name}})
@@ -156,7 +156,7 @@ func (s *scope) doubtSending(c *lang.Checker, at ast.Node) {
 	c.Doc.Warnf("never-sent", c.Whole(), "", "this step is never sent: the condition is checked again when the step is due, and %s is never true then%s", s.when.Checker.Source(part), hint)
 }
 
-// hasName says whether a name stands in an expression, and not as a field of something.
+// hasName reports whether a name occurs in an expression, other than as a field.
 func hasName(src, name string) bool {
 	for i := 0; ; {
 		next := strings.Index(src[i:], name)
@@ -174,7 +174,7 @@ func hasName(src, name string) bool {
 	}
 }
 
-// counted is what a duration is added to, or taken from.
+// counted returns what a duration is added to or subtracted from.
 func counted(n ast.Node) ast.Node {
 	for {
 		b, ok := n.(*ast.BinaryNode)

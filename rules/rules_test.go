@@ -11,14 +11,14 @@ import (
 	"bellhop/rules"
 )
 
-// connections are those that the worked examples use.
+// connections are the connections of the worked examples.
 var connections = map[string]string{"mail": "email", "slack": "slack", "crm": "http"}
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 func options() rules.Options { return rules.Options{Connections: connections} }
 
-// booking is a confirmed booking of a week later, at ten in the morning of its own offset.
+// booking returns a confirmed booking for a week later, at ten in the morning of its own offset.
 func booking() *rules.Event {
 	start := time.Date(2026, 3, 9, 10, 0, 0, 0, time.FixedZone("", 5*3600+1800))
 	return &rules.Event{
@@ -33,7 +33,7 @@ func booking() *rules.Event {
 	}
 }
 
-// load compiles one file that must be without errors and makes a set of it.
+// load compiles one file, which must have no errors, and returns its set.
 func load(t *testing.T, src string) *rules.Set {
 	t.Helper()
 	f, findings := rules.Compile("test.yaml", []byte(src), options())

@@ -10,8 +10,8 @@ import (
 	"bellhop/rules/schema"
 )
 
-// Schema is a JSON Schema of rule files, for editors. It accepts every file that [Compile] accepts; what is
-// between the quotes, expressions above all, only Compile can check.
+// Schema returns a JSON Schema of rule files, for editors. It accepts every file that [Compile] accepts. Only Compile
+// can check texts such as expressions.
 func Schema() *jsonschema.Schema {
 	step := stepSchema()
 	rule := schema.Object("rule", "One rule: when it applies, and what is done then.")
@@ -57,7 +57,7 @@ func stepSchema() *jsonschema.Schema {
 	return step
 }
 
-// keySchema says what a rule's key takes.
+// keySchema returns the schema of a rule's key.
 func keySchema(name string, step *jsonschema.Schema) *jsonschema.Schema {
 	switch name {
 	case "name":
@@ -77,7 +77,7 @@ func keySchema(name string, step *jsonschema.Schema) *jsonschema.Schema {
 	case "let":
 		let := schema.Values("named values", schema.Text())
 		let.Types, let.Type = []string{"object", "null"}, ""
-		// Of what is not ASCII nothing is said: \p{L} is not known to every validator.
+		// Characters outside ASCII are all allowed: not every validator knows \p{L}.
 		let.PropertyNames = schema.Like(`^[^\x00-@\[-^\x60{-\x7f][^\x00-/:-@\[-^\x60{-\x7f]*$`, "a name under let has letters, digits and _, and begins with a letter")
 		return let
 	case "then":
@@ -87,10 +87,10 @@ func keySchema(name string, step *jsonschema.Schema) *jsonschema.Schema {
 	case "mode":
 		return schema.Word("shadow", "live")
 	}
-	return schema.Text() // timezone, and the expression of when
+	return schema.Text() // timezone and when
 }
 
-// stepKeySchema says what a step's key takes.
+// stepKeySchema returns the schema of a step's key.
 func stepKeySchema(name string) *jsonschema.Schema {
 	if name == "latest" {
 		return schema.Bool()
@@ -102,10 +102,10 @@ func stepKeySchema(name string) *jsonschema.Schema {
 		}
 		return schema.Saying("write skip, send, or how much later it may be sent, such as 2h", late)
 	}
-	return schema.Like(`.`, "write an expression that gives a time, such as "+aMoment) // no number or truth value is a time
+	return schema.Like(`.`, "write an expression that gives a time, such as "+aMoment) // a number or boolean is not a time
 }
 
-// actionSchema says what the fields of an action take, as [scope.field] reads them.
+// actionSchema returns the schema of an action's fields, as [scope.field] reads them.
 func actionSchema(kind actions.Kind) *jsonschema.Schema {
 	s := schema.Object("fields of "+kind.Name, kind.Summary)
 	for _, f := range actions.Fields(kind) {
@@ -115,7 +115,7 @@ func actionSchema(kind actions.Kind) *jsonschema.Schema {
 		p := fieldSchema(f.Type)
 		p.Examples = schema.Examples(f.Example)
 		if f.Type.Kind() == reflect.String || f.Type == reflect.TypeFor[actions.List]() && !strings.HasPrefix(f.Example, "[") {
-			p.Examples = []any{f.Example} // a text as it is, whatever YAML would make of it
+			p.Examples = []any{f.Example} // a text as it is, whatever YAML would read
 		}
 		schema.Property(s, f.Name, f.Doc, p)
 		if f.Required {

@@ -15,7 +15,7 @@ import (
 	"bellhop/rules/schema"
 )
 
-// metaSchema is what every schema must be valid against.
+// metaSchema returns the schema that every schema must fit.
 func metaSchema(t *testing.T) *jsonschema.Resolved {
 	t.Helper()
 	load := func(name string) (*jsonschema.Schema, error) {
@@ -48,7 +48,7 @@ func ruleSchema(t *testing.T) *jsonschema.Resolved {
 	return resolved
 }
 
-// instance is a YAML text as editors hand it to a schema: YAML 1.2, so that yes and no are texts.
+// instance returns YAML as editors pass it to a schema: YAML 1.2, in which yes and no are texts.
 func instance(t *testing.T, data []byte) any {
 	t.Helper()
 	var doc yaml.Node
@@ -125,7 +125,7 @@ func TestSchemaIsASchema(t *testing.T) {
 	}
 }
 
-// TestSchemaAcceptsWhatLoads looks for a file that loads and that an editor would mark.
+// TestSchemaAcceptsWhatLoads looks for a file that loads although an editor would mark it.
 func TestSchemaAcceptsWhatLoads(t *testing.T) {
 	t.Parallel()
 	valid := ruleSchema(t)
@@ -180,7 +180,7 @@ func TestSchemaAcceptsWhatLoads(t *testing.T) {
 	}
 }
 
-// TestSchemaExamples holds the examples that people are shown against what they are examples of.
+// TestSchemaExamples checks the examples shown to people against their schemas.
 func TestSchemaExamples(t *testing.T) {
 	t.Parallel()
 	count := 0
@@ -223,7 +223,7 @@ func TestSchemaExamples(t *testing.T) {
 	}
 }
 
-// TestSchemaRejects gives it files with one mistake in their form each; check finds the same.
+// TestSchemaRejects checks files with one mistake in their form each; check finds the same mistakes.
 func TestSchemaRejects(t *testing.T) {
 	t.Parallel()
 	valid := ruleSchema(t)
@@ -300,7 +300,7 @@ func TestSchemaRejects(t *testing.T) {
 	}
 }
 
-// A pattern is read by whatever validator an editor or a pipeline has: classes of Unicode are not known to all.
+// Patterns are read by many validators, not all of which know Unicode classes.
 func TestSchemaPatternsArePortable(t *testing.T) {
 	t.Parallel()
 	data, err := json.Marshal(rules.Schema())

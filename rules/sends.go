@@ -11,7 +11,7 @@ import (
 // codeSameSend is the code of a finding about several files together.
 const codeSameSend = "same-send"
 
-// maxAlike bounds how many steps that send the same are compared with one.
+// maxAlike limits how many steps that send the same are compared with one.
 const maxAlike = 20
 
 // A sending is one step of one rule.
@@ -20,9 +20,9 @@ type sending struct {
 	step *step
 }
 
-// sameSends warns about steps that send the same to the same recipient for the same event: of two rules whose
-// events overlap and of which one fires whenever the other does, or of one rule. What is sent is compared as it
-// is written.
+// sameSends warns about steps that send the same to the same recipient for the same event: in one rule, or in two
+// rules whose events overlap and of which one fires whenever the other does. What is sent is compared as it is
+// written.
 func sameSends(rules []*Rule) []text.Finding {
 	var findings []text.Finding
 	alike := map[string][]sending{}
@@ -65,8 +65,8 @@ func (rule *Rule) stepPlace(st *step) text.Finding {
 	return text.Finding{File: rule.File, Line: st.line, Column: st.column, EndLine: st.line, EndColumn: st.column + len(st.kind.Name)}
 }
 
-// sends is all that a step sends, to whom and when, as written: the same words of another rule mean the same only if
-// the names in them do, and the zone in which times print.
+// sends returns everything that a step sends, to whom and when, as written. The same words in another rule mean the
+// same only if the names in them and the zone do.
 func (rule *Rule) sends(st *step) string {
 	if st.sends == "" || !strings.Contains(st.sends, "{{") && st.wait == nil {
 		return st.sends
@@ -77,14 +77,14 @@ func (rule *Rule) sends(st *step) string {
 		b.WriteString("\x00at " + st.wait.src)
 	}
 	b.WriteString("\x00in " + rule.zoneName())
-	for _, l := range rule.lets { // each may use those above it
+	for _, l := range rule.lets { // each may use the ones above it
 		b.WriteString("\x00" + l.name + "=" + l.src)
 	}
 	return b.String()
 }
 
-// fireTogether says whether there are events for which both rules fire, because what one asks for implies what the
-// other does.
+// fireTogether reports whether there are events for which both rules fire, because the condition of one implies that
+// of the other.
 func fireTogether(a, b *Rule) bool {
 	if a == b {
 		return true
@@ -97,7 +97,7 @@ func fireTogether(a, b *Rule) bool {
 	return a.implies(b) || b.implies(a)
 }
 
-// coincide says whether what is called x is always, or nearly, called y as well.
+// coincide reports whether an event named x is always, or nearly always, named y as well.
 func coincide(x, y string) bool {
 	switch {
 	case x == y:
@@ -112,17 +112,17 @@ func coincide(x, y string) bool {
 	return false
 }
 
-// implies says whether b's condition is true whenever a's is.
+// implies reports whether b's condition is true whenever the rule's is.
 func (rule *Rule) implies(b *Rule) bool {
 	if b.when == nil {
 		return true
 	}
-	if rule.when == nil || rule.zoneName() != b.zoneName() { // the same words may then be about another day or hour
+	if rule.when == nil || rule.zoneName() != b.zoneName() { // the same words may then mean another day or hour
 		return false
 	}
 	same := slices.EqualFunc(rule.lets, b.lets, func(x, y namedValue) bool { return x.name == y.name && x.src == y.src })
 	if !same && (rule.namesLet(rule.when.Source) || b.namesLet(b.when.Source)) {
-		return false // the same word may mean something else
+		return false // the same name may stand for something else
 	}
 	if strings.TrimSpace(rule.when.Source) == strings.TrimSpace(b.when.Source) {
 		return true

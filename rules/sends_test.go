@@ -9,8 +9,8 @@ import (
 	"bellhop/rules/text"
 )
 
-// Two rules that send the same to the same for the same event are a warning at the later one, wherever they stand;
-// two that differ in anything that matters are not.
+// Two rules that send the same to the same recipient for the same event cause a warning at the later one, in whatever
+// files they are. Rules that differ in anything that matters do not.
 func TestSameSends(t *testing.T) {
 	t.Parallel()
 	const send = "then:\n- slack: {channel: desk, text: 'New: {{ appointment.title }}'}"
@@ -85,7 +85,7 @@ func TestSameSends(t *testing.T) {
 	}
 }
 
-// The warning points at the step, of files in their order.
+// The warning points at the step in the later file.
 func TestSameSendPlace(t *testing.T) {
 	t.Parallel()
 	src := `rules:
@@ -114,7 +114,7 @@ t.yaml:11:9: warning: for the same event this sends the same as rule "a" in t.ya
 	}
 }
 
-// The same step twice in one rule is no mistake if it is sent at two moments.
+// The same step twice in one rule is fine if it is sent at two different moments.
 func TestSameSendsOfOneRule(t *testing.T) {
 	t.Parallel()
 	const step = "\n- at: appointment.startTime - duration('24h')\n  slack: {channel: desk, text: hi}"
@@ -138,7 +138,7 @@ func TestSameSendsOfOneRule(t *testing.T) {
 	}
 }
 
-// What a set finds is sorted by file and place, errors and warnings alike.
+// The findings of a set are sorted by file and place, errors and warnings together.
 func TestSetFindingsAreSorted(t *testing.T) {
 	t.Parallel()
 	var files []*rules.File

@@ -11,13 +11,13 @@ import (
 // A Set is the rules of a folder, ready to be matched. It is immutable and safe for concurrent use.
 type Set struct {
 	rules []*Rule
-	on    map[string][]int // event name to indexes into rules, of enabled rules, rising
-	names map[string]int   // rule name to index into rules
+	on    map[string][]int // event name to indexes of enabled rules, rising
+	names map[string]int   // rule name to index
 }
 
-// NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files in
-// the given order; the set then lacks that whole file. Steps that send the same for the same event are warnings,
-// which keep nothing out of the set. The findings are sorted by file, in the given order, and position.
+// NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files, in the
+// given order; the set then lacks that whole file. Steps that send the same for the same event are warnings and stay
+// in the set. The findings are sorted by file, in the given order, and position.
 func NewSet(files []*File) (*Set, []text.Finding) {
 	s := &Set{on: map[string][]int{}, names: map[string]int{}}
 	var findings []text.Finding
@@ -73,13 +73,12 @@ func sortByFile(findings []text.Finding, files []*File) {
 	slices.SortStableFunc(findings, func(a, b text.Finding) int { return order[a.File] - order[b.File] })
 }
 
-// Rules are the set's rules, in file order.
+// Rules returns the set's rules, in file order.
 func (s *Set) Rules() []*Rule { return s.rules }
 
-// Match evaluates the rules that apply to ev, with now as what now() gives, and renders their immediate steps.
-// Of waiting steps it works out when they are due.
-// It has no side effects and is safe for concurrent use; ev must not change meanwhile. Matches are in the order of the rules, each
-// rule once, however many of its event names fit.
+// Match evaluates the rules that apply to ev, with now as the value of now(), and renders their immediate steps. For
+// waiting steps it computes when they are due. It has no side effects and is safe for concurrent use; ev must not
+// change meanwhile. Matches are in the order of the rules, each rule once, however many of its event names fit.
 func (s *Set) Match(ev *Event, now time.Time) []Match {
 	candidates := s.candidates(ev)
 	if len(candidates) == 0 {
@@ -110,7 +109,7 @@ func (s *Set) Match(ev *Event, now time.Time) []Match {
 	return out
 }
 
-// candidates are the indexes of the rules that any of the event's names selects, rising.
+// candidates returns the indexes of the rules that any of the event's names selects, rising.
 func (s *Set) candidates(ev *Event) []int {
 	var out []int
 	lists := 0

@@ -24,12 +24,12 @@ type step struct {
 	kind       actions.Kind
 	connection string
 	fields     []fieldValue
-	wait       *wait  // nil: it is done at once
-	anyway     bool   // also about an appointment that was over when it was first seen
-	latest     bool   // only what the latest event of an appointment makes of it is to be sent
-	to         string // the destination without a connection, as far as the file says; "" if it does not
-	sends      string // all that is sent and to whom, as written, see sameSends
-	line       int    // of its action's key
+	wait       *wait  // nil for an immediate step
+	anyway     bool   // it is sent also if the appointment was over when first seen
+	latest     bool   // only the result of an appointment's latest event is sent
+	to         string // the destination if there is no connection; "" if unknown until rendering
+	sends      string // everything that is sent, and to whom, as written; see sameSends
+	line       int    // position of its action's key
 	column     int
 }
 
@@ -37,40 +37,40 @@ type fieldValue struct {
 	field actions.Field
 	value value
 	place string
-	skips bool // rendering to nothing skips the step
+	skips bool // if it renders to nothing, the step is skipped
 }
 
-// A value is what a field of a step holds: fixed, a text, a list or a map of values.
+// A value is the content of a field of a step: a fixed value, a text, a list or a map of values.
 type value struct {
 	form   form
-	fixed  any // also what the file says, for the sketch that the action checks
+	fixed  any // also the content of the file, for the sketch that the action checks
 	text   *template
 	list   []value
-	keys   []string // of a map, as long as list
-	source string   // of a text, with its {{ }}
+	keys   []string // of a map, parallel to list
+	source string   // of a text, including its {{ }}
 }
 
 type form uint8
 
 const (
 	fixedForm form = iota
-	textForm       // always a text
-	treeForm       // a text in a tree: one expression alone keeps its type
+	textForm       // renders to a text
+	treeForm       // a text in a tree: a single expression keeps its type
 	listForm
 	mapForm
 )
 
-// waitingKeys are keys for waiting that other programs have.
+// waitingKeys are keys that other programs use for waiting.
 var waitingKeys = map[string]bool{
 	"before": true, "after": true, "in": true, "delay": true, "delayfor": true, "delayed": true, "wait": true, "waitfor": true, "waituntil": true, "until": true, "sleep": true,
 	"offset": true, "timer": true, "schedule": true, "scheduled": true, "scheduledat": true, "scheduleat": true, "sendat": true, "sendafter": true, "deliverat": true,
 	"postat": true, "runat": true, "due": true, "dueat": true, "duedate": true, "time": true, "date": true, "moment": true, "remind": true, "remindat": true,
 }
 
-// conditionKeys are keys for a condition, which a step does not have.
+// conditionKeys are keys for a condition; a step has none.
 var conditionKeys = map[string]bool{"when": true, "if": true, "condition": true, "conditions": true, "unless": true, "onlyif": true, "where": true, "filter": true}
 
-// waitingKey reports a key that is there for waiting, with what is written instead.
+// waitingKey reports a key that is meant for waiting, and suggests `at`.
 func (s *scope) waitingKey(p text.Pair) {
 	r := s.Doc
 	suggestion := ""
@@ -86,14 +86,14 @@ func (s *scope) waitingKey(p text.Pair) {
 			r.Errorf("unknown-key", at, written, "a step has no %s; write %s", text.Quote(p.Name), written)
 			return
 		}
-		if !ok && p.Value.ShortTag() == "!!str" { // an expression already
+		if !ok && p.Value.ShortTag() == "!!str" { // it is already an expression
 			suggestion = "at"
 		}
 	}
 	r.Errorf("unknown-key", r.At(p.Key), suggestion, `a step has no %s; say when with "at", such as at: %s`, text.Quote(p.Name), aMoment)
 }
 
-// step compiles one entry of `then`. It is nil after a mistake.
+// step compiles one entry of `then`. It returns nil after a mistake.
 func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	r := s.Doc
 	before := r.Errors()
@@ -111,7 +111,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	var out *step
 	var first *yaml.Node
 	var at, late, latest *text.Pair
-	waits := false // though not by "at"
+	waits := false // with another key than "at"
 	entries := r.Pairs(n)
 	if s.flatAction(entries) {
 		return nil
@@ -133,7 +133,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 		default:
 			suggestion := s.unknownKey(p, first, entries)
 			waits = waits || suggestion == "at"
-			if kind, isKind := actions.Lookup(suggestion); isKind && first == nil { // its fields are checked as what it was meant to be
+			if kind, isKind := actions.Lookup(suggestion); isKind && first == nil { // its fields are checked as those of the action that was meant
 				first = p.Key
 				s.action(kind, p, number, o)
 			}
@@ -160,8 +160,8 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	return out
 }
 
-// lateAlone reads the `late` of a step without a moment. For a message it says what is done about an appointment that
-// was over when it was first seen. out is nil if the step's action is wrong.
+// lateAlone reads the `late` of a step without `at`. For a message, it says what is done if the appointment was over
+// when it was first seen. out is nil if the step's action has mistakes.
 func (s *scope) lateAlone(late *text.Pair, out *step) {
 	before := s.Doc.Errors()
 	grace := s.late(late.Value)
@@ -176,15 +176,15 @@ func (s *scope) lateAlone(late *text.Pair, out *step) {
 	}
 }
 
-// skipOver is why nobody is written to about an appointment that was over when it was first seen.
+// skipOver is the reason for not sending a message about an appointment that was over when it was first seen.
 const skipOver = "the appointment was over when it was first seen; late: send would send it all the same"
 
-// unwanted says whether the step writes to people about an appointment of long ago.
+// unwanted reports whether the step is a message about an appointment that was over when it was first seen.
 func (st *step) unwanted(ev *Event) bool {
 	return ev.Appointment.Over && st.kind.Message && !st.anyway
 }
 
-// latest reads the `latest` of a step. One that waits is replaced by the latest without it.
+// latest reads the `latest` of a step. A waiting step is replaced by the latest anyway.
 func (s *scope) latest(n *yaml.Node) bool {
 	b, isBool := text.Bool(n)
 	if !isBool {
@@ -193,8 +193,8 @@ func (s *scope) latest(n *yaml.Node) bool {
 	return b
 }
 
-// unknownKey reports a key that a step does not have, and returns the one that was meant, "" if that cannot be told.
-// action is the key of the step's action, nil if none came before it; entries are all that the step has.
+// unknownKey reports a key that a step does not have, and returns the one that was meant, "" if unknown. action is
+// the key of the step's action, nil if it has not come yet; entries are all entries of the step.
 func (s *scope) unknownKey(p text.Pair, action *yaml.Node, entries []text.Pair) string {
 	r := s.Doc
 	if waitingKeys[text.FoldWord(p.Name)] {
@@ -219,7 +219,7 @@ func (s *scope) unknownKey(p text.Pair, action *yaml.Node, entries []text.Pair) 
 	return suggestion
 }
 
-// flatAction reports, once, a step whose fields stand beside its action and not below it.
+// flatAction reports, once, a step whose fields are next to its action instead of below it.
 func (s *scope) flatAction(entries []text.Pair) bool {
 	r := s.Doc
 	for i, p := range entries {
@@ -251,7 +251,7 @@ func actionNames() (names []string) {
 	return names
 }
 
-// actionFields are the fields of each kind of action, which the actions describe anew whenever they are asked.
+// actionFields holds the fields of each kind of action, which actions.Fields computes on every call.
 var actionFields = sync.OnceValue(func() map[string][]actions.Field {
 	out := map[string][]actions.Field{}
 	for _, k := range actions.Kinds() {
@@ -295,10 +295,10 @@ func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *s
 			suggestion := text.Closest(fp.Name, text.NotGiven(names, entries))
 			switch waits := slices.Contains(stepKeys, fp.Name) || suggestion == "" && waitingKeys[text.FoldWord(fp.Name)]; {
 			case !waits:
-				if f, ok = fields[s.unknownField(kind, fp, suggestion, names, entries)]; ok { // it is checked as what it was meant to be
+				if f, ok = fields[s.unknownField(kind, fp, suggestion, names, entries)]; ok { // it is checked as the field that was meant
 					s.field(f, fp)
 				}
-			case !misplaced: // once for "at" and "late"
+			case !misplaced: // only once for "at" and "late"
 				misplaced = true
 				r.Errorf("unknown-key", r.At(fp.Key), "", "%s", beside(fp.Name, kind.Name))
 			}
@@ -328,7 +328,7 @@ func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *s
 	return out
 }
 
-// notFields reports what stands for an action's fields and is no map.
+// notFields reports an action whose value is not a map of fields.
 func (s *scope) notFields(kind actions.Kind, p text.Pair) {
 	r := s.Doc
 	hint := ""
@@ -344,8 +344,8 @@ func (s *scope) notFields(kind actions.Kind, p text.Pair) {
 	r.Errorf("step", r.At(p.Value), "", "%s takes its fields as key: value, but this is %s%s", kind.Name, text.KindName(p.Value), hint)
 }
 
-// unknownField reports a field that an action does not have, and returns the one that was meant, if that can be told.
-// names are those it has, suggestion the closest of those that entries, the action's fields, lack.
+// unknownField reports a field that an action does not have, and returns the one that was meant, if known. names are
+// the action's fields; suggestion is the closest of those that entries lack.
 func (s *scope) unknownField(kind actions.Kind, p text.Pair, suggestion string, names []string, entries []text.Pair) string {
 	r := s.Doc
 	switch p.Name {
@@ -365,7 +365,7 @@ func (s *scope) unknownField(kind actions.Kind, p text.Pair, suggestion string, 
 	return suggestion
 }
 
-// beside says of a key for waiting among the fields of an action where it belongs.
+// beside says where a key for waiting belongs that was written among the fields of an action.
 func beside(name, action string) string {
 	if slices.Contains(stepKeys, name) {
 		return fmt.Sprintf("%s belongs to the step: beside %s, not below it", text.Quote(name), action)
@@ -373,15 +373,14 @@ func beside(name, action string) string {
 	return fmt.Sprintf(`%s has no %s; a step waits with "at", beside %s and not below it, such as at: %s`, action, text.Quote(name), action, aMoment)
 }
 
-// fieldKeyAliases are keys that people try, and the fields they may mean.
+// fieldKeyAliases are keys that people try, and the fields that they may mean.
 var fieldKeyAliases = map[string][]string{
 	"body": {"text", "json"}, "message": {"text"}, "msg": {"text"}, "content": {"text", "body"}, "recipient": {"to", "channel"}, "recipients": {"to"}, "mail": {"to"},
 	"title": {"subject"}, "room": {"channel"}, "data": {"json"}, "payload": {"json"}, "params": {"query"}, "uri": {"url"}, "endpoint": {"url"}, "verb": {"method"}, "emoji": {"icon"},
 	"sender": {"from"}, "ics": {"invite"}, "calendar": {"invite"}, "status": {"expect"},
 }
 
-// sketch builds the request as the file says it, with the {{ }} in place, and lets the action check it and
-// choose its connection.
+// sketch builds the request with the {{ }} still in place, and lets the action check it and choose its connection.
 func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options) {
 	r := s.Doc
 	sketch := map[string]any{}
@@ -409,7 +408,7 @@ func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options
 		r.Errorf("step-field", where, suggestion, "%s", problem.Message)
 	}
 	s.connect(st, req, p, at, o)
-	if to := req.Destination(nil); !strings.Contains(to, "{{") && !strings.HasSuffix(to, ":") { // nothing but a scheme
+	if to := req.Destination(nil); !strings.Contains(to, "{{") && !strings.HasSuffix(to, ":") { // not just a scheme
 		st.to = to
 	}
 	if data, err := json.Marshal(sketch); err == nil {
@@ -468,14 +467,14 @@ func decodeRequest(kind actions.Kind, fields map[string]any) (actions.Request, e
 	}
 	req := kind.New()
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber() // a whole number of a payload keeps its digits
+	dec.UseNumber() // whole numbers of a payload keep their digits
 	if err := dec.Decode(req); err != nil {
 		return nil, err
 	}
 	return req, nil
 }
 
-// field compiles one field's value by its Go type.
+// field compiles the value of one field, by its Go type.
 func (s *scope) field(f actions.Field, p text.Pair) (value, bool) {
 	r, n := s.Doc, p.Value
 	if !r.Tag(n) {
@@ -568,7 +567,7 @@ func (s *scope) texts(f actions.Field, n *yaml.Node) (value, bool) {
 	from := 0
 	for _, item := range actions.SplitList(t.Value) {
 		i := strings.Index(t.Value[from:], item)
-		if i < 0 { // split into something that is not there as it stands
+		if i < 0 { // the item does not occur in the text as it was split
 			return s.textRange(f, t, 0, len(t.Value))
 		}
 		v, good := s.textRange(f, t, from+i, from+i+len(item))
@@ -613,7 +612,7 @@ func (s *scope) numbers(f actions.Field, n *yaml.Node) (value, bool) {
 	return value{fixed: out}, true
 }
 
-// tree compiles any YAML; the texts in it are templates.
+// tree compiles any YAML. The texts in it are templates.
 func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 	r := s.Doc
 	n = text.Resolve(n)
@@ -656,13 +655,13 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 	case "!!int", "!!float":
 		digits := strings.TrimLeft(n.Value, "+-")
 		if len(digits) > 1 && digits[0] == '0' && strings.Trim(digits, "0123456789") == "" {
-			return value{fixed: n.Value}, true // 01234: a post code, not the number that YAML makes of it
+			return value{fixed: n.Value}, true // 01234 is a post code, not the number that YAML reads
 		}
-		if number := strings.TrimPrefix(n.Value, "+"); json.Valid([]byte(number)) { // with the digits that are written
+		if number := strings.TrimPrefix(n.Value, "+"); json.Valid([]byte(number)) { // keep the digits as written
 			return value{fixed: json.Number(number)}, true
 		}
 		var i int64
-		if n.Tag == "!!int" && n.Decode(&i) == nil { // of .5 it would be 0
+		if n.Tag == "!!int" && n.Decode(&i) == nil { // it would be 0 for .5
 			suggestion := text.Quoted(n.Value)
 			if strings.Contains(n.Value, "_") {
 				suggestion = strconv.FormatInt(i, 10)
@@ -671,7 +670,7 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 			return value{fixed: i}, true
 		}
 		var v float64
-		if n.Decode(&v) == nil && v-v == 0 { // not infinite
+		if n.Decode(&v) == nil && v-v == 0 { // neither infinite nor NaN
 			if strings.Contains(n.Value, "_") {
 				number := strconv.FormatFloat(v, 'g', -1, 64)
 				r.Warnf("number", r.At(n), number, "YAML reads %s as the number %s: write that, or put it in quotes", n.Value, number)
@@ -693,8 +692,8 @@ func (s *scope) tree(f actions.Field, n *yaml.Node) (value, bool) {
 	return v, ok
 }
 
-// blockEscape is how the values of one field of a Slack block are escaped: only text objects of type mrkdwn are, and
-// addresses as addresses (https://docs.slack.dev/reference/block-kit/composition-objects/text-object).
+// blockEscape returns how the values of a field in a Slack block are escaped: only text objects of type mrkdwn are,
+// and URLs as URLs (https://docs.slack.dev/reference/block-kit/composition-objects/text-object).
 func blockEscape(entries []text.Pair, key string) string {
 	switch {
 	case strings.HasSuffix(key, "url"):
@@ -705,7 +704,7 @@ func blockEscape(entries []text.Pair, key string) string {
 	return ""
 }
 
-// sketch is the value with its {{ }} in place.
+// sketch returns the value with its {{ }} in place.
 func (v value) sketch() any {
 	switch v.form {
 	case textForm, treeForm:
@@ -763,8 +762,8 @@ func (v value) render(r *run, f actions.Field) (any, error) {
 	return v.fixed, nil
 }
 
-// renderSingle renders one expression alone: in a tree it keeps its type, and in a list of texts it may be a
-// list itself.
+// renderSingle renders a single expression: in a tree it keeps its type, and in a list of texts it may be a list
+// itself.
 func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 	x, err := p.value(r)
 	if err != nil {
@@ -802,7 +801,7 @@ func renderSingle(r *run, v value, p part, f actions.Field) (any, error) {
 	return text, nil
 }
 
-// render makes the step's request for one event.
+// render renders the step's request for one event.
 func (st *step) render(r *run) Step {
 	out := Step{Number: st.number, Action: st.kind.Name, Connection: st.connection}
 	if st.unwanted(r.ev) {
@@ -822,7 +821,7 @@ func (st *step) render(r *run) Step {
 			return out
 		}
 		if err != nil {
-			// An unresolved recipient is known even where the value is missing altogether.
+			// A missing recipient is a skip even if rendering it fails.
 			if f.skips && isMissing(err) {
 				out.Skip = unresolved
 				return out
@@ -876,7 +875,7 @@ func (st *step) render(r *run) Step {
 
 const unresolved = "unresolved recipient"
 
-// maxRecipients bounds how many one message goes to: a list may come from a payload.
+// maxRecipients limits the recipients of one message: a list may come from a payload.
 const maxRecipients = 100
 
 func isMissing(err error) bool {
@@ -884,7 +883,7 @@ func isMissing(err error) bool {
 	return ok && strings.HasPrefix(e.Message, "the value is missing")
 }
 
-// folded turns line breaks into a space where they would begin another header.
+// folded replaces line breaks by a space in a value that is used in a header.
 func folded(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -903,7 +902,7 @@ func folded(v any) any {
 	return v
 }
 
-// dropEmpty leaves out recipients that rendered to nothing; nil if none is left.
+// dropEmpty removes recipients that rendered to nothing. It returns nil if none is left.
 func dropEmpty(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -930,7 +929,7 @@ func anys(list []string) []any {
 	return out
 }
 
-// facts are what an action may use of the appointment beyond its templates.
+// facts returns what an action may use of the appointment besides its templates.
 func (r *run) facts() actions.Facts {
 	a := &r.ev.Appointment
 	f := actions.Facts{
@@ -941,7 +940,7 @@ func (r *run) facts() actions.Facts {
 	if f.Updated.IsZero() {
 		f.Updated = r.ev.ReceivedAt
 	}
-	if r.due { // what is sent weeks after its event is not of that time
+	if r.due { // a message sent weeks later does not have the time of its event
 		f.Now = r.Now
 	}
 	return f

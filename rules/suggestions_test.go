@@ -12,7 +12,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// mended is a file with a finding's suggestion in place of what the finding points at.
+// mended returns a file with a finding's suggestion applied.
 func mended(src string, f text.Finding) string {
 	at := func(line, column int) int {
 		off := 0
@@ -33,7 +33,7 @@ func mended(src string, f text.Finding) string {
 	return src[:at(f.Line, f.Column)] + f.Suggestion + src[at(f.EndLine, f.EndColumn):]
 }
 
-// saying counts the findings that say the same, wherever they stand.
+// saying counts the findings with the same message, wherever they are.
 func saying(findings []text.Finding, what text.Finding) (n int) {
 	for _, f := range findings {
 		if f.Code == what.Code && unlined(f.Message) == unlined(what.Message) {
@@ -52,7 +52,8 @@ func errors(findings []text.Finding) (n int) {
 	return n
 }
 
-// checkSuggestions puts each suggestion of a file in place and checks again: its finding is gone and no error is new.
+// checkSuggestions applies each suggestion of a file and checks again: its finding must be gone, and no error may be
+// new.
 func checkSuggestions(t *testing.T, name, src string) (n int) {
 	t.Helper()
 	_, before := rules.Compile(name, []byte(src), options())
@@ -67,7 +68,7 @@ func checkSuggestions(t *testing.T, name, src string) (n int) {
 		if saying(after, f) >= saying(before, f) {
 			why = "the finding stays"
 		}
-		// A mistake that remains may be told in better words once this one is mended, but there is one less.
+		// A remaining mistake may be reported in better words once this one is fixed, but there is one error less.
 		if left := errors(after); left > errors(before) || f.Severity == text.Error && left == errors(before) {
 			why += "; new: " + render(after, fixed)
 		}
@@ -111,8 +112,8 @@ func TestSuggestionsWork(t *testing.T) {
 	}
 }
 
-// writtenAs is a document with its texts in one style: in block scalars, in quotes, without quotes where that can be;
-// and, after "flow", in maps and lists of one line.
+// writtenAs returns a document with its texts in one style: in block scalars, in quotes, or without quotes where
+// possible; and, after "flow", in flow maps and lists.
 func writtenAs(root *yaml.Node, style string) string {
 	style, inFlow := strings.CutPrefix(style, "flow ")
 	w := &writer{at: place{1, 1}, marked: map[*yaml.Node]bool{}, style: style, written: map[*yaml.Node]writtenText{}}

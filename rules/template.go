@@ -11,7 +11,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// What one rendered text and one rendered request may be, in bytes.
+// The limits of one rendered text and one rendered request, in bytes.
 const (
 	maxText    = 64 << 10
 	maxRequest = 256 << 10
@@ -23,15 +23,15 @@ type template struct {
 	place string // file:line:column of its beginning
 }
 
-// A part is a literal, or an expression and what its value must be made safe for.
+// A part is a literal, or an expression and how its value is escaped.
 type part struct {
 	literal string
 	program *lang.Program // nil in a literal
 	escape  escape
-	nilOK   bool // the expression gives nil as its own default: x ?? nil
+	nilOK   bool // the expression ends in ?? nil
 }
 
-// single is the expression of a template that is one expression alone.
+// single returns the expression of a template that consists of one expression only.
 func (t *template) single() (part, bool) {
 	var found part
 	n := 0
@@ -47,11 +47,11 @@ func (t *template) single() (part, bool) {
 	return found, n == 1
 }
 
-// bracesAround reports {{ }} around the whole of a field that is an expression already, and looks at what is in it.
+// bracesAround reports {{ }} around a field that is already an expression, and checks the expression inside.
 func (s *scope) bracesAround(t *text.Scalar, inner string) {
 	at := t.Span(strings.Index(t.Value, "{{"), len(strings.TrimRight(t.Value, " \t\r\n")))
 	s.Doc.Mendf(text.Error, "braces", t, at, inner, "%s", lang.NoBraces)
-	for t != nil && t.Value != inner { // what is left keeps its place
+	for t != nil && t.Value != inner { // the rest keeps its place
 		i := strings.Index(t.Value, "{{")
 		if i < 0 {
 			if i = strings.Index(t.Value, "}}"); i < 0 {
@@ -65,14 +65,14 @@ func (s *scope) bracesAround(t *text.Scalar, inner string) {
 	}
 }
 
-// template compiles the texts [from:to] of t's value. recipient is true where a missing value has a meaning of
-// its own. It is nil after a mistake.
+// template compiles the range [from:to] of t's value. recipient says that a missing value has its own meaning. It
+// returns nil after a mistake.
 func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient bool) *template {
 	out := &template{}
 	ok := true
 	value := t.Value[:to]
 	page := newContext(esc)
-	open := 0 // braces of the text itself
+	open := 0 // open braces of the literal text
 	for i := from; i < to; {
 		next := strings.Index(value[i:], "{{")
 		if next < 0 {
@@ -134,7 +134,7 @@ func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient boo
 			if n != tree {
 				suggestion = "(" + suggestion + ")"
 			}
-			if name == "contact.email" || name == "contact.phone" { // nobody is reached at an empty one
+			if name == "contact.email" || name == "contact.phone" { // an empty address or number reaches nobody
 				c.WarnAt(n, "missing-value", "", `%s may be missing; ask for it in the condition, as in when: %s != "", or give a default with ??`, name, name)
 			} else {
 				c.WarnAt(n, "missing-value", suggestion, "%s may be missing; give a default with ??", name)
@@ -157,7 +157,7 @@ var (
 
 var almostTemplate = regexp.MustCompile(`\$?\{\s*((?:appointment|contact|previous|custom|raw)\.[\w.]+)\s*\}|\$\{\s*([A-Za-z_][\w.]*)\s*\}|%(?:appointment|contact)\.\w+%`)
 
-// suspectLiteral warns about what was probably meant to be an expression.
+// suspectLiteral warns about literal text that was probably meant as an expression.
 func (s *scope) suspectLiteral(t *text.Scalar, off int, literal string) {
 	for _, m := range almostTemplate.FindAllStringSubmatchIndex(literal, 5) {
 		name := ""
@@ -171,7 +171,7 @@ func (s *scope) suspectLiteral(t *text.Scalar, off int, literal string) {
 		}
 		written := "{{ " + name + " }}"
 		if root, _, _ := strings.Cut(name, "."); !world.Has(root) && !slices.ContainsFunc(s.Lets, func(l lang.Let) bool { return l.Name == root }) {
-			written = "" // that would be an error
+			written = "" // there is no such name
 		}
 		s.Doc.Mendf(text.Warning, "braces", t, t.Span(off+m[0], off+m[1]), written, "%s is sent as it is; write a value as {{ %s }}", literal[m[0]:m[1]], name)
 	}
@@ -192,7 +192,7 @@ func (p part) value(r *run) (any, error) {
 	return v, nil
 }
 
-// render makes the text for one event.
+// render renders the text for one event.
 func (t *template) render(r *run) (string, error) {
 	if len(t.parts) == 1 && t.parts[0].program == nil {
 		return t.parts[0].literal, nil
@@ -222,7 +222,7 @@ func (t *template) render(r *run) (string, error) {
 	return b.String(), nil
 }
 
-// literalsOf is a text without its expressions, roughly: what is written in them may look like more of it.
+// literalsOf returns a text roughly without its expressions, whose texts may look like literal text.
 func literalsOf(s string) string {
 	var b strings.Builder
 	for {

@@ -12,7 +12,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// ZoneWords are the words that `timezone` takes besides the name of a zone.
+// ZoneWords returns the words that `timezone` accepts besides names of zones.
 func ZoneWords() []lang.Word {
 	return []lang.Word{
 		{Name: "contact", Doc: "The zone of the person who booked, where the event says it; else as location."},
@@ -24,14 +24,14 @@ func ZoneWords() []lang.Word {
 // zoneExpression recognises contact.timezone and the like, with or without {{ }}.
 var zoneExpression = regexp.MustCompile(`^(?:\{\{ *)?([A-Za-z]+)(?:\.[\w.]+)?(?: *\}\})?$`)
 
-// zoneOwners are the words that people try for whose zone is meant.
+// zoneOwners are words that people use for whose zone is meant.
 var zoneOwners = map[string]string{
 	"contact": "contact", "guest": "contact", "customer": "contact", "client": "contact", "patient": "contact", "person": "contact", "attendee": "contact", "booker": "contact",
 	"appointment": "contact", "user": "user", "staff": "user", "assignee": "user", "colleague": "user", "agent": "user", "owner": "user",
 	"location": "location", "account": "location", "business": "location", "company": "location", "office": "location", "calendar": "location",
 }
 
-// ownerOf says whose zone was meant by an expression, or by a word for a person; "" if it is neither.
+// ownerOf says whose zone was meant by an expression or by a word for a person; "" if it is neither.
 func ownerOf(written string) string {
 	m := zoneExpression.FindStringSubmatch(strings.TrimSpace(written))
 	if m == nil {
@@ -83,7 +83,7 @@ func parseZone(r *text.Document, n *yaml.Node) (zone *time.Location, whose strin
 	return zone, ""
 }
 
-// zones are those in which a rule sees the times of an event, and reads texts.
+// zones returns the zone in which a rule sees the times of an event, and the zone of texts without an offset.
 func (rule *Rule) zones(ev *Event) (zone, naive *time.Location) {
 	naive = rule.naive
 	if naive == nil {
@@ -108,7 +108,7 @@ func (rule *Rule) zones(ev *Event) (zone, naive *time.Location) {
 	return naive, naive
 }
 
-// zoneName tells the zones of two rules apart; "" is that of each time.
+// zoneName identifies the zone of a rule; "" means each time's own offset.
 func (rule *Rule) zoneName() string {
 	if rule.zone != nil {
 		return rule.zone.String()
@@ -116,7 +116,7 @@ func (rule *Rule) zoneName() string {
 	return rule.whose
 }
 
-// fixedNaive is where a rule reads texts without an offset, nil if that depends on the event.
+// fixedNaive returns the zone of texts without an offset, nil if it depends on the event.
 func (rule *Rule) fixedNaive() *time.Location {
 	if rule.whose != "" {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// took is how long f runs: what else the machine does meanwhile is not counted.
+// took returns how long f runs, in processor time of this thread, so that other work of the machine does not count.
 func took(f func()) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -4,7 +4,7 @@ package rules_test
 
 import "time"
 
-// took is how long f runs.
+// took returns how long f runs.
 func took(f func()) time.Duration {
 	start := time.Now()
 	f()

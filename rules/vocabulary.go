@@ -6,18 +6,18 @@ import (
 	"bellhop/rules/lang"
 )
 
-// This file says what rule files may say, to what helps people to write them: the schema and editors. The
-// words are those that the files are parsed and checked with.
+// This file describes what rule files may contain, for the schema and for editors. The words are the same that the
+// files are checked with.
 
 // A Key is one key of a rule.
 type Key struct {
 	Name     string
 	Doc      string // one sentence for people
-	Example  string // a value as it would be written
+	Example  string // a value as it is written in a file
 	Required bool
 }
 
-// Keys are the keys of a rule, in the order in which people write them.
+// Keys returns the keys of a rule, in the order in which people write them.
 func Keys() []Key {
 	return []Key{
 		{Name: "name", Required: true, Example: "desk-new-booking", Doc: "The rule's name, unique over all rule files."},
@@ -34,7 +34,7 @@ func Keys() []Key {
 
 var ruleKeys = keyNames(Keys())
 
-// StepKeys are the keys of a step besides its action.
+// StepKeys returns the keys of a step besides its action.
 func StepKeys() []Key {
 	return []Key{
 		{Name: "at", Example: aMoment, Doc: "When the step is done, an expression that gives a time; without one, at once. Until then the step moves with its appointment, and is cancelled with it."},
@@ -45,7 +45,7 @@ func StepKeys() []Key {
 
 var stepKeys = keyNames(StepKeys())
 
-// LateWords are what `late` takes besides a duration.
+// LateWords returns the values of `late` besides a duration.
 func LateWords() []lang.Word {
 	return []lang.Word{
 		{Name: lateSkip, Doc: "It is not sent; this is what a step without late does."},
@@ -60,7 +60,7 @@ func keyNames(keys []Key) (names []string) {
 	return names
 }
 
-// Events are the words that `on` may hold.
+// Events returns the words that `on` may contain.
 func Events() []lang.Word {
 	docs := map[string]string{
 		Create:      "The platform says that an appointment was created.",
@@ -82,7 +82,7 @@ func Events() []lang.Word {
 	return words
 }
 
-// Variables are the names that an expression may begin with, those with fields included.
+// Variables returns the names that an expression may begin with, including those that have fields.
 func Variables() []lang.Word {
 	docs := map[string]string{
 		"appointment": "The appointment, as it is with this event.",
@@ -108,8 +108,7 @@ func Variables() []lang.Word {
 	return words
 }
 
-// FieldsBelow are the fields of one of the variables, in the order of the struct; nil if it has none that are
-// known.
+// FieldsBelow returns the fields of one of the variables, in the order of the struct; nil if it has no known ones.
 func FieldsBelow(variable string) []lang.Word {
 	var of reflect.Type
 	switch variable {

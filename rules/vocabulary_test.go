@@ -11,7 +11,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// TestWordsAreDescribed looks for a name that people are told nothing about.
+// TestWordsAreDescribed looks for a name without a description.
 func TestWordsAreDescribed(t *testing.T) {
 	t.Parallel()
 	lists := map[string][]lang.Word{
@@ -53,8 +53,8 @@ func TestWordsAreDescribed(t *testing.T) {
 	}
 }
 
-// TestWordsMeanSomething compiles an expression with every variable, field and operator, so that nobody is
-// offered what does not work.
+// TestWordsMeanSomething compiles an expression with every variable, field and operator, so that nothing is offered
+// that does not work.
 func TestWordsMeanSomething(t *testing.T) {
 	t.Parallel()
 	compiles := func(expression string) {
@@ -96,7 +96,7 @@ func TestWordsMeanSomething(t *testing.T) {
 	}
 }
 
-// Every example of a function is an expression that has a value.
+// Every example of a function is an expression with a value.
 func TestExamplesOfFunctions(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)

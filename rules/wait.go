@@ -19,31 +19,32 @@ import (
 	"bellhop/rules/text"
 )
 
-// The `at` of a waiting step says when it is due. When its rule applies, the step is planned: that time is worked out,
+// The `at` of a waiting step says when it is due. When its rule applies, the step is planned: that time is computed,
 // and nothing else. When the step is due, it is checked again with the appointment as it is then, and rendered. Its
 // expressions see the event that planned it: its type, what happened, its contact.
 
-// How late a step can be if the file does not say.
+// How late a step may be if the file does not say.
 const (
-	// Receiving and matching take some time themselves: `at: receivedAt` is not late.
+	// Receiving and matching take some time: `at: receivedAt` does not count as late.
 	punctual = time.Minute
-	// A step that must not be late is still sent within this time if Bellhop or its destination was down when it was due.
+	// A step that must not be late is still sent within this time, if Bellhop or its destination was down when it was
+	// due.
 	belated = time.Hour
 )
 
-// Times before it come from a missing time, which is in the year 1.
+// A time before firstMoment is the result of a missing time, which is in the year 1.
 var firstMoment = time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // A wait is a step's `at` and `late`. It is immutable.
 type wait struct {
 	program *lang.Program
 	src     string        // as written
-	late    time.Duration // how late the step can be sent; 0 is not at all, negative is without limit
-	key     string        // of what is written
+	late    time.Duration // how late the step may be sent; 0: not late, negative: without limit
+	key     string        // identifies what is written
 	keys    string        // see Step.Key
 }
 
-// wait reads the `at` and `late` of a step. It is nil for a step that does not wait, and after a mistake.
+// wait reads the `at` and `late` of a step. It returns nil for a step that does not wait, and after a mistake.
 func (s *scope) wait(at, late *text.Pair) *wait {
 	before := s.Doc.Errors()
 	out := &wait{}
@@ -73,7 +74,7 @@ func (s *scope) wait(at, late *text.Pair) *wait {
 	return out
 }
 
-// momentText gives the text of `at`, after what can be told of it before it is read as an expression.
+// momentText returns the text of `at`, after the checks that do not need to read it as an expression.
 func (s *scope) momentText(n *yaml.Node) (*text.Scalar, bool) {
 	r := s.Doc
 	switch {
@@ -109,7 +110,7 @@ func (s *scope) momentText(n *yaml.Node) (*text.Scalar, bool) {
 	return t, true
 }
 
-// isMoment reports the parts of an expression that may be its value, and are no time.
+// isMoment reports the parts of an expression that may be its value but are not a time.
 func (s *scope) isMoment(c *lang.Checker, n ast.Node) {
 	switch m := n.(type) {
 	case *ast.ConditionalNode:
@@ -131,7 +132,7 @@ func (s *scope) isMoment(c *lang.Checker, n ast.Node) {
 	written := c.Source(n)
 	switch {
 	case t.Kind == lang.AnyKind:
-		for { // what a duration is added to, or taken from
+		for { // find what a duration is added to or subtracted from
 			b, ok := n.(*ast.BinaryNode)
 			if !ok || b.Operator != "+" && b.Operator != "-" || c.Types[b.Left].Type.Kind != lang.AnyKind {
 				break
@@ -168,7 +169,7 @@ func isSum(n ast.Node) bool {
 	return ok && (b.Operator == "+" || b.Operator == "-")
 }
 
-// The words that `late` takes besides a duration.
+// The words that `late` accepts besides a duration.
 const (
 	lateSkip = "skip"
 	lateSend = "send"
@@ -228,11 +229,11 @@ func (st *step) hold(w *wait) {
 	st.wait = w
 }
 
-// maxToldApart bounds the steps that a key names, for each delivery that waits has one.
+// maxToldApart limits the steps that a key names, because every waiting delivery has one.
 const maxToldApart = 20
 
-// tellApart gives the waiting steps of a rule their [Step.Key]: what is written in the step, and in all that wait.
-// A key that cannot name them all says so with a *.
+// tellApart sets the [Step.Key] of the waiting steps of a rule: what is written in the step, and in all that wait. A
+// key that cannot name them all contains a *.
 func (rule *Rule) tellApart() {
 	var all []string
 	for _, st := range rule.steps {
@@ -251,7 +252,7 @@ func (rule *Rule) tellApart() {
 	}
 }
 
-// SameStep says of the keys of two steps of a rule, see [Step.Key], whether the same is written in both.
+// SameStep reports whether the same is written in two steps of a rule, by their keys, see [Step.Key].
 func SameStep(a, b string) bool {
 	a, _, _ = strings.Cut(a, " ")
 	b, _, _ = strings.Cut(b, " ")
@@ -262,14 +263,14 @@ func SameStep(a, b string) bool {
 type Held struct {
 	Rule    string
 	Step    int
-	Key     string    // [Step.Key], by which the step is found again where steps were put before it, or taken away
-	Planned time.Time // the value of now() in `at`, so that a time counted from it stays
+	Key     string    // [Step.Key], which finds the step again if steps were added before it or removed
+	Planned time.Time // the value of now() in `at`, so that a time counted from it stays the same
 	At      time.Time // when it was planned to be sent
-	Anyway  bool      // an operator wants it, however late it is
+	Anyway  bool      // an operator asked for it, however late it is
 }
 
-// Moment works out again when a held step is due. ev is the event that planned it, with the appointment as it is now.
-// ok is false if that cannot be told: the rule or its step is gone, or `at` fails. [Set.Due] says why.
+// Moment computes again when a held step is due. ev is the event that planned it, with the appointment as it is now.
+// ok is false if that is unknown: the rule or its step is gone, or `at` fails. [Set.Due] says why.
 func (s *Set) Moment(h Held, ev *Event) (at time.Time, ok bool) {
 	rule, st := s.held(h)
 	if st == nil {
@@ -281,13 +282,14 @@ func (s *Set) Moment(h Held, ev *Event) (at time.Time, ok bool) {
 	return at, err == nil
 }
 
-// Keeps says whether a held step is still there, of a rule that is enabled.
+// Keeps reports whether a held step still exists in an enabled rule.
 func (s *Set) Keeps(h Held) bool {
 	rule, st := s.held(h)
 	return st != nil && rule.Enabled
 }
 
-// Destination is where a held step goes, as far as that is known before it is rendered; "" if its rule or step is gone.
+// Destination returns where a held step goes, as far as that is known before it is rendered; "" if its rule or step
+// is gone.
 func (s *Set) Destination(h Held) string {
 	rule, st := s.held(h)
 	if st == nil {
@@ -296,13 +298,13 @@ func (s *Set) Destination(h Held) string {
 	return st.destination(rule)
 }
 
-// destination is the step's connection or host. If that is unknown until the step is rendered, the rule's own name
-// isolates it.
+// destination returns the step's connection or host. If that is unknown until the step is rendered, the rule's own
+// name isolates it.
 func (st *step) destination(rule *Rule) string {
 	return cmp.Or(st.connection, st.to, "rule "+rule.Name)
 }
 
-// Plan gives the step as it is planned at now, its rule having applied before. ok is false if it is gone.
+// Plan plans the step at now; its rule applied before. ok is false if the step is gone.
 func (s *Set) Plan(h Held, ev *Event, now time.Time) (_ Step, ok bool) {
 	rule, st := s.held(h)
 	if st == nil {
@@ -313,9 +315,9 @@ func (s *Set) Plan(h Held, ev *Event, now time.Time) (_ Step, ok bool) {
 	return st.plan(r, now), true
 }
 
-// Due checks and renders a held step that is due at now. The result is like a step of a [Match], with two more outcomes:
-// Skip says why it is no longer wanted, and At is after now if it has to wait longer. shadow says that its rule is in
-// shadow mode.
+// Due checks and renders a held step that is due at now. The result is like a step of a [Match], with two more
+// outcomes: Skip may say why it is no longer wanted, and At may be after now if it has to wait longer. shadow says
+// that its rule is in shadow mode.
 func (s *Set) Due(h Held, ev *Event, now time.Time) (_ Step, shadow bool) {
 	rule, st := s.held(h)
 	switch {
@@ -331,15 +333,15 @@ func (s *Set) Due(h Held, ev *Event, now time.Time) (_ Step, shadow bool) {
 	return out, rule.Shadow
 }
 
-// due is [Set.Due] of a step that is there.
+// due is [Set.Due] for a step that exists.
 func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 	planned := newRun(ev, h.Planned)
 	planned.start(rule)
 	out, ok := st.outline(planned)
-	if !ok || out.At.After(now.Add(time.Second)) { // less is the clock's, or the queue's
+	if !ok || out.At.After(now.Add(time.Second)) { // a smaller difference is due to the clock or the queue
 		return out
 	}
-	if out.At.Before(h.At) { // the rule was changed; the step comes at the moment it was planned for
+	if out.At.Before(h.At) { // the rule was changed; the step keeps the moment for which it was planned
 		out.At, out.Until = h.At, st.wait.until(h.At, &ev.Appointment)
 	}
 	if !h.Anyway && !out.Until.IsZero() && now.After(out.Until) {
@@ -362,7 +364,7 @@ func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 	return done
 }
 
-// held finds a held step as it is in this set. Without the rule both are nil.
+// held finds a held step in this set. If there is no such rule, both are nil.
 func (s *Set) held(h Held) (*Rule, *step) {
 	i, ok := s.names[h.Rule]
 	if !ok {
@@ -370,7 +372,7 @@ func (s *Set) held(h Held) (*Rule, *step) {
 	}
 	rule := s.rules[i]
 	key, others, _ := strings.Cut(h.Key, " ")
-	var same *step // at its place, though its text may have changed
+	var same *step // the step in its place, though its text may have changed
 	for _, st := range rule.steps {
 		switch {
 		case st.wait == nil:
@@ -378,15 +380,15 @@ func (s *Set) held(h Held) (*Rule, *step) {
 			if same == nil || st.number == h.Step || same.wait.key != key {
 				same = st
 			}
-		case st.number == h.Step && same == nil && !strings.Contains(others, st.wait.key): // else it is another one that took its place
+		case st.number == h.Step && same == nil && !strings.Contains(others, st.wait.key): // otherwise another step is in its place
 			same = st
 		}
 	}
 	return rule, same
 }
 
-// outline is what is known of a step before it is rendered. ok is false if it has no time; it then says why. r.now is
-// the value of now() in `at`.
+// outline returns what is known of a step before it is rendered. ok is false if it has no time; the step then says
+// why. r.Now is the value of now() in `at`.
 func (st *step) outline(r *run) (out Step, ok bool) {
 	out = Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.keys}
 	out.Destination = st.destination(r.rule)
@@ -402,7 +404,7 @@ func (st *step) outline(r *run) (out Step, ok bool) {
 	return out, ok
 }
 
-// plan works out when a step is due. r.now is the value of now() in `at`; now is the present.
+// plan computes when a step is due. r.Now is the value of now() in `at`; now is the present.
 func (st *step) plan(r *run, now time.Time) Step {
 	r.Refill()
 	out, ok := st.outline(r)
@@ -439,7 +441,7 @@ func (w *wait) moment(r *run) (time.Time, error) {
 	return r.Settled(at), nil
 }
 
-// until is the last time at which a step that is due at a time can be sent; zero if there is no limit.
+// until returns the last time at which a step that is due at a time may be sent; zero if there is no limit.
 func (w *wait) until(at time.Time, a *Appointment) time.Time {
 	switch {
 	case w.late < 0:
@@ -449,7 +451,7 @@ func (w *wait) until(at time.Time, a *Appointment) time.Time {
 	}
 	until := at.Add(belated)
 	if start := a.StartTime; at.Before(start) && start.Before(until) {
-		until = start // what is to come before the appointment is of no use in it
+		until = start // a message meant for before the appointment is useless after it
 	}
 	if first := at.Add(punctual); until.Before(first) {
 		until = first
@@ -457,18 +459,18 @@ func (w *wait) until(at time.Time, a *Appointment) time.Time {
 	return until
 }
 
-// SkipCancelled is the [Step.Skip] of a step that was planned for an appointment that was cancelled already, by a
-// rule that is not for such ones: a reminder, when an event cancels an appointment and moves it at once.
+// SkipCancelled is the [Step.Skip] of a step planned for an appointment that is already cancelled, by a rule that is
+// not for cancelled ones: a reminder, if one event cancels an appointment and moves it.
 const SkipCancelled = "the appointment is cancelled"
 
-// ForCancelled says whether a held step, planned by ev, is for an appointment that is cancelled, and not for one
+// ForCancelled reports whether a held step, planned by ev, is meant for an appointment that is cancelled, not for one
 // that takes place.
 func (s *Set) ForCancelled(h Held, ev *Event) bool {
 	rule, _ := s.held(h)
 	return rule != nil && rule.forCancelled(ev)
 }
 
-// forCancelled says whether the rule is for cancelled appointments, by its event names or its condition.
+// forCancelled reports whether the rule is meant for cancelled appointments, by its event names or its condition.
 func (rule *Rule) forCancelled(ev *Event) bool {
 	for _, name := range []string{Cancelled, Delete} {
 		if slices.Contains(rule.On, name) && slices.Contains(ev.On, name) {

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// A waiting step has a destination before it is rendered; if rendering decides it, the rule's own name isolates it.
+// A waiting step has a destination before it is rendered. If it is unknown until then, the rule's own name isolates
+// it.
 func TestWaitingDestination(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
@@ -21,12 +22,12 @@ func TestWaitingDestination(t *testing.T) {
 	}
 }
 
-// What `late` allows, from the moment at which the step is planned.
+// What `late` allows, counted from the moment at which the step is planned.
 func TestLateWords(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		late  string
-		after time.Duration // how long after its moment it is planned
+		after time.Duration // how long after its moment the step is planned
 		sent  bool
 	}{
 		{"", 30 * time.Second, true}, {"", 2 * time.Minute, false},

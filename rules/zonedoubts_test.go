@@ -9,8 +9,7 @@ import (
 	"bellhop/rules"
 )
 
-// Whoever takes a suggestion about zones, days and durations ends with a file that loads, and in which that finding is
-// gone.
+// Applying a suggestion about zones, days or durations results in a file that loads and no longer has that finding.
 func TestZoneSuggestions(t *testing.T) {
 	t.Parallel()
 	looked := 0
@@ -48,7 +47,7 @@ func TestZoneSuggestions(t *testing.T) {
 	}
 }
 
-// What is right gets no word about zones.
+// Correct rules get no finding about zones.
 func TestNoZoneDoubts(t *testing.T) {
 	t.Parallel()
 	for _, lines := range [][]string{
@@ -88,7 +87,7 @@ func TestNoZoneDoubts(t *testing.T) {
 	}
 }
 
-// The same words of two rules are about other hours where their zones are.
+// The same words in two rules mean other hours if their zones differ.
 func TestSameWordsInOtherZones(t *testing.T) {
 	t.Parallel()
 	two := func(a, b string) string {
@@ -112,8 +111,8 @@ func TestSameWordsInOtherZones(t *testing.T) {
 	}
 }
 
-// A date without an offset is of the rule's zone, also for what is said of conditions; where the zone depends on the
-// event, nothing is said.
+// A date without an offset is in the rule's zone, also when conditions are analysed. If the zone depends on the
+// event, nothing is reported.
 func TestNaiveDatesAreOfTheRulesZone(t *testing.T) {
 	t.Parallel()
 	const when = `when: 'appointment.startTime >= date("2026-12-07T00:00:00-06:00") && appointment.startTime < date("2026-12-07 04:00")'`

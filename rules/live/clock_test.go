@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// These tests poll real files by a clock of their own (see testing/synctest), so that they can say when
-// something must have happened, to the millisecond and without waiting for it.
+// These tests poll real files with a clock of their own (see testing/synctest), so that they can check, to the
+// millisecond and without waiting, when something has happened.
 
-// soon is the promise: a change is live within that time of the file being whole.
+// soon is the promise: a change is live within this time after the file is complete.
 const soon = 2 * time.Second
 
-// polled runs a folder that is only polled, with the defaults.
+// polled runs a folder that is only polled, with default options.
 func polled(t *testing.T, o Options) *bench {
 	t.Helper()
 	o.NoWatch = true
@@ -37,15 +37,15 @@ func pass(d time.Duration) {
 
 func (b *bench) inForce() []string { return sorted(namesOf(b.f.Set())) }
 
-// At whatever moment between two polls a change happens, in whatever pieces, it is live in time, and never
-// before it is whole.
+// A change is live in time, and never before it is complete, at whatever moment between two polls and in however many
+// pieces it is written.
 func TestLiveInTimeByThePollAlone(t *testing.T) {
 	t.Parallel()
-	// The rules of one piece, of two, of all. With "shorter", the file had more rules before.
+	// The rules of one piece, of two, of all. If shorter is set, the file had more rules before.
 	for _, shorter := range []bool{false, true} {
 		for _, gap := range []time.Duration{10 * time.Millisecond, 60 * time.Millisecond, 140 * time.Millisecond} {
 			if shorter {
-				gap *= 3 // less looks whole, so more patience is asked for
+				gap *= 3 // a shorter file looks complete sooner, so the folder waits longer
 			}
 			for offset := time.Duration(0); offset < time.Second; offset += 90 * time.Millisecond {
 				t.Run(fmt.Sprintf("shorter=%v/gap=%v/offset=%v", shorter, gap, offset), func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestLiveInTimeByThePollAlone(t *testing.T) {
 	}
 }
 
-// A file that never rests keeps no other from being taken in time, is not taken itself, and is named.
+// A file that keeps changing delays no other file, is not loaded itself, and is named in the status.
 func TestAFileThatKeepsChanging(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -128,7 +128,7 @@ func TestAFileThatKeepsChanging(t *testing.T) {
 	})
 }
 
-// A change that leaves size and time as they were is found all the same.
+// A change that leaves size and time unchanged is found too.
 func TestAChangeThatHides(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -149,8 +149,8 @@ func TestAChangeThatHides(t *testing.T) {
 	})
 }
 
-// In a folder too large to be read as a whole with every poll, a change within one tick of the file
-// system's clock is found as well.
+// In a folder that is too large to be read completely at every poll, a change within one tick of the file system's
+// clock is found too.
 func TestAChangeWithinATick(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -180,7 +180,7 @@ func TestAChangeWithinATick(t *testing.T) {
 	})
 }
 
-// Reload looks at once, and at everything.
+// Reload looks at everything at once.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -207,7 +207,7 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// Nothing that changes makes nothing happen.
+// If nothing changes, nothing happens.
 func TestQuiet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -235,7 +235,7 @@ func TestGoneForAWhile(t *testing.T) {
 		write(t, dir, "a.yaml", ruleFile("a"))
 		b := polled(t, Options{Dir: dir})
 		defer b.stop()
-		// A swap of folders that takes a moment is nobody's trouble.
+		// A short moment without the folder causes no problem.
 		do(t, os.Rename(dir, dir+".away"))
 		pass(1200 * time.Millisecond)
 		do(t, os.Rename(dir+".away", dir))
@@ -259,7 +259,7 @@ func TestGoneForAWhile(t *testing.T) {
 	})
 }
 
-// A store that fails, or answers never, delays no reload, and gets the versions when it can.
+// A store that fails or hangs delays no reload, and gets the versions when it works again.
 func TestAStoreThatFails(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"fails", "hangs"} {
@@ -304,7 +304,7 @@ func TestAStoreThatFails(t *testing.T) {
 	}
 }
 
-// A version that comes into force while the one before is being stored is stored as well.
+// A version that comes into force while the one before is being stored is stored too.
 func TestAStoreThatIsSlow(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -12,26 +12,26 @@ import (
 const (
 	// storing is how long the store may take for one version.
 	storing = 5 * time.Second
-	// retryStoring is the longest pause between two attempts to store what could not be stored.
+	// retryStoring is the longest pause between attempts to store a version.
 	retryStoring = time.Minute
 )
 
-// A keeper brings the store up to date with the versions in force.
+// A keeper keeps the store up to date with the versions in force.
 type keeper struct {
-	versions Versions // nil keeps nothing
+	versions Versions // nil: nothing is stored
 	log      *slog.Logger
 	wake     chan struct{}
 
 	mu      sync.Mutex
-	unsaved map[string]*Version // by path; nil is one to drop
-	failing bool                // the last attempt failed, and that was logged
+	unsaved map[string]*Version // by path; nil means: drop it
+	failing bool                // the last attempt failed, which was logged
 }
 
 func newKeeper(versions Versions, log *slog.Logger) *keeper {
 	return &keeper{versions: versions, log: log, wake: make(chan struct{}, 1), unsaved: map[string]*Version{}}
 }
 
-// put asks for a version to be stored, or with nil for the one of that path to be dropped.
+// put asks for a version to be stored or, with nil, for the version of that path to be dropped.
 func (k *keeper) put(path string, v *Version) {
 	if k.versions == nil {
 		return
@@ -45,7 +45,7 @@ func (k *keeper) put(path string, v *Version) {
 	}
 }
 
-// run stores what it is asked to, until ctx is done.
+// run stores what is put until ctx is done.
 func (k *keeper) run(ctx context.Context, retry time.Duration) {
 	pause := retry
 	timer := time.NewTimer(0)
@@ -67,7 +67,7 @@ func (k *keeper) run(ctx context.Context, retry time.Duration) {
 	}
 }
 
-// store says whether everything is stored now. A failure is logged once, until storing works again.
+// store reports whether everything is stored. A failure is logged once, until storing works again.
 func (k *keeper) store(ctx context.Context) bool {
 	k.mu.Lock()
 	work := maps.Clone(k.unsaved)
@@ -83,7 +83,7 @@ func (k *keeper) store(ctx context.Context) bool {
 			return false
 		}
 		k.mu.Lock()
-		if k.unsaved[path] == work[path] { // else there is a newer one already
+		if k.unsaved[path] == work[path] { // otherwise there is a newer version
 			delete(k.unsaved, path)
 		}
 		k.mu.Unlock()

@@ -15,20 +15,20 @@ import (
 	"bellhop/rules/text"
 )
 
-// The limits of a rules folder; that of a file is [text.MaxFileSize].
+// The limits of a rules folder. For the size of a file see [text.MaxFileSize].
 const (
 	MaxFiles   = 10_000
 	maxFolders = 10_000
 	maxDepth   = 64
 )
 
-// IsRules says whether a file of this name (without folders) is a rule file: *.yaml or *.yml, but neither
-// a test nor what editors and synchronisers leave behind.
+// IsRules reports whether a file of this name (without folders) is a rule file: *.yaml or *.yml, but neither a test
+// nor a temporary file of editors and synchronisers.
 func IsRules(name string) bool {
 	return !hidden(name) && isYAML(name) && !IsTest(name)
 }
 
-// IsTest says whether a file of this name holds tests of rules: *.test.yaml or *.test.yml.
+// IsTest reports whether a file of this name contains tests of rules: *.test.yaml or *.test.yml.
 func IsTest(name string) bool {
 	return !hidden(name) && isYAML(name) && strings.HasSuffix(stem(name), ".test")
 }
@@ -42,14 +42,14 @@ func stem(name string) string {
 	return strings.ToLower(strings.TrimSuffix(name, filepath.Ext(name)))
 }
 
-// hidden covers names that could pass for a rule file or a folder of them. The other droppings (x.yaml~,
-// #x.yaml#, .x.yaml.swp, 4913, x.yaml.tmp) are no *.yaml to begin with.
+// hidden reports names that look like a rule file or a folder but are not. Other temporary files (x.yaml~, #x.yaml#,
+// .x.yaml.swp, 4913, x.yaml.tmp) do not end in .yaml anyway.
 func hidden(name string) bool {
 	return strings.HasPrefix(name, ".") || strings.HasPrefix(name, "~$") || strings.HasPrefix(name, "~syncthing~")
 }
 
-// Paths lists the rule files under dir as Open would load them: relative to dir, with slashes, sorted.
-// One that cannot be read is among them; [Read] then says why. Those beyond the first [MaxFiles] are not loaded.
+// Paths returns the rule files under dir as Open would load them: relative to dir, with slashes, sorted. A file that
+// cannot be read is among them; [Read] then says why. Those beyond the first [MaxFiles] are not loaded.
 func Paths(dir string) ([]string, error) {
 	l, err := list(dir)
 	if err != nil {
@@ -62,7 +62,7 @@ func Paths(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// Read reads the rule file of that path under dir. Why it cannot be used is a finding at its start.
+// Read reads the rule file of that path under dir. If it cannot be used, a finding at its start says why.
 func Read(dir, path string) ([]byte, []text.Finding) {
 	data, problem := read(filepath.Join(dir, filepath.FromSlash(path)))
 	if problem != (trouble{}) {
@@ -71,7 +71,7 @@ func Read(dir, path string) ([]byte, []text.Finding) {
 	return data, nil
 }
 
-// A trouble is why a file cannot be read, in words that do not change from one look to the next.
+// A trouble says why a file cannot be read, in words that are the same at every look.
 type trouble struct{ code, message string }
 
 func (t trouble) finding(path string) text.Finding {
@@ -93,7 +93,7 @@ var (
 	notRegular = trouble{"unreadable", "this is not a regular file"}
 )
 
-// cause is what an error of the file system says, without the machine's path.
+// cause returns the message of a file system error without the path.
 func cause(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -107,7 +107,7 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// A look is what one look at a file found. Two that are equal found the same.
+// A look is the result of looking at a file once. Equal looks found the same.
 type look struct {
 	gone    bool
 	problem trouble
@@ -115,8 +115,8 @@ type look struct {
 	size    int
 }
 
-// OpenRegular opens a regular file to read it. Anything else is an error: opening a pipe would wait for its writer, and
-// reading a device may never end. What has come into the file's place after it was looked at waits for nothing either.
+// OpenRegular opens a regular file for reading. Anything else is an error: opening a pipe would wait for its writer,
+// and reading a device may never end. It does not wait even if the file was replaced by a pipe in the meantime.
 func OpenRegular(name string) (*os.File, error) {
 	info, err := os.Stat(name)
 	switch {
@@ -128,7 +128,7 @@ func OpenRegular(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
-// read returns the content of a rule file, or why it is none.
+// read returns the content of a rule file, or why it cannot be used.
 func read(name string) ([]byte, trouble) {
 	info, err := os.Stat(name)
 	if err != nil {
@@ -141,7 +141,7 @@ func read(name string) ([]byte, trouble) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	defer func() { _ = f.Close() }() // only read
+	defer func() { _ = f.Close() }() // the file was only read
 	data, err := io.ReadAll(io.LimitReader(f, text.MaxFileSize+1))
 	if err != nil {
 		return nil, unreadable(err)
@@ -164,23 +164,23 @@ func judge(info fs.FileInfo) trouble {
 	return trouble{}
 }
 
-// A listing is what the folder holds.
+// A listing is the content of the folder.
 type listing struct {
 	root   fs.FileInfo
 	files  []entry                // sorted by path
-	broken []entry                // folders that cannot be read, and links of which that is not known
-	dirs   map[string]fs.FileInfo // the real folders in which something may change
+	broken []entry                // folders that cannot be read, and links that may be such folders
+	dirs   map[string]fs.FileInfo // the real folders to watch
 }
 
-// An entry is one logical path: what a person sees in the folder, links followed.
+// An entry is one path as a person sees it in the folder, with links followed.
 type entry struct {
 	path    string
 	real    string      // where to read it
-	info    fs.FileInfo // of what a link points to
+	info    fs.FileInfo // of the target, for a link
 	problem trouble     // known without reading it
 }
 
-// unreadable says whether path lies in a folder that cannot be read, and why.
+// unreadable reports whether path lies in a folder that cannot be read, and why.
 func (l *listing) unreadable(path string) (trouble, bool) {
 	for _, b := range l.broken {
 		if strings.HasPrefix(path, b.path+"/") {
@@ -190,9 +190,9 @@ func (l *listing) unreadable(path string) (trouble, bool) {
 	return trouble{}, false
 }
 
-// list finds the rule files under dir. Links are followed, and every real folder and file is visited once,
-// however many names lead to it, its own name before that of a link. So links cannot make a loop, and a
-// folder laid out as Kubernetes does (x.yaml → ..data/x.yaml, ..data → ..2026) shows x.yaml alone.
+// list finds the rule files under dir. Links are followed. Every real folder and file is visited once, however many
+// names lead to it, preferably under its own name. So links cannot form a loop, and a folder laid out by Kubernetes
+// (x.yaml → ..data/x.yaml, ..data → ..2026) shows only x.yaml.
 func list(dir string) (*listing, error) {
 	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -219,7 +219,7 @@ func list(dir string) (*listing, error) {
 	return w.listing, nil
 }
 
-// plain drops the path from an error, which the caller names as the user wrote it.
+// plain removes the path from an error; the caller names it as the user wrote it.
 func plain(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
@@ -270,7 +270,7 @@ func (w *walk) folder(s step) error {
 		if s.path == "" {
 			return plain(err)
 		}
-		if !errors.Is(err, fs.ErrNotExist) { // else it went away since its parent was read
+		if !errors.Is(err, fs.ErrNotExist) { // otherwise it was removed after its parent was read
 			t := trouble{"unreadable", "this folder cannot be read: " + cause(err)}
 			w.broken = append(w.broken, entry{path: s.path, problem: t})
 			w.files = append(w.files, entry{path: s.path, problem: t})
@@ -297,7 +297,7 @@ func (w *walk) folder(s step) error {
 		case IsRules(name):
 			info, err := e.Info()
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // it went away since the folder was read
+				continue // it was removed after the folder was read
 			}
 			if err != nil {
 				w.files = append(w.files, entry{path: at.path, problem: unreadable(err)})
@@ -310,7 +310,7 @@ func (w *walk) folder(s step) error {
 	return nil
 }
 
-// enter queues a folder that was not visited under another name.
+// enter queues a folder unless it was visited under another name.
 func (w *walk) enter(s step, info fs.FileInfo) {
 	switch {
 	case IsRules(filepath.Base(s.path)):
@@ -328,14 +328,14 @@ func (w *walk) enter(s step, info fs.FileInfo) {
 
 func (w *walk) follow(s step) {
 	named := IsRules(filepath.Base(s.path))
-	info, err := os.Stat(s.real) // first, for it says better than EvalSymlinks what is wrong
+	info, err := os.Stat(s.real) // first, because its error is clearer than that of EvalSymlinks
 	real := ""
 	if err == nil {
 		real, err = filepath.EvalSymlinks(s.real)
 	}
 	if err != nil {
 		if _, there := os.Lstat(s.real); errors.Is(there, fs.ErrNotExist) {
-			return // the link itself went away
+			return // the link itself was removed
 		}
 		t := unreadable(err)
 		w.broken = append(w.broken, entry{path: s.path, problem: t})

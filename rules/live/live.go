@@ -1,10 +1,10 @@
 // Package live keeps the rules of a folder loaded while people edit it.
 //
-// [Open] loads the folder once; [Folder.Run] then watches it until its context ends. Every change builds
-// a new [rules.Set], and one pointer is swapped: whoever matches an event sees the rules before the
-// change or after it, never a mixture.
+// [Open] loads the folder once; [Folder.Run] then watches it until its context ends. Every change builds a new
+// [rules.Set] and swaps one pointer: an event is matched with the rules before the change or after it, never a
+// mixture.
 //
-// What is promised to the writer of a rule file:
+// The promises to the author of a rule file:
 //
 //   - a change is in force within two seconds of the file being whole, with file system events or without;
 //   - a file is taken only when two looks some time apart found the same content, so that one which is
@@ -13,8 +13,8 @@
 //     unaffected; its mistakes stand in its [FileStatus] and in the log;
 //   - a folder that cannot be read, or is gone, changes nothing but the status of its files.
 //
-// File system events are hints to look sooner and nothing else: network mounts send none, a renamed
-// folder takes its watch along, and queues overflow. What is true is what a look at the disk finds.
+// File system events only make it look sooner: network mounts send none, a renamed folder takes its watch along, and
+// queues overflow. Only a look at the disk decides.
 package live
 
 import (
@@ -41,58 +41,59 @@ const (
 
 	// pause is the time between two looks at something that changed.
 	pause = 150 * time.Millisecond
-	// calm is how long new content must have stayed the same before it is taken, doubtful how long for
-	// what an unfinished save looks like: a file that is gone, unreadable or shorter than before.
+	// calm is how long new content must stay the same before it is taken. doubtful is the same for what may be an
+	// unfinished save: a file that is gone, unreadable or shorter than before.
 	calm     = pause
 	doubtful = 3 * pause
-	// batch is how long a settled change waits for others that have not settled yet, so that a checkout
-	// of many files is one swap, and a renamed file is not refused for the names of its former self.
+	// batch is how long a settled change waits for others that have not settled, so that a checkout of many files is
+	// one swap, and a renamed file does not conflict with the names in its old file.
 	batch = 700 * time.Millisecond
 	// restless is how long a file may keep changing before its status says so.
 	restless = 5 * time.Second
 
 	// debounce is the time from the first event to the look that it causes.
 	debounce = 30 * time.Millisecond
-	// fresh is how near to a file's last look its modification time must be for its size and times not
-	// to prove that it is unchanged: clocks of file systems tick as slowly as every two seconds.
+	// fresh: if a file's modification time is within this time before its last look, its size and times do not prove
+	// that it is unchanged. Some file systems have clocks that tick only every two seconds.
 	fresh = 2 * time.Second
-	// Each poll reads the files again that were not read for longest, whatever their size and time say.
+	// At each poll, the files that were not read for the longest time are read again, whatever their size and time
+	// are.
 	rereadFiles = 64
 	rereadBytes = 4 << 20
 
-	// loggedFindings of one file are logged one by one; its status holds them all.
+	// loggedFindings is how many findings of one file are logged one by one; its status holds them all.
 	loggedFindings = 20
 )
 
-// Options say what is watched, and how. Dir and Compile are required.
+// Options say which folder is watched, and how. Dir and Compile are required.
 type Options struct {
 	Dir string
-	// Compile makes rules of a file's content. The path is relative to Dir, with slashes. It is called
-	// from one goroutine at a time.
+	// Compile compiles a file's content. The path is relative to Dir, with slashes. It is called from one goroutine
+	// at a time.
 	Compile func(path string, data []byte) (*rules.File, []text.Finding)
-	// Good keeps the last good version of each file over restarts. With nil they are kept in memory only.
+	// Good keeps the last good version of each file over restarts. If it is nil, they are only in memory.
 	Good Versions
 	// Poll is the time between two looks at the folder when nothing says that it changed. 0 is one second,
 	// and more than that cannot keep the promise of two seconds.
 	Poll time.Duration
-	// NoWatch asks for no file system events: changes are found by the poll alone.
+	// NoWatch turns file system events off: changes are found by polling only.
 	NoWatch bool
-	// Changed is called after every swap and every change of a status, from the goroutine of Run. It is
-	// not called for what Open found.
+	// Changed is called after every swap and every change of a status, from the goroutine of Run. It is not called
+	// for what Open found.
 	Changed func(Snapshot)
-	// Found is told what is wrong with a file, once for every change of it; nil logs it. It is called from Open,
-	// then from the goroutine of Run. Paths are as in [FileStatus].
+	// Found is called with what is wrong with a file, once for every change of it; if it is nil, that is logged. It
+	// is called from Open and from the goroutine of Run. Paths are as in [FileStatus].
 	Found func([]text.Finding)
-	// Logger takes what happens to the folder. nil discards it.
+	// Logger logs what happens to the folder. nil discards it.
 	Logger *slog.Logger
 }
 
-// Versions stores the last good version of each rule file. Its methods are called from one goroutine at
-// a time. An error of GoodVersions fails Open. Any other is logged once and keeps no rule from being
-// loaded; the call is made again, at first with the next poll, later every minute.
+// Versions stores the last good version of each rule file. Its methods are called from one goroutine at a time. An
+// error of GoodVersions makes Open fail. Any other error is logged once and keeps no rule from being loaded; the call
+// is repeated, at first with the next poll, later every minute.
 type Versions interface {
 	GoodVersions(ctx context.Context) ([]Version, error)
-	PutGood(ctx context.Context, v Version) error // replaces the one of the same path
+	PutGood(ctx context.Context, v Version) error // replaces the version of the same path
 	DropGood(ctx context.Context, path string) error
 }
 
@@ -104,14 +105,14 @@ type Version struct {
 	At   time.Time // when it came into force
 }
 
-// A Snapshot is what is in force at one moment. It is immutable.
+// A Snapshot is the state at one moment. It is immutable.
 type Snapshot struct {
 	Set     *rules.Set
 	Files   []FileStatus // by path
-	Problem string       // what keeps the whole folder from being read, "" if nothing does
+	Problem string       // why the folder cannot be read, "" if it can
 
-	// Versions are the versions in force, by path, and ID stands for all of them: a snapshot with the same
-	// ID has the same rules.
+	// Versions are the versions in force, sorted by path. ID identifies them: a snapshot with the same ID has the
+	// same rules.
 	Versions []FileVersion
 	ID       string
 }
@@ -122,7 +123,7 @@ type FileVersion struct {
 	Hash string `json:"hash"` // SHA-256 in hexadecimal
 }
 
-// A Folder keeps the rules of a folder loaded. Its methods may be called from any goroutine.
+// A Folder keeps the rules of a folder loaded. It is safe for concurrent use.
 type Folder struct {
 	o    Options
 	log  *slog.Logger
@@ -131,43 +132,43 @@ type Folder struct {
 	runs atomic.Bool
 	good *keeper
 
-	// What follows belongs to Open, then to the goroutine of Run.
+	// The following fields belong to Open, then to the goroutine of Run.
 	files   map[string]*file
 	root    fs.FileInfo // the folder when it was last read
-	problem string      // what keeps it from being read now
-	doubt   string      // a problem that may pass
+	problem string      // why it cannot be read now
+	doubt   string      // a problem that may be temporary
 	doubted time.Time   // when doubt was first seen
 	set     *rules.Set
-	rejoin  bool // the set is not that of the files any more
-	dirty   bool // a status changed since it was published
+	rejoin  bool // the set is out of date
+	dirty   bool // a status has changed since the last snapshot
 	order   int
 	polled  time.Time
-	took    time.Duration // of the last look
+	took    time.Duration // duration of the last look
 	dirs    map[string]fs.FileInfo
 }
 
 func same(a, b fs.FileInfo) bool { return a != nil && b != nil && os.SameFile(a, b) }
 
-// A file is one logical path under the folder.
+// A file is one path under the folder.
 type file struct {
 	path string
 
 	real string      // where it was last read
-	info fs.FileInfo // what it was then
-	read time.Time   // when that was
+	info fs.FileInfo // its info at that time
+	read time.Time   // when it was last read
 
-	seen    look      // what is there but has not settled, if pending
+	seen    look      // the new content that has not settled, if pending
 	since   time.Time // when seen was first seen
-	began   time.Time // when the file began to differ from taken
+	began   time.Time // since when the file has differed from taken
 	pending bool
 	ready   bool
 	unquiet bool // it has been changing for longer than restless
 
-	taken    look           // what settled last
-	findings []text.Finding // in what was taken
-	joined   []text.Finding // that joining it with the other files brought
+	taken    look           // the content that settled last
+	findings []text.Finding // findings in the content taken
+	joined   []text.Finding // findings from joining it with the other files
 	lines    map[int]string // the lines that findings point at
-	stale    string         // why its stored good version is of no use any more
+	stale    string         // why its stored good version cannot be used
 
 	candidate *version // compiled, but not in force: another file has one of its names
 	force     *version
@@ -179,15 +180,15 @@ type version struct {
 	sum      [sha256.Size]byte
 	size     int
 	at       time.Time
-	order    int // rises with every version, so that of two files the newcomer is known
+	order    int // rises with every version, so that the newer of two files is known
 	findings []text.Finding
-	data     []byte // until it is handed to the store
+	data     []byte // until it is passed to the store
 }
 
 func (v *version) hash() string { return hex.EncodeToString(v.sum[:]) }
 
-// Open loads the folder once. A folder that does not exist or cannot be read is an error; mistakes in its
-// files are not, they stand in [Folder.Files]. A file that is broken starts with its last good version.
+// Open loads the folder once. A folder that does not exist or cannot be read is an error. Mistakes in its files are
+// not; they are in [Folder.Files]. A broken file starts with its last good version.
 func Open(ctx context.Context, o Options) (*Folder, error) {
 	if o.Compile == nil {
 		return nil, errors.New("opening the rules folder: no compiler")
@@ -227,8 +228,8 @@ func Open(ctx context.Context, o Options) (*Folder, error) {
 	return f, nil
 }
 
-// load takes everything the listing holds as it is: waiting for files to settle would only delay a start,
-// and Run looks again at once.
+// load takes every file as it is: waiting for files to settle would only delay the start, and Run looks again at
+// once.
 func (f *Folder) load(ctx context.Context, l *listing, good map[string]Version) error {
 	f.root, f.dirs = l.root, l.dirs
 	found := l.files
@@ -255,14 +256,14 @@ func (f *Folder) load(ctx context.Context, l *listing, good map[string]Version) 
 			f.good.put(path, nil)
 		}
 	}
-	f.rejoin = true // for a set, even of no files
+	f.rejoin = true // make a set, even without files
 	for f.rejoin {
 		f.join()
 	}
 	return nil
 }
 
-// recall compiles a stored good version. A file that still holds it is in force with that.
+// recall compiles a stored good version. If the file still has that content, it is in force as usual.
 func (f *Folder) recall(fl *file, v Version, seen look) {
 	sum := sha256.Sum256(v.Data)
 	compiled, findings := f.o.Compile(fl.path, v.Data)
@@ -278,21 +279,20 @@ func (f *Folder) recall(fl *file, v Version, seen look) {
 	fl.force = &version{file: compiled, sum: sum, size: len(v.Data), at: v.At, order: f.order, findings: findings}
 }
 
-// Set is the rules in force. It is never nil.
+// Set returns the rules in force. It is never nil.
 func (f *Folder) Set() *rules.Set { return f.now.Load().Set }
 
-// Files are the rule files found, by path.
+// Files returns the rule files, sorted by path.
 func (f *Folder) Files() []FileStatus { return f.now.Load().Files }
 
-// Snapshot is the rules in force and the files they are from.
+// Snapshot returns the rules in force and the files they are from.
 func (f *Folder) Snapshot() Snapshot { return *f.now.Load() }
 
-// Reload asks for a look at every file now, without waiting for an event or the poll. It does not wait
-// for that look.
+// Reload asks for a look at every file now, without waiting for an event or the poll. It does not wait for that look.
 func (f *Folder) Reload() {
 	select {
 	case f.ask <- struct{}{}:
-	default: // asked already
+	default: // already asked for
 	}
 }
 
@@ -320,15 +320,15 @@ func (f *Folder) Run(ctx context.Context) error {
 
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var last, due time.Time // of the look before, and of the one to come
+	var last, due time.Time // of the last look, and of the next
 	for {
 		all := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-hints:
-			// Not sooner than some multiple of what a look costs, so that no storm of events can keep
-			// the process busy with looking.
+			// Not sooner than a multiple of the cost of a look, so that a flood of events cannot keep the process
+			// busy.
 			next := time.Now().Add(debounce)
 			if rest := last.Add(4 * f.took); rest.After(next) {
 				next = rest
@@ -347,7 +347,7 @@ func (f *Folder) Run(ctx context.Context) error {
 			return nil
 		}
 		if w != nil && w.sync(f.dirs) {
-			next = min(next, debounce) // what happened before the new watch was there gave no event
+			next = min(next, debounce) // changes before the new watch caused no event
 		}
 		last = time.Now()
 		due = last.Add(max(next, 4*f.took))
@@ -355,8 +355,8 @@ func (f *Folder) Run(ctx context.Context) error {
 	}
 }
 
-// scan looks at the folder, takes what has settled, and says when to look again. With all, no file is
-// spared for looking unchanged.
+// scan looks at the folder, takes what has settled, and returns when to look again. With all, every file is read,
+// even if it looks unchanged.
 func (f *Folder) scan(ctx context.Context, all bool) time.Duration {
 	start := time.Now()
 	poll := start.Sub(f.polled) >= f.o.Poll
@@ -372,7 +372,7 @@ func (f *Folder) scan(ctx context.Context, all bool) time.Duration {
 			problem = "the rules folder is gone"
 		}
 	case len(l.files) == 0 && len(l.broken) == 0 && f.inForce() && (f.problem != "" || !same(f.root, l.root)):
-		// A share that is not mounted leaves an empty folder, and one that is being put back starts empty.
+		// A share that is not mounted is an empty folder, and one that is being restored starts empty.
 		problem = "the rules folder was replaced by an empty one"
 	}
 	if problem != "" {
@@ -411,7 +411,7 @@ func (f *Folder) scan(ctx context.Context, all bool) time.Duration {
 	return next
 }
 
-// troubled notes that the whole folder cannot be read. Every rule stays as it is.
+// troubled records that the folder cannot be read. All rules stay in force.
 func (f *Folder) troubled(problem string) time.Duration {
 	now := time.Now()
 	for _, fl := range f.files {

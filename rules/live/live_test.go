@@ -22,7 +22,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// The tests wait more than they compute, so more of them run at once than there are processors.
+// The tests mostly wait, so more of them run at once than there are processors.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.parallel", "16"); err != nil {
@@ -35,7 +35,7 @@ func compile(path string, data []byte) (*rules.File, []text.Finding) {
 	return rules.Compile(path, data, rules.Options{Connections: map[string]string{"slack": "slack"}})
 }
 
-// namesOf are the names of a set's rules, in order.
+// namesOf returns the names of a set's rules, in order.
 func namesOf(s *rules.Set) []string {
 	var names []string
 	for _, rule := range s.Rules() {
@@ -44,7 +44,7 @@ func namesOf(s *rules.Set) []string {
 	return names
 }
 
-// ruleFile is a rule file with one rule for each name.
+// ruleFile returns a rule file with one rule for each name.
 func ruleFile(names ...string) string {
 	var b strings.Builder
 	b.WriteString("rules:\n")
@@ -57,7 +57,7 @@ func ruleFile(names ...string) string {
 // broken is a rule file with a mistake in line 3.
 const broken = "rules:\n  - name: broken\n    on: bookd\n    then:\n      - slack: { channel: \"#desk\", text: New }\n"
 
-// A bench is a folder under watch, and everything that was told of it.
+// A bench is a watched folder, with everything that it reported.
 type bench struct {
 	t    *testing.T
 	dir  string
@@ -70,7 +70,7 @@ type bench struct {
 	news chan struct{}
 }
 
-// logged is a log that a test may read while it is written.
+// logged is a log that a test can read while it is being written.
 type logged struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -121,14 +121,14 @@ func watch(t *testing.T, o Options) *bench {
 	return b
 }
 
-// history is every snapshot there was, that of Open left out.
+// history returns every snapshot except that of Open.
 func (b *bench) history() []Snapshot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.told)
 }
 
-// until waits for a snapshot that is as told, and fails the test if none comes.
+// until waits for a snapshot for which ok is true, and fails the test if none comes.
 func (b *bench) until(what string, ok func(Snapshot) bool) Snapshot {
 	b.t.Helper()
 	start := time.Now()
@@ -165,7 +165,7 @@ func show(s Snapshot) string {
 	return b.String()
 }
 
-// status is the status of one file, the zero status if it is not listed.
+// status returns the status of one file, or a zero status if it is not listed.
 func status(s Snapshot, path string) FileStatus {
 	for _, f := range s.Files {
 		if f.Path == path {
@@ -215,7 +215,7 @@ type shelf struct {
 	versions map[string]Version
 	fail     bool
 	hang     bool
-	slow     time.Duration // set before it is used
+	slow     time.Duration // set before use
 	calls    int
 	changed  chan struct{}
 }
@@ -273,7 +273,7 @@ func (s *shelf) set(fail, hang bool) {
 	s.fail, s.hang = fail, hang
 }
 
-// until waits until the shelf is as told.
+// until waits until ok is true for the shelf.
 func (s *shelf) until(t *testing.T, what string, ok func(map[string]Version) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -357,7 +357,7 @@ func TestLinksAreReadOnceAndMakeNoLoop(t *testing.T) {
 	}
 }
 
-// Of too many files only those beyond the limit are refused.
+// Of too many files, only those beyond the limit are refused.
 func TestTooManyFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -379,7 +379,7 @@ func TestTooManyFiles(t *testing.T) {
 func TestTooLargeIsNotRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	// A hole of 100 GiB: reading it would be noticed.
+	// A sparse file of 100 GiB: reading it would be noticed.
 	f, err := os.Create(filepath.Join(dir, "large.yaml"))
 	do(t, err)
 	if err := f.Truncate(100 << 30); err != nil {
@@ -430,7 +430,7 @@ func TestRunTwice(t *testing.T) {
 	}
 }
 
-// What a poll costs when nothing changed.
+// The cost of a poll if nothing changed.
 func BenchmarkPoll(b *testing.B) {
 	dir := b.TempDir()
 	for i := range 1000 {

@@ -12,14 +12,14 @@ import (
 
 // A Source is one rule file to load.
 type Source struct {
-	Name string // what people call it, as findings do
-	Path string // where it is read; "" if Data is what it holds
+	Name string // its name for people, used in findings
+	Path string // where to read it; "" if Data is its content
 	Data []byte
 
 	problem trouble // why it is not read
 }
 
-// Sources are the rule files of a folder, as [Open] would load them: sorted, and named as they lie under dir. One that
+// Sources returns the rule files of a folder as [Open] would load them: sorted, with dir in their names. A file that
 // cannot be read is among them; loading it says why.
 func Sources(dir string) ([]Source, error) {
 	l, err := list(dir)
@@ -39,12 +39,12 @@ func Sources(dir string) ([]Source, error) {
 // A Loaded is rules that were read, compiled and joined once.
 type Loaded struct {
 	Set      *rules.Set    // of the files without a mistake
-	Files    []*rules.File // likewise, in the order of their sources
+	Files    []*rules.File // the same files, in the order of their sources
 	Findings []text.Finding
 }
 
-// Load reads and compiles rule files and joins them, without watching anything. The findings stand in the order of the
-// sources, and by position.
+// Load reads, compiles and joins rule files without watching them. The findings are in the order of the sources, and
+// by position.
 func Load(sources []Source, o rules.Options) Loaded {
 	var out Loaded
 	var readable []rules.Source
@@ -75,7 +75,7 @@ func Load(sources []Source, o rules.Options) Loaded {
 	return out
 }
 
-// LoadFolder is [Load] of the rule files of a folder.
+// LoadFolder is [Load] for the rule files of a folder.
 func LoadFolder(dir string, o rules.Options) (Loaded, error) {
 	sources, err := Sources(dir)
 	if err != nil {
@@ -84,7 +84,7 @@ func LoadFolder(dir string, o rules.Options) (Loaded, error) {
 	return Load(sources, o), nil
 }
 
-// Mistakes are the findings that keep a file out of the set.
+// Mistakes returns the findings that keep a file out of the set.
 func (l *Loaded) Mistakes() []text.Finding {
 	return slices.DeleteFunc(slices.Clone(l.Findings), func(f text.Finding) bool { return f.Severity != text.Error })
 }

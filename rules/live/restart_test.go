@@ -30,7 +30,7 @@ func TestRestartWithABrokenFile(t *testing.T) {
 	})
 	first.stop()
 
-	// What happens while nobody looks.
+	// What happens while the folder is not watched.
 	write(t, dir, "b.yaml", ruleFile("b2"))
 	do(t, os.Remove(filepath.Join(dir, "gone.yaml")))
 	do(t, os.Remove(filepath.Join(dir, "linked.yaml")))
@@ -56,8 +56,8 @@ func TestRestartWithABrokenFile(t *testing.T) {
 	second.rules("fixed", "fixed", "b2", "linked")
 }
 
-// A good version that no longer loads (its connection went away) is not in force, is said to be lost, and
-// is kept for when it loads again.
+// A good version that no longer loads (its connection was removed) is not in force, is reported as lost, and is kept
+// until it loads again.
 func TestRestartWithoutItsConnection(t *testing.T) {
 	t.Parallel()
 	for _, now := range []string{ruleFile("a"), broken} {
@@ -85,7 +85,7 @@ func TestRestartWithoutItsConnection(t *testing.T) {
 	}
 }
 
-// Of two files with one name, the one that was in force before the restart wins, whatever their paths.
+// If two files use one rule name, the file that was in force before the restart wins, whatever their paths are.
 func TestRestartWithANameThatIsTaken(t *testing.T) {
 	t.Parallel()
 	dir, s := t.TempDir(), newShelf()
@@ -133,7 +133,7 @@ func TestTheSameNameAtTheFirstStart(t *testing.T) {
 	})
 }
 
-// A file that lost its name to one that then loses itself is not kept waiting.
+// A file that lost its name to a file that then loses itself does not have to wait.
 func TestALoserTakesNoName(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -146,8 +146,8 @@ func TestALoserTakesNoName(t *testing.T) {
 	}
 }
 
-// The same over several turns: 9 takes a name of 2, which gets its old version back because 3 has its new
-// name; and so 4 loses to 9 no longer.
+// The same over several turns: 9 takes a name of 2, which gets its old version back because 3 now has its new name;
+// so 4 no longer loses to 9.
 func TestALoserOfALoser(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -14,16 +14,16 @@ import (
 	"bellhop/rules/text"
 )
 
-// The ways in which changes are found. Each case of saving is tried in all of them: with events and no
-// poll that could help, as it is used, and by the poll alone.
+// The ways in which changes are found. Each case of saving is tried in all of them: with events only, as in
+// production, and by polling only.
 var ways = map[string]Options{
 	"events": {Poll: time.Hour},
 	"both":   {},
 	"poll":   {NoWatch: true, Poll: 100 * time.Millisecond},
 }
 
-// eachWay runs a case in every way, on a folder with a.yaml (rule a) and b.yaml (rule b), which are
-// loaded. The folder has a parent of its own.
+// eachWay runs a case in every way, on a folder in which a.yaml (rule a) and b.yaml (rule b) are loaded. The folder
+// has its own parent.
 func eachWay(t *testing.T, test func(t *testing.T, b *bench)) {
 	t.Parallel()
 	for name, o := range ways {
@@ -39,10 +39,10 @@ func eachWay(t *testing.T, test func(t *testing.T, b *bench)) {
 	}
 }
 
-// watched is what a.yaml holds when a case begins.
+// watched is the content of a.yaml at the beginning of a case.
 var watched = ruleFile("a") + "\n# watched\n"
 
-// watched waits until the watches of Run stand: what happens before gives no event.
+// watched waits until Run has set its watches: changes before that cause no event.
 func (b *bench) watched() {
 	b.t.Helper()
 	write(b.t, b.dir, "a.yaml", watched)
@@ -56,7 +56,7 @@ func (b *bench) watched() {
 
 func TestVimSave(t *testing.T) {
 	eachWay(t, func(t *testing.T, b *bench) {
-		// As vim does with its defaults where it cannot write in place: probe, move away, create, write, remove.
+		// What vim does by default if it cannot write in place: probe, move away, create, write, remove.
 		name := filepath.Join(b.dir, "a.yaml")
 		write(t, b.dir, "4913", "")
 		do(t, os.Remove(filepath.Join(b.dir, "4913")))
@@ -75,7 +75,7 @@ func TestVimSave(t *testing.T) {
 	})
 }
 
-// program skips the test where a program is not installed.
+// program skips the test if a program is not installed.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -144,7 +144,7 @@ func TestMovedIntoPlace(t *testing.T) {
 	})
 }
 
-// An editor that truncates and writes in pieces, each of which ends between two rules, so that every half
+// An editor that truncates the file and writes it in pieces, each of which ends between two rules, so that every half
 // is a valid file.
 func TestWrittenInPieces(t *testing.T) {
 	eachWay(t, func(t *testing.T, b *bench) {
@@ -161,7 +161,7 @@ func TestWrittenInPieces(t *testing.T) {
 			for i := range 3 * len(pieces) {
 				<-tick.C
 				if i%3 != 0 {
-					// Something else happens in the folder, so that there are looks between two pieces.
+					// Something else happens in the folder, so that it is looked at between two pieces.
 					name := filepath.Join(b.dir, "4913")
 					write(t, b.dir, "4913", "")
 					do(t, os.Remove(name))
@@ -216,7 +216,7 @@ func TestGitCheckout(t *testing.T) {
 		b.rules("branch one written", one...)
 		run(t, b.dir, git, "checkout", "-q", "-b", "two")
 		for i := range files {
-			if i%5 == 4 { // one folder goes
+			if i%5 == 4 { // one folder is removed
 				do(t, os.Remove(filepath.Join(b.dir, at(i))))
 				continue
 			}
@@ -240,7 +240,7 @@ func TestGitCheckout(t *testing.T) {
 	})
 }
 
-// A folder as Kubernetes mounts it: a.yaml → ..data/a.yaml, ..data → ..v1, and ..data is swapped.
+// A folder as mounted by Kubernetes: a.yaml → ..data/a.yaml, ..data → ..v1, and ..data is swapped.
 func TestConfigMapSwap(t *testing.T) {
 	t.Parallel()
 	for name, o := range ways {
@@ -322,7 +322,7 @@ func TestAnotherFolderMovedIn(t *testing.T) {
 		b.rules("the other folder", "b", "c")
 		write(t, b.dir, "sub/c.yaml", ruleFile("c2"))
 		b.rules("a change in it", "b", "c2")
-		// What happens in the folder that was renamed away is nobody's business.
+		// Changes in the folder that was renamed have no effect.
 		write(t, b.dir+".old", "a.yaml", ruleFile("old"))
 		write(t, b.dir, "d.yaml", ruleFile("d"))
 		b.rules("a file more", "b", "c2", "d")
@@ -338,7 +338,7 @@ func TestAnEmptyFolderIsNoOrderToForget(t *testing.T) {
 		b.until("an empty folder in its place", func(s Snapshot) bool { return strings.Contains(s.Problem, "replaced by an empty one") })
 		write(t, b.dir, "a.yaml", ruleFile("a"))
 		b.rules("a file in it", "a")
-		// The same with the very folder, away and back.
+		// The same folder, renamed away and back.
 		do(t, os.Rename(b.dir, b.dir+".away"))
 		b.until("gone", func(s Snapshot) bool { return strings.Contains(s.Problem, "is gone") })
 		do(t, os.Remove(filepath.Join(b.dir+".away", "a.yaml")))
@@ -457,7 +457,7 @@ func TestABrokenFileKeepsItsGoodVersion(t *testing.T) {
 
 func TestANameThatIsTaken(t *testing.T) {
 	eachWay(t, func(t *testing.T, b *bench) {
-		// The newcomer loses, though its path comes first.
+		// The newer file loses, though its path comes first.
 		write(t, b.dir, "0.yaml", ruleFile("zero"))
 		b.rules("a file more", "a", "b", "zero")
 		write(t, b.dir, "0.yaml", ruleFile("x", "a"))
@@ -469,7 +469,7 @@ func TestANameThatIsTaken(t *testing.T) {
 			t.Errorf("the file that had the name before: %+v", status(s, "a.yaml"))
 		}
 		b.rules("the newcomer keeps its version", "a", "b", "zero")
-		// The other file gives the name up: nobody has to save the loser again.
+		// The other file gives the name up: the loser comes into force without being saved again.
 		write(t, b.dir, "a.yaml", ruleFile("other"))
 		s = b.rules("the name is free", "a", "b", "other", "x")
 		if got := status(s, "0.yaml"); got.Status != OK || len(got.Findings) != 0 {

@@ -14,7 +14,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// look reads an entry and remembers by what to tell that it need not be read again.
+// look reads an entry and records what shows that it need not be read again.
 func (f *Folder) look(fl *file, e entry) (look, []byte) {
 	fl.info, fl.real, fl.read = e.info, e.real, time.Now()
 	if e.problem != (trouble{}) {
@@ -27,7 +27,7 @@ func (f *Folder) look(fl *file, e entry) (look, []byte) {
 	return look{sum: sha256.Sum256(data), size: len(data)}, data
 }
 
-// see compares what the listing holds with what was taken.
+// see compares the listing with the content taken.
 func (f *Folder) see(l *listing, all, poll bool) {
 	var due map[*file]bool
 	if poll && !all {
@@ -54,14 +54,14 @@ func (f *Folder) see(l *listing, all, poll bool) {
 		if why, ok := l.unreadable(path); ok {
 			f.note(fl, look{problem: why})
 		} else if fl.taken.gone {
-			delete(f.files, path) // it came and went before it was taken
+			delete(f.files, path) // it was removed before it was taken
 		} else {
 			f.note(fl, look{gone: true})
 		}
 	}
 }
 
-// changed says whether a file has to be read to know what it holds.
+// changed reports whether a file must be read to know its content.
 func (fl *file) changed(e entry) bool {
 	was, is := fl.info, e.info
 	if fl.pending || e.problem != fl.taken.problem || was == nil || is == nil || fl.real != e.real {
@@ -73,8 +73,8 @@ func (fl *file) changed(e entry) bool {
 	return fl.read.Sub(is.ModTime()).Abs() < fresh
 }
 
-// reread picks the files that were not read for longest, as many as a poll can afford: of a small folder
-// all of them. It finds what left size and time as they were, and what a network mount reports late.
+// reread picks the files that were not read for the longest time, as many as a poll can afford; in a small folder,
+// all of them. It finds changes that left size and time unchanged, and those that a network mount reports late.
 func (f *Folder) reread() map[*file]bool {
 	oldest := make([]*file, 0, len(f.files))
 	for _, fl := range f.files {
@@ -92,7 +92,7 @@ func (f *Folder) reread() map[*file]bool {
 	return due
 }
 
-// note records what a look found.
+// note records the result of a look.
 func (f *Folder) note(fl *file, seen look) {
 	now := time.Now()
 	switch {
@@ -112,15 +112,15 @@ func (f *Folder) note(fl *file, seen look) {
 	}
 }
 
-// patience is how long what was seen must stay the same.
+// patience returns how long the new content must stay the same.
 func (fl *file) patience() time.Duration {
 	if fl.seen.size == 0 || fl.seen.size < fl.taken.size || fl.force != nil && fl.seen.size < fl.force.size {
-		return doubtful // gone and unreadable have no size
+		return doubtful // a file that is gone or unreadable has size 0
 	}
 	return calm
 }
 
-// settle takes what has settled, all of it at once.
+// settle takes everything that has settled, all of it at once.
 func (f *Folder) settle(ctx context.Context) {
 	now := time.Now()
 	var ready []*file
@@ -162,7 +162,7 @@ func (f *Folder) settle(ctx context.Context) {
 	}
 }
 
-// take makes what was seen the file's content. If it is broken, what is in force stays.
+// take makes the new content the file's content. If it is broken, the version in force stays.
 func (f *Folder) take(fl *file, seen look, data []byte) {
 	f.dirty = true
 	if fl.candidate != nil || fl.joined != nil {
@@ -197,10 +197,10 @@ func (f *Folder) take(fl *file, seen look, data []byte) {
 	f.report(fl, fl.findings)
 }
 
-// join makes one set of what is in force and what wants to be. A newcomer that cannot be joined (another
-// file has one of its names) gives way to its own last good version; it stays a candidate, and comes into
-// force when the other file no longer stands in its way. If some newcomers win and others lose, joining
-// is to be done again, for what the winners had before may have been what others lost to.
+// join makes one set of the versions in force and the candidates. A candidate that cannot be joined (another file
+// uses one of its names) leaves its own last good version in force. It stays a candidate and comes into force when
+// the conflict is gone. If some candidates win and others lose, join must run again, because the losers may have lost
+// to the old versions of the winners.
 func (f *Folder) join() {
 	f.dirty = true
 	j := joining{losers: map[*file][]text.Finding{}, before: map[*file][]text.Finding{}}
@@ -215,8 +215,8 @@ func (f *Folder) join() {
 	}
 	slices.SortFunc(j.old, func(a, b *file) int { return cmp.Compare(a.force.order, b.force.order) })
 	slices.SortFunc(j.newcomers, func(a, b *file) int { return cmp.Compare(a.candidate.order, b.candidate.order) })
-	// All newcomers at once, so that two files may swap a name; then those without the losers; and so on,
-	// with one loser more in every turn but one.
+	// First all candidates together, so that two files may swap a name; then those without the losers, and so on,
+	// until nobody loses.
 	for again := true; again; {
 		again = f.turn(&j)
 		if !again && !j.late {
@@ -227,15 +227,15 @@ func (f *Folder) join() {
 	f.finish(&j)
 }
 
-// A joining is one search for the newcomers that can come into force together.
+// A joining is one search for the candidates that can come into force together.
 type joining struct {
-	old, newcomers []*file // those with a version in force, those with a candidate, oldest first
+	old, newcomers []*file // files with a version in force, and files with a candidate, oldest first
 	losers         map[*file][]text.Finding
-	before         map[*file][]text.Finding // what joining brought the last time
-	late           bool                     // losers had their second chance
+	before         map[*file][]text.Finding // the findings of the last joining
+	late           bool                     // the losers have had a second chance
 }
 
-// files are the versions that are tried together, newcomers last, and those newcomers.
+// files returns the versions that are tried together, candidates last, and which of them are candidates.
 func (j *joining) files() ([]*rules.File, map[*file]bool) {
 	var files []*rules.File
 	trying := map[*file]bool{}
@@ -255,7 +255,7 @@ func (j *joining) files() ([]*rules.File, map[*file]bool) {
 	return files, trying
 }
 
-// turn tries the newcomers that have not lost, and says whether one of them does.
+// turn tries the candidates that have not lost, and reports whether one of them loses.
 func (f *Folder) turn(j *joining) bool {
 	files, trying := j.files()
 	set, findings := rules.NewSet(files)
@@ -273,7 +273,7 @@ func (f *Folder) turn(j *joining) bool {
 			continue
 		}
 		if !trying[fl] && fl.force != nil {
-			// Two stored versions that never were in force together.
+			// Two stored versions were never in force together.
 			if fl.candidate == nil {
 				fl.candidate = fl.force
 				j.newcomers = append(j.newcomers, fl)
@@ -287,8 +287,8 @@ func (f *Folder) turn(j *joining) bool {
 	return lost
 }
 
-// shows says whether the version that is being joined is the one that the file holds, so that a warning about it
-// is of use to its writer.
+// shows reports whether the version being joined is the content of the file, so that a warning about it is useful to
+// its author.
 func (fl *file) shows(candidate bool) bool {
 	v := fl.force
 	if candidate {
@@ -297,7 +297,7 @@ func (fl *file) shows(candidate bool) bool {
 	return v != nil && v.sum == fl.taken.sum
 }
 
-// secondChance takes those from the losers who lost a name to one that lost in turn.
+// secondChance removes from the losers those who lost a name to a file that lost in turn.
 func (j *joining) secondChance() bool {
 	owner := map[string]string{}
 	files, _ := j.files()
@@ -323,7 +323,7 @@ func (j *joining) secondChance() bool {
 	return found
 }
 
-// finish brings into force those who did not lose.
+// finish brings the candidates into force that did not lose.
 func (f *Folder) finish(j *joining) {
 	for fl, before := range j.before {
 		if fl.joined != nil && !slices.Equal(before, fl.joined) {
@@ -348,7 +348,7 @@ func (f *Folder) finish(j *joining) {
 	}
 }
 
-// data is what was taken, read once more if need be; nil if the file holds something else by now.
+// data returns the content that was taken, read again if needed; nil if the file has changed since.
 func (fl *file) data() []byte {
 	if fl.candidate != nil && fl.candidate.data != nil {
 		return fl.candidate.data

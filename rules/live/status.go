@@ -13,22 +13,22 @@ import (
 	"bellhop/rules/text"
 )
 
-// A FileStatus says of one rule file whether what it holds is in force, and if not, why.
+// A FileStatus says whether the content of a rule file is in force and, if not, why.
 type FileStatus struct {
 	Path     string         `json:"path"`
 	Status   Status         `json:"status"`
 	Error    string         `json:"error"`    // one sentence, "" if the status is ok
-	Findings []text.Finding `json:"findings"` // in the file as it is, warnings too
-	Lines    []string       `json:"lines"`    // of each finding, the line that it points at
+	Findings []text.Finding `json:"findings"` // in the file as it is, including warnings
+	Lines    []string       `json:"lines"`    // for each finding, the line that it points at
 
-	// The version in force, which is not that of the file if the status is failed.
-	InForce  bool      `json:"inForce"` // there is one
+	// The version in force. It differs from the file if the status is failed.
+	InForce  bool      `json:"inForce"` // there is a version in force
 	Hash     string    `json:"hash"`    // the first 12 digits of its SHA-256, "" if there is none
 	LoadedAt time.Time `json:"loadedAt"`
 	Rules    int       `json:"rules"`
 }
 
-// Status is ok if what a file holds is in force.
+// Status is ok if the content of a file is in force.
 type Status string
 
 const (
@@ -36,18 +36,18 @@ const (
 	Failed Status = "failed"
 )
 
-// maxLine is how much of a line is shown, in characters.
+// maxLine is how many characters of a line are shown.
 const maxLine = 200
 
 func short(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:6]) }
 
-// publish makes the present state what everybody sees.
+// publish makes the current state visible to everybody.
 func (f *Folder) publish() {
 	f.dirty = false
 	s := &Snapshot{Set: f.set, Problem: f.problem, Files: make([]FileStatus, 0, len(f.files))}
 	for _, fl := range f.files {
 		if fl.taken.gone && !fl.unquiet {
-			continue // new, and not settled
+			continue // new and not settled
 		}
 		s.Files = append(s.Files, fl.status(f.problem))
 	}
@@ -57,7 +57,7 @@ func (f *Folder) publish() {
 	f.now.Store(s)
 }
 
-// versions are those in force, by path.
+// versions returns the versions in force, sorted by path.
 func (f *Folder) versions() []FileVersion {
 	list := []FileVersion{}
 	for _, fl := range f.files {
@@ -69,7 +69,7 @@ func (f *Folder) versions() []FileVersion {
 	return list
 }
 
-// SetID is the [Snapshot.ID] of versions that are given by path.
+// SetID returns the [Snapshot.ID] of versions that are sorted by path.
 func SetID(list []FileVersion) string {
 	h := sha256.New()
 	for _, v := range list {
@@ -116,7 +116,7 @@ func (fl *file) status(problem string) FileStatus {
 	return s
 }
 
-// firstError is the first of the errors, and how many more there are.
+// firstError returns the first error, and how many more there are.
 func firstError(findings []text.Finding) string {
 	first, more := "", -1
 	for _, found := range findings {
@@ -137,7 +137,7 @@ func at(found text.Finding) string {
 	return fmt.Sprintf("%s:%d:%d", found.File, found.Line, found.Column)
 }
 
-// report tells of the findings of one file.
+// report reports the findings of one file.
 func (f *Folder) report(fl *file, findings []text.Finding) {
 	failed := text.HasErrors(findings)
 	told := findings[:min(len(findings), loggedFindings)]
@@ -167,7 +167,7 @@ func (f *Folder) report(fl *file, findings []text.Finding) {
 	}
 }
 
-// pointedAt adds to lines those of data that findings point at, by number.
+// pointedAt adds to lines the lines of data that findings point at, by number.
 func pointedAt(lines map[int]string, data []byte, findings []text.Finding) map[int]string {
 	want := map[int]bool{}
 	for _, found := range findings {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// A snapshot names the versions in force, which are not those of broken files, and its ID is the same exactly
-// where these are.
+// A snapshot names the versions in force, not those of broken files, and two snapshots have the same ID exactly if
+// these are the same.
 func TestVersionsInForce(t *testing.T) {
 	t.Parallel()
 	hash := func(content string) string {

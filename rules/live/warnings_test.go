@@ -11,8 +11,8 @@ import (
 	"bellhop/rules/text"
 )
 
-// A warning about two files together stands in the status of the later one, keeps neither from being in force, and
-// goes when its reason does.
+// A warning about two files together is in the status of the later one, keeps neither from being in force, and goes
+// away with its cause.
 func TestAWarningAboutTwoFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -52,7 +52,7 @@ func TestAWarningAboutTwoFiles(t *testing.T) {
 		}
 		logged := b.log.count("same-send") + b.log.count("sends the same")
 		write(t, dir, "b.yaml", "# moves every line\n"+same("b", "    nonsense: 1\n"))
-		expect("a mistake in the second") // what is in force is not what its writer looks at
+		expect("a mistake in the second") // the version in force is not what the author sees
 		if got := strings.Join(b.inForce(), " "); got != "a b" {
 			t.Errorf("in force: %s", got)
 		}

@@ -18,13 +18,13 @@ type watcher struct {
 	log   *slog.Logger
 	done  sync.WaitGroup
 
-	// The folder that holds the rules folder is watched too, to see that go and come back. What else
-	// happens there is no hint.
+	// The parent of the rules folder is watched too, to see the folder disappear and come back. Other events in it
+	// are no hints.
 	parent, base string
 
 	have   map[string]fs.FileInfo
-	alias  map[string]bool // watched by the system under another name
-	failed bool            // adding a watch failed, and that was logged
+	alias  map[string]bool // the system watches it under another name
+	failed bool            // adding a watch failed, which was logged
 }
 
 func newWatcher(dir string, log *slog.Logger) (*watcher, error) {
@@ -44,8 +44,8 @@ func newWatcher(dir string, log *slog.Logger) (*watcher, error) {
 		fs: n, hints: make(chan struct{}, 1), log: log, parent: parent, base: filepath.Base(abs),
 		have: map[string]fs.FileInfo{}, alias: map[string]bool{},
 	}
-	// Events are drained apart from where watches are added: on some systems adding waits for the
-	// goroutine that delivers events.
+	// Events are read in a goroutine of their own: on some systems, adding a watch waits for the goroutine that
+	// delivers events.
 	w.done.Go(w.drain)
 	return w, nil
 }
@@ -72,7 +72,7 @@ func (w *watcher) drain() {
 				errs = nil
 			} else {
 				w.log.Debug("the watch on the rules folder reports an error", "error", err)
-				w.hint() // most likely events were lost
+				w.hint() // events were probably lost
 			}
 		}
 	}
@@ -85,7 +85,7 @@ func (w *watcher) hint() {
 	}
 }
 
-// tells says whether an event may be about a rule file. Folders and links come and go under any name.
+// tells reports whether an event may be about a rule file. Folders and links may have any name.
 func (w *watcher) tells(e fsnotify.Event) bool {
 	name := filepath.Base(e.Name)
 	if IsRules(name) {
@@ -97,7 +97,7 @@ func (w *watcher) tells(e fsnotify.Event) bool {
 	return e.Op&(fsnotify.Create|fsnotify.Rename|fsnotify.Remove) != 0
 }
 
-// sync watches these folders and no others. It says whether one is watched that was not before.
+// sync watches exactly these folders. It reports whether one of them was not watched before.
 func (w *watcher) sync(dirs map[string]fs.FileInfo) bool {
 	want := make(map[string]fs.FileInfo, len(dirs)+1)
 	if info, err := os.Stat(w.parent); err == nil {
@@ -114,9 +114,9 @@ func (w *watcher) sync(dirs map[string]fs.FileInfo) bool {
 		is := want[dir]
 		switch {
 		case is == nil || !os.SameFile(was, is):
-			// Gone, or another folder of that name: the watch would stay with the old one.
+			// The folder is gone or was replaced: the watch would stay with the old one.
 			if alive[dir] {
-				_ = w.fs.Remove(dir) // fails if the system has dropped it already
+				_ = w.fs.Remove(dir) // fails if the system has already dropped it
 			}
 		case alive[dir] || w.alias[dir]:
 			continue

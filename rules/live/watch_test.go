@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A watch that stands is not made again, so that nothing looks again and again at a folder at rest; a
-// folder that is another one is watched anew.
+// An existing watch is not added again, so that a folder at rest is not looked at again and again. A folder that was
+// replaced is watched again.
 func TestSync(t *testing.T) {
 	t.Parallel()
 	base, err := filepath.EvalSymlinks(t.TempDir())
@@ -44,7 +44,7 @@ func TestSync(t *testing.T) {
 	expect("another folder", true, 3)
 	expect("at rest again", false, 3)
 
-	// Away and back between two looks: the same folder, but the system has dropped its watch.
+	// Renamed away and back between two looks: it is the same folder, but the system has dropped its watch.
 	if runtime.GOOS != "linux" {
 		return
 	}

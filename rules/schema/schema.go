@@ -1,6 +1,6 @@
-// Package schema builds the JSON Schemas that editors read: of rule files, of their tests and of the
-// configuration. What an editor shows of a schema is written for people, so every part has words of its own
-// for what is wrong there; the key errorMessage is what yaml-language-server and VS Code understand.
+// Package schema builds the JSON Schemas that editors read: of rule files, of their tests and of the configuration.
+// Editors show parts of a schema to people, so every part has its own words for what is wrong. yaml-language-server
+// and VS Code understand the key errorMessage.
 package schema
 
 import (
@@ -15,10 +15,10 @@ import (
 // Dialect is the version of JSON Schema.
 const Dialect = "https://json-schema.org/draft/2020-12/schema"
 
-// DurationPattern is what durations look like, such as 90m or 1d12h; see [bellhop/actions.ParseDuration].
+// DurationPattern matches durations such as 90m or 1d12h; see [bellhop/actions.ParseDuration].
 const DurationPattern = `^([0-9.]+w)?([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?$`
 
-// BoolPattern is what stands for true or false, besides these themselves.
+// BoolPattern matches words for true and false, besides these two.
 const BoolPattern = `^([Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff]|[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$`
 
 const (
@@ -28,7 +28,7 @@ const (
 	numberWords   = "write a whole number here"
 )
 
-// Saying gives a schema, and the alternatives in it, the words that people see where a value does not fit.
+// Saying sets the words that people see if a value does not fit a schema or the alternatives in it.
 func Saying(words string, s *jsonschema.Schema) *jsonschema.Schema {
 	s.Extra = map[string]any{"errorMessage": words}
 	for _, one := range s.AnyOf {
@@ -37,29 +37,29 @@ func Saying(words string, s *jsonschema.Schema) *jsonschema.Schema {
 	return s
 }
 
-// Text is of a text, which in YAML may look like a number or a truth value.
+// Text is the schema of a text, which in YAML may look like a number or a boolean.
 func Text() *jsonschema.Schema {
 	return Saying(textWords, &jsonschema.Schema{Types: []string{"string", "number", "boolean"}})
 }
 
-// Like is of a text that has a form; words say which.
+// Like is the schema of a text of a certain form, described by words.
 func Like(pattern, words string) *jsonschema.Schema {
 	return Saying(words, &jsonschema.Schema{Type: "string", Pattern: pattern})
 }
 
-// Duration is of a length of time with units.
+// Duration is the schema of a length of time with units.
 func Duration() *jsonschema.Schema {
 	s := Like(DurationPattern, durationWords)
 	s.MinLength = jsonschema.Ptr(2)
 	return s
 }
 
-// Bool is of true or false in all their spellings, and of texts that also matches.
+// Bool is the schema of true or false in all their spellings, and of texts that also matches.
 func Bool(also ...string) *jsonschema.Schema {
 	return Saying(boolWords, &jsonschema.Schema{Types: []string{"boolean", "string"}, Pattern: alternatives(BoolPattern, also)})
 }
 
-// Number is of a whole number, and of texts that also matches.
+// Number is the schema of a whole number, and of texts that also matches.
 func Number(also ...string) *jsonschema.Schema {
 	return Saying(numberWords, &jsonschema.Schema{Types: []string{"integer", "string"}, Pattern: alternatives(`^[-+]?[0-9_]+$`, also)})
 }
@@ -68,7 +68,7 @@ func alternatives(pattern string, also []string) string {
 	return strings.Join(append([]string{pattern}, also...), "|")
 }
 
-// Word is of one of several words.
+// Word is the schema of one of several words.
 func Word(words ...string) *jsonschema.Schema {
 	s := &jsonschema.Schema{}
 	for _, w := range words {
@@ -77,7 +77,7 @@ func Word(words ...string) *jsonschema.Schema {
 	return s
 }
 
-// OrNothing lets a value be left out behind its key.
+// OrNothing allows a key without a value.
 func OrNothing(s *jsonschema.Schema) *jsonschema.Schema {
 	switch {
 	case s.Type != "":
@@ -90,26 +90,26 @@ func OrNothing(s *jsonschema.Schema) *jsonschema.Schema {
 	return s
 }
 
-// OneOrList is of one value or a list of such values.
+// OneOrList is the schema of one value or a list of them.
 func OneOrList(one *jsonschema.Schema, words string) *jsonschema.Schema {
 	return Saying(words, &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one.CloneSchemas(), {Type: "array", Items: one}}})
 }
 
-// Values is of a map with keys of anybody's choice.
+// Values is the schema of a map with arbitrary keys.
 func Values(title string, of *jsonschema.Schema) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "object", Title: title, AdditionalProperties: of}
 }
 
-// Object is of a map without other keys than the properties it is given. The title is what people call it:
-// "Expected "rule"", say, where something else stands in its place.
+// Object is the schema of a map that has only the given properties. title is its name for people, as in "Expected
+// "rule"" if something else is in its place.
 func Object(title, doc string) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "object", Title: title, Description: doc, AdditionalProperties: False()}
 }
 
-// False is of nothing at all.
+// False is the schema that accepts nothing.
 func False() *jsonschema.Schema { return &jsonschema.Schema{Not: &jsonschema.Schema{}} }
 
-// Property adds a key to an object, with what people are told about it.
+// Property adds a key to an object, with its description for people.
 func Property(of *jsonschema.Schema, name, doc string, s *jsonschema.Schema) {
 	if of.Properties == nil {
 		of.Properties = map[string]*jsonschema.Schema{}
@@ -121,8 +121,8 @@ func Property(of *jsonschema.Schema, name, doc string, s *jsonschema.Schema) {
 	of.PropertyOrder = append(of.PropertyOrder, name)
 }
 
-// AtMostOne lets an object have one of several keys. Words are told at the second of two. A key without a
-// value does not count.
+// AtMostOne allows an object only one of several keys. words are shown at the second one. A key without a value does
+// not count.
 func AtMostOne(of *jsonschema.Schema, words string, keys ...string) {
 	for i, first := range keys[:len(keys)-1] {
 		others := &jsonschema.Schema{Properties: map[string]*jsonschema.Schema{}}
@@ -137,8 +137,8 @@ func AtMostOne(of *jsonschema.Schema, words string, keys ...string) {
 	}
 }
 
-// OneAtLeast wants one of several keys in an object. Words are told of one that has none of them; while it has a
-// key that it does not know, that alone is told, because it is probably the one that is missed.
+// OneAtLeast requires one of several keys in an object. words are shown if there is none. While the object has an
+// unknown key, only that is reported, because it is probably the missing one.
 func OneAtLeast(of *jsonschema.Schema, words string, keys ...string) {
 	known := &jsonschema.Schema{Type: "object", PropertyNames: Word(append(slices.Clone(of.PropertyOrder), "<<")...)}
 	any := &jsonschema.Schema{}
@@ -148,7 +148,7 @@ func OneAtLeast(of *jsonschema.Schema, words string, keys ...string) {
 	of.AllOf = append(of.AllOf, &jsonschema.Schema{If: known, Then: any})
 }
 
-// Examples reads an example as YAML; one that YAML makes nothing of is a text.
+// Examples returns an example read as YAML, or as a text if it is not valid YAML.
 func Examples(written string) []any {
 	if written == "" {
 		return nil
@@ -163,7 +163,7 @@ func Examples(written string) []any {
 	return []any{v}
 }
 
-// Or is a list of words to choose from, for people.
+// Or returns a list of words for people: "a, b or c".
 func Or(words []string) string {
 	last := len(words) - 1
 	if last == 0 {
@@ -172,7 +172,7 @@ func Or(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// Const is a value that alone is taken.
+// Const is the schema of one single value.
 func Const(v any, doc string) *jsonschema.Schema {
 	return &jsonschema.Schema{Const: &v, Description: doc}
 }
