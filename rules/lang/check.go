@@ -149,7 +149,6 @@ func (c *Checker) check(n ast.Node) checked {
 	return c.FailAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.Source(n)))
 }
 
-
 func (c *Checker) declaration(n *ast.VariableDeclaratorNode) checked {
 	if why := c.Taken(n.Name); why != "" {
 		c.visit(n.Value)
