@@ -117,7 +117,7 @@ func TestHangingDestination(t *testing.T) {
 	}
 	s := start(t, setup{
 		rules: map[string]string{"a.yaml": "rules:\n" + rule("good") + rule("bad")},
-		yaml:  fmt.Sprintf("%sconnections:\n  good: { url: %q }\n  bad: { url: %q }\negress: { allow: [127.0.0.1] }\ndelivery: { shutdown: 1s }\n", noneConfig, good.URL, bad.URL),
+		yaml:  fmt.Sprintf("%sconnections:\n  good: { url: %q }\n  bad: { url: %q }\negress: { allow: [127.0.0.1] }\ndelivery: { concurrency: 64, shutdown: 1s }\n", noneConfig, good.URL, bad.URL),
 	})
 	var wg sync.WaitGroup
 	for c := range 10 {
