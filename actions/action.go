@@ -51,7 +51,7 @@ type Kind struct {
 	Summary string         // one sentence for people
 	New     func() Request // a pointer to a zero request
 
-	// Message says that it writes to people, who must not be told what is no longer so. Anything else is a call: it
+	// Message says that it writes to people, who must not be told what is out of date. Any other action is a call: it
 	// tells a program of one event, and calls keep the order of their events.
 	Message bool
 
@@ -64,7 +64,7 @@ type Kind struct {
 	Choices, ConnectionChoices []Choice
 }
 
-// A Choice is a set of keys that exclude each other, and what people are told who give two of them.
+// A Choice is a set of keys that exclude each other, and the message for a step that has two of them.
 type Choice struct {
 	Words string
 	Keys  []string
@@ -73,8 +73,8 @@ type Choice struct {
 // A Request is what one step sends, rendered: it is stored as JSON with the delivery before the first
 // attempt, and every attempt sends the same bytes.
 type Request interface {
-	// Check finds mistakes that need no event. It is called on a request whose texts still hold their
-	// {{ }} source, so a text containing "{{" is to be taken as unknown.
+	// Check finds mistakes that need no event to be seen. Texts still hold their {{ }} source then, so a text that
+	// contains "{{" must be treated as unknown.
 	Check() []Problem
 
 	// ConnectionName is the connection the request names, "" for the only one of its kind.
@@ -83,8 +83,8 @@ type Request interface {
 	// NeedsConnection is false where the request can be sent without one (an http step with a url).
 	NeedsConnection() bool
 
-	// Destination names who is sent to, for isolation of one destination from another: scheme and host,
-	// and an account where one host serves many. It holds no secret. c is nil if there is no connection.
+	// Destination names where the request goes, so that destinations can be isolated from each other: scheme and
+	// host, and an account where one host serves many. It holds no secret. c is nil if there is no connection.
 	Destination(c Connection) string
 
 	// Do makes one attempt within ctx. A nil error means sent. Errors are classified by [Classify]:
@@ -93,8 +93,8 @@ type Request interface {
 	Do(ctx context.Context, d Dispatch) (Receipt, error)
 }
 
-// A Preparer is a request that needs facts about the appointment before it is stored, beyond what its
-// templates say: an e-mail with a calendar invitation. Prepare is called once, after rendering.
+// A Preparer is a request that needs more facts about the appointment than its templates give, such as an e-mail with
+// a calendar invitation. Prepare is called once, after rendering and before the request is stored.
 type Preparer interface {
 	Prepare(f Facts) error
 }
@@ -117,11 +117,11 @@ type Facts struct {
 type Connection interface {
 	// Check finds mistakes in the entry; Field of a problem is its key.
 	Check() []Problem
-	// Secrets are the texts in it that must never be seen in a log, an error, a receipt or an answer.
+	// Secrets are texts of the entry that must never appear in a log, an error, a receipt or an answer.
 	Secrets() []string
 }
 
-// A Closer is a connection that keeps something open between attempts. Close is called when no more are to be made.
+// A Closer is a connection that keeps something open between attempts. Close is called after the last attempt.
 type Closer interface{ Close() }
 
 // A Problem is one mistake in a request or a connection.
@@ -131,7 +131,7 @@ type Problem struct {
 	Suggestion string // the text to put there instead, "" if none
 }
 
-// A Dispatch is what one attempt needs besides the request.
+// A Dispatch is what an attempt needs besides the request.
 type Dispatch struct {
 	ID         string     // the delivery's id: the idempotency key, the same for every attempt
 	Connection Connection // nil if the request needs none
@@ -139,7 +139,7 @@ type Dispatch struct {
 	Earlier    []Receipt  // of the attempts before this one, oldest first
 }
 
-// A Receipt is what the other side answered: proof of a sending, or what to look at after a failure.
+// A Receipt is the other side's answer: proof of sending, or a clue after a failure.
 type Receipt struct {
 	Status   string    `json:"status,omitempty"`   // "201 Created", "250 2.0.0 OK", "ok"
 	ID       string    `json:"id,omitempty"`       // Message-ID, or the ts of a Slack message
@@ -148,7 +148,7 @@ type Receipt struct {
 	Refused  []Refusal `json:"refused,omitempty"`  // recipients who never will
 }
 
-// A Refusal is a recipient that the mail server refused for good, and what it said.
+// A Refusal is a recipient whom the mail server refused for good, with its answer.
 type Refusal struct {
 	Recipient string `json:"recipient"`
 	Answer    string `json:"answer"`

@@ -30,9 +30,9 @@ type answer struct {
 	scrub func(string) string // takes the connection's secrets out
 }
 
-// exchange sends r and reads the answer. doing is what an error begins with: nothing quotes the URL, which
-// may hold a credential. The transport is asked itself because the client around it fails on a redirect
-// that it cannot parse, though it follows none.
+// exchange sends r and reads the answer. doing begins every error, which never quotes the URL, since that may hold a
+// credential. It uses the transport directly because the client fails on a redirect it cannot parse, though it would
+// not follow it.
 func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) string) (*answer, error) {
 	if err := sendable(r); err != nil {
 		return nil, Own(fmt.Errorf("%s: %w", doing, err))
@@ -46,14 +46,13 @@ func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) st
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return a, nil // its body is a connection, which may never end
 	}
-	// The status has been heard: a body that breaks off, or that takes until the end of the attempt, does
-	// not undo it.
+	// The status is known: a body that breaks off, or lasts until the attempt ends, does not change it.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, drainedBody))
 	a.body = []byte(scrub(string(body)))
 	return a, nil
 }
 
-// sendable says what of a request HTTP cannot carry. The transport would refuse it too, with an error that looks
+// sendable finds what HTTP cannot carry in a request. The transport would refuse it too, with an error that looks
 // like one of the connection.
 func sendable(r *http.Request) error {
 	for name, values := range r.Header {
@@ -72,8 +71,8 @@ func sendable(r *http.Request) error {
 	return nil
 }
 
-// transportError says that there was no answer, without the URL, and without secrets that the other side
-// has worked into what is quoted of its answer.
+// transportError says that there was no answer. It leaves out the URL, and secrets that the other side repeats in its
+// answer.
 func transportError(doing string, err error, scrub func(string) string) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
@@ -88,7 +87,7 @@ func transportError(doing string, err error, scrub func(string) string) error {
 	}
 }
 
-// receipt is what is kept of the answer.
+// receipt is the part of the answer that is kept.
 func (a *answer) receipt() Receipt {
 	return Receipt{Status: status(a.StatusCode), Body: head(string(a.body), receiptBody)}
 }
@@ -108,8 +107,8 @@ func (a *answer) failure(doing string) error {
 	}
 }
 
-// error quotes what the other side said, first, because lists show no more than the beginning; but says what was being
-// done, and what else is to be known.
+// error quotes the other side's sentence first, because lists show only the beginning, then what was being done and
+// the details.
 func (a *answer) error(doing, more string) error {
 	if said := a.said(); said != "" {
 		return fmt.Errorf("%d: %s (%s%s)", a.StatusCode, said, doing, more)
@@ -117,7 +116,7 @@ func (a *answer) error(doing, more string) error {
 	return fmt.Errorf("%s: the answer is %s%s", doing, status(a.StatusCode), more)
 }
 
-// status writes a status with its own name: the words that a server puts there are not for keeping.
+// status writes a status with its standard name: the server's own words are not kept.
 func status(code int) string {
 	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 }

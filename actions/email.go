@@ -55,7 +55,7 @@ var (
 	_ Preparer = (*Email)(nil)
 )
 
-// Check finds e-mails without content, and addresses that are none.
+// Check finds e-mails without content, and texts that are not addresses.
 func (e *Email) Check() []Problem {
 	var problems []Problem
 	if e.Text == "" && e.HTML == "" {
@@ -107,7 +107,7 @@ func (e *Email) Destination(c Connection) string {
 	return scheme + user + srv.host + ":" + srv.port
 }
 
-// Prepare fixes the e-mail's date and what its invitation says.
+// Prepare sets the e-mail's date and the contents of its invitation.
 func (e *Email) Prepare(f Facts) error {
 	e.Date = f.Now.UTC().Truncate(time.Second)
 	if !e.Invite {
@@ -118,7 +118,7 @@ func (e *Email) Prepare(f Facts) error {
 	return err
 }
 
-// Do sends the e-mail to those recipients who, by the earlier receipts, neither have it nor were refused.
+// Do sends the e-mail to the recipients who, according to earlier receipts, have neither received nor refused it.
 func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	var receipt Receipt
 	m, ok := d.Connection.(*Mail)
@@ -176,9 +176,9 @@ func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	return receipt, err
 }
 
-// send holds the conversation about one message. It records in receipt who was refused and, once the
-// server has taken the message, who was accepted. Recipients whom the server put off are an error to be
-// retried; they are in neither list. It does not say goodbye: the conversation may be used again.
+// send sends one message. It records in receipt who was refused and, once the server has taken the message, who was
+// accepted. Recipients the server asked to try later are in neither list and give an error that is retried. It does
+// not send QUIT: the connection may be used again.
 func (s *session) send(msg *message, recipients []string, receipt *Receipt) error {
 	s.orderly, s.handed, s.lost = false, false, false
 	utf8, _ := s.Extension("SMTPUTF8")
@@ -415,8 +415,8 @@ func mailbox(a *mail.Address) (*mail.Address, error) {
 	return &mail.Address{Name: head(name, 200), Address: local + "@" + domain}, nil // a longer name fits no line
 }
 
-// foldable makes a header's text fit for folding: single spaces only, since a folded run of them can give a
-// line of nothing but spaces, and words too long for a line as encoded words.
+// foldable makes a header's text fit for folding: it allows single spaces only, since folding a run of them can give
+// a line of nothing but spaces, and writes words that are too long for a line as encoded words.
 func foldable(text string) string {
 	words := strings.Fields(text)
 	for i, word := range words {

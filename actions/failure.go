@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Failure is an attempt's error together with what it means for the next attempt.
+// A Failure is an attempt's error, and what it means for the next attempt.
 type Failure struct {
 	Permanent bool          // no attempt can succeed: the delivery is dead
 	Own       bool          // the fault is the delivery's own, and says nothing of its destination
@@ -25,8 +25,8 @@ func Permanent(err error) error {
 	return &Failure{Permanent: true, Err: err}
 }
 
-// Own says that what is to be sent cannot be, whoever it goes to: trying again cannot help, and nothing is said of
-// the destination, which was not asked. A nil err stays nil.
+// Own marks an error of the delivery itself, which could be sent nowhere: trying again cannot help, and it says
+// nothing about the destination, which was not asked. A nil err stays nil.
 func Own(err error) error {
 	if err == nil {
 		return nil

@@ -19,11 +19,11 @@ type Field struct {
 
 	Required  bool   // a step without it is an error
 	Literal   bool   // fixed when the rule is loaded: no {{ }}
-	Header    bool   // line breaks are refused when rendered
+	Header    bool   // line breaks become a space
 	Recipient bool   // rendering to nothing skips the step
 	Internal  bool   // not a key of the rule file; filled by Prepare
 	Secret    bool   // a connection's credential
-	Escape    string // what values are made safe for; "" is nothing
+	Escape    string // what values are escaped for; "" is nothing
 }
 
 // Fields lists the keys of the kind's steps, in the order of its struct. Internal fields are included.
@@ -221,7 +221,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	return time.Duration(math.Round(total)), nil
 }
 
-// The ways people write units.
+// Other spellings of the units.
 var unitWords = map[string]string{
 	"ms": "ms", "msec": "ms", "millisecond": "ms", "s": "s", "sec": "s", "second": "s", "m": "m", "min": "m", "minute": "m",
 	"h": "h", "hr": "h", "hour": "h", "d": "d", "day": "d", "w": "w", "wk": "w", "week": "w",

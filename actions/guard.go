@@ -15,9 +15,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// A Guard makes every connection to the outside. It refuses addresses that are not on the public
-// internet, so that neither a rule nor a payload can reach what is near the server: the check is made on
-// the resolved address at the moment of connecting, for redirects as well. It is safe for concurrent use.
+// A Guard makes every outgoing connection. It refuses addresses that are not on the public internet, so that neither
+// a rule nor a payload can reach machines near the server. The check is made on the resolved address at the moment of
+// connecting, for redirects as well. It is safe for concurrent use.
 type Guard struct {
 	denied   *ssrf.Guardian
 	resolver *net.Resolver
@@ -50,11 +50,10 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("connecting to %s is not allowed: the address is not on the public internet; `egress: allow:` in bellhop.yaml can permit it", where)
 }
 
-// Addresses that are in public ranges and answer only to the machine itself: the platform endpoint of a
-// large cloud.
+// Addresses in public ranges that reach only the machine itself: the platform endpoint of a large cloud.
 var deniedV4 = []netip.Prefix{netip.MustParsePrefix("168.63.129.16/32")}
 
-// NewGuard reads the allow list. An entry that is none of what Allow may hold is an error.
+// NewGuard reads the allow list. An entry that is none of the forms that Allow permits is an error.
 func NewGuard(o GuardOptions) (*Guard, error) {
 	g := &Guard{
 		denied:   ssrf.New(ssrf.WithAnyPort(), ssrf.WithDeniedV4Prefixes(deniedV4...)),
@@ -177,7 +176,7 @@ func (g *Guard) check(network, address string) error {
 	if err != nil {
 		return Own(fmt.Errorf("connecting to %s: %w", address, err))
 	}
-	// An IPv4 address in IPv6 dress is judged as what it reaches, and a zone changes nothing.
+	// An IPv4 address mapped into IPv6 is judged as the IPv4 address, and the zone is ignored.
 	addr := ap.Addr().WithZone("").Unmap()
 	for _, prefix := range g.prefixes {
 		if prefix.Contains(addr) {

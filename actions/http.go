@@ -29,7 +29,7 @@ var httpKind = Kind{
 	ConnectionChoices: []Choice{{oneCredential, []string{"bearer", "basic", "oauth2"}}},
 }
 
-// What a call and its connection have one of at most.
+// Keys of which a call, or its connection, has at most one.
 const (
 	connectionOrURL = "an http step has a connection (and a path) or a url, not both"
 	pathOrURL       = "path goes with a connection; with a url, write the path into the url"
@@ -182,7 +182,7 @@ func checkHeader(name string) error {
 	return nil
 }
 
-// nearly says whether one letter more, less or otherwise, or two swapped, makes a into b.
+// nearly reports whether a and b differ by one letter added, removed, replaced or swapped with its neighbour.
 func nearly(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
@@ -215,7 +215,7 @@ func (h *HTTP) Destination(c Connection) string {
 	return destination(h.URL)
 }
 
-// joinPath puts p, which may hold a query, after base. What would lead elsewhere than below base is an error.
+// joinPath appends p, which may hold a query, to base. A path that would lead outside base is an error.
 func joinPath(base *url.URL, p string) (*url.URL, error) {
 	u := *base
 	p, query, _ := strings.Cut(p, "?")
@@ -225,7 +225,7 @@ func joinPath(base *url.URL, p string) (*url.URL, error) {
 	case strings.HasPrefix(p, "//") || strings.Contains(p, "://") || strings.Contains(p, `\`):
 		return nil, errors.New("path must begin with one / and stay below the connection's url")
 	}
-	// Servers differ in how often they decode before they resolve dots, so no decoding may hold any.
+	// Servers differ in how often they decode before they resolve dots, so no level of decoding may show any.
 	for plain := p; ; {
 		for segment := range strings.FieldsFuncSeq(plain, func(r rune) bool { return r == '/' || r == '\\' }) {
 			if name, _, _ := strings.Cut(segment, ";"); name == "." || name == ".." {
@@ -297,7 +297,7 @@ func (h *HTTP) payload() ([]byte, string, error) {
 	return nil, "", nil
 }
 
-// Do makes the call once, following redirects that leave the request as it is.
+// Do makes the call once. It follows redirects that leave the request unchanged.
 func (h *HTTP) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	var api *HTTPAPI
 	if h.URL == "" {
@@ -401,10 +401,10 @@ func (c *call) follow(ctx context.Context, expect []int) (*answer, error) {
 	}
 }
 
-// whereTo writes a URL without its query, which may be long or hold a credential.
+// whereTo writes a URL for people, without its query, which may be long or hold a credential.
 func whereTo(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 
-// sameHost says whether credentials for a may go to b: the same host and port, or from http to https on the
+// sameHost reports whether credentials for a may be sent to b: the same host and port, or from http to https on the
 // usual ports.
 func sameHost(a, b *url.URL) bool {
 	if !strings.EqualFold(a.Hostname(), b.Hostname()) {
@@ -420,8 +420,8 @@ func sameHost(a, b *url.URL) bool {
 	return upgrade || a.Scheme == b.Scheme && port(a) == port(b)
 }
 
-// authorised sends the request with the connection's credentials. A 401 for an OAuth2 token makes it fetch
-// another one, once.
+// authorised sends the request with the connection's credentials. After a 401 for an OAuth2 token it fetches a new
+// token and tries again, once.
 func (c *call) authorised(ctx context.Context) (*answer, error) {
 	used, err := c.token(ctx, "")
 	if err != nil {

@@ -30,7 +30,7 @@ type HTTPAPI struct {
 	scrub   scrubber
 	once    sync.Once
 	config  *clientcredentials.Config
-	turn    chan struct{} // held by the one who looks at or fetches the token
+	turn    chan struct{} // a lock on the token, held while it is read or fetched
 	current *oauth2.Token
 }
 
@@ -105,14 +105,14 @@ func (a *HTTPAPI) Check() []Problem {
 	return problems
 }
 
-// Headers whose values are no secrets, in a connection of which all others are taken for one.
+// Headers whose values are not secret. The values of all other headers of a connection are treated as secrets.
 var publicHeaders = []string{
 	"Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Content-Encoding", "Content-Language",
 	"Content-Type", "From", "Origin", "Pragma", "Prefer", "Referer", "User-Agent", "X-Requested-With",
 }
 
-// Secrets are the credentials, also as they are sent, and the values of headers and of long query
-// parameters, which often are credentials.
+// Secrets are the credentials, also as they are sent, and the values of headers and of long query parameters, which
+// are often credentials.
 func (a *HTTPAPI) Secrets() []string {
 	secrets := []string{a.Bearer, a.Sign, strings.TrimPrefix(a.Sign, "whsec_")}
 	if u, err := parseHTTP(a.URL); err != nil {
@@ -151,8 +151,8 @@ func (a *HTTPAPI) Secrets() []string {
 	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
 }
 
-// authorise adds the connection's headers, credentials and signature. The signature's time is that of the
-// attempt, since receivers refuse old ones; the id and the body are the delivery's.
+// authorise adds the connection's headers, credentials and signature. The signature has the time of the attempt,
+// since receivers refuse old ones; its id and body are the delivery's.
 func (a *HTTPAPI) authorise(r *http.Request, id, token string, body []byte) error {
 	for _, name := range slices.Sorted(maps.Keys(a.Headers)) {
 		value := a.Headers[name]
@@ -189,8 +189,8 @@ func (a *HTTPAPI) authorise(r *http.Request, id, token string, body []byte) erro
 	return nil
 }
 
-// token gives a valid OAuth2 token other than the rejected one, fetching it if need be. Attempts wait for
-// each other's fetching, each no longer than its own ctx lasts.
+// token gives a valid OAuth2 token other than the rejected one, and fetches it if necessary. Only one attempt fetches
+// at a time; the others wait, each no longer than its own ctx.
 func (a *HTTPAPI) token(ctx context.Context, guard *Guard, rejected string) (string, error) {
 	const doing = "fetching an OAuth2 token"
 	a.once.Do(func() {

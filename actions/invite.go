@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// An Invitation is what a calendar is told of an appointment, by RFC 5545 and 5546.
+// An Invitation is an appointment as a calendar is told of it, by RFC 5545 and 5546.
 type Invitation struct {
 	UID       string    `json:"uid"`      // the same for every message about one appointment
 	Sequence  int64     `json:"sequence"` // rises with every change
@@ -22,13 +22,13 @@ type Invitation struct {
 	Cancelled bool      `json:"cancelled,omitempty"`
 }
 
-// usualLength is how long an appointment takes whose end is not known.
+// usualLength is the length of an appointment whose end is not known.
 const usualLength = time.Hour
 
 // The sequence number counts seconds from here, so that 31 bits last until 2088.
 var sequenceStart = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// newInvitation takes what a calendar needs from f. An appointment without an id or a start is an error.
+// newInvitation makes an invitation from f. An appointment without an id or a start is an error.
 func newInvitation(f Facts) (*Invitation, error) {
 	switch {
 	case f.AppointmentID == "":
@@ -71,7 +71,7 @@ func (i *Invitation) method() string {
 	return "REQUEST"
 }
 
-// calendar writes the invitation as an iCalendar object. subject stands in for a missing title.
+// calendar writes the invitation as an iCalendar object. subject is used where the title is missing.
 func (i *Invitation) calendar(subject string, from *mail.Address, to []*mail.Address) string {
 	status := "CONFIRMED"
 	if i.Cancelled {

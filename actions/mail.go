@@ -65,7 +65,7 @@ func (m *Mail) Secrets() []string {
 	return secrets
 }
 
-// Check finds what cannot be sent with. Nothing of the URL is in its messages: it holds the password.
+// Check finds mistakes in the entry. Its messages quote nothing of the URL, which holds the password.
 func (m *Mail) Check() []Problem {
 	var problems []Problem
 	srv, problem := parseSMTP(m.SMTP)
@@ -87,7 +87,7 @@ func (m *Mail) Check() []Problem {
 	return problems
 }
 
-// sender is who mails come from: from, else the user if that is an address, else "".
+// sender is the From address: from, else the user if that is an address, else "".
 func (m *Mail) sender(srv server) string {
 	if m.From != "" {
 		return m.From
@@ -225,7 +225,7 @@ func (m *Mail) dial(ctx context.Context, guard *Guard, srv server) (*session, er
 	return s, nil
 }
 
-// A session is one conversation with a mail server, over which e-mails go one after the other.
+// A session is one connection to a mail server, over which e-mails are sent one after the other.
 type session struct {
 	*smtp.Client
 	conn  *boundedConn
@@ -237,12 +237,12 @@ type session struct {
 	reused bool        // it was kept from an earlier e-mail
 	expiry *time.Timer // ends it while it is kept
 
-	// Of the e-mail sent last: the conversation can go on with another; the server was to take this one, and may have
-	// it; the conversation broke, or the server ended it.
+	// Of the last e-mail: orderly, if another can follow on this connection; handed, if the server may have accepted
+	// it; lost, if the connection broke or the server closed it.
 	orderly, handed, lost bool
 }
 
-// begin makes the conversation usable until ctx ends, and for no longer than limit.
+// begin makes the connection usable until ctx ends, but for no longer than limit.
 func (s *session) begin(ctx context.Context, limit time.Duration) {
 	deadline := time.Now().Add(limit)
 	if end, ok := ctx.Deadline(); ok && end.Before(deadline) {
@@ -258,7 +258,7 @@ func (s *session) close() {
 	_ = s.conn.Close() // what matters has been answered or has failed
 }
 
-// quit says goodbye and hangs up. What the server answers to it changes nothing, and is not waited for.
+// quit sends QUIT and closes the connection. The server's answer makes no difference and is not waited for.
 func (s *session) quit() {
 	_ = s.conn.SetDeadline(time.Now().Add(farewell))
 	_ = s.Text.PrintfLine("QUIT")
@@ -353,7 +353,7 @@ func (s *session) login(srv server) error {
 	return s.failed("logging in to the mail server", s.authenticate(auth, srv, offered))
 }
 
-// authenticate holds the exchange of a login. The library's own waits for the server's goodbye where it fails.
+// authenticate runs the exchange of a login. The library's own waits for the server's reply to QUIT when it fails.
 func (s *session) authenticate(auth smtp.Auth, srv server, offered []string) error {
 	_, secured := s.TLSConnectionState()
 	method, response, err := auth.Start(&smtp.ServerInfo{Name: srv.host, TLS: secured, Auth: offered})
@@ -386,7 +386,7 @@ func (s *session) authenticate(auth smtp.Auth, srv server, offered []string) err
 	}
 }
 
-// boundedScram refuses a server that asks for so many rounds of hashing that it would keep this machine busy.
+// boundedScram refuses a server that asks for so many rounds of hashing that this machine would be kept busy.
 type boundedScram struct{ smtp.Auth }
 
 const maxScramRounds = 1_000_000
@@ -401,7 +401,7 @@ func (a boundedScram) Next(fromServer []byte, more bool) ([]byte, error) {
 	return a.Auth.Next(fromServer, more)
 }
 
-// boundedConn ends a conversation in which the server says more than any mail server needs to.
+// boundedConn ends a connection on which the server sends more than any mail server needs to.
 type boundedConn struct {
 	net.Conn
 	left int
@@ -416,7 +416,7 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failed says what was being done when the conversation went wrong. An answer 5xx is permanent; nil stays nil.
+// failed adds to an error what was being done when it happened. A 5xx answer is permanent; nil stays nil.
 func (s *session) failed(doing string, err error) error {
 	if err == nil {
 		return nil
@@ -433,7 +433,7 @@ func (s *session) failed(doing string, err error) error {
 	return err
 }
 
-// said is an error for people: of a server's answer its code and its words, without secrets, on one line.
+// said writes an error for people: the code and text of a server's answer, without secrets, on one line.
 func (s *session) said(err error) string {
 	text := err.Error()
 	if answer, ok := errors.AsType[*textproto.Error](err); ok {

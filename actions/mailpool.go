@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What a mail server is asked to bear of connections that are kept for the next e-mail.
+// Limits on connections kept for the next e-mail, chosen so that mail servers bear them.
 const (
 	keptSessions   = 4                // that wait at once
 	keptFor        = 30 * time.Second // that one waits; servers hang up after a few minutes
@@ -17,7 +17,7 @@ const (
 	farewell   = time.Second     // for handing over QUIT
 )
 
-// A mailPool keeps conversations that went well for the next e-mail. Its zero value is ready. It is safe for concurrent
+// A mailPool keeps connections that worked for the next e-mail. Its zero value is ready. It is safe for concurrent
 // use.
 type mailPool struct {
 	idle time.Duration // how long a conversation is kept; 0 is keptFor
@@ -30,7 +30,7 @@ type mailPool struct {
 
 var _ Closer = (*Mail)(nil)
 
-// Close ends the conversations that wait for another e-mail, and lets none wait any more. E-mails can still be sent.
+// Close ends the idle connections and keeps none from then on. E-mails can still be sent.
 func (m *Mail) Close() {
 	p := &m.pool
 	p.mu.Lock()
@@ -44,8 +44,8 @@ func (m *Mail) Close() {
 	p.timers.Wait()
 }
 
-// session gives a conversation that is ready for an e-mail: one that was kept and still answers, or a new one. One that
-// was kept was opened through the same guard, for another may permit less.
+// session gives a connection that is ready for an e-mail: a kept one that still answers, or a new one. A kept one
+// must have been opened through the same guard, since another guard may permit less.
 func (m *Mail) session(ctx context.Context, guard *Guard, srv server) (*session, error) {
 	s := m.pool.take(guard)
 	if s == nil {
@@ -62,7 +62,7 @@ func (m *Mail) session(ctx context.Context, guard *Guard, srv server) (*session,
 	return s, nil
 }
 
-// take gives the conversation that was used last, nil if there is none.
+// take gives the connection used last, nil if there is none.
 func (p *mailPool) take(guard *Guard) *session {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,8 +77,8 @@ func (p *mailPool) take(guard *Guard) *session {
 	return nil
 }
 
-// put keeps a conversation that can go on, unless it has done enough or enough are kept. It does nothing with nil, and
-// waits for nothing.
+// put keeps a connection for reuse, unless it has sent enough mails or enough are kept. It does nothing with nil and
+// never blocks.
 func (p *mailPool) put(s *session) {
 	switch {
 	case s == nil:

@@ -14,7 +14,7 @@ import (
 	"sync"
 )
 
-// redacted stands where a secret was.
+// redacted replaces a secret.
 const redacted = "[redacted]"
 
 // A Redactor takes secrets out of texts, also where they were encoded on their way: for URLs, in base64
@@ -37,7 +37,7 @@ func NewRedactor(secrets []string) *Redactor {
 			}
 		}
 	}
-	// At one place in the text the replacer takes the first form that fits, so the longest come first.
+	// The replacer takes the first form that fits at a place, so the longest come first.
 	slices.SortFunc(forms, func(a, b string) int {
 		if len(a) != len(b) {
 			return len(b) - len(a)
@@ -51,7 +51,7 @@ func NewRedactor(secrets []string) *Redactor {
 	return &Redactor{strings.NewReplacer(pairs...)}
 }
 
-// encodings are the forms in which a secret may come back.
+// encodings lists the forms in which a secret may appear.
 func encodings(secret string) []string {
 	query, path := url.QueryEscape(secret), url.PathEscape(secret)
 	marshalled, _ := json.Marshal(secret) // a string always marshals
@@ -70,8 +70,8 @@ func encodings(secret string) []string {
 	for _, e := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
 		forms = append(forms, e.EncodeToString([]byte(secret)))
 	}
-	// Amid other bytes, base64 cuts the secret at one of three places. Only the characters that hold
-	// nothing but bits of the secret are always the same.
+	// Within other bytes, base64 cuts the secret at one of three places. Only the characters made entirely from the
+	// secret's bits are always the same.
 	if len(secret) >= 6 {
 		for lead := range 3 {
 			data := append(make([]byte, lead), secret...)
@@ -99,8 +99,8 @@ func lowerEscapes(s string) string {
 // Redact gives s with every secret replaced by "[redacted]".
 func (r *Redactor) Redact(s string) string { return r.replacer.Replace(s) }
 
-// A scrubber takes a connection's own secrets out of what the other side says, before it is cut to length:
-// of a secret that a cut has halved, nobody would recognise the rest.
+// A scrubber takes a connection's own secrets out of the other side's answers before they are shortened: half a
+// secret would not be recognised.
 type scrubber struct {
 	once     sync.Once
 	redactor *Redactor
@@ -166,7 +166,7 @@ func (h *redactHandler) attr(a slog.Attr) slog.Attr {
 	return a
 }
 
-// any keeps a value that holds no secret in any form a handler may print, and else makes it a text.
+// any keeps a value that shows no secret in any form a handler may print, and otherwise makes it a redacted text.
 func (h *redactHandler) any(v any) slog.Value {
 	switch v := v.(type) {
 	case error:

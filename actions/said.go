@@ -17,11 +17,11 @@ const (
 	shortText  = 1 << 10 // bytes; a longer text is a page, not a sentence
 )
 
-// saidKeys are where APIs write for people what is wrong, the plainest first. RFC 9457 has detail and title, RFC 6749
-// error_description, Slack error.
+// saidKeys are the keys under which APIs explain an error to people, the plainest first. RFC 9457 has detail and
+// title, RFC 6749 error_description, Slack error.
 var saidKeys = []string{"message", "error_description", "error", "errors", "detail", "description", "title", "msg", "reason"}
 
-// said is the sentence in an answer that tells people what is wrong, "" if there is none.
+// said finds the sentence in an answer that explains the error, "" if there is none.
 func (a *answer) said() string {
 	text := strings.TrimPrefix(string(a.body), "\ufeff")
 	var v any
@@ -33,11 +33,11 @@ func (a *answer) said() string {
 	} else if t := bytes.TrimSpace(a.body); len(t) > shortText || !utf8.ValidString(text) || strings.Contains(text, "</") || len(t) > 0 && strings.IndexByte("<{[", t[0]) >= 0 {
 		return ""
 	}
-	// A secret may have been hidden by the way it was written.
+	// The secret may only show once its encoding is undone.
 	return a.plain(a.scrub(text))
 }
 
-// plain is a text on one line, cut at a word; "" for one without a word, or that says no more than the status.
+// plain puts a text on one line and cuts it at a word; "" for a text that holds no word or only repeats the status.
 func (a *answer) plain(text string) string {
 	text = oneLine(text)
 	bare := strings.TrimRight(strings.TrimPrefix(text, strconv.Itoa(a.StatusCode)+" "), ".")
@@ -47,8 +47,8 @@ func (a *answer) plain(text string) string {
 	return cut(text, saidLength)
 }
 
-// find looks in a JSON value for a text that has what with in it. Where the keys of an object are those of the fields
-// with mistakes, it takes the first.
+// find looks in a JSON value for a text that contains with. If fields, the keys of an object are names of fields with
+// mistakes, and the first is taken.
 func (a *answer) find(v any, with string, fields bool) string {
 	switch v := v.(type) {
 	case string:

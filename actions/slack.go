@@ -24,9 +24,9 @@ var slackKind = Kind{
 	ConnectionChoices: []Choice{{tokenOrWebhook, []string{"token", "webhook"}}},
 }
 
-// Slack is a step's post. Two calls are all that is used of Slack's API. They are made as every other call is, through the
-// guard, with one limit on the answer, one way to read Retry-After and one redaction, which a client library such as
-// slack-go/slack would bring a second time.
+// Slack is a step's post. Only two calls of Slack's API are used. They are made as every other call is: through the
+// guard, with one limit on the answer, one reading of Retry-After and one redaction. A client library such as
+// slack-go/slack would bring all of these a second time.
 type Slack struct {
 	Channel    string `json:"channel,omitempty" recipient:"true" header:"true" doc:"Where to post: a channel's name or id. A webhook has its own." example:"#front-desk"`
 	Text       string `json:"text,omitempty" escape:"slack" doc:"The message, in Slack's mrkdwn; with blocks, what notifications show." example:"New: {{ appointment.title }}"`
@@ -89,7 +89,7 @@ func (s *Slack) Check() []Problem {
 	return problems
 }
 
-// isTemplate says whether v is one text whose value is known only when it is rendered.
+// isTemplate reports whether v is a single text whose value is known only when it is rendered.
 func isTemplate(v any) bool {
 	text, ok := v.(string)
 	return ok && strings.Contains(text, "{{")
@@ -165,7 +165,7 @@ func (a *SlackAccess) Secrets() []string {
 	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
 }
 
-// Answers of Slack after which another attempt with the same message cannot succeed.
+// Slack's errors that a retry of the same message cannot mend.
 // https://docs.slack.dev/reference/methods/chat.postMessage lists them.
 var slackPermanent = []string{
 	"access_denied", "account_inactive", "action_prohibited", "as_user_not_supported", "cannot_reply_to_message",
@@ -215,7 +215,7 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 		message["blocks"] = cutBlocks(s.Blocks)
 	}
 	if a.Token != "" {
-		// Slack has no idempotency key. This one lets whoever reads the channel recognise a repetition.
+		// Slack has no idempotency key. This id lets readers of the channel recognise a repetition.
 		message["metadata"] = map[string]any{"event_type": "bellhop_delivery", "event_payload": map[string]any{"id": d.ID}}
 	}
 	body, err := compactJSON(message)
@@ -243,7 +243,7 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	return ans.slackAPI(doing)
 }
 
-// slackWebhook reads what an incoming webhook answers: a status, and one word.
+// slackWebhook reads the answer of an incoming webhook: a status, and one word.
 func (a *answer) slackWebhook(doing string) (Receipt, error) {
 	receipt := a.receipt()
 	word := strings.TrimSpace(receipt.Body)
@@ -260,7 +260,7 @@ func (a *answer) slackWebhook(doing string) (Receipt, error) {
 	}
 }
 
-// slackAPI reads what the Web API answers: mostly 200, with the outcome in the body.
+// slackAPI reads the answer of the Web API: mostly 200, with the outcome in the body.
 func (a *answer) slackAPI(doing string) (Receipt, error) {
 	receipt := a.receipt()
 	var said struct {

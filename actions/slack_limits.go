@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// What Slack takes at most, in characters or in number (https://docs.slack.dev/reference/block-kit/blocks and
-// https://docs.slack.dev/reference/methods/chat.postMessage). It refuses the whole message where more is sent.
+// Slack's limits, in characters or entries (https://docs.slack.dev/reference/block-kit/blocks and
+// https://docs.slack.dev/reference/methods/chat.postMessage). Slack refuses a whole message that exceeds one.
 const (
 	slackText     = 40_000
 	slackBlocks   = 50
@@ -48,13 +48,13 @@ var blockText = map[[2]string]int{
 // confirmText is how long the question of a confirmation may be.
 const confirmText = 300
 
-// wholeText is how long a value may be that cannot be cut, because it would be another one.
+// wholeText limits values that cannot be cut, because a shortened one would mean something else.
 var wholeText = map[string]int{
 	"url": 3000, "image_url": 3000, "thumbnail_url": 3000, "title_url": 3000, "video_url": 3000, "action_id": 255, "block_id": 255,
 	"value": 150, // of an option; a button's is cut
 }
 
-// tooLong says which value of blocks is longer than Slack takes, and cannot be cut; nil if there is none.
+// tooLong names a value of blocks that exceeds Slack's limit and cannot be cut; nil if there is none.
 func tooLong(v any) error {
 	switch v := v.(type) {
 	case []any:
@@ -83,8 +83,8 @@ var listLength = map[[2]string]int{
 	{"section", "fields"}: slackFields, {"context", "elements"}: slackElements, {"actions", "elements"}: slackActions, {"", "options"}: slackOptions,
 }
 
-// cutBlocks gives blocks that Slack does not refuse for their length or number: texts are cut at a word, and what is
-// too many is left out, with a last block that says so.
+// cutBlocks makes blocks that fit Slack's limits: texts are cut at a word, and surplus entries are left out, with a
+// last block that says so.
 func cutBlocks(blocks any) any {
 	list, ok := blocks.([]any)
 	if !ok {
@@ -104,8 +104,8 @@ func cutBlocks(blocks any) any {
 	return out
 }
 
-// cutBlock cuts the texts of a block, of an element, or of a text object; limit is that of the text object, 0 if there
-// is none.
+// cutBlock cuts the texts of a block, an element or a text object; limit is that of the text object, 0 if there is
+// none.
 func cutBlock(v any, parent string, limit int) any {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -183,13 +183,13 @@ func cut(text string, n int) string {
 		}
 	}
 	short := string(runes)
-	// Half of a link is none: <https://example.com/|the label>.
+	// A link must not be cut: <https://example.com/|the label>.
 	if i := strings.LastIndexByte(short, '<'); i > strings.LastIndexByte(short, '>') {
 		if end := strings.IndexAny(text[i+1:], "<>"); end >= 0 && text[i+1+end] == '>' {
 			short = short[:i]
 		}
 	}
-	// Half of an escaped character is none.
+	// An escaped character must not be cut.
 	if i := strings.LastIndexByte(short, '&'); i >= 0 && len(short)-i < len("&amp;") && !strings.Contains(short[i:], ";") {
 		short = short[:i]
 	}
