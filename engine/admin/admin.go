@@ -1,5 +1,5 @@
-// Package admin is the operator's side: the API under /api/v1, the status page, metrics and health. It is
-// served on a listener of its own, never on the one that webhooks come to.
+// Package admin serves operators: the API under /api/v1, the status page, metrics and health. It has its own
+// listener and never shares the one that receives webhooks.
 package admin
 
 import (
@@ -26,7 +26,7 @@ import (
 	"bellhop/rules/live"
 )
 
-// Options are what the API shows and works on. All but Token are required.
+// Options are what the API shows and works on. All except Token are required.
 type Options struct {
 	Store    *store.Store
 	Receiver *receive.Receiver
@@ -34,19 +34,20 @@ type Options struct {
 	Metrics  *metrics.Metrics
 	Logger   *slog.Logger
 	Version  string
-	Compile  rules.Options // what rule files are compiled against
+	Compile  rules.Options // for compiling older versions of rule files
 
 	Destinations func() []work.Destination // where deliveries go, and which of them are paused
 
-	// Token is asked for on everything but /healthz and /readyz: as a bearer token, or, for browsers, as
-	// the password of any user. With "" nothing is asked, and only requests that name this machine by a
-	// loopback address or localhost are answered, so that no web page can make a browser ask on its behalf.
+	// Token is required for everything except /healthz and /readyz. Clients send it as a bearer token; browsers
+	// send it as the password, with any user name. If it is "", no token is needed, but only requests whose Host
+	// is localhost or a loopback address are answered. A web page from elsewhere then cannot use a visitor's
+	// browser to reach the API.
 	Token string
 }
 
 type server struct{ Options }
 
-// New gives the handler of the admin listener.
+// New returns the handler of the admin listener.
 func New(o Options) http.Handler {
 	s := &server{o}
 	mux := http.NewServeMux()
@@ -74,7 +75,7 @@ func New(o Options) http.Handler {
 	return outer
 }
 
-// authorised lets a request pass that carries the token, or, where none is configured, one that was
+// authorised passes on requests that carry the token. If no token is configured, it passes on requests that are
 // addressed to this machine.
 func (s *server) authorised(next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(s.Token))
@@ -108,7 +109,7 @@ type problem struct {
 type health struct {
 	Status string `json:"status"`
 	Error  string `json:"error,omitempty"`
-	// FailedFiles are rule files whose present content is not in force. They do not make the process unready.
+	// FailedFiles are rule files whose current content is not in force. They do not make the process unready.
 	FailedFiles []string `json:"failedFiles,omitempty"`
 }
 
@@ -137,15 +138,15 @@ func answer(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(body, '\n')) // the client is gone; nobody to tell
+	_, _ = w.Write(append(body, '\n')) // an error means that the client is gone
 }
 
-// badRequest is an error in what the client asked.
+// badRequest is an error that the client made. The client sees its sentence.
 type badRequest struct{ sentence string }
 
 func (e *badRequest) Error() string { return e.sentence }
 
-// fail answers with the status that err stands for. What the client is not told is logged.
+// fail answers with the status for err. Errors that the client does not see are logged.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var conflict *record.ConflictError
 	var bad *badRequest

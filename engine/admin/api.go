@@ -19,13 +19,13 @@ import (
 	"bellhop/rules/live"
 )
 
-// A route is one operation of the API. The list of them is both what is served and what openapi.json says.
+// A route is one operation of the API. Both the handlers and openapi.json are made from the list of routes.
 type route struct {
 	method, path, summary string
 	query                 []param
 	answer                reflect.Type
 	serve                 func(*server, *http.Request) (any, error)
-	body                  reflect.Type // what is asked, nil if there is no body
+	body                  reflect.Type // the type of the request's body, nil if there is none
 }
 
 type param struct{ name, doc string }
@@ -61,11 +61,12 @@ func routes() []route {
 type Rules struct {
 	Rules []Rule `json:"rules"`
 
-	// GivenUp counts, by rule, the deliveries that wait for a step which the rules in force lack: they come to nothing.
+	// GivenUp counts, by rule, the waiting deliveries whose step is no longer in force or whose rule is disabled.
+	// They will not be sent.
 	GivenUp map[string]int `json:"givenUp"`
 }
 
-// A Rule is a rule in force, or one that is in a file and not enabled.
+// A Rule is a rule of the files in force. It can be disabled.
 type Rule struct {
 	Name        string   `json:"name"`
 	File        string   `json:"file"`
@@ -231,8 +232,8 @@ func (s *server) cancel(r *http.Request) (any, error) {
 	return s.Store.Cancel(r.Context(), r.PathValue("id"), "cancelled by an operator")
 }
 
-// schemaOptions say how the API's types are described. A part of an expression has parts of its own, which a
-// description made from types cannot say.
+// schemaOptions returns how the API's types are described. [rules.Part] is described by hand because it contains
+// parts, and a schema cannot be made from a recursive type.
 func schemaOptions() *jsonschema.ForOptions {
 	text := func() *jsonschema.Schema { return &jsonschema.Schema{Type: "string"} }
 	yes := func() *jsonschema.Schema { return &jsonschema.Schema{Type: "boolean"} }
@@ -246,7 +247,7 @@ func schemaOptions() *jsonschema.ForOptions {
 	return &jsonschema.ForOptions{IgnoreInvalidTypes: true, TypeSchemas: map[reflect.Type]*jsonschema.Schema{reflect.TypeFor[lang.Part](): part}}
 }
 
-// openapi describes the routes, with schemas made from the types that they answer with.
+// openapi describes the routes. The schemas are made from the types of the requests and answers.
 func (s *server) openapi(*http.Request) (any, error) {
 	type object = map[string]any
 	failure := object{"description": "Refused; the body says why", "content": object{"application/json": object{

@@ -13,18 +13,18 @@ import (
 	"bellhop/engine/explain"
 )
 
-// A Question asks why rules did what they did: about a recorded event, or about one that is given.
+// A Question asks what the rules do with an event and why. The event is a recorded one or is in the question.
 type Question struct {
-	Event string `json:"event,omitempty"` // a recorded event's id
-	Rule  string `json:"rule,omitempty"`  // the only rule to explain; all if absent
+	Event string `json:"event,omitempty"` // the id of a recorded event
+	Rule  string `json:"rule,omitempty"`  // explain only this rule; all rules if absent
 
-	Payload json.RawMessage `json:"payload,omitempty"` // an event as a webhook would bring it
-	Source  string          `json:"source,omitempty"`  // who sends it; hoopai if absent
+	Payload json.RawMessage `json:"payload,omitempty"` // the body of a webhook
+	Source  string          `json:"source,omitempty"`  // the source that sends it; hoopai if absent
 	State   json.RawMessage `json:"state,omitempty"`   // the appointment before it, or some of its fields
-	Now     time.Time       `json:"now,omitzero"`      // when it is received; the present if absent
+	Now     time.Time       `json:"now,omitzero"`      // when it is received; the current time if absent
 }
 
-// maxQuestion bounds what may be asked: an event and a state, each as large as a webhook may be.
+// maxQuestion is the largest question, in bytes. An event and a state, each as large as a webhook can be, fit in it.
 const maxQuestion = 3 << 20
 
 func (s *server) explain(r *http.Request) (any, error) {

@@ -18,7 +18,7 @@ var pageText string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
-// page shows at a glance whether all is well: rule files, what was received last, what is open.
+// page serves the status page: rule files, paused destinations, the latest events and the latest deliveries.
 func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	var data struct {
 		Version    string
@@ -66,7 +66,7 @@ type shownEvent struct {
 	Problems []rules.Problem
 }
 
-// latest are the events that came last, with what of them could not be read.
+// latest returns the latest events, each with the parts of its body that could not be read.
 func (s *server) latest(ctx context.Context) ([]shownEvent, error) {
 	list, err := s.Store.Events(ctx, store.EventFilter{Limit: 20})
 	out := make([]shownEvent, len(list))

@@ -1,10 +1,10 @@
-// Package backtest puts two sets of rules to the same recorded events and says what differs: what would have been
-// sent, what no longer, and what differently. It sends nothing and writes nothing.
+// Package backtest runs two sets of rules on the same recorded events and reports which messages are added, removed
+// or changed. It sends nothing and writes nothing.
 //
-// Steps that wait are followed through the events that came after theirs, as the server follows them, and come to
-// what they would have come to at their moment. What still waits at the end of the span is counted too, as if nothing
-// changes any more, so that a rule that is about to write to everybody is seen at once; but it is told apart. What
-// was planned for events before the span is not counted.
+// A step that waits follows the later events of its appointment, as it does on the server, and is decided when it is
+// due. Steps that still wait at the end of the span are counted as if nothing changes any more. This shows at once if
+// a rule is about to write to everybody. They are also counted separately. Steps planned by events before the span
+// are not counted.
 package backtest
 
 import (
@@ -28,32 +28,32 @@ import (
 	"bellhop/rules"
 )
 
-// Options say what is compared. All but Examples and Progress are required.
+// Options say what is compared. Examples, Memory, PresentID and Progress can be left out.
 type Options struct {
 	Store *store.Reader
 	Span  store.Span
-	// Present and Proposed are the rules as they are and as they may become.
+	// Present are the current rules, and Proposed are the rules to compare with them.
 	Present, Proposed *rules.Set
-	PresentID         string         // the rule set that the store knows Present as, "" if unknown
-	Zone              *time.Location // where days begin, and naive times are read
+	PresentID         string         // the id that the store has for the rule set Present, "" if unknown
+	Zone              *time.Location // for the days, and for times without an offset
 
-	Examples int                   // messages shown of each rule and kind of difference
-	Memory   int                   // bytes for steps that wait, about; 0 is 256 MiB
-	Progress func(done, total int) // called now and then, and at the end
+	Examples int                   // most examples for each rule and each kind of difference
+	Memory   int                   // approximate bytes for steps that wait; 0 is 256 MiB
+	Progress func(done, total int) // called after each batch of events, from Run's goroutine
 }
 
-// What is kept of a backtest is bounded, however many events there are.
+// The limits of what a backtest keeps in memory, however many events there are.
 const (
-	batch         = 50      // events read at once; each is up to some MiB
-	maxCounted    = 200_000 // recipients that are counted one by one
-	topRecipients = 50      // of a report or a rule
-	maxReasons    = 10      // of a rule
+	batch         = 50      // events read at a time; one can have some MiB
+	maxCounted    = 200_000 // tallies of recipients: one in all, and one for each rule that writes to them
+	topRecipients = 50      // most recipients in the report, and in each rule
+	maxReasons    = 10      // most reasons of a rule
 )
 
-// A Tally counts messages: a step of a rule for an event that is sent.
+// A Tally counts messages. One step that is sent for one event is one message.
 type Tally struct {
-	Present  int `json:"present"`  // what the present rules send
-	Proposed int `json:"proposed"` // what the proposed ones would
+	Present  int `json:"present"`  // sent by the present rules
+	Proposed int `json:"proposed"` // sent by the proposed rules
 	Added    int `json:"added"`
 	Removed  int `json:"removed"`
 	Changed  int `json:"changed"`
@@ -62,71 +62,71 @@ type Tally struct {
 // Differs says whether anything is added, removed or changed.
 func (t *Tally) Differs() bool { return t.Added+t.Removed+t.Changed > 0 }
 
-// A Report is what a backtest found. Counts come first: they show at once what a rule is about to do.
+// A Report is the result of a backtest. The counts come first because they show at once what a rule is about to do.
 //
-// A message is counted on the day on which it is sent: that of its event, or that of its moment if its step waits.
-// Those whose moment lies after the end, Until, are among the counts of the whole, the recipients and the rules, as
-// they would be if nothing changes any more. They are of no day; Waiting says how many they are.
+// A message is counted on the day on which it is sent: the day of its event, or the day on which it is due if its
+// step waits. Messages that are due after Until are in the counts of the report, the recipients and the rules, as if
+// nothing changes any more. They are in no Day. Waiting says how many there are.
 type Report struct {
 	Since    time.Time `json:"since"`
 	Until    time.Time `json:"until"`
 	Received int       `json:"received"` // events
-	Events   int       `json:"events"`   // of them, those that rules hear of
+	Events   int       `json:"events"`   // events that were accepted and could be read
 
 	Tally
-	Waiting    Tally       `json:"waiting"` // of these messages, those that still wait at the end
+	Waiting    Tally       `json:"waiting"` // the messages among these that still wait at the end
 	Days       []Day       `json:"days"`
 	Recipients []Recipient `json:"recipients"` // those with the largest differences
 	Distinct   int         `json:"distinct"`   // how many recipients the proposed rules have
 	Rules      []Rule      `json:"rules"`      // the largest differences first
 
-	// OtherVersions are events that were received under rules other than the present ones. RecordedDiffers
-	// counts the messages that were recorded then and that the present rules would not send or not so, and
-	// those that they would send and that were not recorded. Steps that wait are left out of RecordedDiffers: what
-	// is recorded of them, and when, is also of the rules that came later.
+	// OtherVersions counts the events that were received under other rules than the present ones. RecordedDiffers
+	// counts the differences between the recorded messages and those of the present rules: messages that only one
+	// of the two has, or that differ. RecordedDiffers leaves out steps that wait, because later rules can have
+	// changed what was recorded of them.
 	OtherVersions   int `json:"otherVersions"`
 	RecordedDiffers int `json:"recordedDiffers"`
-	Unreadable      int `json:"unreadable"` // recorded events that cannot be put to rules
-	Uncounted       int `json:"uncounted"`  // messages to recipients beyond those that are counted one by one
-	Unfollowed      int `json:"unfollowed"` // steps that wait, or may again, beyond those that are followed; counted as if nothing changed after their event
+	Unreadable      int `json:"unreadable"` // recorded events that cannot be read any more
+	Uncounted       int `json:"uncounted"`  // counts of recipients that were left out because there were too many
+	Unfollowed      int `json:"unfollowed"` // steps that were not followed for lack of memory; counted as if nothing changed after their event
 }
 
-// A Day is one day's messages.
+// A Day counts the messages of one day.
 type Day struct {
 	Day string `json:"day"` // 2026-01-31
 	Tally
 }
 
-// A Recipient is whom messages go to, or a destination where an action names no recipient.
+// A Recipient counts the messages to one person, or to a destination if the action names no recipient.
 type Recipient struct {
 	Action string `json:"action"`
 	To     string `json:"to"`
 	Tally
 }
 
-// A Rule is the messages of one rule.
+// A Rule counts the messages of one rule.
 type Rule struct {
 	Rule string `json:"rule"`
-	New  bool   `json:"new"`  // there is no present rule of this name
-	Gone bool   `json:"gone"` // there is no proposed one
+	New  bool   `json:"new"`  // the present rules have no rule of this name
+	Gone bool   `json:"gone"` // the proposed rules have no rule of this name
 	Tally
-	Waiting    Tally        `json:"waiting"`  // of these messages, those that still wait at the end
-	Events     int          `json:"events"`   // for which the proposed rule sends something
+	Waiting    Tally        `json:"waiting"`  // the messages among these that still wait at the end
+	Events     int          `json:"events"`   // events for which the proposed rule sends something
 	Distinct   int          `json:"distinct"` // recipients of the proposed rule
 	Watched    int          `json:"watched"`  // messages that the proposed rule only records (mode: shadow)
 	Days       []Day        `json:"days"`
 	Recipients []Recipient  `json:"recipients"`
-	Unsent     []Reason     `json:"unsent"` // why steps of the proposed rule send nothing, those that wait too
+	Unsent     []Reason     `json:"unsent"` // why steps of the proposed rule send nothing, including steps that wait
 	Examples   []Difference `json:"examples"`
 }
 
-// A Reason is why something is not sent, and how often.
+// A Reason says why steps are not sent, and how many.
 type Reason struct {
 	Reason string `json:"reason"`
 	Count  int    `json:"count"`
 }
 
-// Kind is how a message differs.
+// Kind says how a message differs.
 type Kind string
 
 const (
@@ -141,26 +141,26 @@ type Difference struct {
 	Event       string          `json:"event"`
 	At          time.Time       `json:"at"`
 	Appointment string          `json:"appointment"`
-	Step        int             `json:"step"` // in the proposed rule, or in the present one where it is removed
+	Step        int             `json:"step"` // its number in the proposed rule, or in the present rule if it is removed
 	Action      string          `json:"action"`
-	Reason      string          `json:"reason,omitempty"` // why it is not sent any more, where there is a reason
+	Reason      string          `json:"reason,omitempty"` // why it is no longer sent, if the proposed rule says why
 	Present     json.RawMessage `json:"present,omitempty"`
 	Proposed    json.RawMessage `json:"proposed,omitempty"`
 
-	// Of a step that waits: when it is sent, and whether that is after the end, so that it may yet change.
+	// For a step that waits: when it is due, and whether that is after the end of the span and can still change.
 	PresentDue  time.Time `json:"presentDue,omitzero"`
 	ProposedDue time.Time `json:"proposedDue,omitzero"`
 	Waiting     bool      `json:"waiting,omitempty"`
 }
 
-// A test is one run.
+// A test is one run of a backtest.
 type test struct {
 	o      Options
 	report *Report
 	n      *payload.Normaliser
 	all    group
 	rules  map[string]*ruleGroup
-	room   int // for more recipients
+	room   int // how many more tallies of recipients can be kept
 	fields map[string][]string
 	held   held
 }
@@ -184,7 +184,8 @@ type ruleGroup struct {
 
 func newGroup() group { return group{days: map[string]*Tally{}, to: map[address]*Tally{}} }
 
-// Run compares the rules over all events of the span.
+// Run compares the rules over all events of the span. It returns an error if the store cannot be read, if an event
+// cannot be run through the rules, or if ctx ends.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	t := &test{
 		o: o, report: &Report{Since: o.Span.Since, Until: o.Span.Until}, n: &payload.Normaliser{Zone: o.Zone},
@@ -240,7 +241,7 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 	ev, err := decide.Restore(t.n, e)
 	if err != nil {
 		t.report.Unreadable++
-		return nil //nolint:nilerr // counted, and the others go on
+		return nil //nolint:nilerr // it is counted, and the others are still compared
 	}
 	t.report.Events++
 	if err := t.settleUntil(ctx, e.ReceivedAt); err != nil {
@@ -319,14 +320,14 @@ func same(a, b *record.Delivery) bool {
 // sameMessage asks for the same time besides.
 func sameMessage(a, b *record.Delivery) bool { return same(a, b) && a.Due.Equal(b.Due) }
 
-// A comparison is of one event.
+// A comparison compares the messages of one event.
 type comparison struct {
 	t   *test
 	of  occasion
 	day string
 }
 
-// An occasion is the event that messages are of.
+// An occasion is the event that caused the messages.
 type occasion struct {
 	event, source, appointment string
 	at                         time.Time
@@ -404,7 +405,7 @@ func reasonFor(d *record.Delivery, unsent []*record.Delivery) string {
 	return ""
 }
 
-// why counts a reason, without what it says of one message alone.
+// why counts a reason. It cuts off the details of the single message, so that equal reasons are counted together.
 func (r *ruleGroup) why(reason string) {
 	reason, _, _ = strings.Cut(reason, ": it was due at ")
 	if strings.HasPrefix(reason, decide.AppliedAgain) {
@@ -548,13 +549,13 @@ func names(s *rules.Set) map[string]bool {
 	return out
 }
 
-// larger orders by what is added, then by what else differs, then by how much there is.
+// larger compares tallies for sorting: most added first, then most removed or changed, then most sent.
 func larger(a, b *Tally) int {
 	return cmp.Or(b.Added-a.Added, b.Removed+b.Changed-a.Removed-a.Changed, b.Proposed-a.Proposed)
 }
 
-// lists are the days in their order, the recipients with the largest differences, and how many of them the
-// proposed rules have.
+// lists returns the days in order, the recipients with the largest differences, and how many recipients the
+// proposed rules have in all.
 func (g *group) lists() (days []Day, to []Recipient, distinct int) {
 	days, to = []Day{}, []Recipient{}
 	for _, day := range slices.Sorted(maps.Keys(g.days)) {

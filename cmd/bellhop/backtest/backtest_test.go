@@ -206,7 +206,7 @@ func TestNothingDiffers(t *testing.T) {
 	if r := run(t, dir, span, presentRules, presentRules); r.Differs() || r.Present != 12 || r.Proposed != 12 || r.RecordedDiffers != 0 {
 		t.Errorf("%+v", r)
 	}
-	// What was recorded was sent under other rules.
+	// The recorded messages were sent under other rules.
 	if r := run(t, dir, span, proposedRules, proposedRules); r.Differs() || r.RecordedDiffers != 8+2+2 {
 		t.Errorf("%+v", r)
 	}
@@ -215,7 +215,7 @@ func TestNothingDiffers(t *testing.T) {
 	}
 }
 
-// A rule whose steps are told apart by the time sees the time of each event.
+// For a rule that uses now(), the time is that of each event.
 func TestNowIsThatOfTheEvent(t *testing.T) {
 	t.Parallel()
 	dir, span := recorded(t, presentRules, 10)
@@ -243,7 +243,7 @@ func BenchmarkBacktest(b *testing.B) {
 	b.ReportMetric(10_000*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
-// Each event is followed by both sets until its step is due, or to the end.
+// Every event has a step that waits, in both sets.
 func BenchmarkBacktestWaiting(b *testing.B) {
 	dir, span := recorded(b, noRules, 10_000)
 	after := func(hours string) string {

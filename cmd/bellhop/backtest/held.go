@@ -19,17 +19,17 @@ import (
 
 const (
 	defaultMemory = 256 << 20
-	stepBytes     = 700 // what a step takes that waits, besides its request
+	stepBytes     = 700 // about how many bytes a waiting step takes, without its request
 )
 
-// held is what waits, and what may yet wait again. Events are not kept with it but read again.
+// held has the steps that wait, or that can wait again. It does not keep their events; they are read again.
 type held struct {
-	sets   [2]*rules.Set // present and proposed, as in all pairs below
+	sets   [2]*rules.Set // present and proposed, in this order everywhere below
 	of     map[place]*appointment
 	queue  queue
 	memory int // bytes left
 
-	planned, latest origin // those read last, of a step and of its appointment
+	planned, latest origin // cache: the event read last that planned a step, and the one read last as an appointment's latest
 }
 
 func newHeld(o *Options) held {
@@ -45,18 +45,19 @@ type origin struct {
 	decide.Origin
 }
 
-// A place names an appointment.
+// A place identifies an appointment.
 type place struct{ source, appointment string }
 
 func (o *occasion) place() place { return place{o.source, o.appointment} }
 
-// An appointment is one with steps that follow it.
+// An appointment has steps that follow it.
 type appointment struct {
-	latest string // the event that told of it last
+	latest string // the id of its latest event
 	pairs  []*pair
 }
 
-// A pair is what the two sets make of one event by one rule. It is compared when none of its steps can change.
+// A pair has the steps that one rule makes of one event in the two sets. It is compared when no step can change
+// any more.
 type pair struct {
 	rule  string
 	of    occasion
@@ -72,13 +73,13 @@ type step struct {
 	index int // in the queue; -1 if it is not in it
 }
 
-// following says that something may still become of the pair's steps.
+// following says whether a step of the pair can still change.
 func (p *pair) following() bool {
 	follows := func(s *step) bool { return decide.Follows(&s.Delivery) }
 	return slices.ContainsFunc(p.steps[0], follows) || slices.ContainsFunc(p.steps[1], follows)
 }
 
-// queue has the steps that wait, the one that is due next first.
+// queue is a heap of the steps that wait. The step that is due next is first.
 type queue []*step
 
 func (q queue) Len() int      { return len(q) }
@@ -102,7 +103,7 @@ func (q *queue) Pop() any {
 	return s
 }
 
-// put gives a step that has changed its place in the queue, or none.
+// put updates the queue after a step has changed. Only a step that waits stays in the queue.
 func (q *queue) put(s *step) {
 	switch waits := s.State == record.Waiting; {
 	case waits && s.index >= 0:
@@ -140,7 +141,7 @@ func (t *test) hold(ctx context.Context, rule string, of occasion, present, prop
 	return t.relieve(ctx, p)
 }
 
-// relieve gives up following a pair if it takes memory that is not there.
+// relieve stops following a pair if the memory is used up. It decides the steps of the pair and compares them.
 func (t *test) relieve(ctx context.Context, p *pair) error {
 	if t.held.memory >= 0 {
 		return nil
@@ -162,7 +163,7 @@ func (t *test) relieve(ctx context.Context, p *pair) error {
 	return nil
 }
 
-// compare ends a pair.
+// compare compares the two sides of a pair, and removes the pair.
 func (t *test) compare(p *pair) {
 	at := p.of.place()
 	if a := t.held.of[at]; a != nil {
@@ -220,7 +221,7 @@ func (t *test) follow(ctx context.Context, e *record.Event, ev *rules.Event, mad
 	return nil
 }
 
-// settleUntil lets the steps come to something whose moment has come by a time.
+// settleUntil decides the steps that are due at a time or before it.
 func (t *test) settleUntil(ctx context.Context, at time.Time) error {
 	for len(t.held.queue) > 0 && !t.held.queue[0].Due.After(at) {
 		if err := t.settleNext(ctx); err != nil {
@@ -230,7 +231,7 @@ func (t *test) settleUntil(ctx context.Context, at time.Time) error {
 	return nil
 }
 
-// settleAll lets all come to something, as if nothing changes any more.
+// settleAll decides all steps that wait, as if nothing changes any more, and compares all pairs.
 func (t *test) settleAll(ctx context.Context) error {
 	for len(t.held.queue) > 0 {
 		if err := t.settleNext(ctx); err != nil {
@@ -265,7 +266,7 @@ func (t *test) settleNext(ctx context.Context) error {
 	return t.relieve(ctx, s.pair)
 }
 
-// settle decides about a step as the server does when it is due.
+// settle decides about a step that is due, as the server does.
 func (t *test) settle(ctx context.Context, s *step) error {
 	from, err := t.read(ctx, &t.held.planned, s.Event)
 	state := from.State
@@ -290,7 +291,7 @@ func (t *test) settle(ctx context.Context, s *step) error {
 	return nil
 }
 
-// errUnreadable is of an event that could be read when it was put to the rules, and no longer can.
+// errUnreadable says that an event can no longer be read, although it could be when it ran through the rules.
 var errUnreadable = errors.New("the event that planned it is no longer there")
 
 // read gives a recorded event again. into has the one that was read last.

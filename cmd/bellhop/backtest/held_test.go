@@ -21,7 +21,7 @@ import (
 	"bellhop/rules/live"
 )
 
-// A history is a store in which events come at hours before or after its end.
+// A history is a store with events. Their times are hours before or after its end.
 type history struct {
 	tb    testing.TB
 	dir   string
@@ -52,7 +52,7 @@ func (h *history) hour(n float64) time.Time {
 	return h.end.Add(time.Duration(n * float64(time.Hour)).Truncate(time.Second))
 }
 
-// tell takes in an event: at an hour, "create a1 start=-3 status=confirmed", where times are hours too.
+// tell receives an event at an hour. text is like "create a1 start=-3 status=confirmed", where times are hours too.
 func (h *history) tell(hour float64, text string) {
 	h.tb.Helper()
 	h.now = h.hour(hour)
@@ -106,7 +106,7 @@ func (h *history) backtest(present, proposed string, memory int) *backtest.Repor
 
 const noRules = "rules: []\n"
 
-// waiting is a rule whose one step waits.
+// waiting returns the source of a rule with one step, which waits.
 func waiting(name, on, at, more string) string {
 	return fmt.Sprintf(`rules:
 - name: %s
@@ -130,8 +130,8 @@ func TestWaitingSteps(t *testing.T) {
 		told              []string // "-100 create a1 …"
 		tally, waiting    backtest.Tally
 		unsent            string
-		days              []float64 // hours of days with messages
-		dues              []float64 // of the differences' messages, as hours
+		days              []float64 // the days with messages, as hours
+		dues              []float64 // when the messages of the differences are due, as hours
 	}{
 		"sent at its moment": {
 			noRules, remind, []string{"-100 create a1 start=-50"},
@@ -204,7 +204,7 @@ func TestWaitingSteps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// With no memory steps are not followed. They come to the same where nothing changes.
+			// Without memory, steps are not followed. The result is the same if no later event changes anything.
 			for _, memory := range []int{0, 1} {
 				h := newHistory(t, tt.present)
 				for _, line := range tt.told {
@@ -274,7 +274,7 @@ func TestWaitingSteps(t *testing.T) {
 	}
 }
 
-// What has come to something takes no memory.
+// Steps that are decided take no memory.
 func TestMemoryIsGivenBack(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t, noRules)
@@ -295,7 +295,7 @@ func (h *history) hours(list []float64) (out []time.Time) {
 	return out
 }
 
-// settle lets the server's deliveries come to what they come to, whose moment comes until a time.
+// settle lets the server decide about the deliveries that are due until a time.
 func (h *history) settle(until time.Time) {
 	h.tb.Helper()
 	for {
@@ -327,7 +327,7 @@ func (h *history) settle(until time.Time) {
 	}
 }
 
-// What a backtest says the rules would have sent is what a server with these rules has sent.
+// A backtest reports the same messages as a server with these rules sends.
 func TestAsTheServerDoes(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(4) {
