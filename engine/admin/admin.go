@@ -34,7 +34,7 @@ type Options struct {
 	Metrics  *metrics.Metrics
 	Logger   *slog.Logger
 	Version  string
-	Compile  rules.Options // for compiling older versions of rule files
+	Compile  rules.Options // for older versions of rule files; its Zone is for times without an offset
 
 	Destinations func() []work.Destination // where deliveries go, and which of them are paused
 

@@ -22,7 +22,7 @@ var (
 	headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 )
 
-// check finds what is wrong with the values, alone and together.
+// check reports what is wrong with the values, each alone and in combination.
 func (d *decoder) check() {
 	c := d.cfg
 	d.address("listen", c.Listen)
@@ -95,7 +95,7 @@ func (d *decoder) language() {
 	}
 }
 
-// checkSource checks one source, and settles its scheme where the file leaves it open.
+// checkSource checks one source, and sets its scheme if the file does not say one.
 func (d *decoder) checkSource(name string, s Source) {
 	path := "sources." + name
 	if !sourceName.MatchString(name) {
@@ -178,7 +178,7 @@ func (d *decoder) verify(at string, v Verify) {
 	}
 }
 
-// address checks a host:port to listen on.
+// address checks a host:port to listen on, reports it if it is wrong, and says whether it is right.
 func (d *decoder) address(path, address string) bool {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil {
@@ -203,13 +203,13 @@ func (d *decoder) find(path string, severity text.Severity, code, message string
 	d.report(d.place(path), severity, code, message, "")
 }
 
-// skip says that a ${…} of the value at path is not set, so that nothing can be said of it.
+// skip says whether the value at path has a ${…} that could not be replaced. Such a value is not checked.
 func (d *decoder) skip(path string) bool {
 	n := d.places[path]
 	return n != nil && d.anyUnresolved(n)
 }
 
-// place is the node of path, or of what holds it.
+// place returns the node at path, or the nearest node around it. It returns nil if there is none.
 func (d *decoder) place(path string) *yaml.Node {
 	for path != "" {
 		if n := d.places[path]; n != nil {
@@ -220,7 +220,7 @@ func (d *decoder) place(path string) *yaml.Node {
 	return nil
 }
 
-// as is the value at path as it was written, without what ${…} stood for.
+// as returns the value at path as it was written, with ${…} not replaced.
 func (d *decoder) as(path, value string) string {
 	if written, ok := d.written[d.places[path]]; ok {
 		return written

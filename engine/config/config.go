@@ -1,15 +1,15 @@
 // Package config reads bellhop.yaml.
 //
-// The structs are the configuration: their tags name and describe every key, and what [Default] puts into
-// them is what an absent key means. The tags:
+// The structs define the configuration. Their tags name and describe every key, and [Default] has the values of
+// absent keys. The tags:
 //
 //	json:"name"       the key
-//	also:"name"       another spelling of it, for a list that is mostly one
-//	doc:"…"           one sentence for people
-//	example:"…"       a value as it would be written
-//	short:"true"      the key that a plain text in the struct's place stands for
-//	like:"…"          a regular expression that the text matches, and
-//	words:"…"         what an editor says of one that does not
+//	also:"name"       a second name of the key, for a list that mostly has one item
+//	doc:"…"           one sentence that describes the key
+//	example:"…"       a value as people write it
+//	short:"true"      the key that is set when a text is written in place of the struct
+//	like:"…"          a regular expression that the text must match
+//	words:"…"         the message of an editor if it does not match
 //
 // Mistakes are [text.Finding]s, like those in rule files: all of them, each at its place.
 package config
@@ -25,28 +25,28 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // zones by name on machines without a zone database
+	_ "time/tzdata" // time zones for machines without a zone database
 
 	"bellhop/actions"
 	"bellhop/rules"
 	"bellhop/rules/text"
 )
 
-// FileName is the file that is read from the working directory if none is named.
+// FileName is the file that is read from the working directory by default.
 const FileName = "bellhop.yaml"
 
-// BodyLimit is how large a webhook's body may be.
+// BodyLimit is the largest body of a webhook, in bytes.
 const BodyLimit = 1 << 20
 
-// maxSize is how large a configuration, or a file named in it as ${file:…}, may be.
+// maxSize is the largest size, in bytes, of a configuration or of a file that it names as ${file:…}.
 const maxSize = 1 << 20
 
-// DefaultSource is the source that always exists, and that is meant where none is named.
+// DefaultSource is the source that always exists. It is the default where a source can be named.
 const DefaultSource = "hoopai"
 
 var bom = []byte("\uFEFF")
 
-// A Config is bellhop.yaml with everything filled in. It does not change once loaded.
+// A Config is the content of bellhop.yaml with all defaults filled in. It does not change once loaded.
 type Config struct {
 	Listen      string                `json:"listen" like:":[0-9]+$" words:"write host and port, such as 127.0.0.1:8080" doc:"The public address: only /hooks/* and /healthz." example:"127.0.0.1:8080"`
 	Admin       string                `json:"admin" like:":[0-9]+$" words:"write host and port, such as 127.0.0.1:8081" doc:"The operators' address: page, API, /metrics and /readyz." example:"127.0.0.1:8081"`
@@ -65,7 +65,7 @@ type Config struct {
 	Zone *time.Location `json:"-"` // of Timezone
 	Path string         `json:"-"` // of the file, "" if there was none
 
-	secrets []string // what came out of ${…}
+	secrets []string // the values of ${…}
 }
 
 // A Source is one sender of webhooks.
@@ -75,8 +75,8 @@ type Source struct {
 	Locations []string          `json:"locations" doc:"The locations whose events are taken; without it, all." example:"[0007BWpSzSwfiuSl0tR2]"`
 }
 
-// Verify is how a source's webhooks are verified. Of several keys, secrets or tokens, any one may match, so
-// that they can be replaced without a gap.
+// Verify says how a source's webhooks are verified. If there are several keys, secrets or tokens, it is enough that
+// one matches, so that they can be replaced without losing webhooks.
 type Verify struct {
 	Scheme  string   `json:"scheme" short:"true" doc:"highlevel, ed25519, rsa-sha256, hmac-sha256, standard-webhooks, token or none." example:"highlevel"`
 	Header  string   `json:"header" doc:"The header with the signature or the token, if not the scheme's usual one." example:"X-Signature"`
@@ -96,23 +96,23 @@ const (
 	None             = "none"
 )
 
-// Schemes are the words that Verify.Scheme may hold.
+// Schemes returns the possible values of Verify.Scheme.
 func Schemes() []string {
 	return []string{HighLevel, Ed25519, RSASHA256, HMACSHA256, StandardWebhooks, Token, None}
 }
 
-// A Connection is one entry of `connections:`, decoded by the kind of action that its keys belong to.
+// A Connection is one entry of `connections:`. Its keys say which kind of action it is for.
 type Connection struct {
 	Kind string // the kind's name, such as "email"
 	actions.Connection
 }
 
-// Egress is what actions may connect to.
+// Egress says what actions can connect to.
 type Egress struct {
 	Allow []string `json:"allow" doc:"Private, loopback, link-local and metadata addresses that actions may connect to: networks, addresses or host names." example:"[10.0.0.0/8]"`
 }
 
-// Delivery is how deliveries are attempted.
+// Delivery says how deliveries are attempted.
 type Delivery struct {
 	Attempts       int           `json:"attempts" doc:"Attempts after which a delivery is given up." example:"100"`
 	MaxAge         time.Duration `json:"max_age" doc:"Age at which a delivery is given up." example:"3d"`
@@ -121,14 +121,14 @@ type Delivery struct {
 	Shutdown       time.Duration `json:"shutdown" doc:"How long running attempts may take to finish when the server stops." example:"5s"`
 }
 
-// Intake is how webhooks are taken in.
+// Intake limits how webhooks are received.
 type Intake struct {
 	MaxConcurrent int `json:"max_concurrent" doc:"Webhooks stored at the same time; more are asked to come again." example:"256"`
 	PerAddress    int `json:"per_address" doc:"Connections at the same time from one address; with more, the slowest give way. Raise it behind a proxy." example:"512"`
 }
 
-// Default is the configuration without a file, but for the source hoopai, which depends on where the server
-// listens: see [Load].
+// Default returns the configuration that is used without a file. It lacks the source hoopai, which [Load] adds because
+// it depends on where the server listens.
 func Default() *Config {
 	return &Config{
 		Listen:      "127.0.0.1:8080",
@@ -152,26 +152,26 @@ type Env struct {
 	// Lookup finds environment variables; nil is os.LookupEnv.
 	Lookup func(name string) (string, bool)
 
-	// Lenient makes a secret that is not set a warning instead of an error. A placeholder stands in for it,
-	// and what depends on it is not checked.
+	// Lenient makes a secret that is not set a warning instead of an error. A placeholder is used for it, and
+	// values that contain it are not checked.
 	Lenient bool
 
-	// Override changes what the file says before it is checked: flags win over the file.
+	// Override changes the configuration before it is checked. Flags use it to take precedence over the file.
 	Override func(*Config)
 
-	// CheckVerify finds mistakes in a verification that need its keys to be parsed. nil checks none.
+	// CheckVerify finds mistakes in the keys of a verification. nil means that keys are not checked.
 	CheckVerify func(Verify) error
 
-	// ReadFile reads the configuration itself; nil reads it from the disk. An editor gives what is not saved yet.
+	// ReadFile reads the configuration file; nil reads it from the disk. An editor uses it for unsaved text.
 	ReadFile func(path string) ([]byte, error)
 
-	// Kinds are the kinds of action that connections may be for; nil is all of them.
+	// Kinds are the kinds of action that connections can be for; nil is all of them.
 	Kinds []actions.Kind
 }
 
-// Load reads the file at path, or gives the defaults if path is "". Only a file that cannot be read is an
-// error. The configuration is never nil otherwise, as far as the findings left it readable, so that a check
-// can go on with it; a server must not start with it if one of the findings is an error.
+// Load reads the file at path, or returns the defaults if path is "". It returns an error only if the file cannot be
+// read. Otherwise the configuration is not nil and has everything that could be read, so that a check can go on
+// with it. A server must not start with it if a finding is an error.
 //
 // The source hoopai is there unless the file has its own: verified as highlevel, or, without a file and
 // listening on loopback, not at all. ${NAME} and ${file:path} in values are replaced after parsing, so they
@@ -245,7 +245,7 @@ func readFile(path string) (data []byte, err error) {
 	return bytes.TrimPrefix(data, bom), nil
 }
 
-// ConnectionKinds maps the connections' names to their kinds, as rules.Options takes them.
+// ConnectionKinds maps the names of the connections to their kinds, for rules.Options.
 func (c *Config) ConnectionKinds() map[string]string {
 	kinds := make(map[string]string, len(c.Connections))
 	for name, conn := range c.Connections {
@@ -254,7 +254,7 @@ func (c *Config) ConnectionKinds() map[string]string {
 	return kinds
 }
 
-// Secrets are the texts that must never be seen in a log, an error, a receipt or an answer.
+// Secrets returns the texts that must never appear in a log, an error, a receipt or an answer.
 func (c *Config) Secrets() []string {
 	secrets := append(slices.Clone(c.secrets), c.credentials()...)
 	slices.Sort(secrets)
@@ -262,7 +262,7 @@ func (c *Config) Secrets() []string {
 	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
 }
 
-// credentials are the secrets of which the configuration knows what they are for.
+// credentials returns the secrets that are the value of a key for a secret, such as a token.
 func (c *Config) credentials() []string {
 	secrets := []string{c.AdminToken}
 	for _, s := range c.Sources {
@@ -274,7 +274,7 @@ func (c *Config) credentials() []string {
 	return secrets
 }
 
-// names are a map's keys in order.
+// names returns the keys of a map in order.
 func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // RuleOptions are what rule files are compiled against under this configuration.

@@ -156,7 +156,7 @@ func TestLoadDefaults(t *testing.T) {
 	if cfg.Sources["hoopai"].Verify.Scheme != None || cfg.Rules != "rules" || cfg.Store != "data" || cfg.Zone != time.UTC || cfg.Path != "" {
 		t.Errorf("without a file: %+v", cfg)
 	}
-	// Beyond loopback, nothing goes unverified and operators need a token.
+	// If the server is reachable from other machines, webhooks are verified and operators need a token.
 	cfg, findings, err = Load("", Env{Override: func(c *Config) { c.Listen, c.Admin = ":8080", "0.0.0.0:8081" }})
 	if err != nil {
 		t.Fatal(err)
@@ -221,8 +221,8 @@ func TestLoadPaths(t *testing.T) {
 	}
 }
 
-// Every mistake is found at its place, with the text to put there where that is clear. The columns and ends are
-// those of the part of the line between the arrows.
+// Every mistake is found at its position, with a suggestion if it is clear what was meant. The expected range is the
+// text between » and «.
 func TestFindings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, code, message, suggestion string }{
@@ -318,7 +318,7 @@ func TestFindings(t *testing.T) {
 	}
 }
 
-// place is where mark stands in text.
+// place returns the line and column of mark in text.
 func place(text, mark string) (line, column int) {
 	text = strings.TrimPrefix(text, "\uFEFF")
 	before, _, _ := strings.Cut(text, mark)
@@ -326,7 +326,7 @@ func place(text, mark string) (line, column int) {
 	return len(lines), len([]rune(lines[len(lines)-1])) + 1
 }
 
-// A zone that has no summer time by accident is a warning, and is used.
+// A time zone that probably lacks summer time by accident gets a warning, and is used.
 func TestZoneWithoutSummerTime(t *testing.T) {
 	t.Parallel()
 	cfg, findings := load(t, "timezone: EST\nlanguage: de-AT\n", nil)
@@ -391,7 +391,7 @@ func TestExpand(t *testing.T) {
 			t.Errorf("%s: %q, want %q", in, cfg.AdminToken, want)
 		}
 	}
-	// Numbers and switches may come from the environment too; keys may not.
+	// Numbers and durations can come from the environment too. Keys cannot.
 	cfg, findings := load(t, "delivery: {attempts: \"${N}\", max_age: \"${AGE}\"}\n", map[string]string{"N": "7", "AGE": "2h"})
 	noFindings(t, findings)
 	if cfg.Delivery.Attempts != 7 || cfg.Delivery.MaxAge != 2*time.Hour {
@@ -403,7 +403,7 @@ func TestExpand(t *testing.T) {
 	}
 }
 
-// For a check, what is not set is a warning, and nothing else is said about what depends on it.
+// With Lenient, a variable that is not set is a warning, and nothing else is reported about values that contain it.
 func TestLenient(t *testing.T) {
 	t.Parallel()
 	content := strings.ReplaceAll(whole, "bookings@example.com:${SMTP_PASSWORD}", "${SMTP_PASSWORD}") +
@@ -452,7 +452,7 @@ func TestCheckVerifyIsAsked(t *testing.T) {
 	}
 }
 
-// No finding tells what a ${…} stood for, whatever is wrong with it.
+// No finding shows the value of a ${…}, whatever is wrong with it.
 func TestFindingsTellNoSecret(t *testing.T) {
 	t.Parallel()
 	const secret = "hidden value 8c1f"
@@ -510,7 +510,7 @@ sources:
 	}
 }
 
-// bombs are files of which a few lines stand for billions, or for themselves.
+// bombs returns files in which a few lines expand to billions, or refer to themselves, or which are very deep or wide.
 func bombs() map[string]string {
 	var aliases, merges strings.Builder
 	aliases.WriteString("x0: &x0 [L, L, L, L, L, L, L, L, L, L]\n")
@@ -559,7 +559,7 @@ func FuzzLoad(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "file:") || strings.Contains(text, "ca:") {
-			return // no fuzzer reads this machine's files
+			return // the fuzzer must not read files of this machine
 		}
 		path := filepath.Join(dir, "fuzz.yaml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

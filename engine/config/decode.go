@@ -22,10 +22,10 @@ import (
 
 const (
 	maxNesting = 32
-	maxNodes   = 50_000 // with aliases followed, so that a few lines cannot stand for billions
+	maxNodes   = 50_000 // with aliases expanded, so that a few lines cannot expand to billions
 )
 
-// A decoder turns one file into a configuration, collecting what is wrong with it.
+// A decoder decodes one file into a configuration and collects the findings.
 type decoder struct {
 	file     string
 	dir      string
@@ -36,8 +36,8 @@ type decoder struct {
 
 	source     string
 	lines      []int                 // offset of each line
-	places     map[string]*yaml.Node // path, such as sources.hoopai.verify, to the node that says it
-	written    map[*yaml.Node]string // of scalars with ${…}: the text as written
+	places     map[string]*yaml.Node // the node at a path such as sources.hoopai.verify
+	written    map[*yaml.Node]string // scalars with ${…}: the text as written
 	unresolved map[*yaml.Node]bool   // scalars in which a ${…} could not be replaced
 	nodes      int
 	stopped    bool
@@ -86,8 +86,8 @@ func (d *decoder) decodeFile(data []byte) {
 	d.value(root, reflect.ValueOf(d.cfg).Elem(), "", 0)
 }
 
-// syntax reports what cannot be read as YAML, in the words that rule files are explained with. A suggestion would
-// repeat what the file says, which may be a secret.
+// syntax reports what cannot be read as YAML, in the same words as for rule files. It drops the suggestions, because
+// they repeat text of the file, which can be a secret.
 func (d *decoder) syntax(err error) {
 	for _, f := range text.ExplainYAML(d.file, []byte(d.source), nil, err) {
 		f.Suggestion = ""
@@ -96,8 +96,8 @@ func (d *decoder) syntax(err error) {
 	}
 }
 
-// value decodes a node into v, which keeps its default where the node says nothing or nothing readable.
-// path is how people would name the value: delivery.max_age.
+// value decodes a node into v. v keeps its default if the node is null or cannot be read. path names the value, such as
+// delivery.max_age.
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if d.tooMuch(n, depth) {
 		return
@@ -162,7 +162,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 	}
 }
 
-// tooMuch counts the node, and says when to stop: at the limits, which it reports once.
+// tooMuch counts the node and says whether decoding must stop because a limit is reached. It reports this once.
 func (d *decoder) tooMuch(n *yaml.Node, depth int) bool {
 	if d.nodes++; d.nodes <= maxNodes && depth <= maxNesting {
 		return false
@@ -174,7 +174,7 @@ func (d *decoder) tooMuch(n *yaml.Node, depth int) bool {
 	return true
 }
 
-// scalar says whether the node is one, and reports it if not.
+// scalar says whether the node is a scalar, and reports it if not.
 func (d *decoder) scalar(n *yaml.Node, path, what string) bool {
 	if n.Kind != yaml.ScalarNode {
 		d.wrong(n, path, what, "")
@@ -210,7 +210,7 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 	v.SetInt(int64(length))
 }
 
-// list decodes a list; one value alone is a list of one.
+// list decodes a list. A single value is decoded as a list with one item.
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, depth int) {
 	items := []*yaml.Node{n}
 	switch n.Kind {
@@ -256,7 +256,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, depth int)
 		at := join(path, p.key.Value)
 		d.value(p.value, e, at, depth+1)
 		if e.Type() == reflect.TypeFor[Connection]() && e.Field(0).Len() == 0 {
-			continue // it is of no kind, which was said
+			continue // it has no kind, which is reported already
 		}
 		v.SetMapIndex(reflect.ValueOf(p.key.Value).Convert(v.Type().Key()), e)
 	}
@@ -320,8 +320,8 @@ func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
 // A pair is one entry of a mapping.
 type pair struct{ key, value *yaml.Node }
 
-// pairs lists a mapping's entries, those of merge keys (<<) after its own. It reports what is no mapping, and
-// keys given twice.
+// pairs returns the entries of a mapping: first its own, then those of merge keys (<<). It reports a node that is not
+// a mapping, and keys that are given twice.
 func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 	if n.Kind != yaml.MappingNode {
 		d.wrong(n, path, "keys with values", "")
@@ -355,7 +355,7 @@ func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 	return own, true
 }
 
-// merge adds the entries of what a merge key names that are not there yet.
+// merge adds the entries of a merge key's value whose keys are not there yet.
 func (d *decoder) merge(n *yaml.Node, seen map[string]bool, into *[]pair, depth int) {
 	if d.tooMuch(n, depth) {
 		return
@@ -382,8 +382,8 @@ func (d *decoder) merge(n *yaml.Node, seen map[string]bool, into *[]pair, depth 
 	}
 }
 
-// connection decodes an entry of `connections:` as the kind of action its keys belong to, and asks the result
-// for its own mistakes.
+// connection decodes an entry of `connections:`. The keys say which kind of action it is for. It also reports what the
+// connection's own check finds.
 func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth int) {
 	pairs, ok := d.pairs(n, path)
 	if !ok {
@@ -430,18 +430,18 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 			at = node
 		}
 		if d.anyUnresolved(at) {
-			continue // what is wrong with it is that a secret is not set
+			continue // the mistake is the secret that is not set, which is reported already
 		}
 		d.report(at, text.Error, "connection", fmt.Sprintf("%s: %s", path, p.Message), p.Suggestion)
 	}
 }
 
-// anyUnresolved says whether a ${…} at or below the node could not be replaced.
+// anyUnresolved says whether the node, or a node below it, has a ${…} that could not be replaced.
 func (d *decoder) anyUnresolved(n *yaml.Node) bool {
 	if len(d.unresolved) == 0 {
 		return false
 	}
-	seen := map[*yaml.Node]bool{} // aliases can refer back
+	seen := map[*yaml.Node]bool{} // an alias can refer to a node around it
 	var below func(*yaml.Node) bool
 	below = func(n *yaml.Node) bool {
 		if n == nil || seen[n] {
@@ -453,7 +453,7 @@ func (d *decoder) anyUnresolved(n *yaml.Node) bool {
 	return below(n)
 }
 
-// viaJSON decodes what reads JSON itself, or may be anything.
+// viaJSON decodes a value that has its own JSON decoding, or that can have any form.
 func (d *decoder) viaJSON(n *yaml.Node, v reflect.Value, path string) {
 	tree, ok := d.tree(n, 0)
 	if !ok {
@@ -468,7 +468,7 @@ func (d *decoder) viaJSON(n *yaml.Node, v reflect.Value, path string) {
 	}
 }
 
-// tree is the node as JSON would hold it.
+// tree returns the node as encoding/json represents values. ok is false if the node cannot be represented.
 func (d *decoder) tree(n *yaml.Node, depth int) (any, bool) {
 	if d.tooMuch(n, depth) {
 		return nil, false
@@ -526,7 +526,7 @@ func knownTag(n *yaml.Node) bool {
 	return false
 }
 
-// truth reads the words that YAML has had for true and false.
+// truth reads the words for true and false of YAML 1.1 and 1.2, except y and n.
 func truth(s string) (value, ok bool) {
 	switch strings.ToLower(s) {
 	case "true", "yes", "on":

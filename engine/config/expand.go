@@ -13,8 +13,8 @@ import (
 	"bellhop/rules/text"
 )
 
-// minSecret is how long a text out of ${…} must be to be hidden wherever it occurs. Shorter ones are ports and
-// switches; a credential that short is hidden because the connection or source says that it is one.
+// minSecret is the shortest value of a ${…}, in bytes, that is hidden wherever it occurs. Shorter values are mostly
+// ports and switches. Shorter credentials are hidden too, because the connection or source reports them.
 const minSecret = 6
 
 var (
@@ -22,15 +22,14 @@ var (
 	scheme   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 )
 
-// A part of a scalar: literal text, or one ${…}.
+// A part is a part of a scalar: literal text, or one ${…}.
 type part struct {
-	text      string // the literal, or what stands between the braces
+	text      string // the literal, or the text between the braces
 	reference bool
-	bad       bool // ${ without an end
+	bad       bool // a ${ without its }
 }
 
-// split takes a scalar apart at its ${…}. Text and braces together are the scalar again, but for $${, which
-// becomes a literal ${.
+// split divides a scalar into literal texts and ${…}. $${ becomes a literal ${.
 func split(s string) []part {
 	var parts []part
 	literal := func(t string) {
@@ -73,7 +72,7 @@ func (d *decoder) expand(n *yaml.Node) {
 		for i := 1; i < len(n.Content); i += 2 {
 			d.expand(n.Content[i])
 		}
-	case yaml.ScalarNode: // an alias's scalar is replaced where its anchor stands
+	case yaml.ScalarNode: // aliases are left out: their scalar is replaced at its anchor
 		if strings.Contains(n.Value, "${") {
 			d.expandScalar(n)
 		}
@@ -114,12 +113,12 @@ func (d *decoder) expandScalar(n *yaml.Node) {
 		b.WriteString(value)
 	}
 	d.written[n] = n.Value
-	n.Value = b.String() // its tag stays a text's, whatever it now looks like
+	n.Value = b.String() // the tag stays that of a text, even if the value now looks like a number
 }
 
 var errReference = errors.New("${…} takes the name of an environment variable, or file: and a path; write $${ for the characters themselves")
 
-// resolve reads what one ${…} stands for. Its errors name the variable or the file, never a value.
+// resolve returns the value of one ${…}. Its errors name the variable or the file, but never a value.
 func (d *decoder) resolve(p part) (string, error) {
 	path, isFile := strings.CutPrefix(p.text, "file:")
 	switch {
@@ -145,20 +144,20 @@ func (d *decoder) resolve(p part) (string, error) {
 	return "", errReference
 }
 
-// userPart says which parts of a URL stand in its user and password.
+// userPart says which parts of a URL are in its user and password.
 type userPart struct {
-	end   int // parts before it do
+	end   int // the parts before this index are
 	whole bool
 }
 
-// userinfo finds the parts that stand between a URL's :// and its @. A secret there may hold any character,
-// so it is escaped; anywhere else, and if the whole URL is one ${…}, it is taken as it is.
+// userinfo finds the parts between a URL's :// and its @. A secret there can have any character, so it is escaped. A
+// secret in another place, or a URL that is one ${…}, is used as it is.
 func userinfo(parts []part) userPart {
 	if len(parts) == 0 || parts[0].reference || !scheme.MatchString(parts[0].text) {
 		return userPart{}
 	}
 	var u userPart
-	colon, before := false, false // one before the last @, one in what was read so far
+	colon, before := false, false // whether there is a colon before the last @, and in the text read so far
 	for i, p := range parts {
 		if p.reference {
 			continue
@@ -184,7 +183,7 @@ func userinfo(parts []part) userPart {
 	return u
 }
 
-// escape escapes a value for a URL's user or password. One value that stands for both keeps its colon.
+// escape escapes a value for a URL's user or password. If one value is both, user:password, its first colon stays.
 func (u userPart) escape(value string) string {
 	if user, password, ok := strings.Cut(value, ":"); ok && u.whole {
 		return escapeUser(user) + ":" + escapeUser(password)
@@ -194,7 +193,8 @@ func (u userPart) escape(value string) string {
 
 func escapeUser(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// locate finds where the last of the parts, a ${…}, stands in the file.
+// locate finds the position of the last of the parts, which is a ${…}, in the file. If it cannot be found, start and
+// end are where the search stopped.
 func (d *decoder) locate(n *yaml.Node, parts []part) (start, end int) {
 	end = d.offset(n.Line, n.Column)
 	for _, p := range parts {

@@ -10,7 +10,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// maxFindings is how many errors, and how many warnings, are told; a file with more has one mistake many times.
+// maxFindings is how many errors, and how many warnings, are reported. A file with more has one mistake many times.
 const maxFindings = 200
 
 // report adds a finding about a node; nil is what a flag or a default says.
@@ -38,7 +38,7 @@ func (d *decoder) add(start, end int, severity text.Severity, code, message, sug
 	d.found[severity]++
 }
 
-// offset is where a line and column, as yaml counts them, lie in the source.
+// offset returns the offset in the source of a line and column, as yaml counts them.
 func (d *decoder) offset(line, column int) int {
 	if line < 1 || line > len(d.lines) {
 		return len(d.source)
@@ -63,7 +63,7 @@ func (d *decoder) position(offset int) (line, column int) {
 	return line, utf8.RuneCountInString(d.source[d.lines[line-1]:offset]) + 1
 }
 
-// end is where a scalar that fits on its line ends; for anything else, the end is the start.
+// end returns where a scalar on one line ends. For any other node it returns start.
 func (d *decoder) end(n *yaml.Node, start int) int {
 	if n.Kind != yaml.ScalarNode {
 		return start

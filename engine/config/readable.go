@@ -12,7 +12,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// readable warns of a file that others on this machine can read and in which a secret is written out.
+// readable warns if others on this machine can read the file and a secret is written out in it.
 func (d *decoder) readable(path string) {
 	info, err := os.Stat(path)
 	if err != nil || runtime.GOOS == "windows" || info.Mode()&0o044 == 0 {
@@ -20,7 +20,7 @@ func (d *decoder) readable(path string) {
 	}
 	var first *yaml.Node
 	for _, secret := range d.cfg.credentials() {
-		if secret == "" || strings.Contains(secret, "://") { // what of an address is secret is told by itself
+		if secret == "" || strings.Contains(secret, "://") { // the secret parts of an address are in the list by themselves
 			continue
 		}
 		for place, n := range d.places {
@@ -36,7 +36,7 @@ func (d *decoder) readable(path string) {
 	}
 }
 
-// spells says that a secret stands in the node as it is written.
+// spells says whether a secret is written out in the node.
 func (d *decoder) spells(n *yaml.Node, secret string) bool {
 	if n == nil || n.Kind != yaml.ScalarNode {
 		return false

@@ -11,7 +11,8 @@ import (
 	"bellhop/rules/text"
 )
 
-// A secret that is written out in a file which others can read is warned of, where it stands, without being told.
+// A secret that is written out in a file that others can read gets a warning at its position. The warning does not show
+// the secret.
 func TestReadableSecret(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

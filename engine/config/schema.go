@@ -13,8 +13,8 @@ import (
 	"bellhop/rules/schema"
 )
 
-// Schema is a JSON Schema of bellhop.yaml, for editors, derived from the structs that it is decoded into. It
-// accepts every file that [Load] accepts.
+// Schema returns a JSON Schema of bellhop.yaml for editors. It is made from the structs that the file is decoded into,
+// and accepts every file that [Load] accepts.
 func Schema() *jsonschema.Schema {
 	s := structSchema(reflect.TypeFor[Config](), "configuration")
 	s.Schema = schema.Dialect
@@ -22,11 +22,11 @@ func Schema() *jsonschema.Schema {
 	return s
 }
 
-// reference is what a text with a ${…} in it looks like: its value is known only when it is read.
+// reference is a pattern for texts with a ${…}. The schema accepts them, because it cannot know their values.
 const reference = `\$\{`
 
-// typeSchema says what a value of a type takes, as [decoder.value] reads it. The title is what people call an
-// object.
+// typeSchema returns the schema of a type, in the way that [decoder.value] reads it. title is the name of an object for
+// people.
 func typeSchema(t reflect.Type, title string) *jsonschema.Schema {
 	switch {
 	case t == reflect.TypeFor[Connection]():
@@ -58,7 +58,7 @@ func typeSchema(t reflect.Type, title string) *jsonschema.Schema {
 	return &jsonschema.Schema{}
 }
 
-// titles are what people call the objects that are reached by keys of these names.
+// titles are the names, for people, of the objects at these keys.
 var titles = map[string]string{"sources": "source", "connections": "connection", "verify": "verification"}
 
 func structSchema(t reflect.Type, title string) *jsonschema.Schema {
@@ -71,7 +71,7 @@ func structSchema(t reflect.Type, title string) *jsonschema.Schema {
 		p := fieldSchema(t, f, name)
 		p.Examples = schema.Examples(f.Tag.Get("example"))
 		if example := f.Tag.Get("example"); example != "" && f.Type.Kind() == reflect.String {
-			p.Examples = []any{example} // a text as it is, whatever YAML would make of it
+			p.Examples = []any{example} // not decoded as YAML, because the value is a text
 		}
 		schema.Property(s, name, f.Tag.Get("doc"), p)
 		if also := f.Tag.Get("also"); also != "" {
@@ -104,14 +104,15 @@ func fieldSchema(t reflect.Type, f reflect.StructField, name string) *jsonschema
 	return typeSchema(f.Type, title)
 }
 
-// wordSchema is of one of a few words, or a reference to one.
+// wordSchema returns the schema of one of a few words, or of a text with a ${…}.
 func wordSchema(words []string) *jsonschema.Schema {
 	return schema.Saying("write "+schema.Or(words), &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 		schema.Word(words...), {Type: "string", Pattern: reference}, {Type: "null"},
 	}})
 }
 
-// connectionSchema is of an entry of connections: the keys of one kind, by those that say which.
+// connectionSchema returns the schema of an entry of `connections:`. The keys that say which kind of action it is for
+// also decide which other keys it can have.
 func connectionSchema() *jsonschema.Schema {
 	s := schema.OrNothing(schema.Object("connection", "Where one kind of action sends to, and with which credentials."))
 	var which, words []string

@@ -154,7 +154,7 @@ func TestSchemaRejects(t *testing.T) {
 	}
 }
 
-// TestSchemaDescribes looks for a key of the file itself that people are told nothing about.
+// TestSchemaDescribes checks that every top-level key has a description.
 func TestSchemaDescribes(t *testing.T) {
 	t.Parallel()
 	for name, s := range Schema().Properties {

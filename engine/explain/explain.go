@@ -1,5 +1,5 @@
-// Package explain says of an event what each rule did about it, or would, and why. What a rule says is told by
-// package rules; this package finds the event, what was known of its appointment, and the rules.
+// Package explain says what each rule did with an event, or would do, and why. Package rules explains the rules. This
+// package finds the event, the state of its appointment, and the rules.
 package explain
 
 import (
@@ -26,11 +26,11 @@ type Answer struct {
 	On      []string      `json:"on"`     // what happened
 	Changed []string      `json:"changed"`
 
-	Problems []rules.Problem `json:"problems,omitempty"` // what of the payload could not be read
+	Problems []rules.Problem `json:"problems,omitempty"` // the parts of the payload that could not be read
 
-	Now      time.Time `json:"now"` // what now() gave
+	Now      time.Time `json:"now"` // what now() returns
 	Versions Versions  `json:"versions"`
-	Note     string    `json:"note,omitempty"` // what is to be known of the versions, a sentence
+	Note     string    `json:"note,omitempty"` // a remark about the versions, one sentence
 
 	Rules []rules.Explanation `json:"rules"`
 }
@@ -39,11 +39,11 @@ type Answer struct {
 type Versions string
 
 const (
-	Recorded Versions = "recorded" // those in force when the event was received, which are no longer
+	Recorded Versions = "recorded" // those in force when the event was received; they differ from the present ones
 	Present  Versions = "present"
 )
 
-// A MistakeError is an error in what was asked, in a sentence for who asked.
+// A MistakeError is a mistake in the question. Its text is a sentence for the person who asked.
 type MistakeError struct{ sentence string }
 
 func (e *MistakeError) Error() string { return e.sentence }
@@ -52,14 +52,15 @@ func mistakef(format string, args ...any) error { return &MistakeError{fmt.Sprin
 
 // Options are what events are explained with. All but Rule are required.
 type Options struct {
-	Rules   live.Snapshot // those in force
-	Compile rules.Options // for versions that are no longer
+	Rules   live.Snapshot // the rules in force
+	Compile rules.Options // for versions that are no longer in force
 	Zone    *time.Location
-	Rule    string // the only rule to explain, "" for all
+	Rule    string // explain only this rule; "" is all
 }
 
-// Event explains a recorded event by the versions of the rules that were in force when it was received. An event
-// that is not there is [store.ErrNotFound].
+// Event explains a recorded event with the rules that were in force when it was received, or with the present ones if
+// those are no longer known. It returns [store.ErrNotFound] if there is no such event, and a [MistakeError] if there
+// is no such rule.
 func Event(ctx context.Context, s *store.Store, id string, o Options) (Answer, error) {
 	e, err := s.Event(ctx, id)
 	if err != nil {
@@ -78,7 +79,8 @@ func Event(ctx context.Context, s *store.Store, id string, o Options) (Answer, e
 	return a, a.explain(set, ev, o.Rule)
 }
 
-// choose finds the rules that were in force under an id, or gives the present ones and notes why.
+// choose returns the rules that were in force under an id. If they are not known any more, it returns the present ones
+// and adds a note.
 func (a *Answer) choose(ctx context.Context, s *store.Store, id string, o Options) (*rules.Set, error) {
 	a.Versions = Present
 	if id == o.Rules.ID {
@@ -105,17 +107,19 @@ func (a *Answer) choose(ctx context.Context, s *store.Store, id string, o Option
 	return loaded.Set, nil
 }
 
-// A Payload is an event that was not received.
+// A Payload is an event that was not received, but is given in the question.
 type Payload struct {
 	Source string
 	Body   []byte
-	// State is the appointment before the event: an event that told of it, in any shape that is taken in, or
-	// some of its fields as one JSON object, the others being as the event says. nil if it was never seen.
+	// State is the appointment before the event, as JSON. It is an earlier event, in any shape of webhook, or an
+	// object with some fields of the appointment; the other fields are then as in the event. nil means that the
+	// appointment was never seen.
 	State []byte
-	At    time.Time // when it is received, and what now() gives
+	At    time.Time // when it is received, and what now() returns
 }
 
-// Imagine explains an event as if it was received.
+// Imagine explains an event as if it was received. It returns a [MistakeError] if the event or the state cannot be read,
+// or if there is no such rule.
 func Imagine(p Payload, o Options) (Answer, error) {
 	n := &payload.Normaliser{Zone: o.Zone}
 	ev, err := n.Event(p.Source, p.Body, p.At)
@@ -140,7 +144,7 @@ func Imagine(p Payload, o Options) (Answer, error) {
 	return a, a.explain(o.Rules.Set, ev, o.Rule)
 }
 
-// wrapped are the keys that tell a whole event from the fields of an appointment.
+// wrapped are the keys by which an event is told from an object with fields of an appointment.
 var wrapped = []string{"type", "appointment", "data", "body", "calendar"}
 
 func stateBefore(n *payload.Normaliser, ev *rules.Event, data []byte) (*decide.Memory, error) {
@@ -199,7 +203,7 @@ func noRule(set *rules.Set, name string, of Versions) error {
 	return mistakef("there is no rule %q among the %d%s%s", name, len(names), when, text.DidYouMean(text.Closest(name, names)))
 }
 
-// explain asks the rules, unless none hears of the event.
+// explain adds the explanations of the rules, or of the named rule. There are none if the event is not accepted.
 func (a *Answer) explain(set *rules.Set, ev *rules.Event, rule string) error {
 	if rule != "" {
 		one, ok := set.ExplainRule(ev, a.Now, rule)

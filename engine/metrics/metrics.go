@@ -1,4 +1,4 @@
-// Package metrics is what Bellhop counts, for Prometheus.
+// Package metrics has the Prometheus metrics of Bellhop.
 package metrics
 
 import (
@@ -6,25 +6,25 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// Metrics are counted from any goroutine.
+// Metrics are all metrics of one process. They are safe for concurrent use.
 type Metrics struct {
 	Registry *prometheus.Registry
 
 	Answers         *prometheus.CounterVec   // webhooks answered, by source and HTTP status
-	AnswerSeconds   prometheus.Histogram     // from the request's header read to its answer
-	Events          *prometheus.CounterVec   // events made durable, by source and status
-	Problems        *prometheus.CounterVec   // what of payloads could not be read, by source and field
-	Deliveries      *prometheus.CounterVec   // deliveries made, by action and state
+	AnswerSeconds   prometheus.Histogram     // from the start of handling, when the header is read, to the answer
+	Events          *prometheus.CounterVec   // events stored, by source and status
+	Problems        *prometheus.CounterVec   // parts of payloads that could not be read, by source and field
+	Deliveries      *prometheus.CounterVec   // deliveries made by rules, by action and state
 	Attempts        *prometheus.CounterVec   // attempts, by action and outcome
-	AttemptSeconds  *prometheus.HistogramVec // by action
-	Postponed       *prometheus.CounterVec   // deliveries put off without an attempt, by why
+	AttemptSeconds  *prometheus.HistogramVec // duration of attempts, by action
+	Postponed       *prometheus.CounterVec   // deliveries put off without an attempt, by reason
 	ConditionErrors prometheus.Counter       // conditions that failed on an event
 	RuleFiles       *prometheus.GaugeVec     // rule files, by status
 	Rules           prometheus.Gauge         // rules in force
-	Reloads         *prometheus.CounterVec   // changes of the rules in force, by result
+	Reloads         *prometheus.CounterVec   // changes of rule files, by result
 }
 
-// New makes metrics with a registry of their own.
+// New returns metrics that are registered in their own registry.
 func New() *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "bellhop", Name: name, Help: help}, labels)
