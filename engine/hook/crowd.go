@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// A crowd is who is connected, and what they have sent that is not answered yet. It bounds the connections, those of
-// one address, and the bytes of bodies in memory. Where a bound is reached, whoever has been at it longest without
-// having sent a whole webhook gives way to who comes: a genuine sender has sent all of it within moments, and is not
-// turned away because strangers are slow. It is safe for concurrent use.
+// A crowd has all open connections. It limits their number, the number from one address, and the bytes of bodies in
+// memory. When a limit is reached, it closes the oldest connection that has not sent a complete webhook, to make room
+// for the new one. Genuine senders send a webhook within moments, so slow strangers cannot keep them out. A crowd is
+// safe for concurrent use.
 type crowd struct {
 	connections int // in all
 	perAddress  int
@@ -20,18 +20,18 @@ type crowd struct {
 
 	mu     sync.Mutex
 	guests map[net.Conn]*guest
-	of     map[netip.Prefix]int // guests, by address
-	held   int64                // bytes
+	of     map[netip.Prefix]int // the number of guests, by address
+	held   int64                // bytes, of all guests
 	freed  chan struct{}        // closed and replaced when bytes come free
 }
 
-// A guest is one connection. What it holds is guarded by its crowd.
+// A guest is one connection. Its fields are guarded by the mutex of its crowd.
 type guest struct {
 	conn  net.Conn // nil if it cannot be closed
 	from  netip.Prefix
-	since time.Time // when it began what it is doing
+	since time.Time // when it connected, began a request, got memory or was answered, whichever was last
 	held  int64
-	whole bool // it has sent a whole webhook, which is being answered
+	whole bool // it has sent a complete webhook, which is not answered yet
 	gone  bool
 }
 
@@ -86,7 +86,7 @@ func (c *crowd) remove(g *guest) {
 	c.free(g)
 }
 
-// free gives back the bytes that g holds.
+// free releases the bytes that g holds, and wakes those that wait for memory.
 func (c *crowd) free(g *guest) {
 	if g.held == 0 {
 		return
@@ -97,8 +97,8 @@ func (c *crowd) free(g *guest) {
 	c.freed = make(chan struct{})
 }
 
-// dismiss closes the connection of the guest that has been at it longest, of those that are meant. It says whether
-// there was one.
+// dismiss closes the connection of one guest for which meant is true and that has not sent a complete webhook: the one
+// with the earliest since. It says whether there was one. The caller holds c.mu.
 func (c *crowd) dismiss(meant func(*guest) bool) bool {
 	var oldest *guest
 	for _, g := range c.guests {
@@ -110,15 +110,17 @@ func (c *crowd) dismiss(meant func(*guest) bool) bool {
 		return false
 	}
 	c.remove(oldest)
-	_ = oldest.conn.Close() // it is to go, whatever it says
+	_ = oldest.conn.Close() // the connection is given up, so its error does not matter
 	return true
 }
 
-// grace is how long a large body may take before it gives way to others.
+// grace is how long a large body is left alone before its connection can be closed for others.
 const grace = 2 * time.Second
 
-// hold lets g have n bytes, all that it will need: nobody who has some waits for more. It waits for them, until ctx
-// ends, while all that is held is of whole webhooks, or of those that began just now.
+// hold reserves n bytes for g. n must be all that g will need, because guests that hold bytes and wait for more could
+// block each other. If there are too few bytes free, hold closes the connections of guests that hold bytes for longer
+// than grace and have not sent a complete webhook. If there are none, it waits. It returns the error of ctx if ctx
+// ends first, and [net.ErrClosed] if g's own connection was closed.
 func (c *crowd) hold(ctx context.Context, g *guest, n int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +150,7 @@ func (c *crowd) hold(ctx context.Context, g *guest, n int64) error {
 	return nil
 }
 
-// sent notes that g has sent a whole webhook. [crowd.answered] ends that.
+// sent notes that g has sent a complete webhook. Until [crowd.answered], its connection is not closed for others.
 func (c *crowd) sent(g *guest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,15 +164,16 @@ func (c *crowd) answered(g *guest) {
 	c.free(g)
 }
 
-// guestOf is the guest that a request came from.
+// guestOf returns the guest that sent a request.
 func guestOf(r *http.Request) *guest {
 	if g, ok := r.Context().Value(guestKey{}).(*guest); ok {
 		return g
 	}
-	return &guest{} // the server is not ours
+	return &guest{} // the server was not made by Server
 }
 
-// address is who a connection comes from: of IPv6 the network, since whoever has one address there has them all.
+// address returns the address that a connection comes from. For IPv6 it is the /64 network, because one host usually
+// has all of its addresses.
 func address(conn net.Conn) netip.Prefix {
 	ap, err := netip.ParseAddrPort(conn.RemoteAddr().String())
 	if err != nil {

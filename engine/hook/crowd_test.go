@@ -19,7 +19,7 @@ import (
 	"bellhop/rules"
 )
 
-// end is a connection from an address, of which only that is asked, and whether it was closed.
+// end is a fake connection. It has only a remote address, and it knows whether it was closed.
 type end struct {
 	net.Conn
 	from   string
@@ -42,7 +42,7 @@ func arrive(c *crowd, from string) (*end, *guest) {
 	return e, ctx.Value(guestKey{}).(*guest)
 }
 
-// Whoever has been at it longest without having sent a whole webhook gives way.
+// At a limit, the oldest connection that has not sent a complete webhook is closed.
 func TestCrowdConnections(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestCrowdConnections(t *testing.T) {
 	})
 }
 
-// The bytes of bodies are bounded: those who have not sent all give way, and those who have are waited for.
+// The bytes of bodies are limited. Connections that have not sent all are closed, and those that have are waited for.
 func TestCrowdBytes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -126,8 +126,8 @@ func TestCrowdBytes(t *testing.T) {
 	})
 }
 
-// Strangers that send half a webhook, from the same address even, and more than there are connections for one, keep
-// no genuine sender waiting: none is told to come again.
+// Strangers that send half a webhook do not keep genuine senders out, even from the same address and with more
+// connections than one address can have. No genuine sender is told to retry.
 func TestSlowStrangers(t *testing.T) {
 	t.Parallel()
 	const token = "a-token-that-only-the-sender-knows"
@@ -154,8 +154,8 @@ func TestSlowStrangers(t *testing.T) {
 	}
 }
 
-// Of many large webhooks at once a few are taken at a time; the others wait, or are told to come again on a machine that
-// is too busy.
+// Of many large webhooks at once, a few are received at a time. The others wait, or are told to retry if the machine is
+// too busy.
 func TestLargeBodiesAtOnce(t *testing.T) {
 	t.Parallel()
 	var h *Handler

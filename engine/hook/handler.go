@@ -22,22 +22,22 @@ import (
 )
 
 const (
-	// answerWithin is how long a sender is kept waiting. Booking platforms give up after five seconds, and
-	// some do not come again then; a 429 in time they all repeat.
+	// answerWithin limits how long a request waits for memory, and how long for the store. Booking platforms give
+	// up after five seconds, and some do not retry then. After a 429 in time, all of them retry.
 	answerWithin = 4500 * time.Millisecond
 
-	// retryAfter is what an overloaded server asks senders to wait, in seconds.
+	// retryAfter is the Retry-After of a 429, in seconds.
 	retryAfter = 5
 
-	// smallBody is what a body may take without being counted: the number of connections bounds those. Nearly every
-	// webhook is smaller.
+	// smallBody is the largest body, in bytes, that needs no share of bodyBytes. Nearly every webhook is smaller, and
+	// the number of connections limits their memory.
 	smallBody = 16 << 10
 
-	// bodyBytes is how much memory larger bodies may take that are not answered yet. What is made of a body takes
+	// bodyBytes is how much memory larger bodies can take until they are answered. The events made of them take
 	// several times as much.
 	bodyBytes = 16 << 20
 
-	// logEvery is how often the log tells of the same kind of refusal.
+	// logEvery is the shortest time between two log entries of a [limitedLog].
 	logEvery = 10 * time.Second
 
 	headerTimeout  = 5 * time.Second
@@ -47,20 +47,20 @@ const (
 	maxHeaderBytes = 16 << 10
 )
 
-// Options are what the public side needs. Receiver is required; the rest may be zero.
+// Options are what a handler needs. Receiver is required; the rest can be zero.
 type Options struct {
 	Sources       map[string]config.Source
 	Receiver      Receiver
-	MaxConcurrent int              // webhooks stored at the same time; 0 is 256
-	Connections   int              // at the same time; 0 is 4096
-	PerAddress    int              // connections at the same time from one address; 0 is 512
-	Zone          *time.Location   // of naive times; nil is UTC
+	MaxConcurrent int              // most webhooks stored at the same time; 0 is 256
+	Connections   int              // most connections at the same time; 0 is 4096
+	PerAddress    int              // most connections at the same time from one address; 0 is 512
+	Zone          *time.Location   // for times without an offset; nil is UTC
 	Now           func() time.Time // nil is time.Now
 	Logger        *slog.Logger     // nil logs nothing
 	Observe       func(Observation)
 }
 
-// An Observation tells a metric of one answered webhook.
+// An Observation describes one answered request to /hooks/, for metrics.
 type Observation struct {
 	Source string        // "" if there is none of that name
 	Code   int           // the HTTP status
@@ -87,7 +87,7 @@ type source struct {
 
 var _ http.Handler = (*Handler)(nil)
 
-// New builds the handler. An error is about the keys of a source, which it names.
+// New returns a handler. It returns an error, which names the source, if the keys of a source cannot be used.
 func New(o Options) (*Handler, error) {
 	if o.MaxConcurrent <= 0 {
 		o.MaxConcurrent = 256
@@ -118,7 +118,7 @@ func New(o Options) (*Handler, error) {
 	return h, nil
 }
 
-// statuses are the words of each source, as [fold] writes them.
+// statuses returns the status words of each source, folded by [fold].
 func statuses(sources map[string]config.Source) map[string]map[string]string {
 	all := make(map[string]map[string]string, len(sources))
 	for name, s := range sources {
@@ -131,8 +131,8 @@ func statuses(sources map[string]config.Source) map[string]map[string]string {
 	return all
 }
 
-// Server is an HTTP server for the handler with the limits that a public one needs. The caller gives it a
-// listener, and shuts it down.
+// Server returns an HTTP server for the handler, with the limits that a public server needs. The caller starts it on
+// a listener and shuts it down. If logger is nil, nothing is logged.
 func Server(h *Handler, logger *slog.Logger) *http.Server {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -198,7 +198,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 		return refuse(w, code, why), ""
 	}
 	h.crowd.sent(g)
-	now := h.o.Now().UTC() // what rules print does not depend on the machine's zone
+	now := h.o.Now().UTC() // UTC, so that what rules print does not depend on the machine's zone
 	if err := s.verifier.Verify(r.Header, body, now); err != nil {
 		h.refused.log(r.Context(), h.o, "webhook refused", slog.String("source", s.name), slog.String("from", r.RemoteAddr), slog.Any("error", err))
 		return refuse(w, http.StatusUnauthorized, err.Error()), ""
@@ -213,7 +213,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 			slog.String("error", "its location is not one of the source's locations"))
 		return refuse(w, http.StatusForbidden, "this location is not allowed here"), ""
 	}
-	// A place is for what is genuine. Strangers take none.
+	// Only genuine webhooks take a slot, so that strangers cannot use them up.
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
@@ -225,7 +225,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 	defer cancel()
 	receipt, err := h.o.Receiver.Receive(ctx, ev)
 	if err != nil {
-		// Every failure to store is worth another try later, and 429 is the status that gets one.
+		// After every failure to store, a retry is useful, and 429 is the status that all senders retry.
 		if !errors.Is(r.Context().Err(), context.Canceled) { // else the sender has gone
 			h.busy.log(r.Context(), h.o, "webhook could not be stored", slog.String("source", s.name), slog.Any("error", err))
 		}
@@ -236,7 +236,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 
 const tooMany = "too many webhooks at once; send it again later"
 
-// readBody reads at most [config.BodyLimit] bytes for g, or says with which status and sentence to refuse.
+// readBody reads a body of at most [config.BodyLimit] bytes for g. If that fails, code is the status to refuse with, and
+// why is the sentence. Otherwise code is 0.
 func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, g *guest) (body []byte, code int, why string) {
 	const tooLarge = "the body is larger than 1 MiB"
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
@@ -248,8 +249,8 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, g *guest) (bo
 	waiting, stop := context.WithTimeout(r.Context(), answerWithin)
 	defer stop()
 	reader := http.MaxBytesReader(w, r.Body, config.BodyLimit)
-	// Memory follows what has really come: a Content-Length is only a claim. One byte more than claimed lets
-	// the end be seen without growing.
+	// The buffer grows with the bytes that were received, because a Content-Length is only a claim. It has room for
+	// one byte more than claimed, so that the end is seen without growing the buffer.
 	most := r.ContentLength + 1
 	if r.ContentLength < 0 {
 		most = config.BodyLimit + 1
@@ -282,7 +283,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, g *guest) (bo
 	}
 }
 
-// allow answers 405 unless the request's method is one of methods.
+// allow says whether the request's method is one of methods. If not, it answers 405.
 func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if slices.Contains(methods, r.Method) {
 		return true
@@ -307,17 +308,17 @@ func refuse(w http.ResponseWriter, code int, sentence string) int {
 
 func answer(w http.ResponseWriter, code int, v any) int {
 	data, err := json.Marshal(v)
-	if err != nil { // only texts are answered
+	if err != nil { // cannot happen: all answers are structs of texts
 		data, code = []byte(`{"error":"the answer could not be written"}`), http.StatusInternalServerError
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	_, _ = w.Write(append(data, '\n')) // the sender may have gone
+	_, _ = w.Write(append(data, '\n')) // an error means that the sender is gone
 	return code
 }
 
-// short is a text that is fit for a log line.
+// short returns s, shortened to about 100 bytes for the log.
 func short(s string) string {
 	if len(s) > 100 {
 		return strings.ToValidUTF8(s[:100], "") + "…"
@@ -325,8 +326,8 @@ func short(s string) string {
 	return s
 }
 
-// A limitedLog warns at most once in logEvery, and then of how often it did not: anybody can cause what it
-// tells of, thousands of times a second.
+// A limitedLog logs at most one warning in logEvery. The warning says how many were suppressed since the last one. The
+// limit is needed because anybody can cause these warnings, thousands of times a second. It is safe for concurrent use.
 type limitedLog struct {
 	next       atomic.Int64 // unix milliseconds
 	suppressed atomic.Int64

@@ -29,7 +29,7 @@ import (
 	"bellhop/rules"
 )
 
-// receiver is a function that receives.
+// receiver is a function as a [Receiver].
 type receiver func(ctx context.Context, ev *rules.Event) (Receipt, error)
 
 func (r receiver) Receive(ctx context.Context, ev *rules.Event) (Receipt, error) { return r(ctx, ev) }
@@ -60,7 +60,7 @@ func serve(t testing.TB, o Options) *httptest.Server {
 	return srv
 }
 
-// An answered request.
+// answered is an answer to a request.
 type answered struct {
 	code   int
 	header http.Header
@@ -87,7 +87,7 @@ func do(t testing.TB, method, url string, h http.Header, body io.Reader) answere
 	return answered{resp.StatusCode, resp.Header, string(data)}
 }
 
-// wantError checks that the answer is the status with one sentence in the documented form.
+// wantError checks that the answer has the status, and an error in the documented form that contains sentence.
 func (a answered) wantError(t testing.TB, what string, code int, sentence string) {
 	t.Helper()
 	var body map[string]string
@@ -237,7 +237,7 @@ func TestHandlerLimits(t *testing.T) {
 	}
 }
 
-// A claim of a large body costs no memory, and a body that stops in the middle ends in an answer.
+// A Content-Length alone takes no memory, and a body that ends too early is answered.
 func TestHandlerBodyClaims(t *testing.T) {
 	t.Parallel()
 	srv := serve(t, Options{})
@@ -310,7 +310,7 @@ func TestServerLimits(t *testing.T) {
 	}
 }
 
-// With every slot taken, the next webhook is told at once to come again, and slots come free again.
+// If every slot is taken, the next webhook is told at once to retry. Slots become free again.
 func TestHandlerFull(t *testing.T) {
 	t.Parallel()
 	const slots = 3
@@ -395,7 +395,7 @@ func TestHandlerCannotStore(t *testing.T) {
 	}
 }
 
-// A store that hangs is answered for within the time that senders wait.
+// If the store hangs, the sender still gets an answer in time.
 func TestHandlerStoreHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,40 +17,41 @@ import (
 	"bellhop/rules"
 )
 
-// maxDepth is how deep a body's objects and lists may be nested. Real payloads stay below six.
+// maxDepth is how deep objects and lists can be nested in a body. Real payloads are nested less than six levels deep.
 const maxDepth = 64
 
-// maxWraps is how many wrappers (data, body) are looked into for the appointment.
+// maxWraps is how many wrappers (data, body) are opened in the search for the appointment.
 const maxWraps = 4
 
-// A Normaliser turns every shape of webhook into one event. The zero value reads naive times in UTC. It may
-// be used by several goroutines at once; keeping one saves loading the time zones again.
+// A Normaliser turns a webhook of any shape into an event. The zero value reads times without an offset in UTC. It is
+// safe for concurrent use. It caches time zones, so it is best to keep one.
 type Normaliser struct {
-	// Zone is where a time without an offset is read when the payload names no zone. nil is UTC.
+	// Zone is for times without an offset if the payload names no zone. nil is UTC.
 	Zone *time.Location
 
-	// Statuses are words for statuses beyond those of the platform, by source: a word, and the status that it means.
+	// Statuses has additional words for statuses, by source. It maps each word, folded by [fold], to a status of the
+	// platform.
 	Statuses map[string]map[string]string
 
-	zones sync.Map // name to *time.Location: those that payloads named
+	zones sync.Map // a cache: the name in a payload to its *time.Location
 	kept  atomic.Int64
 }
 
-// Normalise is [Normaliser.Event] for a single event.
+// Normalise reads a single webhook, like [Normaliser.Event].
 func Normalise(source string, body []byte, receivedAt time.Time, zone *time.Location) (*rules.Event, error) {
 	return (&Normaliser{Zone: zone}).Event(source, body, receivedAt)
 }
 
-// Event reads one webhook. Only a body that is not a JSON object (or is nested absurdly deep) is an error, and
-// its text is a sentence for the sender; whatever else is missing, unknown or unreadable is not given.
+// Event reads one webhook. It returns an error only if the body is not a JSON object or is nested too deep. The
+// error's text is a sentence for the sender. Fields that are missing or unknown are not given in the event. Fields
+// that cannot be read are not given either, and are among its problems.
 //
-// A payload without a type, which is what a workflow webhook is, gives an event with Type "" and its
-// appointment: whether that is a Create or an Update depends on whether the appointment is known, which is
-// for the receiving side to decide. An event of an unknown type, or without an appointment's id, has a zero
-// Appointment. The event's ID is left for the receiving side too.
+// A payload without a type, such as a workflow webhook, becomes an event with Type "" and its appointment. Whether it
+// is a Create or an Update depends on whether the appointment is known, which the caller must decide. The caller must
+// also set the event's ID. An event of an unknown type, or without the id of an appointment, has a zero Appointment.
 //
-// The event keeps body (as Body, without a byte order mark, and with what is not UTF-8 replaced by U+FFFD) and
-// its texts share one copy of it.
+// The event's Body is body without a byte order mark and with invalid UTF-8 replaced by U+FFFD. The event's texts
+// share one copy of it. The caller must not change body afterwards.
 func (n *Normaliser) Event(source string, body []byte, receivedAt time.Time) (*rules.Event, error) {
 	body, err := clean(body)
 	if err != nil {
@@ -63,7 +64,7 @@ func (n *Normaliser) Event(source string, body []byte, receivedAt time.Time) (*r
 	return ev, nil
 }
 
-// clean gives the body as one valid JSON object in valid UTF-8.
+// clean returns the body as one valid JSON object in valid UTF-8.
 func clean(body []byte) ([]byte, error) {
 	body = bytes.TrimPrefix(body, []byte("\uFEFF"))
 	if !utf8.Valid(body) {
@@ -74,7 +75,7 @@ func clean(body []byte) ([]byte, error) {
 	case len(start) == 0:
 		return nil, errors.New("the body is empty; a JSON object is expected")
 	case tooDeep(body):
-		// Checked first: validating and reading recurse.
+		// This is checked first, because validating and reading are recursive.
 		return nil, fmt.Errorf("the body is nested more than %d levels deep", maxDepth)
 	case !gjson.ValidBytes(body):
 		return nil, errors.New("the body is not valid JSON")
@@ -84,10 +85,10 @@ func clean(body []byte) ([]byte, error) {
 	return body, nil
 }
 
-// tooDeep says whether objects and lists are nested deeper than maxDepth. It needs no valid JSON.
+// tooDeep says whether objects and lists are nested deeper than maxDepth. The body need not be valid JSON.
 func tooDeep(body []byte) bool {
 	if bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) <= maxDepth {
-		return false // nearly always, and these two counts are quick
+		return false // nearly all bodies end here, and counting is quick
 	}
 	depth, quoted := 0, false
 	for i := 0; i < len(body); i++ {
@@ -108,13 +109,13 @@ func tooDeep(body []byte) bool {
 	return false
 }
 
-// A payload is what was found on the way from the body's top to the appointment.
+// A payload is what was found on the way from the top of the body to the appointment.
 type payload struct {
 	root        gjson.Result
-	appointment gjson.Result // the object whose fields are the appointment's
+	appointment gjson.Result // the object with the appointment's fields
 	calendar    bool         // appointment is the calendar of a workflow webhook
-	named       bool         // the appointment stood under its name, or in a calendar
-	nested      bool         // the appointment is not the body's top
+	named       bool         // the appointment is under a key `appointment`, or in a calendar
+	nested      bool         // the appointment is not the top of the body
 
 	timestamp, contact, custom gjson.Result
 	timezone, contactTimezone  string
@@ -123,9 +124,9 @@ type payload struct {
 	person                     rules.Contact // from contact fields at the top
 }
 
-// unwrap walks from the body's top through its wrappers to the appointment, and takes what stands beside it.
-// Of type, location and webhook id, what stands further out wins, except that an appointment's type wins over a
-// wrapper's own.
+// unwrap goes from the top of the body through its wrappers to the appointment, and takes the fields around it. For the
+// type, the location and the webhook id, the outermost value counts. But the type of an appointment event counts
+// before another type that is further out.
 func (p *payload) unwrap(ev *rules.Event) {
 	level := p.root
 	for range maxWraps {
@@ -215,7 +216,7 @@ func (p *payload) unwrap(ev *rules.Event) {
 	p.appointment = level
 }
 
-// fill completes the event from the appointment's object and what stood around it.
+// fill completes the event from the appointment's object and the fields around it.
 func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	var r reading
 	r.read(p.appointment, p.calendar)
@@ -225,7 +226,7 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 		}
 		ev.LocationID = first(ev.LocationID, r.locationID)
 	}
-	// The zone of naive times. In a workflow webhook the top's timezone is the contact's.
+	// The zone of times without an offset. In a workflow webhook, the timezone at the top is that of the contact.
 	named := first(r.timezone, p.timezone)
 	if named == "" && !p.calendar {
 		named = p.contactTimezone
@@ -237,7 +238,7 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	if !known || r.appointment.ID == "" {
 		return
 	}
-	// An object of no type that does not say it is an appointment must at least look like one.
+	// Without a type, an object that is not named as an appointment must at least look like one.
 	if ev.Type == "" && !p.named && r.given&looks == 0 && !r.start.Exists() {
 		return
 	}
@@ -317,24 +318,24 @@ var (
 	fieldAdded    = rules.FieldsOf("dateAdded")
 	fieldUpdated  = rules.FieldsOf("dateUpdated")
 
-	// looks are fields that a contact or an invoice does not have.
+	// looks are fields by which an appointment is told from a contact or an invoice.
 	looks = fieldCalendar | fieldStatus
 )
 
-// A reading is the appointment's object, read; its times wait until the zone is known.
+// A reading has the fields of the appointment's object. Its times are read later, when the zone is known.
 type reading struct {
 	appointment rules.Appointment
 	given       rules.Fields
-	emptied     rules.Fields // given as "", where that says something
+	emptied     rules.Fields // fields given as "" that can be emptied on purpose
 
 	start, end, added, updated gjson.Result
 
 	kind, locationID, timezone string
-	bookedStatus               string // `status` of a calendar, which is no appointment status unless it says so
+	bookedStatus               string // `status` of a calendar, used only if it is an appointment status
 }
 
-// read takes the fields of an appointment, or those of the calendar of a workflow webhook, whose names differ.
-// A key given twice counts as its last occurrence says, as everywhere in JSON.
+// read reads the fields of an appointment, or of the calendar of a workflow webhook, whose names differ. If a key is
+// given twice, the last one counts, as usual in JSON.
 func (r *reading) read(object gjson.Result, calendar bool) {
 	a := &r.appointment
 	object.ForEach(func(key, v gjson.Result) bool {
@@ -345,7 +346,7 @@ func (r *reading) read(object gjson.Result, calendar bool) {
 				name = "calendarId"
 			case "appointmentId":
 				name = "id"
-			case "appoinmentStatus": // misspelt so by the sender
+			case "appoinmentStatus": // the sender misspells it
 				name = "appointmentStatus"
 			case "status":
 				r.bookedStatus = text(v)
@@ -411,14 +412,14 @@ func (r *reading) read(object gjson.Result, calendar bool) {
 	}
 }
 
-// also is set for another name of a field, which counts where the documented one says nothing.
+// also sets a field that was given under another name. It counts only if the documented name has no value.
 func (r *reading) also(to *string, v gjson.Result, field rules.Fields) {
 	if id := idOf(v); id != "" && *to == "" {
 		r.set(to, id, field)
 	}
 }
 
-// idOf is an id, or that of an object.
+// idOf returns an id: the value itself, or the id of the object.
 func idOf(v gjson.Result) string {
 	if v.IsObject() {
 		return text(v.Get("id"))
@@ -435,7 +436,7 @@ func (r *reading) set(to *string, s string, field rules.Fields) {
 	}
 }
 
-// setOrEmpty is set for a text that may be emptied on purpose, such as a note that was deleted.
+// setOrEmpty sets a text that can be emptied on purpose, such as a note that was deleted.
 func (r *reading) setOrEmpty(to *string, v gjson.Result, field rules.Fields) {
 	r.set(to, text(v), field)
 	if v.Type == gjson.String && *to == "" {
@@ -443,7 +444,7 @@ func (r *reading) setOrEmpty(to *string, v gjson.Result, field rules.Fields) {
 	}
 }
 
-// readContact takes a `contact` object, in either spelling of its names; it fills what is still empty.
+// readContact reads a `contact` object, with names in any known spelling. It sets only fields that are still empty.
 func readContact(c *rules.Contact, object gjson.Result) {
 	if !object.IsObject() {
 		return
@@ -473,14 +474,14 @@ func readContact(c *rules.Contact, object gjson.Result) {
 	})
 }
 
-// text is a text, or a number as it was written (some senders' ids are numbers); "" for anything else.
-// NUL, which no store and no mail can hold, becomes U+FFFD.
+// text returns a text, or a number as it was written, because some senders' ids are numbers. It returns "" for anything
+// else. NUL becomes U+FFFD, because stores and mails cannot contain it.
 func text(v gjson.Result) string {
 	switch v.Type {
 	case gjson.String:
 		s := v.Str
 		if strings.Contains(v.Raw, `\ud`) || strings.Contains(v.Raw, `\uD`) {
-			// A surrogate may be alone; encoding/json then keeps the character after it.
+			// A surrogate can be alone. encoding/json then keeps the character after it.
 			_ = json.Unmarshal([]byte(v.Raw), &s)
 		}
 		if strings.IndexByte(s, 0) >= 0 {
@@ -493,15 +494,15 @@ func text(v gjson.Result) string {
 	return ""
 }
 
-// keep stores a text if there is one.
+// keep stores a text unless it is empty.
 func keep(to *string, v gjson.Result) {
 	if s := text(v); s != "" {
 		*to = s
 	}
 }
 
-// list is a list of texts, or one text with commas; an object in it stands for its id. nil means not given,
-// which an empty text is too.
+// list returns a list of texts, or the parts of one text with commas. For an object in a list it takes the id. nil
+// means not given; an empty text counts as not given.
 func list(v gjson.Result) []string {
 	switch {
 	case v.IsArray():
@@ -528,7 +529,7 @@ func list(v gjson.Result) []string {
 	return nil
 }
 
-// first is the first text that is not empty.
+// first returns the first text that is not empty.
 func first(texts ...string) string {
 	for _, s := range texts {
 		if s != "" {
@@ -543,7 +544,7 @@ func isAppointmentType(s string) bool {
 }
 
 // foldType maps the spellings of an appointment's wire types (appointment.created, APPOINTMENT_CREATE) to the
-// documented ones.
+// documented ones, and says whether s is one of them.
 func foldType(s string) (string, bool) {
 	if isAppointmentType(s) {
 		return s, true

@@ -25,7 +25,7 @@ const eventFiles = "../../testdata/events/*.json"
 
 var received = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// golden is what a golden file holds of an event.
+// golden is the content of a golden file for an event.
 type golden struct {
 	Type        string            `json:"type"`
 	LocationID  string            `json:"locationId"`
@@ -167,7 +167,7 @@ func TestNormaliseIgnored(t *testing.T) {
 			t.Errorf("%s: type %q, given %b, %+v", body, ev.Type, ev.Given, ev.Appointment)
 		}
 	}
-	// The same without a type, but plainly an appointment.
+	// Without a type, these are clearly appointments.
 	for _, body := range []string{
 		`{"appointment":{"id":"a1"}}`,
 		`{"id":"a1","calendarId":"c"}`,
@@ -221,7 +221,7 @@ func TestNormaliseErrors(t *testing.T) {
 	}
 }
 
-// What is given decides which of an appointment's stored fields an event replaces.
+// Given says which of an appointment's stored fields an event replaces.
 func TestNormaliseGiven(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ kind, field, value, want string }{
@@ -335,7 +335,7 @@ func TestReadTime(t *testing.T) {
 		`"2026-12-07T10:00:00."`:               "",
 		`"2026-12-07T"`:                        "",
 		`"2026-12"`:                            "",
-		`"0001-01-01T00:00:00Z"`:               "", // what some languages call no time
+		`"0001-01-01T00:00:00Z"`:               "", // the zero time of some languages
 		`"0000-00-00 00:00:00"`:                "",
 		`"07/12/2026 10:00"`:                   "",
 		`"1e9"`:                                "",
@@ -357,12 +357,12 @@ func TestReadTime(t *testing.T) {
 	}
 }
 
-// Whatever Go itself writes or reads must be read alike.
+// parseTime must read every RFC 3339 time as Go does.
 func FuzzParseTime(f *testing.F) {
 	for _, s := range []string{"2026-12-07T10:00:00+05:30", "2026-12-07T10:00:00.5Z", "2026-02-30T10:00:00Z", "2026-12-07T10:00:00"} {
 		f.Add(s)
 	}
-	odd := regexp.MustCompile(`[+-](24:..|..:60)$`) // offsets that only Go takes
+	odd := regexp.MustCompile(`[+-](24:..|..:60)$`) // offsets that only Go accepts
 	f.Fuzz(func(t *testing.T, s string) {
 		if odd.MatchString(s) {
 			return
@@ -389,7 +389,7 @@ func TestNormaliseZone(t *testing.T) {
 		{"no path", `{"calendar":{"appointmentId":"a","startTime":` + naive + `,"selectedTimezone":"../../etc/passwd"}}`, "10:00 +0530"},
 	} {
 		n := Normaliser{Zone: mustZone(t, "Asia/Kolkata")}
-		for range 2 { // the second time from what was kept
+		for range 2 { // the second time from the cache
 			ev, err := n.Event("hoopai", []byte(c.body), received)
 			if err != nil {
 				t.Fatal(err)
@@ -405,7 +405,7 @@ func TestNormaliseText(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"\"a\xffb\"":           "a\uFFFDb",
-		"\"\xed\xa0\x80\"":     "\uFFFD", // a surrogate in UTF-8's form
+		"\"\xed\xa0\x80\"":     "\uFFFD", // a surrogate encoded as UTF-8
 		"\"\xc0\x80\"":         "\uFFFD",
 		`"\ud83d\udcc5"`:       "📅",
 		`"\ud83d"`:             "\uFFFD",
@@ -429,7 +429,7 @@ func TestNormaliseText(t *testing.T) {
 	}
 }
 
-// Memory grows with the body's size, whatever is in it.
+// The memory used is limited by the size of the body, whatever its content.
 func TestNormaliseMemory(t *testing.T) {
 	for name, body := range map[string]string{
 		"deep lists":     `{"appointment":` + strings.Repeat(`[`, 1<<20-20),
@@ -509,7 +509,7 @@ func FuzzNormalise(f *testing.F) {
 				t.Fatalf("%s is %v but given is %v", field, at, ev.Given.Has(field))
 			}
 		}
-		// What is kept reads again to the same event.
+		// The body of the event can be read again, with the same result.
 		again, err := Normalise("hoopai", ev.Body, received, nil)
 		if err != nil {
 			t.Fatalf("the body kept is refused: %v", err)

@@ -18,7 +18,7 @@ func normalised(t *testing.T, body string) *rules.Event {
 	return ev
 }
 
-// Zones are known by their place, in any case, by Windows' names, and by their offset.
+// Zones are known by their IANA name, in upper or lower case, by their Windows name, and by their offset.
 func TestZonesOfPayloads(t *testing.T) {
 	t.Parallel()
 	for zone, want := range map[string]string{
@@ -54,9 +54,9 @@ func TestTimesOfPayloads(t *testing.T) {
 		`"20261201T090000Z"`:                                                    "2026-12-01T09:00:00Z",
 		`"20261201T090000"`:                                                     "2026-12-01T09:00:00-06:00",
 		`"20261201T0900+0100"`:                                                  "2026-12-01T09:00:00+01:00",
-		`"2026-03-08T02:30:00"`:                                                 "2026-03-08T03:30:00-05:00", // the hour that is left out
+		`"2026-03-08T02:30:00"`:                                                 "2026-03-08T03:30:00-05:00", // an hour that the clock skips
 		`"Sunday, March 8, 2026 2:30 AM"`:                                       "2026-03-08T03:30:00-05:00",
-		`"2026-11-01T01:30:00"`:                                                 "2026-11-01T01:30:00-05:00", // the first of two
+		`"2026-11-01T01:30:00"`:                                                 "2026-11-01T01:30:00-05:00", // an hour that occurs twice: the first one
 		`"2026-03-08T04:00:00"`:                                                 "2026-03-08T04:00:00-05:00",
 		`"2026-11-01T02:30:00"`:                                                 "2026-11-01T02:30:00-06:00",
 	} {
@@ -67,7 +67,7 @@ func TestTimesOfPayloads(t *testing.T) {
 	}
 }
 
-// What cannot be read is a problem with field and text, and never replaced in silence.
+// A value that cannot be read is a problem with its field and text. It is never replaced silently.
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
@@ -136,7 +136,7 @@ func TestWhoIsMeant(t *testing.T) {
 	}
 }
 
-// Numbers of a payload keep their digits.
+// Numbers in a payload keep all their digits.
 func TestNumbersKeepDigits(t *testing.T) {
 	t.Parallel()
 	ev := normalised(t, `{"calendar":{"appointmentId":"a"},"customData":{"n":9007199254740993,"big":12345678901234567890,"half":1.5,"list":[9007199254740993]}}`)
@@ -145,7 +145,7 @@ func TestNumbersKeepDigits(t *testing.T) {
 	}
 }
 
-// The zones of the location and of the colleague are kept beside the contact's, in whatever words.
+// The zones of the location and of the user are kept beside the contact's zone, as they are written.
 func TestZonesOfPeople(t *testing.T) {
 	t.Parallel()
 	ev := normalised(t, `{"timezone":"Mars/Phobos","location":{"id":"l","timezone":"America/Chicago"},"user":{"id":"u","timezone":"GMT+2"},
@@ -161,7 +161,7 @@ func TestZonesOfPeople(t *testing.T) {
 	}
 }
 
-// A start that is a date is a day without a time; one at midnight is not.
+// A start that is a date is an all-day appointment. A start at midnight is not.
 func TestWholeDays(t *testing.T) {
 	t.Parallel()
 	for start, want := range map[string]bool{

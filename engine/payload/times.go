@@ -14,7 +14,7 @@ import (
 	"bellhop/rules/lang"
 )
 
-// zone is the named one, or the configured one if nothing of that name is known; ok says whether it is, or none was named.
+// zone returns the named time zone, or the configured one if the name is empty or unknown. ok is false if it is unknown.
 func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
 	fallback := n.Zone
 	if fallback == nil {
@@ -34,14 +34,14 @@ func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
 	if !ok {
 		return fallback, false
 	}
-	if n.kept.Add(1) < 5000 { // the same zone can be written in many ways
+	if n.kept.Add(1) < 5000 { // the cache is limited, because one zone can be written in many ways
 		n.zones.Store(name, z)
 	}
 	return z, true
 }
 
-// time reads a time as the platform and its copies write it. A time that cannot be read is not given, nor is one that
-// says nothing; problem is then what it says.
+// time reads a time in any of the forms that the platform and its white labels write. ok is false if there is no time,
+// or if it cannot be read; problem is then the text that cannot be read.
 func (n *Normaliser) time(v gjson.Result, zone *time.Location) (t time.Time, ok bool, problem string) {
 	if whole := v; v.IsObject() { // a calendar API's {dateTime, timeZone}
 		name := first(text(v.Get("timeZone")), text(v.Get("timezone")))
@@ -75,7 +75,7 @@ func (n *Normaliser) time(v gjson.Result, zone *time.Location) (t time.Time, ok 
 	return time.Time{}, false, first(text(v), v.Raw)
 }
 
-// spelled are times as the platform's merge fields print them, and their relatives, once [plainly] wrote them.
+// spelled are the layouts of times as the platform's merge fields print them, and similar ones, after [plainly].
 var spelled = []string{
 	"Monday, January 2, 2006 3:04 PM", "Monday, January 2, 2006 15:04", "Monday, January 2, 2006 3:04:05 PM", "January 2, 2006 3:04 PM", "January 2, 2006 15:04",
 	"January 2, 2006 3:04:05 PM", "Monday, 2 January 2006 3:04 PM", "Monday, 2 January 2006 15:04", "2 January 2006 3:04 PM", "2 January 2006 15:04",
@@ -83,7 +83,7 @@ var spelled = []string{
 	"Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 GMT", "2 Jan 2006 3:04 PM", "2 Jan 2006 15:04", "2006-01-02 3:04 PM", "2006-01-02 3:04:05 PM",
 }
 
-// dates are those of them that have no time.
+// dates are such layouts without a time of day.
 var dates = []string{
 	"Monday, January 2, 2006", "January 2, 2006", "Monday, 2 January 2006", "2 January 2006", "Jan 2, 2006", "2 Jan 2006",
 }
@@ -93,7 +93,7 @@ var (
 	meridiem = regexp.MustCompile(`(\d) ?([AP])\.?M\.?$`)
 )
 
-// plainly writes a spelled-out time in one way: single spaces, no "at", no 9th, PM in capitals.
+// plainly simplifies a spelled-out time: capitals, single spaces, no "at", 9 for 9th, PM for p.m.
 func plainly(s string) string {
 	s = strings.Join(strings.FieldsFunc(strings.ToUpper(s), unicode.IsSpace), " ")
 	s = strings.ReplaceAll(strings.ReplaceAll(s, " AT ", " "), " - ", " ")
@@ -122,7 +122,7 @@ func spelledTime(s string, zone *time.Location) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// isDate says whether what was read as a time is a date without one.
+// isDate says whether the value of a time is a date without a time of day.
 func isDate(v gjson.Result) bool {
 	if v.IsObject() {
 		if v.Get("dateTime").Exists() {
@@ -151,7 +151,7 @@ func readTime(v gjson.Result, zone *time.Location) (time.Time, bool) {
 		return epoch(v.Num)
 	case gjson.String:
 		s := strings.TrimSpace(text(v))
-		if len(s) == 10 || len(s) == 13 { // as many digits as seconds and milliseconds have
+		if len(s) == 10 || len(s) == 13 { // seconds have 10 digits now, and milliseconds have 13
 			if f, err := strconv.ParseUint(s, 10, 63); err == nil {
 				return epoch(float64(f))
 			}
@@ -164,7 +164,7 @@ func readTime(v gjson.Result, zone *time.Location) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// epoch reads seconds, or milliseconds if the number is that large, since 1970.
+// epoch reads seconds since 1970, or milliseconds if the number is too large for seconds.
 func epoch(f float64) (time.Time, bool) {
 	switch {
 	case f <= 0 || math.IsNaN(f):
@@ -180,9 +180,9 @@ func epoch(f float64) (time.Time, bool) {
 
 var basicTime = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?(Z|[+-]\d\d(?:\d\d)?)?$`)
 
-// parseTime reads 2006-01-02[T ]15:04[:05[.999]][ ][Z|±07:00|±0700|±07]; a naive time is read in zone, and a
-// date alone is its first moment there. It does what time.Parse would need a dozen layouts for, and never
-// gives a time in the machine's zone, which time.Parse does when the offset happens to be the same.
+// parseTime reads 2006-01-02[T ]15:04[:05[.999]][ ][Z|±07:00|±0700|±07]. A time without an offset is read in zone. A date
+// alone is the first moment of that day in zone. With time.Parse, this would need a dozen layouts. time.Parse also
+// returns a time in the machine's zone if the offset happens to be the same, which parseTime never does.
 func parseTime(s string, zone *time.Location) (time.Time, bool) {
 	if m := basicTime.FindStringSubmatch(s); m != nil { // 20261201T090000Z
 		s = m[1] + "-" + m[2] + "-" + m[3] + "T" + m[4] + ":" + m[5] + ":" + first(m[6], "00") + m[7]
@@ -218,7 +218,7 @@ func parseTime(s string, zone *time.Location) (time.Time, bool) {
 		hour > 23 || minute > 59 || second > 60 {
 		return time.Time{}, false
 	}
-	if second == 60 { // a leap second, which no clock here has
+	if second == 60 { // a leap second, which time.Time cannot represent
 		second, nano = 59, 999_999_999
 	}
 	t := lang.Clock(time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC), zone)
@@ -265,7 +265,7 @@ func (p *timeParser) skip(c byte) {
 	}
 }
 
-// fraction reads the digits after the point, as nanoseconds; further ones are cut off.
+// fraction reads the digits after the point, as nanoseconds. It ignores digits after the ninth.
 func (p *timeParser) fraction() int {
 	nano, scale, n := 0, 100_000_000, 0
 	for n < len(p.rest) && p.rest[n] >= '0' && p.rest[n] <= '9' {
@@ -280,7 +280,7 @@ func (p *timeParser) fraction() int {
 	return nano
 }
 
-// offset reads what follows the clock time, or gives naive if nothing does.
+// offset reads the offset after the clock time. It returns naive if there is none.
 func (p *timeParser) offset(naive *time.Location) *time.Location {
 	if p.rest == "" {
 		return naive

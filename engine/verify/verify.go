@@ -25,23 +25,23 @@ import (
 	"bellhop/engine/config"
 )
 
-// highLevelKey is what HighLevel signs webhooks with, and so every white label of it: the base64 of the
-// SubjectPublicKeyInfo that its developer documentation publishes.
+// highLevelKey is the public key for webhooks of HighLevel and its white labels. It is the base64 of the
+// SubjectPublicKeyInfo in HighLevel's developer documentation.
 const highLevelKey = "MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg="
 
-// timestampTolerance is how far a Standard Webhooks timestamp may be from now, as that specification advises.
+// timestampTolerance is how far a Standard Webhooks timestamp can be from now. The specification recommends it.
 const timestampTolerance = 5 * time.Minute
 
-// minRSABits is the smallest RSA key taken. HighLevel's own has 4096 bits.
+// minRSABits is the smallest accepted size of an RSA key. HighLevel's key has 4096 bits.
 const minRSABits = 2048
 
-// A Verifier decides whether a webhook is genuine, from its headers and its body as they came. The error says
-// why not, in a sentence that the sender may see. It is used by several goroutines at once.
+// A Verifier decides whether a webhook is genuine, by its headers and its unchanged body. The error says why it is not,
+// in a sentence that the sender can see. A Verifier is safe for concurrent use.
 type Verifier interface {
 	Verify(h http.Header, body []byte, now time.Time) error
 }
 
-// The errors of verification. Nothing in them tells how near a forgery came.
+// The errors of verification. They do not say how close a forged signature or token was.
 var (
 	errMismatch  = errors.New("the signature does not match")
 	errToken     = errors.New("the token is not the right one")
@@ -78,14 +78,14 @@ func New(v config.Verify) (Verifier, error) {
 	return nil, fmt.Errorf("%q is not a verification scheme", v.Scheme)
 }
 
-// unverified takes everything: `verify: none`.
+// unverified accepts every webhook. It is for `verify: none`.
 type unverified struct{}
 
 func (unverified) Verify(http.Header, []byte, time.Time) error { return nil }
 
-// only is the header's one value. A missing, empty or literally "N/A" header is absent: HighLevel sends N/A
-// in the header of the scheme it does not use. A header given twice is refused, since what stands before us
-// may have looked at the other one.
+// only returns the single value of a header. It returns an error if the header is missing, empty or "N/A", which
+// HighLevel sends in the header of the scheme that it does not use. It also returns an error if the header is given
+// twice, because a proxy in front of the server could have checked the other value.
 func only(h http.Header, name string) (string, error) {
 	values := h.Values(name)
 	if len(values) > 1 {
@@ -257,7 +257,7 @@ func (v *hmacVerifier) Verify(h http.Header, body []byte, _ time.Time) error {
 	return errMismatch
 }
 
-// standardVerifier checks a signature as standardwebhooks.com describes.
+// standardVerifier checks a signature of Standard Webhooks (standardwebhooks.com).
 type standardVerifier struct{ hooks []*standardwebhooks.Webhook }
 
 func newStandard(v config.Verify) (Verifier, error) {
@@ -287,7 +287,7 @@ func (v *standardVerifier) Verify(h http.Header, body []byte, now time.Time) err
 		}
 		clean.Set(name, value)
 	}
-	// The library would compare with its own clock.
+	// The timestamp is checked here, because the library does not take a time but reads the clock.
 	at, err := strconv.ParseUint(clean.Get(standardwebhooks.HeaderWebhookTimestamp), 10, 40)
 	if err != nil || now.Sub(time.Unix(int64(at), 0)).Abs() > timestampTolerance {
 		return errTimestamp
@@ -300,8 +300,8 @@ func (v *standardVerifier) Verify(h http.Header, body []byte, now time.Time) err
 	return errMismatch
 }
 
-// tokenVerifier compares a header with the tokens it may hold, or their hashes rather, so that the time it
-// takes tells nothing of their length either.
+// tokenVerifier compares a header with the accepted tokens. It compares hashes, so that the time that it takes does not
+// depend on the length of the tokens.
 type tokenVerifier struct {
 	header string
 	hashes [][sha256.Size]byte
@@ -339,8 +339,8 @@ func (v *tokenVerifier) Verify(h http.Header, _ []byte, _ time.Time) error {
 	return nil
 }
 
-// decodeKey gives the DER (or raw bytes) of a public key in PEM or base64. In a PEM from an environment
-// variable, line breaks may be written \n.
+// decodeKey returns the DER, or the raw bytes, of a public key in PEM or base64. In PEM, line breaks can be written as
+// \n, for environment variables.
 func decodeKey(text string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, "-----BEGIN") {
@@ -362,7 +362,7 @@ func decodeKey(text string) ([]byte, error) {
 	return raw, nil
 }
 
-// decodeSignature reads a signature of a known size from hex or any kind of base64; their lengths differ.
+// decodeSignature reads a signature of a known size from hex or from any form of base64. The length tells them apart.
 func decodeSignature(text string, size int) ([]byte, bool) {
 	if len(text) == hex.EncodedLen(size) {
 		sig, err := hex.DecodeString(text)

@@ -62,7 +62,7 @@ func pemOf(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// rsaKeys are made once: they are slow to make.
+// rsaKeys makes the keys once, because it is slow.
 var rsaKeys = sync.OnceValues(func() ([2]*rsa.PrivateKey, error) {
 	var keys [2]*rsa.PrivateKey
 	for i := range keys {
@@ -83,12 +83,12 @@ func header(pairs ...string) http.Header {
 	return h
 }
 
-// A scheme as the tests see it: how to say it in the configuration, and how to sign.
+// A scheme says how the tests configure a verification scheme and how they sign for it.
 type scheme struct {
 	name   string
 	verify config.Verify
-	header string                   // that carries the signature
-	value  func(body []byte) string // what goes into it
+	header string                   // the header with the signature
+	value  func(body []byte) string // the value of the header
 	others func(body []byte) http.Header
 	body   bool // the signature covers the body
 }
@@ -219,7 +219,7 @@ func TestVerify(t *testing.T) {
 				"sha256=", value + "," + value, "Bearer",
 			} {
 				if s.verify.Scheme == config.StandardWebhooks && strings.HasPrefix(wrong, value+",") {
-					continue // a list of signatures, of which one is right
+					continue // a list of signatures, one of which is right
 				}
 				h := with(wrong)
 				if err := v.Verify(h, sampleBody, now); err == nil {
@@ -252,7 +252,7 @@ func TestVerifyHighLevelKey(t *testing.T) {
 	if got := base64.StdEncoding.EncodeToString(der(t, key)); got != "MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg=" {
 		t.Errorf("the built-in key is %s", got)
 	}
-	// Replaced is replaced: the built-in one no longer counts.
+	// If keys are configured, the built-in key is not used.
 	own := newEdPair(t)
 	v, err = New(config.Verify{Scheme: config.HighLevel, Keys: []string{own.spki(t)}})
 	if err != nil {
@@ -361,7 +361,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 	}
 }
 
-// Nothing but the genuine signature is taken, whatever the header holds.
+// Only the genuine signature is accepted, whatever the header contains.
 func FuzzVerify(f *testing.F) {
 	ed := newEdPair(f)
 	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte("twenty-four bytes or more"))
