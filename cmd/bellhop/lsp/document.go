@@ -10,20 +10,20 @@ import (
 	"bellhop/rules/text"
 )
 
-// A document is a file that is open in the editor, as it is there.
+// A document is a file that is open in the editor, with its text in the editor.
 type document struct {
 	uri     string
-	path    string // "" if it is no file
+	path    string // "" if it is not a file
 	text    string
 	version int
-	changed int // rises with every change of any document
+	changed int // the server's count of changes when this document last changed
 
 	found     []text.Finding // of the text of foundAt
 	foundAt   int            // the value of changed
 	published bool
 }
 
-// pathOf is the file that a URI names, "" if it is no file.
+// pathOf returns the path of the file that a URI names, "" if it is not a file.
 func pathOf(uri string) string {
 	u, err := url.Parse(uri)
 	if err != nil || u.Scheme != "file" {
@@ -36,8 +36,8 @@ func pathOf(uri string) string {
 	return filepath.Clean(filepath.FromSlash(path))
 }
 
-// offset is where a position of the protocol, whose columns count UTF-16 units, lies in a text. What lies
-// outside is moved to the nearest place inside.
+// offset returns the byte offset of a position in a text. The columns of the protocol count UTF-16 units. A position
+// outside the text becomes the nearest one inside.
 func offset(text string, p position) int {
 	from := 0
 	for range p.Line {
@@ -63,7 +63,7 @@ func offset(text string, p position) int {
 	return len(text)
 }
 
-// positionOf is the position of an offset.
+// positionOf returns the position of a byte offset.
 func positionOf(text string, offset int) position {
 	offset = min(max(offset, 0), len(text))
 	var p position
@@ -97,7 +97,7 @@ func utf16Length(s string) int {
 	return n
 }
 
-// A ruler turns the lines and columns of findings, which count characters from 1, into positions.
+// A ruler converts the lines and columns of findings, which count characters from 1, into positions.
 type ruler struct {
 	lines []string
 	bom   bool
@@ -123,7 +123,7 @@ func (r *ruler) position(line, column int) position {
 	line = min(max(line, 1), len(r.lines))
 	text, characters := r.lines[line-1], max(column-1, 0)
 	if line == 1 && r.bom {
-		characters++ // it counts in the editor, if the editor has it
+		characters++ // findings do not count the byte order mark, but the editor does
 	}
 	end := 0
 	for ; characters > 0 && end < len(text); characters-- {
@@ -137,7 +137,7 @@ func (r *ruler) rangeOf(f text.Finding) textRange {
 	return textRange{r.position(f.Line, f.Column), r.position(f.EndLine, f.EndColumn)}
 }
 
-// apply makes the change in the text.
+// apply applies a change to the text.
 func (d *document) apply(c contentChange) {
 	if c.Range == nil {
 		d.text = c.Text

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestMain lets this test program be the server that the editor starts.
+// TestMain runs the server instead of the tests if the editor has started this program.
 func TestMain(m *testing.M) {
 	if os.Getenv("BELLHOP_SERVER") != "" && len(os.Args) == 2 && os.Args[1] == "lsp" {
 		if err := Serve(context.Background(), os.Stdin, os.Stdout, Options{}); err != nil {
@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// TestNeovim lets the language client of a real editor go through a session: a mistake, its correction,
-// explanations, and completion while the file cannot be read. With BELLHOP_REQUIRE the editor must be there.
+// TestNeovim runs a session with the language client of a real editor: a mistake, its correction, explanations, and
+// completion while the file is not valid YAML. With BELLHOP_REQUIRE, it fails if the editor is not installed.
 func TestNeovim(t *testing.T) {
 	t.Parallel()
 	editor, err := exec.LookPath("nvim")

@@ -7,20 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// An expressionPlace is where in an expression the cursor is.
+// An expressionPlace says where the cursor is in an expression.
 type expressionPlace struct {
 	word string // the part of the word before the cursor
-	// chain is what stands before the dot that the word follows, such as appointment.startTime; a call stands
-	// in it as name(). nil if no dot is there.
+	// chain is what is before the dot before the word, such as appointment.startTime. A call is in it as name(). It
+	// is nil if there is no dot.
 	chain []string
 	// operand is true after a value, where an operator belongs.
 	operand bool
 
 	text      bool     // inside a text in quotes
-	compared  []string // what that text is compared with, as a chain
-	function  string   // the function that it is an argument of
-	argument  int      // which one, from 0
-	blindSpot bool     // nothing can be said: after the dot of something unknown
+	compared  []string // what the text is compared with, as a chain
+	function  string   // the function whose argument the text is
+	argument  int      // which argument it is, from 0
+	blindSpot bool     // after the dot of something unknown, where there is no help
 }
 
 type token struct {
@@ -33,7 +33,7 @@ var (
 	comparedAfter = regexp.MustCompile("^[^\"'`\n]*[\"'`]\\s*[!=]=\\s*([A-Za-z]+(?:\\.[A-Za-z]+)?)\\b")
 )
 
-// expressionAt says where the cursor is, between what stands before and after it in an expression.
+// expressionAt says where the cursor is in an expression, from the text before and after the cursor.
 func expressionAt(before, after string) expressionPlace {
 	tokens, open := tokenise(before)
 	p := expressionPlace{}
@@ -68,7 +68,7 @@ func isOperator(t token) bool {
 	return false
 }
 
-// argumentOf finds what a text is compared with, or whose argument it is.
+// argumentOf finds what a text is compared with, or of which function it is an argument.
 func (p *expressionPlace) argumentOf(tokens []token, after string) {
 	n := len(tokens)
 	if n > 0 {
@@ -115,7 +115,8 @@ func (p *expressionPlace) argumentOf(tokens []token, after string) {
 	}
 }
 
-// chainBefore is the chain that the tokens end with: appointment.startTime, or tz().
+// chainBefore returns the chain at the end of the tokens, such as appointment.startTime or tz(). It returns nil if there
+// is none.
 func chainBefore(tokens []token) []string {
 	var chain []string
 	for i := len(tokens) - 1; i >= 0; i-- {
@@ -148,7 +149,7 @@ func chainBefore(tokens []token) []string {
 	return nil
 }
 
-// tokenise divides an expression into words and signs. open is a text that is not closed, with its quote.
+// tokenise splits an expression into tokens. open is a quoted text at the end that is not closed, with its quote.
 func tokenise(s string) (tokens []token, open string) {
 	for i := 0; i < len(s); {
 		r, width := utf8.DecodeRuneInString(s[i:])
@@ -187,7 +188,7 @@ func tokenise(s string) (tokens []token, open string) {
 	return tokens, ""
 }
 
-// closingQuote is where the text that begins at i ends, -1 if it does not.
+// closingQuote returns the offset of the quote that closes the text at i, -1 if there is none.
 func closingQuote(s string, i int) int {
 	quote := s[i]
 	for j := i + 1; j < len(s); j++ {
@@ -203,7 +204,7 @@ func closingQuote(s string, i int) int {
 
 func wordRune(r rune) bool { return r == '_' || r == '$' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 
-// wordFrom is the word that s begins with.
+// wordFrom returns the word at the beginning of s.
 func wordFrom(s string) string {
 	if i := strings.IndexFunc(s, func(r rune) bool { return !wordRune(r) }); i >= 0 {
 		return s[:i]
@@ -211,10 +212,11 @@ func wordFrom(s string) string {
 	return s
 }
 
-// wordAt is the word that ends at i.
+// wordAt returns the word that ends at i.
 func wordAt(s string, i int) string { return s[len(strings.TrimRightFunc(s[:i], wordRune)):i] }
 
-// templateAt finds the expression that the cursor is in, of a text in which they stand between {{ and }}.
+// templateAt returns the part before the cursor of the expression that the cursor is in. before is the part before the
+// cursor of a text with expressions between {{ and }}. ok is false outside of expressions.
 func templateAt(before string) (expression string, ok bool) {
 	for {
 		i := strings.Index(before, "{{")

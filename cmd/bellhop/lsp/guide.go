@@ -13,15 +13,15 @@ import (
 	"bellhop/rules/lang"
 )
 
-// A guide knows what rule files may say under one configuration.
+// A guide knows what can be written in rule files, or in test files, under one configuration.
 type guide struct {
 	connections map[string]string // name to kind
 	sources     []string
-	ofTests     bool     // it is for files of tests
-	rules       []string // that a file of tests may name
+	ofTests     bool     // the guide is for test files
+	rules       []string // the rules that a test file can name
 }
 
-// form is what may stand at a path of a rule file.
+// form is the form of what can be written at a path of a file.
 type form uint8
 
 const (
@@ -33,14 +33,14 @@ const (
 	templateForm        // a text with {{ expressions }}
 )
 
-// An offer is what may stand in a place.
+// An offer says what can be written in a place.
 type offer struct {
 	form  form
 	words []choice // the keys of a map, the words of a wordForm
-	one   []string // keys of which a map has only one
+	one   []string // keys that exclude each other in a map
 }
 
-// A choice is one word to choose, with what people are told about it.
+// A choice is one word to choose, with its description for people.
 type choice struct {
 	lang.Word
 	kind   int    // as the protocol numbers kinds of completions
@@ -48,7 +48,7 @@ type choice struct {
 	rank   int    // those with a lower one come first
 }
 
-// The protocol's numbers of kinds of completions.
+// The protocol's numbers of the kinds of completions.
 const (
 	kindMethod   = 2
 	kindFunction = 3
@@ -60,7 +60,7 @@ const (
 	kindConstant = 21
 )
 
-// at says what may stand at a path.
+// at says what can be written at a path.
 func (g *guide) at(p path) offer {
 	switch {
 	case g.ofTests:
@@ -137,7 +137,7 @@ func (g *guide) step(p path) offer {
 	return offer{}
 }
 
-// field says what a field of an action takes.
+// field says what can be written in a field of an action.
 func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 	switch {
 	case f.Name == "connection":
@@ -159,7 +159,7 @@ func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 	return offer{form: templateForm}
 }
 
-// keysOf are keys to choose.
+// keysOf returns keys as choices.
 func keysOf(keys []rules.Key) []choice {
 	var words []choice
 	for i, k := range keys {
@@ -200,7 +200,7 @@ func withExample(doc, example string) string {
 	return doc + "\n\nExample: `" + example + "`"
 }
 
-// items are keys that begin an item of a list.
+// items returns the choices with a - before each, to begin an item of a list.
 func items(keys []choice) []choice {
 	out := slices.Clone(keys)
 	for i := range out {
@@ -227,7 +227,7 @@ func names(kind int, words ...string) []choice {
 
 func truth() offer { return offer{form: wordForm, words: names(kindConstant, "true", "false")} }
 
-// durations are those that people want most.
+// durations are common durations.
 var durations = []string{"15m", "30m", "1h", "2h", "24h", "2d", "1w"}
 
 func zones() []choice { return names(kindValue, lang.Zones()...) }
@@ -241,7 +241,7 @@ func sortedNames(m map[string]string) []string {
 	return out
 }
 
-// choices are what may be written where the cursor is, and the part of the word that is there already.
+// choices returns what can be written at the cursor, and the part of the word before the cursor.
 func (g *guide) choices(p place) (words []choice, word string) {
 	if p.key {
 		return g.keys(p, p.path), lastPart(p.before)
@@ -264,12 +264,12 @@ func (g *guide) choices(p place) (words []choice, word string) {
 	return nil, ""
 }
 
-// lastPart is the part of a word before the cursor, where words have dashes and slashes.
+// lastPart returns the part of a word before the cursor. Such a word can have dashes and slashes.
 func lastPart(before string) string {
 	return before[strings.LastIndexAny(before, " \t\n,[{\"'")+1:]
 }
 
-// keys are the keys that a map lacks.
+// keys returns the keys that can be added to the map at a path.
 func (g *guide) keys(p place, of path) []choice {
 	o := g.at(of)
 	if o.form != mapForm && o.form != listForm {
@@ -291,7 +291,8 @@ func (g *guide) keys(p place, of path) []choice {
 	return out
 }
 
-// inExpression are the words that an expression may go on with.
+// inExpression returns the words that can be written at the cursor in an expression, and the part of the word before
+// the cursor.
 func (g *guide) inExpression(p place, before, after string) ([]choice, string) {
 	e := expressionAt(before, after)
 	switch {
@@ -322,7 +323,7 @@ func (g *guide) inExpression(p place, before, after string) ([]choice, string) {
 	return out, e.word
 }
 
-// letsAbove are the named values that an expression may use.
+// letsAbove returns the values named under `let` that the expression at a place can use.
 func letsAbove(p place) []string {
 	if len(p.path) < 2 {
 		return nil
@@ -330,14 +331,14 @@ func letsAbove(p place) []string {
 	var out []string
 	for _, name := range p.outline.keysBelow(append(p.path[:2:2], "let")) {
 		if len(p.path) > 3 && p.path[2] == "let" && p.path[3] == name {
-			break // a named value may use those above it
+			break // a named value can use only those above it
 		}
 		out = append(out, name)
 	}
 	return out
 }
 
-// below are the fields or methods of what a chain stands for.
+// below returns the fields or methods of the value of a chain.
 func below(chain []string) []choice {
 	var out []choice
 	for _, w := range rules.FieldsBelow(strings.Join(chain, ".")) {
@@ -351,10 +352,10 @@ func below(chain []string) []choice {
 	return out
 }
 
-// isTime says whether a chain stands for a time.
+// isTime says whether the value of a chain is a time.
 func isTime(chain []string) bool {
 	w, ok := wordOf(chain)
-	if ok && len(chain) == 1 && strings.HasSuffix(chain[0], "()") { // a function that always gives one
+	if ok && len(chain) == 1 && strings.HasSuffix(chain[0], "()") { // a function that always returns a time
 		return len(w.Uses) > 0 && !slices.ContainsFunc(w.Uses, func(use string) bool { return !strings.HasSuffix(use, "→ time") })
 	}
 	return ok && w.Type == "a time"
@@ -380,7 +381,7 @@ func wordOf(chain []string) (lang.Word, bool) {
 	return list[i], true
 }
 
-// inText are the texts that a text in quotes may be.
+// inText returns the useful values of a quoted text in an expression.
 func (g *guide) inText(e expressionPlace) []choice {
 	switch strings.Join(e.compared, ".") {
 	case "appointment.appointmentStatus", "previous.appointmentStatus":
@@ -414,7 +415,7 @@ func (g *guide) inText(e expressionPlace) []choice {
 	return nil
 }
 
-// describe says what the word around the cursor means. before and after are of the text that it stands in.
+// describe says what the word at the cursor means. ok is false if there is nothing to say.
 func (g *guide) describe(p place) (text string, ok bool) {
 	head := wordFrom(p.after)
 	if p.key {
@@ -466,7 +467,7 @@ func (g *guide) describe(p place) (text string, ok bool) {
 	return "", false
 }
 
-// leading is the part of a word after the cursor.
+// leading returns the part of a word after the cursor.
 func leading(after string) string {
 	if i := strings.IndexAny(after, " \t\n,]}\"'"); i >= 0 {
 		return after[:i]
@@ -474,7 +475,7 @@ func leading(after string) string {
 	return after
 }
 
-// describe is what people are told about a word, in Markdown.
+// describe returns the description of a word, in Markdown.
 func (c choice) describe() string {
 	var b strings.Builder
 	b.WriteString("**" + c.Name + "**")

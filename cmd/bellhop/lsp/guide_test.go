@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// cursor stands for the cursor in the tests' texts.
+// cursor marks the cursor in the texts of the tests.
 const cursor = "‸"
 
 var testGuide = &guide{connections: map[string]string{"mail": "email", "desk": "slack", "crm": "http"}, sources: []string{"hoopai"}}
@@ -212,7 +212,8 @@ func TestHover(t *testing.T) {
 	}
 }
 
-// FuzzGuide asks for help anywhere in anything: it must come to an end, and offer nothing outside the text.
+// FuzzGuide asks for help at any place in any text. The guide must return, and all
+// spans of the outline must be inside the text.
 func FuzzGuide(f *testing.F) {
 	for _, pattern := range []string{"../../../testdata/bad/*.yaml", "../../../testdata/rules/*.yaml"} {
 		paths, err := filepath.Glob(pattern)

@@ -5,29 +5,29 @@ import (
 	"strings"
 )
 
-// An outline is the structure of a rule file as far as its lines tell it. It needs no file that can be read
-// as YAML: people ask for help while a quote is open and a line is half written.
+// An outline is the structure of a rule file or test file, as far as its lines show it. The file need not be valid
+// YAML, because people ask for help while a quote is open or a line is half written.
 type outline struct {
 	text  string
 	nodes []node
 }
 
-// A node is a key with its value, an item of a list, or a word that stands where a key belongs.
+// A node is a key with its value, an item of a list, or a word where a key belongs.
 type node struct {
 	path   path
-	bare   bool // a word where a key belongs; path is of the map
-	key    span // of the key as written; empty for items of lists
-	value  span // of what the value says: without quotes, block header and comment
+	bare   bool // a word where a key belongs; path is that of the map
+	key    span // the key as written; empty for items of lists
+	value  span // the value without quotes, block header and comment
 	style  byte // of the value: 0 nothing on this line, p plain, " ' quoted, | block, { or [ in brackets
-	nested bool // the value may be a map: it stands on a line of its own, or behind the - of a list
+	nested bool // the value can be a map: it is on a line of its own, or after the - of a list
 }
 
-// A span is a range of bytes.
+// A span is a range of bytes, from one offset to another.
 type span struct{ from, to int }
 
 func (s span) has(offset int) bool { return s.from <= offset && offset <= s.to && s.from < s.to }
 
-// A path leads to a value: the keys, and the numbers of the items, from the top.
+// A path leads from the top to a value. It has the keys and the numbers of the list items, from 0.
 type path []string
 
 func (p path) with(name string) path { return append(p[:len(p):len(p)], name) }
@@ -51,7 +51,7 @@ func (p path) parent() path {
 	return p[:len(p)-1]
 }
 
-// keysBelow are the keys that a map has.
+// keysBelow returns the keys of the map at p.
 func (o *outline) keysBelow(p path) []string {
 	var keys []string
 	for _, n := range o.nodes {
@@ -76,11 +76,11 @@ type frame struct {
 	list    bool
 	path    path
 	items   int
-	pending path // what a deeper line is the value of
-	awaits  bool // nothing has been said of its value yet
+	pending path // the path of the value that deeper lines belong to
+	awaits  bool // nothing of the value at pending was read yet
 }
 
-// maxDepth is how deep lists and maps are followed; no rule file goes near it.
+// maxDepth is how deep nested lists and maps are read. Rule files are far less deep.
 const maxDepth = 100
 
 func outlineOf(text string) *outline {
@@ -102,7 +102,7 @@ func (s *scanner) at(i int) byte {
 	return '\n'
 }
 
-// lineEnd is where the line of i ends, without its break.
+// lineEnd returns where the line of i ends, without its line break.
 func (s *scanner) lineEnd(i int) int {
 	end := len(s.text)
 	if n := strings.IndexByte(s.text[i:], '\n'); n >= 0 {
@@ -159,7 +159,7 @@ func (s *scanner) line() {
 	s.content(i, column, nil)
 }
 
-// content reads what stands at i, in a column. item is the path of the item whose - stands before it.
+// content reads what is at i, in a column. item is the path of the list item whose - is before it, nil if there is none.
 func (s *scanner) content(i, column int, item path) {
 	base := func() path {
 		if item != nil {
@@ -227,7 +227,7 @@ func (s *scanner) content(i, column int, item path) {
 	}
 }
 
-// key recognises a key at i: the key as written, and its colon.
+// key finds a key at i. It returns the key as written, and the offset of its colon.
 func (s *scanner) key(i, end int) (key span, colon int, ok bool) {
 	from := i
 	switch c := s.at(i); c {
@@ -257,7 +257,7 @@ func (s *scanner) key(i, end int) (key span, colon int, ok bool) {
 	return span{}, 0, false
 }
 
-// properties skips blanks, an anchor and a tag.
+// properties skips blanks, an anchor and a tag, and returns where the value begins.
 func (s *scanner) properties(i int) int {
 	i = s.skipBlanks(i)
 	for (s.at(i) == '&' || s.at(i) == '!') && s.at(i+1) != '(' {
@@ -269,7 +269,7 @@ func (s *scanner) properties(i int) int {
 	return i
 }
 
-// value reads the value at i of a key or an item in a column, with the deeper lines that belong to it.
+// value reads the value at i, with the deeper lines that belong to it. n is its key or list item, in a column.
 func (s *scanner) value(i, column int, n node) {
 	switch c := s.at(i); {
 	case c == '|' || c == '>':
@@ -323,7 +323,7 @@ func (s *scanner) value(i, column int, n node) {
 	}
 }
 
-// plainEnd is where an unquoted text ends on its line.
+// plainEnd returns where an unquoted text ends on its line.
 func (s *scanner) plainEnd(i int) int {
 	end := s.lineEnd(i)
 	for j := i + 1; j < end; j++ {
@@ -334,8 +334,8 @@ func (s *scanner) plainEnd(i int) int {
 	return i + len(strings.TrimRight(s.text[i:end], " \t"))
 }
 
-// quoted reads a text in quotes: what stands between them, and where to go on. A quote that is not closed
-// before the next line that does not belong to it ends with its own line.
+// quoted reads a text in quotes. It returns the text between the quotes, and where to read on. If the quote is not
+// closed before the next line that is not deep enough, the text ends with its first line.
 func (s *scanner) quoted(i, column int) (inner span, next int) {
 	quote := s.text[i]
 	for j := i + 1; j < len(s.text); j++ {
@@ -361,7 +361,7 @@ func (s *scanner) quoted(i, column int) (inner span, next int) {
 	return span{i + 1, end}, end
 }
 
-// startsExpression recognises a condition that begins with a text, and that should be in quotes itself:
+// startsExpression says whether the quoted text at i begins a condition that lacks its own quotes, such as
 // "booked" in on.
 func (s *scanner) startsExpression(i int) bool {
 	end := s.lineEnd(i)
@@ -373,7 +373,7 @@ func (s *scanner) startsExpression(i int) bool {
 	return rest != "" && rest[0] != '#' && rest[0] != s.text[i]
 }
 
-// leaves finds the next line with something on it, and says whether it is no deeper than the column.
+// leaves finds the next line that is not empty, and says whether it is not deeper than the column.
 func (s *scanner) leaves(i, column int) (next int, leaves bool) {
 	for i < len(s.text) {
 		first := s.skipBlanks(i)
@@ -385,16 +385,16 @@ func (s *scanner) leaves(i, column int) (next int, leaves bool) {
 	return i, true
 }
 
-// A flow reads what stands in brackets.
+// A flow reads a map or list in brackets.
 type flow struct {
 	*scanner
 	column  int
-	stopped bool // at a line that is not deep enough to belong to it
+	stopped bool // reading stopped at a line that is not deep enough to belong to it
 	depth   int
 }
 
-// collection reads from a { or [ on, and gives where it ended. If that is before its closing bracket, at the
-// beginning of a line, stopped is set.
+// collection reads a map or list that begins with { or [ at i, and returns where it ended. If it stops at a line that
+// does not belong to it, before the closing bracket, it sets stopped.
 func (f *flow) collection(i int, n node) int {
 	f.depth++
 	defer func() { f.depth-- }()
@@ -414,7 +414,7 @@ func (f *flow) collection(i int, n node) int {
 			return i + 1
 		case c == ',':
 			i++
-		case c == ']' || c == '}': // of the bracket around this one
+		case c == ']' || c == '}': // this closes the bracket around this one
 			f.nodes[index].value = span{from, i}
 			return i
 		case closing == ']':
@@ -428,7 +428,7 @@ func (f *flow) collection(i int, n node) int {
 	return i
 }
 
-// pair reads a key with its value, or a word where a key belongs.
+// pair reads a key with its value, or a word where a key belongs, and returns where it ended. of is the path of the map.
 func (f *flow) pair(i int, of path) int {
 	var key span
 	end := i
@@ -444,7 +444,7 @@ func (f *flow) pair(i int, of path) int {
 	colon := f.skipBlanks(end)
 	if f.at(colon) != ':' {
 		if end == i {
-			end++ // a bracket that nothing can be made of
+			end++ // a bracket that does not belong here
 		}
 		f.nodes = append(f.nodes, node{bare: true, path: of, value: key})
 		return end
@@ -464,7 +464,7 @@ func (f *flow) colon(i int) bool {
 	return f.ended(i+1) || strings.ContainsRune(" \t,]}", rune(f.at(i+1)))
 }
 
-// item reads one value.
+// item reads one value, and returns where it ended.
 func (f *flow) item(i int, n node) int {
 	i = f.properties(i)
 	switch c := f.at(i); {
@@ -480,7 +480,7 @@ func (f *flow) item(i int, n node) int {
 	n.style = 'p'
 	end := i
 	for !f.ended(end) && !strings.ContainsRune(",]}", rune(f.at(end))) {
-		if strings.HasPrefix(f.text[end:], "{{") { // a template without quotes, on its way to some
+		if strings.HasPrefix(f.text[end:], "{{") { // a template that has no quotes yet
 			if closing := strings.Index(f.text[end:f.lineEnd(end)], "}}"); closing >= 0 {
 				end += closing + 2
 				continue
@@ -495,7 +495,7 @@ func (f *flow) item(i int, n node) int {
 	return max(end, i)
 }
 
-// space skips blanks, line breaks and comments, up to a line that is not deep enough.
+// space skips blanks, line breaks and comments. It stops at a line that is not deep enough, and sets stopped.
 func (f *flow) space(i int) int {
 	for i < len(f.text) {
 		switch c := f.text[i]; {
@@ -524,26 +524,26 @@ func unquote(s string) string {
 	return s
 }
 
-// marker stands for the cursor in a text of which an outline is made, so that there is a word where the
-// cursor is.
+// marker is put into a text at the cursor before its outline is made, so that there is a word at the cursor.
 const marker = "\uE000"
 
-// A place is where in a file's structure the cursor is.
+// A place says where the cursor is in the structure of a file.
 type place struct {
 	path          path
-	key           bool   // a key belongs here, of the map at path
-	nested        bool   // a key may belong here, of the map at path
+	key           bool   // a key of the map at path belongs here
+	nested        bool   // the value at path can be a map, so that a key can belong here
 	colon         bool   // the key has its colon already
-	before, after string // of the text that the cursor is in, as it is read
+	before, after string // the unescaped parts, before and after the cursor, of the text that it is in
 	outline       *outline
 }
 
-// placeAt finds where the cursor is; false in a comment or between things.
+// placeAt finds where the cursor is. It returns false in a comment, or where there is neither a key nor a value.
 func placeAt(text string, offset int) (place, bool) {
 	return findPlace(outlineOf(text[:offset]+marker+text[offset:]), offset, len(marker))
 }
 
-// findPlace finds what is at offset in an outline, where the cursor takes up width bytes.
+// findPlace finds the place at offset in an outline. width is the length of the marker at the cursor, 0 if there is
+// none.
 func findPlace(o *outline, offset, width int) (place, bool) {
 	for i := len(o.nodes) - 1; i >= 0; i-- {
 		n := o.nodes[i]
@@ -565,7 +565,7 @@ func findPlace(o *outline, offset, width int) (place, bool) {
 	return place{}, false
 }
 
-// readAs undoes the escapes of a quoted text, as far as expressions have use for it.
+// readAs undoes the escapes of a quoted text, as far as expressions need it.
 func readAs(style byte, s string) string {
 	switch style {
 	case '"':

@@ -20,33 +20,33 @@ import (
 	"bellhop/rules/text"
 )
 
-// A project is one configuration with its folder of rules, kept compiled.
+// A project is one configuration with its folder of rules. It keeps compiled files.
 type project struct {
 	configPath string // "" if there is none
-	root       string // what paths are shown relative to
+	root       string // the folder that shown paths are relative to
 	lookup     func(string) (string, bool)
 
-	stale atomic.Bool // the folder is to be listed anew
+	stale atomic.Bool // the folder must be listed again
 
 	mu      sync.Mutex
-	config  stamp // of the configuration that was read
+	config  stamp // of the configuration file that was read
 	loaded  bool
-	rules   string // the folder
+	rules   string // the folder of rules
 	options rules.Options
 	guide   *guide
 	paths   []string // the rule files of the folder, relative to it; nil before the first look
 	files   map[string]*compiled
 }
 
-// compiled is a file as it was compiled last.
+// compiled is the result of compiling a file.
 type compiled struct {
 	text     string
-	stamp    stamp // of what was read from the disk
+	stamp    stamp // of the file on the disk; zero if the text is from the editor
 	file     *rules.File
 	findings []text.Finding
 }
 
-// A stamp tells whether a file on the disk has changed.
+// A stamp shows whether a file on the disk has changed.
 type stamp struct {
 	size     int64
 	modified time.Time
@@ -64,7 +64,7 @@ func stampOf(path string) stamp {
 type kind uint8
 
 const (
-	otherKind  kind = iota // nothing of ours
+	otherKind  kind = iota // not a file of Bellhop
 	rulesKind              // a rule file
 	testKind               // a file of tests
 	configKind             // a configuration
@@ -72,8 +72,8 @@ const (
 
 var rulesLine = regexp.MustCompile(`(?m)^rules[ \t]*:[ \t\r]*(?:[\[#].*)?$`)
 
-// kindOf says what a document is: a file in the rules folder, or one that looks like a rule file. Whatever
-// else an editor has open is none of our business.
+// kindOf says what a document is. Configurations and test files are known by their names. A rule file is in the folder
+// of rules, or looks like a rule file. Other documents of the editor are ignored.
 func (p *project) kindOf(d *document) kind {
 	base := filepath.Base(d.path)
 	ext := strings.ToLower(filepath.Ext(base))
@@ -96,7 +96,7 @@ func (p *project) member(path string) bool {
 	return ok && live.IsRules(filepath.Base(rel))
 }
 
-// inFolder is the file's path in the folder of rules, as [live.Paths] gives it.
+// inFolder returns the file's path relative to the folder of rules, in the form of [live.Paths].
 func (p *project) inFolder(path string) (string, bool) {
 	if path == "" || p.rules == "" {
 		return "", false
@@ -120,7 +120,7 @@ func (p *project) refresh() {
 	cfg, _, err := config.Load(p.configPath, config.Env{Lookup: p.lookup, Lenient: true, CheckVerify: verify.Check})
 	if err != nil {
 		if p.loaded {
-			return // it is being written; what was read last goes on to hold
+			return // the file is probably being written; keep what was read before
 		}
 		cfg = config.Default()
 	}
@@ -138,7 +138,7 @@ func (p *project) refresh() {
 	p.files, p.paths = map[string]*compiled{}, nil
 }
 
-// shown is what a person calls the file.
+// shown returns the path of the file as people see it.
 func (p *project) shown(path string) string {
 	if rel, err := filepath.Rel(p.root, path); err == nil && !strings.HasPrefix(rel, "..") {
 		return filepath.ToSlash(rel)
@@ -146,7 +146,7 @@ func (p *project) shown(path string) string {
 	return path
 }
 
-// compile gives a file as the text has it, from what was compiled before if that was the same text.
+// compile compiles the text of an open file, or returns the earlier result if the text has not changed.
 func (p *project) compile(name, text string) *compiled {
 	if c := p.files[name]; c != nil && c.stamp == (stamp{}) && c.text == text {
 		return c
@@ -157,7 +157,7 @@ func (p *project) compile(name, text string) *compiled {
 	return c
 }
 
-// fromDisk gives a file that is not open.
+// fromDisk returns the compiled file on the disk. rel is its path in the folder of rules.
 func (p *project) fromDisk(rel string) *compiled {
 	full := filepath.Join(p.rules, filepath.FromSlash(rel))
 	name, now := p.shown(full), stampOf(full)
@@ -182,7 +182,7 @@ func (p *project) findings(open []*document) map[string][]text.Finding {
 	p.refresh()
 	out := map[string][]text.Finding{}
 	uris := map[string]string{}
-	opened := map[string]bool{} // paths in the folder
+	opened := map[string]bool{} // by path in the folder
 	var files, last []*rules.File
 	slices.SortFunc(open, func(a, b *document) int { return a.changed - b.changed })
 	for _, d := range open {
@@ -239,7 +239,7 @@ func (p *project) configFindings(d *document) []text.Finding {
 	return findings
 }
 
-// guideFor is the guide, if the document is a rule file or one of tests.
+// guideFor returns the guide for a rule file or a test file. It returns false for other documents.
 func (p *project) guideFor(d *document) (*guide, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -261,7 +261,7 @@ func (p *project) guideFor(d *document) (*guide, bool) {
 	return nil, false
 }
 
-// listed are the rule files of the folder. The caller holds p.mu.
+// listed returns the rule files of the folder. The caller holds p.mu.
 func (p *project) listed() []string {
 	if p.stale.Swap(false) || p.paths == nil {
 		p.paths, _ = live.Paths(p.rules) // a folder that cannot be read has no files
@@ -269,7 +269,7 @@ func (p *project) listed() []string {
 	return p.paths
 }
 
-// configAbove finds the configuration nearest above a folder, "" if there is none.
+// configAbove returns the configuration in a folder or in the nearest folder above it, "" if there is none.
 func configAbove(dir string) string {
 	for {
 		path := filepath.Join(dir, config.FileName)

@@ -2,7 +2,7 @@ package lsp
 
 import "encoding/json"
 
-// The parts of the Language Server Protocol 3.17 that are spoken here. See
+// The parts of the Language Server Protocol 3.17 that the server uses. See
 // https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/
 
 type position struct {
@@ -57,7 +57,7 @@ type changeParams struct {
 }
 
 type contentChange struct {
-	Range *textRange `json:"range"` // nil: the whole text
+	Range *textRange `json:"range"` // nil: Text replaces all
 	Text  string     `json:"text"`
 }
 
@@ -138,7 +138,7 @@ type workspaceEdit struct {
 	Changes map[string][]textEdit `json:"changes"`
 }
 
-// capabilities are what the server tells that it can do.
+// capabilities returns the capabilities that the server announces.
 func capabilities() map[string]any {
 	return map[string]any{
 		"positionEncoding":   "utf-16",

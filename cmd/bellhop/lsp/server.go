@@ -1,5 +1,5 @@
-// Package lsp is a language server for rule files and their tests: it tells editors, over stdin and stdout, what check finds,
-// what may be written where the cursor is, and what the words mean.
+// Package lsp is a language server for rule files, their tests and bellhop.yaml. Over stdin and stdout, it tells editors
+// the findings. For rule files and tests it also offers completions, and explains words.
 package lsp
 
 import (
@@ -19,22 +19,22 @@ import (
 	"bellhop/rules/text"
 )
 
-// Options are what a server may use of the world around it. The zero value works.
+// Options are the options of a server. The zero value works.
 type Options struct {
-	// Config is the configuration for all files; "" is the bellhop.yaml nearest above each.
+	// Config is the path of the configuration for all files; "" is the nearest bellhop.yaml in a file's folder or above.
 	Config string
 	// Lookup finds environment variables; nil is os.LookupEnv.
 	Lookup func(name string) (string, bool)
-	// Version is what the server says of itself.
+	// Version is the version that the server tells the editor.
 	Version string
 }
 
-// GCPercent is what debug.SetGCPercent is best set to in a process that only serves an editor: every keystroke
-// compiles a file anew, and with the few megabytes that are alive a third of the time would go into collecting.
+// GCPercent is a good value for debug.SetGCPercent in a process that only serves an editor. Every keystroke compiles a
+// file again. With the default, a third of the time would be spent on collecting, because few megabytes are alive.
 const GCPercent = 400
 
-// ErrNoShutdown is how a session ends whose client went away without saying so before. The protocol wants
-// the exit status 1 then.
+// ErrNoShutdown says that the editor ended the session without a shutdown request. The protocol requires the exit
+// status 1 then.
 var ErrNoShutdown = errors.New("the editor went away without a shutdown request")
 
 // The protocol's own error codes.
@@ -47,21 +47,22 @@ const (
 type server struct {
 	options Options
 	rpc     *jrpc2.Server
-	wake    chan struct{} // something has changed that findings depend on
+	wake    chan struct{} // receives when something has changed that findings depend on
 	working sync.WaitGroup
 
 	mu          sync.Mutex
 	initialized bool
 	shutdown    bool
-	watches     bool     // the editor can tell of changed files
-	folders     []string // that the editor has open
+	watches     bool     // the editor can notify of changed files
+	folders     []string // the folders that the editor has open
 	open        map[string]*document
 	changes     int
 	projects    map[string]*project
 }
 
-// Serve answers the editor that writes to in and reads from out, until it says exit, in ends or ctx does.
-// When ctx ends first, a read from in may still be waiting.
+// Serve answers the editor that writes to in and reads from out, until the editor sends exit, in ends, or ctx ends. It
+// returns nil if the editor sent shutdown before, and otherwise [ErrNoShutdown] or the error of the connection. If ctx
+// ends first, a read from in can still be running when Serve returns.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -72,7 +73,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	}).Start(ch)
 	s.working.Go(func() { s.work(ctx) })
 	ended := make(chan error, 1)
-	go func() { ended <- s.rpc.Wait() }() // ends with in
+	go func() { ended <- s.rpc.Wait() }() // ends when in ends
 	var err error
 	select {
 	case err = <-ended:
@@ -92,12 +93,12 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	return ErrNoShutdown
 }
 
-// nopCloser leaves it to the caller to close the output.
+// nopCloser does not close the output, because the caller closes it.
 type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
 
-// An exitChannel ends where the editor says exit.
+// An exitChannel returns io.EOF when the editor sends exit.
 type exitChannel struct{ channel.Channel }
 
 func (c *exitChannel) Recv() ([]byte, error) {
@@ -122,7 +123,7 @@ func (m methods) Assign(_ context.Context, method string) jrpc2.Handler {
 	if h, ok := m[method]; ok {
 		return h
 	}
-	if strings.HasPrefix(method, "$/") { // may be ignored, unless an answer is wanted
+	if strings.HasPrefix(method, "$/") { // the protocol allows to ignore these, except requests
 		return func(_ context.Context, req *jrpc2.Request) (any, error) {
 			if req.IsNotification() {
 				return nil, nil
@@ -150,7 +151,7 @@ func (s *server) methods() methods {
 	}
 }
 
-// handle makes a handler of a method. A mistake of ours in one request ends that request, not the session.
+// handle makes a handler of a method. A panic in the method fails the request, but does not end the session.
 func handle[P any](s *server, method func(context.Context, *P) (any, error)) jrpc2.Handler {
 	return func(ctx context.Context, req *jrpc2.Request) (result any, err error) {
 		defer func() {
@@ -200,7 +201,7 @@ func (s *server) initialize(_ context.Context, p *initializeParams) (any, error)
 	}, nil
 }
 
-// afterInitialize asks the editor to tell of files that others change.
+// afterInitialize asks the editor to notify of changed files.
 func (s *server) afterInitialize(ctx context.Context, _ *struct{}) (any, error) {
 	s.mu.Lock()
 	watches := s.watches
@@ -212,7 +213,7 @@ func (s *server) afterInitialize(ctx context.Context, _ *struct{}) (any, error) 
 		_, _ = s.rpc.Callback(ctx, "client/registerCapability", map[string]any{"registrations": []any{map[string]any{
 			"id": "files", "method": "workspace/didChangeWatchedFiles",
 			"registerOptions": map[string]any{"watchers": []any{map[string]any{"globPattern": "**/*.{yaml,yml}"}}},
-		}}}) // an editor that refuses tells of what it saves all the same
+		}}}) // an editor that refuses still notifies of files that it saves
 	})
 	return nil, nil
 }
@@ -281,7 +282,8 @@ func (s *server) didClose(ctx context.Context, p *documentParams) (any, error) {
 	return nil, nil
 }
 
-// look asks for another look at the documents; with folders, at what is on the disk too. The caller holds s.mu.
+// look makes work look at the documents again. If folders is true, the folders of rules are listed again too. The caller
+// holds s.mu.
 func (s *server) look(folders bool) {
 	if folders {
 		for _, p := range s.projects {
@@ -290,12 +292,12 @@ func (s *server) look(folders bool) {
 	}
 	select {
 	case s.wake <- struct{}{}:
-	default: // it is about to be taken
+	default: // work is going to look anyway
 	}
 }
 
-// work finds what is wrong whenever something has changed, and tells the editor. Changes that come while it
-// looks are looked at together afterwards, so that it never falls behind somebody who types.
+// work finds mistakes after every change, and sends them to the editor. Changes during one run are handled together in
+// the next run, so that it does not fall behind fast typing.
 func (s *server) work(ctx context.Context) {
 	for {
 		select {
@@ -309,7 +311,7 @@ func (s *server) work(ctx context.Context) {
 	}
 }
 
-// tell looks at all documents and tells the editor what is news.
+// tell looks at all documents and sends the editor the findings that have changed.
 func (s *server) tell(ctx context.Context) error {
 	for _, p := range s.lookAt() {
 		if err := s.rpc.Notify(ctx, "textDocument/publishDiagnostics", p); err != nil {
@@ -319,7 +321,7 @@ func (s *server) tell(ctx context.Context) error {
 	return nil
 }
 
-// lookAt finds what is wrong with all documents, and what of it is news.
+// lookAt finds the mistakes in all documents. It returns the documents that changed, or whose findings changed.
 func (s *server) lookAt() []publishParams {
 	s.mu.Lock()
 	byProject := map[*project][]*document{}
@@ -336,7 +338,7 @@ func (s *server) lookAt() []publishParams {
 		for _, looked := range open {
 			d, ok := s.open[looked.uri]
 			if !ok || d.changed != looked.changed {
-				continue // it has changed meanwhile, and will be looked at again
+				continue // it has changed since, and the next run will look at it
 			}
 			findings := found[d.uri]
 			same := d.published && d.foundAt == d.changed && slices.Equal(d.found, findings)
@@ -381,7 +383,7 @@ func diagnosticOf(f text.Finding, r *ruler) diagnostic {
 	return d
 }
 
-// projectOf is the project that a document belongs to. The caller holds s.mu.
+// projectOf returns the project that a document belongs to. The caller holds s.mu.
 func (s *server) projectOf(d *document) *project {
 	dir := ""
 	if d.path != "" {
@@ -413,7 +415,7 @@ func (s *server) projectOf(d *document) *project {
 	return p
 }
 
-// rulesAt gives a rule file that is open, and its guide.
+// rulesAt returns an open rule file or test file, and its guide. It returns false for any other document.
 func (s *server) rulesAt(uri string) (document, *guide, bool) {
 	s.mu.Lock()
 	d, ok := s.open[uri]
@@ -440,11 +442,11 @@ func (s *server) completion(_ context.Context, p *positionParams) (any, error) {
 	}
 	words, word := g.choices(pl)
 	from := at - len(word)
-	if from < 0 || d.text[from:at] != word { // escapes between, which a word has none of
+	if from < 0 || d.text[from:at] != word { // the text has escapes here, but words to choose have none
 		return list, nil
 	}
 	rest := ""
-	if f := g.at(pl.path).form; word != "" || pl.key || f == wordForm { // in an expression, what follows is another word
+	if f := g.at(pl.path).form; word != "" || pl.key || f == wordForm { // in an expression, text after the cursor is another word
 		rest = wordFrom(d.text[at:])
 	}
 	where := textRange{positionOf(d.text, from), positionOf(d.text, at+len(rest))}
@@ -484,7 +486,7 @@ func (s *server) hover(_ context.Context, p *positionParams) (any, error) {
 	return hover{markup{"markdown", text}}, nil
 }
 
-// codeActions offers to put the suggestions in place.
+// codeActions offers the suggestions of the findings as quick fixes.
 func (s *server) codeActions(ctx context.Context, p *codeActionParams) (any, error) {
 	actions := []codeAction{}
 	if len(p.Context.Only) > 0 && !slices.ContainsFunc(p.Context.Only, func(k string) bool { return k == "quickfix" || k == "" }) {
@@ -497,7 +499,7 @@ func (s *server) codeActions(ctx context.Context, p *codeActionParams) (any, err
 	if !ok {
 		return actions, nil
 	}
-	if stale { // it has changed since; what is offered must fit what is there now
+	if stale { // the text has changed since, and the quick fixes must fit the current text
 		if err := s.tell(ctx); err != nil {
 			return nil, err
 		}

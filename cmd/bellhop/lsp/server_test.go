@@ -18,7 +18,7 @@ import (
 	"github.com/creachadair/jrpc2/channel"
 )
 
-// A session is one server with a client.
+// A session is a server with a client.
 type session struct {
 	*jrpc2.Client
 	t         *testing.T
@@ -35,7 +35,7 @@ func newSession(t *testing.T, folder string) *session {
 	return s
 }
 
-// begin starts a server that has not been initialized.
+// begin starts a server. It does not initialize the session.
 func begin(t *testing.T) *session {
 	t.Helper()
 	serverIn, clientOut := io.Pipe()
@@ -93,7 +93,7 @@ func (s *session) change(uri string, version int, changes ...any) {
 	s.notify("textDocument/didChange", map[string]any{"textDocument": map[string]any{"uri": uri, "version": version}, "contentChanges": changes})
 }
 
-// until waits for what is published of a document in a version, and gives its messages.
+// until waits until findings are published for a version of a document, and returns them.
 func (s *session) until(uri string, version int) []diagnostic {
 	s.t.Helper()
 	for {
@@ -110,7 +110,7 @@ func (s *session) until(uri string, version int) []diagnostic {
 	}
 }
 
-// desk is a folder with a configuration and rule files.
+// desk makes a folder with a configuration and files, and returns its path.
 func desk(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -147,7 +147,7 @@ func TestDiagnosticsWhileTyping(t *testing.T) {
 	if got := s.until(uri, 1); len(got) != 0 {
 		t.Fatalf("a good file has %v", got)
 	}
-	// A letter is taken out, behind a sign that is two units long: calendarId becomes calendrId.
+	// A letter is deleted after a character that is two UTF-16 units long: calendarId becomes calendrId.
 	column := len("    when: appointment.title != \"") + 2 + len("\" && appointment.")
 	s.change(uri, 2, map[string]any{"range": textRange{position{3, column + 5}, position{3, column + 6}}, "text": ""})
 	got := s.until(uri, 2)
@@ -170,7 +170,7 @@ func TestDiagnosticsWhileTyping(t *testing.T) {
 	if got := s.until(uri, 3); len(got) != 0 {
 		t.Fatalf("after the suggestion there is %v", got)
 	}
-	// The whole text at once.
+	// A change of the whole text.
 	s.change(uri, 4, map[string]any{"text": strings.Replace(good, "slack:", "slak:", 1)})
 	if got := s.until(uri, 4); len(got) != 1 || got[0].Code != "unknown-key" {
 		t.Fatalf("got %+v", got)
@@ -191,7 +191,7 @@ func TestSameNameInTwoFiles(t *testing.T) {
 	if len(got) != 1 || got[0].Code != "duplicate-rule" || !strings.Contains(got[0].Message, "rules/zz.yaml") {
 		t.Fatalf("got %+v", got)
 	}
-	// The other file lets the name go, in its editor, before it is saved.
+	// The other file no longer has the name. It is changed in the editor, but not saved.
 	s.open(z, good)
 	if got := s.until(a, 1); len(got) != 0 {
 		t.Fatalf("got %+v", got)
@@ -235,7 +235,7 @@ func TestOtherFilesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// TestConfigurationIsFollowed adds a connection while a rule that wants it is open.
+// TestConfigurationIsFollowed adds a connection to the configuration while a rule that needs it is open.
 func TestConfigurationIsFollowed(t *testing.T) {
 	t.Parallel()
 	dir := desk(t, nil)
@@ -297,12 +297,12 @@ func TestProtocol(t *testing.T) {
 	if raw := s.call("textDocument/hover", map[string]any{"textDocument": map[string]any{"uri": "file:///not/open.yaml"}}); string(raw) != "null" {
 		t.Errorf("hover is %s", raw)
 	}
-	// A position far outside of the text.
+	// A position far outside the text.
 	s.open("untitled:x", good)
 	s.call("textDocument/completion", map[string]any{"textDocument": map[string]any{"uri": "untitled:x"}, "position": position{1000, 1000}})
 	s.change("untitled:x", 2, map[string]any{"range": textRange{position{900, 3}, position{2, 1}}, "text": "x"})
 	s.change("untitled:unknown", 2, map[string]any{"text": "x"})
-	// What is no JSON is answered, and the session goes on.
+	// A message that is not JSON is answered, and the session goes on.
 	if _, err := io.WriteString(s.input, "Content-Length: 3\r\n\r\n{x}"); err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +345,7 @@ func TestEndWithContext(t *testing.T) {
 	}
 }
 
-// manyRules is a file of n rules.
+// manyRules returns a file with n rules.
 func manyRules(n int) string {
 	var b strings.Builder
 	b.WriteString("rules:\n")
@@ -361,8 +361,8 @@ func manyRules(n int) string {
 	return b.String()
 }
 
-// BenchmarkKeystroke is the time from a change of one character in a file of 200 rules until what is wrong
-// with it is published, in a process set up as the command does it.
+// BenchmarkKeystroke measures the time from a change of one character in a file of 200 rules until the findings are
+// published. The process is set up in the same way as the command.
 func BenchmarkKeystroke(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(GCPercent))
 	dir := b.TempDir()

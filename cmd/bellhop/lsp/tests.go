@@ -7,7 +7,7 @@ import (
 	"bellhop/rules/lang"
 )
 
-// atTest says what may stand at a path of a file of tests.
+// atTest says what can be written at a path of a test file.
 func (g *guide) atTest(p path) offer {
 	keys := func(keys []rules.Key) offer { return offer{form: mapForm, words: keysOf(keys)} }
 	switch {
@@ -35,7 +35,7 @@ func (g *guide) atTest(p path) offer {
 	return offer{}
 }
 
-// expected says what may stand below a key of expect.
+// expected says what can be written below a key of expect.
 func (g *guide) expected(key string, p path) offer {
 	ofRules := offer{form: wordForm, words: names(kindValue, g.rules...)}
 	kinds := actions.Kinds()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A file of tests is helped with like a rule file: findings as bellhop test has them, keys, names and what they mean.
+// For test files there is the same help as for rule files: findings as of bellhop test, completions and explanations.
 func TestFilesOfTests(t *testing.T) {
 	t.Parallel()
 	const tests = `tests:

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// written is a value for people to compare: a text as it is, anything else as JSON with one value a line.
+// written returns a value as a text for people to compare. Texts stay as they are. Lists and objects are JSON with one
+// value on each line.
 func written(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -27,10 +28,10 @@ func written(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// diff shows what was expected and what came. Lines that begin with "-" were expected, those with "+" came,
-// those with a blank are in both; stretches of the latter are left out.
+// diff shows the expected and the actual text. Lines with "-" are expected, lines with "+" are actual, and lines with a
+// blank are in both. Lines in both that are far from a difference are left out.
 func diff(want, got string) string {
-	if want == got { // a text and a number, for one, can look the same
+	if want == got { // for example, a text and a number can look the same
 		return "- " + want + "\n+ " + got + " (of another kind)\n"
 	}
 	a, b := lines(want), lines(got)
@@ -64,10 +65,11 @@ func diff(want, got string) string {
 
 const (
 	context     = 3         // lines shown around a difference
-	maxCompared = 4_000_000 // pairs of lines compared
+	maxCompared = 4_000_000 // most pairs of lines to compare
 )
 
-// lines splits a text for showing it. Where it matters how a text of several lines ends, that is a line too.
+// lines splits a text into lines to show. It makes blanks at the end of a line, and a line break at the end of the text,
+// visible.
 func lines(text string) []string {
 	if text == "" {
 		return []string{"(nothing)"}
@@ -78,7 +80,7 @@ func lines(text string) []string {
 	}
 	for i, l := range list {
 		if trimmed := strings.TrimRight(l, " \t"); trimmed != l {
-			list[i] = trimmed + strings.Repeat("·", len(l)-len(trimmed)) // else nobody sees them
+			list[i] = trimmed + strings.Repeat("·", len(l)-len(trimmed)) // otherwise nobody would see them
 		}
 	}
 	return list
@@ -89,9 +91,9 @@ type edit struct {
 	line string
 }
 
-// edits turn a into b with the fewest lines taken out and put in.
+// edits returns the shortest list of edits that changes a into b by removing and adding lines.
 func edits(a, b []string) []edit {
-	// common[i][j] is how many lines a[i:] and b[j:] can have in common.
+	// common[i][j] is the length of the longest common subsequence of a[i:] and b[j:].
 	common := make([][]int, len(a)+1)
 	for i := range common {
 		common[i] = make([]int, len(b)+1)

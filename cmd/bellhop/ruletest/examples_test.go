@@ -14,7 +14,7 @@ import (
 
 const examples = "../../../testdata/rules"
 
-// Every worked example has tests; they pass, and each of its rules is fired by one and left alone by another.
+// Every worked example has tests, and they pass. Each of its rules fires in one test and does not fire in another.
 func TestWorkedExamples(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob(filepath.Join(examples, "*.yaml"))
@@ -69,7 +69,7 @@ func TestWorkedExamples(t *testing.T) {
 	}
 }
 
-// The examples' tests would notice if a rule went wrong: each is run against its rules with one line changed.
+// The tests of the examples notice mistakes in the rules: they fail if one line of the rules is changed.
 func TestExamplesNotice(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob(filepath.Join(examples, "*.test.yaml"))
@@ -99,7 +99,7 @@ func TestExamplesNotice(t *testing.T) {
 				case strings.HasPrefix(trimmed, "on:"):
 					instead = line + "\n" + indent + "enabled: false"
 				case strings.HasPrefix(trimmed, "when:"), strings.HasPrefix(trimmed, "late:"):
-					instead = "" // no condition, and what is late is skipped
+					instead = "" // no condition, or no late messages
 				case strings.HasPrefix(trimmed, "- at:"):
 					instead = indent + `- at: appointment.startTime + duration("7m")`
 				case strings.HasPrefix(trimmed, "channel:"), strings.HasPrefix(trimmed, "subject:"), strings.HasPrefix(trimmed, "path:"):

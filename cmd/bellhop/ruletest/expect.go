@@ -14,11 +14,11 @@ import (
 	"bellhop/rules/text"
 )
 
-// An expectation is what a test says must come of its event.
+// An expectation is what a test expects of its event.
 type expectation struct {
-	key, node *yaml.Node // nil where the test does not say; the node is also nil where nothing follows the key
-	end       int        // of the node, in the file
-	null      *yaml.Node // what stands for nothing behind the key
+	key, node *yaml.Node // nil if the test has no `expect`; node is also nil if its value is null
+	end       int        // where the node ends, as an offset in the file
+	null      *yaml.Node // the value, if it is null
 
 	fires   *names
 	not     *names
@@ -27,7 +27,7 @@ type expectation struct {
 	skipped *skips
 }
 
-// names are rules that a test names, each where it does.
+// names are rules that a test names, with their positions.
 type names struct {
 	node *yaml.Node
 	list []name
@@ -38,7 +38,7 @@ type name struct {
 	node  *yaml.Node
 }
 
-// An expectedStep is what one step must render.
+// An expectedStep says what one step must render.
 type expectedStep struct {
 	node   *yaml.Node
 	rule   name
@@ -54,7 +54,7 @@ type expectedField struct {
 	want  any
 }
 
-// skips are the steps that must not be sent, all of them.
+// skips are all the steps that must not be sent.
 type skips struct {
 	node *yaml.Node
 	list []expectedSkip
@@ -259,7 +259,7 @@ func (c *testCase) checkNames(doc *text.Document, set *rules.Set) {
 	}
 }
 
-// unmet collects what of an expectation was not met.
+// unmet collects the differences from an expectation.
 type unmet struct {
 	doc  *text.Document
 	o    *outcome
@@ -291,7 +291,7 @@ func (x *expectation) compare(doc *text.Document, o *outcome) []Difference {
 	return u.list
 }
 
-// compareRules is about the rules that fire or do not.
+// compareRules compares which rules fire.
 func (x *expectation) compareRules(u *unmet) {
 	if x.fires != nil {
 		for _, n := range x.fires.list {
@@ -314,9 +314,9 @@ func (x *expectation) compareRules(u *unmet) {
 	}
 }
 
-// compareSteps is about the steps that are sent at once and those that are held.
+// compareSteps compares the steps that are sent at once and those that are held.
 func (x *expectation) compareSteps(u *unmet) {
-	toldOf := func(rule string) bool { // that it did not fire
+	toldOf := func(rule string) bool { // whether it is reported already that it did not fire
 		return x.fires != nil && !slices.Contains(u.o.fired, rule) && slices.Contains(x.fires.values(), rule)
 	}
 	for i, d := range x.pair(u.o) {
@@ -341,7 +341,7 @@ func (x *expectation) compareSteps(u *unmet) {
 	}
 }
 
-// compareSkips is about the steps that must not be sent.
+// compareSkips compares the steps that must not be sent.
 func (x *expectation) compareSkips(u *unmet) {
 	if x.skipped == nil {
 		return
@@ -370,7 +370,8 @@ func (x *expectation) compareSkips(u *unmet) {
 	}
 }
 
-// compareOthers is about the steps that no expectation speaks of.
+// compareOthers reports steps without an entry that need one: skipped steps, held steps that will not be sent, and, if
+// `held` is given, all held steps.
 func (x *expectation) compareOthers(u *unmet) {
 	atSkipped, atHeld := x.key, x.key
 	if x.skipped != nil {
@@ -399,8 +400,8 @@ func (x *expectation) compareOthers(u *unmet) {
 	}
 }
 
-// absent says why a rule has no such step: not that of a number, or if that is 0 not what was looked for, which
-// another entry may have taken.
+// absent says why there is no delivery of a step. If number is 0, the step was looked for by what describes; another
+// entry can have taken it.
 func (o *outcome) absent(rule string, number int, what string) string {
 	switch {
 	case !slices.Contains(o.fired, rule):
@@ -476,7 +477,7 @@ func (s *expectedStep) compareFields(where Difference, d *record.Delivery) []Dif
 	return out
 }
 
-// place is what in the test file a difference is about.
+// place returns the node of the test file that a difference is about.
 func (s *expectedStep) place(d *Difference) *yaml.Node {
 	for _, f := range s.fields {
 		if f.field.Name == d.Field {
@@ -489,11 +490,11 @@ func (s *expectedStep) place(d *Difference) *yaml.Node {
 // rendered is what a step sends, by its fields.
 func rendered(d *record.Delivery) map[string]any {
 	var request map[string]any
-	_ = decode(d.Request, &request) // what rules render is an object; none is one without fields
+	_ = decode(d.Request, &request) // rules render an object; without a request, there are no fields
 	return request
 }
 
-// title is what a difference is about.
+// title returns the rule, step and action that a difference is about.
 func (d Difference) title() string {
 	switch {
 	case d.Step > 0 && d.Action != "":

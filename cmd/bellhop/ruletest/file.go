@@ -23,13 +23,13 @@ import (
 	"bellhop/rules/text"
 )
 
-// A file is one test file, read.
+// A file is one test file after reading.
 type file struct {
 	path  string
 	data  []byte
 	doc   *text.Document
 	zone  *time.Location
-	rules []ruleRef // what `rules:` names
+	rules []ruleRef // the value of `rules:`
 	cases []*testCase
 }
 
@@ -52,7 +52,7 @@ type testCase struct {
 	expect expectation
 }
 
-// read reads a test file. Its mistakes are in the file's document.
+// read reads a test file. Its mistakes are among the findings of the file's document.
 func (r *Runner) read(path string, data []byte) *file {
 	doc, root := text.Read(path, "test file", data, nil)
 	f := &file{path: path, data: data, doc: doc, zone: cmp.Or(r.options.Rules.Zone, time.UTC)}
@@ -90,7 +90,7 @@ func (f *file) readRefs(n *yaml.Node) {
 	}
 }
 
-// beside is a path as written in the file, from where the program stands.
+// beside returns a path that is relative to the test file, as a path relative to the working directory.
 func (f *file) beside(path string) string {
 	path = filepath.FromSlash(path)
 	if filepath.IsAbs(path) {
@@ -99,7 +99,8 @@ func (f *file) beside(path string) string {
 	return filepath.Join(filepath.Dir(f.path), path)
 }
 
-// underTest are the rule files that the file tests. That one cannot be found is a finding.
+// underTest returns the paths of the rule files that the file tests. If one cannot be found, it adds a finding and ok is
+// false.
 func (f *file) underTest() (paths []string, ok bool) {
 	refs := f.rules
 	if len(refs) == 0 {
@@ -132,7 +133,8 @@ func (f *file) underTest() (paths []string, ok bool) {
 	return slices.Compact(paths), f.doc.Errors() == before
 }
 
-// Namesake is the rule file that a test file is named after: desk.yaml beside desk.test.yaml, or "".
+// Namesake returns the rule file that a test file is named after, such as desk.yaml in the folder of desk.test.yaml. It
+// returns "" if there is no such file.
 func Namesake(test string) string {
 	base := strings.TrimSuffix(test, filepath.Ext(test))
 	base = base[:len(base)-len(filepath.Ext(base))]
@@ -168,7 +170,7 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 		}
 	}
 	missing := func(key, why string) {
-		if _, ok := at[key]; !ok && doc.Errors() == before { // a misspelt key is the same mistake
+		if _, ok := at[key]; !ok && doc.Errors() == before { // a misspelt key is already reported
 			where := n
 			if e, ok := at["name"]; ok {
 				where = e.Value
@@ -228,7 +230,7 @@ func (f *file) readEvent(c *testCase, at map[string]text.Pair) {
 	c.event = ev
 }
 
-// payload is the body of an event: of a file, or written where its name would stand.
+// payload returns the body of an event. The node has the name of a file, or the body itself.
 func (f *file) payload(n *yaml.Node, what string) ([]byte, bool) {
 	if n.Kind == yaml.MappingNode {
 		body, err := json.Marshal(plain(n))
@@ -263,7 +265,7 @@ func (f *file) payload(n *yaml.Node, what string) ([]byte, bool) {
 	return body, true
 }
 
-// maxEvent is how large an event may be, as for a webhook.
+// maxEvent is the largest size of an event file, in bytes. It is the same as for a webhook.
 const maxEvent = 1 << 20
 
 func cause(err error) string {
@@ -273,7 +275,8 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// suggestFile is the file that a misspelt name was meant for, written as the name was.
+// suggestFile returns the file that a misspelt name was probably meant to be, with the same folder as name. It returns
+// "" if there is none.
 func suggestFile(path, name string) string {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -290,11 +293,11 @@ func suggestFile(path, name string) string {
 	return name[:len(name)-len(filepath.Base(filepath.FromSlash(name)))] + near
 }
 
-// override changes the payload at the paths that `with` names.
+// override changes the payload at the paths in `with`.
 func (f *file) override(body []byte, with *yaml.Node) ([]byte, bool) {
 	var root map[string]any
 	if err := decode(body, &root); err != nil || root == nil {
-		return body, true // what it is instead is told when it is normalised
+		return body, true // not an object, which is reported when it is normalised
 	}
 	before := f.doc.Errors()
 	for _, e := range f.doc.Entries(with, `"with"`, nil) {
@@ -306,7 +309,8 @@ func (f *file) override(body []byte, with *yaml.Node) ([]byte, bool) {
 	return changed, err == nil && f.doc.Errors() == before
 }
 
-// set puts a value into the payload. What it returns is why that cannot be meant, and what may be.
+// set puts a value into the payload. If the path is probably a mistake, it returns the problem and, if there is one, a
+// path to suggest.
 func set(in map[string]any, path []string, value any) (problem, suggestion string) {
 	whole := strings.Join(path, ".")
 	for i, key := range path {
@@ -336,8 +340,8 @@ func set(in map[string]any, path []string, value any) (problem, suggestion strin
 	return "", ""
 }
 
-// misplaced is what was probably meant by a key that an object of the payload lacks. Keys that are new to it
-// are allowed otherwise, because payloads leave out what is empty.
+// misplaced returns the key that was probably meant by a key that an object of the payload lacks. It returns "" if the
+// key is probably right: new keys are allowed, because payloads leave out empty fields.
 func misplaced(in map[string]any, key string, top bool) string {
 	fields := rules.AppointmentFields()
 	if top && slices.Contains(fields, key) {
@@ -348,7 +352,7 @@ func misplaced(in map[string]any, key string, top bool) string {
 		}
 	}
 	known := slices.Sorted(maps.Keys(in))
-	if _, ok := in["calendarId"]; ok { // an appointment, of which not every field need be there
+	if _, ok := in["calendarId"]; ok { // an appointment, which can lack some of its fields
 		if slices.Contains(fields, key) {
 			return ""
 		}
@@ -357,7 +361,7 @@ func misplaced(in map[string]any, key string, top bool) string {
 	return text.Closest(key, known)
 }
 
-// moment reads a time. One without an offset is in the configured zone.
+// moment reads a time. A time without an offset is in the configured zone.
 func (f *file) moment(n *yaml.Node, what string) (time.Time, bool) {
 	written, ok := f.doc.Text(n, what)
 	if !ok {

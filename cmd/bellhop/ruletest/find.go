@@ -70,7 +70,8 @@ func filesBelow(dir string) (files []string, err error) {
 	return files, err
 }
 
-// Events are the event files that a test file names, as it names them.
+// Events returns the event files that a test file names in `event` or `state`, as they are written. It returns an error
+// if the test file has mistakes in its YAML.
 func Events(data []byte) ([]string, error) {
 	doc, root := text.Read("", "test file", data, nil)
 	if text.HasErrors(doc.Findings()) || root == nil {

@@ -10,8 +10,8 @@ import (
 	"bellhop/cmd/bellhop/ruletest"
 )
 
-// Whatever a test file holds, reading it does not panic and points into it; and what is written back by an
-// update passes, and is not written again.
+// Whatever the content of a test file, reading it does not panic, and the positions of findings are inside it. After an
+// update its tests pass, and a second update changes nothing.
 func FuzzTestFile(f *testing.F) {
 	paths, err := filepath.Glob(filepath.Join(examples, "*.test.yaml"))
 	if err != nil {

@@ -15,16 +15,16 @@ import (
 	"bellhop/rules"
 )
 
-// holds are the steps that must be held, all of them.
+// holds are all the steps that must be held.
 type holds struct {
 	node *yaml.Node
 	list []expectedHold
 }
 
-// An expectedHold is one step that must wait, and what it must render at its moment.
+// An expectedHold is one step that must wait, and what it must render when it is due.
 type expectedHold struct {
-	expectedStep            // its action may be left out
-	until        *yaml.Node // nil: the test does not say
+	expectedStep            // its action can be left out
+	until        *yaml.Node // nil: not compared
 	at           time.Time
 	then         *yaml.Node // nil: it must be sent
 	reason       string
@@ -152,7 +152,7 @@ func (h *expectedHold) compare(o *outcome, d *record.Delivery) []Difference {
 	return append(out, where)
 }
 
-// place is what in the test file a difference is about.
+// place returns the node of the test file that a difference is about.
 func (h *expectedHold) place(d *Difference) *yaml.Node {
 	switch d.Field {
 	case "until":
@@ -167,16 +167,17 @@ func comesToNothing(title string, d *record.Delivery) string {
 	return fmt.Sprintf("%s is held until %s, but then is not sent: %s", title, moment(d.At), d.Reason)
 }
 
-// moment writes a time as tests have it.
+// moment writes a time in the form of test files.
 func moment(t time.Time) string {
 	text := t.Format(time.RFC3339Nano)
 	if read, err := time.Parse(time.RFC3339Nano, text); err != nil || !read.Equal(t) {
-		return t.UTC().Format(time.RFC3339Nano) // of a time when clocks differed by seconds
+		return t.UTC().Format(time.RFC3339Nano) // an old time whose offset has seconds
 	}
 	return text
 }
 
-// holds makes the list of held steps what it is. A test that has none gets one only where it would fail without.
+// holds changes the list of held steps to what happened. A test without a list gets one only if it would fail without
+// it.
 func (e *editor) holds(x *expectation, o *outcome) {
 	isNeeded := x.held != nil || slices.ContainsFunc(x.pair(o), func(d *record.Delivery) bool { return d != nil && isHeld(d) })
 	paired := x.pairHolds(o)

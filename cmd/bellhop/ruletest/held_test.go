@@ -10,7 +10,7 @@ import (
 	"bellhop/cmd/bellhop/ruletest"
 )
 
-// waiting are rules whose steps wait.
+// waiting has rules whose steps wait.
 const waiting = `rules:
   - name: remind
     on: [booked, rescheduled]
@@ -43,7 +43,7 @@ const waiting = `rules:
         email: { to: "{{ contact.email }}", subject: "{{ fromJSON(appointment.notes) }}", text: x }
 `
 
-// ofWaiting makes a test file of one test of those rules.
+// ofWaiting returns a test file with one test of the rules in waiting.
 func ofWaiting(lines ...string) string { return "rules: wait.yaml\n" + oneTest(lines...) }
 
 const (
@@ -54,7 +54,7 @@ const (
 	early   = `now: 2026-12-01T09:00:00Z`
 )
 
-// What tests may say of steps that wait, and what comes of it.
+// What tests can say about steps that wait, and the results.
 func TestHeld(t *testing.T) {
 	t.Parallel()
 	const lateOnes = "leave, step 2 (slack) was skipped: too late: it was due at 2026-12-07 08:00:00 +05:30\n"
@@ -145,7 +145,7 @@ func TestHeldZone(t *testing.T) {
 		`expect: { held: [{ rule: remind, until: 2026-12-07 09:00, slack: { text: "Soon, it is 09:00: First" } }], skipped: [{ rule: remind, step: 1 }] }`)
 	expect(t, told(ruletest.New(o).Run(folder(t, test)), test), "")
 
-	// Before there were time zones, clocks differed by seconds, which no offset in a file can say.
+	// Before there were time zones, offsets had seconds, which cannot be written in a test file.
 	test = ofWaiting(`event: { type: AppointmentCreate, email: g@example.com, appointment: { id: a1, title: First, startTime: "1850-01-02 12:00" } }`, `now: 1850-01-02 10:00`,
 		`expect: { held: [{ rule: remind, until: 1850-01-02 10:30 }], skipped: [{ rule: remind, step: 1 }] }`)
 	path := folder(t, test)
@@ -155,7 +155,7 @@ func TestHeldZone(t *testing.T) {
 	}
 }
 
-// What --update writes of steps that wait.
+// What --update writes for steps that wait.
 func TestUpdateHeld(t *testing.T) {
 	t.Parallel()
 	email := "        email:\n          to: [g@example.com]\n          subject: \"Tomorrow: First\"\n          text: \"See you at 10:00\"\n"

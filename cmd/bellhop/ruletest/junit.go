@@ -47,8 +47,8 @@ type junitProblem struct {
 	Text    string `xml:",chardata"`
 }
 
-// WriteJUnit writes results in the XML that CI systems read: a suite for each test file. A mistake in a file
-// is a case of its own that is an error, and so is a test that was not run because of one.
+// WriteJUnit writes results in the JUnit XML that CI systems read, with a suite for each test file. Each mistake in a
+// file is a test case with an error. A test that was not run because of a mistake has an error too.
 func WriteJUnit(w io.Writer, results []*Result) error {
 	var all junitSuites
 	seconds := 0.0
@@ -109,7 +109,7 @@ func suiteOf(r *Result) junitSuite {
 
 func inSeconds(s float64) string { return fmt.Sprintf("%.6f", s) }
 
-// Report tells of the test's differences, for people: a sentence for each, and below it the lines that differ.
+// Report describes the test's differences for people: a sentence for each, and below it the lines that differ.
 func (t *Test) Report() string {
 	var b strings.Builder
 	if len(t.Happened) > 0 {

@@ -5,7 +5,7 @@ import (
 	"bellhop/rules"
 )
 
-// FileKeys are the keys of a test file.
+// FileKeys returns the keys of a test file.
 func FileKeys() []rules.Key {
 	return []rules.Key{
 		{Name: "tests", Required: true, Doc: "The tests of this file."},
@@ -13,7 +13,7 @@ func FileKeys() []rules.Key {
 	}
 }
 
-// TestKeys are the keys of a test, in the order in which people write them.
+// TestKeys returns the keys of a test, in the usual order.
 func TestKeys() []rules.Key {
 	return []rules.Key{
 		{Name: "name", Required: true, Example: "a confirmed booking is announced", Doc: "What the test shows; every test has a name of its own."},
@@ -26,7 +26,7 @@ func TestKeys() []rules.Key {
 	}
 }
 
-// ExpectKeys are the keys of expect.
+// ExpectKeys returns the keys of `expect`.
 func ExpectKeys() []rules.Key {
 	return []rules.Key{
 		{Name: "fires", Example: "[desk-new-booking]", Doc: "The rules that fire, and no others."},
@@ -37,7 +37,7 @@ func ExpectKeys() []rules.Key {
 	}
 }
 
-// StepKeys are the keys of an expected step besides its action.
+// StepKeys returns the keys of an expected step, without its action.
 func StepKeys() []rules.Key {
 	return []rules.Key{
 		{Name: "rule", Required: true, Example: "desk-new-booking", Doc: "The rule whose step is meant."},
@@ -45,7 +45,7 @@ func StepKeys() []rules.Key {
 	}
 }
 
-// HoldKeys are the keys of a step under held besides its action.
+// HoldKeys returns the keys of a step under `held`, without its action.
 func HoldKeys() []rules.Key {
 	return append(StepKeys(),
 		rules.Key{Name: "until", Example: "2026-12-06T10:00:00Z", Doc: "When it is sent. Without an offset it is in the configured zone."},
@@ -53,16 +53,16 @@ func HoldKeys() []rules.Key {
 	)
 }
 
-// SkipKeys are the keys of a step under skipped.
+// SkipKeys returns the keys of a step under `skipped`.
 func SkipKeys() []rules.Key {
 	return append(StepKeys(), rules.Key{Name: "reason", Example: "unresolved recipient", Doc: "Why it is not sent; a part of the reason is enough."})
 }
 
-// StateKeys are the keys of a state: the fields of an appointment, and what else is remembered of one.
+// StateKeys returns the keys of a state: the fields of an appointment except its id, and `deleted` and `booked`.
 func StateKeys() []rules.Key {
 	var keys []rules.Key
 	for _, w := range rules.FieldsBelow("previous") {
-		if w.Name != "id" { // it is the event's
+		if w.Name != "id" { // the id is that of the event
 			keys = append(keys, rules.Key{Name: w.Name, Doc: w.Doc})
 		}
 	}
@@ -72,7 +72,7 @@ func StateKeys() []rules.Key {
 	)
 }
 
-// namesOf are the names of keys, and those of the actions if they may stand beside them.
+// namesOf returns the names of keys, followed by the names of the actions in besides.
 func namesOf(keys []rules.Key, besides []actions.Kind) []string {
 	var names []string
 	for _, k := range keys {

@@ -9,7 +9,7 @@ import (
 	"bellhop/rules"
 )
 
-// A test sees what the server does about an appointment that was over when it was first seen.
+// Tests treat an appointment that was over when it was first seen as the server does.
 func TestOverWhenFirstSeen(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

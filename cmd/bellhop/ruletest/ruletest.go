@@ -1,46 +1,46 @@
-// Package ruletest runs the tests that people write beside their rules.
+// Package ruletest runs the tests that people write for their rules.
 //
-// A file such as desk.test.yaml tests the rule file desk.yaml beside it. Without such a namesake it tests all
-// the rules of its folder, those in folders below too; `rules:` at its top names other files or folders.
+// A file such as desk.test.yaml tests the rule file desk.yaml in the same folder. If there is no such file, it tests
+// all rules of its folder and of the folders below. `rules:` at its top names other files or folders instead.
 //
 //	tests:
 //	  - name: a confirmed booking is announced
 //	    event: ../events/update-confirmed.json     # a file, relative to this one, or the payload itself
-//	    with: { appointment.title: "Check-up" }    # changes to the payload, by the path in it
+//	    with: { appointment.title: "Check-up" }    # changes to the payload, by path
 //	    state: { appointmentStatus: new }          # the appointment before
 //	    now: 2026-12-01T09:00:00Z                  # when the event is received
-//	    source: hoopai                             # who sends it: hoopai if not given
+//	    source: hoopai                             # the source that sends it; the default is hoopai
 //	    expect:
 //	      fires: [desk-new-booking]                # these rules, and no others
-//	      not: [desk-moved]                        # not these, whatever else does
+//	      not: [desk-moved]                        # not these; others can fire
 //	      steps:
 //	        - rule: desk-new-booking
 //	          step: 1                              # needed only where an action occurs twice
-//	          slack: { channel: "#front-desk" }    # what is rendered; only what is given is compared
+//	          slack: { channel: "#front-desk" }    # what is rendered; only these fields are compared
 //	      held:
 //	        - rule: remind
 //	          until: 2026-12-06T10:00:00+05:30     # when it is sent
-//	          email: { subject: Tomorrow }         # what is rendered then
+//	          email: { subject: Tomorrow }         # what is rendered when it is sent
 //	        - { rule: nudge, until: 2026-12-08 09:00, then: the condition is no longer true }
 //	      skipped:
 //	        - { rule: confirm, step: 1, reason: unresolved recipient }
 //
-// The state is the appointment as it was before the event: what it does not say was as the event says, so that
-// it names what the event changes and nothing else. It may also be a file, the event that told of the
-// appointment first. Without a state the appointment was never seen. `deleted: true` in it says that the
-// appointment was deleted, `booked: false` that it has not been announced yet.
+// `state` is the appointment before the event. Fields that it does not have are the same as in the event, so it needs
+// only the fields that the event changes. It can also be a file with an earlier event. Without `state`, the
+// appointment was never seen. `deleted: true` says that the appointment was deleted, and `booked: false` that it was
+// not announced yet.
 //
-// now is what now() gives; without it, it is the time that the event itself names. No test looks at the clock.
+// `now` is what now() returns. The default is the time in the event. Tests never use the clock.
 //
-// A step that is not sent is a failure unless `skipped` lists it: with its rule, with its step unless it was
-// the condition that failed, and with its reason, of which a part is enough.
+// A step that is not sent is a failure unless `skipped` lists it, with its rule and a part of its reason. The entry
+// has the number of the step, except if it was the condition of the rule that failed.
 //
-// A step that waits for its moment is held, and is none of the steps that are sent; one whose moment has passed,
-// but which is sent late, is. held lists, if it is given, all that are held, so that `held: []` says that none is.
-// Of an entry only what is given is compared: until, which without an offset is in the configured zone, and what
-// the step renders at its moment if nothing changes before. A step that will not be sent then, such as one whose
-// condition is no longer true at its moment, is a failure unless held lists it with `then` and the reason, of
-// which a part is enough. An entry without step is the next held step of its rule, with its action if it names one.
+// A step that waits until it is due is held. It does not belong under `steps`. A step that was due before, but is sent
+// late, does. If `held` is given, it must list all held steps: `held: []` says that there are none. Only what an entry
+// gives is compared: `until`, which is in the configured zone if it has no offset, and what the step renders when it
+// is due if nothing changes before. A held step that will not be sent, for example because its condition is no longer
+// true when it is due, is a failure unless `held` lists it with `then` and a part of the reason. An entry without
+// `step` is the next held step of its rule, and of its action if it has one.
 package ruletest
 
 import (
@@ -58,24 +58,25 @@ import (
 	"bellhop/rules/text"
 )
 
-// Options are what tests are run with. The zero value works.
+// Options are the options of a [Runner]. The zero value works.
 type Options struct {
-	// Rules are what the rules under test are compiled against. Its Zone is where naive times are read, too.
+	// Rules are the options for compiling the tested rules. Its Zone is also for times without an offset in tests.
 	Rules rules.Options
-	// Select chooses tests by their names; nil is all.
+	// Select selects tests by their names; nil selects all.
 	Select *regexp.Regexp
 }
 
-// A Runner runs test files. It compiles each rule file once, and is for one goroutine.
+// A Runner runs test files. It compiles the rules only once for all test files that test the same rule files. It is not
+// safe for concurrent use.
 type Runner struct {
 	options  Options
 	subjects map[string]*subject
 }
 
-// New gives a runner.
+// New returns a runner.
 func New(o Options) *Runner { return &Runner{options: o, subjects: map[string]*subject{}} }
 
-// A Result is what came of one test file.
+// A Result is the result of one test file.
 type Result struct {
 	File     string         `json:"file"`
 	Tests    []Test         `json:"tests"`    // those selected, in the order of the file
@@ -83,7 +84,7 @@ type Result struct {
 	Findings []text.Finding `json:"findings"` // mistakes in the test file and in the rules that it tests
 }
 
-// A Status is what became of a test.
+// A Status says whether a test passed.
 type Status string
 
 // The statuses of tests.
@@ -93,13 +94,13 @@ const (
 	NotRun Status = "not run" // because of a finding
 )
 
-// A Test is one test and what came of it.
+// A Test is one test and its result.
 type Test struct {
 	Name        string       `json:"name"`
 	Line        int          `json:"line"` // where it begins in its file
 	Column      int          `json:"column"`
 	Status      Status       `json:"status"`
-	Happened    []string     `json:"happened"` // the names of what the event was taken for
+	Happened    []string     `json:"happened"` // what happened, such as booked, as for `on`
 	Fired       []string     `json:"fired"`
 	Differences []Difference `json:"differences"`
 	Seconds     float64      `json:"seconds"`
@@ -114,10 +115,10 @@ type Difference struct {
 	Action  string `json:"action,omitempty"`
 	Field   string `json:"field,omitempty"`
 	Message string `json:"message"`        // a plain sentence
-	Diff    string `json:"diff,omitempty"` // what was expected and what came, line by line, for a field
+	Diff    string `json:"diff,omitempty"` // for a field: the expected and the actual value, line by line
 }
 
-// Run runs the tests of one file. What is wrong with the file is in the result, as is everything else.
+// Run runs the tests of one file. Mistakes in the file are among the findings of the result.
 func (r *Runner) Run(path string) *Result {
 	data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
 	if text.HasErrors(findings) {
@@ -142,7 +143,7 @@ func (r *Runner) Check(path string, data []byte) []text.Finding {
 	return f.doc.Findings()
 }
 
-// A trial is one run of a test file, with what rewriting its expectations needs.
+// A trial is one run of a test file, with the data for rewriting its expectations.
 type trial struct {
 	result *Result
 	file   *file
@@ -192,7 +193,7 @@ func (r *Runner) run(path string, data []byte) *trial {
 	return t
 }
 
-// A subject is the rules that a test file is about. The set is nil if any of them cannot be used.
+// A subject has the rules that a test file tests. The set is nil if one of the files cannot be used.
 type subject struct{ set *rules.Set }
 
 // subject compiles the rules that f tests, once for all the files that test the same ones. The findings are
@@ -220,17 +221,17 @@ func (r *Runner) subject(f *file) (*subject, []text.Finding) {
 	return s, mistakes
 }
 
-// An outcome is what rules made of a test's event.
+// An outcome is what the rules made of the event of a test.
 type outcome struct {
 	set        *rules.Set
 	event      *rules.Event
 	status     record.Status
 	deliveries []record.Delivery
 	fired      []string // the rules that apply, in the order of their files
-	failed     error    // why nothing can be said
+	failed     error    // the error of running the rules, if they could not be run
 }
 
-// try lets the rules have a test's event, as the server would.
+// try runs the rules on the event of a test, as the server would.
 func (s *subject) try(c *testCase) *outcome {
 	ev := *c.event
 	o := &outcome{set: s.set, event: &ev, status: record.Ignored}
@@ -258,7 +259,7 @@ func (s *subject) try(c *testCase) *outcome {
 	return o
 }
 
-// why says what kept a rule from applying to the event.
+// why says why a rule did not apply to the event.
 func (o *outcome) why(name string) string {
 	switch o.status {
 	case record.Ignored:

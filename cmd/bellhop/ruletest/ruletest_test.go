@@ -21,7 +21,7 @@ func options() ruletest.Options {
 	return ruletest.Options{Rules: rules.Options{Connections: connections}}
 }
 
-// desk are the rules that most tests here are about.
+// desk has the rules for most tests here.
 const desk = `rules:
   - name: announce
     on: booked
@@ -57,7 +57,7 @@ const desk = `rules:
 
 const booking = `{"type":"AppointmentCreate","locationId":"l1","appointment":{"id":"a1","title":"First","startTime":"2026-12-07T10:00:00","dateAdded":"2026-12-01T08:00:00Z"}}`
 
-// folder writes desk.yaml, an event and a test file, and gives the path of the latter.
+// folder writes rule files, events and a test file, and returns the path of the test file.
 func folder(t *testing.T, test string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -70,7 +70,7 @@ func folder(t *testing.T, test string) string {
 	return path
 }
 
-// told is what a person is told of a result: findings, and the differences of each test.
+// told returns a result as a text: the findings, and the differences of each test.
 func told(r *ruletest.Result, src string) string {
 	var b strings.Builder
 	for _, f := range r.Findings {
@@ -101,12 +101,12 @@ func expect(t *testing.T, got, want string) {
 	}
 }
 
-// tests makes a test file of one test called t, of the given lines.
+// oneTest returns a test file with one test called t, which has the given lines.
 func oneTest(lines ...string) string {
 	return strings.ReplaceAll("tests:\n  - name: t\n    "+strings.Join(lines, "\n    ")+"\n", "\n    \n", "\n\n")
 }
 
-// What tests may say, and what comes of it; an empty result is a test that passes.
+// What tests can say, and the results. An empty result is a test that passes.
 func TestCases(t *testing.T) {
 	t.Parallel()
 	inline := `event: { type: AppointmentUpdate, appointment: { id: a1, title: First, appointmentStatus: confirmed, dateUpdated: 2026-12-01T09:00:00Z } }`
@@ -170,7 +170,8 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// Mistakes in test files are pointed at, with what was probably meant; their tests are not run.
+// Mistakes in test files are reported at their positions, with a suggestion if it is clear what was meant. Tests with
+// mistakes are not run.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	const notRun = "t not run\n"
@@ -217,7 +218,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// What --update writes passes, says the same when it is run again, and leaves alone what it can.
+// The expectations that --update writes pass. A second update changes nothing, and nothing is changed without need.
 func TestUpdate(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ test, want string }{
@@ -295,7 +296,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// An expectation that two tests share cannot be right for both: the file stays as it is.
+// An expectation that two tests share cannot be right for both, so the file stays as it is.
 func TestUpdateRefuses(t *testing.T) {
 	t.Parallel()
 	test := oneTest(`event: booking.json`, `with: { email: g@example.com }`, `expect: &shared { fires: [confirm] }`) +
@@ -311,7 +312,7 @@ func TestUpdateRefuses(t *testing.T) {
 	expect(t, string(got), test)
 }
 
-// A rule file under test that cannot be used is told of once, and its tests are not run.
+// A tested rule file that cannot be used is reported once, and its tests are not run.
 func TestBrokenRules(t *testing.T) {
 	t.Parallel()
 	path := folder(t, "rules: .\n"+oneTest(`event: booking.json`, `expect: {}`))

@@ -10,8 +10,8 @@ import (
 	"bellhop/rules/schema"
 )
 
-// Schema is a JSON Schema of test files, for editors. It accepts every file that [Runner.Run] can read; whether
-// files and rules that it names are there, only Run can tell.
+// Schema returns a JSON Schema of test files for editors. It accepts every file that [Runner.Run] can read. Only Run
+// checks whether the files and rules that a test file names exist.
 func Schema() *jsonschema.Schema {
 	file := schema.Object("test file", "Tests of Bellhop's rules: an event each, and what must come of it.")
 	file.Schema = schema.Dialect
@@ -20,7 +20,7 @@ func Schema() *jsonschema.Schema {
 		"tests": {Types: []string{"array", "null"}, Items: testSchema()},
 		"rules": schema.OneOrList(schema.Text(), "write the name of a file or a folder, or a list of them"),
 	})
-	file.Required = nil // without tests it is a file that is begun
+	file.Required = nil // a file without tests is accepted, because people begin with one
 	return file
 }
 
@@ -61,7 +61,7 @@ func expectSchema() *jsonschema.Schema {
 	return expect
 }
 
-// stepSchema is of a step with the action that it renders.
+// stepSchema returns the schema of a step with the action that it renders.
 func stepSchema(title, doc string, keys []rules.Key, sent bool) *jsonschema.Schema {
 	step := schema.Object(title, doc)
 	add(step, keys, numbered())
@@ -85,7 +85,7 @@ func stepSchema(title, doc string, keys []rules.Key, sent bool) *jsonschema.Sche
 	return step
 }
 
-// numbered is of the number of a step.
+// numbered returns the schema of the key `step`, the number of a step.
 func numbered() map[string]*jsonschema.Schema {
 	return map[string]*jsonschema.Schema{
 		"step": schema.Saying("write the number of a step, 1 being the first", &jsonschema.Schema{
@@ -94,7 +94,7 @@ func numbered() map[string]*jsonschema.Schema {
 	}
 }
 
-// add gives an object its keys. A key that forms does not have is a text, or of a state a value of any form.
+// add adds keys to an object. A key that is not in forms is a text, or any value if the object is a state.
 func add(of *jsonschema.Schema, keys []rules.Key, forms map[string]*jsonschema.Schema) {
 	for _, k := range keys {
 		s := forms[k.Name]

@@ -21,15 +21,16 @@ import (
 	"bellhop/rules/text"
 )
 
-// Update runs the tests of one file and rewrites the expectations that were not met to what happened. It
-// changes what differs and leaves everything else in the file as it was, comments included. The result is
-// that of the tests as they are then. A file that cannot be rewritten so that its tests pass is not touched.
+// Update runs the tests of one file and changes the expectations that were not met to what happened. It leaves
+// everything else in the file as it was, including comments. It returns the result of the changed tests. If the file
+// cannot be changed so that its tests pass, or cannot be written, Update leaves it as it is and returns an error with
+// the result of the unchanged tests.
 func (r *Runner) Update(path string) (*Result, error) {
 	data, findings := live.Read(filepath.Dir(path), filepath.Base(path))
 	if text.HasErrors(findings) {
 		return r.Run(path), nil // which says why
 	}
-	// Line ends of Windows are put back below: comments between them are not understood by the YAML library.
+	// Windows line ends are removed here and put back below, because the YAML library cannot read comments with them.
 	crlf := bytes.Count(data, []byte("\r\n")) == bytes.Count(data, []byte("\n"))
 	if crlf {
 		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
@@ -51,7 +52,7 @@ func (r *Runner) Update(path string) (*Result, error) {
 	if err := accepted(before.result, after.result); err != nil {
 		return before.result, fmt.Errorf("the expectations of %s cannot be rewritten by themselves: %w", path, err)
 	}
-	after.result.Findings = before.result.Findings // the rules' mistakes are told once
+	after.result.Findings = before.result.Findings // the second run does not report mistakes in the rules again
 	after.result.Updated = updated
 	if crlf {
 		changed = bytes.ReplaceAll(changed, []byte("\n"), []byte("\r\n"))
@@ -62,7 +63,8 @@ func (r *Runner) Update(path string) (*Result, error) {
 	return after.result, nil
 }
 
-// accepted says whether the rewritten file is what it should be.
+// accepted returns an error unless the rewritten file has the same tests and all of them pass, except those that were
+// not run before.
 func accepted(before, after *Result) error {
 	if len(before.Tests) != len(after.Tests) {
 		return errors.New("its tests would no longer be readable")
@@ -76,7 +78,7 @@ func accepted(before, after *Result) error {
 	return nil
 }
 
-// replaceFile writes a file in one step, so that nobody finds half of it.
+// replaceFile replaces a file in one step, so that nobody reads an incomplete file.
 func replaceFile(path string, data []byte) (err error) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -111,7 +113,7 @@ func apply(data []byte, changes []splice) []byte {
 	var out []byte
 	at := 0
 	for _, c := range changes {
-		if c.from < at { // two tests share it by an anchor
+		if c.from < at { // two tests share this text by an anchor
 			continue
 		}
 		out = append(append(out, data[at:c.from]...), c.text...)
@@ -120,8 +122,8 @@ func apply(data []byte, changes []splice) []byte {
 	return append(out, data[at:]...)
 }
 
-// accept changes the test's expectation to what happened. The changes are small where only texts and names
-// differ; else the whole expectation is written anew, with its comments.
+// accept returns the changes of the file that make the test expect what happened. If only texts and names differ, they
+// are replaced one by one. Otherwise the complete expectation is written again, with its comments.
 func (c *testCase) accept(f *file, o *outcome) []splice {
 	x := &c.expect
 	if x.node == nil || len(x.node.Content) == 0 {
@@ -152,15 +154,15 @@ func (c *testCase) accept(f *file, o *outcome) []splice {
 	return c.write(f, x.node)
 }
 
-// An editor changes an expectation: its nodes, and, as long as that does, the text of the file at them.
+// An editor changes an expectation. It changes the nodes and, while small is true, collects the changes of the text.
 type editor struct {
 	f       *file
-	small   bool // changes are all that has been changed
+	small   bool // changes has everything that was changed
 	changes []splice
 }
 
 func (e *editor) replace(n *yaml.Node, text string) {
-	if n.Line == 0 { // another test that shares it by an anchor has changed it
+	if n.Line == 0 { // another test that shares the node by an anchor has changed it
 		return
 	}
 	from, to := e.f.doc.Range(n)
@@ -181,7 +183,7 @@ func (e *editor) names(old *names, want []string) {
 	replaceNode(old.node, fresh)
 }
 
-// remove takes an expected step out.
+// remove removes an expected step.
 func (e *editor) remove(expect, step *yaml.Node) {
 	e.small = false
 	for i := 0; i+1 < len(expect.Content); i += 2 {
@@ -207,7 +209,7 @@ func (e *editor) fields(s *expectedStep, d *record.Delivery) {
 
 func (e *editor) field(s *expectedStep, f expectedField, got any) {
 	old := f.entry.Value
-	if got == nil { // it is no longer rendered
+	if got == nil { // the field is no longer rendered
 		e.small = false
 		fields := s.action.Value
 		for i := 0; i+1 < len(fields.Content); i += 2 {
@@ -237,7 +239,8 @@ func (e *editor) field(s *expectedStep, f expectedField, got any) {
 	replaceNode(old, fresh)
 }
 
-// inStyle writes a scalar where another one stands, in the way that one is written, if it can be.
+// inStyle returns the text of a scalar in the style of the one that it replaces. It returns false if that style cannot
+// be used.
 func (e *editor) inStyle(old, fresh *yaml.Node) (string, bool) {
 	text := fresh.Value
 	switch {
@@ -257,7 +260,8 @@ func (e *editor) inStyle(old, fresh *yaml.Node) (string, bool) {
 	return doubleQuoted(text), true
 }
 
-// block writes a text as a literal block, indented as the one that stands there.
+// block returns a text as a literal block with the indentation of the old block. It returns false if the text cannot be
+// a block.
 func (e *editor) block(old *yaml.Node, text string) (string, bool) {
 	from, to := e.f.doc.Range(old)
 	_, body, ok := strings.Cut(string(e.f.data[from:to]), "\n")
@@ -281,7 +285,7 @@ func (e *editor) block(old *yaml.Node, text string) (string, bool) {
 	return b.String(), true
 }
 
-// skips makes the list of skipped steps what it is, unless it is already.
+// skips changes the list of skipped steps to what happened, if it differs.
 func (e *editor) skips(x *expectation, o *outcome) {
 	var fresh []*yaml.Node
 	changed := false
@@ -331,10 +335,11 @@ func stepNumber(d *record.Delivery) *yaml.Node { return node(json.Number(fmt.Spr
 
 func reason(d *record.Delivery) *yaml.Node { return node(d.Reason[len(place.FindString(d.Reason)):]) }
 
-// place is where in a rule file an error happened; it moves whenever somebody edits the file.
+// place matches the position in a rule file at the beginning of an error. It is left out of expectations, because it
+// changes when the file is edited.
 var place = regexp.MustCompile(`^.*\.(?:yaml|yml):\d+:\d+: `)
 
-// everything is an expectation of all that happened.
+// everything returns an expectation of everything that happened.
 func everything(o *outcome) *yaml.Node {
 	fires := node(list(o.fired))
 	fires.Style = yaml.FlowStyle
@@ -382,7 +387,7 @@ func fieldsOf(d *record.Delivery) *yaml.Node {
 	return fields
 }
 
-// write puts an expectation into the test, in the place of the one that it has, if any.
+// write returns the changes of the file that put an expectation into the test. It replaces the old one, if any.
 func (c *testCase) write(f *file, x *yaml.Node) []splice {
 	flow := c.node.Style&yaml.FlowStyle != 0
 	if flow {
@@ -396,7 +401,7 @@ func (c *testCase) write(f *file, x *yaml.Node) []splice {
 	indent := strings.Repeat(" ", c.column-1)
 	text = strings.ReplaceAll(text, "\n", "\n"+indent)
 	for strings.Contains(text, "\n"+indent+"\n") {
-		text = strings.ReplaceAll(text, "\n"+indent+"\n", "\n\n") // lines of a text that are empty
+		text = strings.ReplaceAll(text, "\n"+indent+"\n", "\n\n") // empty lines of texts
 	}
 	_, end := f.doc.Range(c.node)
 	switch {
@@ -404,10 +409,10 @@ func (c *testCase) write(f *file, x *yaml.Node) []splice {
 		from, _ := f.doc.Range(c.expect.key)
 		to := c.expect.end
 		if !flow {
-			to = lineEnd(f.data, to) // comments behind it are in the text
+			to = lineEnd(f.data, to) // the text has the comments on this line
 		}
 		return []splice{{from, to, text}}
-	case c.expect.key != nil: // and nothing, or null, behind it
+	case c.expect.key != nil: // its value is null
 		_, to := f.doc.Range(c.expect.key)
 		to += bytes.IndexByte(f.data[to:], ':') + 1
 		var out []splice
@@ -416,7 +421,7 @@ func (c *testCase) write(f *file, x *yaml.Node) []splice {
 			out, to = append(out, splice{from, end, ""}), end
 		}
 		if !flow {
-			to = lineEnd(f.data, to) // behind a comment
+			to = lineEnd(f.data, to) // after a comment
 		}
 		return append(out, splice{to, to, strings.TrimPrefix(text, "expect:")})
 	case flow:
@@ -427,7 +432,7 @@ func (c *testCase) write(f *file, x *yaml.Node) []splice {
 	}
 }
 
-// lineEnd is the end of a line behind the last of what is on it.
+// lineEnd returns the end of the line of an offset, without its line break.
 func lineEnd(data []byte, at int) int {
 	if i := bytes.IndexAny(data[at:], "\r\n"); i >= 0 {
 		return at + i
@@ -435,7 +440,7 @@ func lineEnd(data []byte, at int) int {
 	return len(data)
 }
 
-// dropFoot takes out the comments below the last entry, which stay in the file as they are.
+// dropFoot removes the comments below the last entry from the nodes, because they stay in the file.
 func dropFoot(n *yaml.Node) {
 	for {
 		n.FootComment = ""
@@ -461,7 +466,7 @@ func toFlow(n *yaml.Node) {
 	}
 }
 
-// replaceNode makes a node another one and keeps the comments at it.
+// replaceNode replaces a node with another one, and keeps its comments.
 func replaceNode(old, fresh *yaml.Node) {
 	fresh.HeadComment, fresh.LineComment, fresh.FootComment = old.HeadComment, old.LineComment, old.FootComment
 	*old = *fresh
@@ -479,7 +484,7 @@ func mapping(pairs ...any) *yaml.Node {
 	return m
 }
 
-// node is a JSON value as YAML: texts of several lines as blocks.
+// node returns a JSON value as a YAML node. Texts with several lines become blocks.
 func node(v any) *yaml.Node {
 	switch v := v.(type) {
 	case nil:
@@ -536,7 +541,7 @@ func oneLine(n *yaml.Node) (string, bool) {
 	return text, err == nil && !strings.Contains(text, "\n")
 }
 
-// isPlain says whether a text can stand in YAML without quotes, between brackets too.
+// isPlain says whether a text can be written in YAML without quotes, also inside brackets.
 func isPlain(text string) bool {
 	if text == "" || strings.ContainsAny(text, ",[]{}#:'\"\n\t\\") || !printable(text) {
 		return false
@@ -549,13 +554,13 @@ func isPlain(text string) bool {
 	return s.Kind == yaml.ScalarNode && s.Tag == "!!str" && s.Style == 0 && s.Value == text && s.Anchor == ""
 }
 
-// isBlock says whether a text can be a literal block that needs no sign for its indentation or its end.
+// isBlock says whether a text can be a literal block with the header | or |-.
 func isBlock(text string) bool {
 	trimmed := strings.TrimSuffix(text, "\n")
 	return trimmed != "" && !strings.ContainsAny(trimmed[:1], " \n") && !strings.HasSuffix(trimmed, "\n") && printable(strings.ReplaceAll(trimmed, "\n", ""))
 }
 
-// doubleQuoted is a text in double quotes; what JSON escapes, YAML reads.
+// doubleQuoted returns a text in double quotes. It uses the escapes of JSON, which YAML can read.
 func doubleQuoted(text string) string {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)

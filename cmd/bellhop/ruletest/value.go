@@ -12,7 +12,7 @@ import (
 	"bellhop/actions"
 )
 
-// plain is a node as JSON has it. A time stays the text that it was written as.
+// plain returns the value of a node as encoding/json represents it. A time stays the text that was written.
 func plain(n *yaml.Node) any {
 	switch n.Kind {
 	case yaml.AliasNode:
@@ -66,7 +66,7 @@ func decode(data []byte, into any) error {
 	return dec.Decode(into)
 }
 
-// expected is what a test says about a field, in the form that the field has when it is rendered.
+// expected returns the value that a test expects of a field, in the form in which the field is rendered.
 func expected(f actions.Field, n *yaml.Node) any {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -90,7 +90,7 @@ func expected(f actions.Field, n *yaml.Node) any {
 		case "true", "yes", "on":
 			return true
 		case "false", "no", "off":
-			return nil // left out where it is stored
+			return nil // false is left out of what is rendered
 		}
 	case f.Type.Kind() == reflect.Map && n.Kind == yaml.MappingNode:
 		m := map[string]any{}
@@ -125,7 +125,7 @@ func viaJSON(v any) any {
 	return out
 }
 
-// same compares two values as JSON, numbers by what they are worth.
+// same says whether two JSON values are equal. Numbers are compared by value.
 func same(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
@@ -160,7 +160,7 @@ func same(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// number is a number in one spelling: 2 and 2.0 are the same, and long ids keep all their digits.
+// number returns a number in a form that can be compared: 2 and 2.0 are the same, and long ids keep all their digits.
 func number(v any) (string, bool) {
 	switch v := v.(type) {
 	case json.Number:
