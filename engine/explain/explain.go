@@ -144,7 +144,7 @@ func Imagine(p Payload, o Options) (Answer, error) {
 	return a, a.explain(o.Rules.Set, ev, o.Rule)
 }
 
-// wrapped are the keys by which an event is told from an object with fields of an appointment.
+// wrapped are keys that events have, but objects with fields of an appointment do not.
 var wrapped = []string{"type", "appointment", "data", "body", "calendar"}
 
 func stateBefore(n *payload.Normaliser, ev *rules.Event, data []byte) (*decide.Memory, error) {

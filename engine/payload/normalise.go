@@ -318,7 +318,7 @@ var (
 	fieldAdded    = rules.FieldsOf("dateAdded")
 	fieldUpdated  = rules.FieldsOf("dateUpdated")
 
-	// looks are fields by which an appointment is told from a contact or an invoice.
+	// looks are fields that an appointment has, but a contact or an invoice does not.
 	looks = fieldCalendar | fieldStatus
 )
 

@@ -83,7 +83,7 @@ var spelled = []string{
 	"Mon, 2 Jan 2006 15:04:05 -0700", "Mon, 2 Jan 2006 15:04:05 GMT", "2 Jan 2006 3:04 PM", "2 Jan 2006 15:04", "2006-01-02 3:04 PM", "2006-01-02 3:04:05 PM",
 }
 
-// dates are such layouts without a time of day.
+// dates are further layouts, without a time of day.
 var dates = []string{
 	"Monday, January 2, 2006", "January 2, 2006", "Monday, 2 January 2006", "2 January 2006", "Jan 2, 2006", "2 Jan 2006",
 }

@@ -287,7 +287,7 @@ func (v *standardVerifier) Verify(h http.Header, body []byte, now time.Time) err
 		}
 		clean.Set(name, value)
 	}
-	// The timestamp is checked here, because the library does not take a time but reads the clock.
+	// The timestamp is checked here, because the library compares it with the system clock and not with now.
 	at, err := strconv.ParseUint(clean.Get(standardwebhooks.HeaderWebhookTimestamp), 10, 40)
 	if err != nil || now.Sub(time.Unix(int64(at), 0)).Abs() > timestampTolerance {
 		return errTimestamp

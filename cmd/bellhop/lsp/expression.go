@@ -10,8 +10,8 @@ import (
 // An expressionPlace says where the cursor is in an expression.
 type expressionPlace struct {
 	word string // the part of the word before the cursor
-	// chain is what is before the dot before the word, such as appointment.startTime. A call is in it as name(). It
-	// is nil if there is no dot.
+	// chain has the names before the last dot, such as appointment.startTime. A call is in it as name(). It is nil if
+	// the word does not follow a dot.
 	chain []string
 	// operand is true after a value, where an operator belongs.
 	operand bool

@@ -70,7 +70,7 @@ type scanner struct {
 	nodes []node
 }
 
-// A frame is a map or a list that lines further down may add to.
+// A frame is a map or a list that lines further down can add to.
 type frame struct {
 	column  int
 	list    bool
