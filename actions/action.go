@@ -1,8 +1,8 @@
 // Package actions sends what rules decide: e-mails, Slack posts and HTTP calls.
 //
-// An action is a struct. Its fields are the keys a rule's step may have, its struct tags say how each
+// An action is a struct. Its fields are the keys that a rule's step can have, its struct tags say how each
 // is checked, templated and described, and its Do method makes one attempt. Parsing, validation and
-// documentation derive from the struct; adding an action is one file, its test, and one line in [Kinds].
+// documentation are derived from the struct. A new action needs one file, its test, and one entry in [Kinds].
 //
 // The tags of a request's field:
 //
@@ -13,9 +13,10 @@
 //	literal:"true"     fixed when the rule is loaded: no {{ }}
 //	escape:"html"      values are escaped for HTML; escape:"slack" for Slack's & < >;
 //	                   escape:"address" for a segment of a URL's path, or a parameter of its query; escape:"path"
-//	                   likewise, where a value at the beginning is a segment too;
-//	                   escape:"mailbox" for one display name or one e-mail address, by where it stands;
-//	                   escape:"json" for a text that is JSON if it begins so
+//	                   is the same, but a value at the beginning is a segment too, unless it is the only text;
+//	                   escape:"mailbox" for a display name or an e-mail address, by its position;
+//	                   escape:"json" for JSON, if the text begins with { or [;
+//	                   escape:"blocks" for the texts and URLs of Slack blocks
 //	header:"true"      line breaks in values become a space
 //	recipient:"true"   rendering to nothing skips the step ("unresolved recipient")
 //	internal:"true"    not a key of the rule file; filled by Prepare
@@ -23,8 +24,8 @@
 // and its Go type says what YAML it takes: string (one text), [List] (a list of texts, or one text with
 // commas), bool, [Duration], []int, map[string]string, any (a tree whose texts are templates).
 //
-// A connection's fields have json, yaml, doc and example, secret:"true" where they hold a credential, and like with
-// words where the text has a form: a regular expression, and what an editor says of a text that does not match.
+// A connection's fields have the tags json, yaml, doc and example. secret:"true" marks a credential. The tag like is a
+// regular expression for the text, and words is what an editor says about a text that does not match.
 package actions
 
 import (
@@ -55,12 +56,12 @@ type Kind struct {
 	// tells a program of one event, and calls keep the order of their events.
 	Message bool
 
-	// NewConnection gives a pointer to a zero connection, as bellhop.yaml holds it. ConnectionKeys are the
-	// keys of which one, present in an entry of `connections:`, says that the entry is of this kind.
+	// NewConnection returns a pointer to a zero connection, to decode an entry of `connections:` in bellhop.yaml
+	// into. An entry is of this kind if it has one of the ConnectionKeys.
 	NewConnection  func() Connection
 	ConnectionKeys []string
 
-	// Choices are the keys of a step of which it has one at most; ConnectionChoices those of a connection.
+	// Choices are sets of keys; a step can have at most one key of each. ConnectionChoices are the same for a connection.
 	Choices, ConnectionChoices []Choice
 }
 
@@ -70,8 +71,8 @@ type Choice struct {
 	Keys  []string
 }
 
-// A Request is what one step sends, rendered: it is stored as JSON with the delivery before the first
-// attempt, and every attempt sends the same bytes.
+// A Request is what one step sends, after rendering. It is stored as JSON with the delivery before the first
+// attempt, and every attempt sends the same content.
 type Request interface {
 	// Check finds mistakes that need no event to be seen. Texts still hold their {{ }} source then, so a text that
 	// contains "{{" must be treated as unknown.
@@ -87,9 +88,9 @@ type Request interface {
 	// host, and an account where one host serves many. It holds no secret. c is nil if there is no connection.
 	Destination(c Connection) string
 
-	// Do makes one attempt within ctx. A nil error means sent. Errors are classified by [Classify]:
-	// wrap with [Permanent] or [RetryAfter] where the answer says so. The receipt is kept in both cases.
-	// Do is called by several goroutines at once, on different requests.
+	// Do makes one attempt within ctx. A nil error means sent. Other errors are read with [Classify]: wrap
+	// them with [Permanent], [Own] or [RetryAfter] where one applies. The receipt is kept in both cases.
+	// Several goroutines call Do at once, on different requests.
 	Do(ctx context.Context, d Dispatch) (Receipt, error)
 }
 
@@ -107,13 +108,13 @@ type Facts struct {
 	Address       string
 	Notes         string
 	Start, End    time.Time
-	AllDay        bool // Start is a date, and here its first moment in its own zone
+	AllDay        bool // Start is a date, given as its first moment in its own time zone
 	Cancelled     bool
 	Updated       time.Time // dateUpdated, else Now; rises with every change
 }
 
-// A Connection holds where to send and the credentials for it, from one entry of `connections:` in
-// bellhop.yaml. It is decoded once and shared by all attempts, so it may cache (OAuth2 tokens).
+// A Connection says where to send and with which credentials. It comes from one entry of `connections:` in
+// bellhop.yaml. It is decoded once and shared by all attempts, so it can cache, for example OAuth2 tokens.
 type Connection interface {
 	// Check finds mistakes in the entry; Field of a problem is its key.
 	Check() []Problem
@@ -126,7 +127,7 @@ type Closer interface{ Close() }
 
 // A Problem is one mistake in a request or a connection.
 type Problem struct {
-	Field      string // the key it is about, "" for the whole
+	Field      string // the key it is about, "" for no single key
 	Message    string // a plain sentence
 	Suggestion string // the text to put there instead, "" if none
 }
@@ -135,17 +136,17 @@ type Problem struct {
 type Dispatch struct {
 	ID         string     // the delivery's id: the idempotency key, the same for every attempt
 	Connection Connection // nil if the request needs none
-	Guard      *Guard     // every connection to the outside is made through it
-	Earlier    []Receipt  // of the attempts before this one, oldest first
+	Guard      *Guard     // makes every connection to the outside
+	Earlier    []Receipt  // the receipts of earlier attempts, oldest first
 }
 
 // A Receipt is the other side's answer: proof of sending, or a clue after a failure.
 type Receipt struct {
 	Status   string    `json:"status,omitempty"`   // "201 Created", "250 2.0.0 OK", "ok"
 	ID       string    `json:"id,omitempty"`       // Message-ID, or the ts of a Slack message
-	Body     string    `json:"body,omitempty"`     // the head of the answer, at most 1 KiB of valid UTF-8
-	Accepted []string  `json:"accepted,omitempty"` // recipients who have it
-	Refused  []Refusal `json:"refused,omitempty"`  // recipients who never will
+	Body     string    `json:"body,omitempty"`     // the beginning of the answer, at most 1 KiB of valid UTF-8
+	Accepted []string  `json:"accepted,omitempty"` // recipients that the server took the e-mail for
+	Refused  []Refusal `json:"refused,omitempty"`  // recipients that the server refused for good
 }
 
 // A Refusal is a recipient whom the mail server refused for good, with its answer.

@@ -15,19 +15,19 @@ import (
 )
 
 const (
-	receiptBody = 1 << 10  // how much of an answer is kept
-	drainedBody = 64 << 10 // how much is read, so that the connection can be used again
+	receiptBody = 1 << 10  // how many bytes of an answer are kept
+	drainedBody = 64 << 10 // how many bytes are read, so that the connection can be used again
 
 	usualTimeout   = 30 * time.Second // of one attempt over HTTP
 	longestTimeout = 5 * time.Minute
-	longestPause   = 24 * time.Hour // that another side can ask for
+	longestPause   = 24 * time.Hour // the longest that the other side can ask for
 )
 
 // An answer is a response whose body has been read, up to a limit, and closed.
 type answer struct {
 	*http.Response
 	body  []byte
-	scrub func(string) string // takes the connection's secrets out
+	scrub func(string) string // removes the connection's secrets
 }
 
 // exchange sends r and reads the answer. doing begins every error, which never quotes the URL, since that may hold a
@@ -41,7 +41,7 @@ func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) st
 	if err != nil {
 		return nil, transportError(doing, err, scrub)
 	}
-	defer func() { _ = resp.Body.Close() }() // read as far as it matters
+	defer func() { _ = resp.Body.Close() }() // what is needed has been read
 	a := &answer{Response: resp, scrub: scrub}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return a, nil // its body is a connection, which may never end
@@ -121,8 +121,8 @@ func status(code int) string {
 	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 }
 
-// retryAfter reads Retry-After, in seconds or as a date (RFC 9110 section 10.2.3); 0 without one. A date
-// counts from the answer's own Date, so that clocks need not agree.
+// retryAfter reads Retry-After, in seconds or as a date (RFC 9110 section 10.2.3), up to longestPause. It returns 0
+// without one. A date counts from the answer's own Date, so that the clocks need not agree.
 func retryAfter(h http.Header) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(text, 10, 64); err == nil {
@@ -139,7 +139,7 @@ func retryAfter(h http.Header) time.Duration {
 	return max(0, min(until.Sub(now), longestPause))
 }
 
-// parseHTTP reads an absolute http or https URL. Its error quotes nothing of the text.
+// parseHTTP parses an absolute http or https URL. Its errors do not quote the text.
 func parseHTTP(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -156,7 +156,8 @@ func parseHTTP(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// tidyQuery escapes what a query must not hold as it is, such as the space that would end the request line.
+// tidyQuery escapes the characters that a query must not contain, such as a space, which would end the URL in the
+// request line.
 func tidyQuery(query string) string {
 	var b strings.Builder
 	for i := range len(query) {
@@ -169,7 +170,7 @@ func tidyQuery(query string) string {
 	return b.String()
 }
 
-// destination is the scheme and host of a URL, "http:" for one that cannot be read.
+// destination returns the scheme and host of a URL, or "http:" if it cannot be parsed.
 func destination(text string) string {
 	u, err := parseHTTP(text)
 	if err != nil {

@@ -30,10 +30,10 @@ var emailKind = Kind{
 	ConnectionKeys: []string{"smtp"},
 }
 
-// mailTimeout is how long one attempt may take: mail servers that look closely are slow.
+// mailTimeout is how long one attempt can take. Mail servers that check e-mails closely are slow.
 const mailTimeout = 2 * time.Minute
 
-// Email is a step's e-mail.
+// Email is the e-mail that a step sends.
 type Email struct {
 	To         List   `json:"to,omitempty" escape:"mailbox" required:"true" recipient:"true" header:"true" doc:"Who gets the e-mail: a list, or addresses with commas between them." example:"desk@example.com"`
 	Cc         List   `json:"cc,omitempty" escape:"mailbox" recipient:"true" header:"true" doc:"Who gets a copy." example:"[team@example.com, Office <office@example.com>]"`
@@ -87,7 +87,7 @@ func (e *Email) ConnectionName() string { return e.Connection }
 // NeedsConnection is always true.
 func (e *Email) NeedsConnection() bool { return true }
 
-// Destination is the mail server, and the account on it.
+// Destination returns the mail server and the account on it.
 func (e *Email) Destination(c Connection) string {
 	m, ok := c.(*Mail)
 	if !ok {
@@ -159,10 +159,10 @@ func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	if err != nil {
 		return receipt, err
 	}
-	defer func() { m.pool.put(s) }() // s may be another by then
+	defer func() { m.pool.put(s) }() // not s itself, which can be replaced below
 	err = s.send(msg, left, &receipt)
 	if s.lost && s.reused && !s.handed && ctx.Err() == nil {
-		// The server was done with a conversation that had waited. The e-mail has not been in it.
+		// The kept conversation ended before the e-mail was handed over, so a new one can send it.
 		s.close()
 		receipt.Refused = nil
 		if s, err = m.dial(ctx, d.Guard, srv); err != nil {
@@ -202,7 +202,7 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 		case answer.Code >= 500:
 			receipt.Refused = append(receipt.Refused, Refusal{Recipient: who, Answer: s.said(answer)})
 		case deferred == nil:
-			// A server that answers so is well.
+			// A server that answers like this works, so this must not count against the destination.
 			deferred = &Failure{Own: true, Err: fmt.Errorf("the mail server put off the recipient %s: %s", who, s.said(answer))}
 		}
 	}
@@ -231,7 +231,7 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 	return deferred
 }
 
-// A message is an e-mail as it goes over the wire.
+// A message is an e-mail in the form in which it is sent.
 type message struct {
 	id         string
 	sender     string
@@ -240,7 +240,7 @@ type message struct {
 	data       []byte
 }
 
-// compose makes the message. The same e-mail, id and default sender give the same bytes.
+// compose makes the message. The same e-mail, id and default sender always produce the same bytes.
 func (e *Email) compose(id, sender string) (*message, error) {
 	for name, text := range map[string]string{"subject": e.Subject, "from": e.From, "reply_to": e.ReplyTo} {
 		if strings.ContainsAny(text, "\r\n\x00") {
@@ -290,7 +290,7 @@ func (e *Email) compose(id, sender string) (*message, error) {
 	g := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary("bellhop-"+mark))
 	g.SetMessageIDWithValue(strings.Trim(m.id, "<>"))
 	g.SetDateWithValue(e.Date)
-	g.SetGenHeader("Auto-Submitted", "auto-generated") // so that no absence note answers
+	g.SetGenHeader("Auto-Submitted", "auto-generated") // so that no out-of-office reply comes back
 	g.Subject(foldable(e.Subject))
 	g.FromMailAddress(from[0])
 	g.ToMailAddress(to...)
@@ -366,8 +366,8 @@ func (e *Email) body(g *gomail.Msg, mark string, from *mail.Address, to []*mail.
 		gomail.WithFileContentType(gomail.ContentType("application/ics")))
 }
 
-// addresses parses mail addresses, several to a text if there are commas between them. Domains come back
-// in ASCII. The error names the text.
+// addresses parses e-mail addresses. One text can contain several, with commas between them. Domains are
+// returned in ASCII. The error quotes the text.
 func addresses(list List) ([]*mail.Address, error) {
 	var all []*mail.Address
 	for _, text := range list {
@@ -378,7 +378,7 @@ func addresses(list List) ([]*mail.Address, error) {
 			return nil, errors.New("an e-mail address must not contain a line break")
 		}
 		parsed, err := mail.ParseAddressList(text)
-		if err != nil && strings.HasSuffix(strings.TrimSpace(text), ".") { // a domain with the dot of the root
+		if err != nil && strings.HasSuffix(strings.TrimSpace(text), ".") { // the domain ends with the dot of the DNS root
 			parsed, err = mail.ParseAddressList(strings.TrimSuffix(strings.TrimSpace(text), "."))
 		}
 		if err != nil {
@@ -395,7 +395,7 @@ func addresses(list List) ([]*mail.Address, error) {
 	return all, nil
 }
 
-// mailbox checks what the parser lets through, and spells the domain in ASCII.
+// mailbox returns the address with its domain in ASCII, or an error for one that the parser wrongly accepts.
 func mailbox(a *mail.Address) (*mail.Address, error) {
 	bad := fmt.Errorf("%q is not an e-mail address", head(a.Address, 200))
 	local, domain, ok := cutLast(a.Address, "@")
@@ -412,7 +412,7 @@ func mailbox(a *mail.Address) (*mail.Address, error) {
 		return nil, bad
 	}
 	name := strings.Join(strings.FieldsFunc(a.Name, func(r rune) bool { return r <= ' ' || r == 0x7f }), " ")
-	return &mail.Address{Name: head(name, 200), Address: local + "@" + domain}, nil // a longer name fits no line
+	return &mail.Address{Name: head(name, 200), Address: local + "@" + domain}, nil // a longer name does not fit on a line
 }
 
 // foldable makes a header's text fit for folding: it allows single spaces only, since folding a run of them can give
@@ -448,7 +448,7 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// head is at most n bytes of the beginning of s, as valid UTF-8 without NUL.
+// head returns the first n bytes of s at most, as valid UTF-8 without NUL.
 func head(s string, n int) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 	if len(s) <= n {

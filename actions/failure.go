@@ -7,8 +7,8 @@ import (
 
 // A Failure is an attempt's error, and what it means for the next attempt.
 type Failure struct {
-	Permanent bool          // no attempt can succeed: the delivery is dead
-	Own       bool          // the fault is the delivery's own, and says nothing of its destination
+	Permanent bool          // no later attempt can succeed: the delivery is dead
+	Own       bool          // the delivery is at fault, and the error says nothing about its destination
 	After     time.Duration // the other side asked for this pause; 0 leaves it to the backoff
 	Err       error
 }
@@ -17,7 +17,7 @@ func (f *Failure) Error() string { return f.Err.Error() }
 
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Permanent says that trying again cannot help. A nil err stays nil.
+// Permanent marks err as one that no retry can help. A nil err stays nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
@@ -34,7 +34,7 @@ func Own(err error) error {
 	return &Failure{Permanent: true, Own: true, Err: err}
 }
 
-// RetryAfter says that the other side asked for a pause of d. A nil err stays nil.
+// RetryAfter marks err with the pause d that the other side asked for. A nil err stays nil.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
@@ -42,7 +42,7 @@ func RetryAfter(err error, d time.Duration) error {
 	return &Failure{After: d, Err: err}
 }
 
-// Classify finds the Failure in err's chain. An error without one is to be retried with backoff.
+// Classify returns the Failure in err's chain. For an error without one, it returns a Failure that is retried with backoff.
 func Classify(err error) Failure {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return *f

@@ -49,9 +49,9 @@ func fieldsOf(t reflect.Type) []Field {
 	return fields
 }
 
-// A List is several texts. In JSON it is an array of texts, or one text with commas between them; commas
-// inside double quotes, angle brackets and {{ }} do not separate, as mail addresses and templates need.
-// Texts are trimmed and empty ones dropped.
+// A List is several texts. In JSON it is an array of texts, or one text with commas between them. Commas
+// inside double quotes, angle brackets and {{ }} do not separate, because e-mail addresses and templates
+// can contain them. Texts are trimmed and empty ones dropped.
 type List []string
 
 // UnmarshalJSON reads an array of texts as it is and splits one text at its commas.
@@ -105,7 +105,7 @@ func SplitList(text string) List {
 	return list
 }
 
-// templateLength is the length of the {{ }} that text begins with; without an end, it is all of text.
+// templateLength returns the length of the {{ }} that text begins with, or of all of text if the {{ }} has no end.
 func templateLength(text string) int {
 	var quote byte
 	for i := 2; i < len(text); i++ {
@@ -141,7 +141,7 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON writes what [Duration.String] gives.
+// MarshalJSON writes what [Duration.String] returns.
 func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
 
 // String writes the duration so that [ParseDuration] reads it back, to the millisecond.
@@ -165,7 +165,7 @@ type unit struct {
 	length time.Duration
 }
 
-// The units of durations, longest first.
+// units are the units of durations, longest first.
 var units = []unit{
 	{"w", 7 * 24 * time.Hour},
 	{"d", 24 * time.Hour},
@@ -175,7 +175,8 @@ var units = []unit{
 	{"ms", time.Millisecond},
 }
 
-// A DurationError is a text that is no duration. Suggestion is what was probably meant, "" if unclear.
+// A DurationError is the error for a text that is not a duration. Suggestion is what was probably meant, "" if
+// unclear.
 type DurationError struct {
 	Message    string
 	Suggestion string
@@ -187,7 +188,7 @@ func (e *DurationError) Error() string { return e.Message }
 // ms, the longer unit first, each once. A day is 24 hours. Its errors are [*DurationError].
 func ParseDuration(text string) (time.Duration, error) {
 	var total float64
-	next := 0 // the first unit that may still come
+	next := 0 // the index of the first unit that can still follow
 	for rest := text; rest != ""; {
 		digits := strings.IndexFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
 		if digits <= 0 {
@@ -240,7 +241,7 @@ func durationError(text string) error {
 	return &DurationError{Message: fmt.Sprintf("%q is not a duration: write a number and a unit (s, m, h, d, w), such as 90m or 1d12h", text)}
 }
 
-// respell turns "24 Hours" and "1 day, 12 hrs" into "24h" and "1d12h"; "" where a word is no unit.
+// respell turns "24 Hours" and "1 day, 12 hrs" into "24h" and "1d12h". It returns "" if a word is not a unit.
 func respell(text string) string {
 	var b strings.Builder
 	isDigit := func(r rune) bool { return r >= '0' && r <= '9' || r == '.' }

@@ -22,23 +22,23 @@ type Guard struct {
 	denied   *ssrf.Guardian
 	resolver *net.Resolver
 	prefixes []netip.Prefix
-	ports    []netip.AddrPort    // an address that is permitted on one port
-	hosts    map[string][]string // host names, each with its permitted ports; an empty one permits all
+	ports    []netip.AddrPort    // addresses that are permitted on one port
+	hosts    map[string][]string // permitted host names, each with its ports; the port "" permits all
 	client   *http.Client
 }
 
 // GuardOptions say what a Guard permits beyond the public internet. The zero value permits nothing more.
 type GuardOptions struct {
-	// Allow holds ranges ("10.1.0.0/16"), addresses, host names, and the latter two with a port. A host name
-	// permits whatever address it resolves to.
+	// Allow lists ranges ("10.1.0.0/16"), addresses and host names. An address or a host name can have a port. A
+	// host name permits every address that it resolves to.
 	Allow []string
-	// Resolver looks names up; nil is the system's.
+	// Resolver looks names up; nil means the system's resolver.
 	Resolver *net.Resolver
 }
 
-// A RefusedError is a connection that the guard did not make.
+// A RefusedError is the error for a connection that the guard refused to make.
 type RefusedError struct {
-	Host    string // as it was asked for, host:port
+	Host    string // as requested, host:port
 	Address netip.AddrPort
 }
 
@@ -115,12 +115,12 @@ func (g *Guard) allow(entry string) error {
 	return nil
 }
 
-// hostName gives the one spelling of a host name that is compared and sent: ASCII, lower case, no dot at
-// the end.
+// hostName returns a host name in the spelling that is compared and sent: ASCII, lower case, no dot at the
+// end.
 func hostName(host string) (string, error) {
 	name, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
 	if err != nil {
-		// Names such as my_host are no domain names, and common on private networks.
+		// Names such as my_host are not domain names, but they are common on private networks.
 		name = strings.ToLower(strings.TrimSuffix(host, "."))
 	}
 	ok := func(r rune) bool {
@@ -133,8 +133,8 @@ func hostName(host string) (string, error) {
 	return name, nil
 }
 
-// DialContext connects to address, host:port, unless all its addresses are refused: then the error is
-// permanent and wraps a [*RefusedError].
+// DialContext connects to address, a host:port, at one of its permitted addresses. If the guard refuses them
+// all, the error is permanent and wraps a [*RefusedError].
 func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -148,8 +148,8 @@ func (g *Guard) DialContext(ctx context.Context, network, address string) (net.C
 		return g.check(network, address)
 	}
 	conn, err := dialer.DialContext(ctx, network, address)
-	// Of several addresses the dialer reports the first error. A name with a refused address beside one
-	// that is merely out of reach is reported as refused or as out of reach, whichever came first.
+	// The dialer reports the first error if all addresses fail. So if a name has a refused address and one that
+	// is only out of reach, the error depends on which came first.
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
 		refused.Host = address
 		return nil, Own(refused)
@@ -170,7 +170,7 @@ func (g *Guard) allowsHost(host, port string) bool {
 	return false
 }
 
-// check is asked by the dialer for each resolved address, right before it connects.
+// check is called by the dialer for each resolved address, right before it connects.
 func (g *Guard) check(network, address string) error {
 	ap, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -194,11 +194,11 @@ func (g *Guard) check(network, address string) error {
 	return nil
 }
 
-// HTTPClient is a client whose every connection is made by the guard. All callers share its connections.
+// HTTPClient returns a client that connects only through the guard. All callers share its connections.
 // It ignores proxy variables, keeps no cookies and follows no redirects.
 func (g *Guard) HTTPClient() *http.Client { return g.client }
 
-// Close closes connections that wait to be used again. The guard stays usable.
+// Close closes idle connections. The guard stays usable.
 func (g *Guard) Close() { g.client.CloseIdleConnections() }
 
 // Loopback says whether a host, with or without a port, can be reached from this machine only. Names other than localhost

@@ -37,7 +37,7 @@ const (
 	oneCredential   = "an http connection has at most one of bearer, basic and oauth2"
 )
 
-// HTTP is a step's call.
+// HTTP is the HTTP call that a step makes.
 type HTTP struct {
 	Connection string            `json:"connection,omitempty" literal:"true" doc:"The connection to call; it holds the base URL and the credentials." example:"crm"`
 	Path       string            `json:"path,omitempty" header:"true" escape:"path" doc:"What comes after the connection's URL; it may hold a query." example:"/appointments/{{ appointment.id }}"`
@@ -54,7 +54,7 @@ type HTTP struct {
 
 var _ Request = (*HTTP)(nil)
 
-// UnmarshalJSON keeps numbers in json as they were written, so that a long id stays the same.
+// UnmarshalJSON keeps numbers in json as they were written, so that a long id keeps all its digits.
 func (h *HTTP) UnmarshalJSON(data []byte) error {
 	type plain HTTP
 	return decodeNumbers(data, (*plain)(h))
@@ -66,7 +66,7 @@ func decodeNumbers(data []byte, into any) error {
 	return dec.Decode(into)
 }
 
-// compactJSON encodes without the escapes that are meant for HTML.
+// compactJSON encodes v without the escapes that are meant for HTML.
 func compactJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -79,7 +79,8 @@ func compactJSON(v any) ([]byte, error) {
 
 var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-// Headers that belong to the connection between two machines, or that Bellhop sets itself.
+// ownHeaders are headers that belong to the connection between two machines, or that Bellhop sets itself. Rules and
+// connections must not set them.
 var ownHeaders = []string{
 	"Connection", "Content-Length", "Expect", "Host", "Idempotency-Key", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
@@ -109,7 +110,7 @@ func (h *HTTP) method() string {
 	}
 }
 
-// Check finds contradictions, and values that no server would take.
+// Check finds contradictions, and values that no server would accept.
 func (h *HTTP) Check() []Problem {
 	var problems []Problem
 	add := func(field, message, suggestion string) {
@@ -168,7 +169,7 @@ func (h *HTTP) Check() []Problem {
 	return problems
 }
 
-// checkHeader says why a step or a connection may not set a header.
+// checkHeader returns an error if a step or a connection must not set the header.
 func checkHeader(name string) error {
 	if strings.Contains(name, "{{") {
 		return fmt.Errorf("the name of the header %q must be fixed", name)
@@ -201,13 +202,13 @@ func nearly(a, b string) bool {
 	return false
 }
 
-// ConnectionName is the connection that the step names.
+// ConnectionName returns the connection that the step names.
 func (h *HTTP) ConnectionName() string { return h.Connection }
 
 // NeedsConnection is false for a step with a url.
 func (h *HTTP) NeedsConnection() bool { return h.URL == "" }
 
-// Destination is the scheme and host called.
+// Destination returns the scheme and host of the URL to call.
 func (h *HTTP) Destination(c Connection) string {
 	if api, ok := c.(*HTTPAPI); ok && h.URL == "" {
 		return destination(api.URL)
@@ -254,7 +255,7 @@ func joinQuery(a, b string) string {
 	return a + "&" + b
 }
 
-// target is the URL to call.
+// target returns the URL to call.
 func (h *HTTP) target(api *HTTPAPI) (*url.URL, error) {
 	var u *url.URL
 	var err error
@@ -279,7 +280,7 @@ func (h *HTTP) target(api *HTTPAPI) (*url.URL, error) {
 	return u, nil
 }
 
-// payload is the body and its type.
+// payload returns the body and its content type.
 func (h *HTTP) payload() ([]byte, string, error) {
 	switch {
 	case h.JSON != nil:
@@ -345,11 +346,11 @@ func (h *HTTP) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	return ans.receipt(), err
 }
 
-// A call is one attempt, with its redirects.
+// A call is one attempt, including its redirects.
 type call struct {
 	id      string
 	guard   *Guard
-	api     *HTTPAPI // nil without a connection, and after leaving its host
+	api     *HTTPAPI // nil without a connection, and after a redirect to another host
 	method  string
 	url     *url.URL
 	headers http.Header // of the step
@@ -360,7 +361,7 @@ type call struct {
 
 func (c *call) doing() string { return c.method + " " + c.url.Scheme + "://" + c.url.Host }
 
-// follow makes the call and follows its redirects. An answer that is not a success comes with an error.
+// follow makes the call and follows its redirects. An answer that is not a success is returned with an error.
 func (c *call) follow(ctx context.Context, expect []int) (*answer, error) {
 	for redirects := 0; ; redirects++ {
 		ans, err := c.authorised(ctx)
@@ -437,7 +438,7 @@ func (c *call) authorised(ctx context.Context) (*answer, error) {
 	return c.send(ctx, used)
 }
 
-// token is the OAuth2 token to send, other than the rejected one; "" if the connection has no OAuth2.
+// token returns an OAuth2 token other than the rejected one, or "" if the connection has no OAuth2.
 func (c *call) token(ctx context.Context, rejected string) (string, error) {
 	if c.api == nil || c.api.OAuth2 == nil {
 		return "", nil
@@ -467,7 +468,7 @@ func (c *call) send(ctx context.Context, token string) (*answer, error) {
 		r.Header.Set("User-Agent", "bellhop")
 	}
 	scrub := c.scrub
-	if token != "" { // a fetched one is not among the connection's secrets
+	if token != "" { // a fetched token is not among the connection's secrets
 		fetched := NewRedactor([]string{token})
 		scrub = func(text string) string { return fetched.Redact(c.scrub(text)) }
 	}

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 )
 
-// HTTPAPI is the connection of HTTP calls: a base URL and the credentials for it.
+// HTTPAPI is the connection for HTTP calls: a base URL and the credentials for it.
 type HTTPAPI struct {
 	URL     string            `json:"url" yaml:"url" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write a URL, such as https://crm.example.com/api" doc:"The URL that every path comes after." example:"https://crm.example.com/api"`
 	Bearer  string            `json:"bearer" yaml:"bearer" secret:"true" doc:"A token to send as Authorization: Bearer." example:"${CRM_TOKEN}"`
@@ -210,7 +210,7 @@ func (a *HTTPAPI) token(ctx context.Context, guard *Guard, rejected string) (str
 	}
 	fresh, err := a.config.Token(context.WithValue(ctx, oauth2.HTTPClient, guard.HTTPClient()))
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
-		// Its own text quotes the whole answer.
+		// The text of this error quotes all of the answer, so it is not used.
 		scrub := a.scrub.of(a)
 		ans := answer{Response: refused.Response, body: []byte(scrub(string(refused.Body))), scrub: scrub}
 		return "", ans.failure(doing)

@@ -25,7 +25,7 @@ type Invitation struct {
 // usualLength is the length of an appointment whose end is not known.
 const usualLength = time.Hour
 
-// The sequence number counts seconds from here, so that 31 bits last until 2088.
+// sequenceStart is the time from which the sequence number counts seconds, so that 31 bits last until 2088.
 var sequenceStart = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // newInvitation makes an invitation from f. An appointment without an id or a start is an error.
@@ -118,14 +118,15 @@ func (i *Invitation) calendar(subject string, from *mail.Address, to []*mail.Add
 	return b.String()
 }
 
-// calendarText escapes a text as RFC 5545 section 3.3.11 has it, and drops control characters.
+// calendarText escapes a text as RFC 5545 section 3.3.11 says, and drops control characters.
 func calendarText(s string) string {
 	s = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(s, "\uFFFD"))
 	s = strings.NewReplacer(`\`, `\\`, ";", `\;`, ",", `\,`, "\n", `\n`).Replace(s)
 	return dropControls(s)
 }
 
-// calendarName is the CN parameter of a named address. A quoted parameter cannot hold a quotation mark.
+// calendarName returns the CN parameter of an address with a name, else "". A quotation mark becomes an apostrophe,
+// because a quoted parameter cannot contain one.
 func calendarName(a *mail.Address) string {
 	if a.Name == "" {
 		return ""
@@ -142,7 +143,7 @@ func dropControls(s string) string {
 	}, s)
 }
 
-// foldCalendar writes a line in pieces of at most 75 bytes, never cutting a character.
+// foldCalendar writes a line in pieces of at most 75 bytes, and does not split a character.
 func foldCalendar(b *strings.Builder, line string) {
 	for limit := 75; len(line) > limit; limit = 74 { // from the second piece on, a space comes first
 		cut := limit

@@ -23,7 +23,7 @@ import (
 	"github.com/wneessen/go-mail/smtp"
 )
 
-// Mail is the connection of e-mails: a mail server, and who sends.
+// Mail is the connection for e-mails: a mail server and a sender.
 type Mail struct {
 	SMTP string `json:"smtp" yaml:"smtp" secret:"true" like:"^smtps?://" words:"write the mail server's address, such as smtps://user:password@smtp.example.com" doc:"The mail server: smtps:// for implicit TLS, smtp:// for STARTTLS, with user and password; ?auth= names a login method, ?tls=none is for servers on this machine only." example:"smtps://bookings:${SMTP_PASSWORD}@smtp.example.com"`
 	From string `json:"from" yaml:"from" like:"@" words:"write an e-mail address, such as Bookings <bookings@example.com>" doc:"Who e-mails come from, unless a step says otherwise; the user of smtp if that is an address." example:"Bookings <bookings@example.com>"`
@@ -49,7 +49,8 @@ func (m *Mail) Rebase(dir string) {
 	}
 }
 
-// Secrets are the password, and the URL as long as it may hold one.
+// Secrets returns the URL and the password, also in the form in which it is sent. A URL without an @ contains no
+// password, and then there are no secrets.
 func (m *Mail) Secrets() []string {
 	_, rest, ok := strings.Cut(m.SMTP, "://")
 	at := strings.LastIndexByte(rest, '@')
@@ -98,7 +99,7 @@ func (m *Mail) sender(srv server) string {
 	return ""
 }
 
-// roots are the authorities to trust; nil for those of the system.
+// roots returns the certificate authorities to trust; nil means those of the system.
 func (m *Mail) roots() (*x509.CertPool, error) {
 	if m.CA == "" {
 		return nil, nil
@@ -123,12 +124,13 @@ type server struct {
 	auth           string // the login method, "" for the best that is offered
 }
 
-// The login methods, in the order of preference. CRAM-MD5 comes last because servers that keep passwords
-// hashed offer it in vain. XOAUTH2 takes a token, not a password, and is used only when named.
+// authMethods are the login methods, in the order of preference. CRAM-MD5 is the last choice because servers
+// that store hashed passwords offer it although it cannot work. XOAUTH2 takes a token, not a password, and is
+// used only when the URL names it.
 var authMethods = []string{"scram-sha-256", "scram-sha-1", "plain", "login", "cram-md5", "xoauth2"}
 
-// parseSMTP reads an SMTP URL. The user and password are taken apart by hand, because a password from the
-// environment may hold @, / or #, and because errors of net/url quote their input.
+// parseSMTP parses an SMTP URL. It splits off the user and password itself, because a password from the
+// environment can contain @, / or #, and because errors of net/url quote their input.
 func parseSMTP(text string) (server, *Problem) {
 	bad := func(format string, args ...any) (server, *Problem) {
 		return server{}, &Problem{Field: "smtp", Message: fmt.Sprintf(format, args...)}
@@ -194,7 +196,7 @@ func parseSMTP(text string) (server, *Problem) {
 	return s, nil
 }
 
-// serverHost gives an address as it is and a host name in its one spelling.
+// serverHost returns an address unchanged, and a host name in the spelling of hostName.
 func serverHost(host string) (string, error) {
 	if _, err := netip.ParseAddr(host); err == nil {
 		return host, nil
@@ -229,13 +231,13 @@ func (m *Mail) dial(ctx context.Context, guard *Guard, srv server) (*session, er
 type session struct {
 	*smtp.Client
 	conn  *boundedConn
-	guard *Guard // that the connection was made through
+	guard *Guard // made the connection
 	stop  func() bool
-	scrub func(string) string // takes the connection's secrets out
+	scrub func(string) string // removes the connection's secrets
 
 	mails  int         // sent so far
 	reused bool        // it was kept from an earlier e-mail
-	expiry *time.Timer // ends it while it is kept
+	expiry *time.Timer // ends it if it is kept for too long
 
 	// Of the last e-mail: orderly, if another can follow on this connection; handed, if the server may have accepted
 	// it; lost, if the connection broke or the server closed it.
@@ -299,7 +301,7 @@ func (s *session) open(m *Mail, srv server) error {
 	return s.login(srv)
 }
 
-// helloName is this machine's full name or else, as RFC 5321 section 4.1.3 has it, its address.
+// helloName returns this machine's full name, or else its address in the form of RFC 5321 section 4.1.3.
 func helloName(conn net.Conn) string {
 	if name, err := os.Hostname(); err == nil && strings.Contains(name, ".") {
 		if name, err := hostName(name); err == nil {

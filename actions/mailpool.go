@@ -9,12 +9,12 @@ import (
 
 // Limits on connections kept for the next e-mail, chosen so that mail servers bear them.
 const (
-	keptSessions   = 4                // that wait at once
-	keptFor        = 30 * time.Second // that one waits; servers hang up after a few minutes
-	mailsOfSession = 100              // sent over one; many servers allow no more
+	keptSessions   = 4                // how many are kept at once
+	keptFor        = 30 * time.Second // how long one is kept; servers hang up after a few minutes
+	mailsOfSession = 100              // how many e-mails are sent over one; many servers allow no more
 
-	stillThere = 5 * time.Second // for the answer to the first command on a connection that waited
-	farewell   = time.Second     // for handing over QUIT
+	stillThere = 5 * time.Second // timeout for the answer to the first command on a kept connection
+	farewell   = time.Second     // timeout for sending QUIT
 )
 
 // A mailPool keeps connections that worked for the next e-mail. Its zero value is ready. It is safe for concurrent
@@ -25,7 +25,7 @@ type mailPool struct {
 	mu     sync.Mutex
 	kept   []*session // the one used last is at the end
 	closed bool
-	timers sync.WaitGroup // that have neither been stopped nor run
+	timers sync.WaitGroup // expiry timers that have neither been stopped nor run
 }
 
 var _ Closer = (*Mail)(nil)
@@ -55,7 +55,7 @@ func (m *Mail) session(ctx context.Context, guard *Guard, srv server) (*session,
 	err := s.Reset()
 	s.stop()
 	if err != nil {
-		_ = s.conn.Close() // the server was done with it while it waited: that is no failure of this e-mail
+		_ = s.conn.Close() // it ended while it was kept, which is not a failure of this e-mail
 		return m.dial(ctx, guard, srv)
 	}
 	s.begin(ctx, mailTimeout)
@@ -113,7 +113,7 @@ func (p *mailPool) keep(s *session) bool {
 	return true
 }
 
-// remove takes s out of those that are kept, and says whether it was there. The caller holds mu.
+// remove takes s out of the pool, and reports whether it was there. The caller holds mu.
 func (p *mailPool) remove(s *session) bool {
 	i := slices.Index(p.kept, s)
 	if i >= 0 {

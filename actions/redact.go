@@ -17,13 +17,12 @@ import (
 // redacted replaces a secret.
 const redacted = "[redacted]"
 
-// A Redactor takes secrets out of texts, also where they were encoded on their way: for URLs, in base64
-// (alone or amid other text, as in basic authentication), in JSON, in HTML and in quotes. It is safe for
-// concurrent use.
+// A Redactor removes secrets from texts, also if they are encoded: for URLs, in base64 (alone or inside
+// other text, as in basic authentication), in JSON, in HTML and in quotes. It is safe for concurrent use.
 type Redactor struct{ replacer *strings.Replacer }
 
-// NewRedactor builds a Redactor for the given secrets. A secret shorter than 4 characters is ignored: it
-// would blot out ordinary text.
+// NewRedactor returns a Redactor for the given secrets. A secret shorter than 4 characters is ignored, because
+// it would remove ordinary text.
 func NewRedactor(secrets []string) *Redactor {
 	var forms []string
 	for _, secret := range secrets {
@@ -96,7 +95,7 @@ func lowerEscapes(s string) string {
 	return string(b)
 }
 
-// Redact gives s with every secret replaced by "[redacted]".
+// Redact returns s with every secret replaced by "[redacted]".
 func (r *Redactor) Redact(s string) string { return r.replacer.Replace(s) }
 
 // A scrubber takes a connection's own secrets out of the other side's answers before they are shortened: half a
@@ -111,8 +110,8 @@ func (s *scrubber) of(c Connection) func(string) string {
 	return s.redactor.Redact
 }
 
-// RedactHandler gives a handler that takes secrets out of a record's message, keys and values, whatever
-// their type, before h sees it.
+// RedactHandler returns a handler that removes secrets from a record's message, keys and values, whatever
+// their type, before h gets it.
 func RedactHandler(h slog.Handler, r *Redactor) slog.Handler { return &redactHandler{h, r} }
 
 type redactHandler struct {
@@ -160,7 +159,7 @@ func (h *redactHandler) attr(a slog.Attr) slog.Attr {
 		a.Value = slog.GroupValue(h.attrs(v.Group())...)
 	case slog.KindAny:
 		a.Value = h.any(v.Any())
-	default: // numbers, times and truths hold no secret
+	default: // numbers, times and booleans contain no secret
 		a.Value = v
 	}
 	return a

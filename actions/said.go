@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	saidLength = 200     // of what is quoted of an answer, in characters
+	saidLength = 200     // how much of an answer is quoted, in characters
 	shortText  = 1 << 10 // bytes; a longer text is a page, not a sentence
 )
 
@@ -26,7 +26,7 @@ func (a *answer) said() string {
 	text := strings.TrimPrefix(string(a.body), "\ufeff")
 	var v any
 	if json.Unmarshal([]byte(text), &v) == nil {
-		// A sentence rather than a code, which has no spaces.
+		// A sentence is better than a code, which has no spaces.
 		if text = a.find(v, " ", false); text == "" {
 			text = a.find(v, "", false)
 		}
@@ -64,7 +64,7 @@ func (a *answer) find(v any, with string, fields bool) string {
 	case map[string]any:
 		for _, key := range saidKeys {
 			if _, list := v[key].([]any); list && fields {
-				continue // a field may be called title
+				continue // here the key is a field's name, which can be title
 			}
 			if text := a.find(v[key], with, key == "errors"); text != "" {
 				return text
@@ -79,7 +79,7 @@ func (a *answer) find(v any, with string, fields bool) string {
 	return ""
 }
 
-// oneLine folds line breaks, control and format characters into single spaces.
+// oneLine replaces runs of spaces, line breaks, control and format characters with single spaces.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsGraphic(r)

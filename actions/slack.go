@@ -45,7 +45,7 @@ func (s *Slack) UnmarshalJSON(data []byte) error {
 	return decodeNumbers(data, (*plain)(s))
 }
 
-// SlackAccess is the connection of Slack posts: a bot's token or an incoming webhook.
+// SlackAccess is the connection for Slack posts: a bot's token or an incoming webhook.
 type SlackAccess struct {
 	Token   string `json:"token" yaml:"token" secret:"true" doc:"A bot token with the scope chat:write." example:"${SLACK_BOT_TOKEN}"`
 	Webhook string `json:"webhook" yaml:"webhook" secret:"true" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write the webhook's URL, such as https://hooks.slack.com/services/…" doc:"The URL of an incoming webhook." example:"${SLACK_WEBHOOK_URL}"`
@@ -65,7 +65,7 @@ var (
 	slackThread = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 )
 
-// Check finds posts without content and values that Slack would not take.
+// Check finds posts without content and values that Slack would not accept.
 func (s *Slack) Check() []Problem {
 	var problems []Problem
 	if s.Text == "" && s.Blocks == nil {
@@ -95,13 +95,13 @@ func isTemplate(v any) bool {
 	return ok && strings.Contains(text, "{{")
 }
 
-// ConnectionName is the connection that the step names.
+// ConnectionName returns the connection that the step names.
 func (s *Slack) ConnectionName() string { return s.Connection }
 
 // NeedsConnection is always true.
 func (s *Slack) NeedsConnection() bool { return true }
 
-// Destination is the API's host and a mark that tells one workspace's access from another's.
+// Destination returns the scheme and host of the API, and a short hash that tells one token or webhook from another.
 func (s *Slack) Destination(c Connection) string {
 	a, ok := c.(*SlackAccess)
 	if !ok {
@@ -122,7 +122,8 @@ func (a *SlackAccess) endpoint() string {
 	}
 }
 
-// Check finds access that is missing, double or malformed.
+// Check finds a token, a webhook or an API address that is malformed, and a token and webhook that are both missing or
+// both given.
 func (a *SlackAccess) Check() []Problem {
 	var problems []Problem
 	add := func(field, message string) {
@@ -149,7 +150,7 @@ func (a *SlackAccess) Check() []Problem {
 	return problems
 }
 
-// Secrets are the token and the webhook, whole and by its path, which is what makes it secret.
+// Secrets returns the token and the webhook, and also the path of the webhook, which is its secret part.
 func (a *SlackAccess) Secrets() []string {
 	var secrets []string
 	if a.Token != "" {

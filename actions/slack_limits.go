@@ -20,7 +20,7 @@ const (
 	slackOptions  = 100
 )
 
-// blockText is how long the text of a field may be, by the type of the block or element and the field's key.
+// blockText is the longest text of a field, in characters, by the type of the block or element and the field's key.
 var blockText = map[[2]string]int{
 	{"header", "text"}:                150,
 	{"section", "text"}:               3000,
@@ -45,7 +45,7 @@ var blockText = map[[2]string]int{
 	{"", "deny"}:                      30,
 }
 
-// confirmText is how long the question of a confirmation may be.
+// confirmText is the longest question of a confirmation, in characters.
 const confirmText = 300
 
 // wholeText limits values that cannot be cut, because a shortened one would mean something else.
@@ -78,7 +78,7 @@ func tooLong(v any) error {
 	return nil
 }
 
-// listLength is how many entries a list may have.
+// listLength is how many entries a list can have, by the type of the block or element and the list's key.
 var listLength = map[[2]string]int{
 	{"section", "fields"}: slackFields, {"context", "elements"}: slackElements, {"actions", "elements"}: slackActions, {"", "options"}: slackOptions,
 }
@@ -112,7 +112,7 @@ func cutBlock(v any, parent string, limit int) any {
 		return v
 	}
 	kind, _ := m["type"].(string)
-	if kind == "mrkdwn" || kind == "plain_text" { // a text object: its limit is that of where it stands
+	if kind == "mrkdwn" || kind == "plain_text" { // a text object: its limit depends on the field it is in
 		if text, ok := m["text"].(string); ok && limit > 0 {
 			m = with(m, "text", cut(text, limit))
 		}
@@ -159,7 +159,7 @@ func cutBlock(v any, parent string, limit int) any {
 	return out
 }
 
-// with is m with another value for key.
+// with returns a copy of m with another value for key.
 func with(m map[string]any, key string, value any) map[string]any {
 	out := make(map[string]any, len(m))
 	for k, v := range m {
@@ -169,7 +169,7 @@ func with(m map[string]any, key string, value any) map[string]any {
 	return out
 }
 
-// cut shortens a text to n characters, at a word where one ends near, with "…" as the last.
+// cut shortens a text to at most n characters, the last of which is "…". It cuts at a space if there is one nearby.
 func cut(text string, n int) string {
 	runes := []rune(text)
 	if len(runes) <= n {
