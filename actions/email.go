@@ -159,7 +159,7 @@ func (e *Email) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	if err != nil {
 		return receipt, err
 	}
-	defer func() { m.pool.put(s) }() // not s itself, which can be replaced below
+	defer func() { m.pool.put(s) }() // a function, because s can be replaced below
 	err = s.send(msg, left, &receipt)
 	if s.lost && s.reused && !s.handed && ctx.Err() == nil {
 		// The kept conversation ended before the e-mail was handed over, so a new one can send it.

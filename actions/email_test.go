@@ -44,7 +44,7 @@ func TestEmailCheck(t *testing.T) {
 	}
 }
 
-// part finds the part of a type in a message and gives its decoded text.
+// part finds the part of a type in a message and returns its decoded text.
 func part(t *testing.T, header map[string][]string, body io.Reader, want string) (string, bool) {
 	t.Helper()
 	get := func(k string) string { return mail.Header(header).Get(k) }
@@ -216,7 +216,7 @@ func TestEmailRecipientsAreSettledOneByOne(t *testing.T) {
 		!strings.Contains(first.Refused[0].Answer, "550") {
 		t.Fatalf("first: %+v", first)
 	}
-	// Put off once more: nobody is asked for who has it or was refused.
+	// The server puts off the last recipient once more. Those who have the e-mail or were refused are not tried again.
 	second, err := attempt(t, e, m, first)
 	if err == nil || len(second.Accepted)+len(second.Refused) != 0 || len(srv.received()) != 1 {
 		t.Fatalf("second: %+v, %v", second, err)
@@ -232,7 +232,7 @@ func TestEmailRecipientsAreSettledOneByOne(t *testing.T) {
 	if len(mails) != 2 || !slices.Equal(mails[1].to, []string{"full@example.com"}) || !bytes.Equal(mails[0].data, mails[1].data) {
 		t.Fatalf("%d mails", len(mails))
 	}
-	// All are settled: there is nothing to do, and no conversation.
+	// All are settled: there is nothing to do, so no conversation begins.
 	sessions := srv.sessions
 	fourth, err := attempt(t, e, m, first, second, third)
 	if err != nil || len(fourth.Accepted) != 0 || srv.sessions != sessions {
@@ -253,7 +253,7 @@ func TestEmailRefusedByAll(t *testing.T) {
 	if again, err := attempt(t, e, m, receipt); !Classify(err).Permanent || len(again.Accepted) != 0 {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	// One had it before, the rest are now refused: that is sent.
+	// One recipient had it before and the rest are refused now: the e-mail counts as sent.
 	if last, err := attempt(t, e, m, Receipt{Accepted: []string{"a@example.com"}}); err != nil || len(last.Refused) != 1 {
 		t.Errorf("last: %+v, %v", last, err)
 	}
@@ -318,8 +318,8 @@ func TestEmailRefusesLineBreaks(t *testing.T) {
 	}
 }
 
-// Whatever is in the fields, a composed message has the headers it should have and no other, and its
-// envelope holds one address a line.
+// FuzzEmailHeaders checks that a composed message has only the headers that it should have, whatever is in the
+// fields, and that each address of its envelope is on one line.
 func FuzzEmailHeaders(f *testing.F) {
 	f.Add("a@example.com", "Booked", "text", "Room 1", "a1")
 	f.Add("\"x, y\" <a@example.com>, b@example.com", strings.Repeat(" ", 300)+strings.Repeat("y", 1200)+" z", ".\r\n.", "; CN=x:\r\nX:y", "\r\n")

@@ -42,7 +42,8 @@ func RetryAfter(err error, d time.Duration) error {
 	return &Failure{After: d, Err: err}
 }
 
-// Classify returns the Failure in err's chain. For an error without one, it returns a Failure that is retried with backoff.
+// Classify returns the Failure in err's chain. For an error without one, it returns a Failure that is retried with
+// backoff.
 func Classify(err error) Failure {
 	if f, ok := errors.AsType[*Failure](err); ok {
 		return *f

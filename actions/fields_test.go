@@ -102,7 +102,7 @@ func FuzzSplitList(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if !utf8.ValidString(s) { // JSON never holds it
+		if !utf8.ValidString(s) { // JSON never contains it
 			return
 		}
 		list := SplitList(s)
@@ -128,7 +128,7 @@ func FuzzSplitList(f *testing.F) {
 		if squeeze(strings.Join(list, "")) != squeeze(s) {
 			t.Fatalf("%q: something is lost in %q", s, list)
 		}
-		// Whatever the mail parser reads as a list of plain addresses, splitting reads alike.
+		// A list of plain addresses that the mail parser accepts is split into the same addresses.
 		if strings.ContainsAny(s, "(){}:;") {
 			return
 		}

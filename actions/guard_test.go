@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// newGuard is a guard that permits what is listed.
+// newGuard returns a guard with this allow list.
 func newGuard(t *testing.T, allow ...string) *Guard {
 	t.Helper()
 	g, err := NewGuard(GuardOptions{Allow: allow})
@@ -160,8 +160,8 @@ func TestGuardConnects(t *testing.T) {
 	}
 }
 
-// The variables are read once in a process, so this test would not notice a proxy that was looked up before
-// it runs: nothing in this package does.
+// TestGuardIgnoresProxies sets the proxy variables, which are read once in a process. It works only if nothing
+// in this package has read them before.
 func TestGuardIgnoresProxies(t *testing.T) {
 	var proxied atomic.Int32
 	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxied.Add(1) }))
@@ -175,7 +175,7 @@ func TestGuardIgnoresProxies(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	// Port 1 answers to nobody; the proxy, which the guard permits, would answer for it.
+	// Nothing listens on port 1. The proxy, which the guard permits, would answer instead.
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://rebind.example.com:1/", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func TestGuardFollowsNoRedirect(t *testing.T) {
 	}
 }
 
-// loopbackResolver asks a name server, real but tiny, for which every name has the address 127.0.0.1.
+// loopbackResolver returns a resolver that asks a small name server, for which every name has the address 127.0.0.1.
 func loopbackResolver(t *testing.T) *net.Resolver {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")

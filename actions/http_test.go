@@ -133,7 +133,7 @@ func TestHTTPStatuses(t *testing.T) {
 	}
 }
 
-// Answers that no well-behaved server gives.
+// TestHTTPOddAnswers sends answers that no well-behaved server sends.
 func TestHTTPOddAnswers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -322,7 +322,7 @@ func TestHTTPRedirects(t *testing.T) {
 		t.Errorf("a loop is asked %d times: %v", asked.Load(), err)
 	}
 
-	// To another host, the body goes along and nothing that identifies or authorises does.
+	// A redirect to another host passes on the body, but no credentials, signature or idempotency key.
 	api := &HTTPAPI{URL: srv.URL, Basic: &Basic{"u", "secret"}, Sign: "whsec_c2VjcmV0IGtleQ==", Headers: map[string]string{"X-Api-Key": "key-123456"}}
 	h := &HTTP{Path: "/to/307/other", Body: "text", Headers: map[string]string{"X-Desk": "front", "Cookie": "a=b", "authorization": "mine"}}
 	receipt, err := invoke(t, h, api)
@@ -340,7 +340,7 @@ func TestHTTPRedirects(t *testing.T) {
 	}
 }
 
-// A redirect away and back does not bring the credentials back.
+// TestHTTPRedirectAwayAndBack checks that credentials stay away after a redirect to another host and back.
 func TestHTTPRedirectAwayAndBack(t *testing.T) {
 	t.Parallel()
 	var home *httptest.Server
@@ -410,7 +410,7 @@ func TestHTTPSignature(t *testing.T) {
 	}
 }
 
-// tokens is an OAuth2 server, and an API that takes only its latest token.
+// tokens starts an OAuth2 server, and an API that accepts only the latest token.
 func tokens(t *testing.T) (*httptest.Server, *atomic.Int32, *atomic.Value) {
 	t.Helper()
 	var issued atomic.Int32
@@ -489,7 +489,7 @@ func TestHTTPOAuth2(t *testing.T) {
 	}
 }
 
-// An attempt that waits for another's token goes when its own time is up.
+// TestHTTPOAuth2Waits checks that an attempt that waits for another attempt's token ends when its own context ends.
 func TestHTTPOAuth2Waits(t *testing.T) {
 	t.Parallel()
 	asked, release := make(chan struct{}, 10), make(chan struct{})
@@ -628,7 +628,7 @@ func TestHTTPCheck(t *testing.T) {
 	}
 }
 
-// Whatever the path, the call stays on the connection's host and below its path.
+// FuzzJoinPath checks that a call stays on the connection's host and below its path, whatever the step's path.
 func FuzzJoinPath(f *testing.F) {
 	for _, base := range []string{"https://example.com", "https://example.com/api/", "https://example.com/a%2Fb/v1?k=v", "https://example.com/?a b"} {
 		for _, p := range []string{"", "/", "/a", "a b?x=y z", "../x", "//evil.example.com", "/%2e%2e/x", "/a%2F..%2Fb", "/%", "/é", `\..\x`, "/a?b#c", "@evil.example.com/", ":80/", "/x?a b#c\"é", "http://evil.example.com", "/.;/..;x/"} {

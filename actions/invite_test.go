@@ -115,7 +115,8 @@ func TestInvitation(t *testing.T) {
 	}
 }
 
-// A day without a time is a date in calendars, its end the first day after it.
+// TestInviteForWholeDays checks that an appointment without a time becomes a date in calendars, and that its end is the
+// first day after it.
 func TestInviteForWholeDays(t *testing.T) {
 	t.Parallel()
 	berlin, err := time.LoadLocation("Europe/Berlin")

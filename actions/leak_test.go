@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// The secrets of this test all hold this mark, which is 12 bytes long so that base64 shows it alike at every
-// third place.
+// mark is a part of every secret in this test. It is 12 bytes long, so that its base64 is the same at every position
+// that is a multiple of three.
 const mark = "S3cr3t/M+rk!"
 
-// leakCases are a kind's connections full of secrets, to a server at an address, and the requests to send.
-// A new action adds its own.
+// leakCases returns, for each kind of action, connections with secrets to a server at an address, and requests to
+// send. A new action adds its own.
 var leakCases = map[string]func(address string) ([]Connection, []Request){
 	"email": func(address string) ([]Connection, []Request) {
 		var connections []Connection
@@ -71,8 +71,8 @@ var leakCases = map[string]func(address string) ([]Connection, []Request){
 	},
 }
 
-// leakServers are what may be at the other end, by name and address. Those that echo say back what they were
-// told. The names of those that speak SMTP begin with "a mail server".
+// leakServers starts servers of many types and returns their addresses by name. Those that echo send back what they
+// received. The names of those that speak SMTP begin with "a mail server".
 func leakServers(t *testing.T) map[string]string {
 	t.Helper()
 	servers := map[string]string{
@@ -116,7 +116,7 @@ func leakServers(t *testing.T) map[string]string {
 			w.Header().Set("Location", "http://169.254.169.254/")
 			w.WriteHeader(code)
 		})
-		// The padding moves what is echoed over the end of what is kept.
+		// The padding moves the echoed text across the end of what is kept.
 		for _, padding := range []int{0, 990, 1000, 1010, 1020} {
 			servers[fmt.Sprintf("one that echoes with %d after %d", code, padding)] = serve(func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
@@ -130,7 +130,7 @@ func leakServers(t *testing.T) map[string]string {
 		said := fmt.Sprint(strings.Repeat("x", 90), r.Header, r.RequestURI)
 		_ = json.NewEncoder(w).Encode(map[string]any{"ok": false, "error": said, "needed": said})
 	})
-	// Escapes that no encoder writes hide a text from whoever does not decode them.
+	// Escapes that no encoder writes hide a text until they are decoded.
 	escaped := func(text string) string {
 		var b strings.Builder
 		for _, c := range text {
@@ -174,7 +174,7 @@ func leakServers(t *testing.T) map[string]string {
 	return servers
 }
 
-// leaks says what of the mark is to be seen in a text, in whatever form; a piece of it is enough.
+// leaks returns the part of mark, in any encoding, that a text contains, "" for none. A piece of it is enough.
 func leaks(text string) string {
 	for _, whole := range append(encodings(mark), mark) {
 		for _, piece := range []string{whole, whole[:len(whole)*2/3], whole[len(whole)/3:]} {
@@ -186,8 +186,8 @@ func leaks(text string) string {
 	return ""
 }
 
-// No action shows a secret of its connection: not in an error, not in a receipt, not in what Check says and
-// not in its destination, whatever the other side does.
+// TestNoActionShowsASecret checks that no action shows a secret of its connection, whatever the other side does:
+// not in an error, a receipt, the result of Check or the destination.
 func TestNoActionShowsASecret(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{mark, url.QueryEscape(mark), mark[:8], fmt.Sprintf("%q", "a"+mark), "eFMzY3IzdC9NK3JrIQ=="} {
@@ -218,7 +218,7 @@ func TestNoActionShowsASecret(t *testing.T) {
 						t.Errorf("connection %d: Check shows %q: %s", n, piece, checked)
 					}
 				}
-				// Who does not speak the action's language may never answer: that is not worth waiting for.
+				// A server that does not speak the action's protocol might never answer, so do not wait long.
 				patience := 30 * time.Second
 				if strings.HasPrefix(name, "a mail server") != (kind.Name == "email") || name == "a mail server with TLS" || name == "one that says nothing" {
 					patience = 100 * time.Millisecond

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// mailer sends the same e-mail over one connection of the configuration, through one guard.
+// mailer returns a function that sends the same e-mail over m, always through the same guard.
 func mailer(t *testing.T, m *Mail) func() (Receipt, error) {
 	t.Helper()
 	m.From = "desk@example.com"
@@ -39,7 +39,7 @@ func TestMailConnectionIsUsedAgain(t *testing.T) {
 	if _, err := send(); err != nil || srv.sessions != 2 {
 		t.Errorf("one more than a conversation may have: %d conversations, %v", srv.sessions, err)
 	}
-	// A conversation in which everybody was refused is in order. Another guard may permit less.
+	// A conversation in which all recipients were refused can be used again, but not by another guard.
 	gone := note()
 	gone.To = List{"gone@example.com"}
 	guard := newGuard(t, "127.0.0.1")
@@ -50,7 +50,7 @@ func TestMailConnectionIsUsedAgain(t *testing.T) {
 	}
 }
 
-// talk is a server that takes e-mails and reports each command, until the one that it does not answer.
+// talk starts a server that takes e-mails and reports each command. It does not answer the command silent.
 func talk(t *testing.T, silent string) (address string, commands chan string) {
 	t.Helper()
 	commands = make(chan string, 100)
@@ -87,7 +87,7 @@ func talk(t *testing.T, silent string) (address string, commands chan string) {
 	}), commands
 }
 
-// until gives the commands up to the one named.
+// until returns the commands up to last.
 func until(commands chan string, last string) (all []string) {
 	for c := range commands {
 		if all = append(all, c); c == last {
@@ -121,7 +121,7 @@ func TestMailWaitsForNoFarewell(t *testing.T) {
 		if got := until(commands, "hung up"); !slices.Equal(got, []string{"QUIT", "hung up"}) {
 			t.Errorf("%s: %q", name, got)
 		}
-		// One that is closed still sends, and keeps nothing.
+		// After Close a connection can still send, but keeps nothing.
 		if _, err := send(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -131,7 +131,7 @@ func TestMailWaitsForNoFarewell(t *testing.T) {
 	}
 }
 
-// Nor does a login that fails wait for anything.
+// TestMailWaitsForNothingAfterLogin checks that a login that fails does not wait for the answer to QUIT.
 func TestMailWaitsForNothingAfterLogin(t *testing.T) {
 	t.Parallel()
 	address, commands := talk(t, "QUIT")
@@ -144,7 +144,8 @@ func TestMailWaitsForNothingAfterLogin(t *testing.T) {
 	}
 }
 
-// What a server did to a connection while it waited costs nobody an attempt, unless it may have the e-mail.
+// TestMailReplacesWhatHasGoneStale checks that a kept connection that has broken is replaced within the attempt, unless
+// the server may have the e-mail.
 func TestMailReplacesWhatHasGoneStale(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -40,7 +40,7 @@ const (
 	mailPassword = `p@ss/w#rd:?é`
 )
 
-// A mailServer is a real SMTP server whose manners can be set before it starts.
+// A mailServer is a real SMTP server whose behaviour can be set before it starts.
 type mailServer struct {
 	mechs   []string
 	user    string // mailUser and mailPassword if empty
@@ -69,7 +69,7 @@ type receivedMail struct {
 	tls  bool
 }
 
-// start serves until the test ends; implicit is TLS from the first byte.
+// start serves until the test ends. implicit means TLS from the first byte.
 func (m *mailServer) start(t *testing.T, implicit bool) *mailServer {
 	t.Helper()
 	m.tlsConfig, m.ca = authority(t)
@@ -189,8 +189,8 @@ func (s *mailSession) verify(user, password string, ok func()) error {
 	return nil
 }
 
-// steps is a SASL exchange: each function takes what the client sent and gives the next challenge; after
-// the last one the exchange is over.
+// steps is a SASL exchange. Each function takes what the client sent and returns the next challenge. The
+// exchange ends after the last function.
 type steps struct {
 	left []func([]byte) ([]byte, error)
 }
@@ -295,7 +295,7 @@ func (s *mailSession) Data(r io.Reader) error {
 	return nil
 }
 
-// answer is an error that the server gives as its answer.
+// smtpAnswer returns an error that the server sends as its answer.
 func smtpAnswer(code int, text string) error {
 	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 1, 1}, Message: text}
 }
@@ -335,7 +335,7 @@ func authority(t *testing.T) (*tls.Config, string) {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leafDER}, PrivateKey: leafKey}}}, file
 }
 
-// serveTCP runs a conversation for each connection until the test ends.
+// serveTCP runs talk for each connection until the test ends, and returns the address.
 func serveTCP(t *testing.T, talk func(net.Conn)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -372,8 +372,9 @@ func serveTCP(t *testing.T, talk func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
-// script is an SMTP server that gives prepared answers: the first as greeting, then one for each line, the
-// last for all further ones. After DATA lines go unanswered up to the lone dot.
+// script is an SMTP server that sends prepared answers: the first is the greeting, then comes one for each line,
+// and the last is repeated. It ends the conversation at the answer "". After an answer 354, it answers no line before
+// the one with a single dot.
 func script(answers ...string) func(net.Conn) {
 	return func(conn net.Conn) {
 		lines := bufio.NewReader(conn)

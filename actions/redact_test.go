@@ -49,7 +49,7 @@ func TestRedact(t *testing.T) {
 		if !strings.Contains(clean, redacted) {
 			t.Fatalf("user %s: %q is not redacted", user, clean)
 		}
-		// What is left over on either side holds no whole character of the secret.
+		// The rest on either side contains no complete character of the secret.
 		for _, part := range strings.Split(strings.TrimPrefix(clean, "Basic "), redacted) {
 			if len(part) > len(user)+6 {
 				t.Errorf("user %s: %q leaves %q", user, clean, part)

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// What a destination said about a failure is the beginning of the error, since lists show no more than that.
+// TestErrorSaysWhatTheOtherSideSaid checks that an error begins with what the destination said, because lists show only
+// the beginning.
 func TestErrorSaysWhatTheOtherSideSaid(t *testing.T) {
 	t.Parallel()
 	long := "The value of the field phone " + strings.Repeat("is wrong and ", 30)
@@ -30,7 +31,7 @@ func TestErrorSaysWhatTheOtherSideSaid(t *testing.T) {
 		{`{"message":"No \u0073ecret-0f-the-crm, no phone"}`, "No [redacted], no phone"},
 		{`{"message":"` + long + `"}`, strings.TrimSpace(long[:198]) + "…"},
 		{long[:190] + "secret-0f-the-crm", long[:190] + "[redacted]"},
-		// Nothing that a person could read.
+		// These say nothing that a person can read.
 		{"", ""}, {"{}", ""}, {"422", ""}, {"null", ""}, {"...", ""}, {`{"ok":false,"code":12}`, ""},
 		{"<html><body>Phone is missing</body></html>", ""}, {"  <?xml version='1.0'?><e>no</e>", ""}, {"oh <b>no</b>", ""},
 		{`{"message":"Phone is mis`, ""}, {"Phone \xff\xfe", ""}, {strings.Repeat("Phone is missing. ", 100), ""},
@@ -48,7 +49,7 @@ func TestErrorSaysWhatTheOtherSideSaid(t *testing.T) {
 	}
 }
 
-// The same of every way in which a destination can say no.
+// TestEveryFailureSaysWhatTheOtherSideSaid checks the same for every way in which a destination can refuse.
 func TestEveryFailureSaysWhatTheOtherSideSaid(t *testing.T) {
 	t.Parallel()
 	const said = `{"error":"invalid_client","error_description":"The desk is closed"}`

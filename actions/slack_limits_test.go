@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// A text that Slack would refuse for its length is cut at a word, in every place that has a limit.
+// TestSlackLimits checks that a text that is too long for Slack is cut at a word, in every field that has a limit.
 func TestSlackLimits(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("many words ", 5000)
@@ -91,8 +91,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// Of what only asks or offers, too, no more is sent than Slack takes; what would be another one if it were cut is told
-// before it is sent.
+// TestSlackLimitsOfInputs checks that the limits apply to inputs, options and confirmations too. A value that must not be
+// cut is an error before anything is sent.
 func TestSlackLimitsOfInputs(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("many words ", 500)
@@ -133,7 +133,7 @@ func TestSlackLimitsOfInputs(t *testing.T) {
 	if err := tooLong(element); err == nil || !strings.Contains(err.Error(), "value") {
 		t.Error(err)
 	}
-	// It is told by the action, before anything is sent.
+	// The action returns the error before it sends anything.
 	_, err := (&Slack{Channel: "#desk", Blocks: []any{element}}).Do(t.Context(), Dispatch{Connection: &SlackAccess{Token: "xoxb-1"}})
 	if f := Classify(err); err == nil || !f.Permanent || !f.Own {
 		t.Errorf("%v, %+v", err, f)

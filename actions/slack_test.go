@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// A call that a test server has received.
+// A received is a call that a test server has received.
 type received struct {
 	method, path string
 	header       http.Header
 	body         string
 }
 
-// answering is a server that gives one answer to all and keeps what it received.
+// answering starts a server that sends the same answer to every call and keeps what it received.
 func answering(t *testing.T, status int, header map[string]string, body string) (*httptest.Server, func() []received) {
 	t.Helper()
 	calls := make(chan received, 100)
@@ -157,7 +157,7 @@ func TestSlackRefusesBeforeSending(t *testing.T) {
 	if n := len(calls()); n != 0 {
 		t.Errorf("%d calls", n)
 	}
-	// The guard is asked.
+	// The post goes through the guard.
 	if _, err := (&Slack{Channel: "C1", Text: "x"}).Do(t.Context(), Dispatch{ID: "d", Connection: token, Guard: newGuard(t)}); !Classify(err).Permanent || !strings.Contains(err.Error(), "egress") {
 		t.Errorf("%v", err)
 	}

@@ -11,7 +11,8 @@ import (
 	"bellhop/rules"
 )
 
-// What init writes works whenever it is written: its appointment lies ahead, and its tests pass.
+// TestStarterAtAnyTime checks that what init writes works on any day: its appointment is in the future, and its tests
+// pass.
 func TestStarterAtAnyTime(t *testing.T) {
 	t.Parallel()
 	for _, day := range []string{"2026-11-21", "2026-12-06", "2027-03-29", "2034-06-01"} {
@@ -50,8 +51,8 @@ func TestStarterAtAnyTime(t *testing.T) {
 	}
 }
 
-// A file that is sent anew is of an appointment that lies ahead, on the same day of the week; one that does already
-// stays as it is.
+// TestLifted checks that an appointment that is over is moved into the future, to the same day of the week, and that any
+// other event stays as it is.
 func TestLifted(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)

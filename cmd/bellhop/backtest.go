@@ -117,7 +117,7 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 	return nil
 }
 
-// sinceTime reads how far to go back, or from when on.
+// sinceTime returns the time that a date, a time or a duration before now stands for.
 func sinceTime(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	if at, err := time.ParseInLocation(time.DateOnly, text, zone); err == nil {
 		return at, nil
@@ -135,7 +135,7 @@ func sinceTime(text string, now time.Time, zone *time.Location) (time.Time, erro
 	return now.Add(-d), nil
 }
 
-// inForce are the rules that the server has loaded last, and what the store calls them.
+// inForce returns the rules that the server has loaded last, and their id in the store.
 func inForce(ctx context.Context, r *store.Reader, o rules.Options) (*rules.Set, string, error) {
 	versions, err := r.GoodVersions(ctx)
 	if err != nil {
@@ -154,9 +154,9 @@ func inForce(ctx context.Context, r *store.Reader, o rules.Options) (*rules.Set,
 	return loaded.Set, live.SetID(names), nil
 }
 
-// A progress is a bar on a terminal, and nothing elsewhere. It appears once something takes long.
+// A progress is a bar on a terminal, and shows nothing elsewhere. It appears after progressAfter.
 type progress struct {
-	w           io.Writer // nil: nobody looks
+	w           io.Writer // nil if there is no terminal
 	begun, next time.Time
 	shown       bool
 }
@@ -188,7 +188,7 @@ func (b *progress) show(done, total int, now time.Time) {
 	_, _ = fmt.Fprint(b.w, text+"\x1b[K") // the output remembers its failure
 }
 
-// clear takes the bar away.
+// clear removes the bar.
 func (b *progress) clear() {
 	if b.shown {
 		_, _ = fmt.Fprint(b.w, "\r\x1b[K") // the output remembers its failure

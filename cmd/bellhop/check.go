@@ -50,7 +50,7 @@ type report struct {
 	Rules    int            `json:"rules"`
 	Findings []text.Finding `json:"findings"`
 
-	// GivenUp counts, by rule, what waits in the store for a step that these rules lack.
+	// GivenUp counts, by rule, the deliveries in the store that wait for a step that these rules do not have.
 	GivenUp map[string]int `json:"givenUp,omitempty"`
 }
 
@@ -91,8 +91,8 @@ func (r *report) fail(path, code, message string) {
 	})
 }
 
-// givenUp counts what waits in a store for steps that are not in set. Where there is no store, or none of this version that
-// can be read, it is nothing: check is about rules.
+// givenUp counts the deliveries in a store that wait for steps that are not in set. It returns nil if there is no store
+// that it can read, because check is about rules.
 func givenUp(ctx context.Context, dir string, set *rules.Set) map[string]int {
 	reader, err := store.OpenReader(ctx, dir)
 	if err != nil {
@@ -152,7 +152,7 @@ func (r *report) sources(cfg *config.Config, paths []string) []live.Source {
 	return list
 }
 
-// isConfig says whether info is of the configuration, which is checked whether it is named or not.
+// isConfig reports whether info is of the configuration file, which is checked even if it is not named.
 func isConfig(cfg *config.Config, info fs.FileInfo) bool {
 	if cfg.Path == "" {
 		return false
@@ -161,7 +161,7 @@ func isConfig(cfg *config.Config, info fs.FileInfo) bool {
 	return err == nil && os.SameFile(of, info)
 }
 
-// plainCause is what an error of the file system says, without what was called and with which path.
+// plainCause returns the text of a file system error, without the operation and the path.
 func plainCause(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err.Error()

@@ -37,14 +37,14 @@ func (f *remoteFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.json, "json", false, "print the API's JSON")
 }
 
-// A client asks a server's admin API.
+// A client calls a server's admin API.
 type client struct {
 	base  string // http://127.0.0.1:8081
 	token string
 	http  *http.Client
 }
 
-// clientFor makes the client that the flags ask for.
+// clientFor returns a client for the server that the flags or the configuration name.
 func (p *program) clientFor(f *remoteFlags) (*client, error) {
 	cfg, _, err := p.load(f.config, config.Env{Lenient: true})
 	if err != nil {
@@ -70,8 +70,8 @@ func (p *program) clientFor(f *remoteFlags) (*client, error) {
 	return c, nil
 }
 
-// An unnamedServer sends requests to the server that is meant where nobody names one, neither with a flag nor in a
-// configuration, and tells people which that is. flag is what would name it.
+// An unnamedServer sends requests to the default server if neither a flag nor a configuration names one, and tells
+// people which server that is. flag is the flag that would name it.
 type unnamedServer struct {
 	p    *program
 	flag string
@@ -93,13 +93,13 @@ func (s *unnamedServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// A noServerError says that there is nobody to ask, and what to do.
+// A noServerError says that no server answers, and what to do about it.
 type noServerError struct{ text string }
 
 func (e *noServerError) Error() string { return e.text }
 
-// baseURL makes a URL of an address to listen on, or leaves a URL as it is. What listens on all addresses is
-// asked on loopback.
+// baseURL turns an address to listen on into a URL, and leaves a URL as it is. A server that listens on all
+// addresses is called on loopback.
 func baseURL(address string) (string, error) {
 	if !strings.Contains(address, "://") {
 		host, port, err := net.SplitHostPort(address)
@@ -118,11 +118,11 @@ func baseURL(address string) (string, error) {
 	return strings.TrimSuffix(address, "/"), nil
 }
 
-// answerLimit is how much of an answer is read.
+// answerLimit is how much of an answer is read, in bytes.
 const answerLimit = 64 << 20
 
-// call makes one request to path, such as /api/v1/events, and decodes the answer into v unless it is nil.
-// The answer as it came is returned too. What the server refuses is an error in its words.
+// call makes one request to path, such as /api/v1/events, and decodes the answer into v unless v is nil. It
+// also returns the answer as it came. If the server refuses, the error has the server's words.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, v any) (json.RawMessage, error) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
@@ -130,7 +130,7 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	return c.ask(ctx, method, path, nil, v)
 }
 
-// ask is call with a question, which goes as JSON unless it is nil.
+// ask is call with a body, which is sent as JSON unless it is nil.
 func (c *client) ask(ctx context.Context, method, path string, question, v any) (json.RawMessage, error) {
 	var asked bytes.Buffer
 	if question != nil {
@@ -167,7 +167,7 @@ func (c *client) ask(ctx context.Context, method, path string, question, v any) 
 	return body, nil
 }
 
-// exchange sends r and reads the whole answer.
+// exchange sends r and reads the answer, up to answerLimit.
 func exchange(c *http.Client, r *http.Request) (status int, body []byte, err error) {
 	resp, err := c.Do(r)
 	if err != nil {
@@ -189,7 +189,7 @@ func exchange(c *http.Client, r *http.Request) (status int, body []byte, err err
 	return resp.StatusCode, body, nil
 }
 
-// refusal is what an answer that is no success says, in one line.
+// refusal returns what an answer that is not a success says, in one line.
 func refusal(status int, body []byte) string {
 	text := fmt.Sprintf("%d %s", status, http.StatusText(status))
 	var said struct {
@@ -201,8 +201,8 @@ func refusal(status int, body []byte) string {
 	return text
 }
 
-// pages gets path, and with all every page after it, and hands each to add, which gives the cursor of the
-// next page. The rows, under their name in the answers, are joined into one answer.
+// pages gets path, and every page after it if all is set. It passes each page to add, which returns the cursor
+// of the next page. rows is the key of the rows in a page. The rows of all pages are joined into one answer.
 func (c *client) pages(ctx context.Context, path, rows string, query url.Values, all bool, add func(page json.RawMessage) (next string, err error)) (json.RawMessage, error) {
 	var joined []json.RawMessage
 	for {
@@ -230,7 +230,7 @@ func (c *client) pages(ctx context.Context, path, rows string, query url.Values,
 	}
 }
 
-// printJSON writes JSON as it came, indented.
+// printJSON writes data with indents.
 func (p *program) printJSON(data json.RawMessage) error {
 	var b bytes.Buffer
 	if err := json.Indent(&b, bytes.TrimSpace(data), "", "  "); err != nil {

@@ -49,7 +49,7 @@ func TestHookURL(t *testing.T) {
 	}
 }
 
-// TestUnnamedServer asks a server that nobody has named: one that answers, and one that does not.
+// TestUnnamedServer calls a server that no flag or configuration names: one that answers, and one that does not.
 func TestUnnamedServer(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }))
@@ -86,7 +86,7 @@ func TestUnnamedServer(t *testing.T) {
 	}
 }
 
-// TestPagesFollowsTheCursor lists what a server gives in three pages.
+// TestPagesFollowsTheCursor lists what a server returns in three pages.
 func TestPagesFollowsTheCursor(t *testing.T) {
 	t.Parallel()
 	pages := map[string]string{

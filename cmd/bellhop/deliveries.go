@@ -38,8 +38,8 @@ func (p *program) deliveriesList() *cobra.Command {
 	}, p.printDeliveries)
 }
 
-// deliveriesChange is the command for one of the things that an operator does to deliveries. Those it names
-// are done one after the other, up to the first that the server refuses.
+// deliveriesChange returns a command that changes deliveries, such as retry. It changes them one after the
+// other and stops at the first that the server refuses.
 func (p *program) deliveriesChange(verb, short, done string) *cobra.Command {
 	var remote remoteFlags
 	cmd := &cobra.Command{
@@ -76,7 +76,7 @@ type pair struct {
 	value json.RawMessage
 }
 
-// pairs takes a JSON object apart in the order in which it was written.
+// pairs returns the keys of a JSON object in the order in which they were written.
 func pairs(object json.RawMessage) ([]pair, error) {
 	dec := json.NewDecoder(bytes.NewReader(object))
 	if _, err := dec.Token(); err != nil {

@@ -63,23 +63,23 @@ type demoOptions struct {
 	samples       []sample
 }
 
-// freeOr is the address, or one with a port that the system chooses if it is taken.
+// freeOr returns address, or one with a port that the system chooses if it cannot be listened on.
 func freeOr(ctx context.Context, address string) string {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return "127.0.0.1:0"
 	}
-	_ = l.Close() // whoever listens next will see
+	_ = l.Close() // if this failed, listening will fail too
 	return address
 }
 
-// A sample is one event that the demo sends, and what must come of it.
+// A sample is one event that the demo sends, and the results that it must have.
 type sample struct {
 	title, file string
 	status      record.Status
 	fires       []firing
-	follows     []firing // what waited for the appointment since an earlier event
+	follows     []firing // for deliveries that waited since an earlier event of the appointment
 }
 
 // A firing is a rule that applies to a sample, and the state in which each of its deliveries ends.
@@ -88,7 +88,7 @@ type firing struct {
 	state record.State
 }
 
-// samples tell the life of one appointment, and of a second one that a workflow announces.
+// samples returns the events of one appointment, and of a second one that a workflow announces.
 func samples() []sample {
 	return []sample{
 		{"A booking comes in", "create.json", record.Accepted, []firing{
@@ -113,20 +113,20 @@ func samples() []sample {
 	}
 }
 
-// A demo is a running one.
+// A demo is a running demo.
 type demo struct {
 	dir    string // temporary
 	cfg    *config.Config
 	sinks  *sinks
 	engine *engine.Engine
-	hook   string // where its webhooks go
+	hook   string // the URL for its webhooks
 	api    *client
 	http   *http.Client
 
-	waiting map[string]string // what was shown last of each delivery that waited
+	waiting map[string]string // the standing that was last shown of each waiting delivery
 }
 
-// event is the file of an event that is not sent yet, for whoever tries the demo out.
+// event returns the file of an event that is not sent yet, for people who try out the demo.
 func (d *demo) event() string { return filepath.Join(d.dir, "events", "one-more.json") }
 
 func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
@@ -167,7 +167,7 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 		return err
 	}
 	p.printDemoTry(d)
-	level.Set(slog.LevelInfo) // somebody is going to change rules, and wants to see that they are loaded
+	level.Set(slog.LevelInfo) // people now change rules and want to see that they are loaded
 	return p.watch(ctx, d, ended)
 }
 
@@ -179,7 +179,7 @@ func (p *program) watch(ctx context.Context, d *demo, ended chan error) error {
 		case <-ctx.Done():
 			return nil
 		case err := <-ended:
-			ended <- nil // it is waited for once more
+			ended <- nil // demo receives from ended once more
 			return err
 		case <-d.sinks.news:
 		}
@@ -218,7 +218,7 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 	if _, err := writeNew(d.event(), body); err != nil {
 		return fmt.Errorf("writing the demo's files: %w", err)
 	}
-	// JSON is YAML.
+	// The configuration can be JSON, because JSON is YAML.
 	settings, err := json.MarshalIndent(map[string]any{
 		"listen": o.listen, "admin": o.admin,
 		"sources": map[string]any{"hoopai": map[string]any{"verify": config.None}},
@@ -248,7 +248,7 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 	return nil
 }
 
-// sendSamples sends every sample, shows what came of it, and says what did not come as it should.
+// sendSamples sends every sample and shows its results. The error lists the results that are wrong.
 func (p *program) sendSamples(ctx context.Context, d *demo, list []sample) error {
 	start := time.Now()
 	var wrong []string
@@ -341,10 +341,10 @@ func (d *demo) followed(ctx context.Context, appointment string) (changed []reco
 	return changed, nil
 }
 
-// patience is how long the demo waits for what one sample causes.
+// patience is how long the demo waits for the deliveries of one sample.
 const patience = 20 * time.Second
 
-// send posts a sample and waits until nothing more is going to happen with its deliveries.
+// send posts a sample and waits until its deliveries are settled.
 func (d *demo) send(ctx context.Context, s sample) (*admin.Event, hook.Receipt, error) {
 	var r hook.Receipt
 	body, err := os.ReadFile(filepath.Join(d.dir, "events", s.file))

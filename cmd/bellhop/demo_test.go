@@ -81,7 +81,8 @@ func TestReadMail(t *testing.T) {
 	}
 }
 
-// The samples' appointment lies ahead whenever the demo is run, on the same day of the week.
+// TestAhead checks that the appointment of the samples is in the future whenever the demo runs, on the same day of the
+// week.
 func TestAhead(t *testing.T) {
 	t.Parallel()
 	event := []byte(`{"title":"2026-12-07","startTime":"2026-12-07T10:00:00+05:30","endTime":"2026-12-07 10:45","id":"x2026-12-07T1"}`)

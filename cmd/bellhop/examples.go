@@ -24,7 +24,7 @@ type example struct {
 	rule, test  []byte
 }
 
-// examples are the worked examples, by name.
+// examples returns the worked examples, sorted by name.
 func examples() ([]example, error) {
 	paths, err := fs.Glob(testdata.Files, "rules/*.yaml")
 	if err != nil {
@@ -56,10 +56,10 @@ func examples() ([]example, error) {
 	return list, nil
 }
 
-// A connectionLine is a connection as the examples' configuration has it.
+// A connectionLine is a connection and its line in the configuration of the examples.
 type connectionLine struct{ name, kind, line string }
 
-// exampleConnections are the connections that the examples may use.
+// exampleConnections returns the connections that the examples can use.
 func exampleConnections() ([]connectionLine, error) {
 	data, err := testdata.Files.ReadFile(config.FileName)
 	if err != nil {
@@ -85,7 +85,7 @@ func kindsOf(list []connectionLine) map[string]string {
 	return kinds
 }
 
-// needs are the connections without which the example's rules cannot be used.
+// needs returns the connections without which the example's rules do not compile.
 func (e *example) needs(all []connectionLine) []connectionLine {
 	return slices.DeleteFunc(slices.Clone(all), func(c connectionLine) bool {
 		rest := kindsOf(all)
@@ -109,7 +109,7 @@ func (p *program) listExamples() error {
 	return nil
 }
 
-// example writes a worked example into a folder: where its configuration says that rules are, if it has one.
+// example writes a worked example into a folder. If the folder has a configuration, the files go into its rules folder.
 func (p *program) example(name, dir string) error {
 	list, err := examples()
 	if err != nil {
@@ -193,7 +193,7 @@ func (p *program) example(name, dir string) error {
 	return nil
 }
 
-// exampleConfig is a configuration with nothing but some connections.
+// exampleConfig returns a configuration with the folders and these connections.
 func exampleConfig(needs []connectionLine) []byte {
 	var b strings.Builder
 	b.WriteString("# The configuration of Bellhop. `bellhop init` writes one with all that can be said, in another folder.\n\n")

@@ -51,7 +51,7 @@ event was received. With a file it needs no server: it takes the rules of the co
 	return cmd
 }
 
-// eventID is how a recorded event is named.
+// eventID matches the id of a recorded event.
 var eventID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 
 func (p *program) explain(ctx context.Context, f explainFlags) error {
@@ -93,7 +93,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// encode is JSON that leaves < and > as they are.
+// encode returns v as JSON, without escaping < and >.
 func encode(v any) (json.RawMessage, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// Imports go one way: each of these folders may import those after it, and itself. What is not in the list
-// holds no Go code, but for testdata, which only cmd imports.
+// layers are the folders with Go code. Each of them can import itself and those after it. testdata has Go code too,
+// and only cmd imports it.
 var layers = []string{"cmd", "engine", "rules", "actions"}
 
 const module = "bellhop/"
@@ -73,7 +73,7 @@ func importsOf(path string) ([]string, error) {
 	return list, nil
 }
 
-// misplaced says what is wrong with a file of that path importing those packages.
+// misplaced returns the problems with a file's path and its imports, as sentences.
 func misplaced(path string, imports []string) []string {
 	top, _, nested := strings.Cut(path, "/")
 	var problems []string

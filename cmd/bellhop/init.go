@@ -14,7 +14,7 @@ import (
 	"bellhop/rules/live"
 )
 
-// sampleFiles are what init writes, besides the sample event.
+// sampleFiles are the files that init writes, besides the sample event.
 //
 //go:embed sample
 var sampleFiles embed.FS
@@ -75,7 +75,7 @@ type starterFile struct {
 	data []byte
 }
 
-// starter are the files that init writes at now, from when the sample event's appointment lies ahead.
+// starter returns the files that init writes. The appointment of the sample event is after now.
 func starter(now time.Time) ([]starterFile, error) {
 	var files []starterFile
 	var event []byte
@@ -100,10 +100,10 @@ func starter(now time.Time) ([]starterFile, error) {
 	return append(files, starterFile{sampleEvent, event}), nil
 }
 
-// sampleEvent is where init writes the event to try things out with.
+// sampleEvent is the file of the event that init writes, to try things out with.
 const sampleEvent = "events/booking.json"
 
-// writeNew writes a file that does not exist yet, with the folders above it, and says whether it did.
+// writeNew writes a file and the folders above it. It leaves a file that exists as it is, and reports whether it wrote.
 func writeNew(path string, data []byte) (written bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return false, err

@@ -36,10 +36,10 @@ const killRules = `rules:
 // kills is how often the process is killed in each test.
 var kills = flag.Int("kills", 12, "how often the tests of kills kill the program")
 
-// TestKill is the promise that what was acknowledged is durable (P1), and enqueued once (P2). It starts the
-// real program, posts over several connections, kills it at a random moment, and starts it again. A sender
+// TestKill checks the promises that an acknowledged event is durable (P1) and is enqueued once (P2). It starts
+// the real program, posts over several connections, kills it at a random moment, and starts it again. A sender
 // whose webhook was not acknowledged sends it again, as real ones do. In the end every acknowledged event
-// must be there with its three deliveries, one of which waits for a moment, all sent, and none enqueued twice.
+// must have its three deliveries, one of which waits for a moment, all sent, and none enqueued twice.
 func TestKill(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -67,7 +67,7 @@ func TestKill(t *testing.T) {
 
 	acknowledged := map[string]string{} // appointment to event
 	next := 0
-	unsure := []string{} // posted and not acknowledged: to be sent again
+	unsure := []string{} // posted and not acknowledged, so they are sent again
 	take := func() string {
 		mu.Lock()
 		defer mu.Unlock()
@@ -167,7 +167,7 @@ func TestKill(t *testing.T) {
 		*kills, len(acknowledged), resent, duplicates, 3*len(steps), repeated)
 }
 
-// A realProgram is the real one, in a folder of its own.
+// A realProgram is the compiled program, in a folder of its own.
 type realProgram struct {
 	dir, path     string
 	listen, admin string
@@ -192,7 +192,7 @@ func newRealProgram(t *testing.T, rules, config string) *realProgram {
 	return p
 }
 
-// begin starts the program and returns once it takes events.
+// begin starts the program and returns once it accepts events.
 func (p *realProgram) begin(t *testing.T) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), p.path, "run", "--log-format", "json")
@@ -259,7 +259,7 @@ func postBooking(ctx context.Context, client *http.Client, addr, id string) (eve
 	return postEvent(ctx, client, "http://"+addr+"/hooks/hoopai", body)
 }
 
-// postEvent sends a webhook and tells what it was acknowledged as.
+// postEvent sends a webhook and returns the event and the status with which it was acknowledged.
 func postEvent(ctx context.Context, client *http.Client, url, body string) (event, status string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
 	if err != nil {

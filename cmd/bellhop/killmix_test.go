@@ -46,15 +46,15 @@ func (k turn) says() string {
 	return k.start + " confirmed"
 }
 
-// A mixed appointment is written by one sender, one event after the other.
+// A mixed is an appointment whose events one sender posts, one after the other.
 type mixed struct {
 	id       string
-	workflow bool // it comes by a workflow's webhook, without ids and times of change
+	workflow bool // its events come by a workflow's webhook, without webhook ids and times of change
 	turns    []turn
 }
 
-// next is what happens to the appointment: it moves, is cancelled, or comes back at another time. Its times repeat, so
-// that the bodies of a workflow do too.
+// next returns the next event of the appointment: it moves, is cancelled, or comes back at another time. Its times
+// repeat, so that the bodies of a workflow repeat too.
 func (m *mixed) next(random *rand.Rand) turn {
 	n := len(m.turns)
 	t := turn{start: fmt.Sprintf("%02d:30", 9+random.IntN(4))}
@@ -85,15 +85,15 @@ func (m *mixed) next(random *rand.Rand) turn {
 	return t
 }
 
-// An arrival is one request that the sink had.
+// An arrival is one request that the sink received.
 type arrival struct {
 	path, key, id, says string
 	at                  time.Time
 }
 
-// TestKillMix kills the real program while appointments of two kinds of sender move, are cancelled and come back (P1, P2,
+// TestKillMix kills the real program while appointments of two types of sender move, are cancelled and come back (P1, P2,
 // P6). In the end every acknowledged event has its call, the calls of an appointment came in the order of its events, and
-// nobody was told or reminded of a time that was not so any more when that began.
+// no message or reminder told a time that was out of date when its attempt began.
 func TestKillMix(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -119,7 +119,7 @@ func TestKillMix(t *testing.T) {
 		arrivals = append(arrivals, a)
 		n := len(arrivals)
 		mu.Unlock()
-		if a.path == "/call" && n%300 == 0 { // some calls are tried again, while their appointments go on
+		if a.path == "/call" && n%300 == 0 { // some calls are retried while their appointments change
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
@@ -139,7 +139,7 @@ egress: { allow: [127.0.0.1] }
 	for i := range all {
 		all[i] = &mixed{id: fmt.Sprintf("appt%02d", i), workflow: i%2 == 1}
 	}
-	unsure := make([]*mixed, senders) // whose latest turn is posted and not acknowledged
+	unsure := make([]*mixed, senders) // appointments whose latest turn is posted and not acknowledged
 	random := rand.New(rand.NewPCG(2, uint64(time.Now().UnixNano())))
 	for range *kills {
 		cmd := p.begin(t)
@@ -226,7 +226,7 @@ egress: { allow: [127.0.0.1] }
 		var want, got []string
 		for i, k := range m.turns {
 			if k.ack.IsZero() {
-				continue // the last one, cut off for good
+				continue // the last turn, which was cut off and not posted again
 			}
 			events++
 			want = append(want, k.event)
@@ -241,7 +241,7 @@ egress: { allow: [127.0.0.1] }
 			case a.path != "/call":
 				messages++
 				begun, known := began(attempts[a.path+" "+a.id+" "+a.says], a.at)
-				if !known { // the program was killed meanwhile
+				if !known { // the program was killed during the attempt
 					unknown++
 				}
 				if !m.allows(a.says, begun, a.at) {
@@ -253,7 +253,7 @@ egress: { allow: [127.0.0.1] }
 			}
 		}
 		if n := len(got) - len(want); n == 1 && m.turns[len(m.turns)-1].ack.IsZero() {
-			got = got[:len(want)] // it was stored all the same
+			got = got[:len(want)] // the last event was stored, although it was not acknowledged
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: the calls came as\n%s\nbut the events as\n%s", m.id, strings.Join(got, " "), strings.Join(want, " "))
@@ -290,8 +290,8 @@ func began(attempts []record.Attempt, arrived time.Time) (at time.Time, known bo
 	return at, known
 }
 
-// allows says whether a start could be told by an attempt that began at a time: it is that of the latest event which was
-// acknowledged by then, or of one that was under way.
+// allows reports whether an attempt that began at a time could tell this start. It must be the start of the latest event
+// that was acknowledged before, or of a later one that was posted before the attempt arrived.
 func (m *mixed) allows(start string, begun, arrived time.Time) bool {
 	latest := 0
 	for i, k := range m.turns {
@@ -307,7 +307,7 @@ func (m *mixed) allows(start string, begun, arrived time.Time) bool {
 	return false
 }
 
-// history is what happened around a time.
+// history returns the turns within three seconds of a time, for the test's output.
 func (m *mixed) history(around time.Time) string {
 	var b strings.Builder
 	for _, k := range m.turns {

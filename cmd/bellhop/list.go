@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// listFlags are the filters and pages of a list.
+// listFlags are the flags of a list command: its filters, and which pages to show.
 type listFlags struct {
 	filters map[string]*string
 	limit   int
@@ -48,8 +48,8 @@ func (f *listFlags) query() (url.Values, error) {
 	return q, nil
 }
 
-// listCommand lists what the API pages under /api/v1/ and the word what, such as "events". join adds a page to
-// those before it and gives the cursor of the next, and show prints them all.
+// listCommand returns a command that lists the rows of /api/v1/ and what, such as "events". join adds a page to
+// those before it and returns the cursor of the next page. show prints them all.
 func listCommand[Page any](p *program, what, short string, filters [][2]string, join func(all, page *Page) (next string), show func(Page)) *cobra.Command {
 	var remote remoteFlags
 	var list listFlags
@@ -89,7 +89,7 @@ func listCommand[Page any](p *program, what, short string, filters [][2]string, 
 	return cmd
 }
 
-// showCommand shows one of them.
+// showCommand returns a command that shows one row of /api/v1/ and what.
 func showCommand[T any](p *program, what, short string, show func(*T)) *cobra.Command {
 	var remote remoteFlags
 	cmd := &cobra.Command{

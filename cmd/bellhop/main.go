@@ -10,12 +10,12 @@
 //	cd desk
 //	bellhop check                      says what is wrong in them, and where
 //	bellhop test                       runs the tests beside the rules
-//	bellhop run                        takes in webhooks until it is stopped
+//	bellhop run                        receives webhooks until it is stopped
 //	bellhop send events/booking.json   sends the sample event, from another terminal
 //	bellhop deliveries list            shows what came of it
 //
 // Every command exits with 0 if it did what was asked, with 1 if that failed or found mistakes, and with 2
-// if it was asked in a way that it does not understand.
+// if it did not understand the command line.
 package main
 
 import (

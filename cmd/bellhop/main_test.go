@@ -23,19 +23,19 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"bellhop": main})
 }
 
-// patience for what a script waits for, on a machine that has other things to do.
+// scriptPatience is how long a script waits, on a machine that has other work to do.
 const scriptPatience = 30 * time.Second
 
 // TestScripts runs the program as a person does. Besides the commands of testscript, the scripts have:
 //
 //	start PATTERN PROGRAM ARG…   starts a program and waits until it has printed PATTERN, or logged it; what
 //	                             it printed up to there is stdout
-//	interrupt                    interrupts it and waits; what it printed is stdout and stderr. It must exit with 0
+//	interrupt                    interrupts it and waits; what it printed is stdout and stderr; it must exit with 0
 //	hangup                       sends it SIGHUP
 //	waitfor PATTERN PROGRAM ARG… runs a program again and again until it prints PATTERN
 //	status N PROGRAM ARG…        is an error unless the program exits with N
 //	capture NAME PATTERN         sets $NAME to what the group of PATTERN matches in stdout
-//	empty DIR                    is an error unless the folder is there and holds nothing
+//	empty DIR                    is an error unless the folder exists and is empty
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	deadline, _ := t.Deadline()
@@ -77,7 +77,7 @@ type lines struct {
 	done chan struct{}
 }
 
-// collect reads all of r. more gets a token after every line and at the end.
+// collect starts to read all of r. more gets a token after every line and at the end.
 func collect(r io.Reader, more chan<- struct{}) *lines {
 	l := &lines{done: make(chan struct{})}
 	tell := func() {
@@ -125,7 +125,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 	b.stdout, b.stderr = collect(stdout, more), collect(stderr, more)
 	ts.Defer(func() {
 		if b.cmd != nil {
-			_ = b.cmd.Process.Kill() // the script failed before it stopped it
+			_ = b.cmd.Process.Kill() // the script failed before it stopped the program
 			<-b.stdout.done
 			<-b.stderr.done
 			_ = b.cmd.Wait()
@@ -187,7 +187,7 @@ func running(ts *testscript.TestScript) *background {
 	return b
 }
 
-// command makes a program of the script's environment.
+// command returns a command with the script's environment and folder.
 func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 	path, err := lookPath(ts, args[0])
 	ts.Check(err)
@@ -199,7 +199,7 @@ func command(ts *testscript.TestScript, args []string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
-	cmd.Env = append(cmd.Env, strings.Fields(ts.Getenv("WITH"))...) // what the script wants to be there
+	cmd.Env = append(cmd.Env, strings.Fields(ts.Getenv("WITH"))...) // variables that the script adds
 	return cmd
 }
 

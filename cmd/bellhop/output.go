@@ -8,11 +8,11 @@ import (
 	"github.com/mattn/go-isatty"
 )
 
-// An output is where a command writes. It remembers the first failure, so that what prints need not look,
-// and it may be written to by several goroutines.
+// An output is where a command writes. It remembers the first failure, so that the code that prints need not
+// check for errors. It is safe for concurrent use.
 type output struct {
-	terminal bool // people read it as it comes
-	colour   bool // it is a terminal that shows colours, and nobody asked for none
+	terminal bool // it is a terminal, so people read along
+	colour   bool // it is a terminal that shows colours, and NO_COLOR is not set
 
 	mu  sync.Mutex
 	w   io.Writer

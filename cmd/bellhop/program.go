@@ -26,16 +26,16 @@ const (
 	exitUsage  = 2 // the command line was not understood
 )
 
-// A program is one run of bellhop, with all that it may use of the world around it.
+// A program is one run of bellhop, with its input, its outputs and its environment.
 type program struct {
-	name           string // how a person would call this program again
+	name           string // how people call this program
 	stdin          io.Reader
 	stdout, stderr *output
 	lookup         func(name string) (string, bool) // environment variables
 }
 
-// run is bellhop: it does what args say (the first is the program's name) and returns the exit status. It
-// ends early when ctx does, or at the first SIGINT or SIGTERM; a second one is no longer caught.
+// run does what args say (the first is the program's name) and returns the exit status. It ends early when ctx
+// ends, or at the first SIGINT or SIGTERM. A second signal is not caught and ends the process.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, lookup func(string) (string, bool)) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 }
 
-// invocation is how to call this program again.
+// invocation returns how to call this program again.
 func invocation(arg0 string) string {
 	if strings.Contains(arg0, "go-build") { // go run compiled it into a folder that is gone afterwards
 		return "go run ./cmd/bellhop"
@@ -77,10 +77,10 @@ func invocation(arg0 string) string {
 	return arg0
 }
 
-// errReported ends a command whose failure has been told already.
+// errReported ends a command that has already printed its failure.
 var errReported = errors.New("reported")
 
-// A usageError is a command line that was not understood.
+// A usageError is the error for a command line that was not understood.
 type usageError struct{ error }
 
 func (e *usageError) Unwrap() error { return e.error }
@@ -118,8 +118,8 @@ To begin with rules of your own:       bellhop init`,
 	return root
 }
 
-// group makes cmd one that only has commands below it: by itself it shows its help, and a word that is no
-// command is a mistake.
+// group makes cmd a command that only has subcommands. Without arguments it shows its help, and an unknown
+// subcommand is a mistake.
 func group(cmd *cobra.Command) {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.SuggestionsMinimumDistance = 2
@@ -135,7 +135,7 @@ func group(cmd *cobra.Command) {
 	}
 }
 
-// between says how many arguments a command takes, in the words of its usage line.
+// between checks that a command has from least to most arguments. Its errors quote the usage line.
 func between(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {

@@ -11,7 +11,7 @@ import (
 	"bellhop/rules"
 )
 
-// What the README shows works as it stands: its configuration and its rule have no mistakes.
+// TestREADME checks that the configuration and the rule in the README have no mistakes.
 func TestREADME(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../README.md")

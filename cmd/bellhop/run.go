@@ -20,7 +20,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// serverFlags are what run takes from its command line.
+// serverFlags are the flags of run.
 type serverFlags struct {
 	config, rules, store, listen, admin string
 	logFormat, logLevel                 string
@@ -65,7 +65,7 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 	if _, err := os.Stat(cfg.Rules); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no rules folder %s; `%s init` writes one to begin with", cfg.Rules, p.name)
 	}
-	// From now on SIGHUP does not end the process; before, there is nothing to reload.
+	// From here on SIGHUP does not end the process. Before this, there is nothing to reload.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -97,7 +97,7 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 	return nil
 }
 
-// override lays the flags over what the configuration says.
+// override puts the flags that are set into the configuration.
 func (f *serverFlags) override(c *config.Config) {
 	for _, o := range []struct {
 		flag string
@@ -109,7 +109,7 @@ func (f *serverFlags) override(c *config.Config) {
 	}
 }
 
-// logger makes the log that goes to standard error. The engine takes the secrets out of what it logs.
+// logger returns a logger to standard error. The engine removes the secrets from what it logs.
 func (p *program) logger(format, level string) (*slog.Logger, error) {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
 	at, ok := levels[strings.ToLower(level)]
@@ -126,7 +126,7 @@ func (p *program) logger(format, level string) (*slog.Logger, error) {
 	return nil, usagef("--log-format is text or json, not %q", format)
 }
 
-// reloadOn calls reload at every signal, until the function that it returns is called.
+// reloadOn calls reload at every signal, until stop is called. stop waits for a reload that is under way.
 func reloadOn(hangups <-chan os.Signal, reload func()) (stop func()) {
 	done := make(chan struct{})
 	var reloading sync.WaitGroup
@@ -146,7 +146,7 @@ func reloadOn(hangups <-chan os.Signal, reload func()) (stop func()) {
 	}
 }
 
-// unverified are the sources from which anybody's webhooks are taken.
+// unverified returns the sources whose webhooks are not verified.
 func unverified(cfg *config.Config) []string {
 	var names []string
 	for _, name := range sortedKeys(cfg.Sources) {

@@ -43,8 +43,8 @@ func TestFlagsWinOverTheConfiguration(t *testing.T) {
 	}
 }
 
-// TestRunOnATerminal makes a mistake, and another one, in a file of rules while people look on: each is printed as
-// check prints it, once.
+// TestRunOnATerminal makes two mistakes, one after the other, in a rule file of a running server on a terminal. Each is
+// printed once, as check prints it.
 func TestRunOnATerminal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -37,8 +37,8 @@ type published struct {
 	} `json:"diagnostics"`
 }
 
-// startYAMLServer starts the server that YAML_LANGUAGE_SERVER names, or that stands in PATH. With
-// BELLHOP_REQUIRE there must be one.
+// startYAMLServer starts the server that YAML_LANGUAGE_SERVER names, or yaml-language-server from PATH. If there
+// is none, it skips the test, or fails it if BELLHOP_REQUIRE is set.
 func startYAMLServer(t *testing.T) *yamlServer {
 	t.Helper()
 	name := os.Getenv("YAML_LANGUAGE_SERVER")
@@ -143,7 +143,7 @@ func (s *yamlServer) notify(method string, params any) {
 	}
 }
 
-// messages opens a file and gives what the editor would mark in it, a line each.
+// messages opens a file and returns what the editor would mark in it, one message on each line.
 func (s *yamlServer) messages(name, text string) string {
 	s.t.Helper()
 	s.notify("textDocument/didOpen", map[string]any{"textDocument": map[string]any{"uri": s.uri(name), "languageId": "yaml", "version": 1, "text": text}})
@@ -166,8 +166,8 @@ func (s *yamlServer) messages(name, text string) string {
 	}
 }
 
-// TestSchemaInAnEditor lets the editors' own server judge files with one mistake each, in the words that
-// people then read.
+// TestSchemaInAnEditor checks files that have one mistake each with the editors' own server, and compares the
+// words that people then read.
 func TestSchemaInAnEditor(t *testing.T) {
 	t.Parallel()
 	s := startYAMLServer(t)
@@ -230,7 +230,7 @@ func TestSchemaInAnEditor(t *testing.T) {
 	s.hovers()
 }
 
-// hovers holds the mouse over keys.
+// hovers checks what the editor shows when the mouse is over a key.
 func (s *yamlServer) hovers() {
 	s.t.Helper()
 	const whole = `rules:

@@ -14,8 +14,8 @@ import (
 	"bellhop/rules"
 )
 
-// Every key has an explanation, every object a name, and every pattern words, because an editor shows nothing
-// else: without them people read a regular expression.
+// TestSchemasSpeakToPeople checks that every key has an explanation, every object a name, and every pattern an
+// error message. Without the message, an editor shows people the regular expression.
 func TestSchemasSpeakToPeople(t *testing.T) {
 	t.Parallel()
 	count := 0
@@ -55,7 +55,7 @@ func TestSchemasSpeakToPeople(t *testing.T) {
 	}
 }
 
-// Every test file of the examples is one that the schema accepts.
+// TestSchemaOfTests checks that the schema accepts every test file of the examples.
 func TestSchemaOfTests(t *testing.T) {
 	t.Parallel()
 	valid, err := ruletest.Schema().Resolve(nil)

@@ -106,7 +106,8 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 	return nil
 }
 
-// lifted moves an appointment that is over ahead, because rules tell nobody of one that was over when it was first seen.
+// lifted moves an appointment that is over into the future, because messages are not sent for an appointment that was
+// over when it was first seen. It leaves any other event as it is, and returns by how many days it moved.
 func lifted(source string, body []byte, zone *time.Location, now time.Time) (_ []byte, days int) {
 	ev, err := payload.Normalise(source, body, now, zone)
 	if err != nil || !ev.Appointment.EndsBefore(now) || ev.Appointment.StartTime.IsZero() {
@@ -116,7 +117,7 @@ func lifted(source string, body []byte, zone *time.Location, now time.Time) (_ [
 	return moved(body, days), days
 }
 
-// renewed gives an event an appointment's id and a webhook's id of its own, in whichever shape it is.
+// renewed returns an event with a new appointment id and a new webhook id. It knows all shapes of events.
 func renewed(body []byte) ([]byte, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -156,7 +157,7 @@ func post(ctx context.Context, c *http.Client, target string, header http.Header
 	return exchange(c, r)
 }
 
-// readEvent reads an event file. What is in it is the server's to judge, so that send can show that too.
+// readEvent reads an event file. It does not check the content, so that send can show what the server says about it.
 func (p *program) readEvent(file string) (body []byte, err error) {
 	if file == "-" {
 		body, err = io.ReadAll(p.stdin)
@@ -169,7 +170,8 @@ func (p *program) readEvent(file string) (body []byte, err error) {
 	return body, nil
 }
 
-// hookURL is where webhooks of a source go: given is an address, a URL, or a URL with a path of its own.
+// hookURL returns the URL for webhooks of a source. given is an address, a URL, or a URL with a path, which is kept; ""
+// means the configured address.
 func hookURL(cfg *config.Config, given, source string) (string, error) {
 	if given == "" {
 		given = cfg.Listen

@@ -29,7 +29,7 @@ func signature(v config.Verify, keyFile string, body []byte, now time.Time) (htt
 	header := verify.Header(v)
 	h := http.Header{}
 	switch v.Scheme {
-	case "", config.None: // a source that the configuration lacks is the server's to refuse
+	case "", config.None: // the server refuses a source that is not configured
 	case config.Token:
 		if len(v.Tokens) == 0 {
 			return nil, errors.New("the configuration has no token for it")
@@ -79,7 +79,7 @@ func standardSignature(secret string, body []byte, now time.Time) (http.Header, 
 	return h, nil
 }
 
-// signWithKey signs with a private key in PEM: Ed25519 over the body, or RSA over its SHA-256.
+// signWithKey signs with a private key in a PEM file: Ed25519 over the body, or RSA over its SHA-256.
 func signWithKey(file string, wantRSA bool, body []byte) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"bellhop/engine/verify"
 )
 
-// writeKey writes a private key as PEM and returns its file, and the public key as PEM.
+// writeKey writes a private key as PEM. It returns the file, and the public key as PEM.
 func writeKey(t *testing.T, private, public any) (file, publicPEM string) {
 	t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(private)
@@ -75,7 +75,7 @@ func TestSignaturesVerify(t *testing.T) {
 			if err := verifier.Verify(header, []byte(body), now); err != nil {
 				t.Errorf("the server refuses what send signed: %v", err)
 			}
-			// The signatures are of this body.
+			// The signatures are for this body and no other.
 			switch c.verify.Scheme {
 			case config.None, config.Token:
 			default:

@@ -23,8 +23,8 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
-// sinks are the other side of the demo's actions: a mail server, Slack's Web API and an HTTP API, on ports
-// of this machine that the system chooses. They take everything and keep it.
+// sinks are the servers that the demo sends to: a mail server, Slack's Web API and an HTTP API, on ports of
+// this machine that the system chooses. They accept everything and keep it.
 type sinks struct {
 	mailAddr, slackAddr, apiAddr string
 
@@ -32,7 +32,7 @@ type sinks struct {
 
 	mu       sync.Mutex
 	arrived  []message
-	delivery map[string]int // the last of arrived, by the delivery that sent it
+	delivery map[string]int // the index of the last message in arrived, by delivery
 
 	stop []func() error
 	done sync.WaitGroup
@@ -45,7 +45,7 @@ type message struct {
 	lines    []string
 }
 
-// startSinks starts all three. The caller closes them.
+// startSinks starts all three servers. The caller closes them.
 func startSinks(ctx context.Context) (_ *sinks, err error) {
 	s := &sinks{news: make(chan struct{}, 1), delivery: map[string]int{}}
 	defer func() {
@@ -91,7 +91,7 @@ func startSinks(ctx context.Context) (_ *sinks, err error) {
 
 func (s *sinks) serve(serve, stop func() error) {
 	s.stop = append(s.stop, stop)
-	s.done.Go(func() { _ = serve() }) // it ends when it is stopped; before, the demo would see what is missing
+	s.done.Go(func() { _ = serve() }) // it ends when it is stopped; if it ends before, the demo reports missing messages
 }
 
 func (s *sinks) close() error {
@@ -103,7 +103,7 @@ func (s *sinks) close() error {
 	return errors.Join(errs...)
 }
 
-// allow is what egress must permit, so that the sinks can be reached and nothing else near here.
+// allow returns what egress must permit, so that only the sinks can be reached on this machine.
 func (s *sinks) allow() []string { return []string{s.mailAddr, s.slackAddr, s.apiAddr} }
 
 func (s *sinks) add(m message) {
@@ -113,11 +113,11 @@ func (s *sinks) add(m message) {
 	s.mu.Unlock()
 	select {
 	case s.news <- struct{}{}:
-	default: // somebody is to look already
+	default: // there is a token already
 	}
 }
 
-// of is what arrived of a delivery.
+// of returns the last message that arrived from a delivery.
 func (s *sinks) of(delivery string) (message, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *sinks) of(delivery string) (message, bool) {
 	return s.arrived[i], true
 }
 
-// from is what arrived after the first n.
+// from returns what arrived after the first n messages.
 func (s *sinks) from(n int) []message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,11 +214,11 @@ func (m *mailSession) Reset() { m.to = nil }
 
 func (m *mailSession) Logout() error { return nil }
 
-// mailLines is how much of a mail's text is shown.
+// mailLines is how many lines of an e-mail's text are shown.
 const mailLines = 6
 
-// readMail takes from an e-mail what the demo shows: who it is from and to, its subject, the beginning of
-// its text, and whether there is an invitation in it.
+// readMail returns what the demo shows of an e-mail: its sender, recipients and subject, the beginning of its
+// text, and whether it has an invitation.
 func readMail(data []byte) (message, error) {
 	m, err := mail.ReadMessage(bytes.NewReader(data))
 	if err != nil {

@@ -24,8 +24,8 @@ import (
 	"time"
 )
 
-// soak is how long TestSoak posts. A run of less than [soakJudged] shows only that all is sent; a longer one that what
-// the program takes does not grow:
+// soak is how long TestSoak posts. A run shorter than [soakJudged] checks only that everything is sent. A longer run also
+// checks that the program's use of resources does not grow:
 //
 //	go test ./cmd/bellhop -run TestSoak -v -timeout 1h -soak 30m
 var soak = flag.Duration("soak", 4*time.Second, "how long TestSoak posts")
@@ -36,8 +36,8 @@ const (
 	soakTick   = 10 * time.Millisecond
 )
 
-// The destinations d0 to d7 answer, d8 says 503 and nobody listens at d9. Of ten webhooks nine book, one for each
-// destination but d3, and one confirms what the first has booked.
+// soakDestinations is the number of destinations. d0 to d7 answer, d8 answers 503, and nothing listens at d9. Of ten
+// webhooks nine book, one for each destination except d3, and one confirms the booking of the first.
 const soakDestinations = 10
 
 func soakRules() string {
@@ -55,20 +55,20 @@ func soakRules() string {
 `
 }
 
-// A soakSample is what the program takes at a moment, and how long deliveries took since the one before.
+// A soakSample is the program's use of resources at a moment, and how long deliveries took since the sample before.
 type soakSample struct {
 	at                      time.Duration
 	rss, heap, goroutines   float64
 	file                    int64
-	open                    float64 // deliveries that are not done with
+	open                    float64 // deliveries that are waiting, pending or retrying
 	median, p99, ackP99     time.Duration
 	delivered, acknowledged int
 }
 
-// soaked counts what the destinations got.
+// soaked counts what the destinations received.
 type soaked struct {
 	mu      sync.Mutex
-	seen    map[string]int // calls, by what they say
+	seen    map[string]int // calls, by their content
 	took    []time.Duration
 	acks    []time.Duration
 	answers map[int]int
@@ -96,8 +96,8 @@ func (s *soaked) acknowledged(took time.Duration, code int) {
 	s.acks = append(s.acks, took)
 }
 
-// TestSoak posts bookings at a steady pace while a fifth of the destinations fail. What is acknowledged is sent, and
-// neither memory nor goroutines nor the store's file nor the time that deliveries take grow.
+// TestSoak posts bookings at a steady rate while a fifth of the destinations fail. It checks that what is acknowledged is
+// sent, and that memory, goroutines, the store's file and the time of deliveries do not grow.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -114,7 +114,7 @@ func TestSoak(t *testing.T) {
 	failing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	defer failing.Close()
 	listen, admin := freeAddress(t), freeAddress(t)
-	// What is older than a tenth of the run is deleted, so that the store has a size at which it stays.
+	// What is older than a tenth of the run is deleted, so that the size of the store stays the same.
 	kept := max(2*time.Second, *soak/10)
 	config := fmt.Sprintf("listen: %s\nadmin: %s\nretention: %s\ndelivery: { max_age: %s }\nsources: { hoopai: { verify: none } }\negress: { allow: [127.0.0.1] }\nconnections:\n",
 		listen, admin, kept, kept)
@@ -155,7 +155,7 @@ func TestSoak(t *testing.T) {
 		return err == nil && errors.Join(resp.Body.Close()) == nil && resp.StatusCode == http.StatusOK
 	})
 
-	// What is due is counted by the clock: a server that is late finds more to take, not less.
+	// The clock decides how many webhooks are due, so a slow server gets more of them at once, not fewer.
 	ctx, stop := context.WithTimeout(t.Context(), *soak)
 	defer stop()
 	type webhook struct {
@@ -253,7 +253,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// flat compares the last third of a run with the one before.
+// flat compares the last third of a run with the middle third.
 func flat(t *testing.T, samples []soakSample) {
 	t.Helper()
 	third := len(samples) / 3
@@ -262,7 +262,7 @@ func flat(t *testing.T, samples []soakSample) {
 		name   string
 		factor float64
 		slack  float64
-		worst  bool // compare the largest, not the median: of what rises and falls
+		worst  bool // compare the largest value, not the median, because it rises and falls
 		of     func(*soakSample) float64
 	}{
 		{"resident memory", 1.25, 8 << 20, false, func(s *soakSample) float64 { return s.rss }},
@@ -300,7 +300,7 @@ func postSoak(client *http.Client, addr, body string) (int, error) {
 	return resp.StatusCode, errors.Join(err, resp.Body.Close())
 }
 
-// measured is what the program tells of itself, what its folder takes, and what came since it was measured last.
+// measured returns the program's own metrics, the size of its folder, and what arrived since the last call.
 func measured(t *testing.T, admin, data string, got *soaked) (s soakSample) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+admin+"/metrics", nil)
@@ -317,7 +317,7 @@ func measured(t *testing.T, admin, data string, got *soaked) (s soakSample) {
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), " ")
-		n, _ := strconv.ParseFloat(value, 64) // comments have none
+		n, _ := strconv.ParseFloat(value, 64) // comments have no number
 		switch {
 		case name == "process_resident_memory_bytes":
 			s.rss = n
@@ -357,7 +357,7 @@ func measured(t *testing.T, admin, data string, got *soaked) (s soakSample) {
 	return s
 }
 
-// await returns when ready says so.
+// await returns when ready returns true. It fails the test after two minutes.
 func await(t *testing.T, what string, ready func() bool) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -65,7 +65,7 @@ It exits with 1 if a test fails, if a file has a mistake, or if there is nothing
 	return cmd
 }
 
-// A testReport is what test prints for programs.
+// A testReport is what test prints with --json.
 type testReport struct {
 	Files    int                `json:"files"`
 	Tests    int                `json:"tests"`
@@ -140,8 +140,8 @@ func (p *program) test(f testFlags, paths []string) error {
 	return nil
 }
 
-// configAbove is the configuration that belongs to the first of paths, if the folder that we are in has none:
-// the one in its folder or in the folder above.
+// configAbove returns the configuration in the folder of the first of paths, or in the folder above. It returns ""
+// if there is none, or if the working directory has a configuration.
 func configAbove(paths []string) string {
 	if _, err := os.Stat(config.FileName); err == nil || len(paths) == 0 {
 		return ""
@@ -174,7 +174,7 @@ func (r *testReport) add(result *ruletest.Result) {
 	}
 }
 
-// good says whether something was run, and all of it passed, and no file has a mistake.
+// good reports whether there were tests, all of them passed, and no file has a mistake.
 func (r *testReport) good() bool {
 	for _, result := range r.Results {
 		if text.HasErrors(result.Findings) {
@@ -196,7 +196,7 @@ func writeJUnit(path string, results []*ruletest.Result) (err error) {
 	return nil
 }
 
-// printTests prints a line for each file, and below it what was not as expected.
+// printTests prints a line for each file, and below it the tests that did not pass.
 func (p *program) printTests(r *testReport, paths []string, selected string) {
 	p.printFindings(p.stdout, r.Findings)
 	for _, result := range r.Results {
@@ -250,7 +250,7 @@ func (p *program) printTest(file string, t *ruletest.Test) {
 	}
 }
 
-// sum is what came of all tests together.
+// sum returns the result of all tests in one line.
 func (r *testReport) sum(o *output) string {
 	text := fmt.Sprintf("%s, %s: ", count(r.Files, "file"), count(r.Tests, "test"))
 	if r.good() {

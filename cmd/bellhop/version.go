@@ -31,7 +31,7 @@ func (p *program) versionCommand() *cobra.Command {
 type buildInfo struct {
 	Version  string `json:"version"`  // the module's, or "devel"
 	Commit   string `json:"commit"`   // "" if it was not built from a repository
-	Modified bool   `json:"modified"` // the repository had changes that the commit lacks
+	Modified bool   `json:"modified"` // the repository had changes that were not committed
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }

@@ -24,8 +24,8 @@ import (
 	"bellhop/rules/text"
 )
 
-// This file is all that a person reads of bellhop, but for the help of its commands. What comes from outside
-// passes through clean first, so that no booking can steer a terminal.
+// This file and the other words files contain the texts that commands print, except their help. Texts from outside pass
+// through clean first, so that a booking cannot control a terminal.
 
 func (o *output) paint(code, text string) string {
 	if !o.colour {
@@ -56,7 +56,7 @@ func (p *program) printError(err error) {
 	_, _ = fmt.Fprintf(p.stderr, "%s %s\n", p.stderr.paint("31", "bellhop:"), clean(oneLine(err.Error())))
 }
 
-// clean makes a text harmless for terminals: control characters other than line breaks become "?".
+// clean makes a text harmless for terminals: control characters become "?", except line breaks, and tabs become spaces.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -71,7 +71,7 @@ func clean(text string) string {
 	}, text)
 }
 
-// oneLine joins the lines of a text, as those of joined errors.
+// oneLine joins the lines of a text with "; ", for example those of joined errors.
 func oneLine(text string) string {
 	return strings.Join(slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" }), "; ")
 }
@@ -97,7 +97,7 @@ func count(n int, one string) string {
 	return itoa(n) + " " + one + "s"
 }
 
-// local is a time as people here read it.
+// local returns a time in the zone of this machine, or "-" for none.
 func local(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -105,7 +105,7 @@ func local(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05")
 }
 
-// zoned is a time to come, which people compare with those of other places.
+// zoned returns a time in the zone of this machine, with the offset, because people compare it with other zones.
 func zoned(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -07:00") }
 
 // table prints rows below a head, in columns.
@@ -137,8 +137,8 @@ func (p *program) printFindings(o *output, findings []text.Finding) {
 	}
 }
 
-// readHead reads as much of a file as may be a rule file. What cannot be read, or is no regular file, is shown without
-// its lines.
+// readHead reads a file up to the size limit of a rule file. It returns nil for one that cannot be read or is not a
+// regular file; findings in it are then shown without their lines.
 func readHead(file string) []byte {
 	f, err := live.OpenRegular(file)
 	if err != nil {
@@ -324,7 +324,7 @@ func why(d *record.Delivery) string {
 
 func rendered(d *record.Delivery) bool { return len(d.Request) > 0 && string(d.Request) != "null" }
 
-// field prints one line of what is known of something.
+// field prints a name and its value on one line, unless the value is "".
 func (p *program) field(name, value string) {
 	if value != "" {
 		p.printf("%s %s\n", p.stdout.dim(fmt.Sprintf("%-12s", name)), clean(value))
@@ -353,7 +353,7 @@ func (p *program) printEvent(e *admin.Event) {
 	p.deliveryTable(e.Deliveries)
 }
 
-// printProblems says what of a payload could not be read.
+// printProblems prints the parts of a payload that could not be read.
 func (p *program) printProblems(list []rules.Problem) {
 	for _, problem := range list {
 		p.printf("%s %s\n", p.stdout.paint("33", "problem:"), clean(problem.String()))
@@ -409,7 +409,7 @@ func (p *program) printAttempt(n int, a *record.Attempt) {
 	}
 }
 
-// printRequest prints a rendered request, key by key: texts as they are, all else as JSON.
+// printRequest prints a rendered request, key by key: texts as they are, other values as JSON.
 func (p *program) printRequest(request json.RawMessage, margin string) {
 	list, err := pairs(request)
 	if err != nil {
@@ -451,7 +451,7 @@ func (p *program) printChanged(d *record.Delivery, done string) {
 	p.printf("%s %s\n", clean(d.ID), done)
 }
 
-// pretty is JSON over several lines, or what came if it is none.
+// pretty returns JSON on several lines, and other data as it is.
 func pretty(data json.RawMessage) string {
 	var b bytes.Buffer
 	if json.Indent(&b, bytes.TrimSpace(data), "", "  ") != nil {

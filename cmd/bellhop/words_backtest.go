@@ -11,9 +11,9 @@ import (
 	"bellhop/cmd/bellhop/backtest"
 )
 
-// What backtest says.
+// What backtest prints.
 
-// shownRows is how many days and recipients are shown of the whole, and of one rule.
+// How many days and recipients are shown, for all rules and for one rule.
 const (
 	shownRows       = 10
 	shownRowsOfRule = 5
@@ -73,7 +73,7 @@ func tallyRow(t *backtest.Tally) []string {
 	return []string{itoa(t.Present), itoa(t.Proposed), itoa(t.Added), itoa(t.Removed), itoa(t.Changed)}
 }
 
-// toCome is a part of a sentence.
+// toCome returns the words for n messages that still wait, "" for none.
 func toCome(n int) string {
 	if n == 0 {
 		return ""
@@ -81,7 +81,7 @@ func toCome(n int) string {
 	return fmt.Sprintf(" (%d to come)", n)
 }
 
-// printDays prints the last days on which something differs, and what differs in what still waits.
+// printDays prints the last days on which messages differ, and the differences in those that still wait.
 func (p *program) printDays(days []backtest.Day, waiting *backtest.Tally, most int) {
 	days = slices.DeleteFunc(slices.Clone(days), func(d backtest.Day) bool { return !d.Differs() })
 	var rows [][]string
@@ -179,7 +179,7 @@ func (p *program) printDifference(d *backtest.Difference) {
 	}
 }
 
-// dues says when a message of a step that waits is sent.
+// dues says when a message of a step that waits is sent; "" if the step does not wait.
 func dues(d *backtest.Difference) string {
 	was, is := d.PresentDue, d.ProposedDue
 	at := func(t time.Time) string {

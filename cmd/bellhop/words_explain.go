@@ -12,7 +12,7 @@ import (
 	"bellhop/rules/lang"
 )
 
-// What explain says.
+// What explain prints.
 
 func (p *program) printAnswer(a *explain.Answer, all bool) {
 	p.field("event", a.Event)
@@ -114,7 +114,7 @@ func (p *program) printExplainedStep(s *rules.ExplainedStep, shadow bool, now ti
 	}
 }
 
-// moment is a time as people say it, in the zone that it is told in.
+// moment returns a time with its day of the week, in the time's own zone.
 func moment(t time.Time) string {
 	layout := "Mon 2 Jan 2006 15:04 -07:00"
 	if t.Second() != 0 {

@@ -50,7 +50,7 @@ var errFull = errors.New("no space left")
 
 func (full) Write([]byte) (int, error) { return 0, errFull }
 
-// TestLostOutputIsAFailure runs a command whose output goes nowhere.
+// TestLostOutputIsAFailure runs a command whose output cannot be written.
 func TestLostOutputIsAFailure(t *testing.T) {
 	t.Parallel()
 	var errs strings.Builder
