@@ -11,10 +11,10 @@ import (
 	"bellhop/rules"
 )
 
-// Before makes up what is remembered of an event's appointment when the event comes: as the event has it, but for
-// what given says. That holds fields of the appointment, written as events write them, and perhaps "deleted" and
-// "booked"; an empty one is of a field that is not known. unread are the fields that cannot be read, in the order of
-// [rules.AppointmentFields]; there is no state then. n reads the fields, and an error is what it says of them.
+// Before makes up the state of an appointment before an event, for tests of rules. It is the state that the event has,
+// changed by given: fields of the appointment as payloads have them, and "deleted" and "booked" (true or false). An
+// empty field is unknown in the state. n reads the fields, and an error is from n. unread are the fields that cannot be
+// read, "deleted" and "booked" first, then in the order of [rules.AppointmentFields]; state is nil then.
 func Before(n *payload.Normaliser, ev *rules.Event, given map[string]any) (state *Memory, unread []string, err error) {
 	state = &Memory{Booked: true}
 	for _, flag := range []struct {
@@ -29,7 +29,7 @@ func Before(n *payload.Normaliser, ev *rules.Event, given map[string]any) (state
 		}
 	}
 	appointment := ev.Appointment
-	// It was last changed before this event: when it was added, if the event says when that was.
+	// The last change was before this event. dateAdded is such a time, if the event has it.
 	if a := &appointment; a.DateAdded.Before(a.DateUpdated) {
 		a.DateUpdated = a.DateAdded
 	} else {
@@ -70,7 +70,7 @@ func Before(n *payload.Normaliser, ev *rules.Event, given map[string]any) (state
 	return state, nil, remodel(below, &state.Appointment)
 }
 
-// remodel makes of from what its JSON says to to.
+// remodel converts from to to through JSON.
 func remodel(from, to any) error {
 	data, err := json.Marshal(from)
 	if err != nil {

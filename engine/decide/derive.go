@@ -1,7 +1,7 @@
-// Package decide says what events mean and what becomes of what they cause: what happened to an appointment ([Derive]), which
-// deliveries that makes ([Deliveries]), and how a delivery follows its appointment until it is sent ([Change.Follow],
-// [Still], [Decide]). It reads and writes nothing: package receive asks it within its transactions, and the tests of rules
-// and backtest ask it without any.
+// Package decide contains the decisions about events and deliveries: what happened to an appointment ([Derive]), which
+// deliveries an event plans ([Deliveries]), and how a delivery follows its appointment until it is sent
+// ([Change.Follow], [Still], [Decide]). It does not access the store: package receive calls it in its transactions, and
+// the tests of rules and the backtest call it without any.
 package decide
 
 import (
@@ -11,19 +11,19 @@ import (
 	"bellhop/rules"
 )
 
-// A Memory is what is remembered of an appointment between events.
+// A Memory is the state of an appointment that is kept between events.
 type Memory struct {
 	rules.Appointment
 	Deleted bool `json:"deleted,omitempty"`
-	Booked  bool `json:"booked,omitempty"` // it has been announced as booked
+	Booked  bool `json:"booked,omitempty"` // an event of it had "booked" in its On
 
-	// Undated says that dateUpdated does not tell how new the state is: it lay in the future when it came, or the
-	// appointment was deleted without one. Dated does; zero if nothing does.
+	// Undated means that dateUpdated does not say how new the state is: it was in the future when it came, or the
+	// appointment was deleted by an event without one. Dated says it instead, zero if nothing does.
 	Undated bool      `json:"undated,omitempty"`
 	Dated   time.Time `json:"dated,omitzero"`
 }
 
-// dated is the time that what is known is of. What is older than that is out of date.
+// dated returns how new the state is. Older events are stale.
 func (s *Memory) dated() time.Time {
 	if s.Undated {
 		return s.Dated
@@ -31,11 +31,11 @@ func (s *Memory) dated() time.Time {
 	return s.DateUpdated
 }
 
-// ahead is how far the sender's clock may be ahead of ours.
+// ahead is how far the sender's clock can be ahead of ours.
 const ahead = 5 * time.Minute
 
-// dated is the time that an event is of, zero if it does not say. One that lies in the future of its receipt is a
-// mistake of the sender's, and puts nothing in order.
+// dated returns how new the event is, zero if it does not say. A time in the future of its receipt is a mistake of the
+// sender and does not count.
 func dated(ev *rules.Event) time.Time {
 	at := ev.Appointment.DateUpdated
 	if !ev.ReceivedAt.IsZero() && at.After(ev.ReceivedAt.Add(ahead)) {
@@ -44,29 +44,29 @@ func dated(ev *rules.Event) time.Time {
 	return at
 }
 
-// cancelled says whether the appointment will not take place, as far as is known.
+// cancelled reports whether the appointment will not take place, as far as is known.
 func (s *Memory) cancelled() bool { return s.Deleted || s.AppointmentStatus == rules.Cancelled }
 
-// Derive works out what ev means for an appointment last known as prev (nil if never seen). It fills ev's
-// On, Changed, Previous and Appointment and returns the state to remember, or stale: then nothing happened.
+// Derive works out what ev means for an appointment whose state is prev (nil if it was never seen). It sets On, Changed,
+// Previous and Appointment of ev and returns the next state. If the event is stale, nothing happened and the state stays.
 //
-// The rules, where events repeat, overtake each other and carry no previous values:
+// Events can be repeated, can come in the wrong order and do not contain the previous values. So these rules apply:
 //
 //   - A field that the payload lacks keeps its value.
-//   - An update dated before the stored state is stale, and so is an update of a deleted appointment that
-//     is not dated after the deletion. One without a date, or with one in the future, is taken as it comes,
-//     except after a deletion. A deletion without a date is of when it came.
-//   - A create that arrives late, after an update of its appointment, has happened all the same: rules on
-//     the wire type hear of it, with the newer state. If the appointment is cancelled by then, it is stale.
+//   - An update is stale if it is dated before the state. After a deletion it must be dated after the deletion. An update
+//     without a date, or with one in the future, is used when it comes, except after a deletion. A deletion without a
+//     date is dated when it is received.
+//   - A create that comes after an update of its appointment still counts for rules on the wire type, with the newer
+//     state. If the appointment is cancelled by then, it is stale.
 //   - A delete is never stale.
-//   - cancelled happens once, by status or by deletion, until an event takes it back.
-//   - booked happens once in an appointment's life, at the first event that does not cancel it.
+//   - cancelled happens once, by status or by deletion, until an event undoes it.
+//   - booked happens once for each appointment, at the first event that does not cancel it.
 func Derive(prev *Memory, ev *rules.Event) (next Memory, stale bool) {
 	var known Memory
 	if prev != nil {
 		known = *prev
 	}
-	if ev.Type == "" { // a workflow's webhook does not say
+	if ev.Type == "" { // a workflow's webhook has none
 		ev.Type = rules.Update
 		if prev == nil {
 			ev.Type = rules.Create
@@ -85,10 +85,10 @@ func Derive(prev *Memory, ev *rules.Event) (next Memory, stale bool) {
 	next = Memory{Appointment: merge(known.Appointment, ev), Deleted: ev.Type == rules.Delete, Booked: known.Booked}
 	next.Over = (prev == nil || prev.Over) && !ev.ReceivedAt.IsZero() && next.EndsBefore(ev.ReceivedAt)
 	at := dated(ev)
-	if ev.Type == rules.Delete && at.IsZero() { // it was deleted by now
+	if ev.Type == rules.Delete && at.IsZero() {
 		at = ev.ReceivedAt
 	}
-	if at.Before(known.dated()) { // what was older than the last update still is
+	if at.Before(known.dated()) { // the state never gets older
 		at = known.dated()
 	}
 	if next.Undated = !at.Equal(next.DateUpdated); next.Undated {
@@ -104,12 +104,12 @@ func Derive(prev *Memory, ev *rules.Event) (next Memory, stale bool) {
 	return next, false
 }
 
-// outdated says whether ev tells of a time before what is known.
+// outdated reports whether ev is older than the state.
 func outdated(prev *Memory, ev *rules.Event) bool {
 	at, known := dated(ev), prev.dated()
 	switch {
 	case prev.Deleted && ev.Type == rules.Create && prev.StartTime.IsZero() && prev.CalendarID == "":
-		return true // its deletion overtook it: nothing else was known of it
+		return true // the deletion came before it: nothing else is known of the appointment
 	case prev.Deleted:
 		return at.IsZero() || !at.After(known)
 	case at.IsZero() || known.IsZero():
@@ -119,11 +119,11 @@ func outdated(prev *Memory, ev *rules.Event) bool {
 	}
 }
 
-// happened lists the names of what happened: the wire type first, then the derived ones in their order.
+// happened lists what happened: the wire type first, then the derived names in a fixed order.
 func happened(prev, next *Memory, ev *rules.Event) []string {
 	on := []string{ev.Type}
 	wasCancelled := prev != nil && prev.cancelled()
-	known := map[string]bool{"dateUpdated": true, "dateAdded": true} // fields whose change has a name, or needs none
+	known := map[string]bool{"dateUpdated": true, "dateAdded": true} // fields whose change is not "updated"
 
 	if next.cancelled() {
 		known["appointmentStatus"] = true
@@ -141,7 +141,7 @@ func happened(prev, next *Memory, ev *rules.Event) []string {
 		known["startTime"], known["endTime"] = true, true
 		on = append(on, rules.Rescheduled)
 	}
-	for _, name := range []string{rules.Confirmed, rules.Showed, rules.NoShow} { // a status and its name are one word
+	for _, name := range []string{rules.Confirmed, rules.Showed, rules.NoShow} { // also the names of the statuses
 		became := prev == nil || has("appointmentStatus") || prev.Deleted
 		if became && next.AppointmentStatus == name {
 			known["appointmentStatus"] = true
@@ -158,7 +158,7 @@ func happened(prev, next *Memory, ev *rules.Event) []string {
 	return on
 }
 
-// merge lays what the payload gave over what was known.
+// merge returns the known fields with those that the payload gave.
 func merge(known rules.Appointment, ev *rules.Event) rules.Appointment {
 	merged := known
 	for i := range fields {
@@ -170,7 +170,7 @@ func merge(known rules.Appointment, ev *rules.Event) rules.Appointment {
 	return merged
 }
 
-// Changed lists the fields that differ, sorted.
+// Changed returns the names of the fields that differ, sorted.
 func Changed(a, b *rules.Appointment) []string {
 	var names []string
 	for i := range fields {
@@ -182,7 +182,7 @@ func Changed(a, b *rules.Appointment) []string {
 	return names
 }
 
-// field is how one field of an appointment is compared and copied.
+// A field says how one field of an appointment is compared and copied.
 type field struct {
 	name string
 	same func(a, b *rules.Appointment) bool
@@ -195,7 +195,7 @@ func text(name string, of func(*rules.Appointment) *string) field {
 		func(to, from *rules.Appointment) { *of(to) = *of(from) }}
 }
 
-// moment compares times as moments: the same one in another offset is no change.
+// moment is a field with a time. The same moment with another offset is no change.
 func moment(name string, of func(*rules.Appointment) *time.Time) field {
 	return field{name,
 		func(a, b *rules.Appointment) bool { return of(a).Equal(*of(b)) },

@@ -1,7 +1,6 @@
 package decide
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -9,9 +8,9 @@ import (
 	"bellhop/rules"
 )
 
-// Decide says what becomes at now of a delivery whose moment has come, its appointment being in a state. It changes
-// nothing but d, as [store.Due] wants it: d is [record.Sending], with its request, if it is to be sent. An error is
-// a mistake of ours, which d tells of too.
+// Decide decides at now about a delivery that is due. state is what is known of its appointment by then. Decide changes
+// only d: if d is to be sent, its state becomes [record.Sending] and it gets its request. An error is an internal
+// mistake, which is recorded in d too.
 func Decide(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now time.Time) error {
 	ev := *from.Event
 	ev.Appointment = state.Appointment
@@ -22,7 +21,7 @@ func Decide(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now 
 		return nil
 	}
 	if d.Request != nil {
-		// It was rendered, and may have been sent: it goes out as it is or not at all.
+		// It was rendered and may have been sent already: it is sent as it is, or not at all.
 		switch {
 		case !d.Follows:
 			d.State, d.Reason = record.Cancelled, movedSince
@@ -31,7 +30,9 @@ func Decide(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now 
 		}
 		return nil
 	}
-	step, shadow, err := dueSafely(set, HeldStep(d), &ev, now)
+	var step rules.Step
+	var shadow bool
+	err := safely(func() { step, shadow = set.Due(HeldStep(d), &ev, now) })
 	if err != nil {
 		step.Err = err
 	}
@@ -47,15 +48,4 @@ func Decide(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now 
 		d.Request = step.Request
 	}
 	return err
-}
-
-// dueSafely turns a panic into an error, as [matchSafely] does.
-func dueSafely(set *rules.Set, h rules.Held, ev *rules.Event, now time.Time) (step rules.Step, shadow bool, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("internal error: %v", p)
-		}
-	}()
-	step, shadow = set.Due(h, ev, now)
-	return step, shadow, nil
 }

@@ -2,7 +2,6 @@ package decide
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,19 +11,21 @@ import (
 	"bellhop/rules"
 )
 
-// Why a delivery that waits is cancelled. The first two are taken back with what caused them.
+// The reasons why a waiting delivery is cancelled.
 const (
 	calledOff  = "the appointment was cancelled"
-	takesPlace = "the appointment takes place after all" // of a rule for cancelled ones
+	takesPlace = "the appointment takes place after all" // for a rule that matches cancelled appointments
 	moved      = "the appointment was moved"
 
-	// AppliedAgain begins the reason of a delivery whose place another has taken; which event's follows.
+	// AppliedAgain is the start of the reason of a delivery that another delivery has replaced. It is followed by the
+	// event of the other delivery.
 	AppliedAgain = "the rule applied again"
 
-	// Of one that was given up, and that an operator wants sent after all.
+	// movedSince is for a dead delivery that an operator retries.
 	movedSince = "the appointment was moved since this was prepared"
 )
 
+// Passing are the reasons that a later event can undo: the delivery then waits again.
 var Passing = [2]string{calledOff, takesPlace}
 
 // A Change is an event of an appointment that was known before.
@@ -33,17 +34,17 @@ type Change struct {
 	Event         *rules.Event
 	Before, After *Memory
 	Now           time.Time
-	Added         []record.Delivery // by this event
+	Added         []record.Delivery // planned for this event
 }
 
-// An Origin is what planned a delivery: the event, and the appointment as it then was.
+// An Origin is the event for which a delivery was planned, and the appointment's state at that time.
 type Origin struct {
 	Event *rules.Event
 	State *Memory
 }
 
-// Follows says whether a delivery that was never tried follows its appointment: it waits, or is cancelled or
-// skipped for a reason that may pass. It says of deliveries what [store.Tx.Held] selects.
+// Follows reports whether a delivery that was never tried follows its appointment: it waits, or it is cancelled or
+// skipped for a reason that a later event can undo. [store.Tx.Held] selects the same deliveries in SQL.
 func Follows(d *record.Delivery) bool {
 	switch d.State {
 	case record.Waiting, record.Skipped:
@@ -54,20 +55,23 @@ func Follows(d *record.Delivery) bool {
 	return false
 }
 
-// Follow makes a delivery of an earlier event follow its appointment: one that is cancelled, or no longer is, takes
-// with it what was planned for it as it was; one that moved takes along what is counted from where it moved; and
-// where a rule applies again, its step takes the place of the one that waits already.
+// Follow adapts a delivery of an earlier event to the change. If the appointment was cancelled, or takes place again,
+// the delivery is cancelled or planned again. If the appointment was moved, a delivery that depends on its time is moved
+// too. If the rule matches again, the new delivery replaces this one.
 //
-// It changes nothing but d, and says whether it did. Where d may have been tried already and has to move, or the
-// appointment takes place again, it is cancelled, and again is what goes on in its place, as a copy that was never
-// tried. origin is asked at most once. After an error, which is origin's or a mistake of ours, d is unchanged.
+// Follow changes only d and returns whether it did. If d may have been tried already and must be sent at another time
+// or with other contents, d is cancelled, and again is a copy of it without attempts that replaces it. Follow calls
+// origin at most once. An error is from origin or an internal mistake; d is then unchanged.
 func (c *Change) Follow(d *record.Delivery, origin func() (Origin, error)) (changed bool, again *record.Delivery, err error) {
 	was := *d
-	defer func() { // as in matchSafely, the event must be stored all the same
-		if p := recover(); p != nil {
-			*d, changed, again, err = was, false, nil, RecordError{Err: fmt.Errorf("internal error: %v", p)}
-		}
-	}()
+	if mistake := safely(func() { changed, again, err = c.follow(d, origin) }); mistake != nil {
+		*d = was
+		return false, nil, RecordError{mistake}
+	}
+	return changed, again, err
+}
+
+func (c *Change) follow(d *record.Delivery, origin func() (Origin, error)) (changed bool, again *record.Delivery, err error) {
 	for i := range c.Added {
 		if a := &c.Added[i]; a.Rule == d.Rule && a.Key != "" && (rules.SameStep(a.Key, d.Key) || a.Step == d.Step) {
 			if open(d) {
@@ -105,7 +109,7 @@ func (c *Change) Follow(d *record.Delivery, origin func() (Origin, error)) (chan
 		return false, nil, nil
 	case c.moves(d, &ev):
 		changed, again = c.anew(d, moved, func(d *record.Delivery) bool { return c.plan(d, &ev) })
-	case open(d) && d.Request != nil && c.Rescheduled(): // it tells of the old time, though it is due as before
+	case open(d) && d.Request != nil && c.Rescheduled(): // the request tells the old time, but is due as before
 		changed, again = c.anew(d, moved, func(d *record.Delivery) bool {
 			d.State, d.Reason, d.Due, d.Request = record.Waiting, "", later(d.Due, c.Now), nil
 			return true
@@ -114,8 +118,8 @@ func (c *Change) Follow(d *record.Delivery, origin func() (Origin, error)) (chan
 	return changed, again, nil
 }
 
-// anew plans d another time, unless it was rendered: then it may have been tried, and a copy of it is planned, for
-// it cannot go on with other contents.
+// anew plans d again. If d was rendered, it may have been tried and its contents must stay, so anew plans a copy instead
+// and cancels d for the reason why.
 func (c *Change) anew(d *record.Delivery, why string, plan func(*record.Delivery) bool) (changed bool, again *record.Delivery) {
 	if d.Request == nil {
 		return plan(d), nil
@@ -133,8 +137,9 @@ func (c *Change) anew(d *record.Delivery, why string, plan func(*record.Delivery
 	return true, again
 }
 
-// rest is what rests in place of d, which is cancelled, until that is taken back: where the appointment moves
-// meanwhile, what was rendered tells of its old time, and has ended for good. Else it is nil.
+// rest returns a copy of the cancelled delivery d without its request, if the event moved the appointment; otherwise it
+// returns nil. The rendered request of d tells the old time, so d ends for good. The copy can be planned again if the
+// cancellation is undone.
 func (c *Change) rest(d *record.Delivery) *record.Delivery {
 	if d.State != record.Cancelled || d.Request == nil || !c.Rescheduled() {
 		return nil
@@ -145,13 +150,13 @@ func (c *Change) rest(d *record.Delivery) *record.Delivery {
 	return &next
 }
 
-// Rescheduled says whether this event moved the appointment itself.
+// Rescheduled reports whether this event moved the appointment.
 func (c *Change) Rescheduled() bool {
 	return c.After.Moved(&c.Before.Appointment)
 }
 
-// moves says whether the moment of d, which ev planned, differs by what this event changed. That a rule was
-// edited since is no reason.
+// moves reports whether this event changes when d is due. ev is the event that d was planned for. An edit of the rule
+// since then does not count.
 func (c *Change) moves(d *record.Delivery, ev *rules.Event) bool {
 	earlier := *ev
 	earlier.Appointment = c.Before.Appointment
@@ -160,7 +165,7 @@ func (c *Change) moves(d *record.Delivery, ev *rules.Event) bool {
 	return ok && !(known && after.Equal(before))
 }
 
-// plan gives d the moment that its step has now, unless the step is gone.
+// plan sets when d is due from its step in the present rules. It returns false if the step no longer exists.
 func (c *Change) plan(d *record.Delivery, ev *rules.Event) bool {
 	step, ok := c.Set.Plan(HeldStep(d), ev, c.Now)
 	if !ok {
@@ -177,7 +182,7 @@ func (c *Change) plan(d *record.Delivery, ev *rules.Event) bool {
 	return true
 }
 
-// open says that the delivery may still be sent as things are.
+// open reports whether the delivery can still be sent without another change.
 func open(d *record.Delivery) bool {
 	switch d.State {
 	case record.Cancelled, record.Skipped, record.Dead:
@@ -193,6 +198,7 @@ func cancel(d *record.Delivery, reason string) {
 	d.State, d.Reason = record.Cancelled, reason
 }
 
+// HeldStep returns what the rules need to know to plan or render a delivery again.
 func HeldStep(d *record.Delivery) rules.Held {
 	return rules.Held{Rule: d.Rule, Step: d.Step, Key: d.Key, Planned: d.Created, At: d.At, Anyway: !d.Retried.IsZero()}
 }
@@ -204,14 +210,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// A RecordError is of a record that cannot be read. It is not the store's, and will not pass.
+// A RecordError means that a record cannot be used. It is not an error of the store, and a retry does not help.
 type RecordError struct{ Err error }
 
 func (e RecordError) Error() string { return e.Err.Error() }
 
 func (e RecordError) Unwrap() error { return e.Err }
 
-// OriginOf gives a recorded event of an appointment as what it may have planned sees it. n reads its body.
+// OriginOf returns the origin of the deliveries of a recorded event. n reads its body.
 func OriginOf(n *payload.Normaliser, e *record.Event) (Origin, error) {
 	ev, state, err := restore(n, e)
 	if err == nil && state == nil {

@@ -8,9 +8,8 @@ import (
 	"bellhop/rules"
 )
 
-// OfAppointment says whether the event is about an appointment: of one of the wire types, or of none, as a
-// workflow's webhooks are. One that does not say which appointment cannot be remembered, nor told from
-// another, and is ignored.
+// OfAppointment reports whether the event is about an appointment: it has one of the wire types or, as a workflow's
+// webhook, none, and it has the appointment's id. Without an id the state cannot be remembered, so the event is ignored.
 func OfAppointment(ev *rules.Event) bool {
 	switch ev.Type {
 	case rules.Create, rules.Update, rules.Delete, "":
@@ -19,12 +18,12 @@ func OfAppointment(ev *rules.Event) bool {
 	return false
 }
 
-// Deliveries are what set makes of ev at now, of which [Derive] has told what happened: one for each step of every
-// rule that applies, in their order, and one without a step for each condition that failed. They are as they
-// will be stored, but for what says which event they are of.
+// Deliveries returns the deliveries that set plans for ev at now. [Derive] must have filled ev. There is one for each
+// step of each rule that matches, in their order, and one without a step for each condition that failed. They are
+// complete except for the event's id. An error is an internal mistake.
 func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]record.Delivery, error) {
-	matches, err := matchSafely(set, ev, now)
-	if err != nil {
+	var matches []rules.Match
+	if err := safely(func() { matches = set.Match(ev, now) }); err != nil {
 		return nil, err
 	}
 	var list []record.Delivery
@@ -41,7 +40,7 @@ func Deliveries(set *rules.Set, ev *rules.Event, now time.Time) ([]record.Delive
 	return list, nil
 }
 
-// Unmatched records that the condition of a rule failed.
+// Unmatched returns the skipped delivery that records why the condition of a rule failed.
 func Unmatched(rule string, err error, now time.Time) record.Delivery {
 	return record.Delivery{Rule: rule, State: record.Skipped, Reason: "condition error: " + err.Error(), Created: now, Due: now}
 }
@@ -59,7 +58,7 @@ func delivery(rule *rules.Rule, step *rules.Step, now time.Time) record.Delivery
 	return d
 }
 
-// outcome says what is to become of a step, [record.Pending] if it is to be sent.
+// outcome returns the state and reason that a step starts with: [record.Pending] if it is to be sent.
 func outcome(step *rules.Step, shadow bool) (state record.State, reason string) {
 	switch {
 	case step.Err != nil:
@@ -72,13 +71,14 @@ func outcome(step *rules.Step, shadow bool) (state record.State, reason string) 
 	return record.Pending, ""
 }
 
-// matchSafely turns a panic into an error: an event on which matching fails must still be stored, or its
+// safely calls f and turns a panic into an error. An event must be stored even if the rules panic on it. Otherwise its
 // sender would repeat it without end.
-func matchSafely(set *rules.Set, ev *rules.Event, now time.Time) (matches []rules.Match, err error) {
+func safely(f func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			matches, err = nil, fmt.Errorf("internal error: %v", p)
+			err = fmt.Errorf("internal error: %v", p)
 		}
 	}()
-	return set.Match(ev, now), nil
+	f()
+	return nil
 }

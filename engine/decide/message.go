@@ -3,16 +3,16 @@ package decide
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"bellhop/engine/record"
 	"bellhop/rules"
 )
 
-// Still says what becomes at now of a message that was rendered for from, its appointment being in a state now. It
-// changes nothing but d, as [store.Due] wants it. Where d may have been tried already, again is what goes on in its
-// place with the new time. An error is a mistake of ours, which d tells of too.
+// Still decides at now whether a rendered message is still right. from is what it was rendered for, and state is what
+// is known of the appointment now. Still changes only d. If d may have been tried already and the appointment has moved,
+// d is cancelled, and again is the new message that replaces it. An error is an internal mistake, which is recorded in d
+// too.
 func Still(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now time.Time) (again *record.Delivery, err error) {
 	switch {
 	case state.cancelled() && !from.State.cancelled() && !set.ForCancelled(HeldStep(d), from.Event):
@@ -26,7 +26,9 @@ func Still(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now t
 	}
 	ev := *from.Event
 	ev.Appointment = state.Appointment
-	step, shadow, err := anewSafely(set, d, &ev, now)
+	var step rules.Step
+	var shadow bool
+	err = safely(func() { step, shadow = set.Anew(d.Rule, d.Step, d.Action, &ev, now) })
 	if err != nil {
 		step.Err = err
 	}
@@ -46,7 +48,7 @@ func Still(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now t
 	return &next, nil
 }
 
-// toldTimes are when an appointment is, as a message tells it.
+// toldTimes are the times of an appointment that a message was rendered with.
 type toldTimes struct {
 	Start, End time.Time
 	AllDay     bool
@@ -55,13 +57,13 @@ type toldTimes struct {
 func timesOf(state *Memory) []byte {
 	data, err := json.Marshal(toldTimes{state.StartTime, state.EndTime, state.AllDay})
 	if err != nil {
-		return nil // of a year that JSON does not know: then it is rendered again
+		return nil // JSON has no such year; the message is rendered again
 	}
 	return data
 }
 
-// tells is the appointment with the times that a message's request was rendered for: those of its event, unless it was
-// rendered again since.
+// tells returns the appointment with the times that the message's request was rendered for: those of its event, or of
+// the last rendering since.
 func tells(d *record.Delivery, event *Memory) *rules.Appointment {
 	a := event.Appointment
 	var t toldTimes
@@ -69,15 +71,4 @@ func tells(d *record.Delivery, event *Memory) *rules.Appointment {
 		a.StartTime, a.EndTime, a.AllDay = t.Start, t.End, t.AllDay
 	}
 	return &a
-}
-
-// anewSafely turns a panic into an error, as [matchSafely] does.
-func anewSafely(set *rules.Set, d *record.Delivery, ev *rules.Event, now time.Time) (step rules.Step, shadow bool, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("internal error: %v", p)
-		}
-	}()
-	step, shadow = set.Anew(d.Rule, d.Step, d.Action, ev, now)
-	return step, shadow, nil
 }

@@ -10,7 +10,7 @@ import (
 	"bellhop/rules"
 )
 
-// DecodeState reads the record of a state; nil is of an appointment that was never seen.
+// DecodeState decodes the recorded state of an appointment. It returns nil for nil: the appointment was never seen.
 func DecodeState(data []byte) (*Memory, error) {
 	if data == nil {
 		return nil, nil
@@ -19,13 +19,13 @@ func DecodeState(data []byte) (*Memory, error) {
 	return state, json.Unmarshal(data, state)
 }
 
-// Restore gives a recorded event as rules saw it, or would have. n reads its body.
+// Restore returns a recorded event as the rules see it. n reads its body.
 func Restore(n *payload.Normaliser, e *record.Event) (*rules.Event, error) {
 	ev, _, err := restore(n, e)
 	return ev, err
 }
 
-// restore is [Restore], with the state after the event; nil if the event has none.
+// restore is like [Restore] and also returns the state after the event, nil if there is none.
 func restore(n *payload.Normaliser, e *record.Event) (*rules.Event, *Memory, error) {
 	ev, err := n.Event(e.Source, e.Body, e.ReceivedAt)
 	if err != nil {
@@ -42,7 +42,7 @@ func restore(n *payload.Normaliser, e *record.Event) (*rules.Event, *Memory, err
 	}
 	if after != nil {
 		ev.Appointment = after.Appointment
-		if slices.Contains(rules.Statuses(), after.AppointmentStatus) { // its word was understood, see the source's statuses
+		if slices.Contains(rules.Statuses(), after.AppointmentStatus) { // the source's statuses have translated the word
 			ev.Problems = slices.DeleteFunc(ev.Problems, func(p rules.Problem) bool { return p.Field == "appointmentStatus" })
 		}
 	}

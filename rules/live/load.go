@@ -2,7 +2,6 @@ package live
 
 import (
 	"cmp"
-	"fmt"
 	"path/filepath"
 	"slices"
 
@@ -22,18 +21,15 @@ type Source struct {
 // Sources returns the rule files of a folder as [Open] would load them: sorted, with dir in their names. A file that
 // cannot be read is among them; loading it says why.
 func Sources(dir string) ([]Source, error) {
-	l, err := list(dir)
-	if err != nil {
-		return nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
-	}
-	sources := make([]Source, len(l.files))
-	for i, e := range l.files {
-		path := filepath.Join(dir, filepath.FromSlash(e.path))
+	paths, err := Paths(dir)
+	sources := make([]Source, len(paths))
+	for i, path := range paths {
+		path = filepath.Join(dir, filepath.FromSlash(path))
 		if sources[i] = (Source{Name: path, Path: path}); i >= MaxFiles {
 			sources[i].problem = oneTooMany
 		}
 	}
-	return sources, nil
+	return sources, err
 }
 
 // A Loaded is rules that were read, compiled and joined once.

@@ -207,13 +207,11 @@ func (e *editor) holds(x *expectation, o *outcome) {
 	case !isNeeded, x.held != nil && !changed && used == len(x.held.list):
 		return
 	}
-	e.small = false
-	seq := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: fresh}
+	var old *yaml.Node
 	if x.held != nil {
-		replaceNode(x.held.node, seq)
-		return
+		old = x.held.node
 	}
-	x.node.Content = append(x.node.Content, node("held"), seq)
+	e.setList(x, "held", old, fresh)
 }
 
 // hold changes one entry to what became of its step.

@@ -313,13 +313,22 @@ func (e *editor) skips(x *expectation, o *outcome) {
 	if !changed && used == len(known) {
 		return
 	}
-	e.small = false
-	seq := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: fresh}
+	var old *yaml.Node
 	if x.skipped != nil {
-		replaceNode(x.skipped.node, seq)
+		old = x.skipped.node
+	}
+	e.setList(x, "skipped", old, fresh)
+}
+
+// setList replaces a list of the expectation, or adds it if old is nil.
+func (e *editor) setList(x *expectation, key string, old *yaml.Node, entries []*yaml.Node) {
+	e.small = false
+	seq := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: entries}
+	if old != nil {
+		replaceNode(old, seq)
 		return
 	}
-	x.node.Content = append(x.node.Content, node("skipped"), seq)
+	x.node.Content = append(x.node.Content, node(key), seq)
 }
 
 func skip(d *record.Delivery) *yaml.Node {
