@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A gate isolates destinations from each other. Each has a limit of attempts at the same time, and can hold no more
-// places than it leaves free for the others. One that keeps failing, or asks for a pause, is paused, which costs its
-// deliveries no attempt.
+// A gate isolates destinations from each other. Each destination has a limit of attempts at the same time and a limit of
+// places in memory. A destination that keeps failing, or asks for a pause, is paused. A pause costs its deliveries no
+// attempt.
 //
-// It is not a circuit breaker of a library around a call, such as failsafe-go's: a delivery that finds its destination paused
-// gives its place back and is put off in the store, and is recalled from there when the destination answers again. Limits,
-// pauses and recalls are decided together, under one lock.
+// The gate is not a library's circuit breaker around a call, such as failsafe-go's. A delivery whose destination is
+// paused gives its place back and is postponed in the store. It is recalled from there when the destination answers
+// again. Limits, pauses and recalls are decided together, under one lock.
 type gate struct {
 	places  int // deliveries held at once, over all destinations
 	each    int // attempts at once, to one destination
@@ -28,10 +28,10 @@ type gate struct {
 	recall chan recall
 }
 
-// A Breaker says when a failing destination is paused. The zero value is usable.
+// A Breaker says when a failing destination is paused. The zero value works.
 type Breaker struct {
-	Failures int           // in a row, after which it is; 0 is 5
-	Pause    time.Duration // for how long; 0 is 5 s. It doubles each time the one attempt after it fails
+	Failures int           // in a row, after which it is paused; 0 is 5
+	Pause    time.Duration // length of the first pause; 0 is 5 s. It doubles each time the attempt after a pause fails
 	MaxPause time.Duration // 0 is 2 min
 }
 
@@ -48,26 +48,27 @@ func (b Breaker) withDefaults() Breaker {
 	return b
 }
 
-// destination is guarded by the gate's mutex, except for the two semaphores.
+// A destination is guarded by the gate's mutex, except for the two semaphores.
 type destination struct {
 	line     chan struct{} // one element for each delivery between its claim and its record
 	running  chan struct{} // one element for each attempt under way
-	held     int           // deliveries that wait in memory, are in line, or under way
+	held     int           // deliveries in memory: waiting, in line or being sent
 	failures int           // in a row
 	pauses   int           // in a row, without a success between
 	until    time.Time     // no attempt before
 	why      string        // the last failure, or the answer that asked for a pause
-	answered time.Time     // when it last answered as it should
+	answered time.Time     // its last success
 	silent   time.Time     // since when it owes an answer; zero while nothing is held
-	pace     time.Duration // between such answers, on average over the last ones
-	returns  time.Time     // when the last of those that stay away comes back
-	probing  bool          // the one attempt after a pause is under way
+	pace     time.Duration // average time between its last successes
+	returns  time.Time     // when the last postponed delivery comes back
+	probing  bool          // the one attempt after a pause is running
 
-	away      bool // some may stay away, perhaps since before a restart
+	away      bool // deliveries may be postponed, perhaps since before a restart
 	sentAway  time.Time
 	recalling bool
 }
 
+// flows reports whether the destination answers at present.
 func (d *destination) flows(now time.Time) bool {
 	return d.pauses == 0 && now.Sub(d.answered) < flowing
 }
@@ -79,32 +80,32 @@ func newGate(places, each int, b Breaker) *gate {
 	}
 }
 
-// inLine is how many deliveries of a destination may be claimed for each attempt at once. Claiming and
-// recording wait for the disk, and attempts are not to wait for that.
+// inLine is how many deliveries of a destination can be claimed for each attempt that can run. A claim and a record wait
+// for the disk, and attempts should not wait for them.
 const inLine = 8
 
 const (
-	crowded  = 2 * time.Second  // how long a delivery stays away when its destination flows, at most
-	hesitant = crowded / 10     // and at least
-	longest  = 30 * time.Second // how long at most if that one owes an answer: it is asked back as soon as there is one
-	furthest = 10 * time.Minute // how long a delivery stays away at most, besides the pause of its destination
-	patience = 10 * time.Second // how long it keeps its place while it waits for its destination
-	flowing  = time.Second      // a destination that answered within this time is flowing
+	crowded  = 2 * time.Second  // longest postponement if the destination flows
+	hesitant = crowded / 10     // shortest postponement
+	longest  = 30 * time.Second // longest postponement if the destination owes an answer; it is recalled with the answer
+	furthest = 10 * time.Minute // longest postponement beyond a pause of the destination
+	patience = 10 * time.Second // how long a delivery keeps its place while it waits for its destination
+	flowing  = time.Second      // a destination flows if it answered within this time
 
-	// Those that stay away come back one after the other, this far apart over all destinations that do not
-	// answer, or as far as the answers of a destination are: each coming and going costs the store about as
-	// much as a delivery, and a long backlog of dead destinations must not keep it busy.
+	// Postponed deliveries come back one after the other. apart is the time between two of them, over all destinations
+	// that do not answer. For a destination that answers, it is the time between its answers. Each return costs the
+	// store about as much as a delivery, and a long backlog of dead destinations must not keep it busy.
 	apart = 2 * time.Millisecond
 )
 
-// A recall asks for up to n deliveries to come back that stay away from a destination, which answers again.
+// A recall asks for up to n postponed deliveries to a destination that answers again.
 type recall struct {
 	name string
 	n    int
 }
 
-// A pass allows a delivery to be claimed. [pass.start] then waits for the attempt's turn, [pass.done] ends
-// the attempt, and [pass.leave] must be called last.
+// A pass allows a delivery to be claimed. [pass.start] waits until the attempt can begin, [pass.done] ends the attempt,
+// and [pass.leave] must be called last.
 type pass struct {
 	g     *gate
 	name  string
@@ -112,8 +113,8 @@ type pass struct {
 	probe bool
 }
 
-// enter waits until a delivery to the destination may be claimed. If that is not to be now, the pass is
-// nil, postpone says how long to stay away, and why is a word for it.
+// enter waits until a delivery to the destination can be claimed. If it must be postponed, the pass is nil, postpone
+// says for how long, and why is a word for the metrics.
 func (g *gate) enter(ctx context.Context, name string) (p *pass, postpone time.Duration, why string) {
 	d, postpone, why := g.hold(name)
 	if d == nil {
@@ -124,7 +125,7 @@ func (g *gate) enter(ctx context.Context, name string) (p *pass, postpone time.D
 		g.release(name, d)
 		return nil, postpone, why
 	}
-	// Asked only now: while it waited, the destination may have turned out dead.
+	// The destination may have failed while the delivery waited.
 	if pause := g.paused(d); pause > 0 {
 		p.leave()
 		return nil, g.stay(d, pause), "paused"
@@ -132,7 +133,7 @@ func (g *gate) enter(ctx context.Context, name string) (p *pass, postpone time.D
 	return p, 0, ""
 }
 
-// start waits until the attempt may be made. If it is not to be made now, the claim is to be given back.
+// start waits until the attempt can begin. If postpone is not zero, it cannot begin now.
 func (p *pass) start(ctx context.Context) (postpone time.Duration, why string) {
 	if postpone, why = p.wait(ctx, p.d.running); postpone > 0 {
 		return postpone, why
@@ -145,8 +146,8 @@ func (p *pass) start(ctx context.Context) (postpone time.Duration, why string) {
 	return 0, ""
 }
 
-// wait takes an element of a semaphore, or says how long to stay away instead. It waits for a destination
-// only while that answers.
+// wait takes an element of a semaphore, or returns for how long the delivery is postponed. It waits only while the
+// destination answers.
 func (p *pass) wait(ctx context.Context, sem chan struct{}) (postpone time.Duration, why string) {
 	select {
 	case sem <- struct{}{}:
@@ -175,7 +176,7 @@ func (p *pass) leave() {
 	p.g.release(p.name, p.d)
 }
 
-// hold takes a place, unless the destination is paused or has its share already.
+// hold takes a place, unless the destination is paused or has all its places. d is nil then.
 func (g *gate) hold(name string) (d *destination, postpone time.Duration, why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -200,10 +201,10 @@ func (g *gate) hold(name string) (d *destination, postpone time.Duration, why st
 	return d, 0, ""
 }
 
-// limit is how many places a destination may hold. Those that flow share what there is, since they will soon
-// give it back. One that does not may hold as many as attempts are made at once, and all of these together half
-// of what there is. One that is tried again after a pause holds one. A destination that holds nothing always gets
-// a place: there is no other way to learn whether it answers.
+// limit returns how many places a destination can hold. Those that flow share all places, because they will soon give
+// them back. One that does not flow can hold a place for each attempt that can run, and all of these together half of
+// the places. One that is tried again after a pause holds one place. A destination that holds nothing always gets a
+// place, because there is no other way to learn whether it answers.
 func (g *gate) limit(d *destination, now time.Time) int {
 	if d.flows(now) {
 		if g.places-g.held <= g.places/10 {
@@ -235,8 +236,8 @@ func (g *gate) limit(d *destination, now time.Time) int {
 	}
 }
 
-// hesitation is how long a delivery stays away from a destination that has its share: the longer it owes an
-// answer, the longer.
+// hesitation returns how long a delivery is postponed if its destination has all its places. The longer the destination
+// owes an answer, the longer.
 func (d *destination) hesitation(now time.Time) time.Duration {
 	switch {
 	case d.pauses > 0:
@@ -248,7 +249,7 @@ func (d *destination) hesitation(now time.Time) time.Duration {
 	}
 }
 
-// sendAway is how long the next delivery to d stays away, which is pause at least.
+// sendAway returns how long the next delivery to d is postponed, at least for pause.
 func (g *gate) sendAway(d *destination, now time.Time, pause time.Duration) time.Duration {
 	d.away, d.sentAway = true, now
 	gap := d.gap(now)
@@ -272,7 +273,8 @@ func (g *gate) sendAway(d *destination, now time.Time, pause time.Duration) time
 	return at.Sub(now)
 }
 
-// gap is how far apart deliveries come back to d: as fast as it takes them, if it flows.
+// gap returns the time between two postponed deliveries that come back to d. If d flows, it is the time between its
+// answers.
 func (d *destination) gap(now time.Time) time.Duration {
 	if !d.flows(now) {
 		return apart
@@ -286,7 +288,7 @@ func (g *gate) flows(d *destination) bool {
 	return d.flows(time.Now())
 }
 
-// ask asks for those back that stay away from d, if it answers and has room for them.
+// ask recalls postponed deliveries to d, if d answers and has places for them.
 func (g *gate) ask(name string, d *destination, now time.Time) {
 	if !d.away || d.recalling || d.pauses > 0 || d.failures > 0 || d.answered.IsZero() || now.Before(d.until) {
 		return
@@ -301,11 +303,11 @@ func (g *gate) ask(name string, d *destination, now time.Time) {
 	select {
 	case g.recall <- recall{name, min(n, 500)}:
 		d.recalling = true
-	default: // there will be another occasion
+	default: // askAll tries again
 	}
 }
 
-// askAll does so for every destination: the last ones that were sent away have no other occasion.
+// askAll calls ask for all destinations. The last postponed deliveries have no other occasion.
 func (g *gate) askAll() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -315,7 +317,7 @@ func (g *gate) askAll() {
 	}
 }
 
-// recalled says how many came of a recall.
+// recalled ends a recall; came is how many deliveries came back.
 func (g *gate) recalled(r recall, came int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -324,13 +326,13 @@ func (g *gate) recalled(r recall, came int) {
 		return
 	}
 	d.recalling = false
-	// One that was sent away just now may not be written down as such yet.
+	// A delivery that was postponed just now may not be stored as postponed yet.
 	if now := time.Now(); came < r.n && now.Sub(d.sentAway) > flowing {
 		d.away, d.returns = false, now
 	}
 }
 
-// stay is away for a delivery that holds a place.
+// stay is like sendAway, for a caller without the lock.
 func (g *gate) stay(d *destination, pause time.Duration) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -343,7 +345,7 @@ func (g *gate) paused(d *destination) time.Duration {
 	return time.Until(d.until)
 }
 
-// allow says whether an attempt may start, and whether it is the one that tries a failing destination again.
+// allow returns a pause if an attempt cannot start now. probe means that it is the one attempt after a pause.
 func (g *gate) allow(d *destination) (probe bool, pause time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -371,8 +373,8 @@ func (g *gate) release(name string, d *destination) {
 	g.ask(name, d, time.Now())
 }
 
-// sweep forgets destinations of which there is nothing to remember. It looks at them all, but only when
-// they have doubled in number since it last did.
+// sweep forgets destinations that have nothing to remember. It looks at all of them, but only if their number has
+// doubled since the last sweep.
 func (g *gate) sweep(now time.Time) {
 	if len(g.dests) < g.sweepAt {
 		return
@@ -385,12 +387,12 @@ func (g *gate) sweep(now time.Time) {
 	g.sweepAt = max(64, 2*len(g.dests))
 }
 
-// verdict is what an attempt says of its destination.
+// A verdict is what an attempt says about its destination.
 type verdict struct {
-	unknown bool          // nothing: it was not reached, or the fault is the delivery's own
-	failed  bool          // it does not answer, or not as it should
-	pause   time.Duration // it asked for one
-	why     string        // why it is paused, for people
+	unknown bool          // nothing: the destination was not reached, or the delivery is at fault
+	failed  bool          // it does not answer, or answers with a failure
+	pause   time.Duration // the pause that it asked for
+	why     string        // the failure, for people
 }
 
 // done ends the attempt.
@@ -417,8 +419,8 @@ func (p *pass) done(v verdict) {
 		d.pace = (7*d.pace + min(now.Sub(d.answered), flowing)) / 8
 		d.failures, d.pauses, d.answered, d.silent, d.why = 0, 0, now, now, ""
 	}
-	// The pause that was asked for is the delivery's own. The destination as a whole is paused for a share
-	// of it, and then tried with one attempt: what is asked of one need not be meant for all.
+	// The delivery is postponed for the pause that was asked for. The destination is paused for MaxPause at most, and
+	// then tried with one attempt, because the pause may be meant for this delivery only.
 	if v.pause > 0 {
 		d.pauses, d.why = max(d.pauses, 1), v.why
 		if until := now.Add(min(v.pause, g.breaker.MaxPause)); until.After(d.until) {
@@ -427,17 +429,17 @@ func (p *pass) done(v verdict) {
 	}
 }
 
-// A Destination is what is known of where deliveries go.
+// A Destination is the state of a destination for operators.
 type Destination struct {
 	Name     string    `json:"name"`
 	State    string    `json:"state"`              // ok, failing or paused
 	Reason   string    `json:"reason,omitempty"`   // the last failure, without secrets
 	Failures int       `json:"failures,omitempty"` // in a row
 	Until    time.Time `json:"until,omitzero"`     // no attempt before
-	Held     int       `json:"held"`               // deliveries that wait in memory or are being sent
+	Held     int       `json:"held"`               // deliveries in memory: waiting or being sent
 }
 
-// list is the destinations that deliveries went to lately, or that are paused, by name.
+// list returns the destinations that were used lately or are paused, sorted by name.
 func (g *gate) list() []Destination {
 	g.mu.Lock()
 	defer g.mu.Unlock()

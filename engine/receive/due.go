@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -10,20 +11,20 @@ import (
 	"bellhop/engine/store"
 )
 
-// Why an immediate step that is claimed is not sent, besides the reasons of those that wait.
+// The reasons why a claimed immediate step is not sent, besides those of package decide.
 const (
 	toldSince = "a later event of this appointment was told already"
 	waitsFor  = "waits for delivery %s, which tells of an earlier event"
 )
 
-// How soon a call is looked at again that waits for that of an earlier event.
+// A call that waits for the call of an earlier event is claimed again when that one is due, within these limits.
 const (
 	soonest = 200 * time.Millisecond
 	longest = 30 * time.Second
 )
 
-// still decides about a delivery of an immediate step when it is claimed, because its appointment can have changed since
-// it was rendered. It is called before the first attempt and before every retry, replayed or asked for by an operator.
+// still decides whether a claimed immediate step is sent, because its appointment can have changed since it was
+// rendered. It is called before each attempt.
 func (r *Receiver) still(tx *store.Tx, d *record.Delivery, now time.Time) error {
 	kind, ok := actions.Lookup(d.Action)
 	if !ok || d.Appointment == "" {
@@ -53,7 +54,7 @@ func (r *Receiver) still(tx *store.Tx, d *record.Delivery, now time.Time) error 
 	return r.inOrder(tx, d, now)
 }
 
-// inOrder lets calls of one step for one appointment go out in the order of their events.
+// inOrder postpones a call while a call of the same step for an earlier event of the appointment is open.
 func (r *Receiver) inOrder(tx *store.Tx, d *record.Delivery, now time.Time) error {
 	before, due, err := tx.Before(d)
 	if err != nil || before == "" {
@@ -66,7 +67,7 @@ func (r *Receiver) inOrder(tx *store.Tx, d *record.Delivery, now time.Time) erro
 	return nil
 }
 
-// stillSo lets a message tell nothing that is no longer so.
+// stillSo cancels a message that is no longer true, or renders it again.
 func (r *Receiver) stillSo(tx *store.Tx, d *record.Delivery, now time.Time) error {
 	data, last, err := tx.Memory(d.Source, d.Appointment)
 	d.Latest = last
@@ -78,7 +79,7 @@ func (r *Receiver) stillSo(tx *store.Tx, d *record.Delivery, now time.Time) erro
 		return fmt.Errorf("appointment %s: stored state: %w", d.Appointment, err)
 	}
 	from, err := r.origin(tx, d)
-	if err != nil { // it is sent as it was promised
+	if err != nil { // the message is sent as it was rendered
 		r.Logger.Error("the appointment of a delivery cannot be read", "delivery", d.ID, "error", err)
 		return ignoreUnlessStore(err)
 	}
@@ -90,4 +91,34 @@ func (r *Receiver) stillSo(tx *store.Tx, d *record.Delivery, now time.Time) erro
 		return nil
 	}
 	return tx.Renew(again)
+}
+
+// Due is the [store.Due] of the receiver. A waiting step is rendered from its event, the present state of its
+// appointment and the rules in force. For an immediate step, Due decides whether it is still sent.
+func (r *Receiver) Due(tx *store.Tx, d *record.Delivery) error {
+	now := r.Now().UTC()
+	if d.Key == "" {
+		return r.still(tx, d, now)
+	}
+	from, err := r.origin(tx, d)
+	if err != nil {
+		d.State, d.Reason = record.Skipped, "rendering error: "+err.Error()
+		return ignoreUnlessStore(err)
+	}
+	state, _, _, err := remembered(tx, d.Source, d.Appointment)
+	if err != nil {
+		return err
+	}
+	if state == nil { // the appointment was pruned: it is as it was at the event
+		state = from.State
+	}
+	if err := decide.Decide(r.Rules().Set, d, from, state, now); err != nil {
+		r.Logger.Error("rendering failed", "delivery", d.ID, "error", err)
+	}
+	return nil
+}
+
+// Destination returns the destination that a waiting delivery has by the rules in force.
+func (r *Receiver) Destination(d *record.Delivery) string {
+	return cmp.Or(r.Rules().Set.Destination(decide.HeldStep(d)), d.Destination)
 }
