@@ -2,6 +2,7 @@ package lang
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -46,153 +47,102 @@ func (c *Checker) parse(config *conf.Config) (ast.Node, bool) {
 	return tree.Node, true
 }
 
-// tokens looks for mistakes that can be recognised from the tokens alone, and that the parser would report in
-// unhelpful places and terms.
+// tokens looks for mistakes that can be recognised from the words alone: those of [habits], and brackets that do not
+// match.
 func (c *Checker) tokens() bool {
 	tokens, err := c.lex()
 	if err != nil {
 		c.lexError(tokens, err)
 		return false
 	}
-	type bracket struct {
-		sign string
-		at   lexer.Token
-	}
-	var open []bracket
-	at := func(from, to lexer.Token) text.Span { return c.piece.span(from.From, to.To) }
-	ok := true
-	fail := func(code string, s text.Span, suggestion, format string, args ...any) {
-		c.fail(code, s, suggestion, format, args...)
-		ok = false
-	}
 	if len(tokens) > maxTokens {
-		fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
+		c.fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
 		return false
 	}
 	if c.looksLikeText(tokens) {
 		return false
 	}
-	none := lexer.Token{Kind: lexer.EOF}
-	get := func(i int) lexer.Token {
-		if i < 0 || i >= len(tokens) {
-			return none
-		}
-		return tokens[i]
-	}
-	for i := 0; i < len(tokens) && ok; i++ {
-		t, prev, next := tokens[i], get(i-1), get(i+1)
-		adjacent := next.Kind != lexer.EOF && next.From == t.To
-		if m := c.foreign(tokens, i, len(open), len(open) > 0 && open[len(open)-1].sign == "("); m.message != "" {
-			fail(m.code, at(t, get(m.last)), m.suggestion, "%s", m.message)
-			return false
-		}
-		switch {
-		case t.Is(lexer.Operator, "#") && next.Kind == lexer.Identifier && !adjacent && c.beginsLine(t.From):
-			suggestion := ""
-			if _, rest, _ := strings.Cut(c.piece.src[byteOffset(c.piece.src, t.From):], "\n"); strings.TrimSpace(rest) != "" {
-				suggestion = "//" // the comment ends with its line, and the expression continues
-			}
-			fail("comment", at(t, t), suggestion, "a comment in an expression begins with //, not with #")
-		case t.Kind == lexer.Bracket && strings.Contains("([{", t.Value):
-			if t.Value == "{" && adjacent && next.Is(lexer.Bracket, "{") && i == 0 {
-				inner := strings.TrimSpace(c.piece.src)
-				inner = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(inner, "{{"), "}}"))
-				fail("braces", c.piece.Whole(), inner, "%s", NoBraces)
+	w := &words{src: c.piece.src, tokens: tokens}
+	for i, t := range tokens {
+		w.i = i
+		for _, h := range habits {
+			if m := h.find(w); m.message != "" {
+				c.fail(m.code, c.piece.span(t.From, tokens[m.last].To), m.suggestion, "%s", m.message)
 				return false
 			}
-			if len(open) > maxNesting {
-				fail("bound", at(t, t), "", "brackets are nested too deep here")
-			}
-			open = append(open, bracket{t.Value, t})
-		case t.Kind == lexer.Bracket:
-			want := map[string]string{")": "(", "]": "[", "}": "{"}[t.Value]
-			switch {
-			case len(open) == 0:
-				fail("bracket", at(t, t), "", "this %s has no %s before it", t.Value, want)
-			case open[len(open)-1].sign != want:
-				o := open[len(open)-1]
-				fail("bracket", at(o.at, o.at), "", "this %s is not closed before the next %s", o.sign, t.Value)
-			default:
-				open = open[:len(open)-1]
-			}
-		case (t.Is(lexer.Operator, "==") || t.Is(lexer.Operator, "!=")) && adjacent && next.Is(lexer.Operator, "="):
-			fail("operator", at(t, next), t.Value, "write %s, not %[1]s=", t.Value)
-		case t.Is(lexer.Operator, "=") && adjacent && next.Is(lexer.Operator, ">", "<"):
-			s := next.Value + "="
-			fail("operator", at(t, next), s, "%s%s is written %s", t.Value, next.Value, s)
-		case t.Is(lexer.Operator, "=>", "=<"):
-			s := t.Value[1:] + "="
-			fail("operator", at(t, t), s, "%s is written %s", t.Value, s)
-		case t.Is(lexer.Operator, "=") && !(prev.Kind == lexer.Identifier && get(i-2).Is(lexer.Operator, "let")):
-			fail("operator", at(t, t), "==", "= is not a comparison; write ==")
-		case t.Is(lexer.Operator, "<") && adjacent && next.Is(lexer.Operator, ">"):
-			fail("operator", at(t, next), "!=", "write != for unequal, not <>")
-		case t.Is(lexer.Operator, "&"):
-			fail("operator", at(t, t), "&&", "write && for and, not a single &")
-		case t.Is(lexer.Operator, "|") && !(next.Kind == lexer.Identifier && get(i+2).Is(lexer.Bracket, "(")):
-			fail("operator", at(t, t), "||", "write || for or, not a single |")
-		case t.Kind == lexer.Identifier && !prev.Is(lexer.Operator, ".", "?.", "#") && !next.Is(lexer.Bracket, "("):
-			if word, isWord := operatorWord(t.Value, endsOperand(prev), beginsOperand(next)); isWord {
-				fail("operator", at(t, t), word, "%s is written %s", t.Value, word)
-			} else if endsOperand(prev) {
-				fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", text.Quote(t.Value))
-			}
-		case t.Kind == lexer.Identifier && t.Value == "NOT" && next.Is(lexer.Bracket, "("):
-			fail("operator", at(t, t), "not", "NOT is written not")
-		case t.Kind == lexer.Identifier && endsOperand(prev) && next.Is(lexer.Bracket, "("):
-			if word, isWord := operatorWord(t.Value, true, true); isWord {
-				fail("operator", at(t, t), word, "%s is written %s", t.Value, word)
-			} else {
-				fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", text.Quote(t.Value))
-			}
-		case (t.Kind == lexer.Number || t.Kind == lexer.String) && endsOperand(prev):
-			fail("operator", at(t, t), "", "an operator such as && or == is missing before %s", text.Printable(t.Value))
-		case t.Kind == lexer.Bytes:
-			fail("unsupported", at(t, t), "", "a b before the quote is not supported in a rule")
 		}
-	}
-	if ok && len(open) > 0 {
-		if c.cut() {
+		if t.Kind == lexer.Bracket && !c.bracket(w, t) {
 			return false
 		}
-		o := open[len(open)-1]
-		fail("bracket", at(o.at, o.at), "", "this %s is never closed", o.sign)
+	}
+	if len(w.open) > 0 {
+		if !c.cut() {
+			o := w.open[len(w.open)-1]
+			c.fail("bracket", c.piece.span(o.From, o.To), "", "this %s is never closed", o.Value)
+		}
+		return false
+	}
+	return true
+}
+
+// bracket opens or closes a bracket.
+func (c *Checker) bracket(w *words, t lexer.Token) bool {
+	at := c.piece.span(t.From, t.To)
+	opening := map[string]string{")": "(", "]": "[", "}": "{"}[t.Value]
+	switch n := len(w.open); {
+	case t.Value == "{" && w.i == 0 && w.joined() && w.at(1).Is(lexer.Bracket, "{"):
+		inner := strings.TrimPrefix(strings.TrimSpace(c.piece.src), "{{")
+		c.fail("braces", c.piece.Whole(), strings.TrimSpace(strings.TrimSuffix(inner, "}}")), "%s", NoBraces)
+	case opening == "" && n > maxNesting:
+		c.fail("bound", at, "", "brackets are nested too deep here")
+	case opening == "":
+		w.open = append(w.open, t)
+		return true
+	case n == 0:
+		c.fail("bracket", at, "", "this %s has no %s before it", t.Value, opening)
+	case w.open[n-1].Value != opening:
+		o := w.open[n-1]
+		c.fail("bracket", c.piece.span(o.From, o.To), "", "this %s is not closed before the next %s", o.Value, t.Value)
+	default:
+		w.open = w.open[:n-1]
+		return true
+	}
+	return false
+}
+
+// looksLikeText reports an expression that is just several words without a meaning.
+func (c *Checker) looksLikeText(tokens []lexer.Token) bool {
+	words := 0
+	for _, t := range tokens {
+		switch {
+		case t.Kind == lexer.Identifier:
+			if _, ok := operatorWord(t.Value, true, true); ok {
+				return false
+			}
+			if c.known(t.Value) {
+				return false
+			}
+			words++
+		case t.Is(lexer.Operator, ",", ".", "!"):
+		default:
+			return false
+		}
+	}
+	if words < 2 || len(tokens) > 1 && tokens[1].Is(lexer.Operator, ".") {
+		return false
+	}
+	c.fail("quote", c.piece.Whole(), `"`+strings.TrimSpace(c.piece.src)+`"`, "this looks like a text; in an expression a text needs quotes of its own")
+	return true
+}
+
+// cut reports an unquoted # that cuts off the rest of the expression.
+func (c *Checker) cut() bool {
+	at, ok := c.piece.text.CutOff()
+	if ok {
+		c.bad = true
+		c.Doc.Errorf("comment", at, text.SingleQuoted(c.Doc.In(at)), "an unquoted # begins a comment, which cuts off the rest; put the whole in quotes")
 	}
 	return ok
-}
-
-func endsOperand(t lexer.Token) bool {
-	return t.Kind == lexer.Identifier || t.Kind == lexer.Number || t.Kind == lexer.String || t.Is(lexer.Bracket, ")", "]")
-}
-
-func beginsOperand(t lexer.Token) bool {
-	return t.Kind == lexer.Identifier || t.Kind == lexer.Number || t.Kind == lexer.String || t.Is(lexer.Bracket, "(", "[", "{") || t.Is(lexer.Operator, "!", "not", "-")
-}
-
-// operatorWord recognises words that other languages use for operators.
-func operatorWord(word string, afterOperand, beforeOperand bool) (string, bool) {
-	if !beforeOperand {
-		return "", false
-	}
-	if !afterOperand {
-		if word == "NOT" || word == "Not" {
-			return "not", true
-		}
-		return "", false
-	}
-	for _, known := range [][2]string{
-		{"and", "&&"}, {"or", "||"}, {"in", "in"}, {"contains", "contains"}, {"includes", "contains"}, {"like", "contains"}, {"startswith", "startsWith"}, {"endswith", "endsWith"},
-		{"matches", "matches"}, {"not", "not"}, {"is", "=="}, {"equals", "=="}, {"equal", "=="}, {"eq", "=="}, {"isnot", "!="}, {"ne", "!="}, {"neq", "!="},
-		{"gt", ">"}, {"lt", "<"}, {"gte", ">="}, {"lte", "<="}, {"after", ">"}, {"before", "<"}, {"xor", "!="},
-	} {
-		if text.FoldWord(word) == known[0] && word != known[1] {
-			if known[0] == "and" || known[0] == "or" {
-				return strings.ToLower(word), true
-			}
-			return known[1], true
-		}
-	}
-	return "", false
 }
 
 func (c *Checker) lex() ([]lexer.Token, error) {
@@ -232,7 +182,6 @@ func (c *Checker) lexError(tokens []lexer.Token, err error) {
 	trimmed := strings.TrimLeft(rest, " \t\r\n")
 	from += utf8.RuneCountInString(rest[:len(rest)-len(trimmed)])
 	rest = trimmed
-	first, _ := utf8.DecodeRuneInString(rest)
 	switch {
 	case strings.Contains(e.Message, "not terminated"):
 		if !c.cut() {
@@ -258,41 +207,58 @@ func (c *Checker) lexError(tokens []lexer.Token, err error) {
 		c.fail("escape", c.piece.span(from, e.To), suggestion, `%s means nothing in a text; a \ itself is written \\`, word)
 	case strings.Contains(e.Message, "unclosed comment"):
 		c.fail("comment", c.piece.span(from, from+2), "", "this comment is never closed")
-	case strings.ContainsRune("“”„‟‘’‚‛«»", first):
-		rest := rest[utf8.RuneLen(first):]
-		if i := strings.IndexAny(rest, "“”„‟‘’‚‛«»"); i >= 0 && !strings.ContainsAny(rest[:i], "\"\\\n") {
-			_, w := utf8.DecodeRuneInString(rest[i:])
-			n := 1 + utf8.RuneCountInString(rest[:i+w])
-			q := `"`
-			if strings.ContainsRune("‘’‚‛", first) {
-				q = "'"
-			}
-			c.fail("quote", c.piece.span(from, from+n), q+rest[:i]+q, "use straight quotes: %s", q+rest[:i]+q)
-			return
-		}
-		c.fail("quote", c.piece.span(from, from+1), `"`, "use straight quotes: %c is none", first)
-	case first == '≥' || first == '≤' || first == '≠':
-		s := map[rune]string{'≥': ">=", '≤': "<=", '≠': "!="}[first]
-		c.fail("operator", c.piece.span(from, from+1), s, "%c is written %s here", first, s)
-	case strings.ContainsRune("–—−×÷", first):
-		s := map[rune]string{'×': "*", '÷': "/"}[first]
-		if s != "" {
-			c.fail("operator", c.piece.span(from, from+1), s, "%c is written %s here", first, s)
-			return
-		}
-		c.fail("operator", c.piece.span(from, from+1), "-", "the dash %c is no minus; write -", first)
-	case strings.ContainsRune("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad", first):
-		c.fail("character", c.piece.span(from, from+1), "", "there is an invisible character here (%U); remove it", first)
-	case first == '@' && nameAfter.MatchString(rest):
-		name := nameAfter.FindString(rest)
-		c.fail("character", c.piece.span(from, from+len(name)), name[1:], "write names without @")
-	case first == 0xA0 || first == 0x2007 || first == 0x202F:
-		c.fail("character", c.piece.span(from, from+1), " ", "this is a no-break space; write a plain one")
-	case first == '@' || first == '$' || first == '~' || first == '\\':
-		c.fail("character", c.piece.span(from, from+1), "", "%s has no meaning in an expression; a text must be in quotes", text.Quote(string(first)))
 	default:
-		c.fail("character", c.piece.span(e.From, e.To), "", "%s has no meaning in an expression; a text must be in quotes", text.Quote(string(first)))
+		c.character(rest, from, e)
 	}
+}
+
+// curly are the quotes that word processors write.
+const curly = "“”„‟‘’‚‛«»"
+
+var nameAfter = regexp.MustCompile(`^@[A-Za-z_]\w*`)
+
+// characters are characters that people copy from elsewhere, and what to write instead. CHAR and CODE stand for the character
+// and its code in the messages.
+var characters = []struct{ of, code, write, message string }{
+	{curly, "quote", `"`, "use straight quotes: CHAR is none"},
+	{"≥", "operator", ">=", "CHAR is written >= here"},
+	{"≤", "operator", "<=", "CHAR is written <= here"},
+	{"≠", "operator", "!=", "CHAR is written != here"},
+	{"×", "operator", "*", "CHAR is written * here"},
+	{"÷", "operator", "/", "CHAR is written / here"},
+	{"–—−", "operator", "-", "the dash CHAR is no minus; write -"},
+	{"\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad", "character", "", "there is an invisible character here (CODE); remove it"},
+	{"\u00a0\u2007\u202f", "character", " ", "this is a no-break space; write a plain one"},
+}
+
+// character explains a character that has no meaning, at the beginning of rest. from is its place.
+func (c *Checker) character(rest string, from int, e *file.Error) {
+	first, width := utf8.DecodeRuneInString(rest)
+	after := rest[width:]
+	if i := strings.IndexAny(after, curly); i >= 0 && strings.ContainsRune(curly, first) && !strings.ContainsAny(after[:i], "\"\\\n") {
+		q := `"`
+		if strings.ContainsRune("‘’‚‛", first) {
+			q = "'"
+		}
+		s := q + after[:i] + q
+		c.fail("quote", c.piece.span(from, from+utf8.RuneCountInString(s)), s, "use straight quotes: %s", s)
+		return
+	}
+	for _, known := range characters {
+		if strings.ContainsRune(known.of, first) {
+			c.fail(known.code, c.piece.span(from, from+1), known.write, "%s", strings.NewReplacer("CHAR", string(first), "CODE", fmt.Sprintf("%U", first)).Replace(known.message))
+			return
+		}
+	}
+	if name := nameAfter.FindString(rest); name != "" {
+		c.fail("character", c.piece.span(from, from+len(name)), name[1:], "write names without @")
+		return
+	}
+	at := c.piece.span(e.From, e.To)
+	if strings.ContainsRune(`@$~\`, first) {
+		at = c.piece.span(from, from+1)
+	}
+	c.fail("character", at, "", "%s has no meaning in an expression; a text must be in quotes", text.Quote(string(first)))
 }
 
 var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?$`)
@@ -338,12 +304,6 @@ func (c *Checker) syntaxError(err error) {
 	default:
 		c.fail("syntax", at, "", "%s cannot be read as an expression", text.Quote(c.piece.src))
 	}
-}
-
-// beginsLine reports whether only blanks precede a character on its line.
-func (c *Checker) beginsLine(at int) bool {
-	before := c.piece.src[:byteOffset(c.piece.src, at)]
-	return strings.TrimSpace(before[strings.LastIndexByte(before, '\n')+1:]) == ""
 }
 
 const (

@@ -1,0 +1,303 @@
+package lang
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/parser/lexer"
+
+	"bellhop/rules/text"
+)
+
+// A habit is something that other languages write in another way. Habits are recognised from the words of an
+// expression, because the parser would report them in unhelpful places and terms. To add a habit, add a value to the
+// list. A test checks that it is the first one that its example raises, and what its suggestion makes of the example.
+type habit struct {
+	example string // an expression that shows it
+	meant   string // the example with the suggestion in place; "" if there is no suggestion
+	// find looks at the word that w stands at. The zero correction means that the habit is not there.
+	find func(w *words) correction
+}
+
+// A correction says what to write instead of the words from the present one to the last.
+type correction struct {
+	last                      int
+	code, suggestion, message string
+}
+
+// instead is a correction of the present word and the n words after it.
+func (w *words) instead(n int, code, suggestion, message string) correction {
+	return correction{w.i + n, code, suggestion, message}
+}
+
+// operator is a habit that is an operator, or two that are written together, such as ===.
+func operator(wrong, right, message string) habit {
+	return habit{"1 " + wrong + " 2", "1 " + right + " 2", func(w *words) correction {
+		switch {
+		case w.is(wrong):
+			return w.instead(0, "operator", right, message)
+		case w.at(0).Kind == lexer.Operator && w.joined() && w.at(0).Value+w.at(1).Value == wrong:
+			return w.instead(1, "operator", right, message)
+		}
+		return correction{}
+	}}
+}
+
+var habits = []habit{
+	{`contains(appointment.title, "VIP")`, `appointment.title contains "VIP"`, func(w *words) correction {
+		operator := w.at(0)
+		if !w.is("contains", "startsWith", "endsWith", "matches") || endsOperand(w.at(-1)) || w.at(-1).Is(lexer.Operator, ".", "?.") || !w.at(1).Is(lexer.Bracket, "(") {
+			return correction{}
+		}
+		last, commas := arguments(w.tokens, w.i+1)
+		if last == 0 || len(commas) != 1 {
+			return w.instead(0, "operator", "", operator.Value+" stands between two texts: a "+operator.Value+" b")
+		}
+		s := w.written(w.i+2, commas[0]-1) + " " + operator.Value + " " + w.written(commas[0]+1, last-1)
+		return correction{last, "operator", s, "write " + s}
+	}},
+	{`appointment.title == "a", "b"`, "", func(w *words) correction {
+		if !w.is(",") || len(w.open) > 0 {
+			return correction{}
+		}
+		return w.instead(0, "syntax", "", `a comma is not expected here; several values are written field in ["a", "b"]`)
+	}},
+	{`appointment.title in ("a", "b")`, `appointment.title in ["a", "b"]`, func(w *words) correction {
+		if !w.at(0).Is(lexer.Bracket, "(") || !w.at(-1).Is(lexer.Operator, "in") {
+			return correction{}
+		}
+		last, commas := arguments(w.tokens, w.i)
+		if last == 0 || len(commas) == 0 {
+			return correction{}
+		}
+		s := "[" + w.written(w.i+1, last-1) + "]"
+		return correction{last, "bracket", s, "write a list as " + s}
+	}},
+	{`.appointment.title == "a"`, `appointment.title == "a"`, func(w *words) correction {
+		if w.i > 0 || !w.is(".") || w.at(1).Kind != lexer.Identifier {
+			return correction{}
+		}
+		return w.instead(1, "syntax", w.at(1).Value, "write names without a dot in front")
+	}},
+	{"appointment.title == \"a\"\n# and nothing else\n|| contact.name == \"b\"", "appointment.title == \"a\"\n// and nothing else\n|| contact.name == \"b\"", func(w *words) correction {
+		t := w.at(0)
+		if !w.is("#") || !w.beginsLine() || w.joined() || w.at(1).Kind != lexer.Identifier && len(w.open) > 0 {
+			return correction{}
+		}
+		suggestion := ""
+		if _, rest, _ := strings.Cut(w.src[byteOffset(w.src, t.From):], "\n"); strings.TrimSpace(rest) != "" {
+			suggestion = "//" // the comment ends with its line, and the expression continues
+		}
+		return w.instead(0, "comment", suggestion, "a comment in an expression begins with //, not with #")
+	}},
+	{`appointment.title == "a" # only these`, "", func(w *words) correction {
+		if !w.is("#") || len(w.open) > 0 || !endsOperand(w.at(-1)) {
+			return correction{}
+		}
+		return w.instead(0, "comment", "", "a comment cannot stand inside an expression; put it on a line of its own above")
+	}},
+	{`${appointment.title}`, "", func(w *words) correction {
+		if w.i > 0 || !w.named(0, "$") || !w.at(1).Is(lexer.Bracket, "{") {
+			return correction{}
+		}
+		return w.instead(1, "braces", "", "no ${ } is needed here: a value is written as it is, such as appointment.title")
+	}},
+	{`contact.name | default("guest")`, `contact.name ?? "guest"`, func(w *words) correction {
+		if !w.is("|") || !w.named(1, "default", "d") {
+			return correction{}
+		}
+		last, commas := arguments(w.tokens, w.i+2)
+		if last == 0 || len(commas) > 0 {
+			return correction{}
+		}
+		s := "?? " + w.written(w.i+3, last-1)
+		return correction{last, "operator", s, "write a default as " + s}
+	}},
+	{`contact.name | toUpper`, `contact.name | upper()`, func(w *words) correction {
+		if !w.is("|") || w.at(1).Kind != lexer.Identifier || w.at(2).Is(lexer.Bracket, "(") {
+			return correction{}
+		}
+		word := w.at(1).Value
+		if alias, ok := functionAliases[word]; ok {
+			word = alias
+		}
+		if f := functions[word]; f == nil || f.isPredicate() {
+			return correction{}
+		}
+		s := "| " + word + "()"
+		return w.instead(1, "function", s, "a function is called with parentheses: write "+s)
+	}},
+	{`any(contact.tags, t => t == "vip")`, "", func(w *words) correction {
+		last := 0
+		switch {
+		case w.at(0).Kind != lexer.Identifier || !w.inCall():
+		case w.at(1).Is(lexer.Operator, "=") && w.at(2).Is(lexer.Operator, ">") && w.at(2).From == w.at(1).To:
+			last = w.i + 2
+		case w.at(1).Is(lexer.Operator, "=>") && w.at(-1).Is(lexer.Operator, ","):
+			last = w.i + 1
+		}
+		if last == 0 {
+			return correction{}
+		}
+		return correction{last, "operator", "", "leave out " + text.Quote(w.written(w.i, last)) + ": an element is called # in what follows"}
+	}},
+	{`appointment.startTime > new Date()`, `appointment.startTime > now()`, func(w *words) correction {
+		if !w.named(0, "new") || w.at(1).Kind != lexer.Identifier || w.at(1).Value != "Date" {
+			return correction{}
+		}
+		if last, _ := arguments(w.tokens, w.i+2); last == w.i+3 {
+			return correction{last, "function", "now()", writeNow}
+		}
+		return w.instead(1, "function", "date", `write a time as date("2026-01-31 15:04:05")`)
+	}},
+	{`appointment.startTime > Date.now()`, `appointment.startTime > now()`, func(w *words) correction {
+		if w.at(0).Kind != lexer.Identifier || w.at(0).Value != "Date" && w.at(0).Value != "datetime" || !w.at(1).Is(lexer.Operator, ".") || w.at(2).Kind != lexer.Identifier {
+			return correction{}
+		}
+		if last, _ := arguments(w.tokens, w.i+3); last == w.i+4 {
+			return correction{last, "function", "now()", writeNow}
+		}
+		return correction{}
+	}},
+	{`appointment.title is not "a"`, `appointment.title != "a"`, func(w *words) correction {
+		if !w.named(0, "is") || !endsOperand(w.at(-1)) || !w.at(1).Is(lexer.Operator, "not") && !w.named(1, "not") {
+			return correction{}
+		}
+		return w.instead(1, "operator", "!=", w.written(w.i, w.i+1)+" is written !=")
+	}},
+	{`appointment.startTime.Hour() between 9 and 17`, `appointment.startTime.Hour() >= 9 && appointment.startTime.Hour() <= 17`, func(w *words) correction {
+		if !w.named(0, "between") || !endsOperand(w.at(-1)) {
+			return correction{}
+		}
+		last, s := w.between()
+		if s == "" {
+			return w.instead(0, "operator", "", "there is no between; a range is written with two comparisons: x >= 1 && x <= 3")
+		}
+		return correction{last, "operator", s, "a range is written with two comparisons: write " + s + " instead of " + w.written(w.i, last)}
+	}},
+	{`appointment.title starts with "VIP"`, `appointment.title startsWith "VIP"`, func(w *words) correction {
+		if !w.named(0, "starts", "begins", "ends") || !w.named(1, "with") || !endsOperand(w.at(-1)) {
+			return correction{}
+		}
+		s := "startsWith"
+		if w.named(0, "ends") {
+			s = "endsWith"
+		}
+		return w.instead(1, "operator", s, w.written(w.i, w.i+1)+" is written "+s)
+	}},
+	{`appointment.startTime > Date("2026-05-01")`, `appointment.startTime > date("2026-05-01")`, func(w *words) correction {
+		if w.at(0).Kind != lexer.Identifier || w.at(0).Value != "Date" || !w.at(1).Is(lexer.Bracket, "(") || w.at(-1).Is(lexer.Operator, ".", "?.") {
+			return correction{}
+		}
+		if last, _ := arguments(w.tokens, w.i+1); last == w.i+2 {
+			return correction{last, "function", "now()", writeNow}
+		}
+		return w.instead(0, "function", "date", `write a time as date("2026-01-31 15:04:05"), with a small d`)
+	}},
+	{`appointment.title in ["a" "b"]`, `appointment.title in ["a" , "b"]`, func(w *words) correction {
+		t := w.at(0)
+		if !endsOperand(w.at(-1)) || !beginsOperand(t) || t.Is(lexer.Bracket) || t.Kind == lexer.Operator || !amongValues(w.tokens[:w.i]) {
+			return correction{}
+		}
+		this := w.written(w.i, w.i)
+		return w.instead(0, "syntax", ", "+this, "a comma is missing between "+w.written(w.i-1, w.i-1)+" and "+this)
+	}},
+	{`if appointment.title == "a"`, "", func(w *words) correction {
+		hasBrace := func() bool {
+			return slices.ContainsFunc(w.tokens, func(t lexer.Token) bool { return t.Is(lexer.Bracket, "{") })
+		}
+		if !(w.named(0, "then") && endsOperand(w.at(-1)) && w.at(-w.i).Is(lexer.Operator, "if")) && !(w.i == 0 && w.is("if") && !hasBrace()) {
+			return correction{}
+		}
+		return w.instead(0, "syntax", "", "write a choice as condition ? a : b; a condition alone needs no if")
+	}},
+	{`appointment.startTime > now() + 2 hours`, `appointment.startTime > now() + duration("2h")`, func(w *words) correction {
+		if w.at(0).Kind != lexer.Number || w.at(1).Kind != lexer.Identifier {
+			return correction{}
+		}
+		amount, ok := ReadDuration(w.written(w.i, w.i+1))
+		if !ok {
+			return correction{}
+		}
+		s := `duration("` + amount + `")`
+		return w.instead(1, "duration", s, "write a duration as "+s)
+	}},
+	{`timeOfDay(appointment.startTime) < 9:00`, `timeOfDay(appointment.startTime) < "09:00"`, func(w *words) correction {
+		if w.at(0).Kind != lexer.Number || !w.at(1).Is(lexer.Operator, ":") || w.at(2).Kind != lexer.Number || !hourMinute.MatchString(w.written(w.i, w.i+2)) {
+			return correction{}
+		}
+		s := `"` + strings.Repeat("0", 5-len(w.written(w.i, w.i+2))) + w.written(w.i, w.i+2) + `"`
+		return w.instead(2, "quote", s, "a time of the day is a text: write "+s)
+	}},
+	operator("===", "==", "write ==, not ==="),
+	operator("!==", "!=", "write !=, not !=="),
+	operator("=>", ">=", "=> is written >="),
+	operator("=<", "<=", "=< is written <="),
+	operator("<>", "!=", "write != for unequal, not <>"),
+	operator("&", "&&", "write && for and, not a single &"),
+	{`appointment.title = "a"`, `appointment.title == "a"`, func(w *words) correction {
+		if !w.is("=") || w.at(-1).Kind == lexer.Identifier && w.at(-2).Is(lexer.Operator, "let") {
+			return correction{}
+		}
+		return w.instead(0, "operator", "==", "= is not a comparison; write ==")
+	}},
+	{`(appointment.title == "a") | (contact.name == "b")`, `(appointment.title == "a") || (contact.name == "b")`, func(w *words) correction {
+		if !w.is("|") || w.at(1).Kind == lexer.Identifier && w.at(2).Is(lexer.Bracket, "(") {
+			return correction{}
+		}
+		return w.instead(0, "operator", "||", "write || for or, not a single |")
+	}},
+	{`appointment.title equals "a"`, `appointment.title == "a"`, func(w *words) correction {
+		if w.at(0).Kind != lexer.Identifier || w.at(-1).Is(lexer.Operator, ".", "?.", "#") {
+			return correction{}
+		}
+		word, ok := operatorWord(w.at(0).Value, endsOperand(w.at(-1)), beginsOperand(w.at(1)))
+		if !ok {
+			return correction{}
+		}
+		return w.instead(0, "operator", word, w.at(0).Value+" is written "+word)
+	}},
+	{`appointment.title == "a" contact.name == "b"`, "", func(w *words) correction {
+		if !endsOperand(w.at(-1)) {
+			return correction{}
+		}
+		const missing = "an operator such as && or == is missing before "
+		switch t := w.at(0); t.Kind {
+		case lexer.Identifier:
+			return w.instead(0, "operator", "", missing+text.Quote(t.Value))
+		case lexer.Number, lexer.String:
+			return w.instead(0, "operator", "", missing+text.Printable(t.Value))
+		}
+		return correction{}
+	}},
+	{`appointment.title == b"a"`, "", func(w *words) correction {
+		if w.at(0).Kind != lexer.Bytes {
+			return correction{}
+		}
+		return w.instead(0, "unsupported", "", "a b before the quote is not supported in a rule")
+	}},
+}
+
+const writeNow = "for the present time write now()"
+
+var hourMinute = regexp.MustCompile(`^[0-9]{1,2}:[0-9]{2}$`)
+
+// operatorWords are the words that other languages use for operators, and what they are here.
+var operatorWords = map[string]string{
+	"and": "and", "or": "or", "in": "in", "contains": "contains", "includes": "contains", "like": "contains", "startswith": "startsWith", "endswith": "endsWith",
+	"matches": "matches", "not": "not", "is": "==", "equals": "==", "equal": "==", "eq": "==", "isnot": "!=", "ne": "!=", "neq": "!=",
+	"gt": ">", "lt": "<", "gte": ">=", "lte": "<=", "after": ">", "before": "<", "xor": "!=",
+}
+
+// operatorWord returns the operator that a word means in another language.
+func operatorWord(word string, afterOperand, beforeOperand bool) (string, bool) {
+	switch {
+	case !beforeOperand:
+		return "", false
+	case !afterOperand:
+		return "not", word == "NOT" || word == "Not"
+	}
+	known := operatorWords[text.FoldWord(word)]
+	return known, known != "" && known != word
+}
