@@ -91,13 +91,13 @@ type use struct {
 func (a *Absence) uses(n ast.Node) []use {
 	switch n := n.(type) {
 	case *ast.UnaryNode:
-		if n.Operator == "!" || n.Operator == "not" {
+		if operatorOf(n) == "!" {
 			return []use{{n.Node, "false"}}
 		}
 		return []use{{n.Node, "0"}}
 	case *ast.BinaryNode:
-		switch n.Operator {
-		case "&&", "and", "||", "or":
+		switch operatorOf(n) {
+		case "&&", "||":
 			return []use{{n.Left, "false"}, {n.Right, "false"}}
 		case "+", "-", "*", "/", "%", "**", "^", "..", "<", "<=", ">", ">=":
 			return []use{{n.Left, a.noneOf(n.Right)}, {n.Right, a.noneOf(n.Left)}}

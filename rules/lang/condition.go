@@ -143,18 +143,8 @@ var errClause = errors.New("a part of a condition does not stand alone")
 
 // divide returns how a condition is joined ("&&", "||", "!", or "" if it is not) and its operands.
 func divide(n ast.Node) (op string, operands []ast.Node) {
-	switch n := n.(type) {
-	case *ast.BinaryNode:
-		switch n.Operator {
-		case "&&", "and":
-			return "&&", []ast.Node{n.Left, n.Right}
-		case "||", "or":
-			return "||", []ast.Node{n.Left, n.Right}
-		}
-	case *ast.UnaryNode:
-		if n.Operator == "!" || n.Operator == "not" {
-			return "!", []ast.Node{n.Node}
-		}
+	if op = operatorOf(n); op == "&&" || op == "||" || op == "!" {
+		return op, children(n)
 	}
 	return "", nil
 }

@@ -7,14 +7,9 @@ import (
 )
 
 func isCondition(n ast.Node) bool {
-	switch n := n.(type) {
-	case *ast.UnaryNode:
-		return n.Operator == "!" || n.Operator == "not"
-	case *ast.BinaryNode:
-		switch n.Operator {
-		case "&&", "and", "||", "or", "==", "!=", "<", "<=", ">", ">=", "in", "contains", "startsWith", "endsWith":
-			return true
-		}
+	switch operatorOf(n) {
+	case "!", "&&", "||", "==", "!=", "<", "<=", ">", ">=", "in", "contains", "startsWith", "endsWith":
+		return true
 	}
 	return false
 }

@@ -17,8 +17,7 @@ func (c *Checker) unary(n *ast.UnaryNode) checked {
 	v := c.visit(n.Node)
 	out := *n
 	out.Node = v.node
-	switch n.Operator {
-	case "!", "not":
+	if operatorOf(n) == "!" {
 		if v.Type.Kind == TextKind {
 			s := c.Source(n.Node) + ` == ""`
 			return c.FailAt(n, "type", s, "%s needs true or false after it, but this is a text; to ask whether it is empty, write %s", n.Operator, s)
@@ -27,17 +26,16 @@ func (c *Checker) unary(n *ast.UnaryNode) checked {
 			return c.FailAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.Type)
 		}
 		return checked{&out, boolType}
-	default:
-		switch {
-		case v.Type.Number():
-			return checked{&out, v.Type}
-		case v.Type.Kind != DurationKind && !v.Type.Open():
-			return c.FailAt(n.Node, "type", "", "%s needs a number or a duration after it, but this is %s", n.Operator, v.Type)
-		case n.Operator == "+":
-			return v
-		}
-		return checked{call(n, "$negate", v.node), v.Type}
 	}
+	switch {
+	case v.Type.Number():
+		return checked{&out, v.Type}
+	case v.Type.Kind != DurationKind && !v.Type.Open():
+		return c.FailAt(n.Node, "type", "", "%s needs a number or a duration after it, but this is %s", n.Operator, v.Type)
+	case n.Operator == "+":
+		return v
+	}
+	return checked{call(n, "$negate", v.node), v.Type}
 }
 
 func (c *Checker) binary(n *ast.BinaryNode) checked {
@@ -45,203 +43,163 @@ func (c *Checker) binary(n *ast.BinaryNode) checked {
 		return checked{n, boolType}
 	}
 	l, r := c.visit(n.Left), c.visit(n.Right)
-	left, right := n.Left, n.Right
 	// A new node, because in a < b < c both comparisons share b, and the tree is rewritten.
 	out := &ast.BinaryNode{Operator: n.Operator, Left: l.node, Right: r.node}
 	out.SetLocation(n.Location())
 	if l.Type.Kind == BadKind || r.Type.Kind == BadKind {
-		t := Bad
-		switch n.Operator {
-		case "&&", "and", "||", "or", "==", "!=", "<", ">", "<=", ">=", "in", "contains", "startsWith", "endsWith", "matches":
-			t = boolType // a mistake in an operand does not cause another finding
+		if isCondition(n) || n.Operator == "matches" {
+			return checked{out, boolType} // a mistake in an operand does not cause another finding
 		}
-		return checked{out, t}
+		return checked{out, Bad}
 	}
-	op := func(name string) ast.Node { return call(n, name, l.node, r.node) }
-	switch n.Operator {
-	case "&&", "and", "||", "or":
-		for i, side := range []Type{l.Type, r.Type} {
-			if side.Is(BoolKind) {
-				continue
-			}
-			at := []ast.Node{left, right}[i]
-			suggestion := ""
-			before := left // the comparison before, as in status == "a" || "b"
-			for {
-				b, ok := before.(*ast.BinaryNode)
-				if !ok || b.Operator != "&&" && b.Operator != "and" && b.Operator != "||" && b.Operator != "or" {
-					break
-				}
-				before = b.Right
-			}
-			if cmp, ok := before.(*ast.BinaryNode); ok && i == 1 && (cmp.Operator == "==" || cmp.Operator == "!=") {
-				if _, ok := right.(*ast.StringNode); ok {
-					suggestion = c.Source(cmp.Left) + " " + cmp.Operator + " " + c.Source(right)
-				}
-			}
-			if suggestion == "" && (n.Operator == "||" || n.Operator == "or") && l.Type.Kind == TextKind && r.Type.Kind == TextKind {
-				s := c.Source(left) + " ?? " + c.Source(right)
-				return c.FailAt(n, "type", s, "%s joins conditions, but these are texts; write a default as %s", n.Operator, s)
-			}
-			return c.FailAt(at, "type", suggestion, "%s joins conditions, but this is %s", n.Operator, side)
-		}
-		return checked{out, boolType}
-
+	switch operatorOf(n) {
+	case "&&", "||":
+		return c.connective(n, l.Type, r.Type, out)
 	case "==", "!=":
 		return c.equality(n, l, r, out)
-
 	case "<", ">", "<=", ">=":
-		switch {
-		case l.Type.Open() || r.Type.Open():
-		case l.Type.Number() && r.Type.Number():
-		case l.Type.Kind == r.Type.Kind && (l.Type.Kind == TextKind || l.Type.Kind == TimeKind || l.Type.Kind == DurationKind):
-		default:
-			return c.mismatch(n, l.Type, r.Type, left, right)
-		}
-		if w := l.Type.words; w != nil && w.ordered && !c.word(l.Type, right) {
-			return checked{out, boolType}
-		}
-		if w := r.Type.words; w != nil && w.ordered && !c.word(r.Type, left) {
-			return checked{out, boolType}
-		}
-		if l.Type.scalar() && r.Type.scalar() {
-			return checked{out, boolType}
-		}
-		return checked{op(map[string]string{"<": "$less", "<=": "$lessEq", ">": "$more", ">=": "$moreEq"}[n.Operator]), boolType}
-
-	case "+":
-		switch {
-		case l.Type.Number() && r.Type.Number():
-			return checked{out, join(l.Type, r.Type)}
-		case l.Type.Kind == TextKind && r.Type.Kind == TextKind:
-			return checked{op("$add"), Text}
-		case l.Type.Kind == TimeKind && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Kind == TimeKind:
-			return checked{out, Time}
-		case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
-			return checked{out, durationType}
-		case l.Type.Open() || r.Type.Open():
-			t := Any
-			if l.Type.Kind == TextKind || r.Type.Kind == TextKind {
-				t = Text
-			}
-			return checked{op("$add"), t}
-		}
-		return c.addition(n, l.Type, r.Type, left, right)
-
-	case "-":
-		switch {
-		case l.Type.Number() && r.Type.Number():
-			return checked{out, join(l.Type, r.Type)}
-		case l.Type.Kind == TimeKind && r.Type.Kind == TimeKind:
-			return checked{out, durationType}
-		case l.Type.Kind == TimeKind && r.Type.Kind == DurationKind:
-			return checked{out, Time}
-		case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
-			return checked{out, durationType}
-		case l.Type.Open() || r.Type.Open():
-			return checked{out, Any}
-		}
-		if l.Type.Kind == TimeKind {
-			return c.wantsDuration(n, right, r.Type, l.Type)
-		}
-		return c.mismatch(n, l.Type, r.Type, left, right)
-
-	case "*":
-		switch {
-		case l.Type.Number() && r.Type.Number():
-			return checked{out, join(l.Type, r.Type)}
-		case l.Type.Number() && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Number():
-			return checked{op("$times"), durationType}
-		case l.Type.Open() && r.Type.Kind == DurationKind, l.Type.Kind == DurationKind && r.Type.Open():
-			return checked{op("$times"), durationType}
-		case (l.Type.Open() || l.Type.Number()) && (r.Type.Open() || r.Type.Number()):
-			return checked{op("$times"), Any}
-		}
-		return c.mismatch(n, l.Type, r.Type, left, right)
-
-	case "/", "**", "^", "%":
-		if n.Operator == "/" {
-			switch {
-			case l.Type.Kind == DurationKind && r.Type.Kind == DurationKind:
-				return checked{op("$divide"), floatType}
-			case l.Type.Kind == DurationKind && r.Type.Number():
-				if i, ok := right.(*ast.IntegerNode); ok && i.Value == 0 {
-					return c.FailAt(right, "zero", "", "a duration cannot be divided by 0")
-				}
-				return checked{op("$divide"), durationType}
-			case l.Type.Kind == DurationKind && r.Type.Open(), l.Type.Open() && (r.Type.Open() || r.Type.Kind == DurationKind):
-				return checked{op("$divide"), Any}
-			}
-		}
-		if (l.Type.Number() || l.Type.Open()) && (r.Type.Number() || r.Type.Open()) {
-			if n.Operator != "%" {
-				return checked{out, floatType}
-			}
-			if i, ok := right.(*ast.IntegerNode); ok && i.Value == 0 {
-				return c.FailAt(right, "zero", "", "a number cannot be divided by 0")
-			}
-			if l.Type.Kind != floatKind && r.Type.Kind != floatKind {
-				return checked{out, intType}
-			}
-		}
-		return c.mismatch(n, l.Type, r.Type, left, right)
-
+		return c.order(n, l, r, out)
 	case "in":
 		return c.in(n, l, r)
-
 	case "contains", "startsWith", "endsWith":
-		if n.Operator == "contains" && l.Type.Kind == listKind && !r.Type.Is(listKind) {
-			s := c.Source(right) + " in " + c.Source(left)
-			return c.FailAt(n, "type", s, "contains looks inside a text; to ask whether a list has an element, write %s", s)
-		}
-		for i, side := range []Type{l.Type, r.Type} {
-			if !side.Is(TextKind) {
-				return c.FailAt([]ast.Node{left, right}[i], "type", "", "%s compares texts, but this is %s", n.Operator, side)
-			}
-		}
-		return checked{op("$" + n.Operator), boolType}
-
+		return c.part(n, l, r)
 	case "matches":
-		for i, side := range []Type{l.Type, r.Type} {
-			if !side.Is(TextKind) {
-				return c.FailAt([]ast.Node{left, right}[i], "type", "", "matches compares a text with a pattern, but this is %s", side)
-			}
-		}
-		if s, ok := right.(*ast.StringNode); ok {
-			p, err := compilePattern(s.Value)
-			if err != nil {
-				return c.FailAt(right, "pattern", "", "%s", err)
-			}
-			return checked{call(n, "$matches", l.node, constant(right, p)), boolType}
-		}
-		return checked{op("$matches"), boolType}
-
+		return c.pattern(n, l, r)
 	case "..":
-		for i, side := range []Type{l.Type, r.Type} {
-			if !side.Is(intKind) {
-				return c.FailAt([]ast.Node{left, right}[i], "type", "", ".. makes a list of whole numbers, but this is %s", side)
-			}
-		}
-		a, aOK := constantInt(left)
-		b, bOK := constantInt(right)
-		if aOK && bOK && b-a >= maxRange {
-			return c.FailAt(n, "bound", "", "this range has %d numbers, more than the %d that are allowed", b-a+1, maxRange)
-		}
-		return checked{op("$range"), intsType}
-
+		return c.numbers(n, l, r)
 	case "??":
-		switch {
-		case l.Type.Kind == TextKind, l.Type.Kind == TimeKind, l.Type.Kind == AnyKind, l.Type.Kind == nilKind, l.Type.missing:
-		default:
-			c.WarnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", text.Quote(c.Source(left)))
-		}
-		out.Left = call(left, "$present", l.node)
-		if l.Type.Kind == nilKind {
-			return checked{out, r.Type}
-		}
-		return checked{out, join(l.Type.sure(), r.Type)}
+		return c.fallback(n, l, r, out)
+	}
+	if overloads, ok := arithmetic[n.Operator]; ok {
+		return c.calculation(n, overloads, l, r, out)
 	}
 	return c.FailAt(n, "unsupported", "", "the operator %s is not supported in a rule", n.Operator)
+}
+
+// operatorOf returns the operator of a node as a sign: && for and. It returns "" if the node has none.
+func operatorOf(n ast.Node) string {
+	op := ""
+	switch n := n.(type) {
+	case *ast.BinaryNode:
+		op = n.Operator
+	case *ast.UnaryNode:
+		op = n.Operator
+	}
+	switch op {
+	case "and":
+		return "&&"
+	case "or":
+		return "||"
+	case "not":
+		return "!"
+	}
+	return op
+}
+
+// sides reports the first operand that is not of a kind. needs says what the operator does with such operands.
+func (c *Checker) sides(n *ast.BinaryNode, l, r Type, k kind, needs string) bool {
+	at, t := n.Left, l
+	if l.Is(k) {
+		at, t = n.Right, r
+	}
+	if !t.Is(k) {
+		c.FailAt(at, "type", "", "%s %s, but this is %s", n.Operator, needs, t)
+		return false
+	}
+	return true
+}
+
+func (c *Checker) connective(n *ast.BinaryNode, l, r Type, out ast.Node) checked {
+	if l.Is(BoolKind) && r.Is(BoolKind) {
+		return checked{out, boolType}
+	}
+	if operatorOf(n) == "||" && l.Kind == TextKind && r.Kind == TextKind {
+		s := c.Source(n.Left) + " ?? " + c.Source(n.Right)
+		return c.FailAt(n, "type", s, "%s joins conditions, but these are texts; write a default as %s", n.Operator, s)
+	}
+	if word, ok := n.Right.(*ast.StringNode); ok && l.Is(BoolKind) { // status == "a" || "b"
+		before := n.Left
+		for Connective(before) != "" {
+			before = before.(*ast.BinaryNode).Right
+		}
+		if op := operatorOf(before); op == "==" || op == "!=" {
+			s := c.Source(before.(*ast.BinaryNode).Left) + " " + op + " " + c.Source(word)
+			return c.FailAt(word, "type", s, "%s joins conditions, but this is %s", n.Operator, r)
+		}
+	}
+	c.sides(n, l, r, BoolKind, "joins conditions")
+	return checked{&ast.NilNode{}, Bad}
+}
+
+// order checks <, <=, > and >=.
+func (c *Checker) order(n *ast.BinaryNode, l, r checked, out ast.Node) checked {
+	switch {
+	case l.Type.Open() || r.Type.Open():
+	case l.Type.Number() && r.Type.Number():
+	case l.Type.Kind == r.Type.Kind && (l.Type.Kind == TextKind || l.Type.Kind == TimeKind || l.Type.Kind == DurationKind):
+	default:
+		return c.mismatch(n, l.Type, r.Type, n.Left, n.Right)
+	}
+	wrong := func(t Type, other ast.Node) bool { return t.words != nil && t.words.ordered && !c.word(t, other) }
+	if wrong(l.Type, n.Right) || wrong(r.Type, n.Left) || l.Type.scalar() && r.Type.scalar() {
+		return checked{out, boolType}
+	}
+	name := map[string]string{"<": "$less", "<=": "$lessEq", ">": "$more", ">=": "$moreEq"}[n.Operator]
+	return checked{call(n, name, l.node, r.node), boolType}
+}
+
+// part checks contains, startsWith and endsWith.
+func (c *Checker) part(n *ast.BinaryNode, l, r checked) checked {
+	if n.Operator == "contains" && l.Type.Kind == listKind && !r.Type.Is(listKind) {
+		s := c.Source(n.Right) + " in " + c.Source(n.Left)
+		return c.FailAt(n, "type", s, "contains looks inside a text; to ask whether a list has an element, write %s", s)
+	}
+	if !c.sides(n, l.Type, r.Type, TextKind, "compares texts") {
+		return checked{&ast.NilNode{}, Bad}
+	}
+	return checked{call(n, "$"+n.Operator, l.node, r.node), boolType}
+}
+
+// pattern checks matches.
+func (c *Checker) pattern(n *ast.BinaryNode, l, r checked) checked {
+	if !c.sides(n, l.Type, r.Type, TextKind, "compares a text with a pattern") {
+		return checked{&ast.NilNode{}, Bad}
+	}
+	if s, ok := n.Right.(*ast.StringNode); ok {
+		p, err := compilePattern(s.Value)
+		if err != nil {
+			return c.FailAt(s, "pattern", "", "%s", err)
+		}
+		r.node = constant(s, p)
+	}
+	return checked{call(n, "$matches", l.node, r.node), boolType}
+}
+
+// numbers checks the range a..b.
+func (c *Checker) numbers(n *ast.BinaryNode, l, r checked) checked {
+	if !c.sides(n, l.Type, r.Type, intKind, "makes a list of whole numbers") {
+		return checked{&ast.NilNode{}, Bad}
+	}
+	a, aOK := constantInt(n.Left)
+	b, bOK := constantInt(n.Right)
+	if aOK && bOK && b-a >= maxRange {
+		return c.FailAt(n, "bound", "", "this range has %d numbers, more than the %d that are allowed", b-a+1, maxRange)
+	}
+	return checked{call(n, "$range", l.node, r.node), intsType}
+}
+
+// fallback checks ??.
+func (c *Checker) fallback(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode) checked {
+	switch {
+	case l.Type.Kind == TextKind, l.Type.Kind == TimeKind, l.Type.Kind == AnyKind, l.Type.Kind == nilKind, l.Type.missing:
+	default:
+		c.WarnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", text.Quote(c.Source(n.Left)))
+	}
+	out.Left = call(n.Left, "$present", l.node)
+	if l.Type.Kind == nilKind {
+		return checked{out, r.Type}
+	}
+	return checked{out, join(l.Type.sure(), r.Type)}
 }
 
 func (c *Checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode) checked {
@@ -402,40 +360,3 @@ func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type, left, right ast.Node) c
 }
 
 var isoDate = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
-
-// wantsDuration reports a number or a text where a duration is needed.
-func (c *Checker) wantsDuration(n *ast.BinaryNode, at ast.Node, t, of Type) checked {
-	suggestion := ""
-	if s, ok := at.(*ast.StringNode); ok {
-		if _, err := parseDuration(s.Value); err == nil {
-			suggestion = "duration(" + c.Source(at) + ")"
-		}
-	}
-	const example = `such as duration("90m")`
-	switch {
-	case of.Kind == TimeKind && n.Operator == "-":
-		return c.FailAt(at, "type", suggestion, "take a duration from a time, %s; this is %s", example, t)
-	case of.Kind == TimeKind:
-		return c.FailAt(at, "type", suggestion, "add a duration to a time, %s; this is %s", example, t)
-	case n.Operator == "+" || n.Operator == "-":
-		return c.FailAt(at, "type", suggestion, "add a duration to a duration, %s; this is %s", example, t)
-	case t.Number():
-		return c.FailAt(at, "type", suggestion, "compare a duration with a duration, %s; this is a number. hours( ) and minutes( ) make a number of a duration", example)
-	}
-	return c.FailAt(at, "type", suggestion, "compare a duration with a duration, %s; this is %s", example, t)
-}
-
-func (c *Checker) addition(n *ast.BinaryNode, l, r Type, left, right ast.Node) checked {
-	for _, side := range []struct {
-		node       ast.Node
-		typ, other Type
-	}{{left, l, r}, {right, r, l}} {
-		if side.other.Kind == TextKind && side.typ.Kind != TextKind {
-			return c.FailAt(side.node, "type", "string("+c.Source(side.node)+")", "a text can only be joined with a text, but this is %s", side.typ)
-		}
-		if side.other.Kind == TimeKind {
-			return c.wantsDuration(n, side.node, side.typ, Time)
-		}
-	}
-	return c.mismatch(n, l, r, left, right)
-}

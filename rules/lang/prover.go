@@ -68,17 +68,17 @@ func (p *Prover) build(t Term, positive bool) *Formula {
 		}
 		return never
 	case *ast.UnaryNode:
-		if n.Operator == "!" || n.Operator == "not" {
+		if operatorOf(n) == "!" {
 			return sub(n.Node, !positive)
 		}
 	case *ast.ConditionalNode:
 		yes := Both(sub(n.Cond, true), sub(n.Exp1, positive))
 		return Either(yes, Both(sub(n.Cond, false), sub(n.Exp2, positive)))
 	case *ast.BinaryNode:
-		switch n.Operator {
-		case "&&", "and":
+		switch operatorOf(n) {
+		case "&&":
 			return join(true, sub(n.Left, positive), sub(n.Right, positive))
-		case "||", "or":
+		case "||":
 			return join(false, sub(n.Left, positive), sub(n.Right, positive))
 		case "==":
 			return p.equal(t, n.Left, n.Right, positive)

@@ -114,17 +114,26 @@ func (f *printing) in(t Term) {
 	}
 	outer := f.c
 	f.c = t.Checker
-	ast.Walk(&t.Node, f)
+	f.walk(t.Node)
 	if f.found == nil {
 		f.c = outer
 	}
 }
 
+// walk looks at the parts of a node before the node.
+func (f *printing) walk(n ast.Node) {
+	for _, k := range children(n) {
+		if k != nil {
+			f.walk(k)
+		}
+	}
+	f.look(n)
+}
+
 var offsetPart = regexp.MustCompile(`(?:[0-9]|^)(?:Z|[+-][0-9]{2}:?[0-9]{2})$`)
 
-// Visit is called for the children of a node before the node.
-func (f *printing) Visit(node *ast.Node) {
-	switch n := (*node).(type) {
+func (f *printing) look(node ast.Node) {
+	switch n := node.(type) {
 	case *ast.StringNode:
 		f.offset = f.offset || offsetPart.MatchString(n.Value) && strings.ContainsAny(n.Value, "Z:")
 		return
@@ -136,7 +145,7 @@ func (f *printing) Visit(node *ast.Node) {
 		}
 		return
 	}
-	name, args := CallOf(*node)
+	name, args := CallOf(node)
 	if f.found != nil || name != "date" || len(args) < 2 || f.c.Types[args[0]].Type.Kind != TimeKind {
 		return
 	}
@@ -144,7 +153,7 @@ func (f *printing) Visit(node *ast.Node) {
 	if ok && strings.Contains(layout.Value, "07") {
 		return
 	}
-	f.call, f.found, f.zone = *node, args[0], seenIn(Term{args[0], f.c}, 0)
+	f.call, f.found, f.zone = node, args[0], seenIn(Term{args[0], f.c}, 0)
 	if ok {
 		f.layout = layout.Value
 	}

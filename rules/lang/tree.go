@@ -207,14 +207,10 @@ func CallOf(n ast.Node) (string, []ast.Node) {
 	return "", nil
 }
 
+// Connective returns "&&" or "||" if the node is such an operation, else "".
 func Connective(n ast.Node) string {
-	if b, ok := n.(*ast.BinaryNode); ok {
-		switch b.Operator {
-		case "&&", "and":
-			return "&&"
-		case "||", "or":
-			return "||"
-		}
+	if op := operatorOf(n); op == "&&" || op == "||" {
+		return op
 	}
 	return ""
 }
