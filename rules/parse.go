@@ -90,16 +90,9 @@ func parseRules(r *text.Document, list *yaml.Node, o Options) []*Rule {
 	return rules
 }
 
-// parseRule reads one rule and reports all its mistakes.
-func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
-	if !r.Tag(n) {
-		return nil
-	}
-	if n.Kind != yaml.MappingNode {
-		r.Errorf("type", r.At(n), "", "a rule is a map with name, on and then, but this is %s", text.KindName(n))
-		return nil
-	}
-	rule := &Rule{Enabled: true, File: r.Path(), naive: o.Zone, language: lang.FindLanguage(o.Language)}
+// ruleEntries returns the entries of a rule by their keys. A key that is not known is reported. If it is clear what was
+// meant, its entry is checked as that key.
+func ruleEntries(r *text.Document, n *yaml.Node) map[string]text.Pair {
 	keys := map[string]text.Pair{}
 	entries := r.Pairs(n)
 	misplaced := false
@@ -127,6 +120,20 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		}
 		keys[p.Name] = p
 	}
+	return keys
+}
+
+// parseRule reads one rule and reports all its mistakes.
+func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
+	if !r.Tag(n) {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		r.Errorf("type", r.At(n), "", "a rule is a map with name, on and then, but this is %s", text.KindName(n))
+		return nil
+	}
+	rule := &Rule{Enabled: true, File: r.Path(), naive: o.Zone, language: lang.FindLanguage(o.Language)}
+	keys := ruleEntries(r, n)
 	at := func(name string) (text.Pair, bool) {
 		p, ok := keys[name]
 		return p, ok && p.Value != nil
@@ -161,23 +168,10 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		}
 	}
 	if p, ok := at("enabled"); ok {
-		b, isBool := text.Bool(p.Value)
-		if !isBool {
-			suggestion := map[string]string{"1": "true", "0": "false"}[p.Value.Value]
-			r.Errorf("type", r.At(p.Value), suggestion, `"enabled" takes true or false, but this is %s`, text.KindName(p.Value))
-		}
-		rule.Enabled = b
+		rule.enabled(r, p.Value)
 	}
 	if p, ok := at("mode"); ok {
-		if t, ok := r.Scalar(p.Value, text.Quote("mode")); ok {
-			switch t.Value {
-			case "shadow":
-				rule.Shadow = true
-			case "live":
-			default:
-				r.Mendf(text.Error, "mode", t, t.Span(0, len(t.Value)), "shadow", `"mode" is shadow (send nothing, only record) or live, not %s`, text.Quote(t.Value))
-			}
-		}
+		rule.mode(r, p.Value)
 	}
 
 	s := &scope{Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}}}
@@ -233,6 +227,26 @@ func (rule *Rule) name(r *text.Document, p text.Pair) {
 		r.Mendf(text.Error, "name", t, t.Span(0, len(name)), strings.TrimSpace(name), "the name begins or ends with a space")
 	default:
 		rule.Name = name
+	}
+}
+
+func (rule *Rule) enabled(r *text.Document, n *yaml.Node) {
+	b, isBool := text.Bool(n)
+	if !isBool {
+		suggestion := map[string]string{"1": "true", "0": "false"}[n.Value]
+		r.Errorf("type", r.At(n), suggestion, `"enabled" takes true or false, but this is %s`, text.KindName(n))
+	}
+	rule.Enabled = b
+}
+
+func (rule *Rule) mode(r *text.Document, n *yaml.Node) {
+	t, ok := r.Scalar(n, text.Quote("mode"))
+	switch {
+	case !ok || t.Value == "live":
+	case t.Value == "shadow":
+		rule.Shadow = true
+	default:
+		r.Mendf(text.Error, "mode", t, t.Span(0, len(t.Value)), "shadow", `"mode" is shadow (send nothing, only record) or live, not %s`, text.Quote(t.Value))
 	}
 }
 
