@@ -52,8 +52,8 @@ func (e *Event) Trouble(field, message, text string) {
 	e.Problems = append(e.Problems, Problem{Field: field, Text: shorten(text), Message: message})
 }
 
-// DecodePayload decodes valid JSON of a payload; it returns nil for invalid JSON. A whole number that a float64
-// cannot hold becomes an int, or a text if it is too large for an int, so that it keeps its digits.
+// DecodePayload decodes the JSON of a payload; it returns nil for invalid JSON. A whole number of 2^53 or more becomes
+// an int, or a text if it is too large for an int, so that it keeps its digits.
 func DecodePayload(data []byte) any {
 	if !manyDigits(data) { // the usual case, and much faster
 		var v any

@@ -68,9 +68,10 @@ type Match struct {
 type Step struct {
 	Number     int    // 1-based
 	Action     string // the kind's name
-	Connection string // the name in bellhop.yaml; "" if it needs none
+	Connection string // its name in bellhop.yaml; "" if the step uses none
 	// Destination identifies where the step goes, so that one slow destination does not delay others: the name of the
-	// connection, or without one what the request's Destination(nil) returns. It is never empty.
+	// connection, or what the request's Destination(nil) returns if there is none. A step that waits and whose
+	// destination is known only after rendering has the name of its rule.
 	Destination string
 	Request     json.RawMessage // the rendered request; nil if the step waits
 	Skip        string          // why nothing is sent

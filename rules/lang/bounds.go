@@ -79,7 +79,7 @@ func (p *Prover) Sum(t Term) linear {
 	return out
 }
 
-// fixedDate reads a text as a time. ok is false if the result depends on the event because the zone does.
+// fixedDate reads a text as a time. ok is false if the text is no time, or if its zone depends on the event.
 func fixedDate(text string, zone *time.Location) (t time.Time, ok bool) {
 	v, err := ParseDate(noZone, text, nil)
 	if err != nil {

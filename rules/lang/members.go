@@ -97,7 +97,7 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 	return c.FailAt(n.Property, "type", "", "%s has no elements", base.Type)
 }
 
-// writtenEntry reports whether a node is a map literal that has an entry.
+// writtenEntry reports whether a node is a map literal that has an entry other than nil.
 func (c *Checker) writtenEntry(of ast.Node, key string) bool {
 	m, ok := new(Prover).Expand(Term{of, c}).Node.(*ast.MapNode)
 	return ok && slices.ContainsFunc(m.Pairs, func(n ast.Node) bool {

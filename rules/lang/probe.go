@@ -127,6 +127,7 @@ func (p *Probe) known() string {
 	return p.Part.Source + " is " + p.Part.Value
 }
 
+// each calls f for the probe and all probes below it.
 func (p *Probe) each(f func(*Probe)) {
 	f(p)
 	for _, q := range p.parts {
@@ -432,7 +433,7 @@ func (p *Prober) below(n ast.Node) []*Probe {
 	return []*Probe{p.probe(n)}
 }
 
-// each shows the value of a predicate for the elements of its list.
+// each shows the value of a predicate for the first elements of its list.
 func (p *Prober) each(n *ast.BuiltinNode) *Probe {
 	if n.Name == "reduce" || len(n.Arguments) < 2 || p.n >= maxProbes {
 		return nil
