@@ -3,6 +3,7 @@ package actions
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"reflect"
 	"strconv"
@@ -34,11 +35,7 @@ func ConnectionFields(k Kind) []Field { return fieldsOf(reflect.TypeOf(k.NewConn
 
 func fieldsOf(t reflect.Type) []Field {
 	var fields []Field
-	for sf := range t.Fields() {
-		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		if !sf.IsExported() || name == "" || name == "-" {
-			continue
-		}
+	for name, sf := range Keys(t) {
 		is := func(key string) bool { return sf.Tag.Get(key) == "true" }
 		fields = append(fields, Field{
 			Name: name, Doc: sf.Tag.Get("doc"), Example: sf.Tag.Get("example"), Type: sf.Type,
@@ -47,6 +44,18 @@ func fieldsOf(t reflect.Type) []Field {
 		})
 	}
 	return fields
+}
+
+// Keys returns the fields of a struct that are keys of a file, each with its key.
+func Keys(t reflect.Type) iter.Seq2[string, reflect.StructField] {
+	return func(yield func(string, reflect.StructField) bool) {
+		for f := range t.Fields() {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.IsExported() && name != "" && name != "-" && !yield(name, f) {
+				return
+			}
+		}
+	}
 }
 
 // A List is several texts. In JSON it is an array of texts, or one text with commas between them. Commas

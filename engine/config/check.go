@@ -63,7 +63,7 @@ func (d *decoder) check() {
 			d.bad(v.path, v.path+" must be greater than zero")
 		}
 	}
-	for _, name := range names(c.Sources) {
+	for _, name := range text.SortedKeys(c.Sources) {
 		d.checkSource(name, c.Sources[name])
 	}
 	for i, allowed := range c.Egress.Allow {
@@ -101,13 +101,13 @@ func (d *decoder) checkSource(name string, s Source) {
 	if !sourceName.MatchString(name) {
 		d.bad(path, fmt.Sprintf("a source's name is part of its address: letters, digits, '-', '_' and '.', not %q", name))
 	}
-	if node := d.places[path+".locations"]; node != nil && len(s.Locations) == 0 && !isNull(node) {
+	if node := d.places[path+".locations"]; node != nil && len(s.Locations) == 0 && !text.IsNull(node) {
 		d.bad(path+".locations", "locations is empty, which would take no event at all; leave it out to take all")
 	}
 	if slices.Contains(s.Locations, "") {
 		d.bad(path+".locations", "locations has an empty entry")
 	}
-	for _, word := range names(s.Statuses) {
+	for _, word := range text.SortedKeys(s.Statuses) {
 		if meant := s.Statuses[word]; !slices.Contains(rules.Statuses(), meant) {
 			d.report(d.places[path+".statuses."+word], text.Error, "bad-value",
 				fmt.Sprintf("%q is not a status; the statuses are %s", meant, strings.Join(rules.Statuses(), ", ")), text.Closest(meant, rules.Statuses()))
@@ -121,7 +121,7 @@ func (d *decoder) checkSource(name string, s Source) {
 		v.Scheme = Token
 	case name == DefaultSource && len(v.Tokens)+len(v.Secrets) == 0:
 		v.Scheme = HighLevel
-	case d.places[at] != nil && !isNull(d.places[at]):
+	case d.places[at] != nil && !text.IsNull(d.places[at]):
 		d.bad(at, fmt.Sprintf("%s needs a scheme: one of %s", at, strings.Join(Schemes(), ", ")))
 		return
 	default:

@@ -16,16 +16,18 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 	_ "time/tzdata" // time zones for machines without a zone database
+
+	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
 	"bellhop/rules"
@@ -164,9 +166,6 @@ type Env struct {
 
 	// ReadFile reads the configuration file; nil reads it from the disk. An editor uses it for unsaved text.
 	ReadFile func(path string) ([]byte, error)
-
-	// Kinds are the kinds of action that connections can be for; nil is all of them.
-	Kinds []actions.Kind
 }
 
 // Load reads the file at path, or returns the defaults if path is "". It returns an error only if the file cannot be
@@ -181,11 +180,11 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 	if env.Lookup == nil {
 		env.Lookup = os.LookupEnv
 	}
-	if env.Kinds == nil {
-		env.Kinds = actions.Kinds()
-	}
 	cfg := Default()
-	d := &decoder{file: path, env: env, cfg: cfg, dir: filepath.Dir(path), found: map[text.Severity]int{}}
+	d := &decoder{
+		file: path, env: env, cfg: cfg, dir: filepath.Dir(path), found: map[text.Severity]int{},
+		doc: text.New(path, "configuration", nil, nil), places: map[string]*yaml.Node{}, written: map[*yaml.Node]string{}, unresolved: map[*yaml.Node]bool{},
+	}
 	if path != "" {
 		read := readFile
 		if env.ReadFile != nil {
@@ -221,10 +220,7 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 		d.findings[i].Message, d.findings[i].Suggestion = redactor.Redact(f.Message), redactor.Redact(f.Suggestion)
 	}
 	slices.SortStableFunc(d.findings, func(a, b text.Finding) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return cfg, d.findings, nil
 }
@@ -273,9 +269,6 @@ func (c *Config) credentials() []string {
 	}
 	return secrets
 }
-
-// names returns the keys of a map in order.
-func names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // RuleOptions are what rule files are compiled against under this configuration.
 func (c *Config) RuleOptions() rules.Options {

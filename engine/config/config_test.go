@@ -571,7 +571,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			return
 		}
-		lines := strings.Split(strings.TrimPrefix(text, "\uFEFF"), "\n")
+		lines := strings.Split(strings.NewReplacer("\uFEFF", "", "\r\n", "\n", "\r", "\n").Replace(text), "\n")
 		for _, fd := range findings {
 			for _, p := range [][2]int{{fd.Line, fd.Column}, {fd.EndLine, fd.EndColumn}} {
 				if p[0] < 1 || p[0] > len(lines) || p[1] < 1 || p[1] > len([]rune(lines[p[0]-1]))+1 {

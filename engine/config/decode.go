@@ -2,11 +2,9 @@ package config
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -34,8 +32,7 @@ type decoder struct {
 	findings []text.Finding
 	found    map[text.Severity]int
 
-	source     string
-	lines      []int                 // offset of each line
+	doc        *text.Document        // the file, for the places of findings
 	places     map[string]*yaml.Node // the node at a path such as sources.hoopai.verify
 	written    map[*yaml.Node]string // scalars with ${…}: the text as written
 	unresolved map[*yaml.Node]bool   // scalars in which a ${…} could not be replaced
@@ -51,45 +48,31 @@ func (d *decoder) relative(path string) string {
 }
 
 func (d *decoder) decodeFile(data []byte) {
-	d.source = string(data)
-	d.lines = []int{0}
-	for i, c := range data {
-		if c == '\n' {
-			d.lines = append(d.lines, i+1)
-		}
-	}
-	d.places = map[string]*yaml.Node{}
-	d.written = map[*yaml.Node]string{}
-	d.unresolved = map[*yaml.Node]bool{}
-
+	d.doc = text.New(d.file, "configuration", data, nil)
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, second yaml.Node
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF):
 		return // an empty file says nothing
 	case err != nil:
-		d.syntax(err)
+		d.syntax(data, err)
 		return
 	}
 	if err := dec.Decode(&second); err == nil {
 		d.report(&second, text.Error, "second-document", "a configuration file has one document, and this is a second one", "")
 		return
 	} else if !errors.Is(err, io.EOF) {
-		d.syntax(err)
+		d.syntax(data, err)
 		return
 	}
 	d.expand(&doc)
-	root := doc.Content[0]
-	if isNull(root) {
-		return
-	}
-	d.value(root, reflect.ValueOf(d.cfg).Elem(), "", 0)
+	d.value(doc.Content[0], reflect.ValueOf(d.cfg).Elem(), "", 0)
 }
 
 // syntax reports what cannot be read as YAML, in the same words as for rule files. It drops the suggestions, because
 // they repeat text of the file, which can be a secret.
-func (d *decoder) syntax(err error) {
-	for _, f := range text.ExplainYAML(d.file, []byte(d.source), nil, err) {
+func (d *decoder) syntax(data []byte, err error) {
+	for _, f := range text.ExplainYAML(d.file, data, nil, err) {
 		f.Suggestion = ""
 		d.findings = append(d.findings, f)
 		d.found[f.Severity]++
@@ -113,7 +96,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		d.report(n, text.Error, "unknown-tag", fmt.Sprintf("%s is a tag that means nothing here; put the text in quotes", n.Tag), "")
 		return
 	}
-	if isNull(n) || d.unresolved[n] && v.Kind() != reflect.String {
+	if text.IsNull(n) || d.unresolved[n] && v.Kind() != reflect.String {
 		return
 	}
 	switch t := v.Type(); {
@@ -121,8 +104,6 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		d.connection(n, v, path, depth)
 	case t == reflect.TypeFor[time.Duration]():
 		d.duration(n, v, path)
-	case v.CanAddr() && v.Addr().Type().Implements(reflect.TypeFor[json.Unmarshaler]()), v.Kind() == reflect.Interface:
-		d.viaJSON(n, v, path)
 	case v.Kind() == reflect.Pointer:
 		p := reflect.New(t.Elem())
 		d.value(n, p.Elem(), path, depth+1)
@@ -131,34 +112,24 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		if d.scalar(n, path, "a text") {
 			v.SetString(n.Value)
 		}
-	case v.Kind() == reflect.Bool:
-		if !d.scalar(n, path, "true or false") {
-			return
-		}
-		b, ok := truth(n.Value)
-		if !ok {
-			d.wrong(n, path, "true or false", text.Closest(n.Value, []string{"true", "false"}))
-			return
-		}
-		v.SetBool(b)
 	case v.CanInt():
 		if !d.scalar(n, path, "a whole number") {
 			return
 		}
 		i, err := strconv.ParseInt(strings.ReplaceAll(n.Value, "_", ""), 10, t.Bits())
 		if err != nil {
-			d.wrong(n, path, "a whole number", "")
+			d.wrong(n, path, "a whole number")
 			return
 		}
 		v.SetInt(i)
 	case v.Kind() == reflect.Slice:
 		d.list(n, v, path, depth)
-	case v.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
+	case v.Kind() == reflect.Map:
 		d.mapping(n, v, path, depth)
 	case v.Kind() == reflect.Struct:
 		d.structure(n, v, path, depth)
 	default:
-		d.viaJSON(n, v, path)
+		panic(fmt.Sprintf("config: %s has the type %s, which is not decoded", named(path), t))
 	}
 }
 
@@ -177,14 +148,14 @@ func (d *decoder) tooMuch(n *yaml.Node, depth int) bool {
 // scalar says whether the node is a scalar, and reports it if not.
 func (d *decoder) scalar(n *yaml.Node, path, what string) bool {
 	if n.Kind != yaml.ScalarNode {
-		d.wrong(n, path, what, "")
+		d.wrong(n, path, what)
 		return false
 	}
 	return true
 }
 
-func (d *decoder) wrong(n *yaml.Node, path, what, suggestion string) {
-	d.report(n, text.Error, "wrong-type", fmt.Sprintf("%s must be %s", named(path), what), suggestion)
+func (d *decoder) wrong(n *yaml.Node, path, what string) {
+	d.report(n, text.Error, "wrong-type", fmt.Sprintf("%s must be %s", named(path), what), "")
 }
 
 func named(path string) string {
@@ -217,7 +188,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, depth int) {
 	case yaml.SequenceNode:
 		items = n.Content
 	case yaml.MappingNode:
-		d.wrong(n, path, "a list", "")
+		d.wrong(n, path, "a list")
 		return
 	}
 	out := reflect.MakeSlice(v.Type(), 0, len(items))
@@ -225,7 +196,7 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string, depth int) {
 		if d.nodes > maxNodes {
 			return
 		}
-		if isNull(item) {
+		if text.IsNull(item) {
 			continue
 		}
 		e := reflect.New(v.Type().Elem()).Elem()
@@ -255,66 +226,52 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, depth int)
 		e := reflect.New(v.Type().Elem()).Elem()
 		at := join(path, p.key.Value)
 		d.value(p.value, e, at, depth+1)
-		if e.Type() == reflect.TypeFor[Connection]() && e.Field(0).Len() == 0 {
+		if e.Type() == reflect.TypeFor[Connection]() && e.IsZero() {
 			continue // it has no kind, which is reported already
 		}
-		v.SetMapIndex(reflect.ValueOf(p.key.Value).Convert(v.Type().Key()), e)
+		v.SetMapIndex(reflect.ValueOf(p.key.Value), e)
 	}
 }
 
 func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, depth int) {
-	fields := map[string]int{}
+	names := map[string]string{} // of each key and each second name, the key
+	fields := map[string]reflect.Value{}
 	var known []string
-	short := -1
-	for i := range v.NumField() {
-		sf := v.Type().Field(i)
-		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		if !sf.IsExported() || name == "" || name == "-" {
-			continue
+	for name, f := range actions.Keys(v.Type()) {
+		if f.Tag.Get("short") == "true" && n.Kind == yaml.ScalarNode {
+			d.value(n, v.FieldByIndex(f.Index), path, depth+1)
+			return
 		}
-		fields[name] = i
+		names[name] = name
+		if also := f.Tag.Get("also"); also != "" {
+			names[also] = name
+		}
+		fields[name] = v.FieldByIndex(f.Index)
 		known = append(known, name)
-		if also := sf.Tag.Get("also"); also != "" {
-			fields[also] = i
-		}
-		if sf.Tag.Get("short") == "true" {
-			short = i
-		}
-	}
-	if short >= 0 && n.Kind == yaml.ScalarNode {
-		d.value(n, v.Field(short), path, depth+1)
-		return
 	}
 	pairs, ok := d.pairs(n, path)
 	if !ok {
 		return
 	}
-	said := map[int]string{}
+	said := map[string]string{}
 	for _, p := range pairs {
-		i, ok := fields[p.key.Value]
+		name, ok := names[p.key.Value]
 		if !ok {
-			d.unknownKey(p.key, path, known)
+			d.unknownKey(p.key, path, text.Closest(p.key.Value, known), known)
 			continue
 		}
-		if before, twice := said[i]; twice {
+		if before, twice := said[name]; twice {
 			d.report(p.key, text.Error, "duplicate-key", fmt.Sprintf("%s means the same as %s; keep one", p.key.Value, before), "")
 			continue
 		}
-		said[i] = p.key.Value
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		d.value(p.value, v.Field(i), join(path, name), depth+1)
+		said[name] = p.key.Value
+		d.value(p.value, fields[name], join(path, name), depth+1)
 	}
 }
 
-func (d *decoder) unknownKey(key *yaml.Node, path string, known []string) {
-	message := fmt.Sprintf("%s has no key %q", named(path), key.Value)
-	suggestion := text.Closest(key.Value, known)
-	if suggestion != "" {
-		message += fmt.Sprintf("; did you mean %q?", suggestion)
-	} else {
-		message += "; it has " + strings.Join(known, ", ")
-	}
-	d.report(key, text.Error, "unknown-key", message, suggestion)
+func (d *decoder) unknownKey(key *yaml.Node, path, suggestion string, known []string) {
+	d.report(key, text.Error, "unknown-key", fmt.Sprintf("%s has no key %q%s%s",
+		named(path), key.Value, text.DidYouMean(suggestion), text.ListIfNone(suggestion, known)), suggestion)
 }
 
 // A pair is one entry of a mapping.
@@ -324,7 +281,7 @@ type pair struct{ key, value *yaml.Node }
 // a mapping, and keys that are given twice.
 func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 	if n.Kind != yaml.MappingNode {
-		d.wrong(n, path, "keys with values", "")
+		d.wrong(n, path, "keys with values")
 		return nil, false
 	}
 	var own []pair
@@ -391,7 +348,7 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 	}
 	var kinds []actions.Kind
 	var keys, hints []string
-	for _, k := range d.env.Kinds {
+	for _, k := range actions.Kinds() {
 		hints = append(hints, fmt.Sprintf("%s (%s)", strings.Join(k.ConnectionKeys, " or "), k.Name))
 		keys = append(keys, k.ConnectionKeys...)
 		if slices.ContainsFunc(pairs, func(p pair) bool { return slices.Contains(k.ConnectionKeys, p.key.Value) }) {
@@ -402,7 +359,7 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 	case 0:
 		for _, p := range pairs {
 			if s := text.Closest(p.key.Value, keys); s != "" {
-				d.report(p.key, text.Error, "unknown-key", fmt.Sprintf("%s has no key %q; did you mean %q?", path, p.key.Value, s), s)
+				d.unknownKey(p.key, path, s, nil)
 				return
 			}
 		}
@@ -414,12 +371,7 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 		return
 	}
 	conn := kinds[0].NewConnection()
-	target := reflect.ValueOf(conn)
-	if target.Kind() == reflect.Pointer && target.Elem().Kind() == reflect.Struct {
-		d.structure(n, target.Elem(), path, depth)
-	} else {
-		d.viaJSON(n, target, path)
-	}
+	d.structure(n, reflect.ValueOf(conn).Elem(), path, depth)
 	if r, ok := conn.(actions.Rebaser); ok {
 		r.Rebase(d.dir)
 	}
@@ -453,88 +405,12 @@ func (d *decoder) anyUnresolved(n *yaml.Node) bool {
 	return below(n)
 }
 
-// viaJSON decodes a value that has its own JSON decoding, or that can have any form.
-func (d *decoder) viaJSON(n *yaml.Node, v reflect.Value, path string) {
-	tree, ok := d.tree(n, 0)
-	if !ok {
-		return
-	}
-	data, err := json.Marshal(tree)
-	if err == nil {
-		err = json.Unmarshal(data, v.Addr().Interface())
-	}
-	if err != nil {
-		d.report(n, text.Error, "bad-value", fmt.Sprintf("%s: %v", named(path), err), "")
-	}
-}
-
-// tree returns the node as encoding/json represents values. ok is false if the node cannot be represented.
-func (d *decoder) tree(n *yaml.Node, depth int) (any, bool) {
-	if d.tooMuch(n, depth) {
-		return nil, false
-	}
-	switch n.Kind {
-	case yaml.AliasNode:
-		return d.tree(n.Alias, depth+1)
-	case yaml.SequenceNode:
-		out := make([]any, 0, len(n.Content))
-		for _, c := range n.Content {
-			item, ok := d.tree(c, depth+1)
-			if !ok {
-				return nil, false
-			}
-			out = append(out, item)
-		}
-		return out, true
-	case yaml.MappingNode:
-		pairs, ok := d.pairs(n, "")
-		out := make(map[string]any, len(pairs))
-		for _, p := range pairs {
-			item, fine := d.tree(p.value, depth+1)
-			if !fine {
-				return nil, false
-			}
-			out[p.key.Value] = item
-		}
-		return out, ok
-	}
-	switch n.Tag {
-	case "!!null":
-		return nil, true
-	case "!!bool":
-		b, ok := truth(n.Value)
-		return b, ok
-	case "!!int":
-		if i, err := strconv.ParseInt(n.Value, 0, 64); err == nil {
-			return i, true
-		}
-	case "!!float":
-		if f, err := strconv.ParseFloat(n.Value, 64); err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) {
-			return f, true
-		}
-	}
-	return n.Value, true
-}
-
-func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
-
 func knownTag(n *yaml.Node) bool {
 	switch n.Tag {
 	case "", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map", "!!timestamp", "!!merge", "!":
 		return true
 	}
 	return false
-}
-
-// truth reads the words for true and false of YAML 1.1 and 1.2, except y and n.
-func truth(s string) (value, ok bool) {
-	switch strings.ToLower(s) {
-	case "true", "yes", "on":
-		return true, true
-	case "false", "no", "off":
-		return false, true
-	}
-	return false, false
 }
 
 func join(path, key string) string {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -27,11 +26,13 @@ type part struct {
 	text      string // the literal, or the text between the braces
 	reference bool
 	bad       bool // a ${ without its }
+	from, to  int  // where a ${…} stands in the scalar
 }
 
 // split divides a scalar into literal texts and ${…}. $${ becomes a literal ${.
 func split(s string) []part {
 	var parts []part
+	rest := s
 	literal := func(t string) {
 		if t == "" {
 			return
@@ -42,21 +43,22 @@ func split(s string) []part {
 		}
 		parts = append(parts, part{text: t})
 	}
-	for s != "" {
-		i := strings.Index(s, "${")
+	for rest != "" {
+		i := strings.Index(rest, "${")
 		switch {
 		case i < 0:
-			literal(s)
+			literal(rest)
 			return parts
-		case i > 0 && s[i-1] == '$':
-			literal(s[:i-1] + "${")
-			s = s[i+2:]
+		case i > 0 && rest[i-1] == '$':
+			literal(rest[:i-1] + "${")
+			rest = rest[i+2:]
 			continue
 		}
-		literal(s[:i])
-		name, rest, ok := strings.Cut(s[i+2:], "}")
-		parts = append(parts, part{text: name, reference: true, bad: !ok})
-		s = rest
+		literal(rest[:i])
+		from := len(s) - len(rest) + i
+		name, after, ok := strings.Cut(rest[i+2:], "}")
+		rest = after
+		parts = append(parts, part{text: name, reference: true, bad: !ok, from: from, to: len(s) - len(rest)})
 	}
 	return parts
 }
@@ -98,8 +100,7 @@ func (d *decoder) expandScalar(n *yaml.Node) {
 				severity = text.Warning
 			}
 			if !d.full(severity) {
-				start, end := d.locate(n, parts[:i+1])
-				d.add(start, end, severity, code, err.Error(), "")
+				d.add(d.doc.Written(n).Span(p.from, p.to), severity, code, err.Error(), "")
 			}
 			b.WriteString("unset")
 			continue
@@ -125,10 +126,7 @@ func (d *decoder) resolve(p part) (string, error) {
 	case p.bad:
 		return "", errReference
 	case isFile && strings.TrimSpace(path) != "":
-		if path = strings.TrimSpace(path); !filepath.IsAbs(path) {
-			path = filepath.Join(d.dir, path)
-		}
-		data, err := readFile(path)
+		data, err := readFile(d.relative(strings.TrimSpace(path)))
 		if err != nil {
 			return "", fmt.Errorf("${%s} cannot be read: %w", p.text, err)
 		}
@@ -192,24 +190,3 @@ func (u userPart) escape(value string) string {
 }
 
 func escapeUser(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
-
-// locate finds the position of the last of the parts, which is a ${…}, in the file. If it cannot be found, start and
-// end are where the search stopped.
-func (d *decoder) locate(n *yaml.Node, parts []part) (start, end int) {
-	end = d.offset(n.Line, n.Column)
-	for _, p := range parts {
-		if !p.reference {
-			continue
-		}
-		text := "${" + p.text
-		if !p.bad {
-			text += "}"
-		}
-		i := strings.Index(d.source[end:], text)
-		if i < 0 { // written with escapes or over several lines
-			return end, end
-		}
-		start, end = end+i, end+i+len(text)
-	}
-	return start, end
-}

@@ -44,8 +44,6 @@ func typeSchema(t reflect.Type, title string) *jsonschema.Schema {
 		return typeSchema(t.Elem(), title)
 	case t.Kind() == reflect.String:
 		return schema.OrNothing(schema.Text())
-	case t.Kind() == reflect.Bool:
-		return schema.OrNothing(schema.Bool(reference))
 	case t.Kind() == reflect.Int:
 		return schema.OrNothing(schema.Number(reference))
 	case t.Kind() == reflect.Slice:
@@ -63,11 +61,7 @@ var titles = map[string]string{"sources": "source", "connections": "connection",
 
 func structSchema(t reflect.Type, title string) *jsonschema.Schema {
 	s := schema.OrNothing(schema.Object(title, ""))
-	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if !f.IsExported() || name == "" || name == "-" {
-			continue
-		}
+	for name, f := range actions.Keys(t) {
 		p := fieldSchema(t, f, name)
 		p.Examples = schema.Examples(f.Tag.Get("example"))
 		if example := f.Tag.Get("example"); example != "" && f.Type.Kind() == reflect.String {
