@@ -1,4 +1,5 @@
-// Package record says what is kept of events and of what they cause: an event, a delivery with its state, an attempt.
+// Package record defines the records that the store keeps: events, the deliveries that they cause, and the attempts at
+// these.
 package record
 
 import (
@@ -13,40 +14,40 @@ import (
 	"bellhop/actions"
 )
 
-// State is where a delivery stands.
+// A State is the state of a delivery.
 type State string
 
 const (
 	Waiting   State = "waiting"   // not due yet
-	Pending   State = "pending"   // due, not tried yet
-	Sending   State = "sending"   // an attempt is under way
-	Retrying  State = "retrying"  // failed, to be tried again
-	Sent      State = "sent"      // done
+	Pending   State = "pending"   // to be sent; not tried yet, or retried by an operator
+	Sending   State = "sending"   // claimed; its attempt is under way or about to begin
+	Retrying  State = "retrying"  // the last attempt failed; it will be tried again
+	Sent      State = "sent"      // sent; nothing is left to do
 	Dead      State = "dead"      // given up; an operator can retry it
 	Cancelled State = "cancelled" // no longer wanted
-	Skipped   State = "skipped"   // not sent, for the reason it holds
-	Shadow    State = "shadow"    // would have been sent, but its rule only watches
+	Skipped   State = "skipped"   // not sent, for the reason in the record
+	Shadow    State = "shadow"    // not sent, because its rule is in shadow mode
 )
 
-// States are all states, in the order of a delivery's life.
+// States returns all states, in the order of a delivery's life.
 func States() []State {
 	return []State{Waiting, Pending, Sending, Retrying, Sent, Dead, Cancelled, Skipped, Shadow}
 }
 
-// How many events or deliveries a page has if none is asked for, and at most.
+// The number of events or deliveries in a page: the default and the maximum.
 const (
 	PageSize = 50
 	MaxPage  = 500
 )
 
-// Status says what became of an event.
+// A Status is the result of receiving an event.
 type Status string
 
 const (
 	Accepted  Status = "accepted"
 	Duplicate Status = "duplicate"
-	Stale     Status = "stale"   // older than what is known of its appointment
-	Ignored   Status = "ignored" // nothing Bellhop acts on, such as INSTALL
+	Stale     Status = "stale"   // older than the known state of its appointment
+	Ignored   Status = "ignored" // of a type that Bellhop does not act on, for example INSTALL
 )
 
 // A Delivery is one step of one rule for one event.
@@ -65,33 +66,35 @@ type Delivery struct {
 	Reason      string          `json:"reason"`
 	Created     time.Time       `json:"created"`
 	Due         time.Time       `json:"due"`
-	Retried     time.Time       `json:"retried,omitzero"` // when an operator last asked to try again
+	Retried     time.Time       `json:"retried,omitzero"` // when an operator last retried it
 	Attempts    []Attempt       `json:"attempts"`
 	Request     json.RawMessage `json:"request"`
 
-	// Of a step that waits:
-	At    time.Time `json:"at,omitzero"`    // the moment it waits for; zero of a step that does not
-	Until time.Time `json:"until,omitzero"` // the last moment at which it may be sent, zero if there is none
-	Key   string    `json:"-"`              // finds the step in a newer version of its rule; "" of one that does not wait
-	// Follows says that the delivery follows its appointment, as long as it is not sent. Another may do so in its
-	// place: then it has ended for good.
+	// These fields are for a step that waits.
+	At    time.Time `json:"at,omitzero"`    // when the step is due; zero if the step does not wait
+	Until time.Time `json:"until,omitzero"` // the latest time to send it, unless an operator retries it; zero if there is none
+	Key   string    `json:"-"`              // finds the step in a newer version of its rule; "" if the step does not wait
+	// Follows is true while the delivery follows changes of its appointment. It is false once another delivery has
+	// replaced this one, or this one was rendered for a time that no longer holds. An operator's retry can set it
+	// again. It has no meaning once the delivery is sent.
 	Follows bool `json:"-"`
 
-	// Tells is what the request of an immediate message says of its appointment, which receive alone understands; nil: what
-	// its event said.
+	// Tells holds the times of the appointment that the request of an immediate message was rendered with, in the
+	// format of package decide. It is nil if these are the times of its event.
 	Tells []byte `json:"-"`
-	// Latest marks the latest event of the appointment that was thought of when the delivery was claimed, see [Tx.State]. With
-	// it, [Job.Current] finds out whether another has come since; nil: none matters.
+	// Latest is the mark of the appointment's latest event when the delivery was claimed, as returned by
+	// [store.Tx.Memory]. [store.Job.Current] compares it to find out whether another event has come since. It is nil if
+	// later events do not matter.
 	Latest []byte `json:"-"`
 
-	Turn  int  `json:"-"` // of the job that may claim the delivery; an older one finds nothing to do
-	Copy  int  `json:"-"` // how often it was made anew with other contents, each time with an id of its own
+	Turn  int  `json:"-"` // the turn of the job that can claim the delivery; a job of an earlier turn does nothing
+	Copy  int  `json:"-"` // the number of copies before it for this event, rule and step; each copy has its own id
 	Fresh bool `json:"-"` // rendered by the claim that returned it, and so never sent
 
-	Crashed bool `json:"-"` // the process ended during an attempt, of which nothing is known
+	Crashed bool `json:"-"` // a process ended while it held the delivery, so there can be an attempt without a record
 }
 
-// An Attempt is one try of a delivery.
+// An Attempt is one try to send a delivery.
 type Attempt struct {
 	At      time.Time       `json:"at"`
 	Millis  int64           `json:"ms"`
@@ -100,20 +103,20 @@ type Attempt struct {
 	Receipt actions.Receipt `json:"receipt,omitzero"`
 }
 
-// Open says whether something is still to be done for a delivery in this state.
+// Open reports whether a delivery in this state is still to be sent, or is being sent.
 func (s State) Open() bool {
 	return s == Waiting || s == Pending || s == Sending || s == Retrying
 }
 
-// A ConflictError says that a delivery is not in a state that allows what was asked, or that another one stands for
-// its step.
+// A ConflictError means that a delivery cannot be cancelled or retried: because of its state, because another delivery
+// of its step is open, because it is outdated, or because of the present rules.
 type ConflictError struct {
 	State State
 	Want  []State
-	Other string // the delivery that does
-	// Outdated says that the delivery tells of what is no longer so.
+	Other string // the id of another open delivery of the same step, which is in State; "" if there is none
+	// Outdated is true if the delivery was rendered for a time that no longer holds.
 	Outdated bool
-	// Why the present rules would not send it either.
+	// Why is the reason why the present rules would not send the delivery; "" if that is not the conflict.
 	Why string
 }
 
@@ -144,35 +147,39 @@ type Event struct {
 	Appointment string          `json:"appointment"`
 	ReceivedAt  time.Time       `json:"receivedAt"`
 	Status      Status          `json:"status"`
-	On          []string        `json:"on"`      // what happened
-	Changed     []string        `json:"changed"` // the appointment's fields that changed
+	On          []string        `json:"on"`      // the names of what happened, for example "booked"
+	Changed     []string        `json:"changed"` // the names of the appointment's fields that changed
 	Body        json.RawMessage `json:"body,omitempty"`
 	After       json.RawMessage `json:"state,omitempty"`    // the appointment after the event
-	Before      json.RawMessage `json:"previous,omitempty"` // and before it
-	Rules       string          `json:"rules,omitempty"`    // the rule set in force when it was received, see [Store.RuleSet]
+	Before      json.RawMessage `json:"previous,omitempty"` // the appointment before the event
+	Rules       string          `json:"rules,omitempty"`    // the id of the rule set in force when it was received, for [store.Store.RuleSet]
 
-	// Dedupe identifies the webhook: an event with the same key is the same event.
+	// Dedupe identifies the webhook. Two events with the same key are the same event.
 	Dedupe []byte `json:"-"`
 }
 
-// Tried says that an attempt may have been made: what is sent under the delivery's key can change no more.
+// Tried reports whether an attempt may have been made. If so, the contents that are sent under the delivery's id must
+// not change.
 func (d *Delivery) Tried() bool { return len(d.Attempts) > 0 || d.Crashed }
 
-// Replayed says that the delivery was made long after its event.
+// Replayed reports whether the delivery was made more than a minute after its event was received.
 func (d *Delivery) Replayed() bool {
 	return d.Event < FirstID(d.Created.Add(-time.Minute))
 }
 
-// NewID makes an identifier for an event or a delivery: a UUID of version 7, so that identifiers sort by time.
+// NewID returns a new identifier for an event or a delivery. It is a UUID of version 7, so identifiers sort by time. It
+// is safe for concurrent use.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// FirstID is the smallest identifier made at t or later. Identifiers begin with their time, in milliseconds,
-// so a span of time is a range of them and needs no index of its own.
+// FirstID returns a lower bound for the identifiers that are made at t or later, and an upper bound for those made
+// before. Identifiers begin with their time in milliseconds, so a span of time is a range of identifiers and needs no
+// index of its own.
 func FirstID(t time.Time) string {
 	var id uuid.UUID
 	binary.BigEndian.PutUint64(id[:8], uint64(t.UnixMilli())<<16)
 	return id.String()
 }
 
-// UnderWay ends the reason of a delivery that was cancelled between its claim and its record.
+// UnderWay is the end of the reason of a delivery that was cancelled after its claim and before its attempt was
+// recorded.
 const UnderWay = " while this was being sent"

@@ -11,15 +11,15 @@ import (
 	"bellhop/engine/record"
 )
 
-// A Backlog is how many deliveries are in a state that is not done with, and when the oldest of them was made.
+// A Backlog counts the deliveries in one of the states that [Store.Backlogs] names.
 type Backlog struct {
 	State  record.State
 	Count  int
-	Oldest time.Time
+	Oldest time.Time // when the oldest of them was made
 }
 
-// Backlogs are the deliveries that wait, are to be sent, are tried again, or are dead, by state; a state that has none
-// is left out. However many there are, it reads a few rows.
+// Backlogs returns the backlogs of the waiting, pending, retrying and dead deliveries. It leaves out states without a
+// delivery. It reads a few rows, however many deliveries there are.
 func (s *Store) Backlogs(ctx context.Context) ([]Backlog, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT state, n, (SELECT min(id) FROM deliveries d WHERE d.state = c.state) FROM delivery_counts c
 		WHERE state IN ('waiting', 'pending', 'retrying', 'dead') AND n > 0`)

@@ -12,8 +12,8 @@ import (
 	"bellhop/rules"
 )
 
-// InsertDelivery records d, and enqueues it if it is [record.Pending] or [record.Waiting], then for when it is due. If the event's
-// delivery of that rule and step is there already, it changes nothing and returns false.
+// InsertDelivery records d. If d is [record.Pending] or [record.Waiting], it also enqueues d for d.Due. If there is
+// already a delivery with the same event, rule, step and copy, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 	res, err := t.tx.ExecContext(t.ctx, `
 		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells)
@@ -33,9 +33,9 @@ func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 	return n == 1, nil
 }
 
-// Take makes d of a delivery of the same event, rule and step that was never sent because the rule only watched then, or
-// because it was skipped, and enqueues it. It keeps that delivery's id. It returns false if there is none of the kind, or
-// if another step stands at its place by now.
+// Take turns a delivery that was never sent into d and enqueues it. That delivery has the event, rule, step and key of
+// d, is not a copy, and was skipped or only watched. It keeps its id: Take sets d.ID and d.Turn. It returns false if
+// there is none, for example because the rule now has another step with that number.
 func (t *Tx) Take(d *record.Delivery) (taken bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET action = ?, connection = ?, destination = ?, state = ?, reason = ?, created_at = ?, due_at = ?,
 			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, turn = turn + 1
@@ -73,15 +73,17 @@ func scanDelivery(row scanner) (d record.Delivery, err error) {
 	return d, nil
 }
 
-// Cancel ends a delivery that is not being sent. A missing one is [ErrNotFound], one in another state a
-// [*ConflictError].
+// Cancel cancels a delivery that is waiting, pending or retrying, and returns it. The error is [ErrNotFound] if there
+// is none, and a [*record.ConflictError] if it is in another state.
 func (s *Store) Cancel(ctx context.Context, id, reason string) (record.Delivery, error) {
 	return s.move(ctx, id, record.Cancelled, reason, []record.State{record.Waiting, record.Pending, record.Retrying}, false)
 }
 
-// Retry enqueues a dead or cancelled delivery again, with its attempts counted anew, and so a skipped one of a step
-// that waited: it is decided about again, however late it is. Where another delivery of that step is still open for
-// the appointment, it is a [*ConflictError] too.
+// Retry makes a dead or cancelled delivery pending again, due now, and returns it. Only attempts from now on count
+// towards the limit. A skipped delivery can be retried only if its step waited: the rules then decide about it again,
+// however late it is. The error is [ErrNotFound] if there is none, and a [*record.ConflictError] if it is in another
+// state. For a step that waited, it is a [*record.ConflictError] too if the delivery was rendered for a time that no
+// longer holds, or if another delivery of the step is still open for the appointment.
 func (s *Store) Retry(ctx context.Context, id string) (record.Delivery, error) {
 	return s.move(ctx, id, record.Pending, "", []record.State{record.Dead, record.Cancelled, record.Skipped}, true)
 }
@@ -96,7 +98,7 @@ func (s *Store) move(ctx context.Context, id string, to record.State, reason str
 		if err != nil {
 			return fmt.Errorf("read delivery: %w", err)
 		}
-		if d.Key == "" { // nothing of what was skipped at once is there to be sent
+		if d.Key == "" { // an immediate step that was skipped was never rendered, so there is nothing to send
 			from = slices.DeleteFunc(slices.Clone(from), func(s record.State) bool { return s == record.Skipped })
 		}
 		if !slices.Contains(from, d.State) {
@@ -115,7 +117,7 @@ func (s *Store) move(ctx context.Context, id string, to record.State, reason str
 			d.Turn++
 			d.Due = s.opts.Now().UTC()
 			d.Retried = d.Due
-			d.Follows = d.Key != "" // also where another had taken its place
+			d.Follows = d.Key != "" // even if another delivery had replaced it
 			tx.enqueue(&d)
 		}
 		_, err = tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ? WHERE id = ?`,
@@ -128,19 +130,19 @@ func (s *Store) move(ctx context.Context, id string, to record.State, reason str
 	return d, err
 }
 
-// DeliveryFilter selects deliveries; zero fields select all.
+// A DeliveryFilter selects deliveries. A zero field selects all.
 type DeliveryFilter struct {
 	State                    record.State
 	Rule, Event, Appointment string
 
-	Before string // only those with a smaller id: the cursor of a page
-	Limit  int    // 0 is [record.PageSize]; at most [record.MaxPage]
+	Before string // only those with a smaller id; the cursor of a page
+	Limit  int    // 0 is [record.PageSize]; the maximum is [record.MaxPage]
 }
 
-// Deliveries lists the newest deliveries first.
+// Deliveries returns the selected deliveries, newest first.
 func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) ([]record.Delivery, error) {
 	var w where
-	// Of the indexes that would serve, the one is used that leaves the fewest to look through.
+	// Several indexes can serve. Use the one that leaves the fewest rows to look through.
 	few := f.Event != "" || f.Appointment != ""
 	w.equal(aside("state", few || f.Rule != "" && !slices.Contains(passingStates, f.State)), string(f.State))
 	w.equal(aside("rule", few || f.State != "" && slices.Contains(passingStates, f.State)), f.Rule)
@@ -152,10 +154,10 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) ([]record.Deli
 	return listDeliveries(ctx, s.read, w.String()+` ORDER BY id DESC LIMIT ?`, append(w.args, limit(f.Limit))...)
 }
 
-// passingStates are those that few deliveries are in.
+// passingStates are the states that only few deliveries are in.
 var passingStates = []record.State{record.Waiting, record.Pending, record.Sending, record.Retrying, record.Dead}
 
-// listDeliveries gives the deliveries that the rest of a query selects, from its WHERE on.
+// listDeliveries returns the deliveries that rest selects. rest is the part of the query that begins with WHERE.
 func listDeliveries(ctx context.Context, db querier, rest string, args ...any) ([]record.Delivery, error) {
 	rows, err := db.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries`+rest, args...)
 	if err != nil {
@@ -164,7 +166,7 @@ func listDeliveries(ctx context.Context, db querier, rest string, args ...any) (
 	return collect(rows, func(rows *sql.Rows) (record.Delivery, error) { return scanDelivery(rows) })
 }
 
-// Delivery is one delivery. A missing one is [ErrNotFound].
+// Delivery returns one delivery. The error is [ErrNotFound] if there is none.
 func (s *Store) Delivery(ctx context.Context, id string) (record.Delivery, error) {
 	return findDelivery(ctx, s.read, id)
 }
@@ -180,7 +182,7 @@ func findDelivery(ctx context.Context, db querier, id string) (record.Delivery, 
 	return d, nil
 }
 
-// A Plan is the deliveries of one step that wait for their moment.
+// A Plan counts the deliveries of one step that wait for their time.
 type Plan struct {
 	Rule  string
 	Step  int
@@ -188,7 +190,7 @@ type Plan struct {
 	Count int
 }
 
-// GivenUp counts, by rule, the deliveries that wait for a step which the set lacks, or whose rule is switched off.
+// GivenUp counts, by rule, the waiting deliveries whose step is not in the set or whose rule is disabled.
 func GivenUp(plans []Plan, set *rules.Set) map[string]int {
 	gone := map[string]int{}
 	for _, p := range plans {
@@ -199,7 +201,7 @@ func GivenUp(plans []Plan, set *rules.Set) map[string]int {
 	return gone
 }
 
-// Waiting counts the deliveries that wait, by their step.
+// Waiting counts the waiting deliveries, by step.
 func (s *Store) Waiting(ctx context.Context) ([]Plan, error) { return waiting(ctx, s.read) }
 
 func waiting(ctx context.Context, db querier) ([]Plan, error) {
@@ -213,7 +215,8 @@ func waiting(ctx context.Context, db querier) ([]Plan, error) {
 	})
 }
 
-// CountDeliveries is how many deliveries are in each state that has any. The count is kept, see the migrations.
+// CountDeliveries returns the number of deliveries in each state, without states that have none. Triggers keep the
+// counts, see the migrations.
 func (s *Store) CountDeliveries(ctx context.Context) (map[record.State]int, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT state, n FROM delivery_counts WHERE n > 0`)
 	if err != nil {

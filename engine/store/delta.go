@@ -5,26 +5,30 @@ import (
 	"errors"
 )
 
-// The record of an event holds the same texts several times: what came, the appointment after it and the one before. So
-// that each is stored once, the second and the third are stored as what differs from another of them, their base.
+// The record of an event holds the same text several times: the body, the appointment after it and the appointment
+// before it. To store this text once, the appointment after is stored as its difference from the body, and the
+// appointment before as its difference from the appointment after. The text that another one is compared with is called
+// its base.
 //
-// A stored text that begins with deltaMark is a list of pieces: the length of a text and that text, then the length and
-// the place of a copy out of the base; all numbers are uvarints. Any other is the text itself, as earlier builds wrote it.
+// A stored text that begins with deltaMark is a difference: the length of a text and that text, then the length of a
+// copy from the base and its position there, and so on. It ends with a text. All numbers are uvarints. A stored text
+// that does not begin with deltaMark is the text itself. Earlier builds wrote only these.
 const deltaMark = 1
 
 const (
-	deltaWindow = 8       // bytes that must be equal before a copy is looked at
-	deltaBase   = 1 << 16 // bytes of a base that copies are taken from
-	deltaBits   = 11      // of the table of places in the base
+	deltaWindow = 8       // the minimum length of a copy, in bytes
+	deltaBase   = 1 << 16 // copies are taken from so many bytes at the start of a base
+	deltaBits   = 11      // the table of positions in the base has 1 << deltaBits entries
 )
 
-// delta is how text is stored. It is nil only if text is.
+// delta returns text in the form in which it is stored next to base. It returns nil only if text is nil. The result can
+// be text itself.
 func delta(text, base []byte) []byte {
 	base = base[:min(len(base), deltaBase)]
 	if text == nil || (len(text) < deltaWindow || len(base) < deltaWindow) && (len(text) == 0 || text[0] != deltaMark) {
 		return text
 	}
-	var places [1 << deltaBits]uint16 // where a window stood last
+	var places [1 << deltaBits]uint16 // the last position in base of a window, by its hash
 	slot := func(b []byte) uint64 {
 		return binary.LittleEndian.Uint64(b) * 0x9E3779B97F4A7C15 >> (64 - deltaBits)
 	}
@@ -32,7 +36,7 @@ func delta(text, base []byte) []byte {
 		places[slot(base[i:])] = uint16(i)
 	}
 	out := append(make([]byte, 0, len(text)+8), deltaMark)
-	from := 0 // what of text is not written yet
+	from := 0 // where the part of text begins that is not written yet
 	for i := 0; i+deltaWindow <= len(text) && len(base) >= deltaWindow; {
 		at := int(places[slot(text[i:])])
 		begin, end := i, i
@@ -63,7 +67,8 @@ func piece(out, text []byte) []byte {
 
 var errDelta = errors.New("a record of the store is damaged")
 
-// undelta is the text that is stored. It changes neither.
+// undelta returns the text that delta made stored from. It changes neither argument. The result can be stored itself.
+// The error is errDelta.
 func undelta(stored, base []byte) ([]byte, error) {
 	if len(stored) == 0 || stored[0] != deltaMark {
 		return stored, nil

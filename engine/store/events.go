@@ -14,8 +14,8 @@ import (
 	"bellhop/rules"
 )
 
-// InsertEvent records e. If an event with the same key is there already, it changes nothing and returns
-// that event's id and false.
+// InsertEvent records e. If there is already an event with the same Dedupe key, it changes nothing and returns that
+// event's id and false.
 func (t *Tx) InsertEvent(e *record.Event) (id string, inserted bool, err error) {
 	res, err := t.tx.ExecContext(t.ctx, `
 		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, rules, body, state, previous)
@@ -37,7 +37,7 @@ func (t *Tx) InsertEvent(e *record.Event) (id string, inserted bool, err error) 
 	return id, false, nil
 }
 
-// blob keeps nil as NULL.
+// blob returns nil for a nil slice, so that it is stored as NULL.
 func blob(b []byte) any {
 	if b == nil {
 		return nil
@@ -45,20 +45,20 @@ func blob(b []byte) any {
 	return b
 }
 
-// EventFilter selects events; zero fields select all.
+// An EventFilter selects events. A zero field selects all.
 type EventFilter struct {
 	Source, Location, Type, Status, Appointment string
 
-	Before string    // only those with a smaller id: the cursor of a page
-	Since  time.Time // only those received at or after
-	Limit  int       // 0 is [record.PageSize]; at most [record.MaxPage]
+	Before string    // only those with a smaller id; the cursor of a page
+	Since  time.Time // only those received at this time or later
+	Limit  int       // 0 is [record.PageSize]; the maximum is [record.MaxPage]
 }
 
-// Events lists the newest events first, without their bodies.
+// Events returns the selected events, newest first, without Body, After, Before and Rules.
 func (s *Store) Events(ctx context.Context, f EventFilter) ([]record.Event, error) {
 	var w where
-	// Of the indexes that would serve, the one is used that leaves the fewest to look through. Those of types and of
-	// statuses hold only what is rare.
+	// Several indexes can serve. Use the one that leaves the fewest rows to look through. The indexes of types and of
+	// statuses hold only the rare ones.
 	rareType := f.Type != "" && !slices.Contains([]string{rules.Create, rules.Update, rules.Delete}, f.Type)
 	rareStatus := f.Status != "" && f.Status != "accepted"
 	w.equal("appointment", f.Appointment)
@@ -92,7 +92,7 @@ func (s *Store) Events(ctx context.Context, f EventFilter) ([]record.Event, erro
 	})
 }
 
-// Event is one event, whole. A missing one is [ErrNotFound].
+// Event returns one event with all its fields. The error is [ErrNotFound] if there is none.
 func (s *Store) Event(ctx context.Context, id string) (record.Event, error) {
 	return findEvent(ctx, s.read, id)
 }
@@ -115,7 +115,7 @@ func findEvent(ctx context.Context, db querier, id string) (record.Event, error)
 	return e, nil
 }
 
-// scanWhole reads an event of which rules, body, state and previous were asked for too.
+// scanWhole reads a row that also has the columns rules, body, state and previous.
 func scanWhole(row scanner, e *record.Event) error {
 	var body, state, previous []byte
 	if err := scanEvent(row, e, &e.Rules, &body, &state, &previous); err != nil {
@@ -145,8 +145,9 @@ func scanEvent(row scanner, e *record.Event, more ...any) error {
 	return nil
 }
 
-// Memory is what is remembered of an appointment: JSON, and what marks its latest event, which receive alone
-// understands.
+// Memory returns what is remembered of an appointment: its state as JSON, and the mark of its latest event, in a format
+// of package receive. Both are nil if the appointment is not known. latest is nil too if an earlier build stored the
+// appointment.
 func (t *Tx) Memory(source, appointment string) (state json.RawMessage, latest []byte, err error) {
 	var text []byte
 	err = t.tx.QueryRowContext(t.ctx, `SELECT state, latest FROM appointments WHERE source = ? AND id = ?`, source, appointment).Scan(&text, &latest)
@@ -159,7 +160,8 @@ func (t *Tx) Memory(source, appointment string) (state json.RawMessage, latest [
 	return text, latest, nil
 }
 
-// Remember keeps the memory of an appointment that is over at ends (zero if unknown).
+// Remember replaces what is remembered of an appointment. touched is when its latest event was received, and ends is
+// when the appointment is over, zero if unknown. [Store.Prune] forgets the appointment after both.
 func (t *Tx) Remember(source, appointment string, state json.RawMessage, latest []byte, touched, ends time.Time) error {
 	_, err := t.tx.ExecContext(t.ctx, `INSERT INTO appointments (source, id, touched_at, ends_at, state, latest) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (source, id) DO UPDATE SET touched_at = excluded.touched_at, ends_at = excluded.ends_at, state = excluded.state, latest = excluded.latest`,
@@ -170,7 +172,7 @@ func (t *Tx) Remember(source, appointment string, state json.RawMessage, latest 
 	return nil
 }
 
-// where collects the conditions of a listing.
+// A where collects the conditions of a listing.
 type where struct {
 	terms []string
 	args  []any
@@ -186,7 +188,7 @@ func (w *where) equal(column, value string) {
 	}
 }
 
-// aside is a column by which no index is looked for.
+// aside returns the column, written so that SQLite uses no index for it if yes is true.
 func aside(column string, yes bool) string {
 	if yes {
 		return "+" + column

@@ -7,16 +7,16 @@ import (
 	"bellhop/rules"
 )
 
-// Held are the deliveries that follow an appointment, oldest first: those that are not done with, those that were
-// cancelled for a reason that may pass, and those that were skipped or given up.
+// Held returns the deliveries that follow an appointment, oldest first: the open, skipped and dead ones, and those that
+// were cancelled for one of the reasons in passing, which a later event can undo.
 func (t *Tx) Held(source, appointment string, passing [2]string) ([]record.Delivery, error) {
 	return listDeliveries(t.ctx, t.tx, `
 		WHERE source = ? AND appointment = ? AND follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead')
 		AND (state <> 'cancelled' OR replace(reason, ?, '') IN (?, ?)) ORDER BY id`, source, appointment, record.UnderWay, passing[0], passing[1])
 }
 
-// takePlace lets d follow its appointment in place of the other deliveries of its step. One that is open is a
-// [*ConflictError].
+// takePlace makes the other deliveries of d's step stop following the appointment. The error is a
+// [*record.ConflictError] if one of them is open.
 func (t *Tx) takePlace(d *record.Delivery) error {
 	others, err := listDeliveries(t.ctx, t.tx, ` WHERE appointment = ? AND source = ? AND rule = ? AND id <> ?
 		AND (follows = 1 OR state IN ('waiting', 'pending', 'sending', 'retrying'))`, d.Appointment, d.Source, d.Rule, d.ID)
@@ -38,8 +38,9 @@ func (t *Tx) takePlace(d *record.Delivery) error {
 	return nil
 }
 
-// Outdate ends it that deliveries follow an appointment that was moved, which were rendered before and then given up,
-// or cancelled by an operator: if one is to be tried again, it is known to tell of what is no longer so.
+// Outdate is called when an appointment was moved. It makes rendered deliveries stop following it if they are dead, or
+// cancelled for a reason that is not in passing, usually by an operator. They tell the old time, so [Store.Retry] then
+// refuses them.
 func (t *Tx) Outdate(source, appointment string, passing [2]string) error {
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET follows = 0 WHERE appointment = ? AND source = ? AND follows = 1 AND request IS NOT NULL
 		AND (state = 'dead' OR state = 'cancelled' AND replace(reason, ?, '') NOT IN (?, ?))`, appointment, source, record.UnderWay, passing[0], passing[1])
@@ -49,9 +50,9 @@ func (t *Tx) Outdate(source, appointment string, passing [2]string) error {
 	return nil
 }
 
-// Change writes the new state, reason, moment and request of a held delivery, and whether it still follows. No
-// earlier job may claim it any more, nor can an attempt under way be recorded as anything but an attempt; if it is
-// [record.Waiting], it is enqueued again.
+// Change writes the new state, reason, times and request of a held delivery, and whether it still follows. It raises
+// d.Turn, so that no earlier job can claim the delivery. If the delivery is then cancelled, an attempt under way is
+// still recorded, and a success makes it [record.Sent]. If d is [record.Waiting], Change enqueues it for d.Due.
 func (t *Tx) Change(d *record.Delivery) error {
 	d.Turn++
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, follows = ?, turn = ?, request = ? WHERE id = ?`,
@@ -65,8 +66,8 @@ func (t *Tx) Change(d *record.Delivery) error {
 	return nil
 }
 
-// Renew inserts d as a copy of a delivery with an id of its own: what was tried once under one idempotency key
-// cannot go on with other contents.
+// Renew inserts d as a copy of a delivery and sets its id, turn and copy. A copy has an id of its own because the id is
+// the idempotency key: what was tried under one key must not be sent with other contents.
 func (t *Tx) Renew(d *record.Delivery) error {
 	d.ID, d.Turn = record.NewID(), 0
 	d.Copy++
@@ -74,5 +75,6 @@ func (t *Tx) Renew(d *record.Delivery) error {
 	return err
 }
 
-// Event is one event, whole, as this transaction sees it. A missing one is [ErrNotFound].
+// Event returns one event with all its fields, as this transaction sees it. The error is [ErrNotFound] if there is
+// none.
 func (t *Tx) Event(id string) (record.Event, error) { return findEvent(t.ctx, t.tx, id) }
