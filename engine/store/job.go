@@ -14,19 +14,20 @@ import (
 	"bellhop/engine/record"
 )
 
-// A Handler makes one attempt at a job's delivery. It returns 0 when there is nothing more to do for it,
-// else how long to wait before the next attempt. When ctx ends the handler must return soon.
+// A Handler makes one attempt at a job's delivery. It returns 0 if nothing more is to be done for the job, or else how
+// long to wait before the next attempt. It is called from several goroutines at once. When ctx ends, it must return
+// soon.
 type Handler func(ctx context.Context, j *Job) (again time.Duration)
 
 // A Job is the queue's reminder that a delivery is due.
 type Job struct {
-	Destination string // as the delivery had it when it was stored
+	Destination string // of the delivery when the job was enqueued
 	store       *Store
 	job         job
-	row         int64 // River's id of it
+	row         int64 // the job's id in River's table
 }
 
-// Made is about when the delivery was made; nothing is read for it.
+// Made returns about when the delivery was made. It reads nothing: the time comes from the delivery's id.
 func (j *Job) Made() time.Time {
 	id, err := uuid.Parse(j.job.Delivery)
 	if err != nil {
@@ -35,8 +36,9 @@ func (j *Job) Made() time.Time {
 	return time.Unix(id.Time().UnixTime())
 }
 
-// To is where the delivery goes, or how long it has to wait before that matters. present is asked about a step that
-// waited and is not rendered yet; nil says that it goes where it was planned to go.
+// To returns where the delivery goes. If the delivery still has to wait, it returns how long instead. present returns
+// the destination by the present rules, and is called only for a step that waited and is not rendered yet. If present
+// is nil, the delivery goes where it was planned to go. An error is from the store.
 func (j *Job) To(ctx context.Context, present func(*record.Delivery) string) (to string, wait time.Duration, err error) {
 	if !j.job.Waits || present == nil {
 		return j.Destination, 0, nil
@@ -55,16 +57,22 @@ func (j *Job) To(ctx context.Context, present func(*record.Delivery) string) (to
 	return present(&d), 0, nil
 }
 
-// A Due decides, in the transaction that claims it, what becomes of a delivery that is due. It is given the delivery
-// in state [record.Sending] and leaves it so, with its request, if it is to be sent; else it sets another state and why. A
-// delivery that has to wait on is [record.Waiting], one of an immediate step [record.Pending] or [record.Retrying], with its new due time.
-// An error is the store's: it is tried again. A nil Due
-// sends everything as it is.
+// A Due decides, in the transaction that claims a delivery, whether the delivery is sent. It gets the delivery in state
+// [record.Sending]. If it is to be sent, Due leaves the state and makes sure that it has its request; otherwise Due
+// sets another state and the reason. If it has to wait longer, Due sets a new due time and the state [record.Waiting],
+// or [record.Pending] or [record.Retrying] for an immediate step.
+//
+// An error means that the store failed: nothing is changed, and the job is tried again. Like the function given to
+// [Store.Write], a Due can run more than once. If a Due is nil, everything is sent as it is.
 type Due func(*Tx, *record.Delivery) error
 
-// Claim marks the delivery as being sent and returns it; due is asked about it in the same transaction. ok is false if it
-// is not to be sent, by this job, or not now: then it is open, and due later. The queue gives a job to one worker at a
-// time, so a delivery has one at a time too; it is found in state sending only where the process ended during an attempt.
+// Claim marks the delivery as being sent and returns it. It calls due in the same transaction. ok is false if this job
+// must not send the delivery now. d is then empty if there is nothing to do for this job; otherwise d.State tells what
+// became of the delivery, and if it is open, it is due at d.Due.
+//
+// Only the job with the delivery's turn can claim it, and the queue gives a job to one worker at a time, so a delivery
+// has one worker at a time. Claim finds a delivery in state sending only if an earlier claim was not recorded: the
+// process ended, or the store failed.
 func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, err error) {
 	err = j.store.Write(ctx, func(tx *Tx) error {
 		d, ok = record.Delivery{}, false
@@ -98,7 +106,8 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 	return d, ok, err
 }
 
-// early is the delivery of a job that came before its time, empty if the job has nothing to do.
+// early returns the delivery of a job that came before its time. It returns an empty delivery if there is nothing to do
+// for the job.
 func (t *Tx) early(j job) (record.Delivery, error) {
 	d, err := scanDelivery(t.tx.QueryRowContext(t.ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ? AND turn = ? AND state = 'waiting'`,
 		j.Delivery, j.Turn))
@@ -111,7 +120,7 @@ func (t *Tx) early(j job) (record.Delivery, error) {
 	return d, nil
 }
 
-// settle writes what a [Due] made of a delivery.
+// settle writes what a [Due] changed in a delivery.
 func (t *Tx) settle(d *record.Delivery) error {
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, step_key = ?,
 		connection = ?, destination = ?, request = ?, tells = ? WHERE id = ?`,
@@ -122,9 +131,12 @@ func (t *Tx) settle(d *record.Delivery) error {
 	return nil
 }
 
-// Current says whether the claimed delivery is still to be sent by this job: that nothing which was committed
-// before has cancelled or moved it. If it has, the attempt does not begin, and the reason says no more than why. One of
-// an immediate step is then to be claimed again, which decides about it.
+// Current reports whether the claimed delivery d is still to be sent by this job. It must be called just before the
+// attempt. If it returns false, the attempt must not be made.
+//
+// For a step that waits, it returns false if the delivery was cancelled or moved since its claim. It then removes
+// [record.UnderWay] from the reason. For an immediate step, it returns false if another event of the appointment came
+// since the claim. The delivery must then be put back and claimed again, which decides about it anew.
 func (j *Job) Current(ctx context.Context, d *record.Delivery) (bool, error) {
 	if d.At.IsZero() {
 		if d.Latest == nil {
@@ -156,9 +168,11 @@ func (j *Job) Current(ctx context.Context, d *record.Delivery) (bool, error) {
 	})
 }
 
-// Record writes down what became of the claimed delivery: its state, reason, due time and attempts. A job that has done
-// its work is deleted here: River would mark it completed later, in a transaction of its own and at several times the
-// cost, to delete it after a while. River takes a job that is gone for a cancelled one.
+// Record writes what became of the claimed delivery d: its state, reason, due time and attempts. If d was cancelled
+// since its claim, Record writes only its attempts, and makes it sent if it was sent.
+//
+// If nothing more is to be done, Record also deletes the job. River would mark the job completed later, in another
+// transaction that costs several times as much, and delete it after a while. River treats a missing job as cancelled.
 func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 	attempts, err := json.Marshal(d.Attempts)
 	if err != nil {
@@ -167,7 +181,7 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 	over := false
 	err = j.store.Write(ctx, func(tx *Tx) error {
 		over = !d.State.Open()
-		// What was not sent after all is rendered again, with the appointment as it then is.
+		// It was not sent after all. It is rendered again later, with the appointment as it then is.
 		unsent := d.Fresh && d.State == record.Pending
 		res, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ?, request = CASE WHEN ? THEN NULL ELSE request END
 			WHERE id = ? AND turn = ? AND state = 'sending'`,
@@ -194,8 +208,8 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 	return err
 }
 
-// recordCancelled writes what an attempt came to whose delivery was cancelled, or is due at another moment,
-// since it began. What was sent is no less sent for that.
+// recordCancelled writes the attempts at a delivery that was cancelled after its claim. If the attempt succeeded, the
+// delivery becomes sent all the same.
 func (t *Tx) recordCancelled(d *record.Delivery, attempts []byte) error {
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET attempts = ?, state = CASE WHEN ? THEN 'sent' ELSE state END
 		WHERE id = ? AND turn > ? AND state = 'cancelled'`, attempts, d.State == record.Sent, d.ID, d.Turn)
@@ -205,7 +219,7 @@ func (t *Tx) recordCancelled(d *record.Delivery, attempts []byte) error {
 	return nil
 }
 
-// endJob deletes a job. River never gives its id to another.
+// endJob deletes a job. River never uses its id again.
 func (t *Tx) endJob(row int64) error {
 	if _, err := t.tx.ExecContext(t.ctx, `DELETE FROM river_job WHERE id = ?`, row); err != nil {
 		return fmt.Errorf("end job: %w", err)

@@ -9,11 +9,11 @@ import (
 	"bellhop/engine/record"
 )
 
-// Immediate steps of one rule for one appointment, told apart by their number: the same step for several events. The
-// identifiers of events rise with the time at which they came.
+// The methods in this file compare the deliveries of one immediate step of one rule for one appointment: one for each
+// event. The step is identified by its number. Event ids sort by the time of receipt.
 
-// Before is the delivery of the same step for an earlier event that is still to be sent, the latest of them: its id,
-// "" if there is none, and when it is due.
+// Before finds the latest delivery of d's step for an earlier event that is still to be sent. It returns the delivery's
+// id, "" if there is none, and when it is due.
 func (t *Tx) Before(d *record.Delivery) (id string, due time.Time, err error) {
 	var at int64
 	err = t.tx.QueryRowContext(t.ctx, `SELECT id, due_at FROM deliveries INDEXED BY deliveries_order
@@ -28,8 +28,8 @@ func (t *Tx) Before(d *record.Delivery) (id string, due time.Time, err error) {
 	return id, fromMicros(at), nil
 }
 
-// After is the event of the latest delivery of the same step for a later event that was sent, or with open is to be;
-// "" if there is none.
+// After returns the event of the latest delivery of d's step for a later event that was sent or, if open is true, is
+// still to be sent. It returns "" if there is none.
 func (t *Tx) After(d *record.Delivery, open bool) (event string, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `SELECT event FROM deliveries
 		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event > ?5 AND step_key = ''
@@ -44,7 +44,7 @@ func (t *Tx) After(d *record.Delivery, open bool) (event string, err error) {
 	return event, nil
 }
 
-// Replace cancels the deliveries of the same step for earlier events that are to be sent, except one under way.
+// Replace cancels the deliveries of d's step for earlier events that are still to be sent, except those being sent.
 func (t *Tx) Replace(d *record.Delivery, reason string) error {
 	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = 'cancelled', reason = ?6, turn = turn + 1
 		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event < ?5 AND step_key = '' AND state IN ('pending', 'retrying')`,

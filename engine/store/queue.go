@@ -18,52 +18,53 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// WorkOptions say how the queue is worked.
+// WorkOptions are the options of [Store.Work].
 type WorkOptions struct {
-	Workers int           // jobs held at once, those that wait for their destination included
-	Stop    time.Duration // how long running jobs may take to finish when the queue stops
+	Workers int           // jobs held at once, including those that wait for their destination
+	Stop    time.Duration // how long running jobs have to finish when the queue stops
 }
 
-// Work calls h for every delivery that is due, several at once, until ctx is done. It returns when the
-// last call has: those that run on after o.Stop have their context cancelled.
+// Work calls h for every delivery that is due, and for some up to 6 seconds early, until ctx is done. It calls h from
+// up to o.Workers goroutines. When ctx is done, it waits for the running calls and cancels their context after o.Stop.
+// It returns after the last call has returned.
 func (s *Store) Work(ctx context.Context, o WorkOptions, h Handler) error {
 	return s.queue.work(ctx, o, h)
 }
 
-// job is the argument of a River job.
+// A job holds the arguments of a River job.
 type job struct {
 	Delivery    string `json:"d"`
 	Destination string `json:"to"`
 	Turn        int    `json:"n,omitempty"`
-	Waits       bool   `json:"w,omitempty"` // for its moment: where it goes may be another by then
+	Waits       bool   `json:"w,omitempty"` // the step waits, so its destination can change before it is due
 
 	due   time.Time
-	again bool // it was given out before, to a process that ended with it
+	again bool // a process ended while it held the job
 }
 
-// Kind is River's name for this kind of job. It is stored: it never changes.
+// Kind returns River's name for this kind of job. It is stored, so it must not change.
 func (job) Kind() string { return "delivery" }
 
-// maxJobAttempts is beyond any delivery's own limit of attempts, which is what decides. River counts an
-// attempt only where a process ended during it.
+// maxJobAttempts is larger than any delivery's own limit of attempts, which is the one that counts. River counts an
+// attempt only if a process ended during it.
 const maxJobAttempts = 30_000
 
-// Fetches of due jobs are this far apart at least, which gathers many in one; without a wake-up one is
-// made at the poll's interval, for the jobs that have become due.
+// Fetches of due jobs are at least fetchCooldown apart, so that one fetch gets many jobs. Without a wake-up there is a
+// fetch every fetchPoll, for the jobs that have become due.
 const (
 	fetchCooldown = 10 * time.Millisecond
 	fetchPoll     = 500 * time.Millisecond
 )
 
-// maintenance is how often River looks for scheduled jobs that have become due, with some to spare.
+// maintenance is a little longer than the 5 seconds between two looks of River at the scheduled jobs.
 const maintenance = 6 * time.Second
 
-// jobsKept is how long River keeps jobs that are done; the deliveries table is the record of them.
+// jobsKept is how long River keeps jobs that are done. It is short because the deliveries table is their record.
 const jobsKept = time.Minute
 
 type queue struct {
 	s      *Store
-	base   context.Context // for what outlives a caller; carries values only
+	base   context.Context // for work that outlives a caller; it never ends
 	driver *queueDriver
 	insert *river.Client[*sql.Tx]
 }
@@ -91,8 +92,8 @@ func (q *queue) migrate(ctx context.Context) error {
 	return nil
 }
 
-// recover gives back what an earlier process had taken. The folder's lock says that it is gone, so there
-// is no need to wait until River believes its jobs stuck, or its leadership lapsed.
+// recover gives back the jobs that an earlier process held. The lock on the folder proves that this process is gone, so
+// there is no need to wait until River takes its jobs for stuck, or until its leadership expires.
 func (q *queue) recover(ctx context.Context) error {
 	res, err := q.s.write.ExecContext(ctx, `UPDATE river_job SET state = 'available' WHERE state = ?`, "running")
 	if err != nil {
@@ -113,7 +114,8 @@ func (q *queue) enqueue(ctx context.Context, tx *sql.Tx, jobs []job) error {
 	}
 	params := make([]river.InsertManyParams, len(jobs))
 	opts := &river.InsertOpts{MaxAttempts: maxJobAttempts}
-	// River looks for scheduled jobs every few seconds. One that is due before is given out at once, to wait.
+	// River moves scheduled jobs to the queue every 5 seconds. A job that is due sooner is made available at once, and
+	// its handler waits.
 	soon := q.s.opts.Now().Add(maintenance)
 	for i, j := range jobs {
 		params[i] = river.InsertManyParams{Args: j, InsertOpts: opts}
@@ -144,7 +146,7 @@ func (q *queue) work(ctx context.Context, o WorkOptions, h Handler) error {
 		Logger:                      quiet(q.s.log),
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           fetchPoll,
-		JobTimeout:                  -1, // each attempt has its own
+		JobTimeout:                  -1, // each attempt has its own timeout
 		CompletedJobRetentionPeriod: jobsKept,
 		CancelledJobRetentionPeriod: jobsKept,
 		DiscardedJobRetentionPeriod: jobsKept,
@@ -154,7 +156,7 @@ func (q *queue) work(ctx context.Context, o WorkOptions, h Handler) error {
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	// The client is given a context of its own: ended through Stop, it waits for its jobs.
+	// The client must not stop when ctx ends, but through Stop, which waits for the jobs.
 	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("start the queue: %w", err)
 	}
@@ -173,7 +175,7 @@ type worker struct {
 
 func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
 	args := j.Args
-	args.again = j.Attempt > 1 // River counts none that was put off
+	args.again = j.Attempt > 1 // River does not count an attempt that ended with a snooze
 	if again := w.handle(ctx, &Job{Destination: args.Destination, store: w.s, job: args, row: j.ID}); again > 0 {
 		return river.JobSnooze(again)
 	}
@@ -183,17 +185,17 @@ func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
 //go:embed migration
 var migrations embed.FS
 
-// migrationLine names the product's own tables among River's lines of migrations.
+// migrationLine is the name of Bellhop's own tables among River's lines of migrations.
 const migrationLine = "bellhop"
 
-// queueDriver is River's SQLite driver, with three changes. The listener is woken by the writer of this
-// process, the only one there is, in place of a table that is polled twenty times a second on the
-// connection that writes. Jobs that were ended with their delivery's record are not looked for when River
-// reports them done. And the product's tables are a line of migrations beside River's.
+// A queueDriver is River's SQLite driver, with three changes. The writer of this process, the only one, wakes the
+// listener; River's own listener polls a table twenty times a second, on the connection that writes. Jobs that were
+// deleted when their delivery was recorded are left out when River reports them done. And Bellhop's own tables are a
+// line of migrations beside River's.
 type queueDriver struct {
 	*riversqlite.Driver
 	due   chan struct{}
-	ended sync.Map // ids of jobs that are deleted and not yet reported done
+	ended sync.Map // the ids of jobs that are deleted, but not reported done yet
 }
 
 var _ riverdriver.Driver[*sql.Tx] = (*queueDriver)(nil)
@@ -204,7 +206,7 @@ func (d *queueDriver) GetExecutor() riverdriver.Executor {
 	return &executor{Executor: d.Driver.GetExecutor(), ended: &d.ended}
 }
 
-// executor leaves out of a report what has ended already.
+// An executor leaves jobs that are already deleted out of the report of jobs that are done.
 type executor struct {
 	riverdriver.Executor
 	ended *sync.Map
@@ -255,13 +257,13 @@ func (d *queueDriver) GetMigrationTruncateTables(line string, version int) []str
 	return d.Driver.GetMigrationTruncateTables(line, version)
 }
 
-// listener tells River's client of inserted jobs.
+// A listener tells River's client that jobs were inserted.
 type listener struct {
 	due    chan struct{}
 	schema string
 }
 
-// insertTopic and insertPayload are River's own words for "there are new jobs in this queue".
+// insertTopic and insertPayload are River's words for "there are new jobs in this queue".
 const insertTopic = "river_insert"
 
 var insertPayload = `{"queue": "` + river.QueueDefault + `"}`
@@ -289,7 +291,7 @@ func (l *listener) WaitForNotification(ctx context.Context) (*riverdriver.Notifi
 	}
 }
 
-// quiet lets only River's warnings through, under a name that says whose they are.
+// quiet returns a logger that passes only warnings and errors of River, marked as from the queue.
 func quiet(log *slog.Logger) *slog.Logger {
 	return slog.New(warnings{log.Handler().WithAttrs([]slog.Attr{slog.String("part", "queue")})})
 }

@@ -14,12 +14,12 @@ import (
 	"bellhop/rules/live"
 )
 
-// A Reader looks at a store that another process may have open. It takes no lock, changes nothing, and no
-// question that it asks keeps the other from writing or from tidying up for longer than one page of rows.
+// A Reader reads a store that another process can have open. It does not take the folder's lock and changes no data. It
+// never blocks the writer. It delays the clean-up of the write-ahead log only while one of its queries runs. It is safe
+// for concurrent use.
 type Reader struct{ read *sql.DB }
 
-// OpenReader opens the store in dir for reading. A store that is not there is an error that wraps
-// [fs.ErrNotExist].
+// OpenReader opens the store in dir for reading. If there is none, the error wraps [fs.ErrNotExist].
 func OpenReader(ctx context.Context, dir string) (*Reader, error) {
 	path := filepath.Join(dir, fileName)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
@@ -32,7 +32,7 @@ func OpenReader(ctx context.Context, dir string) (*Reader, error) {
 		return nil, err
 	}
 	r := &Reader{read: db}
-	// A table of another version of this program is told from one that cannot be read.
+	// Fail here, and not in a later call, if the file cannot be read or has no table of events.
 	var n int
 	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM events WHERE id = '' AND rules = ''`).Scan(&n); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close())
@@ -40,15 +40,15 @@ func OpenReader(ctx context.Context, dir string) (*Reader, error) {
 	return r, nil
 }
 
-// Close ends the reading.
+// Close closes the database. The store itself is not affected.
 func (r *Reader) Close() error { return r.read.Close() }
 
-// A Span is the events received from Since on and before Until.
+// A Span selects the events received at Since or later, and before Until.
 type Span struct{ Since, Until time.Time }
 
 func (s Span) bounds() (first, end string) { return record.FirstID(s.Since), record.FirstID(s.Until) }
 
-// CountEvents counts the events of a span.
+// CountEvents returns the number of events in a span.
 func (r *Reader) CountEvents(ctx context.Context, s Span) (n int, err error) {
 	first, end := s.bounds()
 	if err := r.read.QueryRowContext(ctx, `SELECT count(*) FROM events WHERE id >= ? AND id < ?`, first, end).Scan(&n); err != nil {
@@ -57,8 +57,8 @@ func (r *Reader) CountEvents(ctx context.Context, s Span) (n int, err error) {
 	return n, nil
 }
 
-// EventsAfter gives the next events of a span, whole and oldest first: at most n after the one with the id
-// after, which is "" for the first ones.
+// EventsAfter returns the next events of a span, with all their fields and oldest first: at most n, from the first
+// whose id is greater than after. If after is "", it starts with the first event of the span.
 func (r *Reader) EventsAfter(ctx context.Context, s Span, after string, n int) ([]record.Event, error) {
 	first, end := s.bounds()
 	rows, err := r.read.QueryContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed,
@@ -69,13 +69,13 @@ func (r *Reader) EventsAfter(ctx context.Context, s Span, after string, n int) (
 	return collect(rows, func(rows *sql.Rows) (e record.Event, err error) { return e, scanWhole(rows, &e) })
 }
 
-// Event is one event, whole. A missing one is [ErrNotFound].
+// Event returns one event with all its fields. The error is [ErrNotFound] if there is none.
 func (r *Reader) Event(ctx context.Context, id string) (record.Event, error) {
 	return findEvent(ctx, r.read, id)
 }
 
-// DeliveriesOf gives the deliveries of the events with ids from first to last, those of one event together,
-// each with no more than what it is about, its state, its request and the moment it waits for.
+// DeliveriesOf returns the deliveries of the events whose ids are from first to last, both included, by event. It sets
+// only Event, Rule, Step, Action, Connection, State, At and Request.
 func (r *Reader) DeliveriesOf(ctx context.Context, first, last string) ([]record.Delivery, error) {
 	rows, err := r.read.QueryContext(ctx, `SELECT event, rule, step, action, connection, state, moment_at, request FROM deliveries
 		WHERE event >= ? AND event <= ? ORDER BY event, rule, step`, first, last)
@@ -91,10 +91,10 @@ func (r *Reader) DeliveriesOf(ctx context.Context, first, last string) ([]record
 	})
 }
 
-// Waiting counts the deliveries that wait, by their step.
+// Waiting counts the waiting deliveries, by step.
 func (r *Reader) Waiting(ctx context.Context) ([]Plan, error) { return waiting(ctx, r.read) }
 
-// GoodVersions are the versions of the rule files that are in force, or were when the server ended.
+// GoodVersions returns the last good version of each rule file, by path.
 func (r *Reader) GoodVersions(ctx context.Context) ([]live.Version, error) {
 	return goodVersions(ctx, r.read)
 }

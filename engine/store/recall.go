@@ -7,20 +7,21 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// jobIndexes are indexes of ours on River's table: of the jobs that were put off, by destination; and of those that wait, for
-// which River looks every few seconds, and would read them all. River can rebuild its table in a migration, which drops
-// indexes that it does not know. So they are made at every open.
+// jobIndexes creates two indexes on River's table: of the jobs that were put off, by destination; and of the scheduled
+// jobs, because River looks at them every few seconds and would read them all. When a migration of River rebuilds the
+// table, it drops indexes that it does not know. So these are created whenever a store is opened.
 const jobIndexes = `
 	CREATE INDEX IF NOT EXISTS river_job_away ON river_job (json_extract(args, '$.to'), scheduled_at)
 		WHERE state IN ('available', 'scheduled') AND json_extract(metadata, '$.snoozes') IS NOT NULL;
 	CREATE INDEX IF NOT EXISTS river_job_waiting ON river_job (state, scheduled_at) WHERE state IN ('retryable', 'scheduled');`
 
-// riverTime is how River writes times, which SQLite compares as texts.
+// riverTime is River's format for times, in UTC. SQLite compares them as texts.
 const riverTime = "2006-01-02 15:04:05.000"
 
-// Recall makes up to limit deliveries to a destination due now that a [Handler] put off although they were due
-// already, the oldest first, and says how many there were. One that waits for its moment, or for its next
-// attempt, is left to wait. It is safe for concurrent use.
+// Recall makes jobs for a destination due now, if their [Handler] put them off although their delivery was due. It
+// recalls at most limit of them, those that would come back soonest first, and returns their number. It does not recall
+// a delivery that waits for its time or for its next attempt. destination is the one that the job was enqueued with.
+// Recall is safe for concurrent use.
 func (s *Store) Recall(ctx context.Context, destination string, limit int) (int, error) {
 	now := s.opts.Now().UTC()
 	res, err := s.write.ExecContext(ctx, `UPDATE river_job SET state = ?1, scheduled_at = ?2 WHERE id IN (

@@ -10,10 +10,10 @@ import (
 	"bellhop/engine/record"
 )
 
-// pruneBatch is about how many rows one transaction of a pruning deletes, so that intake never waits long for it.
+// pruneBatch is about how many rows one transaction of [Store.Prune] deletes, so that intake never waits long for it.
 const pruneBatch = 500
 
-// Newest is when the newest event was received; zero if there is none.
+// Newest returns when the newest event was received. It is zero if there is none.
 func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	var at int64
 	err := s.read.QueryRowContext(ctx, `SELECT received_at FROM events ORDER BY id DESC LIMIT 1`).Scan(&at)
@@ -26,11 +26,13 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 	return fromMicros(at), nil
 }
 
-// Prune deletes what is older than before: events with their deliveries, once none of these is still to be
-// sent, appointments that are over, were not touched since and have nothing waiting, and versions of rule files that no event left
-// was matched with. It returns how many events went. Space that this leaves unused in the file is given back.
+// Prune deletes what is older than the given time, and returns how many events it deleted. It deletes events with their
+// deliveries, unless one of these is still to be sent; appointments that are over and not touched since, unless a
+// delivery that is not sent still follows them; and rule sets, with their versions of rule files, that no event was
+// received under. It then makes the file smaller, if much of it is unused.
 //
-// What is to go is looked up where operators read. The writer deletes it one by one, a few at a time.
+// The rows are found on a connection for reads, and the writer deletes about pruneBatch of them at a time. After an
+// error, what was deleted before stays deleted.
 func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err error) {
 	cut, first := micros(before), record.FirstID(before)
 	for after := ""; ; {
@@ -74,7 +76,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 	}
 }
 
-// pruned are the next events after one, and before first, of which nothing is to be sent.
+// pruned returns the ids of the next events after one and before first that have nothing left to send.
 func (s *Store) pruned(ctx context.Context, after, first string) ([]string, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT id FROM events e WHERE id > ?1 AND id < ?2 AND NOT EXISTS (
 		SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying')) ORDER BY id LIMIT ?3`,

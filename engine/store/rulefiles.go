@@ -10,7 +10,7 @@ import (
 
 var _ live.Versions = (*Store)(nil)
 
-// GoodVersions are the last good versions of the rule files, by path.
+// GoodVersions returns the last good version of each rule file, by path.
 func (s *Store) GoodVersions(ctx context.Context) ([]live.Version, error) {
 	return goodVersions(ctx, s.read)
 }
@@ -28,8 +28,8 @@ func goodVersions(ctx context.Context, db *sql.DB) ([]live.Version, error) {
 	})
 }
 
-// PutGood remembers v as the last good version of its file, and its content for as long as an event was
-// matched with it.
+// PutGood stores v as the last good version of its file. Its content stays while it is that, or while a stored rule set
+// has it.
 func (s *Store) PutGood(ctx context.Context, v live.Version) error {
 	return s.Write(ctx, func(tx *Tx) error {
 		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO rule_files (path, hash, loaded_at) VALUES (?, ?, ?)
@@ -45,7 +45,7 @@ func (s *Store) PutGood(ctx context.Context, v live.Version) error {
 	})
 }
 
-// DropGood forgets a file that was removed.
+// DropGood removes the last good version of a file. It does nothing if there is none.
 func (s *Store) DropGood(ctx context.Context, path string) error {
 	return s.Write(ctx, func(tx *Tx) error {
 		if _, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_files WHERE path = ?`, path); err != nil {

@@ -11,8 +11,8 @@ import (
 	"bellhop/rules/live"
 )
 
-// UseRules notes that the rule set with an id, of the given files, is in force. It is asked for each event
-// and writes only when the set is another than before.
+// UseRules notes that the rule set id, made of the given files, is in force. It is called for each event, and writes
+// only if another set was in force before.
 func (t *Tx) UseRules(id string, files []live.FileVersion) error {
 	now := t.rules
 	if now == "" {
@@ -39,9 +39,9 @@ func (t *Tx) UseRules(id string, files []live.FileVersion) error {
 	return nil
 }
 
-// addSet writes how a new set differs from the one that was added last.
+// addSet writes how a new set differs from the last set that was added.
 func (t *Tx) addSet(id string, files []live.FileVersion) error {
-	// No number is given twice, though sets are deleted.
+	// A number is never used twice, even if its set is deleted.
 	var number int
 	err := t.tx.QueryRowContext(t.ctx, `SELECT 1 + max((SELECT coalesce(max(number), 0) FROM rule_sets),
 		(SELECT coalesce(max(since), 0) FROM rule_set_files), (SELECT coalesce(max(until), 0) FROM rule_set_files))`).Scan(&number)
@@ -81,8 +81,8 @@ func (t *Tx) addSet(id string, files []live.FileVersion) error {
 	return err
 }
 
-// RuleSet gives the versions of the rule files that were in force together under an id, by path. A set of
-// which something is not known is [ErrNotFound].
+// RuleSet returns the versions of the rule files that the rule set id is made of, by path. The error is [ErrNotFound]
+// if the set is not known, or the content of one of its files.
 func (s *Store) RuleSet(ctx context.Context, id string) ([]live.Version, error) {
 	var number int
 	err := s.read.QueryRowContext(ctx, `SELECT number FROM rule_sets WHERE id = ?`, id).Scan(&number)
@@ -106,10 +106,11 @@ func (s *Store) RuleSet(ctx context.Context, id string) ([]live.Version, error) 
 	})
 }
 
-// pruneRules deletes the rule sets that no event was received under any more, and what rule files held in no
-// set that is left. The set in force and the last good version of each file stay.
+// pruneRules deletes the rule sets that ended before a time and that no stored event was received under. If there are
+// any, it also deletes the contents of rule files that are in no remaining set and are not the last good version of a
+// file. The set in force stays.
 func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
-	// The events of a set that ended before are all older than that.
+	// A set that ended before this time has only events from before it, so no others are looked at.
 	rows, err := s.read.QueryContext(ctx, `SELECT id FROM rule_sets WHERE ended_at > 0 AND ended_at < ?
 		AND id NOT IN (SELECT rules FROM events WHERE id < ?)`, micros(before), record.FirstID(before))
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
 		return err
 	}
 	return s.Write(ctx, func(tx *Tx) error {
-		for _, id := range ids { // one may be in force again by now
+		for _, id := range ids { // the set can be in force again by now
 			if _, err := tx.delete(`DELETE FROM rule_sets WHERE id = ? AND ended_at > 0 AND ended_at < ?`, id, micros(before)); err != nil {
 				return err
 			}

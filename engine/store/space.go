@@ -7,17 +7,19 @@ import (
 )
 
 const (
-	// An eighth of the file, and at least 1 MiB, is kept for what comes next.
+	// [Store.giveBack] leaves an eighth of the file unused for new data, or 1 MiB if that is more.
 	keptShare = 8
 	keptPages = 256
-	// freedPages is how much the writer gives back at a time: 1 MiB takes it a few milliseconds.
+	// freedPages is how many pages the writer gives back at a time. 256 pages are 1 MiB, which takes a few
+	// milliseconds.
 	freedPages = 256
-	// rewritten is the size up to which a file of an earlier build is rewritten at the start, which takes less than a
-	// second. Larger ones use their free pages again and never become smaller.
+	// rewritten is the size in bytes up to which a file of an earlier build is rewritten when it is opened. That takes
+	// less than a second. A larger file uses its free pages again, but never becomes smaller.
 	rewritten = 64 << 20
 )
 
-// shrinkable makes a file of an earlier build able to become smaller.
+// shrinkable rewrites a file of an earlier build so that it can become smaller. If the file is too large for that, it
+// only logs how to do it.
 func (s *Store) shrinkable(ctx context.Context) error {
 	var mode, pages, size int64
 	err := s.write.QueryRowContext(ctx, `SELECT auto_vacuum, page_count, page_size FROM pragma_auto_vacuum, pragma_page_count, pragma_page_size`).Scan(&mode, &pages, &size)
@@ -38,7 +40,7 @@ func (s *Store) shrinkable(ctx context.Context) error {
 	return nil
 }
 
-// giveBack makes the file smaller by what is free in it, in steps between which others may write.
+// giveBack gives unused pages back to the disk. It does so in steps, so that others can write between them.
 func (s *Store) giveBack(ctx context.Context) error {
 	for last := int64(-1); ; {
 		var mode, pages, free int64
@@ -55,7 +57,7 @@ func (s *Store) giveBack(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			_, err = collect(rows, func(*sql.Rows) (page struct{}, err error) { return page, nil }) // one row for each page
+			_, err = collect(rows, func(*sql.Rows) (page struct{}, err error) { return page, nil }) // SQLite returns one row for each page
 			return err
 		})
 		if err != nil {

@@ -12,8 +12,8 @@ import (
 	"modernc.org/sqlite"
 )
 
-// openPool opens the database file with n connections. Write transactions take their lock at once, so
-// that none fails half-way for another's sake.
+// openPool opens the database file with n connections. A write transaction takes its lock when it begins, so that it
+// cannot fail half-way because of another one.
 func openPool(path string, n int, readOnly bool) (*sql.DB, error) {
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(10000)",
@@ -27,14 +27,14 @@ func openPool(path string, n int, readOnly bool) (*sql.DB, error) {
 	if readOnly {
 		q.Set("_txlock", "deferred")
 		q.Add("_pragma", "query_only(true)")
-	} else { // of a new file, before anything is written to it
+	} else { // only has an effect in a new file, before anything is written
 		q["_pragma"] = slices.Insert(q["_pragma"], 1, "auto_vacuum(INCREMENTAL)")
 	}
 	return openWith(path, n, q)
 }
 
-// openForeign opens a database file that another process may be writing to: nothing is made that is not
-// there, and nothing is changed, not even how the file is kept.
+// openForeign opens a database file that another process can be writing to. It neither creates nor changes the
+// database, and leaves its journal mode as it is.
 func openForeign(path string, n int) (*sql.DB, error) {
 	return openWith(path, n, url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(10000)", "query_only(true)", "cache_size(-16000)", "temp_store(MEMORY)"}})
 }
@@ -51,8 +51,8 @@ func openWith(path string, n int, q url.Values) (*sql.DB, error) {
 	return db, nil
 }
 
-// preparing is a connector whose connections keep the statements they have prepared. The driver below
-// parses a statement's text each time it runs, which costs more than running it.
+// preparing is a connector whose connections keep the statements that they have prepared. The driver below parses the
+// text of a statement each time it runs, which costs more than running it.
 type preparing struct{ driver.Connector }
 
 func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
@@ -67,7 +67,7 @@ func (p preparing) Connect(ctx context.Context) (driver.Conn, error) {
 	return &preparedConn{sqliteConn: sc, kept: map[string]*keptStmt{}}, nil
 }
 
-// sqliteConn is what database/sql may ask of a connection, and the driver's connections can do.
+// sqliteConn has what database/sql can ask of a connection and the driver's connections can do.
 type sqliteConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -79,11 +79,11 @@ type sqliteConn interface {
 	driver.Validator
 }
 
-// maxKept bounds the statements kept by one connection. Texts made anew for every call would otherwise
-// grow it without end; past the bound they run as if there were no keeping.
+// maxKept limits the number of statements that one connection keeps. Without a limit, texts that differ in every call
+// would grow it without end. Statements above the limit run without being kept.
 const maxKept = 200
 
-// preparedConn is used by one goroutine at a time, as database/sql promises of a connection.
+// A preparedConn keeps its statements. database/sql uses a connection from one goroutine at a time.
 type preparedConn struct {
 	sqliteConn
 	kept map[string]*keptStmt
@@ -91,10 +91,11 @@ type preparedConn struct {
 
 type keptStmt struct {
 	driver.Stmt
-	busy bool // rows of it are open
+	busy bool // its rows are open, so it cannot run again yet
 }
 
-// stmt is the kept statement of a text, or nil where it cannot be used now.
+// stmt returns the kept statement for a text. It returns nil if that is busy, or if the connection keeps enough
+// already.
 func (c *preparedConn) stmt(ctx context.Context, query string) (*keptStmt, error) {
 	if s, ok := c.kept[query]; ok {
 		if s.busy {
@@ -115,7 +116,7 @@ func (c *preparedConn) stmt(ctx context.Context, query string) (*keptStmt, error
 }
 
 func (c *preparedConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	if len(args) == 0 { // scripts and pragmas, run once
+	if len(args) == 0 { // scripts and pragmas, which run once
 		return c.sqliteConn.ExecContext(ctx, query, args)
 	}
 	s, err := c.stmt(ctx, query)
@@ -153,7 +154,7 @@ func (c *preparedConn) Close() error {
 	return errors.Join(append(errs, c.sqliteConn.Close())...)
 }
 
-// keptRows frees its statement for the next use when it is closed.
+// keptRows makes its statement free for the next use when it is closed.
 type keptRows struct {
 	driver.Rows
 	stmt *keptStmt

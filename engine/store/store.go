@@ -1,9 +1,8 @@
-// Package store keeps events, appointments, deliveries and the queue that works them, in one SQLite file
-// in the store's folder. No other package sees SQL or a driver's type.
+// Package store keeps events, appointments, deliveries, rule versions and the queue of deliveries in one SQLite file,
+// in the store's folder. No other package sees SQL or a type of a driver.
 //
-// Everything written goes through one writer: [Store.Write] joins the calls that wait at the same moment
-// into one transaction, so that many events share one flush to the disk. Reads have connections of their
-// own and never wait for the writer.
+// All writes share one connection. [Store.Write] joins calls that wait at the same moment into one transaction, so that
+// many events share one flush to the disk. Reads have their own connections and never wait for the writer.
 package store
 
 import (
@@ -21,27 +20,27 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// ErrNotFound is returned where a named event or delivery does not exist.
+// ErrNotFound is returned if an event, a delivery or a rule set does not exist.
 var ErrNotFound = errors.New("not found")
 
-// ErrClosed is returned by calls after Close.
+// ErrClosed is returned by writes after [Store.Close].
 var ErrClosed = errors.New("the store is closed")
 
-// Options say where the store is. Only Dir is required.
+// Options are the options of [Open]. Only Dir is required.
 type Options struct {
-	Dir    string           // made if it does not exist
-	Logger *slog.Logger     // nil discards
+	Dir    string           // created if it does not exist
+	Logger *slog.Logger     // nil discards all messages
 	Now    func() time.Time // nil is time.Now
 }
 
-// A Store is safe for concurrent use. One process at a time may have a folder open.
+// A Store is an open store. It is safe for concurrent use. Only one process at a time can have a folder open.
 type Store struct {
 	opts   Options
 	log    *slog.Logger
 	lock   *flock.Flock
 	write  *sql.DB // one connection
 	read   *sql.DB // for operators
-	hot    *sql.DB // for deliveries, which no list of an operator keeps waiting
+	hot    *sql.DB // for deliveries, so that they never wait for an operator's query
 	writer *writer
 	queue  *queue
 
@@ -49,8 +48,8 @@ type Store struct {
 	closeErr  error
 }
 
-// Open opens or makes the store in o.Dir and brings its tables up to date. What an earlier process was
-// working on when it ended is given back to the queue.
+// Open opens the store in o.Dir, or creates it, and brings its tables up to date. It returns to the queue the jobs that
+// an earlier process held. The error says so if another process has the store open. The caller must call [Store.Close].
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -76,10 +75,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
-// fileName is the database file in the store's folder.
+// fileName is the name of the database file in the store's folder.
 const fileName = "bellhop.db"
 
-// How many connections serve reads: of operators, and of deliveries on their way.
+// The number of connections for reads: readers are for operators, hotReaders for deliveries.
 const (
 	readers    = 4
 	hotReaders = 2
@@ -118,8 +117,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// guard keeps the database from others than its owner, in whatever folder: what SQLite writes beside it has its mode. An
-// empty file is what is left of a database, which SQLite would take for a new one.
+// guard creates the database file if there is none, and makes sure that only its owner can read it, in any folder.
+// SQLite gives the files that it creates beside it the same mode. guard refuses an empty file, because SQLite would
+// silently make a new database of it.
 func guard(path string) error {
 	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
 		return fmt.Errorf("%s is empty, though there was a database: restore it from a backup, or remove it to begin anew", path)
@@ -131,7 +131,7 @@ func guard(path string) error {
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return err
 	}
-	for _, beside := range []string{"-wal", "-shm"} { // of an earlier build
+	for _, beside := range []string{"-wal", "-shm"} { // left by an earlier build
 		if err := os.Chmod(path+beside, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -139,7 +139,8 @@ func guard(path string) error {
 	return nil
 }
 
-// Close waits for what is being written and closes the files. The queue must have been stopped.
+// Close waits for the transaction under way and closes the files. Writes that still wait for a transaction get
+// [ErrClosed]. [Store.Work] must have returned before. Further calls return the same error.
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		var errs []error
@@ -156,7 +157,7 @@ func (s *Store) Close() error {
 	return s.closeErr
 }
 
-// Ready writes a row and says why it could not.
+// Ready writes a row to find out whether the store can be written. It returns the error if not.
 func (s *Store) Ready(ctx context.Context) error {
 	return s.Write(ctx, func(tx *Tx) error {
 		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
@@ -165,7 +166,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	})
 }
 
-// micros is how times are stored: microseconds since 1970, 0 for the zero time.
+// micros returns a time as it is stored: in microseconds since 1970, 0 for the zero time.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

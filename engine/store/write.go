@@ -10,36 +10,37 @@ import (
 	"bellhop/engine/record"
 )
 
-// maxGroup bounds how many calls of Write share one transaction, and so how long the first of them waits.
+// maxGroup limits how many calls of Write share one transaction, and so how long the first of them waits.
 const maxGroup = 512
 
-// A Tx is the transaction that a function given to [Store.Write] works in. It is not for other goroutines
-// and not for use after the function has returned.
+// A Tx is the transaction that a function given to [Store.Write] works in. It must not be used by other goroutines, or
+// after the function has returned.
 type Tx struct {
 	ctx  context.Context
 	s    *Store
 	w    *writer
 	tx   *sql.Tx
-	jobs []job // deliveries to enqueue when the group is committed
+	jobs []job // to enqueue at the end of the transaction
 
-	rules string // the rule set that the group has noted as being in force, "" if none
+	rules string // the rule set that this transaction has noted as in force; "" if none
 }
 
 func (t *Tx) enqueue(d *record.Delivery) {
 	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", due: d.Due})
 }
 
-// Write runs fn in a transaction and returns once that is durable, or has failed as a whole. Calls that
-// wait at the same time share one transaction. fn may run more than once (when another call of its group
-// failed), so it must set what it returns to its caller anew each time, and must not call Write.
+// Write runs fn in a transaction. It returns nil once the transaction is on the disk, and an error if nothing was
+// written. A panic of fn is an error. Calls that wait at the same time share one transaction. If one of them fails, the
+// others run again, so fn can run more than once. It must set all its results anew each time, and must not call Write.
 //
-// When ctx ends first, Write returns its error; fn may still run and be committed.
+// If ctx ends first, Write returns its error; fn can still run and be committed. After [Store.Close], Write returns
+// [ErrClosed].
 func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
 	return s.send(ctx, &writeCall{fn: fn, done: make(chan error, 1)})
 }
 
-// ask is Write for a call that may be answered with an error, [ErrNotFound] or a [*ConflictError]: what it changed is
-// undone, and the others of its group never hear of it.
+// ask is Write for a call that can answer with [ErrNotFound] or a [*record.ConflictError]. This answer undoes what the
+// call wrote, but does not fail its group, so no other call runs again.
 func (s *Store) ask(ctx context.Context, fn func(*Tx) error) error {
 	return s.send(ctx, &writeCall{fn: fn, done: make(chan error, 1), asks: true})
 }
@@ -60,7 +61,7 @@ func (s *Store) send(ctx context.Context, call *writeCall) error {
 		case err := <-call.done:
 			return err
 		default:
-			return ErrClosed // it came after the writer had looked for the last time
+			return ErrClosed // the call came after the last look of the writer
 		}
 	case <-ctx.Done():
 		return ctx.Err()
@@ -71,7 +72,7 @@ type writeCall struct {
 	fn   func(*Tx) error
 	done chan error
 	asks bool  // see [Store.ask]
-	told error // its answer
+	told error // its answer, nil if none
 }
 
 type writer struct {
@@ -81,7 +82,7 @@ type writer struct {
 	stopOnce sync.Once
 	finished chan struct{}
 
-	rules string // the rule set that was last noted as being in force; the writer's own
+	rules string // the rule set that was last noted as in force; for the goroutine of run only
 }
 
 func startWriter(s *Store) *writer {
@@ -90,7 +91,7 @@ func startWriter(s *Store) *writer {
 	return w
 }
 
-// stop ends the writer after what it has taken.
+// stop ends the writer after the transaction under way. Calls that still wait get [ErrClosed].
 func (w *writer) stop() {
 	w.stopOnce.Do(func() { close(w.stopping) })
 	<-w.finished
@@ -98,8 +99,8 @@ func (w *writer) stop() {
 
 func (w *writer) run() {
 	defer close(w.finished)
-	// The transactions are not bound to any caller's context: one caller that gives up must not undo the
-	// work of the others in its group.
+	// The transactions do not use a caller's context: a caller that gives up must not undo the work of the others in
+	// its group.
 	ctx := w.s.queue.base
 	group := make([]*writeCall, 0, maxGroup)
 	for {
@@ -130,8 +131,8 @@ func (w *writer) run() {
 	}
 }
 
-// commit runs a group in one transaction. If any of it fails, each call is run again on its own, so that
-// one that cannot succeed takes down no other.
+// commit runs a group in one transaction. If a call fails, each call runs again in its own transaction, so that a call
+// that cannot succeed does not fail the others.
 func (w *writer) commit(ctx context.Context, group []*writeCall) {
 	err := w.transact(ctx, group)
 	if err != nil && len(group) > 1 {
@@ -179,7 +180,8 @@ func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
 	return nil
 }
 
-// do runs one call.
+// do runs one call. A call that asks runs in a savepoint, which is undone if it answers with one of the errors of
+// [Store.ask].
 func (t *Tx) do(c *writeCall) error {
 	c.told = nil
 	if !c.asks {
@@ -206,7 +208,7 @@ func (t *Tx) do(c *writeCall) error {
 	return nil
 }
 
-// run turns a panic of fn into an error: it must not take the writer down with it.
+// run calls fn and turns a panic into an error, so that it does not end the writer.
 func run(tx *Tx, fn func(*Tx) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
