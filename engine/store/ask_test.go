@@ -8,7 +8,7 @@ import (
 	"bellhop/engine/record"
 )
 
-// An answer such as "not found" to one call makes no other of its group run again, and undoes what the call did.
+// If a call answers with an error like "not found", what it wrote is undone, and no other call of its group runs again.
 func TestAnswerIsNoFailure(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.Context(), Options{Dir: t.TempDir()})

@@ -13,7 +13,7 @@ import (
 	"bellhop/engine/store"
 )
 
-// put writes one event, its appointment and n deliveries, as receive does.
+// put writes one event, its appointment and n deliveries, as package receive does. It returns the id of the event.
 func put(ctx context.Context, s *store.Store, key string, n int) (string, error) {
 	var id string
 	err := s.Write(ctx, func(tx *store.Tx) error {

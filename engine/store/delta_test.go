@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Whatever is stored is read as it was, next to whatever; and what is no record is an error, not a panic.
+// A text is read as it was stored, with any base. A damaged record is an error, not a panic.
 func FuzzDelta(f *testing.F) {
 	body := `{"type":"AppointmentCreate","appointment":{"id":"a1","title":"First consultation","startTime":"2026-12-01T09:00:00Z"}}`
 	f.Add([]byte(`{"id":"a1","title":"First consultation","startTime":"2026-12-01T09:00:00Z","booked":true}`), []byte(body))

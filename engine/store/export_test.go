@@ -14,8 +14,8 @@ import (
 	"bellhop/engine/record"
 )
 
-// SetRunning puts the jobs of a closed store back to how a process that was killed leaves those whose
-// deliveries are being sent.
+// SetRunning sets the jobs of deliveries that are being sent to running, as a killed process leaves them. The store
+// must be closed.
 func SetRunning(t *testing.T, dir string) {
 	t.Helper()
 	db, err := openPool(filepath.Join(dir, "bellhop.db"), 1, false)
@@ -32,14 +32,15 @@ func SetRunning(t *testing.T, dir string) {
 	}
 }
 
-// A Queued is a job as the queue holds it.
+// A Queued is a job in the queue.
 type Queued struct {
 	*Job
 	Delivery  string
-	Scheduled time.Time // zero if it is to be given out at once
+	Scheduled time.Time // zero if the job is available now
 }
 
-// Queued are the jobs of an appointment's deliveries that are not done with, oldest first. Nothing works the queue.
+// Queued returns the jobs in the queue for an appointment's deliveries, oldest first. It is for stores whose queue is
+// not worked.
 func (s *Store) Queued(ctx context.Context, appointment string) ([]Queued, error) {
 	rows, err := s.write.QueryContext(ctx, `SELECT j.id, j.args ->> '$.d', j.args ->> '$.to', coalesce(j.args ->> '$.n', 0), j.state = 'scheduled',
 		CAST(unixepoch(j.scheduled_at, 'subsec') * 1000 AS integer)
@@ -59,12 +60,12 @@ func (s *Store) Queued(ctx context.Context, appointment string) ([]Queued, error
 	})
 }
 
-// Serves says whether the job may claim the delivery.
+// Serves reports whether the job can claim the delivery.
 func (q *Queued) Serves(d *record.Delivery) bool {
 	return q.job.Delivery == d.ID && q.job.Turn == d.Turn
 }
 
-// End takes the job out of the queue, as the queue itself does with one whose handler has nothing more to do.
+// End removes the job, as the queue does when the handler returns 0.
 func (j *Job) End(ctx context.Context) error {
 	return j.store.Write(ctx, func(tx *Tx) error {
 		_, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM river_job WHERE id = ?`, j.row)
@@ -72,10 +73,10 @@ func (j *Job) End(ctx context.Context) error {
 	})
 }
 
-// Is says whether q and other are one job.
+// Is reports whether q and other are the same job.
 func (q *Queued) Is(other *Queued) bool { return q.row == other.row }
 
-// Downgrade takes the product's tables of a store back to a version, as a store of an earlier program has them.
+// Downgrade takes Bellhop's own tables back to an earlier version.
 func (s *Store) Downgrade(ctx context.Context, version int) error {
 	m, err := rivermigrate.New(s.queue.driver, &rivermigrate.Config{Line: migrationLine})
 	if err != nil {
@@ -85,7 +86,7 @@ func (s *Store) Downgrade(ctx context.Context, version int) error {
 	return err
 }
 
-// Plans are how SQLite goes about each statement that the store has run so far, by its text.
+// Plans returns the query plan of each statement that the connections keep, by its text.
 func (s *Store) Plans(t *testing.T) map[string][]string {
 	t.Helper()
 	plans := map[string][]string{}
@@ -129,8 +130,8 @@ func (s *Store) Plans(t *testing.T) map[string][]string {
 	return plans
 }
 
-// Fill makes n events with a delivery and an appointment each, received a second apart until now. Of a thousand of each,
-// a few are of another kind. It returns when that is.
+// Fill inserts n events with a delivery and an appointment each. They are received one second apart, the last one a
+// second before the time that Fill returns. Some of every thousand have another source, type, status or state.
 func (s *Store) Fill(t *testing.T, n int) time.Time {
 	t.Helper()
 	now := s.opts.Now()
@@ -154,7 +155,7 @@ func (s *Store) Fill(t *testing.T, n int) time.Time {
 	return now
 }
 
-// SetAutoVacuum changes how a closed store's file is kept.
+// SetAutoVacuum sets the auto_vacuum mode of a closed store.
 func SetAutoVacuum(t *testing.T, dir, mode string) {
 	t.Helper()
 	db, err := openPool(filepath.Join(dir, "bellhop.db"), 1, false)
@@ -169,7 +170,7 @@ func SetAutoVacuum(t *testing.T, dir, mode string) {
 	}
 }
 
-// Recount counts the deliveries themselves, see [Store.CountDeliveries].
+// Recount counts the deliveries themselves, to check [Store.CountDeliveries].
 func (s *Store) Recount(t *testing.T) map[record.State]int {
 	t.Helper()
 	counts := map[record.State]int{}
@@ -185,5 +186,5 @@ func (s *Store) Recount(t *testing.T) map[record.State]int {
 	return counts
 }
 
-// Lost says that the job was given out before, to a process that ended with it.
+// Lost marks the job as one that a process held when it ended.
 func (q *Queued) Lost() { q.job.again = true }

@@ -11,7 +11,7 @@ import (
 	"bellhop/engine/store"
 )
 
-// What the store writes is its owner's alone, in whatever folder, also what an earlier build left.
+// Only the owner can read the files of a store, in any folder. This holds too for files that an earlier build left.
 func TestFilesAreTheOwners(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -50,7 +50,7 @@ func TestFilesAreTheOwners(t *testing.T) {
 	}
 }
 
-// A database that was emptied is an error, not a new store.
+// An emptied database is an error. It does not become a new store.
 func TestEmptiedDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -10,8 +10,8 @@ import (
 	"bellhop/engine/store"
 )
 
-// Whatever operators ask for, and whatever is pruned, is found by an index, in the order in which it is wanted: how long
-// that takes does not grow with the store.
+// Every query for operators and for pruning uses an index, and finds the rows in the order in which they are wanted. So
+// its time does not grow with the store.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
@@ -62,7 +62,7 @@ func TestPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	pruned, err := s.Prune(t.Context(), now.Add(-n/2*time.Second))
-	if want := n / 2 * 979 / 1000; err != nil || pruned != want { // the rest is pending or waits
+	if want := n / 2 * 979 / 1000; err != nil || pruned != want { // the rest is pending or waiting
 		t.Fatalf("pruned %d, want %d; %v", pruned, want, err)
 	}
 	if counts, err = s.CountDeliveries(t.Context()); err != nil || counts[record.Sent] != n/2*978/1000 {
@@ -78,16 +78,16 @@ func TestPlans(t *testing.T) {
 			continue
 		}
 		_, where, _ := strings.Cut(query, " WHERE ")
-		// A listing of everything, or of what nearly everything is, walks through its table from the newest on, and ends
-		// with the page.
+		// A listing of all rows, or of nearly all, walks through its table from the newest row and stops at the end of
+		// the page.
 		walks := strings.HasSuffix(query, "ORDER BY id DESC LIMIT ?") && (where == "" ||
 			slices.Contains([]string{"type = ?", "status = ?", "type = ? AND status = ?"}, strings.TrimSuffix(where, " ORDER BY id DESC LIMIT ?")))
-		// An appointment, or an event, has a few deliveries; they are put in order.
+		// An appointment or an event has only a few deliveries, so these can be sorted.
 		sorts := strings.Contains(where, "appointment = ?") || strings.Contains(where, "event = ?")
 		for _, step := range plan {
 			scan := strings.HasPrefix(step, "SCAN") && !slices.ContainsFunc([]string{"c", "delivery_counts", "rule_", "CONSTANT ROW", "file", "sqlite_master", "pragma_"},
 				func(small string) bool { return strings.HasPrefix(step, "SCAN "+small) })
-			counted := strings.Contains(step, "USING COVERING INDEX deliveries_waiting") // what waits, by its step
+			counted := strings.Contains(step, "USING COVERING INDEX deliveries_waiting") // the count of waiting deliveries, by step
 			walk := walks && strings.Contains(step, "USING INDEX sqlite_autoindex_")
 			if scan && !walk && !counted || strings.Contains(step, "TEMP B-TREE") && !sorts {
 				t.Errorf("%s\n%s", query, strings.Join(plan, "\n"))

@@ -24,11 +24,11 @@ import (
 	"bellhop/rules/live"
 )
 
-// A modelStep is a step as the model has it: its name is the path it calls, and it is never changed, so that what
-// is sent can be told by its path.
+// A modelStep is a step in the model. Its name is the path that it calls, so the path of a request tells its step. A
+// step never changes.
 type modelStep struct {
 	name, at, late string
-	moment         func(a *rules.Appointment, planned, received time.Time) time.Time // nil: at once
+	moment         func(a *rules.Appointment, planned, received time.Time) time.Time // nil if the step is immediate
 }
 
 var modelSteps = []modelStep{
@@ -41,7 +41,7 @@ var modelSteps = []modelStep{
 	{told, "", "", nil},
 }
 
-// told is the step that tells people at once; the others are calls.
+// told is the immediate step that sends a message. The other steps are calls.
 const told = "told"
 
 func (s *modelStep) yaml() string {
@@ -63,10 +63,10 @@ type modelRule struct {
 	name, when, mode string
 	on               []string
 	enabled          bool
-	steps            []int // of modelSteps
+	steps            []int // indexes of modelSteps
 }
 
-// modelWhens are conditions, with what they say.
+// modelWhens maps each condition to a function that decides the same.
 var modelWhens = map[string]func(a *rules.Appointment, now time.Time) bool{
 	"": func(*rules.Appointment, time.Time) bool { return true },
 	`appointment.appointmentStatus == "confirmed"`:   func(a *rules.Appointment, _ time.Time) bool { return a.AppointmentStatus == "confirmed" },
@@ -91,7 +91,8 @@ func (r *modelRule) yaml() string {
 	return b.String()
 }
 
-// forCancelled says whether what the rule planned for an event is for an appointment that is cancelled.
+// forCancelled reports whether the deliveries that the rule plans for an event with these names are for a cancelled
+// appointment.
 func (r *modelRule) forCancelled(on []string) bool {
 	if strings.Contains(r.when, "cancelled") {
 		return true
@@ -119,7 +120,7 @@ func drawRule(t *rapid.T, name string) modelRule {
 	return r
 }
 
-// A claimed delivery is in the hands of a worker.
+// A claimed is a delivery that a worker has claimed.
 type claimed struct {
 	job     store.Queued
 	d       record.Delivery
@@ -131,30 +132,32 @@ type model struct {
 	s      *store.Store
 	r      *receive.Receiver
 	now    time.Time
-	latest time.Time // of the times at which a delivery was claimed: the clock may be put back
+	latest time.Time // the latest time of a claim; the clock can go back
 	rules  []modelRule
 	set    *rules.Set
 
 	appointment string
 	seq         int
-	said        []byte   // the body of the latest event that was accepted
-	bodies      [][]byte // of the events that were sent
-	accepted    []string // their ids
+	said        []byte   // the body of the latest accepted event
+	bodies      [][]byte // of all events that were sent
+	accepted    []string // the ids of the accepted events
 	hands       []claimed
-	lost        map[string]bool // deliveries that a process had in hand when it ended
-	// What an operator had tried again is no more bound by what the model says of one delivery among several.
+	lost        map[string]bool // deliveries that a process had claimed when it ended
+	// forced has the deliveries that an operator retried, and their copies. Some checks do not hold for them.
 	forced map[string]bool
-	bytes  map[string]string // the first request that went out under a delivery's id
-	// The appointment changed while a rule, or its step, was not there to follow it.
+	bytes  map[string]string // the request that was first sent under a delivery's id
+	// unfollowed has the deliveries whose appointment changed while their rule or step was missing, so that they did
+	// not follow it. It also has the names of rules that were replaced, if the old or the new rule can be for cancelled
+	// appointments.
 	unfollowed map[string]bool
 	known      map[string]*modelRow
 }
 
-// modelRow is what a delivery was when it was first seen.
+// A modelRow is what the model knows of a delivery since it was first seen.
 type modelRow struct {
 	step   string
 	rule   string
-	remade bool // the rule is another one since
+	remade bool // the rule was replaced since then
 }
 
 func (m *model) compile(t *rapid.T) {
@@ -181,7 +184,7 @@ func (m *model) rule(name string) *modelRule {
 	return nil
 }
 
-// state is the appointment as it is remembered.
+// state returns the remembered state of the appointment, nil if there is none.
 func (m *model) state(t *rapid.T) *decide.Memory {
 	var data []byte
 	err := m.s.Write(t.Context(), func(tx *store.Tx) (err error) {
@@ -219,7 +222,7 @@ func unfinished(d *record.Delivery) bool {
 	return false
 }
 
-// tell sends an event.
+// tell sends a random event.
 func (m *model) tell(t *rapid.T) {
 	m.seq++
 	kind := rapid.SampledFrom([]string{rules.Create, rules.Create, rules.Update, rules.Update, rules.Update, rules.Update, rules.Delete}).Draw(t, "type")
@@ -272,7 +275,7 @@ func (m *model) post(t *rapid.T, body []byte) {
 	}
 }
 
-// has says whether the rule has the step of a row.
+// has reports whether the rule of a row still has its step.
 func (m *model) has(row *modelRow) bool {
 	r := m.rule(row.rule)
 	return r != nil && slices.ContainsFunc(r.steps, func(i int) bool { return modelSteps[i].name == row.step })
@@ -314,7 +317,7 @@ func (m *model) claim(t *rapid.T, job store.Queued) {
 		t.Fatalf("%s goes out at %s; it was to not before %s, and until %s", d.ID, m.now, d.At, d.Until)
 	case ok:
 		m.hands = append(m.hands, claimed{job: job, d: d})
-	case d.State == record.Waiting, d.State == record.Pending, d.State == record.Retrying: // it comes again
+	case d.State == record.Waiting, d.State == record.Pending, d.State == record.Retrying: // its job comes again
 	default:
 		m.end(t, job)
 	}
@@ -341,7 +344,7 @@ func (m *model) hand(t *rapid.T, started bool) int {
 
 func (m *model) drop(i int) { m.hands = slices.Delete(m.hands, i, i+1) }
 
-// start lets the attempt of a claimed delivery begin: what it sends is on its way.
+// start begins the attempt of a claimed delivery, unless it is no longer current.
 func (m *model) start(t *rapid.T, i int) {
 	h := &m.hands[i]
 	ok, err := h.job.Current(t.Context(), &h.d)
@@ -366,7 +369,7 @@ func (m *model) start(t *rapid.T, i int) {
 	m.out(t, &h.d)
 }
 
-// out checks what goes out.
+// out checks a request that is being sent.
 func (m *model) out(t *rapid.T, d *record.Delivery) {
 	first, again := m.bytes[d.ID]
 	if again && first != string(d.Request) {
@@ -400,8 +403,8 @@ func (m *model) out(t *rapid.T, d *record.Delivery) {
 	}
 }
 
-// tells checks what people are told: when the appointment begins, and that it takes place unless the rule asks for those that
-// do not.
+// tells checks that a message tells the present start time. It also checks that the appointment was not cancelled, or
+// booked again, since its event. A rule for cancelled appointments can still send after a cancellation.
 func (m *model) tells(t *rapid.T, d *record.Delivery) {
 	var req struct{ Text time.Time }
 	if err := json.Unmarshal(d.Request, &req); err != nil {
@@ -436,7 +439,7 @@ func (m *model) forCancelled(t *rapid.T, d *record.Delivery) bool {
 	return r.forCancelled(e.On)
 }
 
-// finish records what an attempt came to.
+// finish records the outcome of an attempt.
 func (m *model) finish(t *rapid.T, i int, outcome string) {
 	h := m.hands[i]
 	m.drop(i)
@@ -467,7 +470,7 @@ func (m *model) record(t *rapid.T, job store.Queued, d *record.Delivery) {
 	}
 }
 
-// check holds the store to what is promised.
+// check checks the promises of the store after each action.
 func (m *model) check(t *rapid.T) {
 	list := m.deliveries(t)
 	slices.Reverse(list)
@@ -477,7 +480,7 @@ func (m *model) check(t *rapid.T) {
 			continue
 		}
 		row := &modelRow{rule: d.Rule}
-		for j := range list[:i] { // a copy is of the same step, wherever that stands by now
+		for j := range list[:i] { // a copy has the same step, even if that has another place in the rule now
 			if o := &list[j]; o.Event == d.Event && o.Rule == d.Rule && o.Step == d.Step {
 				*row = *m.known[o.ID]
 				m.unfollowed[d.ID] = m.unfollowed[d.ID] || m.unfollowed[o.ID]
@@ -549,7 +552,7 @@ func (m *model) check(t *rapid.T) {
 
 func (m *model) edited(d *record.Delivery) bool { return m.unfollowed[d.Rule] }
 
-// matched checks that an event that was just accepted has a row for every step of every rule that applied.
+// matched checks that an event that was just accepted has a delivery for every step of every rule that applied.
 func (m *model) matched(t *rapid.T, id string) {
 	e, err := m.s.Event(t.Context(), id)
 	if err != nil {
@@ -583,8 +586,8 @@ func (m *model) matched(t *rapid.T, id string) {
 	}
 }
 
-// Whatever happens to an appointment, and to what is planned for it, and in whatever order: what is sent is wanted
-// and true when it is sent, nothing is planned twice, and nothing is left behind (P1, P2, P4, P6).
+// After any sequence of events, edits, crashes and operator actions, what is sent is wanted and true when it is sent,
+// nothing is planned twice, and nothing is left behind (P1, P2, P4, P6).
 func TestModel(t *testing.T) {
 	t.Parallel()
 	m := &model{}
@@ -649,7 +652,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			if len(m.bodies) == 0 {
 				t.Skip("nothing was sent")
 			}
-			// Of the latest event it is a repetition, else news: the appointment goes back to where it was.
+			// If the body is that of the latest event, this is a duplicate. Otherwise it is a new event: the
+			// appointment goes back to an earlier state.
 			m.post(t, rapid.SampledFrom(m.bodies).Draw(t, "body"))
 		},
 		"claim":  m.take,
@@ -727,7 +731,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			_, err := m.s.Retry(t.Context(), id)
 			t.Logf("%s operator: retry %s: %v", m.now.Format("2 15:04"), id, err)
 			if _, refused := errors.AsType[*record.ConflictError](err); refused {
-				return // another of its step is open, or it is not of a step that waits
+				return // another delivery of its step is open, it is outdated, or it is a skipped immediate step
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -751,8 +755,7 @@ func (r *modelRule) forCancelledAny() bool {
 	return r.forCancelled([]string{rules.Cancelled, rules.Delete})
 }
 
-// drain works until nothing is left to do, with time passing and every destination answering.
-// crash ends the process, which loses what the workers have in hand.
+// crash ends the process. The workers lose the deliveries that they have claimed.
 func (m *model) crash() {
 	for i := range m.hands {
 		m.lost[m.hands[i].d.ID] = true
@@ -760,9 +763,11 @@ func (m *model) crash() {
 	m.hands = nil
 }
 
+// drain works the queue until nothing is left to do. Time passes, and every attempt succeeds.
 func (m *model) drain(t *rapid.T) {
 	m.crash()
-	// Calls go out in the order of their events, whatever the order of their jobs: each round sends one at least.
+	// Calls are sent in the order of their events, even if their jobs have another order, so each round sends at least
+	// one.
 	for range 3 + len(m.deliveries(t)) {
 		for _, job := range m.queued(t) {
 			m.claim(t, job)

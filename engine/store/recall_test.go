@@ -12,8 +12,8 @@ import (
 	"bellhop/engine/record"
 )
 
-// What a handler put off comes back when it is recalled, and nothing else: not what waits for its own next attempt,
-// and not what goes elsewhere.
+// A recall brings back the deliveries that a handler put off. It does not bring back those that wait for their next
+// attempt, or those for another destination.
 func TestRecall(t *testing.T) {
 	t.Parallel()
 	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
@@ -88,7 +88,7 @@ func TestRecall(t *testing.T) {
 	}
 }
 
-// A store of a time before River rebuilt its table keeps its jobs and our indexes.
+// When River rebuilds its table, the store keeps its jobs and its own indexes.
 func TestIndexesOutliveRiver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

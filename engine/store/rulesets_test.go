@@ -24,7 +24,7 @@ func version(path, text string) live.Version {
 	return live.Version{Path: path, Hash: hex.EncodeToString(sum[:]), Data: []byte(text), At: time.Now()}
 }
 
-// under writes an event that was received under a rule set.
+// under writes an event that was received while a rule set was in force. It returns the id of the event.
 func under(ctx context.Context, s *store.Store, key, set string, files ...live.Version) (string, error) {
 	var refs []live.FileVersion
 	for _, f := range files {
@@ -52,8 +52,8 @@ func texts(versions []live.Version) (out []string) {
 	return out
 }
 
-// What was in force when an event was received can be read for as long as the event is there, whatever became
-// of the files since, and no longer.
+// The rule set of an event can be read as long as the event is stored, even if its files have changed since, and no
+// longer.
 func TestRuleSets(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -103,7 +103,7 @@ func TestRuleSets(t *testing.T) {
 		t.Fatal(err)
 	}
 	event("e3", "C", two)
-	event("e4", "A", one, other) // as it was
+	event("e4", "A", one, other) // the first set is in force again
 	event("e5", "C", two)
 
 	if e, err := s.Event(t.Context(), first); err != nil || e.Rules != "A" {
@@ -117,12 +117,12 @@ func TestRuleSets(t *testing.T) {
 	gone("E")
 	event("e7", "C", two)
 
-	// The events are younger than the bound: their sets stay.
+	// The events are newer than the limit, so their sets stay.
 	if n, err := s.Prune(t.Context(), now.Add(-time.Hour)); err != nil || n != 0 {
 		t.Fatal(n, err)
 	}
 	holds("A", "one.yaml 1", "other.yaml x")
-	// An old event with a delivery that is still to be sent stays, and its set with it.
+	// An old event with a delivery that is still to be sent stays, and so does its set.
 	err = s.Write(t.Context(), func(tx *store.Tx) error {
 		d := record.Delivery{ID: record.NewID(), Event: first, Rule: "one", Step: 1, State: record.Pending, Created: now, Due: now}
 		_, err := tx.InsertDelivery(&d)
@@ -143,9 +143,9 @@ func TestRuleSets(t *testing.T) {
 	if _, err := s.Cancel(t.Context(), list[0].ID, ""); err != nil {
 		t.Fatal(err)
 	}
-	// What is good but met no event yet stays as well.
+	// A good version without an event stays too.
 	unmet := put(version("unmet.yaml", "new"))
-	// Everything but the set in force, and the content of no file that is good, goes.
+	// Only the set in force and the last good versions stay.
 	if n, err := s.Prune(t.Context(), now.Add(time.Hour)); err != nil || n != 1 {
 		t.Fatal(n, err)
 	}
@@ -155,10 +155,10 @@ func TestRuleSets(t *testing.T) {
 	event("e9", "G", unmet)
 	holds("G", "unmet.yaml new")
 	event("e8", "F", one)
-	gone("F") // its content went with the last set that had it
+	gone("F") // its content was deleted with the last set that had it
 }
 
-// However sets follow each other, and whatever is pruned between, a set that an event was received under is whole.
+// A rule set of a stored event is complete, whatever sets came after it and whatever was pruned since.
 func TestRuleSetsAtRandom(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
@@ -166,8 +166,8 @@ func TestRuleSetsAtRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, seed))
 	now := time.Now()
 	s := open(t)
-	kept := map[string][]live.Version{} // by set: those of an event that stays
-	waiting := map[string]string{}      // and its delivery
+	kept := map[string][]live.Version{} // the versions of sets whose event must stay, by set
+	waiting := map[string]string{}      // the waiting delivery of that event, by set
 	for i := range 120 {
 		if random.IntN(5) == 0 {
 			if _, err := s.Prune(t.Context(), now.Add(time.Hour)); err != nil {
@@ -206,7 +206,7 @@ func TestRuleSetsAtRandom(t *testing.T) {
 			if got, err := s.RuleSet(t.Context(), old); err != nil || !slices.Equal(texts(got), texts(want)) {
 				t.Fatalf("set %s holds %v (%v)", old, texts(got), err)
 			}
-			if random.IntN(15) == 0 { // from now on its event may go
+			if random.IntN(15) == 0 { // from now on its event can be pruned
 				if _, err := s.Cancel(t.Context(), waiting[old], ""); err != nil {
 					t.Fatal(err)
 				}
@@ -325,11 +325,11 @@ func TestReader(t *testing.T) {
 		}
 	}
 	look()
-	// The server can write all the while.
+	// The server can still write.
 	if err := s.Ready(t.Context()); err != nil {
 		t.Error(err)
 	}
-	// And what it left is read when it is gone.
+	// The data can be read after the server has ended.
 	closeStore()
 	look()
 	if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {

@@ -21,7 +21,7 @@ func reopened(t *testing.T, dir string) *store.Store {
 	return s
 }
 
-// closed is the size of a store's file once it is closed.
+// closed closes the store and returns the size of its file in bytes.
 func closed(t *testing.T, s *store.Store, dir string) int64 {
 	t.Helper()
 	if err := s.Close(); err != nil {
@@ -34,7 +34,7 @@ func closed(t *testing.T, s *store.Store, dir string) int64 {
 	return info.Size()
 }
 
-// What is pruned makes the file smaller, also of a store that an earlier build made.
+// Pruning makes the file smaller, also the file of an earlier build.
 func TestPruneGivesBack(t *testing.T) {
 	t.Parallel()
 	for _, earlier := range []bool{false, true} {
@@ -48,7 +48,7 @@ func TestPruneGivesBack(t *testing.T) {
 				store.SetAutoVacuum(t, dir, "NONE")
 			}
 			s = reopened(t, dir)
-			if _, err := s.Prune(t.Context(), now.Add(-250*time.Second)); err != nil { // 95 of 100
+			if _, err := s.Prune(t.Context(), now.Add(-250*time.Second)); err != nil { // 95 % of the events are older
 				t.Fatal(err)
 			}
 			if rest := closed(t, s, dir); rest > full/4 {
@@ -65,7 +65,7 @@ func TestPruneGivesBack(t *testing.T) {
 	}
 }
 
-// A change of one rule file among many costs what it changes.
+// If one of many rule files changes, the store grows only by that change.
 func TestRuleSetsGrowByWhatChanges(t *testing.T) {
 	t.Parallel()
 	const files, changes = 1000, 100
@@ -91,7 +91,7 @@ func TestRuleSetsGrowByWhatChanges(t *testing.T) {
 	}
 }
 
-// An event's texts are stored once, though its body, its appointment and the one before hold the same.
+// The body of an event and the appointment after and before it share most of their text. This text is stored once.
 func TestEventGrowsByItsBody(t *testing.T) {
 	t.Parallel()
 	const events = 1000

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// workAll works the queue until n deliveries were handled and returns how often each was.
+// workAll works the queue until the handler has finished n jobs. It fails the test if that takes more than a minute.
 func workAll(t *testing.T, s *store.Store, n int, h store.Handler) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
@@ -62,7 +62,7 @@ func send(t *testing.T, sent *sync.Map) store.Handler {
 	}
 }
 
-// The same event from many connections at once is one event with one delivery.
+// If many goroutines write the same event at once, there is one event, with its deliveries once.
 func TestWriteOnce(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -102,7 +102,7 @@ func TestWriteOnce(t *testing.T) {
 	}
 }
 
-// A call that fails, or panics, undoes only itself.
+// A call that fails or panics undoes only its own writes.
 func TestWriteFailsAlone(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -149,7 +149,8 @@ func TestWriteFailsAlone(t *testing.T) {
 	}
 }
 
-// What was being sent when a process ended is sent by the next one; what was sent is not sent again.
+// A delivery that was being sent when the process ended is sent by the next process. One that was sent is not sent
+// again.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -182,14 +183,14 @@ func TestRestart(t *testing.T) {
 		if left.Add(1) == 2 {
 			stop()
 		}
-		<-ctx.Done() // as if the process ended here: claimed, nothing recorded
+		<-ctx.Done() // as if the process ended here, with the delivery claimed and nothing recorded
 		return 0
 	})
 	stop()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The queue believes those jobs done or running; a killed process leaves them running.
+	// For the queue, those jobs are now done or still running. After a kill they would all be running.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +244,7 @@ func TestCancelAndRetry(t *testing.T) {
 	if d, err := s.Retry(t.Context(), id); err != nil || d.State != record.Pending {
 		t.Fatal(d, err)
 	}
-	// Two jobs now stand for the delivery; one of them sends it.
+	// The delivery has two jobs now. One of them sends it.
 	var sent sync.Map
 	workAll(t, s, 2, send(t, &sent))
 	if n, _ := sent.Load(id); n == nil || n.(*atomic.Int64).Load() != 1 {
@@ -254,7 +255,7 @@ func TestCancelAndRetry(t *testing.T) {
 	}
 }
 
-// A store of an earlier version is brought up to date with what it holds.
+// A store of an earlier version is brought up to date and keeps its data.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	for from := 1; from <= 5; from++ {
@@ -342,7 +343,7 @@ func TestPrune(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Two of the five have a delivery that is still to be sent.
+	// Two of the five events have a delivery that is still to be sent.
 	n, err := s.Prune(t.Context(), time.Now().Add(time.Hour))
 	if err != nil || n != 3 {
 		t.Fatalf("pruned %d, %v; want 3", n, err)
