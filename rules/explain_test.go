@@ -268,9 +268,9 @@ appointment.startTime - duration("1000h") = 2026-01-26T18:00:00+05:30
   appointment.startTime = 2026-03-09T10:00:00+05:30`,
 		},
 		{
-			``, `date(raw.when) + duration("1h")`, `error: at: test.yaml:5:13: date needs a time, but got nothing (the value is missing)`, `
-date(raw.when) + duration("1h") =  ! date needs a time, but got nothing (the value is missing)
-  > date(raw.when) =  ! date needs a time, but got nothing (the value is missing)
+			``, `date(raw.when) + duration("1h")`, `error: at: test.yaml:5:13: date needs a text, but got nothing (the value is missing)`, `
+date(raw.when) + duration("1h") =  ! date needs a text, but got nothing (the value is missing)
+  > date(raw.when) =  ! date needs a text, but got nothing (the value is missing)
     raw.when = nothing (missing)`,
 		},
 	} {

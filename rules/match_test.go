@@ -144,7 +144,7 @@ func TestConditions(t *testing.T) {
 		{`!raw.size`, "test.yaml:6:7: the condition must be true or false, but it is a number"},
 		{`raw.size ? true : false`, "test.yaml:6:7: true or false is needed, but the value is something else"},
 		{`date(previous.startTime, "2006") == "2026"`, "test.yaml:6:7: date needs a time, but the time is missing"},
-		{`raw.list.x == nil && upper(raw.size) == "A"`, "test.yaml:6:7: upper cannot work with a number"},
+		{`raw.list.x == nil && upper(raw.size) == "A"`, "test.yaml:6:7: upper needs a text, but got a number"},
 		{`raw.missing + "x" == "x"`, "test.yaml:6:7: nothing (the value is missing) and the text \"x\" cannot be added; string(…) makes a text of anything"},
 		{`any(raw.missing, true)`, "test.yaml:6:7: a list is needed, but the value is missing or something else"},
 		{`5 % int(raw.size - 5) == 1`, "test.yaml:6:7: a number is divided by 0"},

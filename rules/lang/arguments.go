@@ -73,17 +73,15 @@ func wantList(name string, v any) (reflect.Value, error) {
 	return rv, nil
 }
 
-func wantMap(name string, v any) (map[string]any, error) {
+// textKeys returns a map with texts as its keys. Maps made by groupBy have keys of any type.
+func textKeys(v any) map[string]any {
 	if m, ok := v.(map[string]any); ok {
-		return m, nil
+		return m
 	}
 	rv := reflect.ValueOf(v)
-	if v == nil || rv.Kind() != reflect.Map {
-		return nil, Errorf("%s needs a map, but got %s", name, Describe(v))
-	}
-	m := make(map[string]any, rv.Len()) // maps made by groupBy and fromPairs have keys of any type
+	m := make(map[string]any, rv.Len())
 	for it := rv.MapRange(); it.Next(); {
 		m[Print(it.Key().Interface())] = it.Value().Interface()
 	}
-	return m, nil
+	return m
 }

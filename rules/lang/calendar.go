@@ -43,10 +43,7 @@ func calendar(name string, move func(naive time.Time, n int) time.Time) func(*Ma
 		if err := r.charge(1000, 64); err != nil {
 			return nil, err
 		}
-		t, ok := args[0].(time.Time)
-		if !ok {
-			return nil, Errorf("%s needs a time, but got %s", name, Describe(args[0]))
-		}
+		t := args[0].(time.Time)
 		n, err := wantInt(name, args[1])
 		switch {
 		case err != nil:
@@ -98,14 +95,7 @@ func fnClock(r *Machine, args []any) (any, error) {
 	if err := r.charge(1000, 64); err != nil {
 		return nil, err
 	}
-	t, ok := args[0].(time.Time)
-	if !ok {
-		return nil, Errorf("clock needs a time, but got %s", Describe(args[0]))
-	}
-	of, err := wantText("clock", args[1])
-	if err != nil {
-		return nil, err
-	}
+	t, of := args[0].(time.Time), args[1].(string)
 	hour, minute, ok := timeOfDay(of)
 	switch {
 	case !ok:
@@ -146,13 +136,9 @@ func fnDaysBetween(r *Machine, args []any) (any, error) {
 }
 
 // fnAmount returns a duration as a number of units.
-func fnAmount(name string, unit time.Duration) func(*Machine, []any) (any, error) {
+func fnAmount(unit time.Duration) func(*Machine, []any) (any, error) {
 	return func(_ *Machine, args []any) (any, error) {
-		d, ok := args[0].(time.Duration)
-		if !ok {
-			return nil, Errorf("%s needs a duration, but got %s", name, Describe(args[0]))
-		}
-		return float64(d) / float64(unit), nil
+		return float64(args[0].(time.Duration)) / float64(unit), nil
 	}
 }
 

@@ -148,8 +148,13 @@ func (f *function) takes(n int) bool {
 	return slices.ContainsFunc(f.forms, func(form form) bool { return form.takes(n) })
 }
 
-// run calls the function.
+// run calls the function. Its arguments fit one of the forms, each by itself.
 func (f *function) run(r *Machine, args []any) (any, error) {
+	for i, v := range args {
+		if err := f.accept(i, len(args), v); err != nil {
+			return nil, err
+		}
+	}
 	if f.call != nil {
 		return f.call(r, args)
 	}
@@ -157,6 +162,24 @@ func (f *function) run(r *Machine, args []any) (any, error) {
 		return nil, err
 	}
 	return callBuiltin(f.name, args)
+}
+
+// accept returns an error if a value cannot be the ith of n arguments.
+func (f *function) accept(i, n int, v any) error {
+	if v == nil && i == 0 && f.missing == nilOfMissing {
+		return nil
+	}
+	var wanted []string
+	for _, form := range f.forms {
+		switch {
+		case !form.takes(n):
+		case form.arg(i).holds(v):
+			return nil
+		case !slices.Contains(wanted, form.arg(i).wanted()):
+			wanted = append(wanted, form.arg(i).wanted())
+		}
+	}
+	return Errorf("%s needs %s, but got %s", f.name, text.OneOf(wanted), Describe(v))
 }
 
 // callBuiltin calls one of expr's own functions, which may panic as well as fail.

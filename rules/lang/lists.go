@@ -63,15 +63,7 @@ var listFunctions = []function{
 }
 
 func fnElement(i int) func(*Machine, []any) (any, error) {
-	return func(r *Machine, args []any) (any, error) {
-		if args[0] == nil {
-			return nil, nil
-		}
-		if _, err := wantList("first", args[0]); err != nil {
-			return nil, err
-		}
-		return fnGet(r, []any{args[0], i})
-	}
+	return func(r *Machine, args []any) (any, error) { return fnGet(r, []any{args[0], i}) }
 }
 
 // fnGet returns an element or an entry. What does not exist is nil, at every depth: raw.a.b is nil if raw.a is.
@@ -126,11 +118,8 @@ func fnTake(r *Machine, args []any) (any, error) {
 	return opSlice(r, []any{args[0], 0, args[1]})
 }
 
-func (r *Machine) chargeMap(name string, v any) (map[string]any, []string, error) {
-	m, err := wantMap(name, v)
-	if err != nil {
-		return nil, nil, err
-	}
+func (r *Machine) chargeMap(v any) (map[string]any, []string, error) {
+	m := textKeys(v)
 	if err := r.charge(50+300*len(m), 64*len(m)); err != nil {
 		return nil, nil, err
 	}
@@ -138,12 +127,12 @@ func (r *Machine) chargeMap(name string, v any) (map[string]any, []string, error
 }
 
 func fnKeys(r *Machine, args []any) (any, error) {
-	_, keys, err := r.chargeMap("keys", args[0])
+	_, keys, err := r.chargeMap(args[0])
 	return keys, err
 }
 
 func fnValues(r *Machine, args []any) (any, error) {
-	m, keys, err := r.chargeMap("values", args[0])
+	m, keys, err := r.chargeMap(args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +144,7 @@ func fnValues(r *Machine, args []any) (any, error) {
 }
 
 func fnToPairs(r *Machine, args []any) (any, error) {
-	m, keys, err := r.chargeMap("toPairs", args[0])
+	m, keys, err := r.chargeMap(args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -167,10 +156,7 @@ func fnToPairs(r *Machine, args []any) (any, error) {
 }
 
 func fnFromPairs(r *Machine, args []any) (any, error) {
-	list, err := wantList("fromPairs", args[0])
-	if err != nil {
-		return nil, err
-	}
+	list := reflect.ValueOf(args[0])
 	if err := r.charge(50+300*list.Len(), 64*list.Len()); err != nil {
 		return nil, err
 	}
@@ -191,11 +177,7 @@ func fnFromPairs(r *Machine, args []any) (any, error) {
 func fnConcat(r *Machine, args []any) (any, error) {
 	size := 0
 	for _, a := range args {
-		list, err := wantList("concat", a)
-		if err != nil {
-			return nil, err
-		}
-		size += list.Len()
+		size += reflect.ValueOf(a).Len()
 	}
 	if err := r.charge(50+50*size, 32*size); err != nil {
 		return nil, err
@@ -212,15 +194,11 @@ func fnConcat(r *Machine, args []any) (any, error) {
 
 // comparingAll is the price of comparing each element with every other.
 func comparingAll(r *Machine, args []any) error {
-	list, err := wantList("uniq", args[0])
-	if err != nil {
-		return err
-	}
 	units, bytes, err := r.measure(args[0])
 	if err != nil {
 		return err
 	}
-	n := list.Len()
+	n := reflect.ValueOf(args[0]).Len()
 	if n > maxElements {
 		return errTooMuch
 	}
@@ -229,13 +207,9 @@ func comparingAll(r *Machine, args []any) error {
 
 // sorting is the price of sorting a list.
 func sorting(r *Machine, args []any) error {
-	list, err := wantList("sort", args[0])
-	if err != nil {
-		return err
-	}
 	units, bytes, err := r.measure(args[0])
 	if err != nil {
 		return err
 	}
-	return r.charge(units*max(1, bits.Len(uint(list.Len())))*4, bytes)
+	return r.charge(units*max(1, bits.Len(uint(reflect.ValueOf(args[0]).Len())))*4, bytes)
 }

@@ -38,11 +38,11 @@ var textFunctions = []function{
 	},
 	{
 		name: "split", doc: "The parts of a text between separators.", example: `split(appointment.title, " - ")`,
-		forms: []form{to(Texts, Text, Text), to(Texts, Text, Text, intType)}, price: parts("split"), carries: true,
+		forms: []form{to(Texts, Text, Text), to(Texts, Text, Text, intType)}, price: parts, carries: true,
 	},
 	{
 		name: "splitAfter", doc: "The parts of a text, each with its separator.", example: `splitAfter(appointment.address, ", ")`,
-		forms: []form{to(Texts, Text, Text), to(Texts, Text, Text, intType)}, price: parts("splitAfter"),
+		forms: []form{to(Texts, Text, Text), to(Texts, Text, Text, intType)}, price: parts,
 	},
 	{
 		name: "replace", doc: "The text with one part replaced by another.", example: `replace(appointment.title, "_", " ")`,
@@ -97,15 +97,8 @@ func fnLen(r *Machine, args []any) (any, error) {
 			return nil, err
 		}
 		return utf8.RuneCountInString(v), nil
-	case nil:
-		return nil, Errorf("len needs a text, a list or a map, but the value is missing")
 	}
-	rv := reflect.ValueOf(args[0])
-	switch rv.Kind() {
-	case reflect.Slice, reflect.Array, reflect.Map:
-		return rv.Len(), nil
-	}
-	return nil, Errorf("len needs a text, a list or a map, but got %s", Describe(args[0]))
+	return reflect.ValueOf(args[0]).Len(), nil
 }
 
 func fnString(r *Machine, args []any) (any, error) {
@@ -116,49 +109,30 @@ func fnString(r *Machine, args []any) (any, error) {
 }
 
 // parts is the price of splitting a text.
-func parts(name string) func(*Machine, []any) error {
-	return func(r *Machine, args []any) error {
-		text, err := wantText(name, args[0])
-		if err != nil {
-			return err
-		}
-		sep, err := wantText(name, args[1])
-		if err != nil {
-			return err
-		}
-		if err := r.charge(50+2*len(text), 0); err != nil {
-			return err
-		}
-		parts := utf8.RuneCountInString(text)
-		if sep != "" {
-			parts = strings.Count(text, sep) + 1
-		}
-		return r.charge(20*parts, 16*parts)
+func parts(r *Machine, args []any) error {
+	text, sep := args[0].(string), args[1].(string)
+	if err := r.charge(50+2*len(text), 0); err != nil {
+		return err
 	}
+	parts := utf8.RuneCountInString(text)
+	if sep != "" {
+		parts = strings.Count(text, sep) + 1
+	}
+	return r.charge(20*parts, 16*parts)
 }
 
 // replacing is the price of replacing parts of a text.
 func replacing(r *Machine, args []any) error {
-	var texts [3]string
-	for i := range texts {
-		s, err := wantText("replace", args[i])
-		if err != nil {
-			return err
-		}
-		texts[i] = s
-	}
-	if err := r.charge(50+2*len(texts[0]), 0); err != nil {
+	text, old, fresh := args[0].(string), args[1].(string), args[2].(string)
+	if err := r.charge(50+2*len(text), 0); err != nil {
 		return err
 	}
-	size := len(texts[0]) + strings.Count(texts[0], texts[1])*len(texts[2])
+	size := len(text) + strings.Count(text, old)*len(fresh)
 	return r.charge(2*size, size)
 }
 
 func fnRepeat(r *Machine, args []any) (any, error) {
-	text, err := wantText("repeat", args[0])
-	if err != nil {
-		return nil, err
-	}
+	text := args[0].(string)
 	n, err := wantInt("repeat", args[1])
 	if err != nil {
 		return nil, err
@@ -176,15 +150,9 @@ func fnRepeat(r *Machine, args []any) (any, error) {
 }
 
 func fnJoin(r *Machine, args []any) (any, error) {
-	list, err := wantList("join", args[0])
-	if err != nil {
-		return nil, err
-	}
-	glue := ""
+	list, glue := reflect.ValueOf(args[0]), ""
 	if len(args) == 2 {
-		if glue, err = wantText("join", args[1]); err != nil {
-			return nil, err
-		}
+		glue = args[1].(string)
 	}
 	units, bytes, err := r.measure(args[0])
 	if err != nil {
@@ -213,10 +181,7 @@ func fnToJSON(r *Machine, args []any) (any, error) {
 }
 
 func fnFromJSON(r *Machine, args []any) (any, error) {
-	text, err := wantText("fromJSON", args[0])
-	if err != nil {
-		return nil, err
-	}
+	text := args[0].(string)
 	if err := r.charge(100+40*len(text), 20*len(text)); err != nil {
 		return nil, err
 	}

@@ -68,11 +68,11 @@ var timeFunctions = []function{
 	},
 	{
 		name: "hours", doc: "A duration as a number of hours.", example: "hours(appointment.endTime - appointment.startTime)",
-		forms: []form{to(floatType, durationType)}, call: fnAmount("hours", time.Hour), newer: true, aliases: []string{"inHours"},
+		forms: []form{to(floatType, durationType)}, call: fnAmount(time.Hour), newer: true, aliases: []string{"inHours"},
 	},
 	{
 		name: "minutes", doc: "A duration as a number of minutes.", example: "minutes(appointment.endTime - appointment.startTime)",
-		forms: []form{to(floatType, durationType)}, call: fnAmount("minutes", time.Minute), newer: true, aliases: []string{"inMinutes"},
+		forms: []form{to(floatType, durationType)}, call: fnAmount(time.Minute), newer: true, aliases: []string{"inMinutes"},
 	},
 }
 
@@ -174,10 +174,7 @@ func fnDate(r *Machine, args []any) (any, error) {
 	if len(args) != 2 {
 		return nil, Errorf("date needs a layout to print a time, such as date(t, \"2 Jan 2006\")")
 	}
-	layout, err := wantText("date", args[1])
-	if err != nil {
-		return nil, err
-	}
+	layout := args[1].(string)
 	if err := r.charge(20*len(layout), 2*len(layout)); err != nil {
 		return nil, err
 	}
@@ -194,18 +191,10 @@ func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 		"2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04",
 	}
 	if len(args) > 0 {
-		layout, err := wantText("date", args[0])
-		if err != nil {
-			return nil, err
-		}
-		layouts = []string{layout}
+		layouts = []string{args[0].(string)}
 	}
 	if len(args) > 1 {
-		name, err := wantText("date", args[1])
-		if err != nil {
-			return nil, err
-		}
-		var ok bool
+		name, ok := args[1].(string), false
 		if zone, ok = FindZone(name); !ok {
 			return nil, Errorf("%s is not a time zone", text.Quote(name))
 		}
@@ -229,10 +218,7 @@ func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 var noZone = time.FixedZone("", 1)
 
 func fnDuration(r *Machine, args []any) (any, error) {
-	text, err := wantText("duration", args[0])
-	if err != nil {
-		return nil, err
-	}
+	text := args[0].(string)
 	if err := r.charge(200+10*len(text), 0); err != nil {
 		return nil, err
 	}
@@ -269,10 +255,7 @@ func fnTZ(r *Machine, args []any) (any, error) {
 }
 
 func fnTimezone(r *Machine, args []any) (any, error) {
-	name, err := wantText("tz", args[0])
-	if err != nil {
-		return nil, err
-	}
+	name := args[0].(string)
 	if err := r.charge(20_000, 4096); err != nil { // a zone is read from a file on first use
 		return nil, err
 	}

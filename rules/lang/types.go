@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -157,6 +158,38 @@ func (t Type) fits(want Type) bool {
 		return t.Kind == mapKind || t.Kind == ObjectKind
 	}
 	return t.Kind == want.Kind
+}
+
+// holds reports whether a value at run time is of the type, as the argument of a function.
+func (t Type) holds(v any) bool {
+	switch t.Kind {
+	case AnyKind:
+		return true
+	case TextKind:
+		_, ok := v.(string)
+		return ok
+	case TimeKind:
+		_, ok := v.(time.Time)
+		return ok
+	case DurationKind:
+		_, ok := v.(time.Duration)
+		return ok
+	case zoneKind:
+		_, ok := v.(*time.Location)
+		return ok
+	case intKind:
+		_, err := wantInt("", v)
+		return err == nil
+	case numberKind:
+		_, ok := number(v)
+		return ok
+	case listKind:
+		_, err := wantList("", v)
+		return err == nil
+	case mapKind:
+		return reflect.ValueOf(v).Kind() == reflect.Map
+	}
+	return false
 }
 
 // Open reports that nothing is known about the type, so no mistake can be reported.
