@@ -1,16 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
 	"bellhop/actions"
@@ -67,13 +66,7 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 	if err != nil {
 		return err
 	}
-	dir, data := f.rules, f.store
-	if dir == "" {
-		dir = cfg.Rules
-	}
-	if data == "" {
-		data = cfg.Store
-	}
+	dir, data := cmp.Or(f.rules, cfg.Rules), cmp.Or(f.store, cfg.Store)
 	if strings.Contains(data, "://") {
 		return errors.New("the store must be a folder; PostgreSQL is not supported yet")
 	}
@@ -107,11 +100,7 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 		return err
 	}
 	if f.json {
-		asJSON, err := encode(report)
-		if err != nil {
-			return err
-		}
-		return p.printJSON(asJSON)
+		return p.writeJSON(report, "  ")
 	}
 	p.printBacktest(report, dir)
 	return nil
@@ -169,7 +158,7 @@ const (
 
 func newProgress(o *output, now time.Time) *progress {
 	bar := &progress{begun: now, next: now.Add(progressAfter)}
-	if f, ok := o.w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
+	if o.terminal {
 		bar.w = o
 	}
 	return bar

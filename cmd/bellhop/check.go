@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -69,10 +67,8 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 		r.GivenUp = givenUp(ctx, cfg.Store, set)
 	}
 	if asJSON {
-		enc := json.NewEncoder(p.stdout)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(r); err != nil {
-			return fmt.Errorf("writing the findings: %w", err)
+		if err := p.writeJSON(r, ""); err != nil {
+			return err
 		}
 	} else {
 		p.printFindings(p.stdout, r.Findings)

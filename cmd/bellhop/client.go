@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -50,18 +51,9 @@ func (p *program) clientFor(f *remoteFlags) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{token: f.token, http: &http.Client{Timeout: time.Minute}}
-	if env, ok := p.lookup(tokenVariable); ok && c.token == "" {
-		c.token = env
-	}
-	if c.token == "" {
-		c.token = cfg.AdminToken
-	}
-	address := f.admin
-	if address == "" {
-		address = cfg.Admin
-	}
-	if c.base, err = baseURL(address); err != nil {
+	token, _ := p.lookup(tokenVariable)
+	c := &client{token: cmp.Or(f.token, token, cfg.AdminToken), http: &http.Client{Timeout: time.Minute}}
+	if c.base, err = baseURL(cmp.Or(f.admin, cfg.Admin)); err != nil {
 		return nil, usagef("--admin: %w", err)
 	}
 	if f.admin == "" && cfg.Path == "" {
@@ -121,7 +113,7 @@ func baseURL(address string) (string, error) {
 // answerLimit is how much of an answer is read, in bytes.
 const answerLimit = 64 << 20
 
-// call makes one request to path, such as /api/v1/events, and decodes the answer into v unless v is nil. It
+// call makes one request to path, such as /api/v1/events, and decodes the answer into v. It
 // also returns the answer as it came. If the server refuses, the error has the server's words.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, v any) (json.RawMessage, error) {
 	if len(query) > 0 {
@@ -158,13 +150,15 @@ func (c *client) ask(ctx context.Context, method, path string, question, v any) 
 	if status != http.StatusOK {
 		return nil, fmt.Errorf("the server at %s answers %s", c.base, refusal(status, body))
 	}
-	if v == nil {
-		return body, nil
+	return body, c.decode(body, v)
+}
+
+// decode reads an answer, or a part of one.
+func (c *client) decode(answer json.RawMessage, v any) error {
+	if err := json.Unmarshal(answer, v); err != nil {
+		return fmt.Errorf("the answer of %s is not one of Bellhop's: %w", c.base, err)
 	}
-	if err := json.Unmarshal(body, v); err != nil {
-		return nil, fmt.Errorf("the answer of %s is not one of Bellhop's: %w", c.base, err)
-	}
-	return body, nil
+	return nil
 }
 
 // exchange sends r and reads the answer, up to answerLimit.
@@ -201,10 +195,10 @@ func refusal(status int, body []byte) string {
 	return text
 }
 
-// pages gets path, and every page after it if all is set. It passes each page to add, which returns the cursor
-// of the next page. rows is the key of the rows in a page. The rows of all pages are joined into one answer.
-func (c *client) pages(ctx context.Context, path, rows string, query url.Values, all bool, add func(page json.RawMessage) (next string, err error)) (json.RawMessage, error) {
-	var joined []json.RawMessage
+// pages gets path, and every page after it if all is set. cursor returns the cursor of the page after one. rows is the
+// key of the rows in a page. The rows of all pages are joined into one answer.
+func (c *client) pages(ctx context.Context, path, rows string, query url.Values, all bool, cursor func(page json.RawMessage) (next string, err error)) (json.RawMessage, error) {
+	joined := []json.RawMessage{}
 	for {
 		var page map[string]json.RawMessage
 		body, err := c.call(ctx, http.MethodGet, path, query, &page)
@@ -212,31 +206,28 @@ func (c *client) pages(ctx context.Context, path, rows string, query url.Values,
 			return nil, err
 		}
 		var list []json.RawMessage
-		if err := json.Unmarshal(page[rows], &list); err != nil {
-			return nil, fmt.Errorf("the answer of %s is not one of Bellhop's: %w", c.base, err)
+		if err := c.decode(page[rows], &list); err != nil {
+			return nil, err
 		}
 		joined = append(joined, list...)
-		next, err := add(body)
+		next, err := cursor(body)
 		if err != nil {
 			return nil, fmt.Errorf("the answer of %s is not one of Bellhop's: %w", c.base, err)
 		}
 		if next == "" || !all {
-			if joined == nil {
-				joined = []json.RawMessage{}
-			}
 			return json.Marshal(map[string]any{rows: joined, "next": next})
 		}
 		query.Set("before", next)
 	}
 }
 
-// printJSON writes data with indents.
-func (p *program) printJSON(data json.RawMessage) error {
-	var b bytes.Buffer
-	if err := json.Indent(&b, bytes.TrimSpace(data), "", "  "); err != nil {
-		return fmt.Errorf("the answer is not JSON: %w", err)
+// writeJSON writes v as JSON, on one line if indent is "".
+func (p *program) writeJSON(v any, indent string) error {
+	enc := json.NewEncoder(p.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", indent)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("writing JSON: %w", err)
 	}
-	b.WriteByte('\n')
-	_, err := p.stdout.Write(b.Bytes())
-	return err
+	return nil
 }

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
-	"net/url"
 
 	"github.com/spf13/cobra"
 
-	"bellhop/engine/admin"
 	"bellhop/engine/record"
 )
 
@@ -32,42 +30,14 @@ func (p *program) deliveriesList() *cobra.Command {
 		{"rule", "only those of the rule with this `name`"},
 		{"event", "only those of the event with this `id`"},
 		{"appointment", "only those of the appointment with this `id`"},
-	}, func(all, page *admin.Deliveries) string {
-		all.Deliveries, all.Next = append(all.Deliveries, page.Deliveries...), page.Next
-		return page.Next
 	}, p.printDeliveries)
 }
 
 // deliveriesChange returns a command that changes deliveries, such as retry. It changes them one after the
 // other and stops at the first that the server refuses.
 func (p *program) deliveriesChange(verb, short, done string) *cobra.Command {
-	var remote remoteFlags
-	cmd := &cobra.Command{
-		Use:   verb + " ID…",
-		Short: short,
-		Args:  between(1, anyNumber),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := p.clientFor(&remote)
-			if err != nil {
-				return err
-			}
-			for _, id := range args {
-				var d record.Delivery
-				answer, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/deliveries/"+url.PathEscape(id)+"/"+verb, nil, &d)
-				if err != nil {
-					return err
-				}
-				if !remote.json {
-					p.printChanged(&d, done)
-				} else if err := p.printJSON(answer); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-	}
-	remote.add(cmd)
-	return cmd
+	cmd := &cobra.Command{Use: verb + " ID…", Short: short, Args: between(1, anyNumber)}
+	return p.remoteCommand(cmd, about(http.MethodPost, "/api/v1/deliveries/", "/"+verb, func(d *record.Delivery) { p.printChanged(d, done) }))
 }
 
 // A pair is one key of a JSON object.

@@ -48,7 +48,7 @@ func TestDemoNotices(t *testing.T) {
 
 func TestSinksKeepWhatArrived(t *testing.T) {
 	t.Parallel()
-	s := &sinks{news: make(chan struct{}, 1), delivery: map[string]int{}}
+	s := &sinks{news: make(chan struct{}, 1)}
 	s.add(message{sink: "email", delivery: "one"})
 	if _, ok := s.of("two"); ok {
 		t.Error("what never arrived is there")

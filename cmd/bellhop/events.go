@@ -2,11 +2,8 @@ package main
 
 import (
 	"net/http"
-	"net/url"
 
 	"github.com/spf13/cobra"
-
-	"bellhop/engine/admin"
 )
 
 func (p *program) eventsCommand() *cobra.Command {
@@ -26,14 +23,10 @@ func (p *program) eventsList() *cobra.Command {
 		{"status", "only those that are accepted, stale or ignored"},
 		{"source", "only those from this `source`"},
 		{"location", "only those of the location with this `id`"},
-	}, func(all, page *admin.Events) string {
-		all.Events, all.Next = append(all.Events, page.Events...), page.Next
-		return page.Next
 	}, p.printEvents)
 }
 
 func (p *program) eventsReplay() *cobra.Command {
-	var remote remoteFlags
 	cmd := &cobra.Command{
 		Use:   "replay ID",
 		Short: "Match an event against the current rules",
@@ -41,23 +34,6 @@ func (p *program) eventsReplay() *cobra.Command {
 repaired since is caught up on. What was enqueued for the event before is not enqueued again;
 what was only watched (mode: shadow) or skipped, and would be sent now, is.`,
 		Args: between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := p.clientFor(&remote)
-			if err != nil {
-				return err
-			}
-			var added admin.Deliveries
-			answer, err := c.call(cmd.Context(), http.MethodPost, "/api/v1/events/"+url.PathEscape(args[0])+"/replay", nil, &added)
-			if err != nil {
-				return err
-			}
-			if remote.json {
-				return p.printJSON(answer)
-			}
-			p.printReplayed(added)
-			return nil
-		},
 	}
-	remote.add(cmd)
-	return cmd
+	return p.remoteCommand(cmd, about(http.MethodPost, "/api/v1/events/", "/replay", p.printReplayed))
 }

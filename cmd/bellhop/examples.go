@@ -154,11 +154,7 @@ func (p *program) example(name, dir string) error {
 	if err != nil {
 		return fmt.Errorf("the example %s: %w", e.name, err)
 	}
-	type file struct {
-		path string
-		data []byte
-	}
-	files := []file{
+	files := []starterFile{
 		{configPath, exampleConfig(needs)},
 		{filepath.Join(rulesDir, e.name+".yaml"), e.rule},
 		{filepath.Join(rulesDir, e.name+".test.yaml"), e.test},
@@ -168,14 +164,10 @@ func (p *program) example(name, dir string) error {
 		if err != nil {
 			return err
 		}
-		files = append(files, file{filepath.Join(rulesDir, filepath.FromSlash(event)), data})
+		files = append(files, starterFile{filepath.Join(rulesDir, filepath.FromSlash(event)), data})
 	}
-	for _, f := range files {
-		written, err := writeNew(f.path, f.data)
-		if err != nil {
-			return fmt.Errorf("writing %s: %w", f.path, err)
-		}
-		p.printWritten(f.path, written)
+	if err := p.writeFiles("", files); err != nil {
+		return err
 	}
 	if _, findings := rules.Compile(e.name, e.rule, options); text.HasErrors(findings) {
 		p.printf("\nThe rule needs what %s lacks. Add under connections:\n", configPath)
@@ -185,11 +177,7 @@ func (p *program) example(name, dir string) error {
 			}
 		}
 	}
-	flag := ""
-	if dir != "." {
-		flag = " --config " + quoted(configPath)
-	}
-	p.printf("\nNext:\n  %[1]s test%[2]s\n  %[1]s check%[2]s\n", p.name, flag)
+	p.printf("\nNext:\n  %[1]s test%[2]s\n  %[1]s check%[2]s\n", p.name, flagFor(dir))
 	return nil
 }
 

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -56,7 +55,7 @@ var eventID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-
 
 func (p *program) explain(ctx context.Context, f explainFlags) error {
 	var answer explain.Answer
-	var asJSON json.RawMessage
+	var asJSON any = &answer
 	var err error
 	switch {
 	case f.event == "":
@@ -74,15 +73,12 @@ func (p *program) explain(ctx context.Context, f explainFlags) error {
 		asJSON, err = c.ask(ctx, http.MethodPost, "/api/v1/explain", admin.Question{Event: f.event, Rule: f.rule}, &answer)
 	default:
 		answer, err = p.explainFile(f)
-		if err == nil {
-			asJSON, err = encode(answer)
-		}
 	}
 	if err != nil {
 		return err
 	}
 	if f.json {
-		return p.printJSON(asJSON)
+		return p.writeJSON(asJSON, "  ")
 	}
 	p.printAnswer(&answer, f.all || f.rule != "")
 	return nil
@@ -91,17 +87,6 @@ func (p *program) explain(ctx context.Context, f explainFlags) error {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// encode returns v as JSON, without escaping < and >.
-func encode(v any) (json.RawMessage, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode the answer: %w", err)
-	}
-	return b.Bytes(), nil
 }
 
 func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
@@ -123,11 +108,7 @@ func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
 			return explain.Answer{}, fmt.Errorf("reading the state before: %w", err)
 		}
 	}
-	dir := f.rules
-	if dir == "" {
-		dir = cfg.Rules
-	}
-	loaded, err := live.LoadFolder(dir, cfg.RuleOptions())
+	loaded, err := live.LoadFolder(cmp.Or(f.rules, cfg.Rules), cfg.RuleOptions())
 	if err != nil {
 		return explain.Answer{}, err
 	}

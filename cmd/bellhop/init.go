@@ -57,6 +57,15 @@ func (p *program) init(dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := p.writeFiles(dir, files); err != nil {
+		return err
+	}
+	p.printNext(dir)
+	return nil
+}
+
+// writeFiles writes files into a folder, and says of each whether it was there already and is kept.
+func (p *program) writeFiles(dir string, files []starterFile) error {
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.path))
 		written, err := writeNew(path, f.data)
@@ -65,13 +74,12 @@ func (p *program) init(dir string) error {
 		}
 		p.printWritten(path, written)
 	}
-	p.printNext(dir)
 	return nil
 }
 
 // A starterFile is one file that init writes.
 type starterFile struct {
-	path string // relative, with slashes
+	path string // with slashes
 	data []byte
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -48,71 +49,78 @@ func (f *listFlags) query() (url.Values, error) {
 	return q, nil
 }
 
-// listCommand returns a command that lists the rows of /api/v1/ and what, such as "events". join adds a page to
-// those before it and returns the cursor of the next page. show prints them all.
-func listCommand[Page any](p *program, what, short string, filters [][2]string, join func(all, page *Page) (next string), show func(Page)) *cobra.Command {
+// A question makes the calls to a server about one argument of a command. It returns the answer as it came, and a
+// function that prints it for people.
+type question func(ctx context.Context, c *client, arg string) (answer json.RawMessage, show func(), err error)
+
+// remoteCommand returns cmd as a command that puts a question to a running server: for each argument, until the server
+// refuses one, or once if there is none.
+func (p *program) remoteCommand(cmd *cobra.Command, ask question) *cobra.Command {
 	var remote remoteFlags
-	var list listFlags
-	cmd := &cobra.Command{
-		Use:   "list",
-		Short: short,
-		Args:  between(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			q, err := list.query()
-			if err != nil {
-				return err
-			}
-			c, err := p.clientFor(&remote)
-			if err != nil {
-				return err
-			}
-			var all Page
-			answer, err := c.pages(cmd.Context(), "/api/v1/"+what, what, q, list.all, func(data json.RawMessage) (string, error) {
-				var page Page
-				if err := json.Unmarshal(data, &page); err != nil {
-					return "", err
-				}
-				return join(&all, &page), nil
-			})
-			if err != nil {
-				return err
-			}
-			if remote.json {
-				return p.printJSON(answer)
-			}
-			show(all)
-			return nil
-		},
-	}
 	remote.add(cmd)
-	list.add(cmd, filters)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.clientFor(&remote)
+		if err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			args = []string{""}
+		}
+		for _, arg := range args {
+			answer, show, err := ask(cmd.Context(), c, arg)
+			if err != nil {
+				return err
+			}
+			if !remote.json {
+				show()
+			} else if err := p.writeJSON(answer, "  "); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	return cmd
 }
 
-// showCommand returns a command that shows one row of /api/v1/ and what.
-func showCommand[T any](p *program, what, short string, show func(*T)) *cobra.Command {
-	var remote remoteFlags
-	cmd := &cobra.Command{
-		Use:   "show ID",
-		Short: short,
-		Args:  between(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := p.clientFor(&remote)
-			if err != nil {
-				return err
-			}
-			var one T
-			answer, err := c.call(cmd.Context(), http.MethodGet, "/api/v1/"+what+"/"+url.PathEscape(args[0]), nil, &one)
-			if err != nil {
-				return err
-			}
-			if remote.json {
-				return p.printJSON(answer)
-			}
-			show(&one)
-			return nil
-		},
+// about returns a question that is one call: its path is the id between before and after.
+func about[T any](method, before, after string, show func(*T)) question {
+	return func(ctx context.Context, c *client, id string) (json.RawMessage, func(), error) {
+		var one T
+		answer, err := c.call(ctx, method, before+url.PathEscape(id)+after, nil, &one)
+		return answer, func() { show(&one) }, err
 	}
-	remote.add(cmd)
-	return cmd
+}
+
+// showCommand returns a command that shows one row of /api/v1/ and what, such as "events".
+func showCommand[T any](p *program, what, short string, show func(*T)) *cobra.Command {
+	cmd := &cobra.Command{Use: "show ID", Short: short, Args: between(1, 1)}
+	return p.remoteCommand(cmd, about(http.MethodGet, "/api/v1/"+what+"/", "", show))
+}
+
+// listCommand returns a command that lists the rows of /api/v1/ and what, such as "events". show prints them all.
+func listCommand[Page any](p *program, what, short string, filters [][2]string, show func(Page)) *cobra.Command {
+	var list listFlags
+	cmd := &cobra.Command{Use: "list", Short: short, Args: between(0, 0)}
+	list.add(cmd, filters)
+	return p.remoteCommand(cmd, func(ctx context.Context, c *client, _ string) (json.RawMessage, func(), error) {
+		q, err := list.query()
+		if err != nil {
+			return nil, nil, err
+		}
+		var all Page
+		answer, err := c.pages(ctx, "/api/v1/"+what, what, q, list.all, cursor)
+		if err == nil {
+			err = c.decode(answer, &all)
+		}
+		return answer, func() { show(all) }, err
+	})
+}
+
+// cursor returns the cursor of the page after one.
+func cursor(page json.RawMessage) (next string, err error) {
+	var p struct {
+		Next string `json:"next"`
+	}
+	err = json.Unmarshal(page, &p)
+	return p.Next, err
 }

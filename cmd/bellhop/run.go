@@ -149,7 +149,7 @@ func reloadOn(hangups <-chan os.Signal, reload func()) (stop func()) {
 // unverified returns the sources whose webhooks are not verified.
 func unverified(cfg *config.Config) []string {
 	var names []string
-	for _, name := range sortedKeys(cfg.Sources) {
+	for _, name := range text.SortedKeys(cfg.Sources) {
 		if cfg.Sources[name].Verify.Scheme == config.None {
 			names = append(names, name)
 		}

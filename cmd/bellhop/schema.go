@@ -1,9 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"bellhop/cmd/bellhop/ruletest"
@@ -30,13 +27,7 @@ and mark the wrong ones. What stands in conditions and between {{ }} only check 
 			case ofTests:
 				schema = ruletest.Schema()
 			}
-			enc := json.NewEncoder(p.stdout)
-			enc.SetIndent("", "  ")
-			enc.SetEscapeHTML(false)
-			if err := enc.Encode(schema); err != nil {
-				return fmt.Errorf("writing the schema: %w", err)
-			}
-			return nil
+			return p.writeJSON(schema, "  ")
 		},
 	}
 	cmd.Flags().BoolVar(&ofConfig, "config", false, "of bellhop.yaml instead")

@@ -2,14 +2,17 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,16 +91,17 @@ func (p *program) send(ctx context.Context, f sendFlags, file string) error {
 	}
 	if status != http.StatusAccepted {
 		if status == http.StatusUnauthorized {
-			p.printFindings(p.stderr, unsetSecrets(findings)) // the likely cause
+			// A secret that is not set is the likely cause.
+			p.printFindings(p.stderr, slices.DeleteFunc(findings, func(f text.Finding) bool { return f.Code != "missing-secret" }))
 		}
 		return fmt.Errorf("the server at %s answers %s", target, refusal(status, answer))
-	}
-	if f.json {
-		return p.printJSON(answer)
 	}
 	var r hook.Receipt
 	if err := json.Unmarshal(answer, &r); err != nil {
 		return fmt.Errorf("the answer of %s is not one of Bellhop's: %w", target, err)
+	}
+	if f.json {
+		return p.writeJSON(json.RawMessage(answer), "  ")
 	}
 	p.printReceipt(r)
 	if r.Status == record.Duplicate {
@@ -149,9 +153,7 @@ func post(ctx context.Context, c *http.Client, target string, header http.Header
 	if err != nil {
 		return 0, nil, fmt.Errorf("posting the event: %w", err)
 	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "bellhop-send")
 	return exchange(c, r)
@@ -173,10 +175,7 @@ func (p *program) readEvent(file string) (body []byte, err error) {
 // hookURL returns the URL for webhooks of a source. given is an address, a URL, or a URL with a path, which is kept; ""
 // means the configured address.
 func hookURL(cfg *config.Config, given, source string) (string, error) {
-	if given == "" {
-		given = cfg.Listen
-	}
-	base, err := baseURL(given)
+	base, err := baseURL(cmp.Or(given, cfg.Listen))
 	if err != nil {
 		return "", usagef("--url: %w", err)
 	}
@@ -188,15 +187,4 @@ func hookURL(cfg *config.Config, given, source string) (string, error) {
 		u = u.JoinPath("hooks", source)
 	}
 	return u.String(), nil
-}
-
-// unsetSecrets are the findings that say that a secret is not set.
-func unsetSecrets(findings []text.Finding) []text.Finding {
-	var unset []text.Finding
-	for _, f := range findings {
-		if f.Code == "missing-secret" {
-			unset = append(unset, f)
-		}
-	}
-	return unset
 }

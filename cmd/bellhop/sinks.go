@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,15 +11,14 @@ import (
 	"log"
 	"mime"
 	"mime/multipart"
+	"mime/quotedprintable"
 	"net"
 	"net/http"
 	"net/mail"
+	"slices"
 	"strings"
 	"sync"
 	"time"
-
-	"encoding/base64"
-	"mime/quotedprintable"
 
 	"github.com/emersion/go-smtp"
 )
@@ -30,9 +30,8 @@ type sinks struct {
 
 	news chan struct{} // gets a token when something has arrived
 
-	mu       sync.Mutex
-	arrived  []message
-	delivery map[string]int // the index of the last message in arrived, by delivery
+	mu      sync.Mutex
+	arrived []message
 
 	stop []func() error
 	done sync.WaitGroup
@@ -47,7 +46,7 @@ type message struct {
 
 // startSinks starts all three servers. The caller closes them.
 func startSinks(ctx context.Context) (_ *sinks, err error) {
-	s := &sinks{news: make(chan struct{}, 1), delivery: map[string]int{}}
+	s := &sinks{news: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -109,7 +108,6 @@ func (s *sinks) allow() []string { return []string{s.mailAddr, s.slackAddr, s.ap
 func (s *sinks) add(m message) {
 	s.mu.Lock()
 	s.arrived = append(s.arrived, m)
-	s.delivery[m.delivery] = len(s.arrived) - 1
 	s.mu.Unlock()
 	select {
 	case s.news <- struct{}{}:
@@ -121,11 +119,12 @@ func (s *sinks) add(m message) {
 func (s *sinks) of(delivery string) (message, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, ok := s.delivery[delivery]
-	if !ok {
-		return message{}, false
+	for _, m := range slices.Backward(s.arrived) {
+		if m.delivery == delivery {
+			return m, true
+		}
 	}
-	return s.arrived[i], true
+	return message{}, false
 }
 
 // from returns what arrived after the first n messages.
@@ -183,19 +182,13 @@ func (s *sinks) api(w http.ResponseWriter, r *http.Request) {
 }
 
 // mailSession is one conversation with the mail server.
-type mailSession struct {
-	sinks *sinks
-	to    []string
-}
+type mailSession struct{ sinks *sinks }
 
 var _ smtp.Session = (*mailSession)(nil)
 
 func (m *mailSession) Mail(string, *smtp.MailOptions) error { return nil }
 
-func (m *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
-	m.to = append(m.to, to)
-	return nil
-}
+func (m *mailSession) Rcpt(string, *smtp.RcptOptions) error { return nil }
 
 func (m *mailSession) Data(r io.Reader) error {
 	data, err := io.ReadAll(r)
@@ -210,7 +203,7 @@ func (m *mailSession) Data(r io.Reader) error {
 	return nil
 }
 
-func (m *mailSession) Reset() { m.to = nil }
+func (m *mailSession) Reset() {}
 
 func (m *mailSession) Logout() error { return nil }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -97,13 +96,12 @@ func (p *program) test(f testFlags, paths []string) error {
 		paths = []string{cfg.Rules}
 	}
 	files, missing := ruletest.Files(paths)
-	report := testReport{Files: len(files), Results: []*ruletest.Result{}, Findings: missing}
+	report := testReport{Files: len(files), Results: []*ruletest.Result{}, Findings: append([]text.Finding{}, missing...)}
 	for _, f := range findings {
 		if f.Severity == text.Error { // doubts are for check
 			report.Findings = append(report.Findings, f)
 		}
 	}
-	report.Findings = append([]text.Finding{}, report.Findings...)
 	var failures error
 	runner := ruletest.New(options)
 	for _, file := range files {
@@ -118,10 +116,8 @@ func (p *program) test(f testFlags, paths []string) error {
 		report.add(result)
 	}
 	if f.json {
-		enc := json.NewEncoder(p.stdout)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(report); err != nil {
-			return fmt.Errorf("writing the results: %w", err)
+		if err := p.writeJSON(report, ""); err != nil {
+			return err
 		}
 	} else {
 		p.printTests(&report, paths, f.run)

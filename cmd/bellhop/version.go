@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"runtime"
 	"runtime/debug"
 
@@ -17,7 +16,7 @@ func (p *program) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := build()
 			if asJSON {
-				return json.NewEncoder(p.stdout).Encode(v)
+				return p.writeJSON(v, "")
 			}
 			p.printVersion(v)
 			return nil

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -87,8 +86,6 @@ func short(text string, n int) string {
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
 // count is "1 file", "2 files".
 func count(n int, one string) string {
 	if n == 1 {
@@ -161,7 +158,7 @@ func (p *program) printReport(r *report) {
 			warnings++
 		}
 	}
-	for _, rule := range sortedKeys(r.GivenUp) {
+	for _, rule := range text.SortedKeys(r.GivenUp) {
 		p.printf("%s for the rule %q: in the store, but no longer in the rules; it would come to nothing\n", count(r.GivenUp[rule], "waiting step"), rule)
 	}
 	verdict := p.stdout.paint("32", "no mistakes")
@@ -178,7 +175,7 @@ func (p *program) printReport(r *report) {
 
 func (p *program) printStarted(cfg *config.Config, e *engine.Engine) {
 	p.printf("%s\n", p.stdout.bold("Bellhop is running; Ctrl-C stops it."))
-	for i, name := range sortedKeys(cfg.Sources) {
+	for i, name := range text.SortedKeys(cfg.Sources) {
 		label := ""
 		if i == 0 {
 			label = "webhooks"
@@ -230,10 +227,6 @@ func (p *program) printWritten(path string, written bool) {
 }
 
 func (p *program) printNext(dir string) {
-	flag := ""
-	if dir != "." {
-		flag = " --config " + quoted(filepath.Join(dir, config.FileName))
-	}
 	p.printf(`
 Next:
   %[1]s check%[2]s
@@ -247,7 +240,15 @@ sent before is sent with
   %[1]s deliveries retry%[2]s ID
 and the same file again, as a booking of its own, with
   %[1]s send --new%[2]s %[3]s
-`, p.name, flag, quoted(filepath.Join(dir, filepath.FromSlash(sampleEvent))), filepath.Join(dir, "rules"))
+`, p.name, flagFor(dir), quoted(filepath.Join(dir, filepath.FromSlash(sampleEvent))), filepath.Join(dir, "rules"))
+}
+
+// flagFor returns the flag with which a command uses the configuration in a folder.
+func flagFor(dir string) string {
+	if dir == "." {
+		return ""
+	}
+	return " --config " + quoted(filepath.Join(dir, config.FileName))
 }
 
 // quoted puts a path into quotes where a shell needs them.
@@ -392,21 +393,19 @@ func (p *program) printDelivery(d *record.Delivery) {
 
 func (p *program) printAttempt(n int, a *record.Attempt) {
 	p.printf("  %d. %s  %s after %s\n", n, local(a.At), clean(a.Outcome), time.Duration(a.Millis)*time.Millisecond)
-	lines := []struct{ name, text string }{
-		{"error", a.Error},
-		{"status", a.Receipt.Status},
-		{"id", a.Receipt.ID},
-		{"accepted", strings.Join(a.Receipt.Accepted, ", ")},
-	}
-	for _, r := range a.Receipt.Refused {
-		lines = append(lines, struct{ name, text string }{"refused", r.Recipient + ": " + r.Answer})
-	}
-	lines = append(lines, struct{ name, text string }{"answer", a.Receipt.Body})
-	for _, l := range lines {
-		if l.text != "" {
-			p.printf("     %-9s %s\n", l.name, strings.TrimSpace(indent(clean(strings.TrimSpace(l.text)), "               ")))
+	line := func(name, text string) {
+		if text != "" {
+			p.printf("     %-9s %s\n", name, strings.TrimSpace(indent(clean(strings.TrimSpace(text)), "               ")))
 		}
 	}
+	line("error", a.Error)
+	line("status", a.Receipt.Status)
+	line("id", a.Receipt.ID)
+	line("accepted", strings.Join(a.Receipt.Accepted, ", "))
+	for _, r := range a.Receipt.Refused {
+		line("refused", r.Recipient+": "+r.Answer)
+	}
+	line("answer", a.Receipt.Body)
 }
 
 // printRequest prints a rendered request, key by key: texts as they are, other values as JSON.
@@ -435,7 +434,7 @@ func (p *program) printRequest(request json.RawMessage, margin string) {
 	}
 }
 
-func (p *program) printReplayed(added admin.Deliveries) {
+func (p *program) printReplayed(added *admin.Deliveries) {
 	if len(added.Deliveries) == 0 {
 		p.printf("Nothing was added: what the current rules make of this event was enqueued before.\n")
 		return

@@ -85,17 +85,17 @@ func toCome(n int) string {
 func (p *program) printDays(days []backtest.Day, waiting *backtest.Tally, most int) {
 	days = slices.DeleteFunc(slices.Clone(days), func(d backtest.Day) bool { return !d.Differs() })
 	var rows [][]string
-	for i := range days[max(0, len(days)-most):] {
-		d := &days[max(0, len(days)-most)+i]
+	first := max(0, len(days)-most)
+	for i := range days[first:] {
+		d := &days[first+i]
 		rows = append(rows, append([]string{d.Day}, tallyRow(&d.Tally)...))
 	}
-	more := len(days) - len(rows)
 	if waiting.Differs() {
 		rows = append(rows, append([]string{"to come"}, tallyRow(waiting)...))
 	}
 	p.table(append([]string{"DAY"}, tallyHead...), rows)
-	if more > 0 {
-		p.printf("%s\n", p.stdout.dim("and "+count(more, "day")+" before"))
+	if first > 0 {
+		p.printf("%s\n", p.stdout.dim("and "+count(first, "day")+" before"))
 	}
 }
 
