@@ -91,7 +91,7 @@ type Delivery struct {
 	Copy  int  `json:"-"` // the number of copies before it for this event, rule and step; each copy has its own id
 	Fresh bool `json:"-"` // rendered by the claim that returned it, and so never sent
 
-	Crashed bool `json:"-"` // a process ended while it held the delivery, so there can be an attempt without a record
+	Crashed bool `json:"-"` // an earlier claim has no record, so there can be an attempt without one
 }
 
 // An Attempt is one try to send a delivery.

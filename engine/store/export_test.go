@@ -185,6 +185,3 @@ func (s *Store) Recount(t *testing.T) map[record.State]int {
 	}
 	return counts
 }
-
-// Lost marks the job as one that a process held when it ended.
-func (q *Queued) Lost() { q.job.again = true }

@@ -69,6 +69,27 @@ func TestEmptiedDatabase(t *testing.T) {
 	}
 }
 
+// A first start that ended before the database had its tables does not prevent the next one.
+func TestUnfinishedDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"bellhop.db", "bellhop.db.new"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "bellhop.db.new")); err == nil {
+		t.Error("the mark of a new database is still there")
+	}
+}
+
 func TestNewest(t *testing.T) {
 	t.Parallel()
 	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})

@@ -70,9 +70,13 @@ func (t *Tx) Change(d *record.Delivery) error {
 // the idempotency key: what was tried under one key must not be sent with other contents.
 func (t *Tx) Renew(d *record.Delivery) error {
 	d.ID, d.Turn = record.NewID(), 0
-	d.Copy++
-	_, err := t.InsertDelivery(d)
-	return err
+	for { // an earlier delivery that was copied before has later copies
+		d.Copy++
+		inserted, err := t.InsertDelivery(d)
+		if inserted || err != nil {
+			return err
+		}
+	}
 }
 
 // Event returns one event with all its fields, as this transaction sees it. The error is [ErrNotFound] if there is

@@ -76,10 +76,11 @@ type Due func(*Tx, *record.Delivery) error
 func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, err error) {
 	err = j.store.Write(ctx, func(tx *Tx) error {
 		d, ok = record.Delivery{}, false
-		now := micros(j.store.opts.Now())
-		got, err := scanDelivery(tx.tx.QueryRowContext(tx.ctx, `UPDATE deliveries SET state = 'sending'
-			WHERE id = ?1 AND turn = ?2 AND (state IN ('pending', 'retrying', 'sending') OR state = 'waiting' AND due_at <= ?3) RETURNING `+deliveryColumns,
-			j.job.Delivery, j.job.Turn, now))
+		got, err := tx.take(j.job, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?3`)
+		if errors.Is(err, sql.ErrNoRows) {
+			got, err = tx.take(j.job, `state = 'sending' AND ?3 > 0`)
+			got.Crashed = true
+		}
 		if errors.Is(err, sql.ErrNoRows) {
 			d, err = tx.early(j.job)
 			return err
@@ -87,7 +88,6 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 		if err != nil {
 			return fmt.Errorf("claim delivery: %w", err)
 		}
-		got.Crashed = j.job.again
 		rendered, tells := got.Request, got.Tells
 		got.Fresh = got.Request == nil
 		if due != nil {
@@ -104,6 +104,12 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 		return nil
 	})
 	return d, ok, err
+}
+
+// take marks the delivery of a job as being sent, if it is in one of some states. ?3 in states is the present time.
+func (t *Tx) take(j job, states string) (record.Delivery, error) {
+	return scanDelivery(t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET state = 'sending' WHERE id = ?1 AND turn = ?2 AND (`+states+`) RETURNING `+deliveryColumns,
+		j.Delivery, j.Turn, micros(t.s.opts.Now())))
 }
 
 // early returns the delivery of a job that came before its time. It returns an empty delivery if there is nothing to do

@@ -142,7 +142,6 @@ type model struct {
 	bodies      [][]byte // of all events that were sent
 	accepted    []string // the ids of the accepted events
 	hands       []claimed
-	lost        map[string]bool // deliveries that a process had claimed when it ended
 	// forced has the deliveries that an operator retried, and their copies. Some checks do not hold for them.
 	forced map[string]bool
 	bytes  map[string]string // the request that was first sent under a delivery's id
@@ -304,9 +303,6 @@ func (m *model) claim(t *rapid.T, job store.Queued) {
 	if m.now.After(m.latest) {
 		m.latest = m.now
 	}
-	if m.lost[job.Delivery] {
-		job.Lost()
-	}
 	d, ok, err := job.Claim(t.Context(), m.r.Due)
 	if err != nil {
 		t.Fatal(err)
@@ -463,7 +459,6 @@ func (m *model) record(t *rapid.T, job store.Queued, d *record.Delivery) {
 	if err := job.Record(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	delete(m.lost, d.ID)
 	t.Logf("%s record %s: %s", m.now.Format("2 15:04"), d.ID, d.State)
 	if !unfinished(d) {
 		m.end(t, job)
@@ -606,7 +601,7 @@ func TestModel(t *testing.T) {
 		runs++
 		*m = model{
 			s: s, r: r, now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), appointment: fmt.Sprintf("a%d", runs),
-			lost: map[string]bool{}, forced: map[string]bool{}, bytes: map[string]string{}, unfollowed: map[string]bool{}, known: map[string]*modelRow{},
+			forced: map[string]bool{}, bytes: map[string]string{}, unfollowed: map[string]bool{}, known: map[string]*modelRow{},
 		}
 		for i := range rapid.IntRange(1, 2).Draw(t, "rules") {
 			m.rules = append(m.rules, drawRule(t, fmt.Sprintf("rule%d", i)))
@@ -757,9 +752,6 @@ func (r *modelRule) forCancelledAny() bool {
 
 // crash ends the process. The workers lose the deliveries that they have claimed.
 func (m *model) crash() {
-	for i := range m.hands {
-		m.lost[m.hands[i].d.ID] = true
-	}
 	m.hands = nil
 }
 

@@ -38,8 +38,7 @@ type job struct {
 	Turn        int    `json:"n,omitempty"`
 	Waits       bool   `json:"w,omitempty"` // the step waits, so its destination can change before it is due
 
-	due   time.Time
-	again bool // a process ended while it held the job
+	due time.Time
 }
 
 // Kind returns River's name for this kind of job. It is stored, so it must not change.
@@ -174,9 +173,7 @@ type worker struct {
 }
 
 func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
-	args := j.Args
-	args.again = j.Attempt > 1 // River does not count an attempt that ended with a snooze
-	if again := w.handle(ctx, &Job{Destination: args.Destination, store: w.s, job: args, row: j.ID}); again > 0 {
+	if again := w.handle(ctx, &Job{Destination: j.Args.Destination, store: w.s, job: j.Args, row: j.ID}); again > 0 {
 		return river.JobSnooze(again)
 	}
 	return nil

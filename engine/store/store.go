@@ -104,6 +104,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if _, err = s.write.ExecContext(ctx, jobIndexes); err != nil {
 		return fmt.Errorf("index the queue: %w", err)
 	}
+	if err := os.Remove(path + unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if s.read, err = openPool(path, readers, true); err != nil {
 		return err
 	}
@@ -117,11 +120,22 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return nil
 }
 
+// unfinished is the end of the name of an empty file beside a new database. It stays until the database has its tables,
+// so that an empty database of a process that ended before is not taken for one that was emptied.
+const unfinished = ".new"
+
 // guard creates the database file if there is none, and makes sure that only its owner can read it, in any folder.
 // SQLite gives the files that it creates beside it the same mode. guard refuses an empty file, because SQLite would
 // silently make a new database of it.
 func guard(path string) error {
-	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+	info, err := os.Stat(path)
+	_, begun := os.Stat(path + unfinished)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := os.WriteFile(path+unfinished, nil, 0o600); err != nil {
+			return err
+		}
+	case err == nil && info.Size() == 0 && begun != nil:
 		return fmt.Errorf("%s is empty, though there was a database: restore it from a backup, or remove it to begin anew", path)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -415,3 +415,56 @@ func TestClosed(t *testing.T) {
 		t.Errorf("a closed store: %v", err)
 	}
 }
+
+// A delivery whose attempt could not be recorded counts as tried, and one that is claimed for the first time does not.
+func TestClaimAfterLostRecord(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	if _, err := put(t.Context(), s, "a1", 1); err != nil {
+		t.Fatal(err)
+	}
+	var tried []bool
+	workAll(t, s, 1, func(ctx context.Context, j *store.Job) time.Duration {
+		d, ok, err := j.Claim(ctx, nil)
+		if err != nil || !ok {
+			t.Errorf("%v %v", ok, err)
+		}
+		if tried = append(tried, d.Tried()); len(tried) == 1 {
+			return time.Millisecond // it is sent, and Record fails
+		}
+		d.State = record.Sent
+		if err := j.Record(ctx, &d); err != nil {
+			t.Error(err)
+		}
+		return 0
+	})
+	if !slices.Equal(tried, []bool{false, true}) {
+		t.Errorf("tried: %v", tried)
+	}
+}
+
+// A delivery can be copied again, also if an earlier copy of it exists.
+func TestRenewTwice(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	event, err := put(t.Context(), s, "a1", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Deliveries(t.Context(), store.DeliveryFilter{Event: event})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d deliveries, %v", len(list), err)
+	}
+	ids := map[string]bool{list[0].ID: true}
+	for range 3 {
+		again := list[0]
+		if err := s.Write(t.Context(), func(tx *store.Tx) error { return tx.Renew(&again) }); err != nil {
+			t.Fatal(err)
+		}
+		ids[again.ID] = true
+	}
+	list, err = s.Deliveries(t.Context(), store.DeliveryFilter{Event: event})
+	if err != nil || len(list) != 4 || len(ids) != 4 {
+		t.Errorf("%d deliveries, %d ids, %v", len(list), len(ids), err)
+	}
+}
