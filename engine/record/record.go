@@ -167,6 +167,15 @@ func (d *Delivery) Replayed() bool {
 	return d.Event < FirstID(d.Created.Add(-time.Minute))
 }
 
+// TimeOf returns when an identifier was made, in UTC, to the millisecond. The error says that id is no identifier.
+func TimeOf(id string) (time.Time, error) {
+	u, err := uuid.Parse(id)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("identifier %q: %w", id, err)
+	}
+	return time.Unix(u.Time().UnixTime()).UTC(), nil
+}
+
 // NewID returns a new identifier for an event or a delivery. It is a UUID of version 7, so identifiers sort by time. It
 // is safe for concurrent use.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }

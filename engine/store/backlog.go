@@ -3,10 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"time"
-
-	"github.com/google/uuid"
 
 	"bellhop/engine/record"
 )
@@ -23,19 +20,12 @@ type Backlog struct {
 func (s *Store) Backlogs(ctx context.Context) ([]Backlog, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT state, n, (SELECT min(id) FROM deliveries d WHERE d.state = c.state) FROM delivery_counts c
 		WHERE state IN ('waiting', 'pending', 'retrying', 'dead') AND n > 0`)
-	if err != nil {
-		return nil, fmt.Errorf("count what is open: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (b Backlog, err error) {
+	return collect(rows, err, "count what is open", func(rows *sql.Rows) (b Backlog, err error) {
 		var first string
 		if err := rows.Scan(&b.State, &b.Count, &first); err != nil {
 			return b, err
 		}
-		id, err := uuid.Parse(first)
-		if err != nil {
-			return b, fmt.Errorf("delivery %q: %w", first, err)
-		}
-		b.Oldest = time.Unix(id.Time().UnixTime()).UTC()
-		return b, nil
+		b.Oldest, err = record.TimeOf(first)
+		return b, err
 	})
 }

@@ -15,17 +15,13 @@ import (
 // InsertDelivery records d. If d is [record.Pending] or [record.Waiting], it also enqueues d for d.Due. If there is
 // already a delivery with the same event, rule, step and copy, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
-	res, err := t.tx.ExecContext(t.ctx, `
+	n, err := t.exec("insert delivery", `
 		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?, ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
 		d.ID, d.Event, d.Source, d.Location, d.Appointment, d.Rule, d.Step, d.Action, d.Connection, d.Destination,
 		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.Copy, blob(d.Request), d.Tells)
 	if err != nil {
-		return false, fmt.Errorf("insert delivery: %w", err)
-	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return false, fmt.Errorf("insert delivery: %w", err)
+		return false, err
 	}
 	if n == 1 && (d.State == record.Pending || d.State == record.Waiting) {
 		t.enqueue(d)
@@ -91,12 +87,8 @@ func (s *Store) Retry(ctx context.Context, id string) (record.Delivery, error) {
 func (s *Store) move(ctx context.Context, id string, to record.State, reason string, from []record.State, enqueue bool) (d record.Delivery, err error) {
 	err = s.ask(ctx, func(tx *Tx) error {
 		var err error
-		d, err = scanDelivery(tx.tx.QueryRowContext(tx.ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE id = ?`, id))
-		if errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("delivery %q: %w", id, ErrNotFound)
-		}
-		if err != nil {
-			return fmt.Errorf("read delivery: %w", err)
+		if d, err = findDelivery(tx.ctx, tx.tx, id); err != nil {
+			return err
 		}
 		if d.Key == "" { // an immediate step that was skipped was never rendered, so there is nothing to send
 			from = slices.DeleteFunc(slices.Clone(from), func(s record.State) bool { return s == record.Skipped })
@@ -120,12 +112,9 @@ func (s *Store) move(ctx context.Context, id string, to record.State, reason str
 			d.Follows = d.Key != "" // even if another delivery had replaced it
 			tx.enqueue(&d)
 		}
-		_, err = tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ? WHERE id = ?`,
+		_, err = tx.exec("change delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ? WHERE id = ?`,
 			string(to), reason, micros(d.Due), micros(d.Retried), d.Turn, d.Follows, id)
-		if err != nil {
-			return fmt.Errorf("change delivery: %w", err)
-		}
-		return nil
+		return err
 	})
 	return d, err
 }
@@ -160,10 +149,7 @@ var passingStates = []record.State{record.Waiting, record.Pending, record.Sendin
 // listDeliveries returns the deliveries that rest selects. rest is the part of the query that begins with WHERE.
 func listDeliveries(ctx context.Context, db querier, rest string, args ...any) ([]record.Delivery, error) {
 	rows, err := db.QueryContext(ctx, `SELECT `+deliveryColumns+` FROM deliveries`+rest, args...)
-	if err != nil {
-		return nil, fmt.Errorf("list deliveries: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (record.Delivery, error) { return scanDelivery(rows) })
+	return collect(rows, err, "list deliveries", func(rows *sql.Rows) (record.Delivery, error) { return scanDelivery(rows) })
 }
 
 // Delivery returns one delivery. The error is [ErrNotFound] if there is none.
@@ -207,10 +193,7 @@ func (s *Store) Waiting(ctx context.Context) ([]Plan, error) { return waiting(ct
 func waiting(ctx context.Context, db querier) ([]Plan, error) {
 	rows, err := db.QueryContext(ctx, `SELECT rule, step, step_key, count(*) FROM deliveries INDEXED BY deliveries_waiting
 		WHERE state = 'waiting' GROUP BY rule, step, step_key ORDER BY rule, step`)
-	if err != nil {
-		return nil, fmt.Errorf("count what waits: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (p Plan, err error) {
+	return collect(rows, err, "count what waits", func(rows *sql.Rows) (p Plan, err error) {
 		return p, rows.Scan(&p.Rule, &p.Step, &p.Key, &p.Count)
 	})
 }
@@ -219,11 +202,8 @@ func waiting(ctx context.Context, db querier) ([]Plan, error) {
 // counts, see the migrations.
 func (s *Store) CountDeliveries(ctx context.Context) (map[record.State]int, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT state, n FROM delivery_counts WHERE n > 0`)
-	if err != nil {
-		return nil, fmt.Errorf("count deliveries: %w", err)
-	}
 	counts := map[record.State]int{}
-	_, err = collect(rows, func(rows *sql.Rows) (struct{}, error) {
+	_, err = collect(rows, err, "count deliveries", func(rows *sql.Rows) (struct{}, error) {
 		var state record.State
 		var n int
 		err := rows.Scan(&state, &n)

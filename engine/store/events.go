@@ -17,17 +17,15 @@ import (
 // InsertEvent records e. If there is already an event with the same Dedupe key, it changes nothing and returns that
 // event's id and false.
 func (t *Tx) InsertEvent(e *record.Event) (id string, inserted bool, err error) {
-	res, err := t.tx.ExecContext(t.ctx, `
+	n, err := t.exec("insert event", `
 		INSERT INTO events (id, dedupe, source, location, type, webhook, appointment, received_at, status, happened, changed, rules, body, state, previous)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe) DO NOTHING`,
 		e.ID, e.Dedupe, e.Source, e.Location, e.Type, e.WebhookID, e.Appointment, micros(e.ReceivedAt), e.Status,
 		strings.Join(e.On, " "), strings.Join(e.Changed, " "), e.Rules, []byte(e.Body), blob(delta(e.After, e.Body)), blob(delta(e.Before, e.After)))
 	if err != nil {
-		return "", false, fmt.Errorf("insert event: %w", err)
+		return "", false, err
 	}
-	if n, err := res.RowsAffected(); err != nil {
-		return "", false, fmt.Errorf("insert event: %w", err)
-	} else if n == 1 {
+	if n == 1 {
 		return e.ID, true, nil
 	}
 	err = t.tx.QueryRowContext(t.ctx, `SELECT id FROM events WHERE dedupe = ?`, e.Dedupe).Scan(&id)
@@ -84,10 +82,7 @@ func (s *Store) Events(ctx context.Context, f EventFilter) ([]record.Event, erro
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed FROM events`+
 		w.String()+` ORDER BY id DESC LIMIT ?`, append(w.args, limit(f.Limit))...)
-	if err != nil {
-		return nil, fmt.Errorf("list events: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (e record.Event, err error) {
+	return collect(rows, err, "list events", func(rows *sql.Rows) (e record.Event, err error) {
 		return e, scanEvent(rows, &e)
 	})
 }
@@ -163,13 +158,10 @@ func (t *Tx) Memory(source, appointment string) (state json.RawMessage, latest [
 // Remember replaces what is remembered of an appointment. touched is when its latest event was received, and ends is
 // when the appointment is over, zero if unknown. [Store.Prune] forgets the appointment after both.
 func (t *Tx) Remember(source, appointment string, state json.RawMessage, latest []byte, touched, ends time.Time) error {
-	_, err := t.tx.ExecContext(t.ctx, `INSERT INTO appointments (source, id, touched_at, ends_at, state, latest) VALUES (?, ?, ?, ?, ?, ?)
+	_, err := t.exec("write appointment", `INSERT INTO appointments (source, id, touched_at, ends_at, state, latest) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (source, id) DO UPDATE SET touched_at = excluded.touched_at, ends_at = excluded.ends_at, state = excluded.state, latest = excluded.latest`,
 		source, appointment, micros(touched), micros(ends), []byte(state), latest)
-	if err != nil {
-		return fmt.Errorf("write appointment: %w", err)
-	}
-	return nil
+	return err
 }
 
 // A where collects the conditions of a listing.
@@ -210,14 +202,19 @@ func limit(n int) int {
 	return min(n, record.MaxPage)
 }
 
-func collect[T any](rows *sql.Rows, scan func(*sql.Rows) (T, error)) ([]T, error) {
+// collect reads the rows of a query, whose error is err, and closes them. what says in its error what was done.
+func collect[T any](rows *sql.Rows, err error, what string, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	list := []T{}
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, errors.Join(err, rows.Close())
-		}
+	for err == nil && rows.Next() {
+		var v T
+		v, err = scan(rows)
 		list = append(list, v)
 	}
-	return list, errors.Join(rows.Err(), rows.Close())
+	if rows != nil {
+		err = errors.Join(err, rows.Err(), rows.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return list, nil
 }

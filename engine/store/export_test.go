@@ -45,10 +45,7 @@ func (s *Store) Queued(ctx context.Context, appointment string) ([]Queued, error
 	rows, err := s.write.QueryContext(ctx, `SELECT j.id, j.args ->> '$.d', j.args ->> '$.to', coalesce(j.args ->> '$.n', 0), j.state = 'scheduled',
 		CAST(unixepoch(j.scheduled_at, 'subsec') * 1000 AS integer)
 		FROM deliveries d JOIN river_job j ON j.args ->> '$.d' = d.id WHERE d.appointment = ? AND j.state IN ('available', 'scheduled') ORDER BY j.id`, appointment)
-	if err != nil {
-		return nil, err
-	}
-	return collect(rows, func(rows *sql.Rows) (Queued, error) {
+	return collect(rows, err, "list jobs", func(rows *sql.Rows) (Queued, error) {
 		q := Queued{Job: &Job{store: s}}
 		var later bool
 		var at int64
@@ -116,10 +113,7 @@ func (s *Store) Plans(t *testing.T) map[string][]string {
 	}
 	for query := range plans {
 		rows, err := s.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
-		if err != nil {
-			t.Fatalf("%s: %v", query, err)
-		}
-		plans[query], err = collect(rows, func(rows *sql.Rows) (step string, err error) {
+		plans[query], err = collect(rows, err, query, func(rows *sql.Rows) (step string, err error) {
 			var ignored int
 			return step, rows.Scan(&ignored, &ignored, &ignored, &step)
 		})

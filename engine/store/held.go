@@ -1,8 +1,6 @@
 package store
 
 import (
-	"fmt"
-
 	"bellhop/engine/record"
 	"bellhop/rules"
 )
@@ -31,8 +29,8 @@ func (t *Tx) takePlace(d *record.Delivery) error {
 		if o.State.Open() {
 			return &record.ConflictError{State: o.State, Other: o.ID}
 		}
-		if _, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET follows = 0 WHERE id = ?`, o.ID); err != nil {
-			return fmt.Errorf("change delivery: %w", err)
+		if _, err := t.exec("change delivery", `UPDATE deliveries SET follows = 0 WHERE id = ?`, o.ID); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -42,12 +40,9 @@ func (t *Tx) takePlace(d *record.Delivery) error {
 // cancelled for a reason that is not in passing, usually by an operator. They tell the old time, so [Store.Retry] then
 // refuses them.
 func (t *Tx) Outdate(source, appointment string, passing [2]string) error {
-	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET follows = 0 WHERE appointment = ? AND source = ? AND follows = 1 AND request IS NOT NULL
+	_, err := t.exec("outdate deliveries", `UPDATE deliveries SET follows = 0 WHERE appointment = ? AND source = ? AND follows = 1 AND request IS NOT NULL
 		AND (state = 'dead' OR state = 'cancelled' AND replace(reason, ?, '') NOT IN (?, ?))`, appointment, source, record.UnderWay, passing[0], passing[1])
-	if err != nil {
-		return fmt.Errorf("outdate deliveries: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Change writes the new state, reason, times and request of a held delivery, and whether it still follows. It raises
@@ -55,10 +50,9 @@ func (t *Tx) Outdate(source, appointment string, passing [2]string) error {
 // still recorded, and a success makes it [record.Sent]. If d is [record.Waiting], Change enqueues it for d.Due.
 func (t *Tx) Change(d *record.Delivery) error {
 	d.Turn++
-	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, follows = ?, turn = ?, request = ? WHERE id = ?`,
-		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Follows, d.Turn, blob(d.Request), d.ID)
-	if err != nil {
-		return fmt.Errorf("change delivery: %w", err)
+	if _, err := t.exec("change delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, follows = ?, turn = ?, request = ? WHERE id = ?`,
+		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Follows, d.Turn, blob(d.Request), d.ID); err != nil {
+		return err
 	}
 	if d.State == record.Waiting {
 		t.enqueue(d)

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"bellhop/engine/record"
 )
 
@@ -29,11 +27,11 @@ type Job struct {
 
 // Made returns about when the delivery was made. It reads nothing: the time comes from the delivery's id.
 func (j *Job) Made() time.Time {
-	id, err := uuid.Parse(j.job.Delivery)
+	at, err := record.TimeOf(j.job.Delivery)
 	if err != nil {
 		return time.Now()
 	}
-	return time.Unix(id.Time().UnixTime())
+	return at
 }
 
 // To returns where the delivery goes. If the delivery still has to wait, it returns how long instead. present returns
@@ -128,13 +126,10 @@ func (t *Tx) early(j job) (record.Delivery, error) {
 
 // settle writes what a [Due] changed in a delivery.
 func (t *Tx) settle(d *record.Delivery) error {
-	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, step_key = ?,
+	_, err := t.exec("write delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, step_key = ?,
 		connection = ?, destination = ?, request = ?, tells = ? WHERE id = ?`,
 		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, d.ID)
-	if err != nil {
-		return fmt.Errorf("write delivery: %w", err)
-	}
-	return nil
+	return err
 }
 
 // Current reports whether the claimed delivery d is still to be sent by this job. It must be called just before the
@@ -165,12 +160,9 @@ func (j *Job) Current(ctx context.Context, d *record.Delivery) (bool, error) {
 		return true, nil
 	}
 	return false, j.store.Write(ctx, func(tx *Tx) error {
-		_, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET reason = replace(reason, ?, '') WHERE id = ? AND turn = ? AND state = 'cancelled'`,
+		_, err := tx.exec("write delivery", `UPDATE deliveries SET reason = replace(reason, ?, '') WHERE id = ? AND turn = ? AND state = 'cancelled'`,
 			record.UnderWay, j.job.Delivery, j.job.Turn+1)
-		if err != nil {
-			return fmt.Errorf("write delivery: %w", err)
-		}
-		return nil
+		return err
 	})
 }
 
@@ -189,15 +181,13 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 		over = !d.State.Open()
 		// It was not sent after all. It is rendered again later, with the appointment as it then is.
 		unsent := d.Fresh && d.State == record.Pending
-		res, err := tx.tx.ExecContext(tx.ctx, `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ?, request = CASE WHEN ? THEN NULL ELSE request END
+		n, err := tx.exec("record delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ?, request = CASE WHEN ? THEN NULL ELSE request END
 			WHERE id = ? AND turn = ? AND state = 'sending'`,
 			string(d.State), d.Reason, micros(d.Due), attempts, unsent, d.ID, d.Turn)
 		if err != nil {
-			return fmt.Errorf("record delivery: %w", err)
+			return err
 		}
-		if n, err := res.RowsAffected(); err != nil {
-			return fmt.Errorf("record delivery: %w", err)
-		} else if n == 0 {
+		if n == 0 {
 			over = true
 			if err := tx.recordCancelled(d, attempts); err != nil {
 				return err
@@ -217,18 +207,13 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 // recordCancelled writes the attempts at a delivery that was cancelled after its claim. If the attempt succeeded, the
 // delivery becomes sent all the same.
 func (t *Tx) recordCancelled(d *record.Delivery, attempts []byte) error {
-	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET attempts = ?, state = CASE WHEN ? THEN 'sent' ELSE state END
+	_, err := t.exec("record delivery", `UPDATE deliveries SET attempts = ?, state = CASE WHEN ? THEN 'sent' ELSE state END
 		WHERE id = ? AND turn > ? AND state = 'cancelled'`, attempts, d.State == record.Sent, d.ID, d.Turn)
-	if err != nil {
-		return fmt.Errorf("record delivery: %w", err)
-	}
-	return nil
+	return err
 }
 
 // endJob deletes a job. River never uses its id again.
 func (t *Tx) endJob(row int64) error {
-	if _, err := t.tx.ExecContext(t.ctx, `DELETE FROM river_job WHERE id = ?`, row); err != nil {
-		return fmt.Errorf("end job: %w", err)
-	}
-	return nil
+	_, err := t.exec("end job", `DELETE FROM river_job WHERE id = ?`, row)
+	return err
 }

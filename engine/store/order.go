@@ -46,11 +46,8 @@ func (t *Tx) After(d *record.Delivery, open bool) (event string, err error) {
 
 // Replace cancels the deliveries of d's step for earlier events that are still to be sent, except those being sent.
 func (t *Tx) Replace(d *record.Delivery, reason string) error {
-	_, err := t.tx.ExecContext(t.ctx, `UPDATE deliveries SET state = 'cancelled', reason = ?6, turn = turn + 1
+	_, err := t.exec("replace deliveries", `UPDATE deliveries SET state = 'cancelled', reason = ?6, turn = turn + 1
 		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event < ?5 AND step_key = '' AND state IN ('pending', 'retrying')`,
 		d.Appointment, d.Source, d.Rule, d.Step, d.Event, reason)
-	if err != nil {
-		return fmt.Errorf("replace deliveries: %w", err)
-	}
-	return nil
+	return err
 }

@@ -63,10 +63,7 @@ func (r *Reader) EventsAfter(ctx context.Context, s Span, after string, n int) (
 	first, end := s.bounds()
 	rows, err := r.read.QueryContext(ctx, `SELECT id, source, location, type, webhook, appointment, received_at, status, happened, changed,
 		rules, body, state, previous FROM events WHERE id >= ? AND id > ? AND id < ? ORDER BY id LIMIT ?`, first, after, end, n)
-	if err != nil {
-		return nil, fmt.Errorf("read events: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (e record.Event, err error) { return e, scanWhole(rows, &e) })
+	return collect(rows, err, "read events", func(rows *sql.Rows) (e record.Event, err error) { return e, scanWhole(rows, &e) })
 }
 
 // Event returns one event with all its fields. The error is [ErrNotFound] if there is none.
@@ -79,10 +76,7 @@ func (r *Reader) Event(ctx context.Context, id string) (record.Event, error) {
 func (r *Reader) DeliveriesOf(ctx context.Context, first, last string) ([]record.Delivery, error) {
 	rows, err := r.read.QueryContext(ctx, `SELECT event, rule, step, action, connection, state, moment_at, request FROM deliveries
 		WHERE event >= ? AND event <= ? ORDER BY event, rule, step`, first, last)
-	if err != nil {
-		return nil, fmt.Errorf("read deliveries: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (d record.Delivery, err error) {
+	return collect(rows, err, "read deliveries", func(rows *sql.Rows) (d record.Delivery, err error) {
 		var at int64
 		var request []byte
 		err = rows.Scan(&d.Event, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.State, &at, &request)

@@ -55,12 +55,12 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 			err := s.Write(ctx, func(tx *Tx) error {
 				seen, gone = 0, 0
 				for rows := 0; seen < len(ids) && rows < pruneBatch; seen++ {
-					deliveries, err := tx.delete(`DELETE FROM deliveries WHERE event = ?1 AND NOT EXISTS (
+					deliveries, err := tx.exec("prune", `DELETE FROM deliveries WHERE event = ?1 AND NOT EXISTS (
 						SELECT 1 FROM deliveries d WHERE d.event = ?1 AND d.state IN ('waiting', 'pending', 'sending', 'retrying'))`, ids[seen])
 					if err != nil {
 						return err
 					}
-					n, err := tx.delete(`DELETE FROM events WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = ?1)`, ids[seen])
+					n, err := tx.exec("prune", `DELETE FROM events WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = ?1)`, ids[seen])
 					if err != nil {
 						return err
 					}
@@ -81,10 +81,7 @@ func (s *Store) pruned(ctx context.Context, after, first string) ([]string, erro
 	rows, err := s.read.QueryContext(ctx, `SELECT id FROM events e WHERE id > ?1 AND id < ?2 AND NOT EXISTS (
 		SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying')) ORDER BY id LIMIT ?3`,
 		after, first, pruneBatch)
-	if err != nil {
-		return nil, fmt.Errorf("find events to prune: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+	return collect(rows, err, "find events to prune", func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
 }
 
 func (s *Store) pruneAppointments(ctx context.Context, cut int64) error {
@@ -96,16 +93,13 @@ func (s *Store) pruneAppointments(ctx context.Context, cut int64) error {
 		rows, err := s.read.QueryContext(ctx, `SELECT max(touched_at, ends_at), source, id FROM appointments
 			WHERE max(touched_at, ends_at) >= ?1 AND max(touched_at, ends_at) < ?4 AND (max(touched_at, ends_at) > ?1 OR (source, id) > (?2, ?3))
 			ORDER BY max(touched_at, ends_at), source, id LIMIT ?5`, after.over, after.source, after.id, cut, pruneBatch)
-		if err != nil {
-			return fmt.Errorf("find appointments to prune: %w", err)
-		}
-		list, err := collect(rows, func(rows *sql.Rows) (a appointment, err error) { return a, rows.Scan(&a.over, &a.source, &a.id) })
+		list, err := collect(rows, err, "find appointments to prune", func(rows *sql.Rows) (a appointment, err error) { return a, rows.Scan(&a.over, &a.source, &a.id) })
 		if err != nil || len(list) == 0 {
 			return err
 		}
 		err = s.Write(ctx, func(tx *Tx) error {
 			for _, a := range list {
-				_, err := tx.delete(`DELETE FROM appointments AS a WHERE source = ?1 AND id = ?2 AND touched_at < ?3 AND ends_at < ?3
+				_, err := tx.exec("prune", `DELETE FROM appointments AS a WHERE source = ?1 AND id = ?2 AND touched_at < ?3 AND ends_at < ?3
 					AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.source = a.source AND d.appointment = a.id AND d.follows = 1
 						AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead'))`, a.source, a.id, cut)
 				if err != nil {
@@ -119,16 +113,4 @@ func (s *Store) pruneAppointments(ctx context.Context, cut int64) error {
 		}
 		after = list[len(list)-1]
 	}
-}
-
-func (t *Tx) delete(query string, args ...any) (int, error) {
-	res, err := t.tx.ExecContext(t.ctx, query, args...)
-	if err != nil {
-		return 0, fmt.Errorf("prune: %w", err)
-	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		return 0, fmt.Errorf("prune: %w", err)
-	}
-	return int(n), nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"fmt"
 
 	"bellhop/rules/live"
 )
@@ -17,10 +16,7 @@ func (s *Store) GoodVersions(ctx context.Context) ([]live.Version, error) {
 
 func goodVersions(ctx context.Context, db *sql.DB) ([]live.Version, error) {
 	rows, err := db.QueryContext(ctx, `SELECT f.path, f.hash, v.data, f.loaded_at FROM rule_files AS f JOIN rule_versions AS v ON v.hash = f.hash ORDER BY f.path`)
-	if err != nil {
-		return nil, fmt.Errorf("read rule files: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (v live.Version, err error) {
+	return collect(rows, err, "read rule files", func(rows *sql.Rows) (v live.Version, err error) {
 		var at int64
 		err = rows.Scan(&v.Path, &v.Hash, &v.Data, &at)
 		v.At = fromMicros(at)
@@ -32,24 +28,20 @@ func goodVersions(ctx context.Context, db *sql.DB) ([]live.Version, error) {
 // has it.
 func (s *Store) PutGood(ctx context.Context, v live.Version) error {
 	return s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO rule_files (path, hash, loaded_at) VALUES (?, ?, ?)
-			ON CONFLICT (path) DO UPDATE SET hash = excluded.hash, loaded_at = excluded.loaded_at`, v.Path, v.Hash, micros(v.At))
-		if err != nil {
-			return fmt.Errorf("keep rule file: %w", err)
+		if _, err := tx.exec("keep rule file", `INSERT INTO rule_files (path, hash, loaded_at) VALUES (?, ?, ?)
+			ON CONFLICT (path) DO UPDATE SET hash = excluded.hash, loaded_at = excluded.loaded_at`, v.Path, v.Hash, micros(v.At)); err != nil {
+			return err
 		}
-		_, err = tx.tx.ExecContext(tx.ctx, `INSERT INTO rule_versions (hash, data) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, v.Hash, v.Data)
-		if err != nil {
-			return fmt.Errorf("keep rule file's version: %w", err)
-		}
-		return nil
+		_, err := tx.exec("keep rule file's version", `INSERT INTO rule_versions (hash, data) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING`, v.Hash, v.Data)
+		return err
 	})
 }
 
 // DropGood removes the last good version of a file. It does nothing if there is none.
 func (s *Store) DropGood(ctx context.Context, path string) error {
 	return s.Write(ctx, func(tx *Tx) error {
-		if _, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_files WHERE path = ?`, path); err != nil {
-			return fmt.Errorf("forget rule file: %w", err)
+		if _, err := tx.exec("forget rule file", `DELETE FROM rule_files WHERE path = ?`, path); err != nil {
+			return err
 		}
 		return nil
 	})

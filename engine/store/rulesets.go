@@ -21,18 +21,16 @@ func (t *Tx) UseRules(id string, files []live.FileVersion) error {
 	if id == now {
 		return nil
 	}
-	if _, err := t.tx.ExecContext(t.ctx, `UPDATE rule_sets SET ended_at = ? WHERE ended_at = 0 AND id <> ?`, micros(t.s.opts.Now()), id); err != nil {
-		return fmt.Errorf("end rule set: %w", err)
+	if _, err := t.exec("end rule set", `UPDATE rule_sets SET ended_at = ? WHERE ended_at = 0 AND id <> ?`, micros(t.s.opts.Now()), id); err != nil {
+		return err
 	}
-	res, err := t.tx.ExecContext(t.ctx, `UPDATE rule_sets SET ended_at = 0 WHERE id = ?`, id)
+	n, err := t.exec("note rule set", `UPDATE rule_sets SET ended_at = 0 WHERE id = ?`, id)
 	if err != nil {
-		return fmt.Errorf("note rule set: %w", err)
+		return err
 	}
-	if n, err := res.RowsAffected(); err != nil {
-		return fmt.Errorf("note rule set: %w", err)
-	} else if n == 0 {
+	if n == 0 {
 		if err := t.addSet(id, files); err != nil {
-			return fmt.Errorf("note rule set: %w", err)
+			return err
 		}
 	}
 	t.rules = id
@@ -49,10 +47,7 @@ func (t *Tx) addSet(id string, files []live.FileVersion) error {
 		return err
 	}
 	rows, err := t.tx.QueryContext(t.ctx, `SELECT path, hash FROM rule_set_files WHERE until = 0`)
-	if err != nil {
-		return err
-	}
-	last, err := collect(rows, func(rows *sql.Rows) (f live.FileVersion, err error) { return f, rows.Scan(&f.Path, &f.Hash) })
+	last, err := collect(rows, err, "read rule set", func(rows *sql.Rows) (f live.FileVersion, err error) { return f, rows.Scan(&f.Path, &f.Hash) })
 	if err != nil {
 		return err
 	}
@@ -65,7 +60,7 @@ func (t *Tx) addSet(id string, files []live.FileVersion) error {
 		if now[f] {
 			continue
 		}
-		if _, err := t.tx.ExecContext(t.ctx, `UPDATE rule_set_files SET until = ? WHERE path = ? AND until = 0`, number, f.Path); err != nil {
+		if _, err := t.exec("add rule set", `UPDATE rule_set_files SET until = ? WHERE path = ? AND until = 0`, number, f.Path); err != nil {
 			return err
 		}
 	}
@@ -73,11 +68,11 @@ func (t *Tx) addSet(id string, files []live.FileVersion) error {
 		if before[f] {
 			continue
 		}
-		if _, err := t.tx.ExecContext(t.ctx, `INSERT INTO rule_set_files (path, hash, since, until) VALUES (?, ?, ?, 0)`, f.Path, f.Hash, number); err != nil {
+		if _, err := t.exec("add rule set", `INSERT INTO rule_set_files (path, hash, since, until) VALUES (?, ?, ?, 0)`, f.Path, f.Hash, number); err != nil {
 			return err
 		}
 	}
-	_, err = t.tx.ExecContext(t.ctx, `INSERT INTO rule_sets (id, number, ended_at) VALUES (?, ?, 0)`, id, number)
+	_, err = t.exec("add rule set", `INSERT INTO rule_sets (id, number, ended_at) VALUES (?, ?, 0)`, id, number)
 	return err
 }
 
@@ -94,10 +89,7 @@ func (s *Store) RuleSet(ctx context.Context, id string) ([]live.Version, error) 
 	}
 	rows, err := s.read.QueryContext(ctx, `SELECT f.path, f.hash, v.data, v.hash IS NULL FROM rule_set_files AS f LEFT JOIN rule_versions AS v ON v.hash = f.hash
 		WHERE f.since <= ?1 AND (f.until = 0 OR f.until > ?1) ORDER BY f.path`, number)
-	if err != nil {
-		return nil, fmt.Errorf("read rule set: %w", err)
-	}
-	return collect(rows, func(rows *sql.Rows) (v live.Version, err error) {
+	return collect(rows, err, "read rule set", func(rows *sql.Rows) (v live.Version, err error) {
 		var lost bool
 		if err = rows.Scan(&v.Path, &v.Hash, &v.Data, &lost); err == nil && lost {
 			err = fmt.Errorf("version %.12s of rule file %s: %w", v.Hash, v.Path, ErrNotFound)
@@ -113,29 +105,22 @@ func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
 	// A set that ended before this time has only events from before it, so no others are looked at.
 	rows, err := s.read.QueryContext(ctx, `SELECT id FROM rule_sets WHERE ended_at > 0 AND ended_at < ?
 		AND id NOT IN (SELECT rules FROM events WHERE id < ?)`, micros(before), record.FirstID(before))
-	if err != nil {
-		return fmt.Errorf("find rule sets to prune: %w", err)
-	}
-	ids, err := collect(rows, func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+	ids, err := collect(rows, err, "find rule sets to prune", func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
 	if err != nil || len(ids) == 0 {
 		return err
 	}
 	return s.Write(ctx, func(tx *Tx) error {
 		for _, id := range ids { // the set can be in force again by now
-			if _, err := tx.delete(`DELETE FROM rule_sets WHERE id = ? AND ended_at > 0 AND ended_at < ?`, id, micros(before)); err != nil {
+			if _, err := tx.exec("prune rule sets", `DELETE FROM rule_sets WHERE id = ? AND ended_at > 0 AND ended_at < ?`, id, micros(before)); err != nil {
 				return err
 			}
 		}
-		_, err := tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_set_files WHERE until > 0 AND NOT EXISTS (
-			SELECT 1 FROM rule_sets s WHERE s.number >= rule_set_files.since AND s.number < rule_set_files.until)`)
-		if err != nil {
-			return fmt.Errorf("prune rule sets: %w", err)
+		if _, err := tx.exec("prune rule sets", `DELETE FROM rule_set_files WHERE until > 0 AND NOT EXISTS (
+			SELECT 1 FROM rule_sets s WHERE s.number >= rule_set_files.since AND s.number < rule_set_files.until)`); err != nil {
+			return err
 		}
-		_, err = tx.tx.ExecContext(tx.ctx, `DELETE FROM rule_versions WHERE hash NOT IN (SELECT hash FROM rule_files)
+		_, err := tx.exec("prune versions of rule files", `DELETE FROM rule_versions WHERE hash NOT IN (SELECT hash FROM rule_files)
 			AND hash NOT IN (SELECT hash FROM rule_set_files)`)
-		if err != nil {
-			return fmt.Errorf("prune versions of rule files: %w", err)
-		}
-		return nil
+		return err
 	})
 }

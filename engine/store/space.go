@@ -54,14 +54,11 @@ func (s *Store) giveBack(ctx context.Context) error {
 		last = free
 		err = s.Write(ctx, func(tx *Tx) error {
 			rows, err := tx.tx.QueryContext(tx.ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, freedPages))
-			if err != nil {
-				return err
-			}
-			_, err = collect(rows, func(*sql.Rows) (page struct{}, err error) { return page, nil }) // SQLite returns one row for each page
+			_, err = collect(rows, err, "give back what is free", func(*sql.Rows) (page struct{}, err error) { return page, nil }) // SQLite returns one row for each page
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("give back what is free: %w", err)
+			return err
 		}
 	}
 }

@@ -174,7 +174,7 @@ func (s *Store) Close() error {
 // Ready writes a row to find out whether the store can be written. It returns the error if not.
 func (s *Store) Ready(ctx context.Context) error {
 	return s.Write(ctx, func(tx *Tx) error {
-		_, err := tx.tx.ExecContext(tx.ctx, `INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
+		_, err := tx.exec("write a row", `INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at`,
 			micros(s.opts.Now()))
 		return err
 	})

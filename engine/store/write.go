@@ -29,6 +29,19 @@ func (t *Tx) enqueue(d *record.Delivery) {
 	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", due: d.Due})
 }
 
+// exec runs a statement and returns how many rows it changed. what says in its error what was done.
+func (t *Tx) exec(what, query string, args ...any) (int, error) {
+	res, err := t.tx.ExecContext(t.ctx, query, args...)
+	var n int64
+	if err == nil {
+		n, err = res.RowsAffected()
+	}
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", what, err)
+	}
+	return int(n), nil
+}
+
 // Write runs fn in a transaction. It returns nil once the transaction is on the disk, and an error if nothing was
 // written. A panic of fn is an error. Calls that wait at the same time share one transaction. If one of them fails, the
 // others run again, so fn can run more than once. It must set all its results anew each time, and must not call Write.
@@ -187,23 +200,23 @@ func (t *Tx) do(c *writeCall) error {
 	if !c.asks {
 		return run(t, c.fn)
 	}
-	if _, err := t.tx.ExecContext(t.ctx, `SAVEPOINT asked`); err != nil {
-		return fmt.Errorf("begin: %w", err)
+	if _, err := t.exec("begin", `SAVEPOINT asked`); err != nil {
+		return err
 	}
 	jobs, rules := len(t.jobs), t.rules
 	err := run(t, c.fn)
 	if _, conflict := errors.AsType[*record.ConflictError](err); conflict || errors.Is(err, ErrNotFound) {
 		c.told, err = err, nil
 		t.jobs, t.rules = t.jobs[:jobs], rules
-		if _, err := t.tx.ExecContext(t.ctx, `ROLLBACK TO asked`); err != nil {
-			return fmt.Errorf("roll back: %w", err)
+		if _, err := t.exec("roll back", `ROLLBACK TO asked`); err != nil {
+			return err
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if _, err := t.tx.ExecContext(t.ctx, `RELEASE asked`); err != nil {
-		return fmt.Errorf("end: %w", err)
+	if _, err := t.exec("end", `RELEASE asked`); err != nil {
+		return err
 	}
 	return nil
 }
