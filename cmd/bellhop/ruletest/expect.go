@@ -1,10 +1,12 @@
 package ruletest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -20,32 +22,34 @@ type expectation struct {
 	end       int        // where the node ends, as an offset in the file
 	null      *yaml.Node // the value, if it is null
 
-	fires   *names
-	not     *names
-	steps   []expectedStep
-	held    *holds
-	skipped *skips
+	fires, not           listed[name]
+	steps, held, skipped listed[expectedStep]
 }
 
-// names are rules that a test names, with their positions.
-type names struct {
+// A listed is the value of one key of `expect`. Its node is nil if the test does not have the key.
+type listed[T any] struct {
 	node *yaml.Node
-	list []name
+	list []T
 }
 
+// A name is the name of a rule, with its position.
 type name struct {
 	value string
 	node  *yaml.Node
 }
 
-// An expectedStep says what one step must render.
+// An expectedStep is an entry of `steps`, `held` or `skipped`.
 type expectedStep struct {
 	node   *yaml.Node
 	rule   name
-	number int // 0: the next of its rule with the action
-	action text.Pair
-	kind   actions.Kind
+	number int       // 0: under `skipped` the condition of the rule, else the next step that fits
+	action text.Pair // what it renders; it can be left out under `held`, and is never under `skipped`
 	fields []expectedField
+
+	until  *yaml.Node // when a held step is sent; nil: not compared
+	at     time.Time  // the value of until
+	why    *yaml.Node // why it is not sent: the value of `then` or `reason`; nil: not given
+	reason string     // the value of why
 }
 
 type expectedField struct {
@@ -54,60 +58,32 @@ type expectedField struct {
 	want  any
 }
 
-// skips are all the steps that must not be sent.
-type skips struct {
-	node *yaml.Node
-	list []expectedSkip
-}
-
-type expectedSkip struct {
-	node   *yaml.Node
-	rule   name
-	step   int // 0: the rule's condition
-	reason string
-}
-
 func (x *expectation) read(f *file, n *yaml.Node) {
-	doc := f.doc
 	if text.IsNull(n) {
 		x.null = n
 		return
 	}
 	x.node = n
-	_, x.end = doc.Range(n)
-	items := func(e text.Pair) []*yaml.Node {
-		if text.IsNull(e.Value) {
-			return nil
-		}
-		return doc.Items(e.Value, text.Quote(e.Name))
-	}
-	for _, e := range doc.Entries(n, `"expect"`, namesOf(ExpectKeys(), nil)) {
+	_, x.end = f.doc.Range(n)
+	for _, e := range f.doc.Entries(n, `"expect"`, namesOf(ExpectKeys(), nil)) {
 		switch e.Name {
 		case "fires":
-			x.fires = readNames(doc, e)
+			x.fires = readNames(f.doc, e)
 		case "not":
-			x.not = readNames(doc, e)
+			x.not = readNames(f.doc, e)
 		case "steps":
-			for _, item := range items(e) {
-				x.readStep(doc, item)
-			}
+			x.steps = f.readSteps(e, "an expected step", "step", StepKeys(), actions.Kinds())
 		case "held":
-			x.held = &holds{node: e.Value}
-			for _, item := range items(e) {
-				x.readHold(f, item)
-			}
+			x.held = f.readSteps(e, "a held step", "held step", HoldKeys(), actions.Kinds())
 		case "skipped":
-			x.skipped = &skips{node: e.Value}
-			for _, item := range items(e) {
-				x.readSkip(doc, item)
-			}
+			x.skipped = f.readSteps(e, "a skipped step", "skipped step", SkipKeys(), nil)
 		}
 	}
 }
 
 // readNames reads one rule's name or a list of them. Nothing is an empty list.
-func readNames(doc *text.Document, e text.Pair) *names {
-	out := &names{node: e.Value}
+func readNames(doc *text.Document, e text.Pair) listed[name] {
+	out := listed[name]{node: e.Value}
 	items := []*yaml.Node{e.Value}
 	switch {
 	case text.IsNull(e.Value):
@@ -123,46 +99,55 @@ func readNames(doc *text.Document, e text.Pair) *names {
 	return out
 }
 
-func (n *names) values() []string {
-	out := make([]string, len(n.list))
-	for i := range n.list {
-		out[i] = n.list[i].value
+// has says whether the names are given and have one of this value.
+func has(n listed[name], value string) bool {
+	return slices.ContainsFunc(n.list, func(n name) bool { return n.value == value })
+}
+
+// readSteps reads a list of steps. what and short are what people call an entry, and keys and kinds what it can have.
+func (f *file) readSteps(e text.Pair, what, short string, keys []rules.Key, kinds []actions.Kind) listed[expectedStep] {
+	doc, out := f.doc, listed[expectedStep]{node: e.Value}
+	if text.IsNull(e.Value) {
+		return out
+	}
+	for _, n := range doc.Items(e.Value, text.Quote(e.Name)) {
+		s, before := expectedStep{node: n}, doc.Errors()
+		for _, entry := range doc.Entries(n, what, namesOf(keys, kinds)) {
+			s.read(f, entry)
+		}
+		switch {
+		case doc.Errors() > before:
+		case s.rule.value == "":
+			doc.ErrorAt("missing-key", n, "", `this %s has no "rule", which says whose step is meant`, short)
+		case s.why != nil && s.action.Name != "":
+			doc.ErrorAt("then", s.why, "", `"then" says why the step is not sent at its moment, so there is no %s to compare; leave out one of the two`, s.action.Name)
+		case e.Name == "steps" && s.action.Name == "":
+			doc.ErrorAt("missing-key", n, "", "this step has nothing to compare: add %s with what is to be rendered", strings.Join(namesOf(nil, kinds), ", "))
+		default:
+			out.list = append(out.list, s)
+		}
 	}
 	return out
 }
 
-func actionNames() []string {
-	var out []string
-	for _, k := range actions.Kinds() {
-		out = append(out, k.Name)
-	}
-	return out
-}
-
-func (x *expectation) readStep(doc *text.Document, n *yaml.Node) {
-	s := expectedStep{node: n}
-	before := doc.Errors()
-	for _, e := range doc.Entries(n, "an expected step", namesOf(StepKeys(), actions.Kinds())) {
-		s.read(doc, e)
-	}
-	switch {
-	case doc.Errors() > before:
-	case s.rule.value == "":
-		doc.ErrorAt("missing-key", n, "", `this step has no "rule", which says whose step is meant`)
-	case s.action.Name == "":
-		doc.ErrorAt("missing-key", n, "", "this step has nothing to compare: add %s with what is to be rendered", strings.Join(actionNames(), ", "))
-	default:
-		x.steps = append(x.steps, s)
-	}
-}
-
-// read reads one entry: whose step it is, or an action with its fields.
-func (s *expectedStep) read(doc *text.Document, e text.Pair) {
+// read reads one entry of a step: a key, or an action with its fields.
+func (s *expectedStep) read(f *file, e text.Pair) {
+	doc := f.doc
 	switch e.Name {
 	case "rule":
-		s.rule, _ = readRule(doc, e)
+		s.rule.node = e.Value
+		s.rule.value, _ = doc.Text(e.Value, `"rule"`)
 	case "step":
-		s.number = readNumber(doc, e)
+		var err error
+		if s.number, err = strconv.Atoi(e.Value.Value); e.Value.Kind != yaml.ScalarNode || err != nil || s.number < 1 {
+			doc.WrongType(e.Value, `"step"`, "the number of a step, 1 being the first")
+		}
+	case "until":
+		s.until = e.Value
+		s.at, _ = f.moment(e.Value, `"until"`)
+	case "then", "reason":
+		s.why = e.Value
+		s.reason, _ = doc.Text(e.Value, text.Quote(e.Name))
 	default:
 		if s.action.Name != "" {
 			doc.ErrorAt("two-actions", e.Key, "", "a step has one action, and this one has %s already", s.action.Name)
@@ -173,26 +158,12 @@ func (s *expectedStep) read(doc *text.Document, e text.Pair) {
 	}
 }
 
-func readRule(doc *text.Document, e text.Pair) (name, bool) {
-	text, ok := doc.Text(e.Value, `"rule"`)
-	return name{text, e.Value}, ok
-}
-
-func readNumber(doc *text.Document, e text.Pair) int {
-	i, err := strconv.Atoi(e.Value.Value)
-	if e.Value.Kind != yaml.ScalarNode || err != nil || i < 1 {
-		doc.WrongType(e.Value, `"step"`, "the number of a step, 1 being the first")
-		return 0
-	}
-	return i
-}
-
 func (s *expectedStep) readFields(doc *text.Document) {
-	s.kind, _ = actions.Lookup(s.action.Name)
 	if text.IsNull(s.action.Value) {
 		return
 	}
-	fields := actions.Fields(s.kind)
+	kind, _ := actions.Lookup(s.action.Name)
+	fields := actions.Fields(kind)
 	known := make([]string, len(fields))
 	for i, f := range fields {
 		known[i] = f.Name
@@ -203,51 +174,15 @@ func (s *expectedStep) readFields(doc *text.Document) {
 	}
 }
 
-func (x *expectation) readSkip(doc *text.Document, n *yaml.Node) {
-	s := expectedSkip{node: n}
-	before := doc.Errors()
-	for _, e := range doc.Entries(n, "a skipped step", namesOf(SkipKeys(), nil)) {
-		switch e.Name {
-		case "rule":
-			s.rule, _ = readRule(doc, e)
-		case "step":
-			s.step = readNumber(doc, e)
-		case "reason":
-			s.reason, _ = doc.Text(e.Value, `"reason"`)
-		}
-	}
-	if s.rule.value == "" && doc.Errors() == before {
-		doc.ErrorAt("missing-key", n, "", `this skipped step has no "rule", which says whose step is meant`)
-	}
-	if doc.Errors() == before {
-		x.skipped.list = append(x.skipped.list, s)
-	}
-}
-
 // checkNames reports rules that the test names and nobody has. That makes the test a broken one.
 func (c *testCase) checkNames(doc *text.Document, set *rules.Set) {
 	known := make([]string, len(set.Rules()))
 	for i, r := range set.Rules() {
 		known[i] = r.Name
 	}
-	var all []name
-	for _, list := range []*names{c.expect.fires, c.expect.not} {
-		if list != nil {
-			all = append(all, list.list...)
-		}
-	}
-	for i := range c.expect.steps {
-		all = append(all, c.expect.steps[i].rule)
-	}
-	if c.expect.held != nil {
-		for i := range c.expect.held.list {
-			all = append(all, c.expect.held.list[i].rule)
-		}
-	}
-	if c.expect.skipped != nil {
-		for i := range c.expect.skipped.list {
-			all = append(all, c.expect.skipped.list[i].rule)
-		}
+	all := slices.Concat(c.expect.fires.list, c.expect.not.list)
+	for _, s := range slices.Concat(c.expect.steps.list, c.expect.held.list, c.expect.skipped.list) {
+		all = append(all, s.rule)
 	}
 	for _, n := range all {
 		if slices.Contains(known, n.value) {
@@ -293,69 +228,56 @@ func (x *expectation) compare(doc *text.Document, o *outcome) []Difference {
 
 // compareRules compares which rules fire.
 func (x *expectation) compareRules(u *unmet) {
-	if x.fires != nil {
-		for _, n := range x.fires.list {
-			if !slices.Contains(u.o.fired, n.value) {
-				u.add(n.node, Difference{Rule: n.value, Message: fmt.Sprintf("%s did not fire: %s", n.value, u.o.why(n.value))})
-			}
-		}
-		for _, fired := range u.o.fired {
-			if !slices.Contains(x.fires.values(), fired) {
-				u.add(x.fires.node, Difference{Rule: fired, Message: fired + " fired, but is not listed"})
-			}
+	for _, n := range x.fires.list {
+		if !slices.Contains(u.o.fired, n.value) {
+			u.add(n.node, Difference{Rule: n.value, Message: fmt.Sprintf("%s did not fire: %s", n.value, u.o.why(n.value))})
 		}
 	}
-	if x.not != nil {
-		for _, n := range x.not.list {
-			if slices.Contains(u.o.fired, n.value) {
-				u.add(n.node, Difference{Rule: n.value, Message: n.value + " fired, but must not"})
-			}
+	for _, fired := range u.o.fired {
+		if x.fires.node != nil && !has(x.fires, fired) {
+			u.add(x.fires.node, Difference{Rule: fired, Message: fired + " fired, but is not listed"})
+		}
+	}
+	for _, n := range x.not.list {
+		if slices.Contains(u.o.fired, n.value) {
+			u.add(n.node, Difference{Rule: n.value, Message: n.value + " fired, but must not"})
 		}
 	}
 }
 
 // compareSteps compares the steps that are sent at once and those that are held.
 func (x *expectation) compareSteps(u *unmet) {
-	toldOf := func(rule string) bool { // whether it is reported already that it did not fire
-		return x.fires != nil && !slices.Contains(u.o.fired, rule) && slices.Contains(x.fires.values(), rule)
-	}
-	for i, d := range x.pair(u.o) {
-		s := &x.steps[i]
+	tell := func(s *expectedStep, d *record.Delivery, differences []Difference) {
 		u.told[d] = true
-		if toldOf(s.rule.value) {
-			continue
+		if !slices.Contains(u.o.fired, s.rule.value) && has(x.fires, s.rule.value) {
+			return // it is reported already that the rule did not fire
 		}
-		for _, diff := range s.compare(u.o, d) {
+		for _, diff := range differences {
 			u.add(s.place(&diff), diff)
 		}
 	}
+	for i, d := range x.pair(u.o) {
+		s := &x.steps.list[i]
+		tell(s, d, s.compare(u.o, d))
+	}
 	for i, d := range x.pairHolds(u.o) {
 		h := &x.held.list[i]
-		u.told[d] = true
-		if toldOf(h.rule.value) {
-			continue
-		}
-		for _, diff := range h.compare(u.o, d) {
-			u.add(h.place(&diff), diff)
-		}
+		tell(h, d, h.compareHold(u.o, d))
 	}
 }
 
 // compareSkips compares the steps that must not be sent.
 func (x *expectation) compareSkips(u *unmet) {
-	if x.skipped == nil {
-		return
-	}
 	for i := range x.skipped.list {
 		s := &x.skipped.list[i]
-		d := u.o.delivery(s.rule.value, s.step)
+		d := u.o.delivery(s.rule.value, s.number)
 		u.told[d] = true
-		where := Difference{Rule: s.rule.value, Step: s.step}
+		where := Difference{Rule: s.rule.value, Step: s.number}
 		switch {
-		case d == nil && s.step == 0:
+		case d == nil && s.number == 0:
 			where.Message = fmt.Sprintf("%s has no condition that failed on this event; a step that is skipped is listed with its number", s.rule.value)
 		case d == nil:
-			where.Message = fmt.Sprintf("%s was not skipped: %s", where.title(), u.o.absent(s.rule.value, s.step, ""))
+			where.Message = fmt.Sprintf("%s was not skipped: %s", where.title(), u.o.absent(s.rule.value, s.number, ""))
 		case isHeld(d):
 			where.Message = fmt.Sprintf("%s was not skipped: it is held until %s; list it under held", where.title(), moment(d.At))
 		case d.State != record.Skipped:
@@ -373,13 +295,7 @@ func (x *expectation) compareSkips(u *unmet) {
 // compareOthers reports steps without an entry that need one: skipped steps, held steps that will not be sent, and, if
 // `held` is given, all held steps.
 func (x *expectation) compareOthers(u *unmet) {
-	atSkipped, atHeld := x.key, x.key
-	if x.skipped != nil {
-		atSkipped = x.skipped.node
-	}
-	if x.held != nil {
-		atHeld = x.held.node
-	}
+	atSkipped, atHeld := cmp.Or(x.skipped.node, x.key), cmp.Or(x.held.node, x.key)
 	for i := range u.o.deliveries {
 		d := &u.o.deliveries[i]
 		if u.told[d] {
@@ -393,7 +309,7 @@ func (x *expectation) compareOthers(u *unmet) {
 		case isHeld(d) && d.Reason != "":
 			where.Message = comesToNothing(where.title(), d)
 			u.add(atHeld, where)
-		case isHeld(d) && x.held != nil:
+		case isHeld(d) && x.held.node != nil:
 			where.Message = fmt.Sprintf("%s is held until %s, but is not listed", where.title(), moment(d.At))
 			u.add(atHeld, where)
 		}
@@ -415,9 +331,9 @@ func (o *outcome) absent(rule string, number int, what string) string {
 // pair finds what became of each expected step; nil is nothing. One without a number is none that waits, if
 // there is another.
 func (x *expectation) pair(o *outcome) []*record.Delivery {
-	out := make([]*record.Delivery, len(x.steps))
-	for i := range x.steps {
-		s := &x.steps[i]
+	out := make([]*record.Delivery, len(x.steps.list))
+	for i := range x.steps.list {
+		s := &x.steps.list[i]
 		if s.number > 0 {
 			out[i] = o.delivery(s.rule.value, s.number)
 			continue
@@ -442,20 +358,16 @@ func (x *expectation) pair(o *outcome) []*record.Delivery {
 func (s *expectedStep) compare(o *outcome, d *record.Delivery) []Difference {
 	where := Difference{Rule: s.rule.value, Step: s.number, Action: s.action.Name}
 	if d == nil {
-		where.Message = fmt.Sprintf("%s is missing: %s", where.title(), o.absent(s.rule.value, s.number, "step with "+s.action.Name))
-		return []Difference{where}
+		return where.saying("%s is missing: %s", where.title(), o.absent(s.rule.value, s.number, "step with "+s.action.Name))
 	}
 	where.Step = d.Step
 	switch {
 	case d.Action != s.action.Name:
-		where.Message = fmt.Sprintf("%s, step %d, is %s, not %s", d.Rule, d.Step, d.Action, s.action.Name)
-		return []Difference{where}
+		return where.saying("%s, step %d, is %s, not %s", d.Rule, d.Step, d.Action, s.action.Name)
 	case d.State == record.Skipped:
-		where.Message = fmt.Sprintf("%s is not sent: %s", where.title(), d.Reason)
-		return []Difference{where}
+		return where.saying("%s is not sent: %s", where.title(), d.Reason)
 	case isHeld(d):
-		where.Message = fmt.Sprintf("%s is not sent now: it is held until %s; list it under held", where.title(), moment(d.At))
-		return []Difference{where}
+		return where.saying("%s is not sent now: it is held until %s; list it under held", where.title(), moment(d.At))
 	}
 	return s.compareFields(where, d)
 }
@@ -484,6 +396,12 @@ func (s *expectedStep) place(d *Difference) *yaml.Node {
 			return f.entry.Value
 		}
 	}
+	switch d.Field {
+	case "until":
+		return s.until
+	case "then":
+		return s.why
+	}
 	return s.rule.node
 }
 
@@ -505,4 +423,10 @@ func (d Difference) title() string {
 		return fmt.Sprintf("%s (%s)", d.Rule, d.Action)
 	}
 	return d.Rule
+}
+
+// saying returns the difference with a message, as the only one.
+func (d Difference) saying(format string, args ...any) []Difference {
+	d.Message = fmt.Sprintf(format, args...)
+	return []Difference{d}
 }

@@ -6,56 +6,12 @@ import (
 	"strings"
 	"time"
 
-	"bellhop/actions"
-
 	"gopkg.in/yaml.v3"
 
 	"bellhop/engine/decide"
 	"bellhop/engine/record"
 	"bellhop/rules"
 )
-
-// holds are all the steps that must be held.
-type holds struct {
-	node *yaml.Node
-	list []expectedHold
-}
-
-// An expectedHold is one step that must wait, and what it must render when it is due.
-type expectedHold struct {
-	expectedStep            // its action can be left out
-	until        *yaml.Node // nil: not compared
-	at           time.Time
-	then         *yaml.Node // nil: it must be sent
-	reason       string
-}
-
-func (x *expectation) readHold(f *file, n *yaml.Node) {
-	doc := f.doc
-	h := expectedHold{expectedStep: expectedStep{node: n}}
-	before := doc.Errors()
-	for _, e := range doc.Entries(n, "a held step", namesOf(HoldKeys(), actions.Kinds())) {
-		switch e.Name {
-		case "until":
-			h.until = e.Value
-			h.at, _ = f.moment(e.Value, `"until"`)
-		case "then":
-			h.then = e.Value
-			h.reason, _ = doc.Text(e.Value, `"then"`)
-		default:
-			h.read(doc, e)
-		}
-	}
-	switch {
-	case doc.Errors() > before:
-	case h.rule.value == "":
-		doc.ErrorAt("missing-key", n, "", `this held step has no "rule", which says whose step is meant`)
-	case h.then != nil && h.action.Name != "":
-		doc.ErrorAt("then", h.then, "", `"then" says why the step is not sent at its moment, so there is no %s to compare; leave out one of the two`, h.action.Name)
-	default:
-		x.held.list = append(x.held.list, h)
-	}
-}
 
 // lookAhead decides about a step that waits as the server will at its moment, with everything as it is now: d gets
 // what it then renders or, as its reason, why it comes to nothing. A step whose moment has come does not wait.
@@ -84,9 +40,6 @@ func isHeld(d *record.Delivery) bool { return d.State == record.Waiting }
 // pairHolds finds what became of each step that is expected to be held; nil is nothing. One without a number is
 // the next of its rule, with the action if it names one, that no other entry names by its number.
 func (x *expectation) pairHolds(o *outcome) []*record.Delivery {
-	if x.held == nil {
-		return nil
-	}
 	out := make([]*record.Delivery, len(x.held.list))
 	for i := range x.held.list {
 		if h := &x.held.list[i]; h.number > 0 {
@@ -111,56 +64,42 @@ func (x *expectation) pairHolds(o *outcome) []*record.Delivery {
 	return out
 }
 
-// compare says how a step that must be held differs from what became of it.
-func (h *expectedHold) compare(o *outcome, d *record.Delivery) []Difference {
-	where := Difference{Rule: h.rule.value, Step: h.number, Action: h.action.Name}
+// compareHold says how a step that must be held differs from what became of it.
+func (s *expectedStep) compareHold(o *outcome, d *record.Delivery) []Difference {
+	where := Difference{Rule: s.rule.value, Step: s.number, Action: s.action.Name}
 	if d == nil {
-		where.Message = fmt.Sprintf("%s is not held: %s", where.title(), o.absent(h.rule.value, h.number, "such step that waits"))
-		return []Difference{where}
+		return where.saying("%s is not held: %s", where.title(), o.absent(s.rule.value, s.number, "such step that waits"))
 	}
-	if h.action.Name != "" && d.Action != h.action.Name {
-		where.Step, where.Message = d.Step, fmt.Sprintf("%s, step %d, is %s, not %s", d.Rule, d.Step, d.Action, h.action.Name)
-		return []Difference{where}
+	where.Step = d.Step
+	if s.action.Name != "" && d.Action != s.action.Name {
+		return where.saying("%s, step %d, is %s, not %s", d.Rule, d.Step, d.Action, s.action.Name)
 	}
-	where.Step, where.Action = d.Step, d.Action
+	where.Action = d.Action
 	switch {
 	case d.State == record.Skipped:
-		where.Message = fmt.Sprintf("%s is not held: it was skipped: %s", where.title(), d.Reason)
-		return []Difference{where}
+		return where.saying("%s is not held: it was skipped: %s", where.title(), d.Reason)
 	case !isHeld(d):
-		where.Message = fmt.Sprintf("%s is not held: it is sent at once; list it under steps", where.title())
-		return []Difference{where}
+		return where.saying("%s is not held: it is sent at once; list it under steps", where.title())
 	}
 	var out []Difference
-	if h.until != nil && !h.at.Equal(d.At) {
+	if s.until != nil && !s.at.Equal(d.At) {
 		other := where
 		other.Field, other.Message = "until", where.title()+" is held until another time"
-		other.Diff = diff(moment(h.at.In(d.At.Location())), moment(d.At))
+		other.Diff = diff(moment(s.at.In(d.At.Location())), moment(d.At))
 		out = append(out, other)
 	}
 	switch {
-	case h.then == nil && d.Reason != "":
+	case s.why == nil && d.Reason != "":
 		where.Message = comesToNothing(where.title(), d)
-	case h.then != nil && d.Reason == "":
+	case s.why != nil && d.Reason == "":
 		where.Field, where.Message = "then", fmt.Sprintf("%s is held until %s, and is sent then", where.title(), moment(d.At))
-	case h.then != nil && !strings.Contains(d.Reason, h.reason):
+	case s.why != nil && !strings.Contains(d.Reason, s.reason):
 		where.Field, where.Message = "then", fmt.Sprintf("%s is held until %s, but then is not sent for another reason", where.title(), moment(d.At))
-		where.Diff = diff(h.reason, d.Reason)
+		where.Diff = diff(s.reason, d.Reason)
 	default:
-		return append(out, h.compareFields(where, d)...)
+		return append(out, s.compareFields(where, d)...)
 	}
 	return append(out, where)
-}
-
-// place returns the node of the test file that a difference is about.
-func (h *expectedHold) place(d *Difference) *yaml.Node {
-	switch d.Field {
-	case "until":
-		return h.until
-	case "then":
-		return h.then
-	}
-	return h.expectedStep.place(d)
 }
 
 func comesToNothing(title string, d *record.Delivery) string {
@@ -179,46 +118,29 @@ func moment(t time.Time) string {
 // holds changes the list of held steps to what happened. A test without a list gets one only if it would fail without
 // it.
 func (e *editor) holds(x *expectation, o *outcome) {
-	isNeeded := x.held != nil || slices.ContainsFunc(x.pair(o), func(d *record.Delivery) bool { return d != nil && isHeld(d) })
-	paired := x.pairHolds(o)
-	var fresh []*yaml.Node
-	used, changed := 0, false
-	for i := range o.deliveries {
-		d := &o.deliveries[i]
-		if !isHeld(d) {
-			continue
-		}
-		isNeeded = isNeeded || d.Reason != ""
-		known := false
-		for k, p := range paired {
-			if h := &x.held.list[k]; p == d && (h.action.Name == "" || h.action.Name == d.Action) {
-				e.hold(h, o, d)
-				fresh = append(fresh, h.node)
-				used++
-				known = true
-			}
-		}
-		if !known {
-			fresh = append(fresh, hold(o, d))
-			changed = true
-		}
-	}
-	switch {
-	case !isNeeded, x.held != nil && !changed && used == len(x.held.list):
+	isNeeded := x.held.node != nil ||
+		slices.ContainsFunc(x.pair(o), func(d *record.Delivery) bool { return d != nil && isHeld(d) }) ||
+		slices.ContainsFunc(o.deliveries, func(d record.Delivery) bool { return isHeld(&d) && d.Reason != "" })
+	if !isNeeded {
 		return
 	}
-	var old *yaml.Node
-	if x.held != nil {
-		old = x.held.node
-	}
-	e.setList(x, "held", old, fresh)
+	paired := x.pairHolds(o)
+	e.list(x, "held", x.held, o, func(d *record.Delivery) (known []*yaml.Node) {
+		for i, p := range paired {
+			if h := &x.held.list[i]; p == d && (h.action.Name == "" || h.action.Name == d.Action) {
+				e.hold(h, o, d)
+				known = append(known, h.node)
+			}
+		}
+		return known
+	})
 }
 
 // hold changes one entry to what became of its step.
-func (e *editor) hold(h *expectedHold, o *outcome, d *record.Delivery) {
-	if (h.then != nil) != (d.Reason != "") {
+func (e *editor) hold(h *expectedStep, o *outcome, d *record.Delivery) {
+	if (h.why != nil) != (d.Reason != "") {
 		e.small = false
-		replaceNode(h.node, hold(o, d))
+		replaceNode(h.node, entry(o, d))
 		return
 	}
 	if h.until != nil && !h.at.Equal(d.At) {
@@ -228,16 +150,16 @@ func (e *editor) hold(h *expectedHold, o *outcome, d *record.Delivery) {
 		}
 		e.scalar(h, h.until, fresh)
 	}
-	if h.then != nil {
+	if h.why != nil {
 		if !strings.Contains(d.Reason, h.reason) {
-			e.scalar(h, h.then, reason(d))
+			e.scalar(h, h.why, reason(d))
 		}
 		return
 	}
-	e.fields(&h.expectedStep, d)
+	e.fields(h, d)
 }
 
-func (e *editor) scalar(h *expectedHold, old, fresh *yaml.Node) {
+func (e *editor) scalar(h *expectedStep, old, fresh *yaml.Node) {
 	if text, ok := e.inStyle(old, fresh); ok {
 		e.replace(old, text)
 	} else {
@@ -247,24 +169,6 @@ func (e *editor) scalar(h *expectedHold, old, fresh *yaml.Node) {
 		}
 	}
 	replaceNode(old, fresh)
-}
-
-// hold is an entry that says all of a held step.
-func hold(o *outcome, d *record.Delivery) *yaml.Node {
-	m := mapping("rule", node(d.Rule))
-	several := func(other record.Delivery) bool {
-		return other.Rule == d.Rule && isHeld(&other) && other.Step != d.Step
-	}
-	if slices.ContainsFunc(o.deliveries, several) {
-		m.Content = append(m.Content, node("step"), stepNumber(d))
-	}
-	m.Content = append(m.Content, node("until"), timestamp(d.At))
-	if d.Reason != "" {
-		m.Content = append(m.Content, node("then"), reason(d))
-	} else {
-		m.Content = append(m.Content, node(d.Action), fieldsOf(d))
-	}
-	return m
 }
 
 func timestamp(t time.Time) *yaml.Node {

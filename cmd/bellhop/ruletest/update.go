@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -130,16 +131,14 @@ func (c *testCase) accept(f *file, o *outcome) []splice {
 		return c.write(f, everything(o))
 	}
 	e := &editor{f: f, small: true}
-	if x.fires != nil && !slices.Equal(slices.Sorted(slices.Values(x.fires.values())), slices.Sorted(slices.Values(o.fired))) {
-		e.names(x.fires, o.fired)
+	if x.fires.node != nil && !slices.Equal(slices.Sorted(slices.Values(values(x.fires))), slices.Sorted(slices.Values(o.fired))) {
+		e.names(x.fires.node, o.fired)
 	}
-	if x.not != nil {
-		if still := slices.DeleteFunc(x.not.values(), func(n string) bool { return slices.Contains(o.fired, n) }); len(still) < len(x.not.list) {
-			e.names(x.not, still)
-		}
+	if still := slices.DeleteFunc(values(x.not), func(n string) bool { return slices.Contains(o.fired, n) }); len(still) < len(x.not.list) {
+		e.names(x.not.node, still)
 	}
 	for i, d := range x.pair(o) {
-		s := &x.steps[i]
+		s := &x.steps.list[i]
 		if d == nil || d.Action != s.action.Name || d.State == record.Skipped || isHeld(d) {
 			e.remove(x.node, s.node)
 			continue
@@ -169,18 +168,26 @@ func (e *editor) replace(n *yaml.Node, text string) {
 	e.changes = append(e.changes, splice{from, to, text})
 }
 
-func (e *editor) names(old *names, want []string) {
+func values(names listed[name]) []string {
+	out := make([]string, len(names.list))
+	for i, n := range names.list {
+		out[i] = n.value
+	}
+	return out
+}
+
+func (e *editor) names(old *yaml.Node, want []string) {
 	fresh := node(list(want))
 	fresh.Style = yaml.FlowStyle
-	if old.node.Kind == yaml.SequenceNode {
-		fresh.Style = old.node.Style
+	if old.Kind == yaml.SequenceNode {
+		fresh.Style = old.Style
 	}
-	if line, ok := oneLine(fresh); ok && !text.IsNull(old.node) && fresh.Style&yaml.FlowStyle != 0 {
-		e.replace(old.node, line)
+	if line, err := encode(fresh); err == nil && !strings.Contains(line, "\n") && !text.IsNull(old) && fresh.Style&yaml.FlowStyle != 0 {
+		e.replace(old, line)
 	} else {
 		e.small = false
 	}
-	replaceNode(old.node, fresh)
+	replaceNode(old, fresh)
 }
 
 // remove removes an expected step.
@@ -242,22 +249,22 @@ func (e *editor) field(s *expectedStep, f expectedField, got any) {
 // inStyle returns the text of a scalar in the style of the one that it replaces. It returns false if that style cannot
 // be used.
 func (e *editor) inStyle(old, fresh *yaml.Node) (string, bool) {
-	text := fresh.Value
+	value := fresh.Value
 	switch {
 	case fresh.Tag != "!!str":
-		return text, old.Style == 0
+		return value, old.Style == 0
 	case old.Style&yaml.LiteralStyle != 0:
-		return e.block(old, text)
-	case old.Style&yaml.FoldedStyle != 0, strings.ContainsAny(text, "\n\r\t"):
+		return e.block(old, value)
+	case old.Style&yaml.FoldedStyle != 0, strings.ContainsAny(value, "\n\r\t"):
 		return "", false
 	case old.Style&yaml.DoubleQuotedStyle != 0:
-		return doubleQuoted(text), true
-	case old.Style&yaml.SingleQuotedStyle != 0 && printable(text):
-		return "'" + strings.ReplaceAll(text, "'", "''") + "'", true
-	case isPlain(text):
-		return text, true
+		return doubleQuoted(value), true
+	case old.Style&yaml.SingleQuotedStyle != 0 && printable(value):
+		return text.SingleQuoted(value), true
+	case isPlain(value):
+		return value, true
 	}
-	return doubleQuoted(text), true
+	return doubleQuoted(value), true
 }
 
 // block returns a text as a literal block with the indentation of the old block. It returns false if the text cannot be
@@ -287,60 +294,85 @@ func (e *editor) block(old *yaml.Node, text string) (string, bool) {
 
 // skips changes the list of skipped steps to what happened, if it differs.
 func (e *editor) skips(x *expectation, o *outcome) {
-	var fresh []*yaml.Node
-	changed := false
-	var known []expectedSkip
-	if x.skipped != nil {
-		known = x.skipped.list
-	}
-	used := 0
+	e.list(x, "skipped", x.skipped, o, func(d *record.Delivery) []*yaml.Node {
+		for _, s := range x.skipped.list {
+			if s.rule.value == d.Rule && s.number == d.Step && strings.Contains(d.Reason, s.reason) {
+				return []*yaml.Node{s.node}
+			}
+		}
+		return nil
+	})
+}
+
+// list changes a list of the expectation to the deliveries that belong in it, or adds the list. known returns the
+// entries of the list that a delivery has already.
+func (e *editor) list(x *expectation, key string, old listed[expectedStep], o *outcome, known func(*record.Delivery) []*yaml.Node) {
+	fresh := sequence()
+	kept, added := 0, 0
 	for i := range o.deliveries {
 		d := &o.deliveries[i]
-		if d.State != record.Skipped {
+		if listOf(d) != key {
 			continue
 		}
-		at := slices.IndexFunc(known, func(s expectedSkip) bool {
-			return s.rule.value == d.Rule && s.step == d.Step && strings.Contains(d.Reason, s.reason)
-		})
-		if at >= 0 {
-			fresh = append(fresh, known[at].node)
-			used++
-			continue
+		if nodes := known(d); len(nodes) > 0 {
+			fresh.Content = append(fresh.Content, nodes...)
+			kept += len(nodes)
+		} else {
+			fresh.Content = append(fresh.Content, entry(o, d))
+			added++
 		}
-		changed = true
-		fresh = append(fresh, skip(d))
 	}
-	if !changed && used == len(known) {
+	if added == 0 && kept == len(old.list) {
 		return
 	}
-	var old *yaml.Node
-	if x.skipped != nil {
-		old = x.skipped.node
-	}
-	e.setList(x, "skipped", old, fresh)
-}
-
-// setList replaces a list of the expectation, or adds it if old is nil.
-func (e *editor) setList(x *expectation, key string, old *yaml.Node, entries []*yaml.Node) {
 	e.small = false
-	seq := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: entries}
-	if old != nil {
-		replaceNode(old, seq)
+	if old.node != nil {
+		replaceNode(old.node, fresh)
 		return
 	}
-	x.node.Content = append(x.node.Content, node(key), seq)
+	put(x.node, key, fresh)
 }
 
-func skip(d *record.Delivery) *yaml.Node {
-	m := mapping("rule", node(d.Rule))
-	if d.Step > 0 {
-		m.Content = append(m.Content, node("step"), stepNumber(d))
+// listOf returns the key of the list that a delivery belongs in.
+func listOf(d *record.Delivery) string {
+	switch {
+	case d.State == record.Skipped:
+		return "skipped"
+	case isHeld(d):
+		return "held"
 	}
-	m.Content = append(m.Content, node("reason"), reason(d))
+	return "steps"
+}
+
+// entry returns an entry that says all of a delivery. It has the number of the step only if it is needed.
+func entry(o *outcome, d *record.Delivery) *yaml.Node {
+	m := mapping("rule", d.Rule)
+	isNumbered := d.Step > 0
+	if list := listOf(d); list != "skipped" {
+		isNumbered = slices.ContainsFunc(o.deliveries, func(other record.Delivery) bool {
+			alike := other.Action == d.Action
+			if list == "held" {
+				alike = isHeld(&other)
+			}
+			return alike && other.Rule == d.Rule && other.Step != d.Step
+		})
+	}
+	if isNumbered {
+		put(m, "step", json.Number(strconv.Itoa(d.Step)))
+	}
+	if isHeld(d) {
+		put(m, "until", timestamp(d.At))
+	}
+	switch {
+	case d.State == record.Skipped:
+		put(m, "reason", reason(d))
+	case isHeld(d) && d.Reason != "":
+		put(m, "then", reason(d))
+	default:
+		put(m, d.Action, fieldsOf(d))
+	}
 	return m
 }
-
-func stepNumber(d *record.Delivery) *yaml.Node { return node(json.Number(fmt.Sprint(d.Step))) }
 
 func reason(d *record.Delivery) *yaml.Node { return node(d.Reason[len(place.FindString(d.Reason)):]) }
 
@@ -353,31 +385,15 @@ func everything(o *outcome) *yaml.Node {
 	fires := node(list(o.fired))
 	fires.Style = yaml.FlowStyle
 	x := mapping("fires", fires)
-	var steps, held, skips []*yaml.Node
-	for i := range o.deliveries {
-		d := &o.deliveries[i]
-		switch {
-		case d.State == record.Skipped:
-			skips = append(skips, skip(d))
-			continue
-		case isHeld(d):
-			held = append(held, hold(o, d))
-			continue
+	for _, key := range []string{"steps", "held", "skipped"} {
+		list := sequence()
+		for i := range o.deliveries {
+			if d := &o.deliveries[i]; listOf(d) == key {
+				list.Content = append(list.Content, entry(o, d))
+			}
 		}
-		s := mapping("rule", node(d.Rule))
-		alike := func(other record.Delivery) bool { return other.Rule == d.Rule && other.Action == d.Action }
-		if first := slices.IndexFunc(o.deliveries, alike); first != i || slices.ContainsFunc(o.deliveries[i+1:], alike) {
-			s.Content = append(s.Content, node("step"), stepNumber(d))
-		}
-		s.Content = append(s.Content, node(d.Action), fieldsOf(d))
-		steps = append(steps, s)
-	}
-	for _, part := range []struct {
-		key   string
-		nodes []*yaml.Node
-	}{{"steps", steps}, {"held", held}, {"skipped", skips}} {
-		if len(part.nodes) > 0 {
-			x.Content = append(x.Content, node(part.key), &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: part.nodes})
+		if len(list.Content) > 0 {
+			put(x, key, list)
 		}
 	}
 	return x
@@ -390,7 +406,7 @@ func fieldsOf(d *record.Delivery) *yaml.Node {
 	fields := mapping()
 	for _, f := range actions.Fields(kind) {
 		if v, ok := request[f.Name]; ok && !f.Internal {
-			fields.Content = append(fields.Content, node(f.Name), node(v))
+			put(fields, f.Name, v)
 		}
 	}
 	return fields
@@ -481,33 +497,38 @@ func replaceNode(old, fresh *yaml.Node) {
 	*old = *fresh
 }
 
+func sequence() *yaml.Node { return &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"} }
+
 func mapping(pairs ...any) *yaml.Node {
 	m := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for _, p := range pairs {
-		if n, ok := p.(*yaml.Node); ok {
-			m.Content = append(m.Content, n)
-		} else {
-			m.Content = append(m.Content, node(p))
-		}
-	}
+	put(m, pairs...)
 	return m
 }
 
-// node returns a JSON value as a YAML node. Texts with several lines become blocks.
+// put adds keys and their values to a map.
+func put(m *yaml.Node, pairs ...any) {
+	for _, p := range pairs {
+		m.Content = append(m.Content, node(p))
+	}
+}
+
+// node returns a JSON value as a YAML node. Texts with several lines become blocks. A node stays as it is.
 func node(v any) *yaml.Node {
+	scalar := func(tag string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: fmt.Sprint(v)} }
 	switch v := v.(type) {
+	case *yaml.Node:
+		return v
 	case nil:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
 	case bool:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(v)}
+		return scalar("!!bool")
 	case json.Number:
-		tag := "!!int"
 		if strings.ContainsAny(v.String(), ".eE") {
-			tag = "!!float"
+			return scalar("!!float")
 		}
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: v.String()}
+		return scalar("!!int")
 	case []any:
-		n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		n := sequence()
 		short := len(v) <= 4
 		for _, e := range v {
 			c := node(e)
@@ -521,11 +542,11 @@ func node(v any) *yaml.Node {
 	case map[string]any:
 		n := mapping()
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			n.Content = append(n.Content, node(k), node(v[k]))
+			put(n, k, v[k])
 		}
 		return n
 	}
-	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: fmt.Sprint(v)}
+	n := scalar("!!str")
 	switch {
 	case strings.Contains(strings.TrimSuffix(n.Value, "\n"), "\n") && isBlock(n.Value):
 		n.Style = yaml.LiteralStyle
@@ -543,11 +564,6 @@ func encode(n *yaml.Node) (string, error) {
 		return "", err
 	}
 	return strings.TrimSuffix(b.String(), "\n"), nil
-}
-
-func oneLine(n *yaml.Node) (string, bool) {
-	text, err := encode(n)
-	return text, err == nil && !strings.Contains(text, "\n")
 }
 
 // isPlain says whether a text can be written in YAML without quotes, also inside brackets.

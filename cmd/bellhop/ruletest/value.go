@@ -10,6 +10,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
+	"bellhop/rules/text"
 )
 
 // plain returns the value of a node as encoding/json represents it. A time stays the text that was written.
@@ -85,11 +86,11 @@ func expected(f actions.Field, n *yaml.Node) any {
 		}
 	case f.Type.Kind() == reflect.String && n.Kind == yaml.ScalarNode:
 		return n.Value
-	case f.Type.Kind() == reflect.Bool && n.Kind == yaml.ScalarNode:
-		switch strings.ToLower(n.Value) {
-		case "true", "yes", "on":
+	case f.Type.Kind() == reflect.Bool:
+		switch value, ok := text.Bool(n); {
+		case ok && value:
 			return true
-		case "false", "no", "off":
+		case ok:
 			return nil // false is left out of what is rendered
 		}
 	case f.Type.Kind() == reflect.Map && n.Kind == yaml.MappingNode:
@@ -126,51 +127,35 @@ func viaJSON(v any) any {
 }
 
 // same says whether two JSON values are equal. Numbers are compared by value.
-func same(a, b any) bool {
-	switch a := a.(type) {
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for k, v := range a {
-			w, ok := b[k]
-			if !ok || !same(v, w) {
-				return false
-			}
-		}
-		return true
-	case []any:
-		b, ok := b.([]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for i := range a {
-			if !same(a[i], b[i]) {
-				return false
-			}
-		}
-		return true
-	}
-	if x, ok := number(a); ok {
-		if y, ok := number(b); ok {
-			return x == y
-		}
-	}
-	return reflect.DeepEqual(a, b)
-}
+func same(a, b any) bool { return reflect.DeepEqual(toCompare(a), toCompare(b)) }
 
-// number returns a number in a form that can be compared: 2 and 2.0 are the same, and long ids keep all their digits.
-func number(v any) (string, bool) {
+// A number is a number in a form that can be compared: 2 and 2.0 are the same, and long ids keep all their digits.
+type number string
+
+// toCompare returns a JSON value with a number for each of its numbers.
+func toCompare(v any) any {
 	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for key, value := range v {
+			out[key] = toCompare(value)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, value := range v {
+			out[i] = toCompare(value)
+		}
+		return out
 	case json.Number:
 		if !strings.ContainsAny(v.String(), ".eE") {
-			return v.String(), true
+			return number(v)
 		}
-		f, err := v.Float64()
-		return strconv.FormatFloat(f, 'f', -1, 64), err == nil
+		if f, err := v.Float64(); err == nil {
+			return toCompare(f)
+		}
 	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), true
+		return number(strconv.FormatFloat(v, 'f', -1, 64))
 	}
-	return "", false
+	return v
 }
