@@ -39,10 +39,7 @@ func (k *keeper) put(path string, v *Version) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.unsaved[path] = v
-	select {
-	case k.wake <- struct{}{}:
-	default:
-	}
+	wake(k.wake)
 }
 
 // run stores what is put until ctx is done.

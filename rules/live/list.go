@@ -74,12 +74,7 @@ func Read(dir, path string) ([]byte, []text.Finding) {
 // A trouble says why a file cannot be read, in words that are the same at every look.
 type trouble struct{ code, message string }
 
-func (t trouble) finding(path string) text.Finding {
-	return text.Finding{
-		File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1,
-		Severity: text.Error, Code: t.code, Message: t.message,
-	}
-}
+func (t trouble) finding(path string) text.Finding { return text.AtStart(path, t.code, t.message) }
 
 func unreadable(err error) trouble {
 	return trouble{"unreadable", "this file cannot be read: " + cause(err)}
@@ -101,10 +96,7 @@ func cause(err error) string {
 	case errors.Is(err, fs.ErrPermission):
 		return "permission denied"
 	}
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		err = p.Err
-	}
-	return err.Error()
+	return WithoutPath(err).Error()
 }
 
 // A look is the result of looking at a file once. Equal looks found the same.
@@ -196,16 +188,16 @@ func (l *listing) unreadable(path string) (trouble, bool) {
 func list(dir string) (*listing, error) {
 	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return nil, plain(err)
+		return nil, WithoutPath(err)
 	}
 	if root, err = filepath.Abs(root); err != nil {
 		return nil, err
 	}
 	info, err := os.Stat(root)
-	if err != nil {
-		return nil, plain(err)
-	}
-	if !info.IsDir() {
+	switch {
+	case err != nil:
+		return nil, WithoutPath(err)
+	case !info.IsDir():
 		return nil, errors.New("it is not a folder")
 	}
 	w := walk{
@@ -219,8 +211,8 @@ func list(dir string) (*listing, error) {
 	return w.listing, nil
 }
 
-// plain removes the path from an error; the caller names it as the user wrote it.
-func plain(err error) error {
+// WithoutPath removes the path and the operation from a file system error. The caller names the file as the user wrote it.
+func WithoutPath(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
@@ -268,7 +260,7 @@ func (w *walk) folder(s step) error {
 	entries, err := os.ReadDir(s.real)
 	if err != nil {
 		if s.path == "" {
-			return plain(err)
+			return WithoutPath(err)
 		}
 		if !errors.Is(err, fs.ErrNotExist) { // otherwise it was removed after its parent was read
 			t := trouble{"unreadable", "this folder cannot be read: " + cause(err)}

@@ -205,13 +205,12 @@ func Open(ctx context.Context, o Options) (*Folder, error) {
 		f.log = slog.New(slog.DiscardHandler)
 	}
 	f.good = newKeeper(o.Good, f.log)
-	var good map[string]Version
+	good := map[string]Version{}
 	if o.Good != nil {
 		stored, err := o.Good.GoodVersions(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("reading the last good versions of rule files: %w", err)
 		}
-		good = make(map[string]Version, len(stored))
 		for _, v := range stored {
 			good[v.Path] = v
 		}
@@ -243,8 +242,7 @@ func (f *Folder) load(ctx context.Context, l *listing, good map[string]Version) 
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("loading the rules folder: %w", err)
 		}
-		fl := &file{path: e.path, taken: look{gone: true}}
-		f.files[e.path] = fl
+		fl := f.newFile(e.path)
 		seen, data := f.look(fl, e)
 		if v, ok := good[e.path]; ok {
 			f.recall(fl, v, seen)
@@ -289,10 +287,13 @@ func (f *Folder) Files() []FileStatus { return f.now.Load().Files }
 func (f *Folder) Snapshot() Snapshot { return *f.now.Load() }
 
 // Reload asks for a look at every file now, without waiting for an event or the poll. It does not wait for that look.
-func (f *Folder) Reload() {
+func (f *Folder) Reload() { wake(f.ask) }
+
+// wake sends to a channel with room for one, unless there is something in it already.
+func wake(asleep chan<- struct{}) {
 	select {
-	case f.ask <- struct{}{}:
-	default: // already asked for
+	case asleep <- struct{}{}:
+	default:
 	}
 }
 

@@ -5,9 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"bellhop/rules"
@@ -27,6 +27,13 @@ func (f *Folder) look(fl *file, e entry) (look, []byte) {
 	return look{sum: sha256.Sum256(data), size: len(data)}, data
 }
 
+// newFile adds a file that was never taken.
+func (f *Folder) newFile(path string) *file {
+	fl := &file{path: path, taken: look{gone: true}}
+	f.files[path] = fl
+	return fl
+}
+
 // see compares the listing with the content taken.
 func (f *Folder) see(l *listing, all, poll bool) {
 	var due map[*file]bool
@@ -38,8 +45,7 @@ func (f *Folder) see(l *listing, all, poll bool) {
 		there[e.path] = true
 		fl := f.files[e.path]
 		if fl == nil {
-			fl = &file{path: e.path, taken: look{gone: true}}
-			f.files[e.path] = fl
+			fl = f.newFile(e.path)
 		}
 		if all || due[fl] || fl.changed(e) {
 			seen, _ := f.look(fl, e)
@@ -76,11 +82,7 @@ func (fl *file) changed(e entry) bool {
 // reread picks the files that were not read for the longest time, as many as a poll can afford; in a small folder,
 // all of them. It finds changes that left size and time unchanged, and those that a network mount reports late.
 func (f *Folder) reread() map[*file]bool {
-	oldest := make([]*file, 0, len(f.files))
-	for _, fl := range f.files {
-		oldest = append(oldest, fl)
-	}
-	slices.SortFunc(oldest, func(a, b *file) int { return a.read.Compare(b.read) })
+	oldest := slices.SortedFunc(maps.Values(f.files), func(a, b *file) int { return a.read.Compare(b.read) })
 	due := map[*file]bool{}
 	bytes := 0
 	for _, fl := range oldest {
@@ -125,7 +127,8 @@ func (f *Folder) settle(ctx context.Context) {
 	now := time.Now()
 	var ready []*file
 	waiting, oldest := false, now
-	for _, fl := range f.files {
+	for _, path := range slices.Sorted(maps.Keys(f.files)) {
+		fl := f.files[path]
 		if fl.ready {
 			ready = append(ready, fl)
 			if fl.since.Before(oldest) {
@@ -138,7 +141,6 @@ func (f *Folder) settle(ctx context.Context) {
 	if len(ready) == 0 || waiting && now.Sub(oldest) < batch {
 		return
 	}
-	slices.SortFunc(ready, func(a, b *file) int { return strings.Compare(a.path, b.path) })
 	for _, fl := range ready {
 		if ctx.Err() != nil {
 			return

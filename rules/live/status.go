@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -44,29 +45,18 @@ func short(sum [sha256.Size]byte) string { return hex.EncodeToString(sum[:6]) }
 // publish makes the current state visible to everybody.
 func (f *Folder) publish() {
 	f.dirty = false
-	s := &Snapshot{Set: f.set, Problem: f.problem, Files: make([]FileStatus, 0, len(f.files))}
-	for _, fl := range f.files {
-		if fl.taken.gone && !fl.unquiet {
-			continue // new and not settled
+	s := &Snapshot{Set: f.set, Problem: f.problem, Files: make([]FileStatus, 0, len(f.files)), Versions: []FileVersion{}}
+	for _, path := range slices.Sorted(maps.Keys(f.files)) {
+		fl := f.files[path]
+		if fl.force != nil {
+			s.Versions = append(s.Versions, FileVersion{Path: path, Hash: fl.force.hash()})
 		}
-		s.Files = append(s.Files, fl.status(f.problem))
+		if !fl.taken.gone || fl.unquiet { // otherwise it is new and has not settled
+			s.Files = append(s.Files, fl.status(f.problem))
+		}
 	}
-	slices.SortFunc(s.Files, func(a, b FileStatus) int { return strings.Compare(a.Path, b.Path) })
-	s.Versions = f.versions()
 	s.ID = SetID(s.Versions)
 	f.now.Store(s)
-}
-
-// versions returns the versions in force, sorted by path.
-func (f *Folder) versions() []FileVersion {
-	list := []FileVersion{}
-	for _, fl := range f.files {
-		if fl.force != nil {
-			list = append(list, FileVersion{Path: fl.path, Hash: fl.force.hash()})
-		}
-	}
-	slices.SortFunc(list, func(a, b FileVersion) int { return strings.Compare(a.Path, b.Path) })
-	return list
 }
 
 // SetID returns the [Snapshot.ID] of versions that are sorted by path.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -65,23 +66,16 @@ func (w *watcher) drain() {
 			if !ok {
 				events = nil
 			} else if w.tells(e) {
-				w.hint()
+				wake(w.hints)
 			}
 		case err, ok := <-errs:
 			if !ok {
 				errs = nil
 			} else {
 				w.log.Debug("the watch on the rules folder reports an error", "error", err)
-				w.hint() // events were probably lost
+				wake(w.hints) // events were probably lost
 			}
 		}
-	}
-}
-
-func (w *watcher) hint() {
-	select {
-	case w.hints <- struct{}{}:
-	default:
 	}
 }
 
@@ -99,17 +93,12 @@ func (w *watcher) tells(e fsnotify.Event) bool {
 
 // sync watches exactly these folders. It reports whether one of them was not watched before.
 func (w *watcher) sync(dirs map[string]fs.FileInfo) bool {
-	want := make(map[string]fs.FileInfo, len(dirs)+1)
+	want := map[string]fs.FileInfo{}
 	if info, err := os.Stat(w.parent); err == nil {
 		want[w.parent] = info
 	}
-	for dir, info := range dirs {
-		want[dir] = info
-	}
-	alive := map[string]bool{}
-	for _, dir := range w.fs.WatchList() {
-		alive[dir] = true
-	}
+	maps.Copy(want, dirs)
+	alive := w.alive()
 	for dir, was := range w.have {
 		is := want[dir]
 		switch {
@@ -139,13 +128,19 @@ func (w *watcher) sync(dirs map[string]fs.FileInfo) bool {
 		w.have[dir], added = info, true
 	}
 	if added {
-		alive := map[string]bool{}
-		for _, dir := range w.fs.WatchList() {
-			alive[dir] = true
-		}
+		alive := w.alive()
 		for dir := range w.have {
 			w.alias[dir] = !alive[dir]
 		}
 	}
 	return added
+}
+
+// alive returns the folders that the system watches.
+func (w *watcher) alive() map[string]bool {
+	alive := map[string]bool{}
+	for _, dir := range w.fs.WatchList() {
+		alive[dir] = true
+	}
+	return alive
 }

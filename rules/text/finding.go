@@ -25,6 +25,11 @@ type Finding struct {
 	Suggestion string   `json:"suggestion"`
 }
 
+// AtStart returns the error that keeps a whole file from being used.
+func AtStart(file, code, message string) Finding {
+	return Finding{File: file, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: Error, Code: code, Message: message}
+}
+
 // Severity says whether a finding keeps its file from being used.
 type Severity string
 

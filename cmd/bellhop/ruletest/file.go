@@ -259,7 +259,7 @@ func (f *file) payload(n *yaml.Node, what string) ([]byte, bool) {
 		body, err = os.ReadFile(path)
 	}
 	if err != nil {
-		f.doc.ErrorAt("unreadable", n, "", "%s cannot be read: %s", text.Quote(path), cause(err))
+		f.doc.ErrorAt("unreadable", n, "", "%s cannot be read: %v", text.Quote(path), live.WithoutPath(err))
 		return nil, false
 	}
 	return body, true
@@ -267,13 +267,6 @@ func (f *file) payload(n *yaml.Node, what string) ([]byte, bool) {
 
 // maxEvent is the largest size of an event file, in bytes. It is the same as for a webhook.
 const maxEvent = 1 << 20
-
-func cause(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err.Error()
-	}
-	return err.Error()
-}
 
 // suggestFile returns the file that a misspelt name was probably meant to be, with the same folder as name. It returns
 // "" if there is none.

@@ -20,20 +20,18 @@ import (
 func Files(paths []string) (files []string, findings []text.Finding) {
 	for _, path := range paths {
 		fail := func(code, message string) {
-			findings = append(findings, text.Finding{
-				File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: text.Error, Code: code, Message: message,
-			})
+			findings = append(findings, text.AtStart(path, code, message))
 		}
 		info, err := os.Stat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			fail("not-found", "there is no such file or folder")
 		case err != nil:
-			fail("unreadable", "this cannot be read: "+cause(err))
+			fail("unreadable", "this cannot be read: "+live.WithoutPath(err).Error())
 		case info.IsDir():
 			below, err := filesBelow(path)
 			if err != nil {
-				fail("unreadable", "this folder cannot be read: "+cause(err))
+				fail("unreadable", "this folder cannot be read: "+live.WithoutPath(err).Error())
 			}
 			files = append(files, below...)
 		case live.IsTest(filepath.Base(path)):
