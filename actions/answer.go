@@ -37,7 +37,7 @@ func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) st
 	if err := sendable(r); err != nil {
 		return nil, Own(fmt.Errorf("%s: %w", doing, err))
 	}
-	resp, err := guard.HTTPClient().Transport.RoundTrip(r)
+	resp, err := guard.httpClient().Transport.RoundTrip(r)
 	if err != nil {
 		return nil, transportError(doing, err, scrub)
 	}

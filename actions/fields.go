@@ -30,9 +30,6 @@ type Field struct {
 // Fields lists the keys of the kind's steps, in the order of its struct. Internal fields are included.
 func Fields(k Kind) []Field { return fieldsOf(reflect.TypeOf(k.New()).Elem()) }
 
-// ConnectionFields lists the keys of the kind's connections, in the order of its struct.
-func ConnectionFields(k Kind) []Field { return fieldsOf(reflect.TypeOf(k.NewConnection()).Elem()) }
-
 func fieldsOf(t reflect.Type) []Field {
 	var fields []Field
 	for name, sf := range Keys(t) {

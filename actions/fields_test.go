@@ -23,7 +23,7 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 			t.Errorf("Lookup(%q) does not find the kind", k.Name)
 		}
 		keys := map[string]bool{}
-		for _, f := range slices.Concat(Fields(k), ConnectionFields(k)) {
+		for _, f := range slices.Concat(Fields(k), fieldsOf(reflect.TypeOf(k.NewConnection()).Elem())) {
 			keys[f.Name] = true
 			if f.Doc == "" || !strings.HasSuffix(f.Doc, ".") {
 				t.Errorf("%s: %s has no sentence: %q", k.Name, f.Name, f.Doc)

@@ -68,7 +68,7 @@ func NewGuard(o GuardOptions) (*Guard, error) {
 	// No proxy: with one, the proxy would resolve and connect, and the check would see only its address.
 	g.client = &http.Client{
 		Transport: &http.Transport{
-			DialContext:            g.DialContext,
+			DialContext:            g.dialContext,
 			ForceAttemptHTTP2:      true,
 			TLSHandshakeTimeout:    10 * time.Second,
 			ExpectContinueTimeout:  time.Second,
@@ -133,9 +133,9 @@ func hostName(host string) (string, error) {
 	return name, nil
 }
 
-// DialContext connects to address, a host:port, at one of its permitted addresses. If the guard refuses them
+// dialContext connects to address, a host:port, at one of its permitted addresses. If the guard refuses them
 // all, the error is permanent and wraps a [*RefusedError].
-func (g *Guard) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+func (g *Guard) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, Own(fmt.Errorf("connecting: %w", err))
@@ -194,9 +194,9 @@ func (g *Guard) check(network, address string) error {
 	return nil
 }
 
-// HTTPClient returns a client that connects only through the guard. All callers share its connections.
+// httpClient returns a client that connects only through the guard. All callers share its connections.
 // It ignores proxy variables, keeps no cookies and follows no redirects.
-func (g *Guard) HTTPClient() *http.Client { return g.client }
+func (g *Guard) httpClient() *http.Client { return g.client }
 
 // Close closes idle connections. The guard stays usable.
 func (g *Guard) Close() { g.client.CloseIdleConnections() }

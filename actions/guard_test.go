@@ -138,7 +138,7 @@ func TestGuardConnects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := g.HTTPClient().Do(r)
+		resp, err := g.httpClient().Do(r)
 		if err == nil {
 			_ = resp.Body.Close()
 		}
@@ -180,7 +180,7 @@ func TestGuardIgnoresProxies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := g.HTTPClient().Do(r)
+	resp, err := g.httpClient().Do(r)
 	if err == nil {
 		_ = resp.Body.Close()
 	}
@@ -197,7 +197,7 @@ func TestGuardFollowsNoRedirect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := newGuard(t, "127.0.0.1").HTTPClient().Do(r)
+	resp, err := newGuard(t, "127.0.0.1").httpClient().Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -208,7 +208,7 @@ func (a *HTTPAPI) token(ctx context.Context, guard *Guard, rejected string) (str
 	if a.current.Valid() && a.current.AccessToken != rejected {
 		return a.current.AccessToken, nil
 	}
-	fresh, err := a.config.Token(context.WithValue(ctx, oauth2.HTTPClient, guard.HTTPClient()))
+	fresh, err := a.config.Token(context.WithValue(ctx, oauth2.HTTPClient, guard.httpClient()))
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
 		// The text of this error quotes all of the answer, so it is not used.
 		scrub := a.scrub.of(a)

@@ -214,7 +214,7 @@ func unescape(s string) string {
 
 // dial opens a session: connect, TLS, greeting, login.
 func (m *Mail) dial(ctx context.Context, guard *Guard, srv server) (*session, error) {
-	conn, err := guard.DialContext(ctx, "tcp", net.JoinHostPort(srv.host, srv.port))
+	conn, err := guard.dialContext(ctx, "tcp", net.JoinHostPort(srv.host, srv.port))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the mail server: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -212,19 +213,24 @@ func Statuses() []string {
 // so the value known before is kept.
 type Fields uint32
 
-// AppointmentFields returns the JSON names of an appointment's fields, in the order of the struct.
-func AppointmentFields() []string {
-	return []string{
-		"id", "address", "title", "calendarId", "contactId", "groupId", "appointmentStatus", "assignedUserId",
-		"users", "notes", "source", "startTime", "endTime", "dateAdded", "dateUpdated",
+// AppointmentFields returns the JSON names of an appointment's fields, in the order of the struct. Those without a
+// description are not among them. At most 32 fit into [Fields].
+func AppointmentFields() []string { return slices.Clone(appointmentFields) }
+
+var appointmentFields = func() (names []string) {
+	for f := range reflect.TypeFor[Appointment]().Fields() {
+		if f.Tag.Get("doc") != "" {
+			names = append(names, f.Tag.Get("json"))
+		}
 	}
-}
+	return names
+}()
 
 // FieldsOf returns the set of the named fields. Unknown names are ignored.
 func FieldsOf(names ...string) Fields {
 	var set Fields
 	for _, name := range names {
-		if i := slices.Index(AppointmentFields(), name); i >= 0 {
+		if i := slices.Index(appointmentFields, name); i >= 0 {
 			set |= 1 << i
 		}
 	}

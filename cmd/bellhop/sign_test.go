@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func TestSignaturesVerify(t *testing.T) {
 	rsaFile, rsaPEM := writeKey(t, rsaPrivate, &rsaPrivate.PublicKey)
 
 	const body = `{"type":"AppointmentCreate"}`
-	for _, c := range []struct {
+	cases := []struct {
 		name   string
 		verify config.Verify
 		key    string
@@ -60,7 +61,10 @@ func TestSignaturesVerify(t *testing.T) {
 		{"ed25519", config.Verify{Scheme: config.Ed25519, Keys: []string{edPEM}}, edFile},
 		{"highlevel", config.Verify{Scheme: config.HighLevel, Keys: []string{edPEM}}, edFile},
 		{"rsa", config.Verify{Scheme: config.RSASHA256, Keys: []string{rsaPEM}}, rsaFile},
-	} {
+	}
+	untried := config.Schemes()
+	for _, c := range cases {
+		untried = slices.DeleteFunc(untried, func(scheme string) bool { return scheme == c.verify.Scheme })
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			now := time.Now()
@@ -84,6 +88,9 @@ func TestSignaturesVerify(t *testing.T) {
 				}
 			}
 		})
+	}
+	if len(untried) > 0 {
+		t.Errorf("no case signs for %v", untried)
 	}
 }
 

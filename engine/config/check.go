@@ -139,14 +139,13 @@ func (d *decoder) verify(at string, v Verify) {
 	if d.places[at+".scheme"] != nil {
 		schemeAt = at + ".scheme"
 	}
-	if !slices.Contains(Schemes(), v.Scheme) {
+	i := slices.Index(Schemes(), v.Scheme)
+	if i < 0 {
 		suggestion := text.Closest(v.Scheme, Schemes())
 		d.report(d.places[schemeAt], text.Error, "bad-value", fmt.Sprintf("%q is not a verification scheme: it is one of %s", v.Scheme, strings.Join(Schemes(), ", ")), suggestion)
 		return
 	}
-	takes := map[string]string{
-		HighLevel: "keys", Ed25519: "keys", RSASHA256: "keys", HMACSHA256: "secrets", StandardWebhooks: "secrets", Token: "tokens",
-	}[v.Scheme]
+	takes := schemes[i].takes
 	for _, have := range []struct {
 		key    string
 		values []string

@@ -98,9 +98,17 @@ const (
 	None             = "none"
 )
 
+// schemes are the schemes of [Verify], each with the key that it takes.
+var schemes = []struct{ name, takes string }{
+	{HighLevel, "keys"}, {Ed25519, "keys"}, {RSASHA256, "keys"}, {HMACSHA256, "secrets"}, {StandardWebhooks, "secrets"}, {Token, "tokens"}, {None, ""},
+}
+
 // Schemes returns the possible values of Verify.Scheme.
-func Schemes() []string {
-	return []string{HighLevel, Ed25519, RSASHA256, HMACSHA256, StandardWebhooks, Token, None}
+func Schemes() (names []string) {
+	for _, s := range schemes {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 // A Connection is one entry of `connections:`. Its keys say which kind of action it is for.
@@ -241,8 +249,8 @@ func readFile(path string) (data []byte, err error) {
 	return bytes.TrimPrefix(data, bom), nil
 }
 
-// ConnectionKinds maps the names of the connections to their kinds, for rules.Options.
-func (c *Config) ConnectionKinds() map[string]string {
+// connectionKinds maps the names of the connections to their kinds, for rules.Options.
+func (c *Config) connectionKinds() map[string]string {
 	kinds := make(map[string]string, len(c.Connections))
 	for name, conn := range c.Connections {
 		kinds[name] = conn.Kind
@@ -272,5 +280,5 @@ func (c *Config) credentials() []string {
 
 // RuleOptions are what rule files are compiled against under this configuration.
 func (c *Config) RuleOptions() rules.Options {
-	return rules.Options{Connections: c.ConnectionKinds(), Zone: c.Zone, Language: c.Language}
+	return rules.Options{Connections: c.connectionKinds(), Zone: c.Zone, Language: c.Language}
 }

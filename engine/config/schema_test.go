@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -13,6 +14,16 @@ import (
 
 	"bellhop/rules/text"
 )
+
+func TestEverySchemeIsDescribed(t *testing.T) {
+	t.Parallel()
+	scheme, _ := reflect.TypeFor[Verify]().FieldByName("Scheme")
+	for _, name := range Schemes() {
+		if doc := scheme.Tag.Get("doc"); !strings.Contains(doc, name) {
+			t.Errorf("the description of the key scheme does not name %s: %s", name, doc)
+		}
+	}
+}
 
 const wholeConfig = `
 listen: 127.0.0.1:8080

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -79,7 +80,10 @@ func (s *Store) Downgrade(ctx context.Context, version int) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.Migrate(ctx, rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: version})
+	done, err := m.Migrate(ctx, rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: version})
+	if err == nil && len(done.Versions) == 0 {
+		err = fmt.Errorf("no migration after %d was undone", version)
+	}
 	return err
 }
 

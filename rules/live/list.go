@@ -17,7 +17,7 @@ import (
 
 // The limits of a rules folder. For the size of a file see [text.MaxFileSize].
 const (
-	MaxFiles   = 10_000
+	maxFiles   = 10_000
 	maxFolders = 10_000
 	maxDepth   = 64
 )
@@ -49,7 +49,7 @@ func hidden(name string) bool {
 }
 
 // Paths returns the rule files under dir as Open would load them: relative to dir, with slashes, sorted. A file that
-// cannot be read is among them; [Read] then says why. Those beyond the first [MaxFiles] are not loaded.
+// cannot be read is among them; [Read] then says why. Those beyond the first [maxFiles] are not loaded.
 func Paths(dir string) ([]string, error) {
 	l, err := list(dir)
 	if err != nil {
@@ -83,7 +83,7 @@ func unreadable(err error) trouble {
 var (
 	tooLarge = trouble{"too-large", fmt.Sprintf(
 		"this file is larger than %d KiB, which is more than a rule file may have; split it", text.MaxFileSize>>10)}
-	oneTooMany = trouble{"too-many-files", fmt.Sprintf("this file is not read: the folder has more than %d rule files", MaxFiles)}
+	oneTooMany = trouble{"too-many-files", fmt.Sprintf("this file is not read: the folder has more than %d rule files", maxFiles)}
 	isFolder   = trouble{"unreadable", "this is a folder with the name of a rule file"}
 	notRegular = trouble{"unreadable", "this is not a regular file"}
 )
@@ -250,7 +250,7 @@ func (w *walk) run() error {
 		}
 	}
 	slices.SortFunc(w.files, func(a, b entry) int { return strings.Compare(a.path, b.path) })
-	for i := MaxFiles; i < len(w.files); i++ {
+	for i := maxFiles; i < len(w.files); i++ {
 		w.files[i].problem = oneTooMany
 	}
 	return nil

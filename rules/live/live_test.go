@@ -361,17 +361,17 @@ func TestLinksAreReadOnceAndMakeNoLoop(t *testing.T) {
 func TestTooManyFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for i := range MaxFiles + 2 {
+	for i := range maxFiles + 2 {
 		write(t, dir, fmt.Sprintf("%05d.yaml", i), "")
 	}
 	l, err := list(dir)
 	do(t, err)
 	for i, f := range l.files {
-		if (f.problem == oneTooMany) != (i >= MaxFiles) {
+		if (f.problem == oneTooMany) != (i >= maxFiles) {
 			t.Fatalf("file %d: %v", i, f.problem)
 		}
 	}
-	if paths, err := Paths(dir); err != nil || len(paths) != MaxFiles+2 {
+	if paths, err := Paths(dir); err != nil || len(paths) != maxFiles+2 {
 		t.Errorf("got %d, %v", len(paths), err)
 	}
 }

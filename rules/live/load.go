@@ -25,7 +25,7 @@ func Sources(dir string) ([]Source, error) {
 	sources := make([]Source, len(paths))
 	for i, path := range paths {
 		path = filepath.Join(dir, filepath.FromSlash(path))
-		if sources[i] = (Source{Name: path, Path: path}); i >= MaxFiles {
+		if sources[i] = (Source{Name: path, Path: path}); i >= maxFiles {
 			sources[i].problem = oneTooMany
 		}
 	}

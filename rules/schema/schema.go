@@ -15,11 +15,11 @@ import (
 // Dialect is the version of JSON Schema.
 const Dialect = "https://json-schema.org/draft/2020-12/schema"
 
-// DurationPattern matches durations such as 90m or 1d12h; see [bellhop/actions.ParseDuration].
-const DurationPattern = `^([0-9.]+w)?([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?$`
+// durationPattern matches durations such as 90m or 1d12h; see [bellhop/actions.ParseDuration].
+const durationPattern = `^([0-9.]+w)?([0-9.]+d)?([0-9.]+h)?([0-9.]+m)?([0-9.]+s)?([0-9.]+ms)?$`
 
-// BoolPattern matches words for true and false, besides these two.
-const BoolPattern = `^([Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff]|[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$`
+// boolPattern matches words for true and false, besides these two.
+const boolPattern = `^([Yy][Ee][Ss]|[Nn][Oo]|[Oo][Nn]|[Oo][Ff][Ff]|[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])$`
 
 const (
 	durationWords = "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"
@@ -49,14 +49,14 @@ func Like(pattern, words string) *jsonschema.Schema {
 
 // Duration is the schema of a length of time with units.
 func Duration() *jsonschema.Schema {
-	s := Like(DurationPattern, durationWords)
+	s := Like(durationPattern, durationWords)
 	s.MinLength = jsonschema.Ptr(2)
 	return s
 }
 
 // Bool is the schema of true or false in all their spellings, and of texts that also matches.
 func Bool(also ...string) *jsonschema.Schema {
-	return Saying(boolWords, &jsonschema.Schema{Types: []string{"boolean", "string"}, Pattern: alternatives(BoolPattern, also)})
+	return Saying(boolWords, &jsonschema.Schema{Types: []string{"boolean", "string"}, Pattern: alternatives(boolPattern, also)})
 }
 
 // Number is the schema of a whole number, and of texts that also matches.

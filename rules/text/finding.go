@@ -38,12 +38,9 @@ const (
 	Warning Severity = "warning"
 )
 
-// Format writes the finding for people: the place, the message, the line with a caret under it, and the suggestion.
-// src is the content of f.File; without it only the place and the message are written.
-func (f Finding) Format(w io.Writer, src []byte) error { return f.format(w, src, false) }
-
-// Render writes findings for people. source returns the content of a file, or nil if it is not known. colour is for
-// terminals.
+// Render writes findings for people: the place, the message, the line with a caret under it, and the suggestion. source
+// returns the content of a file, or nil if it is not known; then only the place and the message are written. colour is
+// for terminals.
 func Render(w io.Writer, findings []Finding, source func(file string) []byte, colour bool) error {
 	for _, f := range findings {
 		if err := f.format(w, source(f.File), colour); err != nil {

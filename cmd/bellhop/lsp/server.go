@@ -33,9 +33,9 @@ type Options struct {
 // file again. With the default, a third of the time would be spent on collecting, because few megabytes are alive.
 const GCPercent = 400
 
-// ErrNoShutdown says that the editor ended the session without a shutdown request. The protocol requires the exit
+// errNoShutdown says that the editor ended the session without a shutdown request. The protocol requires the exit
 // status 1 then.
-var ErrNoShutdown = errors.New("the editor went away without a shutdown request")
+var errNoShutdown = errors.New("the editor went away without a shutdown request")
 
 // The protocol's own error codes.
 const (
@@ -61,7 +61,7 @@ type server struct {
 }
 
 // Serve answers the editor that writes to in and reads from out, until the editor sends exit, in ends, or ctx ends. It
-// returns nil if the editor sent shutdown before, and otherwise [ErrNoShutdown] or the error of the connection. If ctx
+// returns nil if the editor sent shutdown before, and otherwise [errNoShutdown] or the error of the connection. If ctx
 // ends first, a read from in can still be running when Serve returns.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -90,7 +90,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	case err != nil:
 		return fmt.Errorf("talking to the editor: %w", err)
 	}
-	return ErrNoShutdown
+	return errNoShutdown
 }
 
 // nopCloser does not close the output, because the caller closes it.

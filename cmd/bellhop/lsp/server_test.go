@@ -318,14 +318,14 @@ func TestEndWithoutShutdown(t *testing.T) {
 	t.Parallel()
 	s := newSession(t, t.TempDir())
 	s.notify("exit", nil)
-	if err := <-s.ended; !errors.Is(err, ErrNoShutdown) {
+	if err := <-s.ended; !errors.Is(err, errNoShutdown) {
 		t.Errorf("exit alone ends with %v", err)
 	}
 	s = newSession(t, t.TempDir())
 	if err := s.input.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-s.ended; !errors.Is(err, ErrNoShutdown) {
+	if err := <-s.ended; !errors.Is(err, errNoShutdown) {
 		t.Errorf("the end of the input ends with %v", err)
 	}
 }
@@ -337,7 +337,7 @@ func TestEndWithContext(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- Serve(ctx, in, io.Discard, Options{}) }()
 	cancel()
-	if err := <-ended; !errors.Is(err, ErrNoShutdown) {
+	if err := <-ended; !errors.Is(err, errNoShutdown) {
 		t.Errorf("it ends with %v", err)
 	}
 	if err := w.Close(); err != nil {

@@ -122,7 +122,7 @@ func TestHeldMistakes(t *testing.T) {
 		"a rule":     {`expect: { held: [{ rule: remnd }] }`, `6:30 unknown-rule "remnd" -> "remind" | there is no rule "remnd" among those tested; did you mean "remind"?`},
 		"both":       {`expect: { held: [{ rule: remind, email: {}, then: x }] }`, `6:55 then "x" -> "" | "then" says why the step is not sent at its moment, so there is no email to compare; leave out one of the two`},
 		"no list":    {`expect: { held: { rule: remind } }`, `6:21 type "{ rule: remind } }" -> "" | "held" takes a list: each entry begins with -, but this is a map (key: value)`},
-		"a step key": {`expect: { steps: [{ rule: remind, until: 2026-12-07, email: {} }] }`, `6:39 unknown-key "until" -> "" | an expected step has no "until"; it has rule, step, email, slack, http`},
+		"a step key": {`expect: { steps: [{ rule: remind, until: 2026-12-07, email: {} }] }`, `6:39 unknown-key "until" -> "" | an expected step has no "until"; it has rule, step, ` + everyAction},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -10,12 +10,22 @@ import (
 	"strings"
 	"testing"
 
+	"bellhop/actions"
 	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/rules"
 	"bellhop/rules/text"
 )
 
 var connections = map[string]string{"mail": "email", "slack": "slack", "crm": "http"}
+
+// everyAction is how messages list the actions.
+var everyAction = func() string {
+	var names []string
+	for _, k := range actions.Kinds() {
+		names = append(names, k.Name)
+	}
+	return strings.Join(names, ", ")
+}()
 
 func options() ruletest.Options {
 	return ruletest.Options{Rules: rules.Options{Connections: connections}}
@@ -193,7 +203,7 @@ func TestMistakes(t *testing.T) {
 		"no time at all":    {oneTest(`event: { type: AppointmentCreate, appointment: { id: a1 } }`, `expect: {}`), `3:12 missing-key "{ type: AppointmentCreate, appointment: { id: a1 } }" -> "" | this event does not say when it was sent, so the test needs "now", such as now: 2026-12-01T09:00:00Z` + "\n" + notRun},
 		"no event":          {oneTest(`expect: {}`), `2:11 missing-key "t" -> "" | this test has no "event", which is the file of an event or the event itself` + "\n" + notRun},
 		"two actions":       {oneTest(`event: booking.json`, `expect: { steps: [{ rule: sync, http: {}, slack: {} }] }`), `4:47 two-actions "slack" -> "" | a step has one action, and this one has http already` + "\n" + notRun},
-		"no action":         {oneTest(`event: booking.json`, `expect: { steps: [{ rule: sync }] }`), `4:23 missing-key "{ rule: sync }] }" -> "" | this step has nothing to compare: add email, slack, http with what is to be rendered` + "\n" + notRun},
+		"no action":         {oneTest(`event: booking.json`, `expect: { steps: [{ rule: sync }] }`), `4:23 missing-key "{ rule: sync }] }" -> "" | this step has nothing to compare: add ` + everyAction + ` with what is to be rendered` + "\n" + notRun},
 		"a list":            {oneTest(`event: booking.json`, `expect: { steps: { rule: sync } }`), `4:22 type "{ rule: sync } }" -> "" | "steps" takes a list: each entry begins with -, but this is a map (key: value)` + "\n" + notRun},
 		"the same name":     {oneTest(`event: booking.json`, `expect: { fires: [] }`) + "  - name: t\n    event: booking.json\n    expect: {}\n", `5:11 duplicate-test "t" -> "" | there is another test named "t", in line 2` + "\n" + "*"},
 		"rules elsewhere":   {"rules: [nowhere.yaml]\n" + oneTest(`event: booking.json`, `expect: {}`), `1:9 not-found "nowhere.yaml" -> "" | there is no file or folder "DIR/nowhere.yaml"` + "\n" + notRun},
