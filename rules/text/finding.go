@@ -134,6 +134,11 @@ func lineOf(src []byte, n int) (string, bool) {
 	return "", false
 }
 
+// SplitLines splits a text into its lines, as editors count them, without their line breaks.
+func SplitLines(s string) []string {
+	return strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(s), "\n")
+}
+
 func Sort(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(

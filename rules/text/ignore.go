@@ -124,7 +124,7 @@ func (s *source) scalars() (out []Span) {
 // ignored returns the lines that a comment at an offset applies to.
 func (s *source) ignored(at int) (from, to int) {
 	line, _ := s.position(at)
-	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(s.data)), "\n")
+	lines := SplitLines(string(s.data))
 	blank := func(i int) bool {
 		text := strings.TrimSpace(lines[i])
 		return text == "" || text[0] == '#'

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"bellhop/rules/text"
@@ -39,60 +40,38 @@ func pathOf(uri string) string {
 // offset returns the byte offset of a position in a text. The columns of the protocol count UTF-16 units. A position
 // outside the text becomes the nearest one inside.
 func offset(text string, p position) int {
-	from := 0
+	rest := text
 	for range p.Line {
-		n := strings.IndexAny(text[from:], "\r\n")
+		n := strings.IndexAny(rest, "\r\n")
 		if n < 0 {
 			return len(text)
 		}
-		from += n + 1
-		if text[from-1] == '\r' && from < len(text) && text[from] == '\n' {
-			from++
+		if strings.HasPrefix(rest[n:], "\r\n") {
+			n++
 		}
+		rest = rest[n+1:]
 	}
 	units := 0
-	for i, r := range text[from:] {
+	for i, r := range rest {
 		if units >= p.Character || r == '\n' || r == '\r' {
-			return from + i
+			return len(text) - len(rest) + i
 		}
-		units++
-		if r > 0xFFFF {
-			units++
-		}
+		units += utf16.RuneLen(r)
 	}
 	return len(text)
 }
 
 // positionOf returns the position of a byte offset.
-func positionOf(text string, offset int) position {
-	offset = min(max(offset, 0), len(text))
-	var p position
-	from := 0
-	for {
-		n := strings.IndexAny(text[from:offset], "\r\n")
-		if n < 0 {
-			break
-		}
-		from += n + 1
-		if text[from-1] == '\r' && from < len(text) && text[from] == '\n' {
-			if from == offset {
-				break // between the two characters of a line break
-			}
-			from++
-		}
-		p.Line++
-	}
-	p.Character = utf16Length(text[from:offset])
-	return p
+func positionOf(s string, offset int) position {
+	lines := text.SplitLines(s[:offset])
+	last := len(lines) - 1
+	return position{last, utf16Length(lines[last])}
 }
 
 func utf16Length(s string) int {
 	n := 0
 	for _, r := range s {
-		n++
-		if r > 0xFFFF {
-			n++
-		}
+		n += utf16.RuneLen(r)
 	}
 	return n
 }
@@ -103,20 +82,8 @@ type ruler struct {
 	bom   bool
 }
 
-func newRuler(text string) *ruler {
-	r := &ruler{bom: strings.HasPrefix(text, "\ufeff")}
-	for {
-		n := strings.IndexAny(text, "\r\n")
-		if n < 0 {
-			r.lines = append(r.lines, text)
-			return r
-		}
-		r.lines = append(r.lines, text[:n])
-		if strings.HasPrefix(text[n:], "\r\n") {
-			n++
-		}
-		text = text[n+1:]
-	}
+func newRuler(s string) *ruler {
+	return &ruler{lines: text.SplitLines(s), bom: strings.HasPrefix(s, "\ufeff")}
 }
 
 func (r *ruler) position(line, column int) position {

@@ -2,6 +2,7 @@ package lsp
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -76,23 +77,8 @@ func (p *expressionPlace) argumentOf(tokens []token, after string) {
 		case last.text == "==" || last.text == "!=":
 			p.compared = chainBefore(tokens[:n-1])
 		case last.text == "[" || last.text == "," || last.text == "(":
-			i, depth := n-1, 0
-			for ; i >= 0; i-- {
-				t := tokens[i].text
-				if tokens[i].kind != 'o' {
-					continue
-				}
-				if t == ")" || t == "]" || t == "}" {
-					depth++
-				} else if t == "(" || t == "[" || t == "{" {
-					if depth == 0 {
-						break
-					}
-					depth--
-				} else if t == "," && depth == 0 {
-					p.argument++
-				}
-			}
+			i, commas := opening(tokens)
+			p.argument = commas
 			switch {
 			case i < 1:
 			case tokens[i].text == "(" && tokens[i-1].kind == 'i':
@@ -115,6 +101,26 @@ func (p *expressionPlace) argumentOf(tokens []token, after string) {
 	}
 }
 
+// opening returns the place of the last bracket that is not closed, -1 if there is none, and the number of commas after
+// it, without those inside other brackets.
+func opening(tokens []token) (at, commas int) {
+	depth := 0
+	for i, t := range slices.Backward(tokens) {
+		switch {
+		case t.kind != 'o':
+		case t.text == ")" || t.text == "]" || t.text == "}":
+			depth++
+		case depth > 0 && (t.text == "(" || t.text == "[" || t.text == "{"):
+			depth--
+		case t.text == "(" || t.text == "[" || t.text == "{":
+			return i, commas
+		case t.text == "," && depth == 0:
+			commas++
+		}
+	}
+	return -1, commas
+}
+
 // chainBefore returns the chain at the end of the tokens, such as appointment.startTime or tz(). It returns nil if there
 // is none.
 func chainBefore(tokens []token) []string {
@@ -124,16 +130,7 @@ func chainBefore(tokens []token) []string {
 		case t.kind == 'i' && !isOperator(t):
 			chain = append([]string{t.text}, chain...)
 		case t.kind == 'o' && t.text == ")":
-			depth := 0
-			for ; i >= 0; i-- {
-				if tokens[i].text == ")" && tokens[i].kind == 'o' {
-					depth++
-				} else if tokens[i].text == "(" && tokens[i].kind == 'o' {
-					if depth--; depth == 0 {
-						break
-					}
-				}
-			}
+			i, _ = opening(tokens[:i])
 			if i--; i < 0 || tokens[i].kind != 'i' {
 				return nil
 			}

@@ -1,16 +1,16 @@
 package lsp
 
 import (
-	"fmt"
+	"cmp"
 	"reflect"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 
 	"bellhop/actions"
 	"bellhop/rules"
 	"bellhop/rules/lang"
+	"bellhop/rules/text"
 )
 
 // A guide knows what can be written in rule files, or in test files, under one configuration.
@@ -66,7 +66,7 @@ func (g *guide) at(p path) offer {
 	case g.ofTests:
 		return g.atTest(p)
 	case len(p) == 0:
-		return offer{form: mapForm, words: []choice{{Word: lang.Word{Name: "rules", Doc: "The rules of this file."}, kind: kindProperty, insert: "rules:"}}}
+		return offer{form: mapForm, words: []choice{property("rules", "The rules of this file.", ":", 0)}}
 	case p[0] != "rules":
 		return offer{}
 	case len(p) == 1:
@@ -77,16 +77,16 @@ func (g *guide) at(p path) offer {
 	switch key, rest := p[2], p[3:]; key {
 	case "on":
 		if len(rest) < 2 {
-			return offer{form: wordForm, words: values(rules.Events())}
+			return offer{form: wordForm, words: values(kindConstant, rules.Events())}
 		}
 	case "enabled":
 		return truth()
 	case "mode":
-		return offer{form: wordForm, words: values([]lang.Word{
+		return offer{form: wordForm, words: values(kindConstant, []lang.Word{
 			{Name: "shadow", Doc: "Match, render and record, and send nothing."}, {Name: "live", Doc: "Send; this is what a rule without a mode does."},
 		})}
 	case "timezone":
-		return offer{form: wordForm, words: append(values(rules.ZoneWords()), zones()...)}
+		return offer{form: wordForm, words: append(values(kindConstant, rules.ZoneWords()), zones()...)}
 	case "when":
 		return offer{form: expressionForm}
 	case "let":
@@ -101,15 +101,8 @@ func (g *guide) at(p path) offer {
 
 func (g *guide) step(p path) offer {
 	if len(p) < 2 {
-		var words []choice
-		var kinds []string
-		for _, k := range actions.Kinds() {
-			kinds = append(kinds, k.Name)
-			words = append(words, choice{Word: lang.Word{Name: k.Name, Doc: k.Summary}, kind: kindProperty, insert: k.Name + ":"})
-		}
-		for i, k := range rules.StepKeys() {
-			words = append(words, choice{Word: lang.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: 1 + i})
-		}
+		words, kinds := actionKeys("")
+		words = append(words, keysOf(rules.StepKeys(), 1)...)
 		if len(p) == 0 {
 			return offer{form: listForm, words: items(words)}
 		}
@@ -120,7 +113,7 @@ func (g *guide) step(p path) offer {
 	case p[1] == "at":
 		return offer{form: expressionForm}
 	case p[1] == "late":
-		return offer{form: wordForm, words: append(values(rules.LateWords()), names(kindValue, durations...)...)}
+		return offer{form: wordForm, words: append(values(kindConstant, rules.LateWords()), names(kindValue, durations...)...)}
 	}
 	kind, ok := actions.Lookup(p[1])
 	if !ok {
@@ -142,7 +135,7 @@ func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 	switch {
 	case f.Name == "connection":
 		var words []choice
-		for _, name := range sortedNames(g.connections) {
+		for _, name := range text.SortedKeys(g.connections) {
 			if g.connections[name] == kind.Name {
 				words = append(words, choice{Word: lang.Word{Name: name, Doc: "A connection for " + kind.Name + ", from the configuration."}, kind: kindValue})
 			}
@@ -159,17 +152,22 @@ func (g *guide) field(kind actions.Kind, f actions.Field) offer {
 	return offer{form: templateForm}
 }
 
-// keysOf returns keys as choices.
-func keysOf(keys []rules.Key) []choice {
+// property returns a key as a choice. after is what is written behind it.
+func property(name, doc, after string, rank int) choice {
+	return choice{Word: lang.Word{Name: name, Doc: doc}, kind: kindProperty, insert: name + after, rank: rank}
+}
+
+// keysOf returns keys as choices, with ranks from first on.
+func keysOf(keys []rules.Key, first int) []choice {
 	var words []choice
 	for i, k := range keys {
-		words = append(words, choice{Word: lang.Word{Name: k.Name, Doc: withExample(k.Doc, k.Example)}, kind: kindProperty, insert: k.Name + ": ", rank: i})
+		words = append(words, property(k.Name, withExample(k.Doc, k.Example), ": ", first+i))
 	}
 	return words
 }
 
 func ruleKeys() []choice {
-	words := keysOf(rules.Keys())
+	words := keysOf(rules.Keys(), 0)
 	for i, k := range words {
 		if k.Name == "then" || k.Name == "let" {
 			words[i].insert = k.Name + ":"
@@ -178,13 +176,22 @@ func ruleKeys() []choice {
 	return words
 }
 
+// actionKeys returns the actions as keys of a step, and their names. If doc is "", each has its own description.
+func actionKeys(doc string) (words []choice, kinds []string) {
+	for _, k := range actions.Kinds() {
+		kinds = append(kinds, k.Name)
+		words = append(words, property(k.Name, cmp.Or(doc, k.Summary), ":", 0))
+	}
+	return words, kinds
+}
+
 func fieldKeys(kind actions.Kind) []choice {
 	var words []choice
 	for i, f := range actions.Fields(kind) {
 		if f.Internal {
 			continue
 		}
-		c := choice{Word: lang.Word{Name: f.Name, Doc: withExample(f.Doc, f.Example)}, kind: kindProperty, insert: f.Name + ": ", rank: i}
+		c := property(f.Name, withExample(f.Doc, f.Example), ": ", i)
 		if f.Required {
 			c.Type = "required"
 		}
@@ -209,20 +216,34 @@ func items(keys []choice) []choice {
 	return out
 }
 
-func values(words []lang.Word) []choice {
+// values returns words as choices, in their order.
+func values(kind int, words []lang.Word) []choice {
+	out := alike(kind, 0, "", words)
+	for i := range out {
+		out[i].rank = i
+	}
+	return out
+}
+
+// alike returns words as choices of the same rank. after is what is written behind each.
+func alike(kind, rank int, after string, words []lang.Word) []choice {
 	var out []choice
-	for i, w := range words {
-		out = append(out, choice{Word: w, kind: kindConstant, rank: i})
+	for _, w := range words {
+		c := choice{Word: w, kind: kind, rank: rank}
+		if after != "" {
+			c.insert = w.Name + after
+		}
+		out = append(out, c)
 	}
 	return out
 }
 
 func names(kind int, words ...string) []choice {
-	var out []choice
-	for i, w := range words {
-		out = append(out, choice{Word: lang.Word{Name: w}, kind: kind, rank: i})
+	var list []lang.Word
+	for _, w := range words {
+		list = append(list, lang.Word{Name: w})
 	}
-	return out
+	return values(kind, list)
 }
 
 func truth() offer { return offer{form: wordForm, words: names(kindConstant, "true", "false")} }
@@ -231,15 +252,6 @@ func truth() offer { return offer{form: wordForm, words: names(kindConstant, "tr
 var durations = []string{"15m", "30m", "1h", "2h", "24h", "2d", "1w"}
 
 func zones() []choice { return names(kindValue, lang.Zones()...) }
-
-func sortedNames(m map[string]string) []string {
-	out := make([]string, 0, len(m))
-	for name := range m {
-		out = append(out, name)
-	}
-	sort.Strings(out)
-	return out
-}
 
 // choices returns what can be written at the cursor, and the part of the word before the cursor.
 func (g *guide) choices(p place) (words []choice, word string) {
@@ -307,20 +319,14 @@ func (g *guide) inExpression(p place, before, after string) ([]choice, string) {
 	for _, name := range letsAbove(p) {
 		out = append(out, choice{Word: lang.Word{Name: name, Doc: "A value named under let."}, kind: kindVariable})
 	}
-	for _, w := range rules.Variables() {
-		out = append(out, choice{Word: w, kind: kindVariable})
-	}
-	for _, w := range lang.Functions() {
-		out = append(out, choice{Word: w, kind: kindFunction, insert: w.Name + "(", rank: 1})
-	}
 	operators := 2
 	if e.operand {
 		operators = -1
 	}
-	for _, w := range lang.Operators() {
-		out = append(out, choice{Word: w, kind: kindKeyword, rank: operators})
-	}
-	return out, e.word
+	return slices.Concat(
+		out, alike(kindVariable, 0, "", rules.Variables()), alike(kindFunction, 1, "(", lang.Functions()),
+		alike(kindKeyword, operators, "", lang.Operators()),
+	), e.word
 }
 
 // letsAbove returns the values named under `let` that the expression at a place can use.
@@ -340,14 +346,9 @@ func letsAbove(p place) []string {
 
 // below returns the fields or methods of the value of a chain.
 func below(chain []string) []choice {
-	var out []choice
-	for _, w := range rules.FieldsBelow(strings.Join(chain, ".")) {
-		out = append(out, choice{Word: w, kind: kindField, rank: len(out)})
-	}
+	out := values(kindField, rules.FieldsBelow(strings.Join(chain, ".")))
 	if isTime(chain) {
-		for _, w := range lang.TimeMethods() {
-			out = append(out, choice{Word: w, kind: kindMethod, insert: w.Name + "()"})
-		}
+		out = append(out, alike(kindMethod, 0, "()", lang.TimeMethods())...)
 	}
 	return out
 }
@@ -364,10 +365,9 @@ func isTime(chain []string) bool {
 // wordOf is what a chain of names stands for.
 func wordOf(chain []string) (lang.Word, bool) {
 	var list []lang.Word
-	switch len(chain) {
-	case 1:
-		list = append(append(rules.Variables(), lang.Functions()...), lang.Operators()...)
-	default:
+	if len(chain) == 1 {
+		list = slices.Concat(rules.Variables(), lang.Functions(), lang.Operators())
+	} else {
 		list = rules.FieldsBelow(strings.Join(chain[:len(chain)-1], "."))
 		if list == nil && isTime(chain[:len(chain)-1]) {
 			list = lang.TimeMethods()
@@ -387,11 +387,11 @@ func (g *guide) inText(e expressionPlace) []choice {
 	case "appointment.appointmentStatus", "previous.appointmentStatus":
 		return names(kindConstant, rules.Statuses()...)
 	case "type":
-		return values(rules.Events()[:3])
+		return values(kindConstant, rules.Events()[:3])
 	case "on":
-		return values(rules.Events())
+		return values(kindConstant, rules.Events())
 	case "changed":
-		return values(rules.FieldsBelow("appointment"))
+		return values(kindConstant, rules.FieldsBelow("appointment"))
 	case "source":
 		return names(kindValue, g.sources...)
 	case "weekday()":
@@ -401,12 +401,12 @@ func (g *guide) inText(e expressionPlace) []choice {
 	case e.function == "tz" && e.argument == 1, e.function == "timezone":
 		return zones()
 	case e.function == "date" && e.argument == 1:
-		var out []choice
+		var layouts []lang.Word
 		moment := time.Date(2026, 1, 31, 15, 4, 5, 0, time.UTC)
-		for _, layout := range []string{"Mon 2 Jan 15:04", "Monday 2 January", "2 January 2006", "15:04", "3:04 PM", "2006-01-02", "2006-01-02 15:04", "01/02/2006"} {
-			out = append(out, choice{Word: lang.Word{Name: layout, Doc: fmt.Sprintf("Prints a time like this: %s", moment.Format(layout))}, kind: kindValue, rank: len(out)})
+		for _, l := range []string{"Mon 2 Jan 15:04", "Monday 2 January", "2 January 2006", "15:04", "3:04 PM", "2006-01-02", "2006-01-02 15:04", "01/02/2006"} {
+			layouts = append(layouts, lang.Word{Name: l, Doc: "Prints a time like this: " + moment.Format(l)})
 		}
-		return out
+		return values(kindValue, layouts)
 	case e.function == "clock" && e.argument == 1:
 		return names(kindValue, "08:00", "09:00", "12:00", "18:00")
 	case e.function == "duration":
@@ -418,26 +418,14 @@ func (g *guide) inText(e expressionPlace) []choice {
 // describe says what the word at the cursor means. ok is false if there is nothing to say.
 func (g *guide) describe(p place) (text string, ok bool) {
 	head := wordFrom(p.after)
-	if p.key {
-		name := unquote(p.before + p.after)
-		for _, c := range g.at(p.path).words {
-			if c.Name == name {
-				return c.describe(), true
-			}
-		}
-		return "", false
-	}
 	o := g.at(p.path)
+	if p.key {
+		return describe(o.words, unquote(p.before+p.after))
+	}
 	expression := p.before
 	switch o.form {
 	case wordForm:
-		word := lastPart(p.before) + strings.TrimRight(leading(p.after), " ")
-		for _, c := range o.words {
-			if c.Name == word && c.Doc != "" {
-				return c.describe(), true
-			}
-		}
-		return "", false
+		return describe(o.words, lastPart(p.before)+strings.TrimRight(leading(p.after), " "))
 	case templateForm:
 		if expression, ok = templateAt(p.before); !ok {
 			return "", false
@@ -450,12 +438,7 @@ func (g *guide) describe(p place) (text string, ok bool) {
 	e := expressionAt(expression+head, rest)
 	switch {
 	case e.text:
-		for _, c := range g.inText(e) {
-			if c.Name == e.word && c.Doc != "" {
-				return c.describe(), true
-			}
-		}
-		return "", false
+		return describe(g.inText(e), e.word)
 	case e.word == "" || e.blindSpot:
 		return "", false
 	case e.chain == nil && slices.Contains(letsAbove(p), e.word):
@@ -465,6 +448,15 @@ func (g *guide) describe(p place) (text string, ok bool) {
 		return choice{Word: w}.describe(), true
 	}
 	return "", false
+}
+
+// describe returns the description of the word of that name, if it has one.
+func describe(words []choice, name string) (text string, ok bool) {
+	i := slices.IndexFunc(words, func(c choice) bool { return c.Name == name && c.Doc != "" })
+	if i < 0 {
+		return "", false
+	}
+	return words[i].describe(), true
 }
 
 // leading returns the part of a word after the cursor.

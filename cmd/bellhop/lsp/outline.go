@@ -1,6 +1,7 @@
 package lsp
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,18 +33,6 @@ type path []string
 
 func (p path) with(name string) path { return append(p[:len(p):len(p)], name) }
 
-func (p path) equal(q path) bool {
-	if len(p) != len(q) {
-		return false
-	}
-	for i := range p {
-		if p[i] != q[i] {
-			return false
-		}
-	}
-	return true
-}
-
 func (p path) parent() path {
 	if len(p) == 0 {
 		return p
@@ -55,7 +44,7 @@ func (p path) parent() path {
 func (o *outline) keysBelow(p path) []string {
 	var keys []string
 	for _, n := range o.nodes {
-		if !n.bare && n.key.to > n.key.from && n.path.parent().equal(p) {
+		if !n.bare && n.key.to > n.key.from && slices.Equal(n.path.parent(), p) {
 			keys = append(keys, n.path[len(n.path)-1])
 		}
 	}

@@ -3,6 +3,7 @@ package lsp
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -77,6 +78,7 @@ var rulesLine = regexp.MustCompile(`(?m)^rules[ \t]*:[ \t\r]*(?:[\[#].*)?$`)
 func (p *project) kindOf(d *document) kind {
 	base := filepath.Base(d.path)
 	ext := strings.ToLower(filepath.Ext(base))
+	_, isMember := p.member(d.path)
 	switch {
 	case d.path != "" && (d.path == p.configPath || base == config.FileName):
 		return configKind
@@ -84,36 +86,30 @@ func (p *project) kindOf(d *document) kind {
 		return testKind
 	case d.path != "" && ext != ".yaml" && ext != ".yml":
 		return otherKind
-	case p.member(d.path), rulesLine.MatchString(d.text):
+	case isMember, rulesLine.MatchString(d.text):
 		return rulesKind
 	}
 	return otherKind
 }
 
-// member says whether the file belongs to the folder of rules.
-func (p *project) member(path string) bool {
-	rel, ok := p.inFolder(path)
-	return ok && live.IsRules(filepath.Base(rel))
-}
-
-// inFolder returns the file's path relative to the folder of rules, in the form of [live.Paths].
-func (p *project) inFolder(path string) (string, bool) {
+// member returns the path of a file that belongs to the folder of rules, relative to it, in the form of [live.Paths].
+func (p *project) member(path string) (rel string, ok bool) {
 	if path == "" || p.rules == "" {
 		return "", false
 	}
 	rel, err := filepath.Rel(p.rules, path)
-	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-		return "", false
-	}
-	return filepath.ToSlash(rel), true
+	return filepath.ToSlash(rel), err == nil && filepath.IsLocal(rel) && live.IsRules(filepath.Base(rel))
+}
+
+// isBelow says whether a file or folder is in a folder, or is the folder.
+func isBelow(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
 }
 
 // refresh reads the configuration if it has changed. The caller holds p.mu.
 func (p *project) refresh() {
-	now := stamp{}
-	if p.configPath != "" {
-		now = stampOf(p.configPath)
-	}
+	now := stampOf(p.configPath)
 	if p.loaded && now == p.config {
 		return
 	}
@@ -130,17 +126,13 @@ func (p *project) refresh() {
 		p.rules = filepath.Join(p.root, p.rules)
 	}
 	p.options = cfg.RuleOptions()
-	p.guide = &guide{connections: p.options.Connections}
-	for name := range cfg.Sources {
-		p.guide.sources = append(p.guide.sources, name)
-	}
-	slices.Sort(p.guide.sources)
+	p.guide = &guide{connections: p.options.Connections, sources: slices.Sorted(maps.Keys(cfg.Sources))}
 	p.files, p.paths = map[string]*compiled{}, nil
 }
 
 // shown returns the path of the file as people see it.
 func (p *project) shown(path string) string {
-	if rel, err := filepath.Rel(p.root, path); err == nil && !strings.HasPrefix(rel, "..") {
+	if rel, err := filepath.Rel(p.root, path); err == nil && filepath.IsLocal(rel) {
 		return filepath.ToSlash(rel)
 	}
 	return path
@@ -198,7 +190,7 @@ func (p *project) findings(open []*document) map[string][]text.Finding {
 			}
 			c := p.compile(name, d.text)
 			out[d.uri] = slices.Clone(c.findings)
-			if rel, ok := p.inFolder(d.path); ok && live.IsRules(filepath.Base(rel)) {
+			if rel, ok := p.member(d.path); ok {
 				opened[rel], uris[name] = true, d.uri
 				if c.file != nil {
 					last = append(last, c.file)

@@ -36,46 +36,24 @@ type workspaceFolder struct {
 	URI string `json:"uri"`
 }
 
-type documentID struct {
-	URI string `json:"uri"`
-}
-
-type openParams struct {
+// documentParams are the parameters of everything that is about one document. Each method sends some of them.
+type documentParams struct {
 	TextDocument struct {
 		URI     string `json:"uri"`
 		Version int    `json:"version"`
 		Text    string `json:"text"`
 	} `json:"textDocument"`
-}
-
-type changeParams struct {
-	TextDocument struct {
-		URI     string `json:"uri"`
-		Version int    `json:"version"`
-	} `json:"textDocument"`
 	ContentChanges []contentChange `json:"contentChanges"`
+	Position       position        `json:"position"`
+	Range          textRange       `json:"range"`
+	Context        struct {
+		Only []string `json:"only"`
+	} `json:"context"`
 }
 
 type contentChange struct {
 	Range *textRange `json:"range"` // nil: Text replaces all
 	Text  string     `json:"text"`
-}
-
-type documentParams struct {
-	TextDocument documentID `json:"textDocument"`
-}
-
-type positionParams struct {
-	TextDocument documentID `json:"textDocument"`
-	Position     position   `json:"position"`
-}
-
-type codeActionParams struct {
-	TextDocument documentID `json:"textDocument"`
-	Range        textRange  `json:"range"`
-	Context      struct {
-		Only []string `json:"only"`
-	} `json:"context"`
 }
 
 type cancelParams struct {

@@ -3,6 +3,7 @@
 package lsp
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -136,23 +137,35 @@ func (m methods) Assign(_ context.Context, method string) jrpc2.Handler {
 
 func (s *server) methods() methods {
 	return methods{
-		"initialize":                      handle(s, s.initialize),
+		"initialize":                      handle(s, locked(s, s.initialize)),
 		"initialized":                     handle(s, s.afterInitialize),
-		"shutdown":                        handle(s, s.endSession),
+		"shutdown":                        handle(s, locked(s, s.endSession)),
 		"$/cancelRequest":                 handle(s, s.cancel),
-		"textDocument/didOpen":            handle(s, s.didOpen),
-		"textDocument/didChange":          handle(s, s.didChange),
-		"textDocument/didSave":            handle(s, s.didSave),
-		"textDocument/didClose":           handle(s, s.didClose),
-		"workspace/didChangeWatchedFiles": handle(s, s.filesChanged),
+		"textDocument/didOpen":            handle(s, locked(s, s.didOpen)),
+		"textDocument/didChange":          handle(s, locked(s, s.didChange)),
+		"textDocument/didSave":            handle(s, locked(s, s.filesChanged)),
+		"textDocument/didClose":           handle(s, locked(s, s.didClose)),
+		"workspace/didChangeWatchedFiles": handle(s, locked(s, s.filesChanged)),
 		"textDocument/completion":         handle(s, s.completion),
 		"textDocument/hover":              handle(s, s.hover),
 		"textDocument/codeAction":         handle(s, s.codeActions),
 	}
 }
 
+// A method answers a request or a notification, whose answer is nil.
+type method[P any] func(context.Context, *P) (any, error)
+
+// locked returns a method that holds s.mu.
+func locked[P any](s *server, m method[P]) method[P] {
+	return func(ctx context.Context, p *P) (any, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return m(ctx, p)
+	}
+}
+
 // handle makes a handler of a method. A panic in the method fails the request, but does not end the session.
-func handle[P any](s *server, method func(context.Context, *P) (any, error)) jrpc2.Handler {
+func handle[P any](s *server, m method[P]) jrpc2.Handler {
 	return func(ctx context.Context, req *jrpc2.Request) (result any, err error) {
 		defer func() {
 			if p := recover(); p != nil {
@@ -174,7 +187,7 @@ func handle[P any](s *server, method func(context.Context, *P) (any, error)) jrp
 				return nil, jrpc2.Errorf(jrpc2.InvalidParams, "the parameters of %s cannot be read: %v", req.Method(), err)
 			}
 		}
-		result, err = method(ctx, params)
+		result, err = m(ctx, params)
 		if err == nil && !req.IsNotification() && ctx.Err() != nil {
 			return nil, jrpc2.Errorf(requestCancelled, "cancelled")
 		}
@@ -183,8 +196,6 @@ func handle[P any](s *server, method func(context.Context, *P) (any, error)) jrp
 }
 
 func (s *server) initialize(_ context.Context, p *initializeParams) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.initialized {
 		return nil, jrpc2.Errorf(jrpc2.InvalidRequest, "the session has been initialized already")
 	}
@@ -219,8 +230,6 @@ func (s *server) afterInitialize(ctx context.Context, _ *struct{}) (any, error) 
 }
 
 func (s *server) endSession(context.Context, *struct{}) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.shutdown = true
 	return nil, nil
 }
@@ -230,9 +239,7 @@ func (s *server) cancel(_ context.Context, p *cancelParams) (any, error) {
 	return nil, nil
 }
 
-func (s *server) didOpen(_ context.Context, p *openParams) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *server) didOpen(_ context.Context, p *documentParams) (any, error) {
 	s.changes++
 	d := &document{uri: p.TextDocument.URI, path: pathOf(p.TextDocument.URI), text: p.TextDocument.Text, version: p.TextDocument.Version, changed: s.changes}
 	s.open[d.uri] = d
@@ -240,9 +247,7 @@ func (s *server) didOpen(_ context.Context, p *openParams) (any, error) {
 	return nil, nil
 }
 
-func (s *server) didChange(_ context.Context, p *changeParams) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *server) didChange(_ context.Context, p *documentParams) (any, error) {
 	d, ok := s.open[p.TextDocument.URI]
 	if !ok {
 		return nil, nil
@@ -256,23 +261,13 @@ func (s *server) didChange(_ context.Context, p *changeParams) (any, error) {
 	return nil, nil
 }
 
-func (s *server) didSave(context.Context, *documentParams) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.look(true)
-	return nil, nil
-}
-
+// filesChanged is for files that were saved in the editor or changed elsewhere.
 func (s *server) filesChanged(context.Context, *struct{}) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.look(true)
 	return nil, nil
 }
 
 func (s *server) didClose(ctx context.Context, p *documentParams) (any, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if d, ok := s.open[p.TextDocument.URI]; ok {
 		delete(s.open, d.uri)
 		s.changes++
@@ -305,7 +300,7 @@ func (s *server) work(ctx context.Context) {
 			return
 		case <-s.wake:
 		}
-		if err := s.tell(ctx); err != nil {
+		if s.tell(ctx) != nil {
 			return // the editor is gone
 		}
 	}
@@ -395,17 +390,12 @@ func (s *server) projectOf(d *document) *project {
 	if p.configPath == "" && dir != "" {
 		p.configPath = configAbove(dir)
 	}
-	switch {
-	case p.configPath != "":
+	if p.configPath != "" {
 		p.root = filepath.Dir(p.configPath)
-	default:
+	} else if i := slices.IndexFunc(s.folders, func(f string) bool { return isBelow(f, dir) }); i >= 0 {
+		p.root = s.folders[i]
+	} else {
 		p.root = dir
-		for _, f := range s.folders {
-			if rel, err := filepath.Rel(f, dir); err == nil && !strings.HasPrefix(rel, "..") {
-				p.root = f
-				break
-			}
-		}
 	}
 	key := p.configPath + "\n" + p.root
 	if known, ok := s.projects[key]; ok {
@@ -429,7 +419,7 @@ func (s *server) rulesAt(uri string) (document, *guide, bool) {
 	return copied, g, ok
 }
 
-func (s *server) completion(_ context.Context, p *positionParams) (any, error) {
+func (s *server) completion(_ context.Context, p *documentParams) (any, error) {
 	list := completionList{Items: []completionItem{}}
 	d, g, ok := s.rulesAt(p.TextDocument.URI)
 	if !ok {
@@ -456,10 +446,7 @@ func (s *server) completion(_ context.Context, p *positionParams) (any, error) {
 	for i, w := range words {
 		item := completionItem{
 			Label: w.Name, Kind: w.kind, Detail: w.Type, FilterText: w.Name,
-			SortText: fmt.Sprintf("%02d%04d", w.rank+10, i), TextEdit: textEdit{where, w.Name},
-		}
-		if w.insert != "" {
-			item.TextEdit.NewText = w.insert
+			SortText: fmt.Sprintf("%02d%04d", w.rank+10, i), TextEdit: textEdit{where, cmp.Or(w.insert, w.Name)},
 		}
 		if w.Doc != "" || len(w.Uses) > 0 {
 			item.Documentation = &markup{"markdown", w.describe()}
@@ -469,7 +456,7 @@ func (s *server) completion(_ context.Context, p *positionParams) (any, error) {
 	return list, nil
 }
 
-func (s *server) hover(_ context.Context, p *positionParams) (any, error) {
+func (s *server) hover(_ context.Context, p *documentParams) (any, error) {
 	d, g, ok := s.rulesAt(p.TextDocument.URI)
 	if !ok {
 		return nil, nil
@@ -487,7 +474,7 @@ func (s *server) hover(_ context.Context, p *positionParams) (any, error) {
 }
 
 // codeActions offers the suggestions of the findings as quick fixes.
-func (s *server) codeActions(ctx context.Context, p *codeActionParams) (any, error) {
+func (s *server) codeActions(ctx context.Context, p *documentParams) (any, error) {
 	actions := []codeAction{}
 	if len(p.Context.Only) > 0 && !slices.ContainsFunc(p.Context.Only, func(k string) bool { return k == "quickfix" || k == "" }) {
 		return actions, nil

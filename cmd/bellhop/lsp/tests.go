@@ -4,19 +4,18 @@ import (
 	"bellhop/actions"
 	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/rules"
-	"bellhop/rules/lang"
 )
 
 // atTest says what can be written at a path of a test file.
 func (g *guide) atTest(p path) offer {
-	keys := func(keys []rules.Key) offer { return offer{form: mapForm, words: keysOf(keys)} }
+	keys := func(keys []rules.Key) offer { return offer{form: mapForm, words: keysOf(keys, 0)} }
 	switch {
 	case len(p) == 0:
 		return keys(ruletest.FileKeys())
 	case p[0] != "tests":
 		return offer{}
 	case len(p) == 1:
-		return offer{form: listForm, words: items(keysOf(ruletest.TestKeys()[:1]))}
+		return offer{form: listForm, words: items(keysOf(ruletest.TestKeys()[:1], 0))}
 	case len(p) == 2:
 		return keys(ruletest.TestKeys())
 	}
@@ -38,8 +37,8 @@ func (g *guide) atTest(p path) offer {
 // expected says what can be written below a key of expect.
 func (g *guide) expected(key string, p path) offer {
 	ofRules := offer{form: wordForm, words: names(kindValue, g.rules...)}
-	kinds := actions.Kinds()
 	own := ruletest.StepKeys()
+	kindWords, kinds := actionKeys("What it sends; only what is given is compared.")
 	switch key {
 	case "fires", "not":
 		return ofRules
@@ -47,21 +46,16 @@ func (g *guide) expected(key string, p path) offer {
 	case "held":
 		own = ruletest.HoldKeys()
 	case "skipped":
-		own, kinds = ruletest.SkipKeys(), nil
+		own, kindWords, kinds = ruletest.SkipKeys(), nil, nil
 	default:
 		return offer{}
 	}
-	words := keysOf(own)
-	var one []string
-	for _, k := range kinds {
-		one = append(one, k.Name)
-		words = append(words, choice{Word: lang.Word{Name: k.Name, Doc: "What it sends; only what is given is compared."}, kind: kindProperty, insert: k.Name + ":"})
-	}
+	words := append(keysOf(own, 0), kindWords...)
 	switch {
 	case len(p) == 0:
 		return offer{form: listForm, words: items(words[:1])}
 	case len(p) == 1:
-		return offer{form: mapForm, words: words, one: one}
+		return offer{form: mapForm, words: words, one: kinds}
 	case len(p) == 2 && p[1] == "rule":
 		return ofRules
 	case len(p) == 2:
