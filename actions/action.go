@@ -24,8 +24,8 @@
 // and its Go type says what YAML it takes: string (one text), [List] (a list of texts, or one text with
 // commas), bool, [Duration], []int, map[string]string, any (a tree whose texts are templates).
 //
-// A connection's fields have the tags json, yaml, doc and example. secret:"true" marks a credential. The tag like is a
-// regular expression for the text, and words is what an editor says about a text that does not match.
+// A connection's fields have the tags json, doc and example. The tag like is a regular expression for the text, and
+// words is what an editor says about a text that does not match.
 package actions
 
 import (

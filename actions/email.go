@@ -2,6 +2,7 @@ package actions
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -215,10 +216,10 @@ func (s *session) send(msg *message, recipients []string, receipt *Receipt) erro
 		return s.failed("sending the e-mail", err)
 	}
 	s.handed = true
-	if _, err := w.Write(msg.data); err != nil {
-		return s.failed("sending the e-mail", err)
+	if _, err = w.Write(msg.data); err == nil {
+		err = w.Close()
 	}
-	if err := w.Close(); err != nil {
+	if err != nil {
 		return s.failed("sending the e-mail", err)
 	}
 	receipt.Accepted = accepted
@@ -247,9 +248,7 @@ func (e *Email) compose(id, sender string) (*message, error) {
 			return nil, fmt.Errorf("%s must not contain a line break", name)
 		}
 	}
-	if e.From != "" {
-		sender = e.From
-	}
+	sender = cmp.Or(e.From, sender)
 	if sender == "" {
 		return nil, errors.New("the e-mail has no sender: neither the step nor the connection has a from")
 	}

@@ -17,30 +17,15 @@ func (f *Failure) Error() string { return f.Err.Error() }
 
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Permanent marks err as one that no retry can help. A nil err stays nil.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &Failure{Permanent: true, Err: err}
-}
+// Permanent marks err as one that no retry can help.
+func Permanent(err error) error { return &Failure{Permanent: true, Err: err} }
 
 // Own marks an error of the delivery itself, which could be sent nowhere: trying again cannot help, and it says
-// nothing about the destination, which was not asked. A nil err stays nil.
-func Own(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &Failure{Permanent: true, Own: true, Err: err}
-}
+// nothing about the destination, which was not asked.
+func Own(err error) error { return &Failure{Permanent: true, Own: true, Err: err} }
 
-// RetryAfter marks err with the pause d that the other side asked for. A nil err stays nil.
-func RetryAfter(err error, d time.Duration) error {
-	if err == nil {
-		return nil
-	}
-	return &Failure{After: d, Err: err}
-}
+// RetryAfter marks err with the pause d that the other side asked for.
+func RetryAfter(err error, d time.Duration) error { return &Failure{After: d, Err: err} }
 
 // Classify returns the Failure in err's chain. For an error without one, it returns a Failure that is retried with
 // backoff.

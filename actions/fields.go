@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A Field is one key of a step or of a connection, read from the tags of its struct.
+// A Field is one key of a step, read from the tags of its struct.
 type Field struct {
 	Name    string // the key
 	Doc     string // one sentence for people
@@ -23,7 +23,6 @@ type Field struct {
 	Header    bool   // line breaks become a space
 	Recipient bool   // rendering to nothing skips the step
 	Internal  bool   // not a key of the rule file; filled by Prepare
-	Secret    bool   // a connection's credential
 	Escape    string // what values are escaped for; "" is nothing
 }
 
@@ -37,7 +36,7 @@ func fieldsOf(t reflect.Type) []Field {
 		fields = append(fields, Field{
 			Name: name, Doc: sf.Tag.Get("doc"), Example: sf.Tag.Get("example"), Type: sf.Type,
 			Required: is("required"), Literal: is("literal"), Header: is("header"), Recipient: is("recipient"),
-			Internal: is("internal"), Secret: is("secret"), Escape: sf.Tag.Get("escape"),
+			Internal: is("internal"), Escape: sf.Tag.Get("escape"),
 		})
 	}
 	return fields

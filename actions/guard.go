@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -159,15 +160,7 @@ func (g *Guard) dialContext(ctx context.Context, network, address string) (net.C
 
 func (g *Guard) allowsHost(host, port string) bool {
 	name, err := hostName(host)
-	if err != nil {
-		return false
-	}
-	for _, p := range g.hosts[name] {
-		if p == "" || p == port {
-			return true
-		}
-	}
-	return false
+	return err == nil && slices.ContainsFunc(g.hosts[name], func(p string) bool { return p == "" || p == port })
 }
 
 // check is called by the dialer for each resolved address, right before it connects.
@@ -178,15 +171,9 @@ func (g *Guard) check(network, address string) error {
 	}
 	// An IPv4 address mapped into IPv6 is judged as the IPv4 address, and the zone is ignored.
 	addr := ap.Addr().WithZone("").Unmap()
-	for _, prefix := range g.prefixes {
-		if prefix.Contains(addr) {
-			return nil
-		}
-	}
-	for _, allowed := range g.ports {
-		if allowed == netip.AddrPortFrom(addr, ap.Port()) {
-			return nil
-		}
+	if slices.Contains(g.ports, netip.AddrPortFrom(addr, ap.Port())) ||
+		slices.ContainsFunc(g.prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(addr) }) {
+		return nil
 	}
 	if network != "tcp4" && network != "tcp6" || g.denied.SafeAddr(addr) != nil {
 		return &RefusedError{Address: ap}

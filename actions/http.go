@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 var httpKind = Kind{
@@ -89,10 +91,11 @@ var ownHeaders = []string{
 
 const maxRedirects = 5
 
-func (h *HTTP) bodies() int {
-	n := 0
-	for _, given := range []bool{h.JSON != nil, h.Form != nil, h.Body != ""} {
-		if given {
+func (h *HTTP) bodies() int { return countTrue(h.JSON != nil, h.Form != nil, h.Body != "") }
+
+func countTrue(given ...bool) (n int) {
+	for _, is := range given {
+		if is {
 			n++
 		}
 	}
@@ -174,7 +177,7 @@ func checkHeader(name string) error {
 	if strings.Contains(name, "{{") {
 		return fmt.Errorf("the name of the header %q must be fixed", name)
 	}
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("!#$%&'*+-.^_`|~", r) }) {
+	if !httpguts.ValidHeaderFieldName(name) {
 		return fmt.Errorf("%q cannot be the name of a header", name)
 	}
 	if slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)) {
@@ -272,12 +275,16 @@ func (h *HTTP) target(api *HTTPAPI) (*url.URL, error) {
 			return nil, err
 		}
 	}
-	query := url.Values{}
-	for name, value := range h.Query {
-		query.Set(name, value)
-	}
-	u.RawQuery = joinQuery(u.RawQuery, query.Encode())
+	u.RawQuery = joinQuery(u.RawQuery, urlEncoded(h.Query))
 	return u, nil
+}
+
+func urlEncoded(m map[string]string) string {
+	values := url.Values{}
+	for name, value := range m {
+		values.Set(name, value)
+	}
+	return values.Encode()
 }
 
 // payload returns the body and its content type.
@@ -287,11 +294,7 @@ func (h *HTTP) payload() ([]byte, string, error) {
 		body, err := compactJSON(h.JSON)
 		return body, "application/json", err
 	case h.Form != nil:
-		form := url.Values{}
-		for name, value := range h.Form {
-			form.Set(name, value)
-		}
-		return []byte(form.Encode()), "application/x-www-form-urlencoded", nil
+		return []byte(urlEncoded(h.Form)), "application/x-www-form-urlencoded", nil
 	case h.Body != "":
 		return []byte(h.Body), "text/plain; charset=utf-8", nil
 	}

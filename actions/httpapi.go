@@ -20,12 +20,12 @@ import (
 
 // HTTPAPI is the connection for HTTP calls: a base URL and the credentials for it.
 type HTTPAPI struct {
-	URL     string            `json:"url" yaml:"url" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write a URL, such as https://crm.example.com/api" doc:"The URL that every path comes after." example:"https://crm.example.com/api"`
-	Bearer  string            `json:"bearer" yaml:"bearer" secret:"true" doc:"A token to send as Authorization: Bearer." example:"${CRM_TOKEN}"`
-	Basic   *Basic            `json:"basic" yaml:"basic" doc:"A user and a password for basic authentication." example:"{user: bookings, password: \"${CRM_PASSWORD}\"}"`
-	OAuth2  *OAuth2           `json:"oauth2" yaml:"oauth2" doc:"Credentials to fetch tokens with (OAuth2 client credentials)." example:"{token_url: \"https://login.example.com/token\", client_id: bookings, client_secret: \"${CRM_SECRET}\"}"`
-	Sign    string            `json:"sign" yaml:"sign" secret:"true" doc:"A secret to sign requests with, as standardwebhooks.com describes." example:"${CRM_SIGNING_SECRET}"`
-	Headers map[string]string `json:"headers" yaml:"headers" secret:"true" doc:"Headers to send with every request." example:"{X-Api-Key: \"${CRM_KEY}\"}"`
+	URL     string            `json:"url" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write a URL, such as https://crm.example.com/api" doc:"The URL that every path comes after." example:"https://crm.example.com/api"`
+	Bearer  string            `json:"bearer" doc:"A token to send as Authorization: Bearer." example:"${CRM_TOKEN}"`
+	Basic   *Basic            `json:"basic" doc:"A user and a password for basic authentication." example:"{user: bookings, password: \"${CRM_PASSWORD}\"}"`
+	OAuth2  *OAuth2           `json:"oauth2" doc:"Credentials to fetch tokens with (OAuth2 client credentials)." example:"{token_url: \"https://login.example.com/token\", client_id: bookings, client_secret: \"${CRM_SECRET}\"}"`
+	Sign    string            `json:"sign" doc:"A secret to sign requests with, as standardwebhooks.com describes." example:"${CRM_SIGNING_SECRET}"`
+	Headers map[string]string `json:"headers" doc:"Headers to send with every request." example:"{X-Api-Key: \"${CRM_KEY}\"}"`
 
 	scrub   scrubber
 	once    sync.Once
@@ -36,16 +36,16 @@ type HTTPAPI struct {
 
 // Basic is a user and a password.
 type Basic struct {
-	User     string `json:"user" yaml:"user" doc:"The user." example:"bookings"`
-	Password string `json:"password" yaml:"password" doc:"The user's password." example:"${CRM_PASSWORD}"`
+	User     string `json:"user" doc:"The user." example:"bookings"`
+	Password string `json:"password" doc:"The user's password." example:"${CRM_PASSWORD}"`
 }
 
 // OAuth2 is what the client credentials grant needs.
 type OAuth2 struct {
-	TokenURL     string   `json:"token_url" yaml:"token_url" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write the URL that tokens come from, such as https://login.example.com/token" doc:"The URL that tokens are fetched from." example:"https://login.example.com/token"`
-	ClientID     string   `json:"client_id" yaml:"client_id" doc:"The client's id." example:"bookings"`
-	ClientSecret string   `json:"client_secret" yaml:"client_secret" doc:"The client's secret." example:"${CRM_SECRET}"`
-	Scopes       []string `json:"scopes" yaml:"scopes" doc:"What the token is to allow, as the API calls it." example:"[bookings.write]"`
+	TokenURL     string   `json:"token_url" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write the URL that tokens come from, such as https://login.example.com/token" doc:"The URL that tokens are fetched from." example:"https://login.example.com/token"`
+	ClientID     string   `json:"client_id" doc:"The client's id." example:"bookings"`
+	ClientSecret string   `json:"client_secret" doc:"The client's secret." example:"${CRM_SECRET}"`
+	Scopes       []string `json:"scopes" doc:"What the token is to allow, as the API calls it." example:"[bookings.write]"`
 }
 
 var _ Connection = (*HTTPAPI)(nil)
@@ -65,12 +65,7 @@ func (a *HTTPAPI) Check() []Problem {
 	} else if u.Fragment != "" {
 		add("url", "url must not hold a #")
 	}
-	ways := 0
-	for _, given := range []bool{a.Bearer != "", a.Basic != nil, a.OAuth2 != nil} {
-		if given {
-			ways++
-		}
-	}
+	ways := countTrue(a.Bearer != "", a.Basic != nil, a.OAuth2 != nil)
 	if ways > 1 {
 		add("", oneCredential)
 	}

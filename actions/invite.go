@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/mail"
@@ -77,10 +78,6 @@ func (i *Invitation) calendar(subject string, from *mail.Address, to []*mail.Add
 	if i.Cancelled {
 		status = "CANCELLED"
 	}
-	title := i.Title
-	if title == "" {
-		title = subject
-	}
 	utc := func(t time.Time) string { return t.UTC().Format("20060102T150405Z") }
 	at := func(t time.Time) string { return ":" + utc(t) }
 	if i.AllDay {
@@ -98,7 +95,7 @@ func (i *Invitation) calendar(subject string, from *mail.Address, to []*mail.Add
 		"DTSTAMP:" + utc(i.Stamp),
 		"DTSTART" + at(i.Start),
 		"DTEND" + at(i.End),
-		"SUMMARY:" + calendarText(title),
+		"SUMMARY:" + calendarText(cmp.Or(i.Title, subject)),
 	}
 	if i.Address != "" {
 		lines = append(lines, "LOCATION:"+calendarText(i.Address))

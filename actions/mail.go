@@ -25,9 +25,9 @@ import (
 
 // Mail is the connection for e-mails: a mail server and a sender.
 type Mail struct {
-	SMTP string `json:"smtp" yaml:"smtp" secret:"true" like:"^smtps?://" words:"write the mail server's address, such as smtps://user:password@smtp.example.com" doc:"The mail server: smtps:// for implicit TLS, smtp:// for STARTTLS, with user and password; ?auth= names a login method, ?tls=none is for servers on this machine only." example:"smtps://bookings:${SMTP_PASSWORD}@smtp.example.com"`
-	From string `json:"from" yaml:"from" like:"@" words:"write an e-mail address, such as Bookings <bookings@example.com>" doc:"Who e-mails come from, unless a step says otherwise; the user of smtp if that is an address." example:"Bookings <bookings@example.com>"`
-	CA   string `json:"ca" yaml:"ca" doc:"A PEM file with the authority that signed the server's certificate, where it is a private one." example:"mail-ca.pem"`
+	SMTP string `json:"smtp" like:"^smtps?://" words:"write the mail server's address, such as smtps://user:password@smtp.example.com" doc:"The mail server: smtps:// for implicit TLS, smtp:// for STARTTLS, with user and password; ?auth= names a login method, ?tls=none is for servers on this machine only." example:"smtps://bookings:${SMTP_PASSWORD}@smtp.example.com"`
+	From string `json:"from" like:"@" words:"write an e-mail address, such as Bookings <bookings@example.com>" doc:"Who e-mails come from, unless a step says otherwise; the user of smtp if that is an address." example:"Bookings <bookings@example.com>"`
+	CA   string `json:"ca" doc:"A PEM file with the authority that signed the server's certificate, where it is a private one." example:"mail-ca.pem"`
 
 	scrub scrubber
 	pool  mailPool

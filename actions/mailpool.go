@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -95,13 +96,9 @@ func (p *mailPool) keep(s *session) bool {
 	if p.closed || len(p.kept) >= keptSessions {
 		return false
 	}
-	idle := p.idle
-	if idle == 0 {
-		idle = keptFor
-	}
 	p.kept = append(p.kept, s)
 	p.timers.Add(1)
-	s.expiry = time.AfterFunc(idle, func() {
+	s.expiry = time.AfterFunc(cmp.Or(p.idle, keptFor), func() {
 		defer p.timers.Done()
 		p.mu.Lock()
 		mine := p.remove(s)

@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -38,10 +39,7 @@ func NewRedactor(secrets []string) *Redactor {
 	}
 	// The replacer takes the first form that fits at a place, so the longest come first.
 	slices.SortFunc(forms, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b))
 	})
 	var pairs []string
 	for _, form := range slices.Compact(forms) {
@@ -54,15 +52,12 @@ func NewRedactor(secrets []string) *Redactor {
 func encodings(secret string) []string {
 	query, path := url.QueryEscape(secret), url.PathEscape(secret)
 	marshalled, _ := json.Marshal(secret) // a string always marshals
-	var plain strings.Builder
-	enc := json.NewEncoder(&plain)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(secret)
+	plain, _ := compactJSON(secret)
 	quoted := strconv.Quote(secret)
 	forms := []string{
 		query, path, lowerEscapes(query), lowerEscapes(path),
 		string(marshalled[1 : len(marshalled)-1]),
-		strings.Trim(strings.TrimSuffix(plain.String(), "\n"), `"`),
+		string(plain[1 : len(plain)-1]),
 		quoted[1 : len(quoted)-1],
 		html.EscapeString(secret),
 	}

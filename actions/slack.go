@@ -47,9 +47,9 @@ func (s *Slack) UnmarshalJSON(data []byte) error {
 
 // SlackAccess is the connection for Slack posts: a bot's token or an incoming webhook.
 type SlackAccess struct {
-	Token   string `json:"token" yaml:"token" secret:"true" doc:"A bot token with the scope chat:write." example:"${SLACK_BOT_TOKEN}"`
-	Webhook string `json:"webhook" yaml:"webhook" secret:"true" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write the webhook's URL, such as https://hooks.slack.com/services/…" doc:"The URL of an incoming webhook." example:"${SLACK_WEBHOOK_URL}"`
-	API     string `json:"api" yaml:"api" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write a URL, such as https://slack.com/api/" doc:"The address of the Web API, if not Slack's own." example:"https://slack.com/api/"`
+	Token   string `json:"token" doc:"A bot token with the scope chat:write." example:"${SLACK_BOT_TOKEN}"`
+	Webhook string `json:"webhook" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write the webhook's URL, such as https://hooks.slack.com/services/…" doc:"The URL of an incoming webhook." example:"${SLACK_WEBHOOK_URL}"`
+	API     string `json:"api" like:"^[Hh][Tt][Tt][Pp][Ss]?://" words:"write a URL, such as https://slack.com/api/" doc:"The address of the Web API, if not Slack's own." example:"https://slack.com/api/"`
 
 	scrub scrubber
 }
@@ -137,14 +137,9 @@ func (a *SlackAccess) Check() []Problem {
 	case strings.ContainsFunc(a.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		add("token", "the token holds a character that no token has, such as a space or a line break")
 	}
-	if a.Webhook != "" {
-		if _, err := parseHTTP(a.Webhook); err != nil {
-			add("webhook", "webhook "+err.Error())
-		}
-	}
-	if a.API != "" {
-		if _, err := parseHTTP(a.API); err != nil {
-			add("api", "api "+err.Error())
+	for _, address := range []struct{ key, url string }{{"webhook", a.Webhook}, {"api", a.API}} {
+		if _, err := parseHTTP(address.url); address.url != "" && err != nil {
+			add(address.key, address.key+" "+err.Error())
 		}
 	}
 	return problems
@@ -152,16 +147,10 @@ func (a *SlackAccess) Check() []Problem {
 
 // Secrets returns the token and the webhook, and also the path of the webhook, which is its secret part.
 func (a *SlackAccess) Secrets() []string {
-	var secrets []string
-	if a.Token != "" {
-		secrets = append(secrets, a.Token)
-	}
-	if a.Webhook != "" {
-		secrets = append(secrets, a.Webhook)
-		if u, err := parseHTTP(a.Webhook); err == nil {
-			path := strings.TrimPrefix(strings.Trim(u.Path, "/"), "services/")
-			secrets = append(secrets, path, path[strings.LastIndexByte(path, '/')+1:])
-		}
+	secrets := []string{a.Token, a.Webhook}
+	if u, err := parseHTTP(a.Webhook); err == nil {
+		path := strings.TrimPrefix(strings.Trim(u.Path, "/"), "services/")
+		secrets = append(secrets, path, path[strings.LastIndexByte(path, '/')+1:])
 	}
 	return slices.DeleteFunc(secrets, func(s string) bool { return s == "" })
 }
@@ -197,7 +186,7 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	}
 	message := map[string]any{}
 	for key, value := range map[string]string{
-		"channel": s.Channel, "text": s.Text, "thread_ts": s.Thread, "username": s.Username, "icon_emoji": s.Icon,
+		"channel": s.Channel, "text": cut(s.Text, slackText), "thread_ts": s.Thread, "username": s.Username, "icon_emoji": s.Icon,
 	} {
 		if key != "text" && strings.ContainsAny(value, "\r\n\x00") {
 			return Receipt{}, Own(fmt.Errorf("%s must not contain a line break", key))
@@ -205,9 +194,6 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 		if value != "" {
 			message[key] = value
 		}
-	}
-	if text, ok := message["text"].(string); ok {
-		message["text"] = cut(text, slackText)
 	}
 	if s.Blocks != nil {
 		if err := tooLong(s.Blocks); err != nil {

@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -114,7 +115,8 @@ func cutBlock(v any, parent string, limit int) any {
 	kind, _ := m["type"].(string)
 	if kind == "mrkdwn" || kind == "plain_text" { // a text object: its limit depends on the field it is in
 		if text, ok := m["text"].(string); ok && limit > 0 {
-			m = with(m, "text", cut(text, limit))
+			m = maps.Clone(m)
+			m["text"] = cut(text, limit)
 		}
 		return m
 	}
@@ -123,11 +125,8 @@ func cutBlock(v any, parent string, limit int) any {
 	confirms = confirms && kind == ""
 	for key, value := range m {
 		limit := blockText[[2]string{kind, key}]
-		if limit == 0 {
+		if limit == 0 && (kind == "" || parent != "") {
 			limit = blockText[[2]string{"", key}]
-			if kind != "" && parent == "" {
-				limit = blockText[[2]string{kind, key}]
-			}
 		}
 		if confirms && key == "text" {
 			limit = confirmText
@@ -135,15 +134,11 @@ func cutBlock(v any, parent string, limit int) any {
 		switch value := value.(type) {
 		case string:
 			if limit > 0 {
-				out[key] = cut(value, limit)
-			} else {
-				out[key] = value
+				value = cut(value, limit)
 			}
+			out[key] = value
 		case []any:
-			most := listLength[[2]string{kind, key}]
-			if most == 0 {
-				most = listLength[[2]string{"", key}]
-			}
+			most := cmp.Or(listLength[[2]string{kind, key}], listLength[[2]string{"", key}])
 			if most > 0 && len(value) > most {
 				value = value[:most:most]
 			}
@@ -156,16 +151,6 @@ func cutBlock(v any, parent string, limit int) any {
 			out[key] = cutBlock(value, kind, limit)
 		}
 	}
-	return out
-}
-
-// with returns a copy of m with another value for key.
-func with(m map[string]any, key string, value any) map[string]any {
-	out := make(map[string]any, len(m))
-	for k, v := range m {
-		out[k] = v
-	}
-	out[key] = value
 	return out
 }
 
