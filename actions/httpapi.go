@@ -169,18 +169,25 @@ func (a *HTTPAPI) authorise(r *http.Request, id, token string, body []byte) erro
 	if a.Sign == "" {
 		return nil
 	}
-	signer, err := standardwebhooks.NewWebhook(a.Sign)
-	if err != nil {
-		return errors.New("signing the request: the secret is not base64")
+	if err := Sign(r.Header, a.Sign, id, time.Now(), body); err != nil {
+		return fmt.Errorf("signing the request: %w", err)
 	}
-	now := time.Now()
+	return nil
+}
+
+// Sign adds the headers of a Standard Webhooks signature. Its errors hold no secret.
+func Sign(h http.Header, secret, id string, now time.Time, body []byte) error {
+	signer, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		return errors.New("the secret is not base64")
+	}
 	signature, err := signer.Sign(id, now, body)
 	if err != nil {
-		return errors.New("signing the request failed")
+		return err
 	}
-	r.Header.Set(standardwebhooks.HeaderWebhookID, id)
-	r.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
-	r.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	h.Set(standardwebhooks.HeaderWebhookID, id)
+	h.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	h.Set(standardwebhooks.HeaderWebhookSignature, signature)
 	return nil
 }
 

@@ -17,8 +17,7 @@ import (
 	"os"
 	"time"
 
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-
+	"bellhop/actions"
 	"bellhop/engine/config"
 	"bellhop/engine/verify"
 )
@@ -46,7 +45,9 @@ func signature(v config.Verify, keyFile string, body []byte, now time.Time) (htt
 		if len(v.Secrets) == 0 {
 			return nil, errors.New("the configuration has no secret for it")
 		}
-		return standardSignature(v.Secrets[0], body, now)
+		if err := actions.Sign(h, v.Secrets[0], "msg_"+rand.Text(), now, body); err != nil {
+			return nil, errors.New("its secret is not base64 with whsec_ before it")
+		}
 	case config.HighLevel, config.Ed25519, config.RSASHA256:
 		if keyFile == "" {
 			return nil, fmt.Errorf("its scheme is %s, which takes the sender's private key: name one with --key, or write `verify: none` for a trial on this machine", v.Scheme)
@@ -59,23 +60,6 @@ func signature(v config.Verify, keyFile string, body []byte, now time.Time) (htt
 	default:
 		return nil, fmt.Errorf("%q is not a verification scheme", v.Scheme)
 	}
-	return h, nil
-}
-
-func standardSignature(secret string, body []byte, now time.Time) (http.Header, error) {
-	wh, err := standardwebhooks.NewWebhook(secret)
-	if err != nil {
-		return nil, errors.New("its secret is not base64 with whsec_ before it")
-	}
-	id := "msg_" + rand.Text()
-	sig, err := wh.Sign(id, now, body)
-	if err != nil {
-		return nil, err
-	}
-	h := http.Header{}
-	h.Set(standardwebhooks.HeaderWebhookID, id)
-	h.Set(standardwebhooks.HeaderWebhookTimestamp, fmt.Sprint(now.Unix()))
-	h.Set(standardwebhooks.HeaderWebhookSignature, sig)
 	return h, nil
 }
 

@@ -210,11 +210,10 @@ func (s *server) explained(list []record.Delivery) []record.Delivery {
 		if why == "" || d.State != record.Pending && d.State != record.Retrying {
 			continue
 		}
-		if d.Reason == "" {
-			d.Reason = why
-		} else {
-			d.Reason += "; " + why
+		if d.Reason != "" {
+			d.Reason += "; "
 		}
+		d.Reason += why
 	}
 	return list
 }

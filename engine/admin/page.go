@@ -9,7 +9,6 @@ import (
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/engine/work"
-	"bellhop/rules"
 	"bellhop/rules/live"
 )
 
@@ -26,7 +25,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		Counts     []count
 		Paused     []work.Destination
 		Deliveries []record.Delivery
-		Events     []shownEvent
+		Events     []Event
 	}
 	data.Version, data.Files = s.Version, s.Folder.Files()
 	counts, err := s.Store.CountDeliveries(r.Context())
@@ -61,15 +60,10 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-type shownEvent struct {
-	record.Event
-	Problems []rules.Problem
-}
-
 // latest returns the latest events, each with the parts of its body that could not be read.
-func (s *server) latest(ctx context.Context) ([]shownEvent, error) {
+func (s *server) latest(ctx context.Context) ([]Event, error) {
 	list, err := s.Store.Events(ctx, store.EventFilter{Limit: 20})
-	out := make([]shownEvent, len(list))
+	out := make([]Event, len(list))
 	for i := range list {
 		out[i].Event = list[i]
 		whole, err := s.Store.Event(ctx, list[i].ID)

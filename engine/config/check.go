@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"gopkg.in/yaml.v3"
 
 	"bellhop/actions"
@@ -17,10 +18,7 @@ import (
 	"bellhop/rules/text"
 )
 
-var (
-	sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) // a path segment
-	headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
-)
+var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) // a path segment
 
 // check reports what is wrong with the values, each alone and in combination.
 func (d *decoder) check() {
@@ -163,7 +161,7 @@ func (d *decoder) verify(at string, v Verify) {
 	case v.Header == "":
 	case v.Scheme == None || v.Scheme == StandardWebhooks:
 		d.bad(at+".header", fmt.Sprintf("header does nothing with the scheme %s", v.Scheme))
-	case !headerName.MatchString(v.Header):
+	case !httpguts.ValidHeaderFieldName(v.Header):
 		d.bad(at+".header", "header must be the name of a header, such as X-Signature")
 	}
 	if v.Scheme == None && !actions.Loopback(d.cfg.Listen) && !d.skip("listen") {

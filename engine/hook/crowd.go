@@ -172,21 +172,15 @@ func guestOf(r *http.Request) *guest {
 	return &guest{} // the server was not made by Server
 }
 
-// address returns the address that a connection comes from. For IPv6 it is the /64 network, because one host usually
-// has all of its addresses.
+// address returns the address that a connection comes from, or the zero Prefix for one that is not of IP. For IPv6 it
+// is the /64 network, because one host usually has all of its addresses.
 func address(conn net.Conn) netip.Prefix {
-	ap, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil {
-		return netip.Prefix{}
-	}
-	addr := ap.Addr().Unmap().WithZone("")
+	from, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	addr := from.Addr().Unmap().WithZone("")
 	bits := 64
 	if addr.Is4() {
 		bits = 32
 	}
-	p, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
+	network, _ := addr.Prefix(bits)
+	return network
 }

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,12 +40,6 @@ const (
 
 	// logEvery is the shortest time between two log entries of a [limitedLog].
 	logEvery = 10 * time.Second
-
-	headerTimeout  = 5 * time.Second
-	readTimeout    = 10 * time.Second // of the whole request
-	writeTimeout   = 20 * time.Second
-	idleTimeout    = 2 * time.Minute
-	maxHeaderBytes = 16 << 10
 )
 
 // Options are what a handler needs. Receiver is required; the rest can be zero.
@@ -89,20 +84,12 @@ var _ http.Handler = (*Handler)(nil)
 
 // New returns a handler. It returns an error, which names the source, if the keys of a source cannot be used.
 func New(o Options) (*Handler, error) {
-	if o.MaxConcurrent <= 0 {
-		o.MaxConcurrent = 256
-	}
-	if o.Connections <= 0 {
-		o.Connections = 4096
-	}
-	if o.PerAddress <= 0 {
-		o.PerAddress = 512
-	}
+	o.MaxConcurrent = cmp.Or(o.MaxConcurrent, 256)
+	o.Connections = cmp.Or(o.Connections, 4096)
+	o.PerAddress = cmp.Or(o.PerAddress, 512)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{
 		o: o, sources: map[string]*source{}, slots: make(chan struct{}, o.MaxConcurrent),
@@ -134,18 +121,16 @@ func statuses(sources map[string]config.Source) map[string]map[string]string {
 // Server returns an HTTP server for the handler, with the limits that a public server needs. The caller starts it on
 // a listener and shuts it down. If logger is nil, nothing is logged.
 func Server(h *Handler, logger *slog.Logger) *http.Server {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
+	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
 	return &http.Server{
 		Handler:           h,
 		ConnContext:       h.crowd.arrive,
 		ConnState:         h.crowd.changed,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second, // of the whole request
+		WriteTimeout:      20 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug), // strangers' broken connections
 	}
 }
