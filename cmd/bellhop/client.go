@@ -114,16 +114,9 @@ func baseURL(address string) (string, error) {
 const answerLimit = 64 << 20
 
 // call makes one request to path, such as /api/v1/events, and decodes the answer into v. It
-// also returns the answer as it came. If the server refuses, the error has the server's words.
-func (c *client) call(ctx context.Context, method, path string, query url.Values, v any) (json.RawMessage, error) {
-	if len(query) > 0 {
-		path += "?" + query.Encode()
-	}
-	return c.ask(ctx, method, path, nil, v)
-}
-
-// ask is call with a body, which is sent as JSON unless it is nil.
-func (c *client) ask(ctx context.Context, method, path string, question, v any) (json.RawMessage, error) {
+// also returns the answer as it came. question is sent as JSON unless it is nil. If the server refuses, the error has the
+// server's words.
+func (c *client) call(ctx context.Context, method, path string, question, v any) (json.RawMessage, error) {
 	var asked bytes.Buffer
 	if question != nil {
 		if err := json.NewEncoder(&asked).Encode(question); err != nil {
@@ -201,7 +194,7 @@ func (c *client) pages(ctx context.Context, path, rows string, query url.Values,
 	joined := []json.RawMessage{}
 	for {
 		var page map[string]json.RawMessage
-		body, err := c.call(ctx, http.MethodGet, path, query, &page)
+		body, err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page)
 		if err != nil {
 			return nil, err
 		}

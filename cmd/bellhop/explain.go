@@ -70,7 +70,7 @@ func (p *program) explain(ctx context.Context, f explainFlags) error {
 		if c, err = p.clientFor(&f.remoteFlags); err != nil {
 			return err
 		}
-		asJSON, err = c.ask(ctx, http.MethodPost, "/api/v1/explain", admin.Question{Event: f.event, Rule: f.rule}, &answer)
+		asJSON, err = c.call(ctx, http.MethodPost, "/api/v1/explain", admin.Question{Event: f.event, Rule: f.rule}, &answer)
 	default:
 		answer, err = p.explainFile(f)
 	}

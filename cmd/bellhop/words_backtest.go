@@ -154,17 +154,22 @@ func (p *program) printRuleDifference(r *backtest.Rule, events int) {
 	}
 }
 
+var kindMarks = map[backtest.Kind]struct{ mark, colour string }{
+	backtest.Added:   {"+", "32"},
+	backtest.Removed: {"-", "31"},
+	backtest.Changed: {"~", "33"},
+}
+
 func (p *program) printDifference(d *backtest.Difference) {
-	mark, colour := map[backtest.Kind]string{backtest.Added: "+", backtest.Removed: "-", backtest.Changed: "~"}[d.Kind],
-		map[backtest.Kind]string{backtest.Added: "32", backtest.Removed: "31", backtest.Changed: "33"}[d.Kind]
-	what := fmt.Sprintf("%s %s: %s, step %d", mark, d.Kind, d.Action, d.Step)
+	kind := kindMarks[d.Kind]
+	what := fmt.Sprintf("%s %s: %s, step %d", kind.mark, d.Kind, d.Action, d.Step)
 	if due := dues(d); due != "" {
 		what += ", " + due
 	}
 	if d.Waiting {
 		what += ", to come"
 	}
-	p.printf("  %s %s\n", p.stdout.paint(colour, what),
+	p.printf("  %s %s\n", p.stdout.paint(kind.colour, what),
 		p.stdout.dim(clean(fmt.Sprintf("(event %s of %s, appointment %s)", d.Event, d.At.Local().Format(time.DateTime), d.Appointment))))
 	if d.Reason != "" {
 		p.printf("      %s\n", clean(oneLine(d.Reason)))

@@ -18,7 +18,8 @@ const minSecret = 6
 
 var (
 	variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	scheme   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
+	dollars  = regexp.MustCompile(`\$\$\{|\$\{([^}]*)(\}?)`)               // $${, or a ${…} with its text and its }
+	userinfo = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)@`) // of a URL
 )
 
 // A part is a part of a scalar: literal text, or one ${…}.
@@ -32,35 +33,18 @@ type part struct {
 // split divides a scalar into literal texts and ${…}. $${ becomes a literal ${.
 func split(s string) []part {
 	var parts []part
-	rest := s
-	literal := func(t string) {
-		if t == "" {
-			return
-		}
-		if n := len(parts); n > 0 && !parts[n-1].reference {
-			parts[n-1].text += t
-			return
-		}
-		parts = append(parts, part{text: t})
-	}
-	for rest != "" {
-		i := strings.Index(rest, "${")
-		switch {
-		case i < 0:
-			literal(rest)
-			return parts
-		case i > 0 && rest[i-1] == '$':
-			literal(rest[:i-1] + "${")
-			rest = rest[i+2:]
+	literal, after := "", 0
+	for _, m := range dollars.FindAllStringSubmatchIndex(s, -1) {
+		literal += s[after:m[0]]
+		after = m[1]
+		if m[2] < 0 {
+			literal += "${"
 			continue
 		}
-		literal(rest[:i])
-		from := len(s) - len(rest) + i
-		name, after, ok := strings.Cut(rest[i+2:], "}")
-		rest = after
-		parts = append(parts, part{text: name, reference: true, bad: !ok, from: from, to: len(s) - len(rest)})
+		parts = append(parts, part{text: literal}, part{text: s[m[2]:m[3]], reference: true, bad: m[4] == m[5], from: m[0], to: m[1]})
+		literal = ""
 	}
-	return parts
+	return append(parts, part{text: literal + s[after:]})
 }
 
 // expand replaces the ${…} in every scalar below n. Keys stay as they are.
@@ -83,13 +67,14 @@ func (d *decoder) expand(n *yaml.Node) {
 
 func (d *decoder) expandScalar(n *yaml.Node) {
 	parts := split(n.Value)
-	user := userinfo(parts)
+	left, whole := inUser(parts) // left counts the ${…} that are still to be escaped
 	var b strings.Builder
-	for i, p := range parts {
+	for _, p := range parts {
 		if !p.reference {
 			b.WriteString(p.text)
 			continue
 		}
+		left--
 		value, err := d.resolve(p)
 		if err != nil {
 			d.unresolved[n] = true
@@ -108,8 +93,8 @@ func (d *decoder) expandScalar(n *yaml.Node) {
 		if len(value) >= minSecret {
 			d.cfg.secrets = append(d.cfg.secrets, value)
 		}
-		if i < user.end {
-			value = user.escape(value)
+		if left >= 0 {
+			value = escape(value, whole)
 		}
 		b.WriteString(value)
 	}
@@ -142,48 +127,30 @@ func (d *decoder) resolve(p part) (string, error) {
 	return "", errReference
 }
 
-// userPart says which parts of a URL are in its user and password.
-type userPart struct {
-	end   int // the parts before this index are
-	whole bool
-}
-
-// userinfo finds the parts between a URL's :// and its @. A secret there can have any character, so it is escaped. A
-// secret in another place, or a URL that is one ${…}, is used as it is.
-func userinfo(parts []part) userPart {
-	if len(parts) == 0 || parts[0].reference || !scheme.MatchString(parts[0].text) {
-		return userPart{}
-	}
-	var u userPart
-	colon, before := false, false // whether there is a colon before the last @, and in the text read so far
-	for i, p := range parts {
+// inUser counts the ${…} in the user and password of a URL. A secret there can have any character, so it is escaped. A
+// secret in another place, or a URL that is one ${…}, is used as it is. whole says that one ${…} can be both the user
+// and the password, because no colon is written between them.
+func inUser(parts []part) (references int, whole bool) {
+	const mark = "\xff" // for each ${…}; YAML has no such byte
+	var text strings.Builder
+	for _, p := range parts {
 		if p.reference {
-			continue
-		}
-		text := p.text
-		if i == 0 {
-			_, text, _ = strings.Cut(text, "://")
-		}
-		stop := strings.IndexAny(text, "/?#")
-		if stop >= 0 {
-			text = text[:stop]
-		}
-		if at := strings.LastIndexByte(text, '@'); at >= 0 {
-			u.end = i
-			colon = before || strings.Contains(text[:at], ":")
-		}
-		before = before || strings.Contains(text, ":")
-		if stop >= 0 {
-			break
+			text.WriteString(mark)
+		} else {
+			text.WriteString(p.text)
 		}
 	}
-	u.whole = u.end > 0 && !colon
-	return u
+	found := userinfo.FindStringSubmatch(text.String())
+	if found == nil {
+		return 0, false
+	}
+	return strings.Count(found[1], mark), !strings.Contains(found[1], ":")
 }
 
-// escape escapes a value for a URL's user or password. If one value is both, user:password, its first colon stays.
-func (u userPart) escape(value string) string {
-	if user, password, ok := strings.Cut(value, ":"); ok && u.whole {
+// escape escapes a value for a URL's user or password. If one value is the whole of both, user:password, its first
+// colon stays.
+func escape(value string, whole bool) string {
+	if user, password, ok := strings.Cut(value, ":"); ok && whole {
 		return escapeUser(user) + ":" + escapeUser(password)
 	}
 	return escapeUser(value)
