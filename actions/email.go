@@ -14,6 +14,7 @@ import (
 	"mime/quotedprintable"
 	"net/mail"
 	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -241,6 +242,9 @@ type message struct {
 	data       []byte
 }
 
+// plainID matches an id that can be a part of a Message-ID.
+var plainID = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
 // compose makes the message. The same e-mail, id and default sender always produce the same bytes.
 func (e *Email) compose(id, sender string) (*message, error) {
 	for name, text := range map[string]string{"subject": e.Subject, "from": e.From, "reply_to": e.ReplyTo} {
@@ -279,12 +283,11 @@ func (e *Email) compose(id, sender string) (*message, error) {
 	}
 	sum := sha256.Sum256([]byte(id))
 	mark := hex.EncodeToString(sum[:16])
-	_, domain, _ := cutLast(m.sender, "@")
 	local := id
-	if local == "" || strings.ContainsFunc(local, func(r rune) bool { return !isAlphanumeric(r) && r != '-' && r != '_' }) {
+	if !plainID.MatchString(id) {
 		local = mark
 	}
-	m.id = "<" + local + "@" + domain + ">"
+	m.id = "<" + local + m.sender[strings.LastIndexByte(m.sender, '@'):] + ">"
 
 	g := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithBoundary("bellhop-"+mark))
 	g.SetMessageIDWithValue(strings.Trim(m.id, "<>"))
@@ -397,8 +400,12 @@ func addresses(list List) ([]*mail.Address, error) {
 // mailbox returns the address with its domain in ASCII, or an error for one that the parser wrongly accepts.
 func mailbox(a *mail.Address) (*mail.Address, error) {
 	bad := fmt.Errorf("%q is not an e-mail address", head(a.Address, 200))
-	local, domain, ok := cutLast(a.Address, "@")
-	if !ok || local == "" || len(local) > 64 || strings.ContainsFunc(local, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("<>()[],;:\\\"@", r) }) {
+	at := strings.LastIndexByte(a.Address, '@')
+	if at < 1 {
+		return nil, bad
+	}
+	local, domain := a.Address[:at], a.Address[at+1:]
+	if len(local) > 64 || strings.ContainsFunc(local, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("<>()[],;:\\\"@", r) }) {
 		return nil, bad
 	}
 	if !strings.HasPrefix(domain, "[") {
@@ -433,18 +440,6 @@ func foldable(text string) string {
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > 0x7e })
-}
-
-func isAlphanumeric(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
 }
 
 // head returns the first n bytes of s at most, as valid UTF-8 without NUL.

@@ -1,11 +1,13 @@
 package actions
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"iter"
 	"math"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -189,39 +191,28 @@ type DurationError struct {
 
 func (e *DurationError) Error() string { return e.Message }
 
+// durationForm matches a duration. It has one group for the number of each of the units.
+var durationForm = regexp.MustCompile(`^(?:([0-9.]+)w)?(?:([0-9.]+)d)?(?:([0-9.]+)h)?(?:([0-9.]+)m)?(?:([0-9.]+)s)?(?:([0-9.]+)ms)?$`)
+
 // ParseDuration reads a duration such as "90m", "1d12h" or "1.5h": numbers with the units w, d, h, m, s and
 // ms, the longer unit first, each once. A day is 24 hours. Its errors are [*DurationError].
 func ParseDuration(text string) (time.Duration, error) {
+	numbers := durationForm.FindStringSubmatch(text)
+	if numbers == nil || text == "" {
+		return 0, durationError(text)
+	}
 	var total float64
-	next := 0 // the index of the first unit that can still follow
-	for rest := text; rest != ""; {
-		digits := strings.IndexFunc(rest, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
-		if digits <= 0 {
-			return 0, durationError(text)
+	for i, u := range units {
+		if numbers[i+1] == "" {
+			continue
 		}
-		number, err := strconv.ParseFloat(rest[:digits], 64)
+		number, err := strconv.ParseFloat(numbers[i+1], 64)
 		if err != nil {
 			return 0, durationError(text)
 		}
-		rest = rest[digits:]
-		letters := strings.IndexFunc(rest, func(r rune) bool { return r < 'a' || r > 'z' })
-		if letters < 0 {
-			letters = len(rest)
-		}
-		i := next
-		for i < len(units) && units[i].name != rest[:letters] {
-			i++
-		}
-		if i == len(units) {
-			return 0, durationError(text)
-		}
-		total += number * float64(units[i].length)
-		next, rest = i+1, rest[letters:]
+		total += number * float64(u.length)
 	}
-	switch {
-	case next == 0:
-		return 0, durationError(text)
-	case total >= math.MaxInt64:
+	if total >= math.MaxInt64 {
 		return 0, &DurationError{Message: fmt.Sprintf("%q is too long", text)}
 	}
 	return time.Duration(math.Round(total)), nil
@@ -246,32 +237,23 @@ func durationError(text string) error {
 	return &DurationError{Message: fmt.Sprintf("%q is not a duration: write a number and a unit (s, m, h, d, w), such as 90m or 1d12h", text)}
 }
 
+// spelledUnit matches the beginning of a text such as "1 day, 12 hrs": one number and its word.
+var spelledUnit = regexp.MustCompile(`^[ ,]*([0-9.]+) *([^0-9. ,]+)`)
+
 // respell turns "24 Hours" and "1 day, 12 hrs" into "24h" and "1d12h". It returns "" if a word is not a unit.
 func respell(text string) string {
-	var b strings.Builder
-	isDigit := func(r rune) bool { return r >= '0' && r <= '9' || r == '.' }
+	fixed := ""
 	for rest := strings.ToLower(text); rest != ""; {
-		rest = strings.TrimLeft(rest, " ,")
-		n := strings.IndexFunc(rest, func(r rune) bool { return !isDigit(r) })
-		if n <= 0 {
+		m := spelledUnit.FindStringSubmatch(rest)
+		if m == nil {
 			return ""
 		}
-		b.WriteString(rest[:n])
-		rest = strings.TrimLeft(rest[n:], " ")
-		n = strings.IndexFunc(rest, func(r rune) bool { return isDigit(r) || r == ' ' || r == ',' })
-		if n < 0 {
-			n = len(rest)
-		}
-		word := rest[:n]
-		name, ok := unitWords[word]
-		if !ok {
-			name, ok = unitWords[strings.TrimSuffix(word, "s")]
-		}
-		if !ok {
+		unit := cmp.Or(unitWords[m[2]], unitWords[strings.TrimSuffix(m[2], "s")])
+		if unit == "" {
 			return ""
 		}
-		b.WriteString(name)
-		rest = rest[n:]
+		fixed += m[1] + unit
+		rest = rest[len(m[0]):]
 	}
-	return b.String()
+	return fixed
 }
