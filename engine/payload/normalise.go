@@ -24,34 +24,37 @@ const maxDepth = 64
 const maxWraps = 4
 
 // A Normaliser turns a webhook of any shape into an event. The zero value reads times without an offset in UTC. It is
-// safe for concurrent use. It caches time zones, so it is best to keep one.
+// safe for concurrent use. It caches time zones, so keep one instead of making a new one for each webhook.
 type Normaliser struct {
-	// Zone is for times without an offset if the payload names no zone. nil is UTC.
+	// Zone is for times without an offset if the payload names no known zone. nil is UTC.
 	Zone *time.Location
 
-	// Statuses has additional words for statuses, by source. It maps each word, folded by [fold], to a status of the
-	// platform.
+	// Statuses has additional words for statuses, by source. It maps each word, folded by [Fold], to a status of the
+	// platform. It must not change while the Normaliser is in use.
 	Statuses map[string]map[string]string
 
 	zones sync.Map // a cache: the name in a payload to its *time.Location
 	kept  atomic.Int64
 }
 
-// Normalise reads a single webhook, like [Normaliser.Event].
+// Normalise reads one webhook like [Normaliser.Event], with a Normaliser that it makes for this call.
 func Normalise(source string, body []byte, receivedAt time.Time, zone *time.Location) (*rules.Event, error) {
 	return (&Normaliser{Zone: zone}).Event(source, body, receivedAt)
 }
 
 // Event reads one webhook. It returns an error only if the body is not a JSON object or is nested too deep. The
-// error's text is a sentence for the sender. Fields that are missing or unknown are not given in the event. Fields
-// that cannot be read are not given either, and are among its problems.
+// error's text is a sentence for the sender.
 //
-// A payload without a type, such as a workflow webhook, becomes an event with Type "" and its appointment. Whether it
-// is a Create or an Update depends on whether the appointment is known, which the caller must decide. The caller must
-// also set the event's ID. An event of an unknown type, or without the id of an appointment, has a zero Appointment.
+// Given of the event has the appointment's fields that the payload sets, or empties on purpose. A time, a time zone or
+// a status that cannot be read is one of the event's Problems. A time that cannot be read is not given.
 //
-// The event's Body is body without a byte order mark and with invalid UTF-8 replaced by U+FFFD. The event's texts
-// share one copy of it. The caller must not change body afterwards.
+// A payload without a type, for example from a workflow, becomes an event with Type "". Whether it is a Create or an
+// Update depends on whether the appointment is known, which the caller must decide. The caller must also set the ID of
+// the event. Appointment and Given are zero if the type is unknown, if there is no id of an appointment, or if there is
+// no type and the object does not look like an appointment.
+//
+// The event's Body is body without a byte order mark and with invalid UTF-8 replaced by U+FFFD. The caller must not
+// change body afterwards. The event's texts share one copy of it.
 func (n *Normaliser) Event(source string, body []byte, receivedAt time.Time) (*rules.Event, error) {
 	body, err := clean(body)
 	if err != nil {
@@ -64,7 +67,7 @@ func (n *Normaliser) Event(source string, body []byte, receivedAt time.Time) (*r
 	return ev, nil
 }
 
-// clean returns the body as one valid JSON object in valid UTF-8.
+// clean returns the body as one valid JSON object in valid UTF-8. It copies the body only if it must replace something.
 func clean(body []byte) ([]byte, error) {
 	body = bytes.TrimPrefix(body, []byte("\uFEFF"))
 	if !utf8.Valid(body) {
@@ -85,7 +88,7 @@ func clean(body []byte) ([]byte, error) {
 	return body, nil
 }
 
-// tooDeep says whether objects and lists are nested deeper than maxDepth. The body need not be valid JSON.
+// tooDeep reports whether objects and lists are nested deeper than maxDepth. The body need not be valid JSON.
 func tooDeep(body []byte) bool {
 	if bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) <= maxDepth {
 		return false // nearly all bodies end here, and counting is quick
@@ -109,7 +112,7 @@ func tooDeep(body []byte) bool {
 	return false
 }
 
-// A payload is what was found on the way from the top of the body to the appointment.
+// A payload contains what was found on the way from the top of the body to the appointment.
 type payload struct {
 	root        gjson.Result
 	appointment gjson.Result // the object with the appointment's fields
@@ -124,9 +127,9 @@ type payload struct {
 	person                     rules.Contact // from contact fields at the top
 }
 
-// unwrap goes from the top of the body through its wrappers to the appointment, and takes the fields around it. For the
-// type, the location and the webhook id, the outermost value counts. But the type of an appointment event counts
-// before another type that is further out.
+// unwrap goes from the top of the body through its wrappers to the appointment, and reads the fields around it. For the
+// type, the location and the webhook id, the outermost value counts. For all other fields the innermost counts. The
+// type of an appointment event counts before another type that is further out.
 func (p *payload) unwrap(ev *rules.Event) {
 	level := p.root
 	for range maxWraps {
@@ -216,7 +219,8 @@ func (p *payload) unwrap(ev *rules.Event) {
 	p.appointment = level
 }
 
-// fill completes the event from the appointment's object and the fields around it.
+// fill completes the event from the appointment's object and the fields around it. For the user, the calendar and the
+// contact, the fields around it count only if the appointment does not give them.
 func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	var r reading
 	r.read(p.appointment, p.calendar)
@@ -226,7 +230,7 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 		}
 		ev.LocationID = first(ev.LocationID, r.locationID)
 	}
-	// The zone of times without an offset. In a workflow webhook, the timezone at the top is that of the contact.
+	// This is the zone of times without an offset. In a workflow webhook, `timezone` at the top is the contact's zone.
 	named := first(r.timezone, p.timezone)
 	if named == "" && !p.calendar {
 		named = p.contactTimezone
@@ -326,7 +330,7 @@ var (
 type reading struct {
 	appointment rules.Appointment
 	given       rules.Fields
-	emptied     rules.Fields // fields given as "" that can be emptied on purpose
+	emptied     rules.Fields // fields given as "", which a sender can empty on purpose
 
 	start, end, added, updated gjson.Result
 
@@ -412,14 +416,14 @@ func (r *reading) read(object gjson.Result, calendar bool) {
 	}
 }
 
-// also sets a field that was given under another name. It counts only if the documented name has no value.
+// also sets a field that was given under another name, if it has no value yet.
 func (r *reading) also(to *string, v gjson.Result, field rules.Fields) {
 	if id := idOf(v); id != "" && *to == "" {
 		r.set(to, id, field)
 	}
 }
 
-// idOf returns an id: the value itself, or the id of the object.
+// idOf returns an id: the value itself, or the field `id` if the value is an object.
 func idOf(v gjson.Result) string {
 	if v.IsObject() {
 		return text(v.Get("id"))
@@ -427,6 +431,7 @@ func idOf(v gjson.Result) string {
 	return text(v)
 }
 
+// set sets a field, which is given if s is not empty.
 func (r *reading) set(to *string, s string, field rules.Fields) {
 	*to = s
 	r.emptied &^= field
@@ -436,7 +441,7 @@ func (r *reading) set(to *string, s string, field rules.Fields) {
 	}
 }
 
-// setOrEmpty sets a text that can be emptied on purpose, such as a note that was deleted.
+// setOrEmpty sets a text that a sender can empty on purpose, for example to delete a note.
 func (r *reading) setOrEmpty(to *string, v gjson.Result, field rules.Fields) {
 	r.set(to, text(v), field)
 	if v.Type == gjson.String && *to == "" {
@@ -444,7 +449,7 @@ func (r *reading) setOrEmpty(to *string, v gjson.Result, field rules.Fields) {
 	}
 }
 
-// readContact reads a `contact` object, with names in any known spelling. It sets only fields that are still empty.
+// readContact reads a `contact` object with its keys in any known spelling. It sets only fields that are still empty.
 func readContact(c *rules.Contact, object gjson.Result) {
 	if !object.IsObject() {
 		return
@@ -474,14 +479,14 @@ func readContact(c *rules.Contact, object gjson.Result) {
 	})
 }
 
-// text returns a text, or a number as it was written, because some senders' ids are numbers. It returns "" for anything
-// else. NUL becomes U+FFFD, because stores and mails cannot contain it.
+// text returns a text, or a number as it was written, because the ids of some senders are numbers. It returns "" for
+// anything else. It replaces NUL by U+FFFD, because a store or a mail cannot contain NUL.
 func text(v gjson.Result) string {
 	switch v.Type {
 	case gjson.String:
 		s := v.Str
 		if strings.Contains(v.Raw, `\ud`) || strings.Contains(v.Raw, `\uD`) {
-			// A surrogate can be alone. encoding/json then keeps the character after it.
+			// A surrogate can lack its other half. gjson then loses the character after it, and encoding/json does not.
 			_ = json.Unmarshal([]byte(v.Raw), &s)
 		}
 		if strings.IndexByte(s, 0) >= 0 {
@@ -501,8 +506,9 @@ func keep(to *string, v gjson.Result) {
 	}
 }
 
-// list returns a list of texts, or the parts of one text with commas. For an object in a list it takes the id. nil
-// means not given; an empty text counts as not given.
+// list returns the texts of a list, or the parts of one text that are separated by commas. For an object in a list it
+// takes the id. It leaves out empty texts. nil means that the value is not given. An empty list is given, and an empty
+// text is not.
 func list(v gjson.Result) []string {
 	switch {
 	case v.IsArray():
@@ -544,7 +550,7 @@ func isAppointmentType(s string) bool {
 }
 
 // foldType maps the spellings of an appointment's wire types (appointment.created, APPOINTMENT_CREATE) to the
-// documented ones, and says whether s is one of them.
+// documented ones, and reports whether s is one of them. Any other s is returned as it is.
 func foldType(s string) (string, bool) {
 	if isAppointmentType(s) {
 		return s, true
@@ -560,7 +566,7 @@ func foldType(s string) (string, bool) {
 	return s, false
 }
 
-// foldStatus maps the spellings of a status to the one in [rules.Statuses]. An unknown word stays as it came.
+// foldStatus maps the spellings of a status to the one in [rules.Statuses]. It returns an unknown word as it is.
 func foldStatus(s string) string {
 	if isStatus(s) {
 		return s
@@ -576,6 +582,7 @@ func foldStatus(s string) string {
 	return s
 }
 
+// isStatus reports whether s is one of [rules.Statuses].
 func isStatus(s string) bool {
 	switch s {
 	case "new", "confirmed", "cancelled", "showed", "noshow", "invalid", "active", "completed":
@@ -584,7 +591,9 @@ func isStatus(s string) bool {
 	return false
 }
 
-// Fold drops case, spaces, '-', '_' and '.' from a short word; a long one is none of ours.
+// Fold returns s in lower case and without spaces, tabs, '-', '_' and '.', to compare words that senders spell
+// differently. Only ASCII letters change their case. Fold returns "" for more than 64 bytes, because no known word is
+// that long.
 func Fold(s string) string {
 	if len(s) > 64 {
 		return ""

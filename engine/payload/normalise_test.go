@@ -221,7 +221,7 @@ func TestNormaliseErrors(t *testing.T) {
 	}
 }
 
-// Given says which of an appointment's stored fields an event replaces.
+// The fields in Given are those of the stored appointment that the event replaces.
 func TestNormaliseGiven(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ kind, field, value, want string }{
@@ -357,12 +357,12 @@ func TestReadTime(t *testing.T) {
 	}
 }
 
-// parseTime must read every RFC 3339 time as Go does.
+// parseTime reads every RFC 3339 time as package time does.
 func FuzzParseTime(f *testing.F) {
 	for _, s := range []string{"2026-12-07T10:00:00+05:30", "2026-12-07T10:00:00.5Z", "2026-02-30T10:00:00Z", "2026-12-07T10:00:00"} {
 		f.Add(s)
 	}
-	odd := regexp.MustCompile(`[+-](24:..|..:60)$`) // offsets that only Go accepts
+	odd := regexp.MustCompile(`[+-](24:..|..:60)$`) // offsets that only package time accepts
 	f.Fuzz(func(t *testing.T, s string) {
 		if odd.MatchString(s) {
 			return
@@ -389,7 +389,7 @@ func TestNormaliseZone(t *testing.T) {
 		{"no path", `{"calendar":{"appointmentId":"a","startTime":` + naive + `,"selectedTimezone":"../../etc/passwd"}}`, "10:00 +0530"},
 	} {
 		n := Normaliser{Zone: mustZone(t, "Asia/Kolkata")}
-		for range 2 { // the second time from the cache
+		for range 2 { // the second time, the zone is in the cache
 			ev, err := n.Event("hoopai", []byte(c.body), received)
 			if err != nil {
 				t.Fatal(err)
@@ -429,7 +429,7 @@ func TestNormaliseText(t *testing.T) {
 	}
 }
 
-// The memory used is limited by the size of the body, whatever its content.
+// Reading a body of about 1 MiB takes at most 80 MiB of memory, whatever the body contains.
 func TestNormaliseMemory(t *testing.T) {
 	for name, body := range map[string]string{
 		"deep lists":     `{"appointment":` + strings.Repeat(`[`, 1<<20-20),

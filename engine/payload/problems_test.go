@@ -96,7 +96,7 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// Who is meant is taken from where it stands, in every shape, each alone.
+// The ids of the contact, the user, the calendar and the location are read in every spelling and in every shape.
 func TestWhoIsMeant(t *testing.T) {
 	t.Parallel()
 	shapes := map[string]string{

@@ -14,7 +14,8 @@ import (
 	"bellhop/rules/lang"
 )
 
-// zone returns the named time zone, or the configured one if the name is empty or unknown. ok is false if it is unknown.
+// zone returns the named time zone, or the configured one if the name is empty or unknown. ok is false if the name is
+// unknown.
 func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
 	fallback := n.Zone
 	if fallback == nil {
@@ -40,8 +41,8 @@ func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
 	return z, true
 }
 
-// time reads a time in any of the forms that the platform and its white labels write. ok is false if there is no time,
-// or if it cannot be read; problem is then the text that cannot be read.
+// time reads a time in any of the forms that the platform and its white labels write. ok is false if there is no time
+// or if it cannot be read. In the second case, problem is the text that cannot be read.
 func (n *Normaliser) time(v gjson.Result, zone *time.Location) (t time.Time, ok bool, problem string) {
 	if whole := v; v.IsObject() { // a calendar API's {dateTime, timeZone}
 		name := first(text(v.Get("timeZone")), text(v.Get("timezone")))
@@ -75,7 +76,8 @@ func (n *Normaliser) time(v gjson.Result, zone *time.Location) (t time.Time, ok 
 	return time.Time{}, false, first(text(v), v.Raw)
 }
 
-// spelled are the layouts of times as the platform's merge fields print them, and similar ones, after [plainly].
+// spelled are the layouts of times that the platform's merge fields print, and similar ones. They are for texts that
+// [plainly] has simplified.
 var spelled = []string{
 	"Monday, January 2, 2006 3:04 PM", "Monday, January 2, 2006 15:04", "Monday, January 2, 2006 3:04:05 PM", "January 2, 2006 3:04 PM", "January 2, 2006 15:04",
 	"January 2, 2006 3:04:05 PM", "Monday, 2 January 2006 3:04 PM", "Monday, 2 January 2006 15:04", "2 January 2006 3:04 PM", "2 January 2006 15:04",
@@ -100,7 +102,7 @@ func plainly(s string) string {
 	return meridiem.ReplaceAllString(ordinal.ReplaceAllString(s, "$1"), "$1 ${2}M")
 }
 
-// spelledTime reads a time that is written for people.
+// spelledTime reads a time that is written for people. A text without an offset is read in zone.
 func spelledTime(s string, zone *time.Location) (time.Time, bool) {
 	if len(s) > 64 || !strings.ContainsFunc(s, unicode.IsLetter) {
 		return time.Time{}, false
@@ -122,7 +124,7 @@ func spelledTime(s string, zone *time.Location) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// isDate says whether the value of a time is a date without a time of day.
+// isDate reports whether the value of a time is a date without a time of day.
 func isDate(v gjson.Result) bool {
 	if v.IsObject() {
 		if v.Get("dateTime").Exists() {
@@ -144,7 +146,7 @@ func isDate(v gjson.Result) bool {
 	})
 }
 
-// readTime reads a number of seconds or milliseconds, or a text.
+// readTime reads a number of seconds or milliseconds, or a text. A text without an offset is read in zone.
 func readTime(v gjson.Result, zone *time.Location) (time.Time, bool) {
 	switch v.Type {
 	case gjson.Number:
@@ -164,7 +166,8 @@ func readTime(v gjson.Result, zone *time.Location) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// epoch reads seconds since 1970, or milliseconds if the number is too large for seconds.
+// epoch reads seconds since 1970, or milliseconds if the number is too large for seconds. It returns false for zero and
+// for numbers that are negative or too large.
 func epoch(f float64) (time.Time, bool) {
 	switch {
 	case f <= 0 || math.IsNaN(f):
@@ -180,9 +183,11 @@ func epoch(f float64) (time.Time, bool) {
 
 var basicTime = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?(Z|[+-]\d\d(?:\d\d)?)?$`)
 
-// parseTime reads 2006-01-02[T ]15:04[:05[.999]][ ][Z|±07:00|±0700|±07]. A time without an offset is read in zone. A date
-// alone is the first moment of that day in zone. With time.Parse, this would need a dozen layouts. time.Parse also
-// returns a time in the machine's zone if the offset happens to be the same, which parseTime never does.
+// parseTime reads 2006-01-02[T ]15:04[:05[.999]][ ][Z|±07:00|±0700|±07] and the form of [basicTime]. The hour can have
+// one digit. A time without an offset is read in zone. A date alone is the first moment of that day in zone.
+//
+// With time.Parse, this would need a dozen layouts. time.Parse also returns a time in the machine's zone if the offset
+// happens to be the same, which parseTime never does.
 func parseTime(s string, zone *time.Location) (time.Time, bool) {
 	if m := basicTime.FindStringSubmatch(s); m != nil { // 20261201T090000Z
 		s = m[1] + "-" + m[2] + "-" + m[3] + "T" + m[4] + ":" + m[5] + ":" + first(m[6], "00") + m[7]
@@ -228,11 +233,13 @@ func parseTime(s string, zone *time.Location) (time.Time, bool) {
 	return t, true
 }
 
+// A timeParser reads a text from its start.
 type timeParser struct {
-	rest string
-	bad  bool
+	rest string // what is not read yet
+	bad  bool   // the text is not a time
 }
 
+// digits reads a number of exactly n digits.
 func (p *timeParser) digits(n int) int {
 	if len(p.rest) < n {
 		p.bad = true
@@ -251,6 +258,7 @@ func (p *timeParser) digits(n int) int {
 	return value
 }
 
+// accept reads c if it comes next, and reports whether it did.
 func (p *timeParser) accept(c byte) bool {
 	if p.rest == "" || p.rest[0] != c {
 		return false
@@ -259,6 +267,7 @@ func (p *timeParser) accept(c byte) bool {
 	return true
 }
 
+// skip reads c, which must come next.
 func (p *timeParser) skip(c byte) {
 	if !p.accept(c) {
 		p.bad = true
