@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/http"
 
 	"github.com/spf13/cobra"
+	"github.com/tidwall/gjson"
 
 	"bellhop/engine/record"
 )
@@ -46,24 +46,16 @@ type pair struct {
 	value json.RawMessage
 }
 
-// pairs returns the keys of a JSON object in the order in which they were written.
-func pairs(object json.RawMessage) ([]pair, error) {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	if _, err := dec.Token(); err != nil {
-		return nil, err
+// pairs returns the keys of a JSON object in the order in which they were written. ok is false if it is not JSON.
+func pairs(object json.RawMessage) (list []pair, ok bool) {
+	if !gjson.ValidBytes(object) {
+		return nil, false
 	}
-	var list []pair
-	for dec.More() {
-		key, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
-		}
-		name, _ := key.(string) // the keys of an object are strings
-		list = append(list, pair{name, value})
+	if o := gjson.ParseBytes(object); o.IsObject() {
+		o.ForEach(func(key, value gjson.Result) bool {
+			list = append(list, pair{key.String(), json.RawMessage(value.Raw)})
+			return true
+		})
 	}
-	return list, nil
+	return list, true
 }

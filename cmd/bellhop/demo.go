@@ -370,7 +370,7 @@ func (d *demo) send(ctx context.Context, s sample) (*admin.Event, hook.Receipt, 
 		if _, err := d.api.call(ctx, http.MethodGet, "/api/v1/events/"+url.PathEscape(r.Event), nil, &e); err != nil {
 			return nil, r, err
 		}
-		open := slices.IndexFunc(e.Deliveries, func(d record.Delivery) bool { return !settled(d.State) })
+		open := slices.IndexFunc(e.Deliveries, func(d record.Delivery) bool { return d.State.Open() && d.State != record.Waiting })
 		if open < 0 {
 			return &e, r, nil
 		}
@@ -381,13 +381,4 @@ func (d *demo) send(ctx context.Context, s sample) (*admin.Event, hook.Receipt, 
 		case <-look.C:
 		}
 	}
-}
-
-// settled says whether a delivery stays as it is for now.
-func settled(s record.State) bool {
-	switch s {
-	case record.Pending, record.Sending, record.Retrying:
-		return false
-	}
-	return true
 }

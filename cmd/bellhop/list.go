@@ -12,22 +12,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// listFlags are the flags of a list command: its filters, and which pages to show.
+// listFlags are the flags of a list command: its filters, of which one is the page to begin with, and how much to show.
 type listFlags struct {
 	filters map[string]*string
 	limit   int
 	all     bool
-	before  string
 }
 
 func (f *listFlags) add(cmd *cobra.Command, filters [][2]string) {
 	f.filters = map[string]*string{}
-	for _, filter := range filters {
+	for _, filter := range append(filters, [2]string{"before", "go on after the `id` at which a page ended"}) {
 		f.filters[filter[0]] = cmd.Flags().String(filter[0], "", filter[1])
 	}
 	cmd.Flags().IntVar(&f.limit, "limit", record.PageSize, fmt.Sprintf("how many to show at once, up to %d", record.MaxPage))
 	cmd.Flags().BoolVar(&f.all, "all", false, "show all, page after page")
-	cmd.Flags().StringVar(&f.before, "before", "", "go on after the `id` at which a page ended")
 }
 
 func (f *listFlags) query() (url.Values, error) {
@@ -42,9 +40,6 @@ func (f *listFlags) query() (url.Values, error) {
 		if *value != "" {
 			q.Set(name, *value)
 		}
-	}
-	if f.before != "" {
-		q.Set("before", f.before)
 	}
 	return q, nil
 }

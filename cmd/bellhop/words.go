@@ -410,8 +410,8 @@ func (p *program) printAttempt(n int, a *record.Attempt) {
 
 // printRequest prints a rendered request, key by key: texts as they are, other values as JSON.
 func (p *program) printRequest(request json.RawMessage, margin string) {
-	list, err := pairs(request)
-	if err != nil {
+	list, ok := pairs(request)
+	if !ok {
 		p.printf("%s%s\n", margin, clean(string(request)))
 		return
 	}

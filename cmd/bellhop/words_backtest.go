@@ -206,9 +206,9 @@ func dues(d *backtest.Difference) string {
 
 // printChangedRequest prints the keys of a request that differ, as they were and as they would be.
 func (p *program) printChangedRequest(before, after json.RawMessage) {
-	was, errBefore := pairs(before)
-	is, errAfter := pairs(after)
-	if errBefore != nil || errAfter != nil {
+	was, okBefore := pairs(before)
+	is, okAfter := pairs(after)
+	if !okBefore || !okAfter {
 		p.printRequest(after, "      ")
 		return
 	}

@@ -29,7 +29,7 @@ func (d *decoder) check() {
 		d.bad("admin", "admin must be a different address from listen, so that public and private stay apart")
 	}
 	if c.AdminToken == "" && reachable && !d.skip("admin") && !d.skip("admin_token") {
-		d.find("admin", text.Error, "admin-token", fmt.Sprintf("admin_token is missing: %s can be reached from other machines", d.as("admin", c.Admin)))
+		d.find("admin", "admin-token", "admin_token is missing: %s can be reached from other machines", d.as("admin", c.Admin))
 	}
 	if c.Rules == "" {
 		d.bad("rules", "rules must name a folder")
@@ -58,7 +58,7 @@ func (d *decoder) check() {
 		{"intake.per_address", c.Intake.PerAddress > 0},
 	} {
 		if !v.ok {
-			d.bad(v.path, v.path+" must be greater than zero")
+			d.bad(v.path, "%s must be greater than zero", v.path)
 		}
 	}
 	for _, name := range text.SortedKeys(c.Sources) {
@@ -68,7 +68,7 @@ func (d *decoder) check() {
 		if strings.TrimSpace(allowed) == "" {
 			d.bad(fmt.Sprintf("egress.allow[%d]", i), "egress.allow has an empty entry")
 		} else if _, err := actions.NewGuard(actions.GuardOptions{Allow: []string{allowed}}); err != nil {
-			d.bad(fmt.Sprintf("egress.allow[%d]", i), err.Error())
+			d.bad(fmt.Sprintf("egress.allow[%d]", i), "%s", err)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func (d *decoder) zone() {
 	// "Local" would make the result depend on the machine.
 	zone, err := time.LoadLocation(c.Timezone)
 	if c.Timezone == "" || strings.EqualFold(c.Timezone, "local") || err != nil {
-		d.bad("timezone", fmt.Sprintf("timezone must be the name of a time zone, such as Europe/London; %q is not one", d.as("timezone", c.Timezone)))
+		d.bad("timezone", "timezone must be the name of a time zone, such as Europe/London; %q is not one", d.as("timezone", c.Timezone))
 		return
 	}
 	c.Zone = zone
@@ -89,7 +89,7 @@ func (d *decoder) zone() {
 
 func (d *decoder) language() {
 	if c := d.cfg; c.Language != "" && !lang.KnownLanguage(c.Language) {
-		d.bad("language", fmt.Sprintf("language must be one of %s, not %q", strings.Join(lang.Languages(), ", "), d.as("language", c.Language)))
+		d.bad("language", "language must be one of %s, not %q", strings.Join(lang.Languages(), ", "), d.as("language", c.Language))
 	}
 }
 
@@ -97,7 +97,7 @@ func (d *decoder) language() {
 func (d *decoder) checkSource(name string, s Source) {
 	path := "sources." + name
 	if !sourceName.MatchString(name) {
-		d.bad(path, fmt.Sprintf("a source's name is part of its address: letters, digits, '-', '_' and '.', not %q", name))
+		d.bad(path, "a source's name is part of its address: letters, digits, '-', '_' and '.', not %q", name)
 	}
 	if node := d.places[path+".locations"]; node != nil && len(s.Locations) == 0 && !text.IsNull(node) {
 		d.bad(path+".locations", "locations is empty, which would take no event at all; leave it out to take all")
@@ -120,10 +120,10 @@ func (d *decoder) checkSource(name string, s Source) {
 	case name == DefaultSource && len(v.Tokens)+len(v.Secrets) == 0:
 		v.Scheme = HighLevel
 	case d.places[at] != nil && !text.IsNull(d.places[at]):
-		d.bad(at, fmt.Sprintf("%s needs a scheme: one of %s", at, strings.Join(Schemes(), ", ")))
+		d.bad(at, "%s needs a scheme: one of %s", at, strings.Join(Schemes(), ", "))
 		return
 	default:
-		d.bad(path, fmt.Sprintf("%s does not say how its webhooks are verified: verify is one of %s", path, strings.Join(Schemes(), ", ")))
+		d.bad(path, "%s does not say how its webhooks are verified: verify is one of %s", path, strings.Join(Schemes(), ", "))
 		return
 	}
 	d.cfg.Sources[name] = s
@@ -150,28 +150,28 @@ func (d *decoder) verify(at string, v Verify) {
 	}{{"keys", v.Keys}, {"secrets", v.Secrets}, {"tokens", v.Tokens}} {
 		switch {
 		case have.key != takes && len(have.values) > 0:
-			d.bad(at+"."+have.key, fmt.Sprintf("%s does nothing with the scheme %s", have.key, v.Scheme))
+			d.bad(at+"."+have.key, "%s does nothing with the scheme %s", have.key, v.Scheme)
 		case have.key == takes && len(have.values) == 0 && v.Scheme != HighLevel:
-			d.bad(at, fmt.Sprintf("the scheme %s needs %s", v.Scheme, takes))
+			d.bad(at, "the scheme %s needs %s", v.Scheme, takes)
 		case have.key == takes && slices.ContainsFunc(have.values, func(s string) bool { return strings.TrimSpace(s) == "" }):
-			d.bad(at+"."+have.key, fmt.Sprintf("%s has an empty entry, which anybody could guess", have.key))
+			d.bad(at+"."+have.key, "%s has an empty entry, which anybody could guess", have.key)
 		}
 	}
 	switch {
 	case v.Header == "":
 	case v.Scheme == None || v.Scheme == StandardWebhooks:
-		d.bad(at+".header", fmt.Sprintf("header does nothing with the scheme %s", v.Scheme))
+		d.bad(at+".header", "header does nothing with the scheme %s", v.Scheme)
 	case !httpguts.ValidHeaderFieldName(v.Header):
 		d.bad(at+".header", "header must be the name of a header, such as X-Signature")
 	}
 	if v.Scheme == None && !actions.Loopback(d.cfg.Listen) && !d.skip("listen") {
-		d.find(schemeAt, text.Error, "verify-none", fmt.Sprintf("verify: none is refused because %s can be reached from other machines: anybody could send bookings", d.as("listen", d.cfg.Listen)))
+		d.find(schemeAt, "verify-none", "verify: none is refused because %s can be reached from other machines: anybody could send bookings", d.as("listen", d.cfg.Listen))
 	}
 	if d.env.CheckVerify == nil || len(d.findings) > before || d.skip(at) {
 		return
 	}
 	if err := d.env.CheckVerify(v); err != nil {
-		d.bad(at, fmt.Sprintf("%s: %v", at, err))
+		d.bad(at, "%s: %v", at, err)
 	}
 }
 
@@ -185,19 +185,18 @@ func (d *decoder) address(path, address string) bool {
 		err = fmt.Errorf("%q is not a host", host)
 	}
 	if err != nil {
-		d.bad(path, fmt.Sprintf("%s must be host:port, such as 127.0.0.1:8080; %q is not", path, d.as(path, address)))
+		d.bad(path, "%s must be host:port, such as 127.0.0.1:8080; %q is not", path, d.as(path, address))
 	}
 	return err == nil
 }
 
 // bad reports a value that cannot be used, unless it is one whose ${…} could not be replaced.
-func (d *decoder) bad(path, message string) { d.find(path, text.Error, "bad-value", message) }
+func (d *decoder) bad(path, format string, args ...any) { d.find(path, "bad-value", format, args...) }
 
-func (d *decoder) find(path string, severity text.Severity, code, message string) {
-	if d.skip(path) {
-		return
+func (d *decoder) find(path, code, format string, args ...any) {
+	if !d.skip(path) {
+		d.errorf(d.place(path), code, format, args...)
 	}
-	d.report(d.place(path), severity, code, message, "")
 }
 
 // skip says whether the value at path has a ${…} that could not be replaced. Such a value is not checked.

@@ -59,7 +59,7 @@ func (d *decoder) decodeFile(data []byte) {
 		return
 	}
 	if err := dec.Decode(&second); err == nil {
-		d.report(&second, text.Error, "second-document", "a configuration file has one document, and this is a second one", "")
+		d.errorf(&second, "second-document", "a configuration file has one document, and this is a second one")
 		return
 	} else if !errors.Is(err, io.EOF) {
 		d.syntax(data, err)
@@ -93,7 +93,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string, depth int) {
 		d.places[path] = n
 	}
 	if !knownTag(n) {
-		d.report(n, text.Error, "unknown-tag", fmt.Sprintf("%s is a tag that means nothing here; put the text in quotes", n.Tag), "")
+		d.errorf(n, "unknown-tag", "%s is a tag that means nothing here; put the text in quotes", n.Tag)
 		return
 	}
 	if text.IsNull(n) || d.unresolved[n] && v.Kind() != reflect.String {
@@ -140,7 +140,7 @@ func (d *decoder) tooMuch(n *yaml.Node, depth int) bool {
 	}
 	if !d.stopped {
 		d.stopped = true
-		d.report(n, text.Error, "too-large", "this is nested too deeply, or refers to itself or to others too often", "")
+		d.errorf(n, "too-large", "this is nested too deeply, or refers to itself or to others too often")
 	}
 	return true
 }
@@ -155,7 +155,7 @@ func (d *decoder) scalar(n *yaml.Node, path, what string) bool {
 }
 
 func (d *decoder) wrong(n *yaml.Node, path, what string) {
-	d.report(n, text.Error, "wrong-type", fmt.Sprintf("%s must be %s", named(path), what), "")
+	d.errorf(n, "wrong-type", "%s must be %s", named(path), what)
 }
 
 func named(path string) string {
@@ -261,7 +261,7 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path string, depth in
 			continue
 		}
 		if before, twice := said[name]; twice {
-			d.report(p.key, text.Error, "duplicate-key", fmt.Sprintf("%s means the same as %s; keep one", p.key.Value, before), "")
+			d.errorf(p.key, "duplicate-key", "%s means the same as %s; keep one", p.key.Value, before)
 			continue
 		}
 		said[name] = p.key.Value
@@ -293,14 +293,14 @@ func (d *decoder) pairs(n *yaml.Node, path string) ([]pair, bool) {
 		case key.Kind == yaml.AliasNode && key.Alias.Kind == yaml.ScalarNode:
 			key = key.Alias
 		case key.Kind != yaml.ScalarNode:
-			d.report(key, text.Error, "wrong-type", "a key must be a text", "")
+			d.errorf(key, "wrong-type", "a key must be a text")
 			continue
 		}
 		switch {
 		case key.Tag == "!!merge":
 			merged = append(merged, value)
 		case seen[key.Value]:
-			d.report(key, text.Error, "duplicate-key", fmt.Sprintf("%s is given twice", join(path, key.Value)), "")
+			d.errorf(key, "duplicate-key", "%s is given twice", join(path, key.Value))
 		default:
 			seen[key.Value] = true
 			own = append(own, pair{key, value})
@@ -335,7 +335,7 @@ func (d *decoder) merge(n *yaml.Node, seen map[string]bool, into *[]pair, depth 
 			}
 		}
 	default:
-		d.report(n, text.Error, "wrong-type", "<< takes keys with values, by their anchor", "")
+		d.errorf(n, "wrong-type", "<< takes keys with values, by their anchor")
 	}
 }
 
@@ -363,11 +363,11 @@ func (d *decoder) connection(n *yaml.Node, v reflect.Value, path string, depth i
 				return
 			}
 		}
-		d.report(n, text.Error, "unknown-kind", fmt.Sprintf("%s does not say what it connects to: it needs one of %s", path, strings.Join(hints, ", ")), "")
+		d.errorf(n, "unknown-kind", "%s does not say what it connects to: it needs one of %s", path, strings.Join(hints, ", "))
 		return
 	case 1:
 	default:
-		d.report(n, text.Error, "ambiguous-kind", fmt.Sprintf("%s could be for %s or for %s: make two entries of it", path, kinds[0].Name, kinds[1].Name), "")
+		d.errorf(n, "ambiguous-kind", "%s could be for %s or for %s: make two entries of it", path, kinds[0].Name, kinds[1].Name)
 		return
 	}
 	conn := kinds[0].NewConnection()

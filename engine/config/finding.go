@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+
 	"gopkg.in/yaml.v3"
 
 	"bellhop/rules/text"
@@ -14,6 +16,11 @@ func (d *decoder) report(n *yaml.Node, severity text.Severity, code, message, su
 	if !d.full(severity) {
 		d.add(d.span(n), severity, code, message, suggestion)
 	}
+}
+
+// errorf adds an error about a node, without a suggestion.
+func (d *decoder) errorf(n *yaml.Node, code, format string, args ...any) {
+	d.report(n, text.Error, code, fmt.Sprintf(format, args...), "")
 }
 
 // full says that enough of a severity has been found; warnings must not hide errors.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"reflect"
 	"strings"
 	"time"
@@ -76,10 +77,7 @@ func structSchema(t reflect.Type, title string) *jsonschema.Schema {
 }
 
 func fieldSchema(t reflect.Type, f reflect.StructField, name string) *jsonschema.Schema {
-	title := titles[name]
-	if title == "" {
-		title = name
-	}
+	title := cmp.Or(titles[name], name)
 	like, words := f.Tag.Get("like"), f.Tag.Get("words")
 	switch {
 	case t == reflect.TypeFor[Verify]() && name == "scheme":
