@@ -15,11 +15,19 @@ type mapper struct {
 	beg, end []int
 }
 
-func (m *mapper) emit(s string, from, to int) {
-	for i := range len(s) {
-		m.out = append(m.out, s[i])
-		m.beg = append(m.beg, from)
-		m.end = append(m.end, to)
+// A piece is a part of the value, with the range of the file that it stands for.
+type piece struct {
+	s        string
+	from, to int
+}
+
+func (m *mapper) emit(pieces ...piece) {
+	for _, p := range pieces {
+		for i := range len(p.s) {
+			m.out = append(m.out, p.s[i])
+			m.beg = append(m.beg, p.from)
+			m.end = append(m.end, p.to)
+		}
 	}
 }
 
@@ -30,52 +38,54 @@ func (m *mapper) at(i int) byte {
 	return 0
 }
 
-// lineBreak returns the line break at m.pos as it is in the value: "\n" for most, unchanged for two rare ones.
-func (m *mapper) lineBreak() (string, int) {
-	w := breakLen(m.data, m.pos)
-	if w == 3 {
-		return string(m.data[m.pos : m.pos+3]), 3
+// read takes the next bytes of the file as they are.
+func (m *mapper) read(width int) piece {
+	m.pos += width
+	return piece{string(m.data[m.pos-width : m.pos]), m.pos - width, m.pos}
+}
+
+// readAs takes the next bytes of the file for a part of the value that is written otherwise.
+func (m *mapper) readAs(s string, width int) piece {
+	m.pos += width
+	return piece{s, m.pos - width, m.pos}
+}
+
+func (m *mapper) readRune() piece {
+	_, width := utf8.DecodeRune(m.data[m.pos:])
+	return m.read(width)
+}
+
+// readBreak reads a line break as it is in the value: "\n" for most, unchanged for two rare ones.
+func (m *mapper) readBreak() piece {
+	width := breakLen(m.data, m.pos)
+	if width == 3 {
+		return m.read(width)
 	}
-	return "\n", w
+	return m.readAs("\n", width)
 }
 
 // flow reads a quoted scalar (quote is its quotation mark) or a plain one (quote is 0) to its end.
 func (m *mapper) flow(quote byte) {
-	for m.pos < len(m.data) && (quote != 0 || len(m.out) < m.want) {
-		escapedBreak := false
-		// Visible characters.
-		for m.pos < len(m.data) && !m.blankOrBreak() {
-			c := m.data[m.pos]
-			if quote == 0 && len(m.out) >= m.want {
-				return
-			}
-			if quote == '\'' && c == '\'' && m.at(m.pos+1) == '\'' {
-				m.emit("'", m.pos, m.pos+2)
-				m.pos += 2
-				continue
-			}
-			if quote != 0 && c == quote {
-				return
-			}
-			if quote == '"' && c == '\\' {
-				if w := breakLen(m.data, m.pos+1); w > 0 {
-					m.pos += 1 + w
-					escapedBreak = true
-					break
-				}
-				if !m.escape() {
-					return
-				}
-				continue
-			}
-			_, w := utf8.DecodeRune(m.data[m.pos:])
-			m.emit(string(m.data[m.pos:m.pos+w]), m.pos, m.pos+w)
-			m.pos += w
-		}
-		if quote != 0 && m.at(m.pos) == quote || quote == 0 && len(m.out) >= m.want {
+	for m.pos < len(m.data) {
+		switch c := m.data[m.pos]; {
+		case quote == 0 && len(m.out) >= m.want:
 			return
+		case m.blankOrBreak():
+			m.fold(false)
+		case quote == '\'' && c == '\'' && m.at(m.pos+1) == '\'':
+			m.emit(m.readAs("'", 2))
+		case quote != 0 && c == quote:
+			return
+		case quote == '"' && c == '\\':
+			if width := breakLen(m.data, m.pos+1); width > 0 {
+				m.pos += 1 + width
+				m.fold(true)
+			} else if !m.escape() {
+				return
+			}
+		default:
+			m.emit(m.readRune())
 		}
-		m.fold(escapedBreak)
 	}
 }
 
@@ -86,59 +96,37 @@ func (m *mapper) blankOrBreak() bool {
 // fold reads blanks and line breaks between two words. Blanks stay, a single line break becomes a space, and of
 // several line breaks all but the first stay.
 func (m *mapper) fold(escapedBreak bool) {
-	type piece struct {
-		s        string
-		from, to int
-	}
 	var blanks, breaks []piece
 	for m.pos < len(m.data) && m.blankOrBreak() {
-		if w := breakLen(m.data, m.pos); w > 0 {
-			s, _ := m.lineBreak()
-			breaks = append(breaks, piece{s, m.pos, m.pos + w})
-			m.pos += w
-			continue
+		if breakLen(m.data, m.pos) > 0 {
+			breaks = append(breaks, m.readBreak())
+		} else if blank := m.read(1); len(breaks) == 0 && !escapedBreak {
+			blanks = append(blanks, blank)
 		}
-		if len(breaks) == 0 && !escapedBreak {
-			blanks = append(blanks, piece{string(m.data[m.pos : m.pos+1]), m.pos, m.pos + 1})
-		}
-		m.pos++
 	}
 	switch {
-	case escapedBreak:
-		for _, p := range breaks {
-			m.emit(p.s, p.from, p.to)
-		}
 	case len(breaks) == 0:
-		for _, p := range blanks {
-			m.emit(p.s, p.from, p.to)
-		}
-	case breaks[0].s != "\n":
-		for _, p := range breaks {
-			m.emit(p.s, p.from, p.to)
-		}
+		m.emit(blanks...)
+	case escapedBreak, breaks[0].s != "\n":
+		m.emit(breaks...)
 	case len(breaks) == 1:
-		from := breaks[0].from
-		if len(blanks) > 0 {
-			from = blanks[0].from
-		}
-		m.emit(" ", from, breaks[0].to)
+		m.emit(piece{" ", append(blanks, breaks...)[0].from, breaks[0].to})
 	default:
-		for _, p := range breaks[1:] {
-			m.emit(p.s, p.from, p.to)
-		}
+		m.emit(breaks[1:]...)
 	}
 }
 
+// escapes are the values of the escapes of one character.
+var escapes = map[byte]string{
+	'0': "\x00", 'a': "\a", 'b': "\b", 't': "\t", '\t': "\t", 'n': "\n", 'v': "\v", 'f': "\f", 'r': "\r",
+	'e': "\x1b", ' ': " ", '"': `"`, '\'': "'", '\\': `\`, 'N': "\u0085", '_': "\u00a0", 'L': "\u2028", 'P': "\u2029",
+}
+
+// escape reads an escape, and reports whether it is one.
 func (m *mapper) escape() bool {
-	from := m.pos
-	simple := map[byte]string{
-		'0': "\x00", 'a': "\a", 'b': "\b", 't': "\t", '\t': "\t", 'n': "\n", 'v': "\v", 'f': "\f", 'r': "\r",
-		'e': "\x1b", ' ': " ", '"': `"`, '\'': "'", '\\': `\`, 'N': "\u0085", '_': "\u00a0", 'L': "\u2028", 'P': "\u2029",
-	}
 	c := m.at(m.pos + 1)
-	if s, ok := simple[c]; ok {
-		m.pos += 2
-		m.emit(s, from, m.pos)
+	if s, ok := escapes[c]; ok {
+		m.emit(m.readAs(s, 2))
 		return true
 	}
 	width := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
@@ -149,8 +137,7 @@ func (m *mapper) escape() bool {
 	if err != nil {
 		return false
 	}
-	m.pos += 2 + width
-	m.emit(string(rune(v)), from, m.pos)
+	m.emit(m.readAs(string(rune(v)), 2+width))
 	return true
 }
 
@@ -168,9 +155,7 @@ func (m *mapper) block(value string, literal bool) {
 			m.pos++
 		}
 	}
-	for m.pos < len(m.data) && breakLen(m.data, m.pos) == 0 {
-		m.pos++
-	}
+	m.pos = breakAfter(m.data, m.pos)
 	m.pos += breakLen(m.data, m.pos)
 	body := m.pos
 
@@ -195,16 +180,7 @@ func (m *mapper) block(value string, literal bool) {
 }
 
 func (m *mapper) blockLines(indent int, chomp byte, literal bool) {
-	type piece struct {
-		s        string
-		from, to int
-	}
 	var leading, trailing []piece
-	put := func(ps []piece) {
-		for _, p := range ps {
-			m.emit(p.s, p.from, p.to)
-		}
-	}
 	column := 0
 	breaks := func() {
 		deepest := 0
@@ -215,13 +191,10 @@ func (m *mapper) blockLines(indent int, chomp byte, literal bool) {
 				column++
 			}
 			deepest = max(deepest, column)
-			w := breakLen(m.data, m.pos)
-			if w == 0 {
+			if breakLen(m.data, m.pos) == 0 {
 				break
 			}
-			s, _ := m.lineBreak()
-			trailing = append(trailing, piece{s, m.pos, m.pos + w})
-			m.pos += w
+			trailing = append(trailing, m.readBreak())
 		}
 		if indent == 0 {
 			indent = max(deepest, 1)
@@ -234,37 +207,28 @@ func (m *mapper) blockLines(indent int, chomp byte, literal bool) {
 		blank := m.at(m.pos) == ' ' || m.at(m.pos) == '\t'
 		if !literal && !leadingBlank && !blank && len(leading) > 0 && leading[0].s == "\n" {
 			if len(trailing) == 0 {
-				m.emit(" ", leading[0].from, leading[0].to)
+				m.emit(piece{" ", leading[0].from, leading[0].to})
 			}
 		} else {
-			put(leading)
+			m.emit(leading...)
 		}
-		leading = nil
-		put(trailing)
-		trailing = nil
+		m.emit(trailing...)
+		leading, trailing = nil, nil
 		leadingBlank = blank
-		from := m.pos
 		for m.pos < len(m.data) && breakLen(m.data, m.pos) == 0 {
-			m.pos++
-		}
-		for i := from; i < m.pos; {
-			_, w := utf8.DecodeRune(m.data[i:])
-			m.emit(string(m.data[i:i+w]), i, i+w)
-			i += w
+			m.emit(m.readRune())
 		}
 		last = m.pos
-		if w := breakLen(m.data, m.pos); w > 0 {
-			s, _ := m.lineBreak()
-			leading = []piece{{s, m.pos, m.pos + w}}
-			m.pos += w
+		if breakLen(m.data, m.pos) > 0 {
+			leading = []piece{m.readBreak()}
 		}
 		breaks()
 	}
 	if chomp != '-' {
-		put(leading)
+		m.emit(leading...)
 	}
 	if chomp == '+' {
-		put(trailing)
+		m.emit(trailing...)
 	}
 	m.pos = last
 }

@@ -19,6 +19,9 @@ type Scalar struct {
 	mapped   bool
 }
 
+// blockStyle is the style of texts after | and >.
+const blockStyle = yaml.LiteralStyle | yaml.FoldedStyle
+
 func newScalar(src *source, n *yaml.Node) *Scalar {
 	return &Scalar{Value: n.Value, node: n, src: src}
 }
@@ -91,7 +94,7 @@ func (t *Scalar) Mend(at Span, s string) (Span, string) {
 	}
 	t.locate()
 	style := t.node.Style
-	if style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+	if style&blockStyle != 0 {
 		for at.To > at.From && breakLen(t.src.data, at.To-1) > 0 {
 			at.To-- // the last line break belongs to the block
 		}
@@ -110,7 +113,7 @@ func (t *Scalar) Mend(at Span, s string) (Span, string) {
 			return at, Quoted(s)
 		}
 		return at, strings.ReplaceAll(s, "'", "''")
-	case style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+	case style&blockStyle != 0:
 		if at == t.outer {
 			return at, t.PlainOrQuoted(s)
 		}
@@ -167,15 +170,15 @@ func (t *Scalar) locate() {
 	n := len(t.Value)
 	m := mapper{data: t.src.data, pos: from, want: n, out: make([]byte, 0, n), beg: make([]int, 0, n), end: make([]int, 0, n)}
 	switch style := t.node.Style; {
-	case style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+	case style&blockStyle != 0:
 		m.block(t.Value, style&yaml.LiteralStyle != 0)
-	case style&yaml.DoubleQuotedStyle != 0:
+	case style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
+		quote := byte('\'')
+		if style&yaml.DoubleQuotedStyle != 0 {
+			quote = '"'
+		}
 		m.pos++
-		m.flow('"')
-		m.pos++
-	case style&yaml.SingleQuotedStyle != 0:
-		m.pos++
-		m.flow('\'')
+		m.flow(quote)
 		m.pos++
 	default:
 		m.flow(0)
@@ -186,11 +189,7 @@ func (t *Scalar) locate() {
 		return
 	}
 	// The result differs from the YAML reader's: point at the first line of the text.
-	to := from
-	for to < len(t.src.data) && breakLen(t.src.data, to) == 0 {
-		to++
-	}
-	t.outer.To = max(from, to)
+	t.outer.To = breakAfter(t.src.data, from)
 }
 
 // Quoted returns s as a YAML text in quotes: single quotes where s needs no escaping in them.

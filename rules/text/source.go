@@ -123,6 +123,22 @@ func breakLen(data []byte, i int) int {
 	return 0
 }
 
+// breakAfter returns the offset of the first YAML line break from i on, or the length of the data.
+func breakAfter(data []byte, i int) int {
+	for i < len(data) && breakLen(data, i) == 0 {
+		i++
+	}
+	return i
+}
+
+// skipBlanks returns the offset of the first byte from i on that is neither a space nor a tab.
+func skipBlanks(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t') {
+		i++
+	}
+	return i
+}
+
 // position returns the line and column of a byte offset. Both count from 1; columns count characters.
 func (s *source) position(off int) (line, column int) {
 	if off <= 0 {
@@ -170,14 +186,10 @@ func (s *source) lineSpan(line int) Span {
 // offset returns where a node begins, including its anchor and tag.
 func (s *source) offset(n *yaml.Node) int {
 	if s.yaml == nil {
-		s.yaml = append(s.yaml, 0)
-		for i := 0; i < len(s.data); {
-			if w := breakLen(s.data, i); w > 0 {
-				i += w
-				s.yaml = append(s.yaml, i)
-			} else {
-				i++
-			}
+		s.yaml = []int{0}
+		for i := breakAfter(s.data, 0); i < len(s.data); i = breakAfter(s.data, i) {
+			i += breakLen(s.data, i)
+			s.yaml = append(s.yaml, i)
 		}
 	}
 	if n.Line < 1 || n.Line > len(s.yaml) {
@@ -206,18 +218,12 @@ func (s *source) content(n *yaml.Node) int {
 		for off < len(s.data) && s.data[off] != ' ' && s.data[off] != '\t' && breakLen(s.data, off) == 0 && (!anchor || wordByte(s.data[off])) {
 			off++
 		}
-		for off < len(s.data) {
-			if w := breakLen(s.data, off); w > 0 {
-				off += w
-			} else if s.data[off] == ' ' || s.data[off] == '\t' {
-				off++
-			} else if s.data[off] == '#' {
-				for off < len(s.data) && breakLen(s.data, off) == 0 {
-					off++
-				}
-			} else {
-				break
+		for begin := -1; begin != off; {
+			begin = off
+			if off = skipBlanks(s.data, off); off < len(s.data) && s.data[off] == '#' {
+				off = breakAfter(s.data, off)
 			}
+			off += breakLen(s.data, off)
 		}
 	}
 	return off
@@ -241,11 +247,7 @@ func (s *source) span(n *yaml.Node) Span {
 
 // lineFrom returns the rest of a line from an offset on, without blanks at its end.
 func (s *source) lineFrom(from int) Span {
-	to := from
-	for to < len(s.data) && breakLen(s.data, to) == 0 {
-		to++
-	}
-	return Span{from, from + len(bytes.TrimRight(s.data[from:to], " \t"))}
+	return Span{from, from + len(bytes.TrimRight(s.data[from:breakAfter(s.data, from)], " \t"))}
 }
 
 // in returns the text of a range.
@@ -273,9 +275,7 @@ func (s *source) extent(n *yaml.Node) Span {
 				break
 			}
 			if c == '#' {
-				for at.To < len(s.data) && breakLen(s.data, at.To) == 0 {
-					at.To++
-				}
+				at.To = breakAfter(s.data, at.To)
 			}
 		}
 	}
@@ -302,10 +302,7 @@ func (s *source) inFlow(n *yaml.Node) bool {
 
 // comment returns the comment that follows an offset on its line.
 func (s *source) comment(off int) Span {
-	i := off
-	for i < len(s.data) && (s.data[i] == ' ' || s.data[i] == '\t') {
-		i++
-	}
+	i := skipBlanks(s.data, off)
 	if i >= len(s.data) || s.data[i] != '#' {
 		return Span{off, off}
 	}

@@ -187,9 +187,6 @@ func (r *Document) Pairs(n *yaml.Node) []Pair {
 		key, value := Resolve(n.Content[i]), Resolve(n.Content[i+1])
 		if key.Kind == yaml.ScalarNode && key.Tag == "!!merge" {
 			merged = append(merged, value)
-			if value.Kind != yaml.MappingNode && value.Kind != yaml.SequenceNode {
-				r.Errorf("merge", r.At(value), "", "<< takes the alias of a map, such as *name")
-			}
 			continue
 		}
 		if key.Kind != yaml.ScalarNode {
@@ -239,7 +236,7 @@ func (r *Document) Tag(n *yaml.Node) bool {
 	}
 	at := r.src.lineFrom(r.src.offset(n))
 	written := r.src.in(at)
-	if LooksLikeTemplate(n) || n.Kind == yaml.ScalarNode && n.Style&(yaml.LiteralStyle|yaml.FoldedStyle|yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 {
+	if LooksLikeTemplate(n) || n.Kind == yaml.ScalarNode && n.Style&(blockStyle|yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) == 0 {
 		r.Errorf("unknown-tag", at, SingleQuoted(written), "a text that begins with ! must be in quotes")
 		return false
 	}
@@ -282,8 +279,7 @@ func (r *Document) Scalar(n *yaml.Node, what string) (*Scalar, bool) {
 	}
 	if n.LineComment != "" {
 		if whole, ok := t.CutOff(); ok && cutsOff(r.src.in(Span{t.outer.To, whole.To})) {
-			suggestion := `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(r.src.in(whole)) + `"`
-			r.Warnf("comment", whole, suggestion, "an unquoted # begins a comment, so the text ends before it; if it belongs to the text, put the text in quotes")
+			r.Warnf("comment", whole, doubleQuoted(r.src.in(whole)), "an unquoted # begins a comment, so the text ends before it; if it belongs to the text, put the text in quotes")
 		}
 	}
 	return t, true
