@@ -65,11 +65,9 @@ type ExplainedStep struct {
 // rule fires is decided by the same code as in Match; the parts are evaluated in addition, each on its own, so that
 // one that fails does not hide the others.
 func (s *Set) Explain(ev *Event, now time.Time) []Explanation {
-	candidates := s.candidates(ev)
 	out := make([]Explanation, 0, len(s.rules))
-	for i, rule := range s.rules {
-		_, applies := slices.BinarySearch(candidates, i)
-		out = append(out, explain(rule, ev, now, applies))
+	for _, rule := range s.rules {
+		out = append(out, explain(rule, ev, now))
 	}
 	return out
 }
@@ -80,17 +78,16 @@ func (s *Set) ExplainRule(ev *Event, now time.Time, name string) (e Explanation,
 	if i < 0 {
 		return Explanation{}, false
 	}
-	_, applies := slices.BinarySearch(s.candidates(ev), i)
-	return explain(s.rules[i], ev, now, applies), true
+	return explain(s.rules[i], ev, now), true
 }
 
-func explain(rule *Rule, ev *Event, now time.Time, applies bool) Explanation {
+func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 	out := Explanation{Rule: rule.Name, File: rule.File, Line: rule.line, On: rule.On, Shadow: rule.Shadow}
 	switch {
 	case !rule.Enabled:
 		out.Outcome, out.Reason = Disabled, "the rule is switched off (enabled: false)"
 		return out
-	case !applies:
+	case eventNames(rule.On)&eventNames(ev.On) == 0:
 		out.Outcome, out.Reason = OtherEvent, "the rule is for "+wordList(rule.On)+", but this event is "+wordList(ev.On)
 		return out
 	}

@@ -11,7 +11,18 @@ type run struct {
 	*lang.Machine
 	ev   *Event
 	rule *Rule
-	due  bool // now is the time at which a waiting step is due
+
+	zone, naive *time.Location // of the rule, for the event
+	due         bool           // now is the time at which a waiting step is due
+
+	known map[conditionID]bool // the results of conditions
+}
+
+// A conditionID identifies a condition without named values, with all that its result depends on besides the event.
+type conditionID struct {
+	source      string
+	zone, naive *time.Location
+	language    *lang.Language
 }
 
 func newRun(ev *Event, now time.Time) *run {
@@ -21,14 +32,30 @@ func newRun(ev *Event, now time.Time) *run {
 // start prepares the run for a rule.
 func (r *run) start(rule *Rule) {
 	r.rule = rule
-	zone, naive := rule.zones(r.ev)
-	r.Use(rule.programs, zone, naive, rule.language)
+	r.zone, r.naive = rule.zones(r.ev)
+	r.Use(rule.programs, r.zone, r.naive, rule.language)
 }
 
-// applies reports whether the condition of the run's rule is true.
+// applies reports whether the condition of the run's rule is true. Rules with the same condition share one evaluation,
+// unless it fails, because the error tells the rule's place.
 func (r *run) applies() (bool, error) {
 	if r.rule.when == nil {
 		return true, nil
 	}
-	return r.rule.when.Holds(r.Machine)
+	if len(r.rule.lets) > 0 {
+		return r.rule.when.Holds(r.Machine)
+	}
+	id := conditionID{r.rule.when.Source, r.zone, r.naive, r.rule.language}
+	yes, ok := r.known[id]
+	if ok {
+		return yes, nil
+	}
+	yes, err := r.rule.when.Holds(r.Machine)
+	if err == nil {
+		if r.known == nil {
+			r.known = map[conditionID]bool{}
+		}
+		r.known[id] = yes
+	}
+	return yes, err
 }

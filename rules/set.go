@@ -11,15 +11,15 @@ import (
 // A Set is the rules of a folder, ready to be matched. It is immutable and safe for concurrent use.
 type Set struct {
 	rules []*Rule
-	on    map[string][]int // event name to indexes of enabled rules, rising
-	names map[string]int   // rule name to index
+	index *index
+	names map[string]int // rule name to index
 }
 
 // NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files, in the
 // given order; the set then lacks that whole file. Steps that send the same for the same event are warnings and stay
 // in the set. The findings are sorted by file, in the given order, and position.
 func NewSet(files []*File) (*Set, []text.Finding) {
-	s := &Set{on: map[string][]int{}, names: map[string]int{}}
+	s := &Set{names: map[string]int{}}
 	var findings []text.Finding
 	owner := map[string]*File{}
 	line := map[string]int{}
@@ -53,13 +53,8 @@ func NewSet(files []*File) (*Set, []text.Finding) {
 	sortByFile(findings, files)
 	for i, rule := range s.rules {
 		s.names[rule.Name] = i
-		if !rule.Enabled {
-			continue
-		}
-		for _, name := range rule.On {
-			s.on[name] = append(s.on[name], i)
-		}
 	}
+	s.index = newIndex(s.rules)
 	return s, findings
 }
 
@@ -80,11 +75,8 @@ func (s *Set) Rules() []*Rule { return s.rules }
 // waiting steps it computes when they are due. It has no side effects and is safe for concurrent use; ev must not
 // change meanwhile. Matches are in the order of the rules, each rule once, however many of its event names fit.
 func (s *Set) Match(ev *Event, now time.Time) []Match {
-	candidates := s.candidates(ev)
-	if len(candidates) == 0 {
-		return nil
-	}
 	r := newRun(ev, now)
+	candidates := s.index.candidates(ev, r.Values)
 	var out []Match
 	for _, i := range candidates {
 		rule := s.rules[i]
@@ -105,26 +97,6 @@ func (s *Set) Match(ev *Event, now time.Time) []Match {
 			}
 		}
 		out = append(out, m)
-	}
-	return out
-}
-
-// candidates returns the indexes of the rules that any of the event's names selects, rising.
-func (s *Set) candidates(ev *Event) []int {
-	var out []int
-	lists := 0
-	for _, name := range ev.On {
-		if list := s.on[name]; len(list) > 0 {
-			if lists++; lists == 1 {
-				out = list
-			} else {
-				out = append(slices.Clip(out), list...)
-			}
-		}
-	}
-	if lists > 1 {
-		slices.Sort(out)
-		out = slices.Compact(out)
 	}
 	return out
 }

@@ -22,6 +22,7 @@ type Condition struct {
 	lets   []Let
 
 	Yes, No *Formula // what holds if it is true, and if it is false
+	Needs   []Need   // for an index over conditions
 
 	once  sync.Once
 	parts *clause
@@ -33,6 +34,7 @@ func NewCondition(whole *Program, as Term) *Condition {
 	p := as.Checker.Prover
 	p.Steps = ProverSteps
 	out.Yes, out.No = p.Claim(as, true), p.Claim(as, false)
+	out.Needs = needsOf(as)
 	return out
 }
 

@@ -1,0 +1,250 @@
+package lang
+
+import (
+	"hash/maphash"
+	"slices"
+	"unique"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// A Key names a test of one field of an event that an index can look up. It is a hash, so different tests can have the
+// same key: an index may find too much, never too little. Keys are valid in one process.
+type Key uint64
+
+// A Test is a kind of test that an index can look up.
+type Test byte
+
+const (
+	Equals     Test = '='
+	Holds      Test = '#' // a list has an element
+	StartsWith Test = '^'
+	EndsWith   Test = '$'
+	Contains   Test = '~' // a text has a part of partSize bytes
+)
+
+// The limits of the texts in keys, in bytes.
+const (
+	MaxEnd   = 16 // of StartsWith and EndsWith; of a longer text the key has only so much
+	PartSize = 3  // of Contains
+	maxParts = 6  // parts of one text that become keys
+
+	// MaxLooked is the size up to which the parts of a text, in bytes, and the elements of a list are looked up. To
+	// look through a larger one costs so much that it can fail.
+	MaxLooked = 1024
+)
+
+// maxAlternatives limits the keys of one need. A longer list of values is not worth an index.
+const maxAlternatives = 1000
+
+var keySeed = maphash.MakeSeed()
+
+// KeyOf returns the key of a test of a field, such as appointment.calendarId, with a text.
+func KeyOf(t Test, field, text string) Key {
+	var h maphash.Hash
+	h.SetSeed(keySeed)
+	_ = h.WriteByte(byte(t)) // never fails
+	_, _ = h.WriteString(field)
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(text)
+	return Key(h.Sum64())
+}
+
+// A Lookup is a test of a field that the keys of a condition use, so an index must look it up for each event.
+type Lookup struct {
+	Test  Test
+	Field string
+	Size  int // of the text in bytes, for StartsWith and EndsWith
+}
+
+// A Need is something that must hold for a condition to be true: at least one of its tests must succeed. If none does,
+// the condition is false, and evaluating it does not fail. The tests are of plain fields of the event, which always have
+// a value. The parts of texts and the elements of lists are meant up to [MaxLooked]; above it, the need says nothing.
+type Need struct {
+	Keys    []Key
+	Lookups []unique.Handle[Lookup] // of the keys, each once
+}
+
+// needs finds the needs of a condition.
+type needs struct {
+	p *Prover // only to look up named values
+}
+
+// needsOf returns the needs of a condition.
+func needsOf(t Term) []Need { return (&needs{NewProver(1)}).of(t, true) }
+
+// of returns needs of a part: if the event passes none of the tests of one of them, the part is certainly false, or
+// certainly true if holds is false. It follows && || and ! as [decide] does, and nothing else: in any other operation,
+// an error of an operand is an error of the whole.
+func (n *needs) of(t Term, holds bool) []Need {
+	named := t.Node
+	t = n.p.Expand(t)
+	op, operands := divide(t.Node)
+	switch {
+	case op != "" && t.Node != named:
+		return nil // a named value is evaluated as a whole, so each of its operands can make it fail
+	case op == "!":
+		return n.of(Term{operands[0], t.Checker}, !holds)
+	case op != "":
+		return n.joined(t, op, (op == "&&") == holds, holds)
+	}
+	b, ok := t.Node.(*ast.BinaryNode)
+	if !ok {
+		return nil
+	}
+	switch b.Operator {
+	case "==":
+		if holds {
+			return n.equal(t, b)
+		}
+	case "!=":
+		if !holds {
+			return n.equal(t, b)
+		}
+	case "in":
+		if holds {
+			return n.member(t, b)
+		}
+	case "startsWith", "endsWith", "contains":
+		if holds {
+			return n.part(t, b)
+		}
+	}
+	return nil
+}
+
+// joined returns the needs of a chain of operands. If all is true, each operand must be as wanted, so the needs of each
+// are needs of the chain. Otherwise one of them must be, so one need of each operand is taken and they are joined.
+func (n *needs) joined(t Term, op string, all, holds bool) []Need {
+	var out []Need
+	var either Need
+	for _, o := range Operands(t.Node, op, nil) {
+		list := n.of(Term{o, t.Checker}, holds)
+		switch {
+		case all:
+			out = append(out, list...)
+		case len(list) == 0:
+			return nil
+		default:
+			least := slices.MinFunc(list, func(a, b Need) int { return len(a.Keys) - len(b.Keys) })
+			for _, l := range least.Lookups {
+				either.lookedUp(l)
+			}
+			either.Keys = append(either.Keys, least.Keys...)
+		}
+	}
+	if all {
+		return out
+	}
+	return limited(either)
+}
+
+func limited(n Need) []Need {
+	if len(n.Keys) == 0 || len(n.Keys) > maxAlternatives {
+		return nil
+	}
+	return []Need{n}
+}
+
+func (n *Need) lookedUp(l unique.Handle[Lookup]) {
+	if !slices.Contains(n.Lookups, l) {
+		n.Lookups = append(n.Lookups, l)
+	}
+}
+
+// NeedOf returns the need that a field passes a test with one of some texts. It returns none if there are too many.
+func NeedOf(t Test, field string, texts ...string) []Need {
+	out := Need{Keys: make([]Key, len(texts))}
+	for i, text := range texts {
+		l := Lookup{Test: t, Field: field}
+		if t == StartsWith || t == EndsWith {
+			l.Size = len(text)
+		}
+		out.lookedUp(unique.Make(l))
+		out.Keys[i] = KeyOf(t, field, text)
+	}
+	return limited(out)
+}
+
+// field returns the name of a plain field of a kind. fallback is the text after ??, which takes the place of an empty
+// field.
+func (n *needs) field(t Term, k kind) (name string, fallback *string, ok bool) {
+	t = n.p.Expand(t)
+	if b, isDefault := t.Node.(*ast.BinaryNode); isDefault && b.Operator == "??" && k == TextKind {
+		text, ok := n.p.text(Term{b.Right, t.Checker})
+		if name, _, plain := n.field(Term{b.Left, t.Checker}, k); ok && plain {
+			return name, &text, true
+		}
+		return "", nil, false
+	}
+	env := t.Checker.Env
+	if object, field, isField := env.fieldOf(t.Node); isField {
+		of, ok := env.field(object, field)
+		return object + "." + field, nil, ok && of.Kind == k && !of.missing
+	}
+	if id, isName := t.Node.(*ast.IdentifierNode); isName {
+		of, ok := env.Variables[id.Value]
+		return id.Value, nil, ok && of.Kind == k && !of.missing && !slices.Contains(env.Lazy, id.Value)
+	}
+	return "", nil, false
+}
+
+// equals returns the need that a field is one of some texts.
+func (n *needs) equals(t Term, texts []string) []Need {
+	field, fallback, ok := n.field(t, TextKind)
+	if !ok {
+		return nil
+	}
+	if fallback != nil && slices.Contains(texts, *fallback) {
+		texts = append(slices.Clip(texts), "") // an empty field has this value
+	}
+	return NeedOf(Equals, field, texts...)
+}
+
+func (n *needs) equal(t Term, b *ast.BinaryNode) []Need {
+	left, right := Term{b.Left, t.Checker}, Term{b.Right, t.Checker}
+	if text, ok := n.p.text(right); ok {
+		return n.equals(left, []string{text})
+	}
+	if text, ok := n.p.text(left); ok {
+		return n.equals(right, []string{text})
+	}
+	return nil
+}
+
+func (n *needs) member(t Term, b *ast.BinaryNode) []Need {
+	left, right := Term{b.Left, t.Checker}, n.p.Expand(Term{b.Right, t.Checker})
+	if list, ok := right.Node.(*ast.ArrayNode); ok {
+		texts := make([]string, len(list.Nodes))
+		for i, e := range list.Nodes {
+			if texts[i], ok = n.p.text(Term{e, right.Checker}); !ok {
+				return nil
+			}
+		}
+		return n.equals(left, texts)
+	}
+	text, fixed := n.p.text(left)
+	field, _, ok := n.field(right, listKind)
+	if !fixed || !ok {
+		return nil
+	}
+	return NeedOf(Holds, field, text)
+}
+
+func (n *needs) part(t Term, b *ast.BinaryNode) (out []Need) {
+	text, fixed := n.p.text(Term{b.Right, t.Checker})
+	field, fallback, ok := n.field(Term{b.Left, t.Checker}, TextKind)
+	if !fixed || !ok || fallback != nil || text == "" {
+		return nil
+	}
+	switch end := min(len(text), MaxEnd); b.Operator {
+	case "startsWith":
+		return NeedOf(StartsWith, field, text[:end])
+	case "endsWith":
+		return NeedOf(EndsWith, field, text[len(text)-end:])
+	}
+	for i := 0; i+PartSize <= len(text) && len(out) < maxParts; i++ {
+		out = append(out, NeedOf(Contains, field, text[i:i+PartSize])...)
+	}
+	return out
+}
