@@ -1,6 +1,7 @@
 package actions
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -323,35 +324,23 @@ func (s *session) login(srv server) error {
 	_, offer := s.Extension("AUTH")
 	offered := strings.Fields(strings.ToLower(offer))
 	method := srv.auth
-	if method == "" {
-		for _, m := range authMethods {
-			if m != "xoauth2" && slices.Contains(offered, m) {
-				method = m
-				break
-			}
+	for _, m := range authMethods {
+		if method == "" && m != "xoauth2" && slices.Contains(offered, m) {
+			method = m
 		}
 	}
 	if !slices.Contains(offered, method) {
-		if method == "" {
-			method = strings.Join(authMethods, ", ")
-		}
-		return fmt.Errorf("logging in to the mail server: it does not offer %s, but %q", method, head(s.scrub(offer), 200))
+		wanted := cmp.Or(method, strings.Join(authMethods, ", "))
+		return fmt.Errorf("logging in to the mail server: it does not offer %s, but %q", wanted, head(s.scrub(offer), 200))
 	}
-	var auth smtp.Auth
-	switch method {
-	case "scram-sha-256":
-		auth = boundedScram{smtp.ScramSHA256Auth(srv.user, srv.password)}
-	case "scram-sha-1":
-		auth = boundedScram{smtp.ScramSHA1Auth(srv.user, srv.password)}
-	case "plain":
-		auth = smtp.PlainAuth("", srv.user, srv.password, srv.host, srv.plain)
-	case "login":
-		auth = smtp.LoginAuth(srv.user, srv.password, srv.host, srv.plain)
-	case "cram-md5":
-		auth = smtp.CRAMMD5Auth(srv.user, srv.password)
-	case "xoauth2":
-		auth = smtp.XOAuth2Auth(srv.user, srv.password)
-	}
+	auth := map[string]smtp.Auth{
+		"scram-sha-256": boundedScram{smtp.ScramSHA256Auth(srv.user, srv.password)},
+		"scram-sha-1":   boundedScram{smtp.ScramSHA1Auth(srv.user, srv.password)},
+		"plain":         smtp.PlainAuth("", srv.user, srv.password, srv.host, srv.plain),
+		"login":         smtp.LoginAuth(srv.user, srv.password, srv.host, srv.plain),
+		"cram-md5":      smtp.CRAMMD5Auth(srv.user, srv.password),
+		"xoauth2":       smtp.XOAuth2Auth(srv.user, srv.password),
+	}[method]
 	return s.failed("logging in to the mail server", s.authenticate(auth, srv, offered))
 }
 

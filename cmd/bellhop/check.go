@@ -82,9 +82,7 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 
 // fail adds an error about a whole file.
 func (r *report) fail(path, code, message string) {
-	r.Findings = append(r.Findings, text.Finding{
-		File: path, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: text.Error, Code: code, Message: message,
-	})
+	r.Findings = append(r.Findings, text.AtStart(path, code, message))
 }
 
 // givenUp counts the deliveries in a store that wait for steps that are not in set. It returns nil if there is no store
@@ -133,7 +131,7 @@ func (r *report) sources(cfg *config.Config, paths []string) []live.Source {
 		case errors.Is(err, fs.ErrNotExist):
 			r.fail(path, "not-found", "there is no such file or folder")
 		case err != nil:
-			r.fail(path, "unreadable", "this cannot be read: "+plainCause(err))
+			r.fail(path, "unreadable", "this cannot be read: "+live.WithoutPath(err).Error())
 		case info.IsDir():
 			sources, err := live.Sources(path)
 			if err != nil {
@@ -155,12 +153,4 @@ func isConfig(cfg *config.Config, info fs.FileInfo) bool {
 	}
 	of, err := os.Stat(cfg.Path)
 	return err == nil && os.SameFile(of, info)
-}
-
-// plainCause returns the text of a file system error, without the operation and the path.
-func plainCause(err error) string {
-	if p, ok := errors.AsType[*fs.PathError](err); ok {
-		return p.Err.Error()
-	}
-	return err.Error()
 }

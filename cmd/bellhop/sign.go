@@ -20,6 +20,7 @@ import (
 	"bellhop/actions"
 	"bellhop/engine/config"
 	"bellhop/engine/verify"
+	"bellhop/rules/live"
 )
 
 // signature gives the headers by which body is verified under v, with the first of several secrets or
@@ -67,7 +68,7 @@ func signature(v config.Verify, keyFile string, body []byte, now time.Time) (htt
 func signWithKey(file string, wantRSA bool, body []byte) ([]byte, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, errors.New(plainCause(err))
+		return nil, live.WithoutPath(err)
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {

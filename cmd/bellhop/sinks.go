@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -228,8 +228,12 @@ func readMail(data []byte) (message, error) {
 		}
 		out.lines = append(out.lines, name+": "+value)
 	}
+	body := m.Body
+	if m.Header.Get("Content-Transfer-Encoding") == "quoted-printable" {
+		body = quotedprintable.NewReader(body)
+	}
 	var found parts
-	if err := found.read(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), m.Body); err != nil {
+	if err := found.read(m.Header.Get("Content-Type"), body); err != nil {
 		return message{}, fmt.Errorf("reading the e-mail: %w", err)
 	}
 	text := strings.Split(strings.TrimSpace(strings.ReplaceAll(found.text, "\r\n", "\n")), "\n")
@@ -252,34 +256,25 @@ type parts struct {
 	invitation string // its method, such as REQUEST
 }
 
-func (p *parts) read(contentType, encoding string, body io.Reader) error {
-	if contentType == "" {
-		contentType = "text/plain"
-	}
-	kind, params, err := mime.ParseMediaType(contentType)
+func (p *parts) read(contentType string, body io.Reader) error {
+	kind, params, err := mime.ParseMediaType(cmp.Or(contentType, "text/plain"))
 	if err != nil {
 		return err
 	}
 	if strings.HasPrefix(kind, "multipart/") {
 		r := multipart.NewReader(body, params["boundary"])
 		for {
-			part, err := r.NextRawPart()
+			part, err := r.NextPart() // its text is decoded
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			if err := p.read(part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part); err != nil {
+			if err := p.read(part.Header.Get("Content-Type"), part); err != nil {
 				return err
 			}
 		}
-	}
-	switch strings.ToLower(encoding) {
-	case "quoted-printable":
-		body = quotedprintable.NewReader(body)
-	case "base64":
-		body = base64.NewDecoder(base64.StdEncoding, body)
 	}
 	switch {
 	case kind == "text/calendar":
