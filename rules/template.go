@@ -116,7 +116,6 @@ func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient boo
 			s.Doc.Warnf("braces", t.Span(i, i+1), "", "this } is sent as it is: two braces close {{")
 		}
 		program, as := s.Compile(p)
-		tree, c := as.Node, as.Checker
 		if program == nil {
 			ok = false
 			continue
@@ -128,25 +127,33 @@ func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient boo
 			s.Doc.Errorf("escape", p.Whole(), "", "%s", why)
 			continue
 		}
-		absent := c.Absences(tree, s.asked(), "this step fails with an error", "")
-		if n, name := absent.Value(tree); n != nil && !recipient {
-			suggestion := c.Source(n) + ` ?? ""`
-			if n != tree {
-				suggestion = "(" + suggestion + ")"
-			}
-			if name == "contact.email" || name == "contact.phone" { // an empty address or number reaches nobody
-				c.WarnAt(n, "missing-value", "", `%s may be missing; ask for it in the condition, as in when: %s != "", or give a default with ??`, name, name)
-			} else {
-				c.WarnAt(n, "missing-value", suggestion, "%s may be missing; give a default with ??", name)
-			}
-		}
-		out.parts = append(out.parts, part{program: program, escape: e, nilOK: lang.EndsInNil(tree)})
+		s.warnMissing(as, recipient)
+		out.parts = append(out.parts, part{program: program, escape: e, nilOK: lang.EndsInNil(as.Node)})
 	}
 	if !ok {
 		return nil
 	}
 	out.place = s.Doc.Place(t.Span(from, from))
 	return out
+}
+
+// warnMissing warns about values that an expression of a text needs and that may be missing.
+func (s *scope) warnMissing(e lang.Term, recipient bool) {
+	c := e.Checker
+	absent := c.Absences(e.Node, s.asked(), "this step fails with an error", "")
+	n, name := absent.Value(e.Node)
+	if n == nil || recipient {
+		return
+	}
+	if name == "contact.email" || name == "contact.phone" { // an empty address or number reaches nobody
+		c.WarnAt(n, "missing-value", "", `%s may be missing; ask for it in the condition, as in when: %s != "", or give a default with ??`, name, name)
+		return
+	}
+	suggestion := c.Source(n) + ` ?? ""`
+	if n != e.Node {
+		suggestion = "(" + suggestion + ")"
+	}
+	c.WarnAt(n, "missing-value", suggestion, "%s may be missing; give a default with ??", name)
 }
 
 var (

@@ -272,6 +272,24 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	if ev.Type != rules.Delete {
 		ev.Given |= r.emptied
 	}
+	p.fillIDs(ev)
+	ev.Contact = p.person
+	ev.Contact.ID = p.contactID
+	ev.Contact.Timezone = p.contactTimezone
+	readContact(&ev.Contact, p.contact)
+	if _, known := n.zone(ev.Contact.Timezone); !known && ev.Contact.Timezone != named {
+		ev.Trouble("contact.timezone", "is not a known time zone", ev.Contact.Timezone)
+	}
+	ev.Contact.ID = first(ev.Contact.ID, a.ContactID)
+	ev.Contact.Name = first(ev.Contact.Name, strings.TrimSpace(ev.Contact.FirstName+" "+ev.Contact.LastName))
+	if p.custom.IsObject() {
+		ev.Custom, _ = rules.DecodePayload([]byte(p.custom.Raw)).(map[string]any)
+	}
+}
+
+// fillIDs takes ids that the appointment's object lacks from the fields around it.
+func (p *payload) fillIDs(ev *rules.Event) {
+	a := &ev.Appointment
 	if ev.Given&fieldContact == 0 && p.contactID != "" {
 		a.ContactID = p.contactID
 		ev.Given |= fieldContact
@@ -289,18 +307,6 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	if ev.Given&fieldCalendar == 0 && p.calendarID != "" {
 		a.CalendarID = p.calendarID
 		ev.Given |= fieldCalendar
-	}
-	ev.Contact = p.person
-	ev.Contact.ID = p.contactID
-	ev.Contact.Timezone = p.contactTimezone
-	readContact(&ev.Contact, p.contact)
-	if _, known := n.zone(ev.Contact.Timezone); !known && ev.Contact.Timezone != named {
-		ev.Trouble("contact.timezone", "is not a known time zone", ev.Contact.Timezone)
-	}
-	ev.Contact.ID = first(ev.Contact.ID, a.ContactID)
-	ev.Contact.Name = first(ev.Contact.Name, strings.TrimSpace(ev.Contact.FirstName+" "+ev.Contact.LastName))
-	if p.custom.IsObject() {
-		ev.Custom, _ = rules.DecodePayload([]byte(p.custom.Raw)).(map[string]any)
 	}
 }
 
