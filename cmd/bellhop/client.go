@@ -113,9 +113,8 @@ func baseURL(address string) (string, error) {
 // answerLimit is how much of an answer is read, in bytes.
 const answerLimit = 64 << 20
 
-// call makes one request to path, such as /api/v1/events, and decodes the answer into v. It
-// also returns the answer as it came. question is sent as JSON unless it is nil. If the server refuses, the error has the
-// server's words.
+// call makes one request to path, such as /api/v1/events, and decodes the answer into v. It also returns the answer as
+// it came. question is sent as JSON unless it is nil. If the server refuses, the error has the server's words.
 func (c *client) call(ctx context.Context, method, path string, question, v any) (json.RawMessage, error) {
 	var asked bytes.Buffer
 	if question != nil {

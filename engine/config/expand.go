@@ -127,9 +127,9 @@ func (d *decoder) resolve(p part) (string, error) {
 	return "", errReference
 }
 
-// inUser counts the ${…} in the user and password of a URL. A secret there can have any character, so it is escaped. A
-// secret in another place, or a URL that is one ${…}, is used as it is. whole says that one ${…} can be both the user
-// and the password, because no colon is written between them.
+// inUser counts the ${…} in the user and password of a URL. A secret there can have any character, so it is escaped.
+// A secret in another place, or a URL that is one ${…}, is used as it is. whole says that one ${…} can be both the
+// user and the password, because no colon is written between them.
 func inUser(parts []part) (references int, whole bool) {
 	const mark = "\xff" // for each ${…}; YAML has no such byte
 	var text strings.Builder
