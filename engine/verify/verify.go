@@ -1,4 +1,4 @@
-// Package verify checks that a webhook comes from whom it says, by the schemes that a source of the configuration can name.
+// Package verify checks that a webhook is genuine, by one of the schemes that the configuration of a source can name.
 package verify
 
 import (
@@ -29,32 +29,35 @@ import (
 // SubjectPublicKeyInfo in HighLevel's developer documentation.
 const highLevelKey = "MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg="
 
-// timestampTolerance is how far a Standard Webhooks timestamp can be from now. The specification recommends it.
+// timestampTolerance is how far a Standard Webhooks timestamp can be from now, in both directions. The specification
+// asks for a limit but names none. The libraries of Standard Webhooks use this one.
 const timestampTolerance = 5 * time.Minute
 
 // minRSABits is the smallest accepted size of an RSA key. HighLevel's key has 4096 bits.
 const minRSABits = 2048
 
-// A Verifier decides whether a webhook is genuine, by its headers and its unchanged body. The error says why it is not,
-// in a sentence that the sender can see. A Verifier is safe for concurrent use.
+// A Verifier decides whether a webhook is genuine, by its headers and its unchanged body. An error means that it is
+// not. Its text says why and holds no secret, so that the sender can see it. now is for schemes with a signed
+// timestamp. A Verifier is safe for concurrent use.
 type Verifier interface {
 	Verify(h http.Header, body []byte, now time.Time) error
 }
 
-// The errors of verification. They do not say how close a forged signature or token was.
+// These are the errors for a wrong signature, token or timestamp. They do not say how close a forgery was.
 var (
 	errMismatch  = errors.New("the signature does not match")
 	errToken     = errors.New("the token is not the right one")
 	errTimestamp = errors.New("the signature's timestamp is not within five minutes of now")
 )
 
-// Check says what is wrong with a verification's keys, as config.Env takes it.
+// Check returns the error of [New]. It is for the field CheckVerify of [config.Env].
 func Check(v config.Verify) error {
 	_, err := New(v)
 	return err
 }
 
-// New parses the keys of a verification. Its errors hold no secret.
+// New returns the verifier for v, which accepts a webhook if one of the keys, secrets or tokens matches. It returns an
+// error if the scheme is unknown, if there is no key, or if one cannot be used. The error holds no secret.
 func New(v config.Verify) (Verifier, error) {
 	switch v.Scheme {
 	case config.HighLevel:
@@ -101,7 +104,8 @@ func only(h http.Header, name string) (string, error) {
 	return value, nil
 }
 
-// Header is the header that holds the signature, or the token, of a verification; "" for a scheme that has none or several.
+// Header returns the name of the header with the signature or the token. It returns "" if the scheme has no such header
+// or several.
 func Header(v config.Verify) string {
 	if v.Header != "" {
 		return v.Header
@@ -214,7 +218,7 @@ func (v *rsaVerifier) Verify(h http.Header, body []byte, _ time.Time) error {
 	return errMismatch
 }
 
-// hmacVerifier checks an HMAC-SHA256 of the body.
+// hmacVerifier checks an HMAC-SHA256 of the body. The value of the header can begin with "sha256=".
 type hmacVerifier struct {
 	header  string
 	secrets [][]byte
@@ -257,7 +261,7 @@ func (v *hmacVerifier) Verify(h http.Header, body []byte, _ time.Time) error {
 	return errMismatch
 }
 
-// standardVerifier checks a signature of Standard Webhooks (standardwebhooks.com).
+// standardVerifier checks a signature of Standard Webhooks (standardwebhooks.com) and its timestamp.
 type standardVerifier struct{ hooks []*standardwebhooks.Webhook }
 
 func newStandard(v config.Verify) (Verifier, error) {
@@ -300,8 +304,8 @@ func (v *standardVerifier) Verify(h http.Header, body []byte, now time.Time) err
 	return errMismatch
 }
 
-// tokenVerifier compares a header with the accepted tokens. It compares hashes, so that the time that it takes does not
-// depend on the length of the tokens.
+// tokenVerifier compares a header with the accepted tokens. It compares hashes, so that its time does not depend on the
+// length of the tokens. In the header Authorization, the value can begin with "Bearer".
 type tokenVerifier struct {
 	header string
 	hashes [][sha256.Size]byte
@@ -362,7 +366,7 @@ func decodeKey(text string) ([]byte, error) {
 	return raw, nil
 }
 
-// decodeSignature reads a signature of a known size from hex or from any form of base64. The length tells them apart.
+// decodeSignature reads a signature of size bytes from hex or from any form of base64. The length tells them apart.
 func decodeSignature(text string, size int) ([]byte, bool) {
 	if len(text) == hex.EncodedLen(size) {
 		sig, err := hex.DecodeString(text)

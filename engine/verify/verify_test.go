@@ -83,12 +83,12 @@ func header(pairs ...string) http.Header {
 	return h
 }
 
-// A scheme says how the tests configure a verification scheme and how they sign for it.
+// A scheme is one way to configure a verification, with the way to sign for it.
 type scheme struct {
 	name   string
 	verify config.Verify
 	header string                   // the header with the signature
-	value  func(body []byte) string // the value of the header
+	value  func(body []byte) string // returns the value of the header
 	others func(body []byte) http.Header
 	body   bool // the signature covers the body
 }
