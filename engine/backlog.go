@@ -11,7 +11,8 @@ import (
 	"bellhop/engine/store"
 )
 
-// backlog tells a metric of the deliveries that are not done with, whenever it is asked.
+// backlog collects the metrics of the deliveries that are not done. It reads the store each time the metrics are asked
+// for. It leaves out the deliveries that are being sent.
 type backlog struct {
 	ctx   context.Context
 	store *store.Store

@@ -1,10 +1,8 @@
-// Package engine is the program as a value: it takes in webhooks, matches them against the rules of a
-// watched folder and delivers what these say. [New] builds all of it, [Engine.Run] serves until its context
-// ends.
+// Package engine is the program as a value. It receives webhooks, matches them with the rules of a watched folder and
+// sends the deliveries that the rules plan. [New] builds all of it, and [Engine.Run] serves until its context ends.
 //
-// The way of an event: package hook verifies and normalises the request, package receive stores it with
-// everything it causes in one transaction, and package work makes the deliveries that the store's queue
-// says are due.
+// This is the way of an event: package hook verifies and normalises the request, package receive stores it with
+// everything it causes in one transaction, and package work sends the deliveries that are due in the store's queue.
 package engine
 
 import (
@@ -34,20 +32,21 @@ import (
 	"bellhop/rules/text"
 )
 
-// Options say what to run. Config is required.
+// Options say what to run. Config is required; every other zero value works.
 type Options struct {
 	Config *config.Config
-	Logger *slog.Logger // nil discards; secrets of the configuration are hidden from it
+	Logger *slog.Logger // never gets a secret of the configuration; nil logs nothing
 
-	// Found is told what is wrong with a rule file, once for every change of it, in place of the log; nil logs it.
+	// Found gets the mistakes in a rule file, once for each change of the file. New calls it, and later a goroutine of
+	// Run. nil logs the mistakes instead.
 	Found   func([]text.Finding)
-	Version string
+	Version string // is shown to operators
 
-	// Tune changes how deliveries are made from what the configuration says.
+	// Tune changes the options of the worker after they were set from the configuration. nil changes nothing.
 	Tune func(*work.Options)
 }
 
-// An Engine runs once.
+// An Engine is the program, built and ready to run. Run is called once. The other methods are safe for concurrent use.
 type Engine struct {
 	cfg     *config.Config
 	log     *slog.Logger
@@ -60,8 +59,9 @@ type Engine struct {
 	hookServer, adminServer     *http.Server
 }
 
-// New opens the store, loads the rules and binds both listeners. What it has opened is closed by Run, or
-// by New itself if it fails.
+// New opens the store, loads the rules and binds both listeners. An error says which of these failed; New then closes
+// what it has opened. Without an error, Run must be called, because only Run closes it. ctx must last as long as the
+// engine runs.
 func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	cfg := o.Config
 	redactor := actions.NewRedactor(cfg.Secrets())
@@ -142,7 +142,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	return e, nil
 }
 
-// intake builds the public side.
+// intake returns the server for webhooks.
 func (e *Engine) intake(r hook.Receiver) (*http.Server, error) {
 	handler, err := hook.New(hook.Options{
 		Sources: e.cfg.Sources, Receiver: r, MaxConcurrent: e.cfg.Intake.MaxConcurrent, PerAddress: e.cfg.Intake.PerAddress, Zone: e.cfg.Zone, Logger: e.log,
@@ -157,32 +157,33 @@ func (e *Engine) intake(r hook.Receiver) (*http.Server, error) {
 	return hook.Server(handler, e.log), nil
 }
 
-// HookURL is where webhooks are taken in, such as http://127.0.0.1:8080.
+// HookURL returns the base URL for webhooks, for example http://127.0.0.1:8080.
 func (e *Engine) HookURL() string { return "http://" + e.hookListener.Addr().String() }
 
-// AdminURL is where operators look.
+// AdminURL returns the base URL of the API and the status page.
 func (e *Engine) AdminURL() string { return "http://" + e.adminListener.Addr().String() }
 
-// Files are the rule files with their status.
+// Files returns the rule files with their status.
 func (e *Engine) Files() []live.FileStatus { return e.folder.Files() }
 
-// Rules are the rules in force.
+// Rules returns the rules in force.
 func (e *Engine) Rules() []*rules.Rule { return e.folder.Set().Rules() }
 
-// Reload looks at the rule folder now.
+// Reload makes Run look at the rule folder now. It does not wait for the result.
 func (e *Engine) Reload() { e.folder.Reload() }
 
-// How long requests under way may take when the engine stops: those of senders, who are answered within that time,
-// and after everything else those of operators. With the time for attempts under way, a stop takes less than the ten
-// seconds that containers are given.
+// These are the times that requests under way have to end when the engine stops. The time for attempts under way runs
+// together with answerTime. By default a stop takes less than ten seconds, which is the time that containers have.
 const (
-	answerTime   = 6500 * time.Millisecond // a connection on which nothing came counts as idle only after five to six seconds
-	operatorTime = time.Second
+	answerTime   = 6500 * time.Millisecond // for senders; net/http calls an unused connection idle after 5 to 6 seconds
+	operatorTime = time.Second             // for operators, after everything else has stopped
 )
 
-// Run serves until ctx ends or something fails that cannot be gone on without. It then stops in the order
-// in which nothing is lost: no new webhooks, those under way answered, attempts under way finished within
-// the configured time and the rest given back to the queue, and the store closed last.
+// Run serves until ctx ends or a part fails that the engine needs. It then stops without losing anything. It accepts no
+// more webhooks and answers those under way. At the same time it waits for the attempts under way, at most for the
+// configured time, and leaves the rest in the queue. It then stops serving operators, and closes the store last.
+//
+// Run returns nil if ctx has ended and everything stopped in time. If requests were cut off, it returns an error.
 func (e *Engine) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, e.close()) }()
 	group, ctx := errgroup.WithContext(ctx)
@@ -194,7 +195,7 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return e.prune(ctx) })
 	group.Go(func() error { return ignoreCancel(e.folder.Run(ctx)) })
 
-	// The operators' side is up until everything else is down: a slow stop can be watched.
+	// Operators are served until everything else has stopped, so that they can watch a slow stop.
 	var last errgroup.Group
 	last.Go(func() error { return e.serve(serving, e.adminServer, e.adminListener, operatorTime) })
 	err = group.Wait()
@@ -209,7 +210,8 @@ func ignoreCancel(err error) error {
 	return err
 }
 
-// serve answers requests until ctx ends, and then those under way for as long as grace says.
+// serve answers requests until ctx ends. It then waits for the requests under way, at most for grace. It cuts off those
+// that remain, and returns an error for them.
 func (e *Engine) serve(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.Serve(l) }()
@@ -230,9 +232,11 @@ func (e *Engine) serve(ctx context.Context, s *http.Server, l net.Listener, grac
 	return err
 }
 
-// pruneEvery is how often what is older than the retention is deleted, unless that is short.
+// pruneEvery is the longest time between two deletions of old events. If the retention is short, it is a quarter of it.
 const pruneEvery = 10 * time.Minute
 
+// prune deletes events that are older than the retention, at once and then regularly, until ctx ends. It logs errors
+// and returns nil.
 func (e *Engine) prune(ctx context.Context) error {
 	tick := time.NewTicker(min(pruneEvery, max(e.cfg.Retention/4, time.Second)))
 	defer tick.Stop()
@@ -254,8 +258,9 @@ func (e *Engine) prune(ctx context.Context) error {
 	}
 }
 
-// oldest is the time before which nothing is kept: the retention before the newest event, so that a clock that is far
-// ahead deletes nothing. The operator is told of such a clock.
+// oldest returns the time before which events are deleted. This is the retention before now. If the newest event is
+// older than the retention, the clock can be far ahead. oldest then logs a warning and returns the retention before
+// that event. If the newest event cannot be read, it returns the zero time, so that nothing is deleted.
 func (e *Engine) oldest(ctx context.Context) time.Time {
 	now := time.Now()
 	newest, err := e.store.Newest(ctx)
@@ -271,6 +276,7 @@ func (e *Engine) oldest(ctx context.Context) time.Time {
 	return newest.Add(-e.cfg.Retention)
 }
 
+// close closes what New has opened. It can be called before all of it is open.
 func (e *Engine) close() error {
 	var errs []error
 	for _, l := range []net.Listener{e.hookListener, e.adminListener} {
@@ -287,7 +293,7 @@ func (e *Engine) close() error {
 	return errors.Join(errs...)
 }
 
-// count keeps the gauges of rule files.
+// count sets the metrics of rule files and rules.
 func (e *Engine) count(s live.Snapshot) {
 	n := map[live.Status]int{}
 	for i := range s.Files {
@@ -299,7 +305,7 @@ func (e *Engine) count(s live.Snapshot) {
 	e.metrics.Rules.Set(float64(len(s.Set.Rules())))
 }
 
-// tellGivenUp says what waits for steps that a change has taken away.
+// tellGivenUp logs, for each rule, how many waiting deliveries have no step in the new rules.
 func (e *Engine) tellGivenUp(ctx context.Context, s live.Snapshot) {
 	plans, err := e.store.Waiting(ctx)
 	if err != nil {
@@ -314,6 +320,7 @@ func (e *Engine) tellGivenUp(ctx context.Context, s live.Snapshot) {
 	}
 }
 
+// result returns the label of a reload in the metrics: failed if the folder or a file has a problem.
 func result(s live.Snapshot) string {
 	if s.Problem != "" {
 		return string(live.Failed)
