@@ -17,7 +17,7 @@ import (
 	"bellhop/rules/live"
 )
 
-// monday is when the histories begin.
+// monday is the time at which every history begins.
 var monday = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
 const reminder = `rules:
@@ -28,7 +28,7 @@ const reminder = `rules:
         http: { url: "https://api.example.com/remind", json: { title: "{{ appointment.title }}", start: "{{ appointment.startTime }}", now: "{{ now() }}" } }
 `
 
-// A desk is a receiver with a store of its own, a clock that stands still, and rules that can be changed.
+// A desk is a receiver with its own store, a clock that only the test moves, and rules that the test can change.
 type desk struct {
 	t     *testing.T
 	now   time.Time
@@ -64,7 +64,7 @@ func (d *desk) rules(src string) {
 	d.set, _ = rules.NewSet([]*rules.File{f})
 }
 
-// day is the time of an hour of a day, "tue 10:00", in the week of the histories; "+tue" is a week later.
+// day returns the time of a text like "tue 10:00", in the week of the histories. Each "+" before the day adds a week.
 func day(t *testing.T, text string) time.Time {
 	t.Helper()
 	name, clock, _ := strings.Cut(text, " ")
@@ -76,7 +76,7 @@ func day(t *testing.T, text string) time.Time {
 	return monday.Truncate(24*time.Hour).AddDate(0, 0, n+7*strings.Count(name, "+")).Add(at.Sub(at.Truncate(24 * time.Hour)))
 }
 
-// tell sends an event: "update start=fri 10:00, status=cancelled".
+// tell sends an event, for example "update start=fri 10:00, status=cancelled". The event must be accepted.
 func (d *desk) tell(text string) hook.Receipt {
 	d.t.Helper()
 	kind, rest, _ := strings.Cut(text, " ")
@@ -116,7 +116,7 @@ func (d *desk) deliveries() []record.Delivery {
 	return list
 }
 
-// open is the one delivery that is not done with.
+// open returns the one delivery that is waiting, pending, being sent or retrying.
 func (d *desk) open() record.Delivery {
 	d.t.Helper()
 	var found []record.Delivery
@@ -132,7 +132,7 @@ func (d *desk) open() record.Delivery {
 	return found[0]
 }
 
-// shown is what became of the deliveries, oldest first: "waiting tue 10:00" or "cancelled: why".
+// shown returns a line for each delivery, the oldest first: "waiting tue 10:00" or "cancelled: why".
 func (d *desk) shown() string {
 	var lines []string
 	list := d.deliveries()
@@ -155,7 +155,7 @@ func moment(t time.Time) string {
 	return plus + strings.ToLower(t.UTC().Format("Mon 15:04"))
 }
 
-// due asks what becomes of the open delivery, as a worker that claims it does. Nothing is written.
+// due calls Due for the open delivery, as the claim of a worker does, and returns the result. It does not store it.
 func (d *desk) due() (out record.Delivery) {
 	d.t.Helper()
 	x := d.open()
@@ -177,7 +177,7 @@ func (d *desk) want(what, want string) {
 	}
 }
 
-// What waits follows its appointment (P6).
+// A waiting delivery follows its appointment (P6).
 func TestWaitingFollows(t *testing.T) {
 	t.Parallel()
 	const booking = "create status=confirmed, title=Checkup, start=thu 10:00, end=thu 11:00"
@@ -253,13 +253,13 @@ func TestWaitingFollows(t *testing.T) {
 	}
 }
 
-// What waits is looked at again when it is due.
+// When a waiting delivery is due, it is decided again with the rules and the appointment as they are then.
 func TestDue(t *testing.T) {
 	t.Parallel()
 	const booking = "create status=confirmed, title=Checkup, start=thu 10:00, end=thu 11:00"
 	for name, tt := range map[string]struct {
 		rules string        // "" is the reminder
-		then  func(d *desk) // between the booking and the moment
+		then  func(d *desk) // is called between the booking and the moment
 		now   string        // when it is claimed; "" is its moment
 		state record.State  // "" is sending
 		want  string        // the reason, or a part of the request
@@ -368,7 +368,7 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// What was rendered already goes out as it is, or not at all.
+// A delivery that was rendered before is sent as it is, or not at all.
 func TestDueAgain(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -410,7 +410,7 @@ func TestDueAgain(t *testing.T) {
 	}
 }
 
-// What an event plans when it is replayed is for the appointment as it is by now.
+// A replayed event plans its deliveries for the present state of the appointment.
 func TestReplayedLater(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ since, want string }{
@@ -440,7 +440,7 @@ func TestReplayedLater(t *testing.T) {
 	}
 }
 
-// What waits is told from the other steps of its rule, however they were put in order since.
+// A waiting delivery finds its step again after the steps of its rule were reordered, changed, added or removed.
 func TestStepsPutInOrder(t *testing.T) {
 	t.Parallel()
 	step := func(hours, path string) string {
@@ -483,7 +483,7 @@ func TestStepsPutInOrder(t *testing.T) {
 	}
 }
 
-// What waits longer than the retention keeps its event and its appointment.
+// The event and the appointment of a waiting delivery are kept, also if it waits longer than the retention.
 func TestWaitingOutlivesRetention(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, strings.Replace(reminder, `appointment.startTime - duration("24h")`, `appointment.startTime + duration("60d")`, 1))
@@ -510,6 +510,6 @@ func TestWaitingOutlivesRetention(t *testing.T) {
 	if list := d.deliveries(); len(list) != 0 {
 		t.Errorf("%d deliveries are left", len(list))
 	}
-	d.tell("update title=New again") // unknown: booked anew
+	d.tell("update title=New again") // the appointment is unknown, so this books it
 	d.want("after all is forgotten", `skipped: there is no time to count from: a time that "at" names is missing`)
 }

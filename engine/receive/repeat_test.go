@@ -15,7 +15,7 @@ import (
 	"bellhop/rules/live"
 )
 
-// taker is a receiver with a rule that reminds, over a store of its own.
+// A taker is a receiver with its own store and fixed rules.
 type taker struct {
 	t testing.TB
 	s *store.Store
@@ -57,7 +57,7 @@ func (k *taker) take(body string) record.Status {
 	return receipt.Status
 }
 
-// waiting is how many deliveries wait.
+// waiting returns the number of waiting deliveries.
 func (k *taker) waiting() int {
 	k.t.Helper()
 	list, err := k.s.Deliveries(k.t.Context(), store.DeliveryFilter{State: record.Waiting})
@@ -76,7 +76,8 @@ rules:
         http: { url: "https://example.com/x", json: { at: "{{ appointment.startTime }}" } }
 `
 
-// An appointment that goes back to where it was says the same again, which is news, with whichever shape it is told.
+// If an appointment changes back to an earlier state, the sender repeats an earlier webhook. This is a new event, in
+// every shape. Only a repetition of the latest event is a duplicate.
 func TestSaidAgainIsNews(t *testing.T) {
 	t.Parallel()
 	shapes := map[string]func(status string, day int) string{
@@ -118,7 +119,7 @@ func TestSaidAgainIsNews(t *testing.T) {
 	}
 }
 
-// With the sender's id, a repetition is one whatever came between.
+// A webhook with an id of the sender that came before is a duplicate, also if other events came since.
 func TestRepeatedWebhookID(t *testing.T) {
 	t.Parallel()
 	k := newTaker(t, remind)
@@ -141,7 +142,7 @@ func TestRepeatedWebhookID(t *testing.T) {
 	}
 }
 
-// A dateUpdated that lies in the future orders nothing: a cancellation after it counts.
+// A dateUpdated in the future is not used to order events: a cancellation that comes later counts.
 func TestDatedInTheFuture(t *testing.T) {
 	t.Parallel()
 	k := newTaker(t, remind)
@@ -157,10 +158,10 @@ func TestDatedInTheFuture(t *testing.T) {
 	}{
 		{body("confirmed", now.Add(-time.Hour)), record.Accepted, 1},
 		{body("confirmed", now.Add(48*time.Hour)), record.Accepted, 1},
-		{body("cancelled", now.Add(-2*time.Hour)), record.Stale, 1}, // older than what orders still
+		{body("cancelled", now.Add(-2*time.Hour)), record.Stale, 1}, // older than the first event, whose date still counts
 		{body("cancelled", now.Add(-time.Minute)), record.Accepted, 0},
 		{body("confirmed", now.Add(-10*time.Minute)), record.Stale, 0},
-		{body("confirmed", now.Add(2*time.Minute)), record.Accepted, 1}, // clocks differ by that
+		{body("confirmed", now.Add(2*time.Minute)), record.Accepted, 1}, // clocks can differ by this much
 		{body("cancelled", now.Add(time.Minute)), record.Stale, 1},
 	} {
 		if got := k.take(s.body); got != s.want || k.waiting() != s.waiting {
@@ -169,7 +170,7 @@ func TestDatedInTheFuture(t *testing.T) {
 	}
 }
 
-// A create that comes after the deletion of an appointment of which nothing else was known does not bring it to life.
+// If only the deletion of an appointment is known, a create that comes after it is stale.
 func TestCreateAfterDelete(t *testing.T) {
 	t.Parallel()
 	k := newTaker(t, remind)
