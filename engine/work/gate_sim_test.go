@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// queued is a delivery in the simulated queue.
+// A queued is a delivery in the simulated queue.
 type queued struct {
 	to     int
 	at     time.Time
-	n      int  // in the order of arrival
-	putOff bool // by the gate
+	n      int  // orders deliveries that are due at the same time
+	putOff bool // the gate postponed it
 }
 
 type queue []queued
@@ -33,23 +33,23 @@ func (q *queue) Pop() any {
 	return last
 }
 
-// A world is destinations, some of them dead, and a queue that is worked through a gate as the store's is: so many
-// at once, those that are due first, fetched every ten milliseconds.
+// A world simulates destinations, some of them dead, and a queue with a gate. Like the store's queue, it fetches the
+// deliveries that are due every ten milliseconds, the earliest first, while the gate's places last.
 type world struct {
 	ctx      context.Context
 	g        *gate
 	dead     func(to int) bool
 	q        queue
 	working  int
-	done     chan queued // what was sent
-	back     chan queued // what comes back to the queue
-	sent     []int       // by destination
-	returned int         // comings and goings
+	done     chan queued // deliveries that were sent
+	back     chan queued // deliveries that come back to the queue
+	sent     []int       // the number that was sent, by destination
+	returned int         // how often the gate postponed a delivery
 }
 
 const (
-	answer = 5 * time.Millisecond // of a destination that is well
-	hangs  = 30 * time.Second     // of one that is not
+	answer = 5 * time.Millisecond // the duration of an attempt to a destination that answers
+	hangs  = 30 * time.Second     // the duration of one to a dead destination
 	fetch  = 10 * time.Millisecond
 )
 
@@ -92,7 +92,7 @@ func (w *world) work(j queued) {
 	w.done <- j
 }
 
-// run works the queue until until says so, or the limit has passed, and says how long that took.
+// run works the queue until until returns true or the limit has passed. It returns how long this took.
 func (w *world) run(limit time.Duration, until func() bool) time.Duration {
 	began := time.Now()
 	look := time.Now()
@@ -140,7 +140,7 @@ func (w *world) run(limit time.Duration, until func() bool) time.Duration {
 	return time.Since(began)
 }
 
-// stop lets everything end that is under way.
+// stop empties the queue and waits for the deliveries under way.
 func (w *world) stop() {
 	w.q = nil
 	for w.working > 0 {
@@ -152,8 +152,8 @@ func (w *world) stop() {
 	}
 }
 
-// The burst of a destination that is well takes at most twice what it takes alone, however many others are known
-// and whatever share of them is dead with a backlog of its own.
+// A burst to a destination that answers takes at most twice as long beside many others as alone, also if most of the
+// others are dead and have a backlog.
 func TestBurstBesideDeadDestinations(t *testing.T) {
 	t.Parallel()
 	const burst, backlog = 1000, 3000
@@ -170,7 +170,7 @@ func TestBurstBesideDeadDestinations(t *testing.T) {
 					w.add(to, backlog/tt.dead)
 				}
 			}
-			// Whether the others hang since just now, or long since.
+			// The others have hung for one second at the first burst, and for more than 40 seconds at the second.
 			for _, since := range []time.Duration{time.Second, 40 * time.Second} {
 				w.run(since, func() bool { return false })
 				before := w.sent[0]
@@ -187,8 +187,8 @@ func TestBurstBesideDeadDestinations(t *testing.T) {
 	}
 }
 
-// What piled up while a destination was down is sent as fast when it is back, however many others are known, idle
-// or dead.
+// When a destination is back, its backlog takes at most twice as long beside many others as alone, also if the others
+// are dead.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	const backlog, others = 1000, 2000
@@ -216,7 +216,7 @@ func TestRecovery(t *testing.T) {
 			if most := w.g.breaker.MaxPause + hangs + crowded; found > most {
 				t.Errorf("%d destinations known, %d of them dead: it took %s to see that the destination was back, want %s at most", tt.known, tt.dead, found, most)
 			}
-			// The few that were tried while it was down wait for their own next attempt.
+			// The few that were tried while it was down wait for their own next attempt, so they do not count.
 			took := w.run(20*time.Minute, func() bool { return w.sent[0] >= backlog*95/100 })
 			if tt.known == 1 {
 				alone = took
@@ -228,8 +228,8 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// A destination that has not answered lately holds no more places than attempts are made to it at once, and one
-// that is tried again holds one.
+// A destination that does not answer holds at most as many places as attempts to it can run at once. Many of these
+// together hold at most half of all places, and one more each.
 func TestSilentHoldLittle(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

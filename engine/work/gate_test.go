@@ -21,7 +21,7 @@ func (p *pass) end(v verdict) {
 	p.leave()
 }
 
-// enter does what a worker does before one.
+// enter does what a worker does before an attempt.
 func enter(ctx context.Context, g *gate, name string) (p *pass, postpone time.Duration, why string) {
 	p, postpone, why = g.enter(ctx, name)
 	if p == nil {
@@ -34,7 +34,8 @@ func enter(ctx context.Context, g *gate, name string) (p *pass, postpone time.Du
 	return p, 0, ""
 }
 
-// hang takes passes for a destination until none is given at once, and returns them.
+// hang starts n attempts to a destination. Those that get a pass hang until the end of the test. hang returns when all
+// of them have a pass, wait for one or were postponed.
 func hang(t *testing.T, g *gate, name string, n int) {
 	t.Helper()
 	for range n {
@@ -48,7 +49,8 @@ func hang(t *testing.T, g *gate, name string, n int) {
 	synctest.Wait()
 }
 
-// However many destinations hang, with more deliveries each than there are places, the next one has room.
+// A destination that answers has room at once, also if many others hang and each has more deliveries than there are
+// places.
 func TestRoomForOneMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -87,7 +89,7 @@ func TestAttemptsAtOnce(t *testing.T) {
 				running++
 				most = max(most, running)
 				mu.Unlock()
-				time.Sleep(100 * time.Millisecond) // in the bubble's time
+				time.Sleep(100 * time.Millisecond) // in the time of synctest
 				mu.Lock()
 				running--
 				done++
@@ -151,7 +153,7 @@ func TestBreaker(t *testing.T) {
 	})
 }
 
-// A destination that asks for a pause gets it, and no attempt is counted as a failure.
+// A destination that asks for a pause is paused for that time. Other destinations are not.
 func TestAskedForPause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -175,7 +177,7 @@ func TestAskedForPause(t *testing.T) {
 	})
 }
 
-// Those that stay away from a dead destination come back one by one, however many they are.
+// Postponed deliveries to a dead destination come back one by one, however many there are.
 func TestReturnsAreApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -196,7 +198,7 @@ func TestReturnsAreApart(t *testing.T) {
 	})
 }
 
-// A burst to one destination that answers is not sent away, and leaves room for others.
+// A burst to one destination that answers takes most places, but leaves room for others.
 func TestFlowing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -217,7 +219,7 @@ func TestFlowing(t *testing.T) {
 	})
 }
 
-// What stays away from a destination that answers comes back as fast as that takes it.
+// Postponed deliveries to a destination that answers come back at the pace of its answers, within limits.
 func TestReturnsAtThePaceOfAnswers(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ answers, want time.Duration }{
@@ -230,7 +232,7 @@ func TestReturnsAtThePaceOfAnswers(t *testing.T) {
 				if p == nil {
 					t.Fatal(why)
 				}
-				time.Sleep(tt.answers) // in the bubble's time
+				time.Sleep(tt.answers) // in the time of synctest
 				p.end(verdict{})
 			}
 			hang(t, g, "crm", 2000)
@@ -258,7 +260,7 @@ func TestForgetsDestinations(t *testing.T) {
 	})
 }
 
-// One that stops answering is not waited for by those that stood in line while it did.
+// If a destination stops answering, the deliveries in its line give up their places.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
