@@ -9,7 +9,7 @@ import (
 	"bellhop/rules"
 )
 
-// told is one event of a history, and what is to be made of it.
+// A told is one event of a history, with the result that is expected.
 type told struct {
 	event string // type, then field=value pairs
 	on    string // the names of what happened; "stale" if nothing did
@@ -75,7 +75,7 @@ func TestDerive(t *testing.T) {
 	}
 }
 
-// parse makes an event from "AppointmentUpdate status=new start=10", the times being hours of one day.
+// parse returns the event of a text like "AppointmentUpdate status=new start=10". The times are hours of one day.
 func parse(t *testing.T, text string) *rules.Event {
 	t.Helper()
 	words := strings.Split(text, " ")
@@ -117,7 +117,7 @@ func parse(t *testing.T, text string) *rules.Event {
 	return ev
 }
 
-// What an event does not carry keeps its value, in the state and in what rules see.
+// A field that an event does not contain keeps its value, in the state and in the event that rules see.
 func TestDeriveMerges(t *testing.T) {
 	t.Parallel()
 	first := parse(t, "AppointmentCreate status=new title=Checkup start=10 updated=1")
@@ -149,7 +149,7 @@ func TestFieldsAreAll(t *testing.T) {
 	}
 }
 
-// What an appointment is, a day or a time, is remembered with its start, and a change of it is a move.
+// The state remembers with the start whether it is a whole day. If that changes, the appointment is rescheduled.
 func TestDeriveWholeDays(t *testing.T) {
 	t.Parallel()
 	midnight := time.Date(2026, 12, 7, 0, 0, 0, 0, time.UTC)

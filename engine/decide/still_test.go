@@ -8,8 +8,8 @@ import (
 	"bellhop/rules"
 )
 
-// A message that was rendered for one time and is not sent yet follows every move, also one back to where the appointment
-// was when its event came, and is not rendered again where nothing moved.
+// A message that is not sent yet is rendered again for every move of its appointment, also for a move back to the time
+// at its event. It is not rendered again if nothing moved.
 func TestStillFollowsEveryMove(t *testing.T) {
 	t.Parallel()
 	f, findings := rules.Compile("t.yaml", []byte("rules:\n- name: a\n  on: booked\n  then: [{slack: {channel: desk, text: '{{ appointment.startTime }}'}}]\n"),
@@ -39,7 +39,7 @@ func TestStillFollowsEveryMove(t *testing.T) {
 			t.Fatalf("%s: it says %s", start, d.Request)
 		}
 	}
-	// After an attempt it goes on as a copy, once for each move.
+	// After an attempt, each move cancels the message and replaces it with a copy.
 	d.Attempts = []record.Attempt{{At: nine, Outcome: "retry"}}
 	moved := at(nine.Add(2 * time.Hour))
 	again, err := Still(set, &d, origin, moved, nine)
