@@ -12,7 +12,7 @@ import (
 	"bellhop/engine/record"
 )
 
-// call asks the admin side and gives the status and the body.
+// call sends a request to the admin listener and returns the status and the body.
 func (s *server) call(method, path string, change func(*http.Request)) (int, string) {
 	s.tb.Helper()
 	req, err := http.NewRequestWithContext(s.tb.Context(), method, s.e.AdminURL()+path, nil)
@@ -33,8 +33,8 @@ func (s *server) call(method, path string, change func(*http.Request)) (int, str
 	return resp.StatusCode, string(body)
 }
 
-// Without a token the admin side answers this machine alone: not a page that a browser was lured to, under
-// whatever name, nor a form that such a page sends.
+// Without a token, only requests that are addressed to this machine are answered. Requests under another host name, and
+// forms of other sites, are refused.
 func TestAdminWithoutToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, setup{yaml: noneConfig})
@@ -112,7 +112,7 @@ func TestAdminMistakes(t *testing.T) {
 		method, path, _ := strings.Cut(request, " ")
 		code, body := s.call(method, path, nil)
 		if strings.Contains(path, "DROP") {
-			continue // whatever it is, the next line must find the delivery
+			continue // the answer does not matter here, only that the delivery is still there below
 		}
 		if code != want.code || !strings.Contains(body, want.text) || !json.Valid([]byte(body)) {
 			t.Errorf("%s: %d %s, want %d %q", request, code, body, want.code, want.text)
@@ -123,7 +123,7 @@ func TestAdminMistakes(t *testing.T) {
 	}
 }
 
-// Replaying an event enqueues what a newer rule wants of it, and nothing a second time.
+// Replaying an event enqueues the steps of rules that are newer, and no step twice.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	target := newSink(t, nil)
@@ -160,7 +160,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// What comes from outside is shown on the page as text.
+// The page shows names and ids as text, also if they contain HTML.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	s := start(t, setup{yaml: noneConfig, rules: map[string]string{"a.yaml": "rules:\n  - { name: \"<script>alert(1)</script>\", on: booked, then: [ http: { url: \"https://api.example.com/x\" } ], mode: shadow }\n  - nmae: x\n"}})
@@ -178,7 +178,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Every route of the description answers, and every path that answers is described.
+// Every path in the API's description is served, and is described with a summary and an answer.
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
 	s := start(t, setup{yaml: noneConfig})

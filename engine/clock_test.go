@@ -8,11 +8,11 @@ import (
 	"bellhop/engine/record"
 )
 
-// A start with a clock far ahead of the newest event deletes nothing, and says so.
+// A start with a clock that is far ahead of the newest event deletes nothing, and logs a warning.
 func TestClockAhead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	// What lies further back than the retention looks like what a clock makes of it that is ahead.
+	// If the only event is older than the retention, it looks as if the clock were ahead.
 	s := start(t, setup{dir: dir, yaml: sourceNone + "retention: 1s\n"})
 	id := s.post(booking(1)).Event
 	s.close()

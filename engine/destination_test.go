@@ -27,8 +27,8 @@ rules:
 `
 )
 
-// The pause that one answer asks for is that delivery's own: the others are tried again soon, and what is paused can
-// be seen.
+// If an answer asks for a long pause, only its own delivery waits that long. The destination is paused for a short
+// time, and the API and the other deliveries say so.
 func TestPauseAskedOfOneDelivery(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Bool
@@ -65,7 +65,8 @@ func TestPauseAskedOfOneDelivery(t *testing.T) {
 	}
 }
 
-// What piled up for a destination comes as soon as it answers again, not when each delivery was put off to.
+// Deliveries that were postponed because their destination was down are sent as soon as it answers again, however long
+// they were postponed.
 func TestBacklogComesAtOnce(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool
@@ -89,14 +90,14 @@ func TestBacklogComesAtOnce(t *testing.T) {
 		return len(shown.Destinations) == 1 && shown.Destinations[0].State == "paused"
 	})
 	s.close()
-	// A new process knows nothing of the pause, and finds what the old one had put off.
+	// A new process does not know the pause, and finds the deliveries that the old one has postponed.
 	down.Store(false)
 	s = start(t, setup{dir: dir, rules: map[string]string{"r.yaml": callCRM}, yaml: crm(sk.URL)})
 	s.post(booking(100))
 	until(t, "all are sent", func() bool { return len(s.deliveries("state=sent")) == 21 })
 }
 
-// What comes for a destination that never answers is given up when it is too old, though hardly any of it is tried.
+// Deliveries to a destination that is paused are given up when they are too old, also if they were never tried.
 func TestGivenUpWhilePaused(t *testing.T) {
 	t.Parallel()
 	sk := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -121,7 +122,7 @@ func TestGivenUpWhilePaused(t *testing.T) {
 	}
 }
 
-// A stop with an attempt that hangs ends before a container is killed, by default, and gives the delivery back.
+// By default, a stop takes at most 8 seconds, also if an attempt hangs. Containers are killed after ten.
 func TestStopWithHangingAttempt(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

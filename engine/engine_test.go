@@ -26,12 +26,12 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), // of the tests' own clients
+		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), // the clients of the tests
 		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
 		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
 }
 
-// The documented payloads, with one rule of two steps for each.
+// documentedRules has two steps for a create, and one for a cancellation.
 const documentedRules = `rules:
   - name: new booking
     on: AppointmentCreate
@@ -44,7 +44,7 @@ const documentedRules = `rules:
       - http: { connection: sink, path: /freed, json: { id: "{{ appointment.id }}", title: "{{ appointment.title }}" } }
 `
 
-// P2: the same request, a hundred times over twenty connections, causes what one does.
+// The same webhook, sent a hundred times and by twenty senders at once, has the effect of one (P2).
 func TestDocumentedPayloads(t *testing.T) {
 	t.Parallel()
 	target := newSink(t, nil)
@@ -97,7 +97,7 @@ func TestDocumentedPayloads(t *testing.T) {
 	}
 }
 
-// P5: a destination that accepts and never answers delays nobody else: while its calls hang, all of the others' arrive.
+// A destination that never answers delays no other: all calls to another one arrive while its own calls hang (P5).
 func TestHangingDestination(t *testing.T) {
 	t.Parallel()
 	const n = 500
@@ -140,7 +140,8 @@ func TestHangingDestination(t *testing.T) {
 	}
 }
 
-// P3: a broken file keeps its own last good version while others change, and is not silent. Events flow on.
+// A broken file keeps its own last good version while other files change, and its mistakes are shown. Events are
+// handled all the time (P3).
 func TestBrokenFile(t *testing.T) {
 	t.Parallel()
 	target := newSink(t, nil)
@@ -204,7 +205,7 @@ func TestBrokenFile(t *testing.T) {
 	expect(s, 2, "/a1", "/b2")
 	s.close()
 
-	// A restart with the broken file starts with its last good version, kept in the store.
+	// After a restart, the last good version of the broken file comes from the store.
 	s = start(t, setup{dir: dir, yaml: sinkConfig(target)})
 	expect(s, 3, "/a1", "/b2")
 	writeFile(t, file("a.yaml"), rule("a", "a3"))
@@ -229,7 +230,7 @@ func (s *server) metrics() string {
 	return string(body)
 }
 
-// lockDatabase holds the write lock of a database until the function it returns is called.
+// lockDatabase takes the write lock of a database, and returns a function that releases it.
 func lockDatabase(t *testing.T, path string) (unlock func()) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -254,7 +255,8 @@ func lockDatabase(t *testing.T, path string) (unlock func()) {
 	}
 }
 
-// What a destination says is the beginning of the reason, in lists and in the log, without secrets.
+// The reason of a delivery begins with the error that the destination has sent, without secrets. So do the error of the
+// attempt and the log.
 func TestReasonsSayWhatTheDestinationSaid(t *testing.T) {
 	t.Parallel()
 	target := newSink(t, func(w http.ResponseWriter, r *http.Request) {
@@ -277,8 +279,8 @@ func TestReasonsSayWhatTheDestinationSaid(t *testing.T) {
 	}
 }
 
-// A connection to a mail server is kept for the next mail until the engine stops, and ends then. Where it refused a
-// recipient the reason says so, with its words.
+// A connection to a mail server is kept for the next mail, and ends when the engine stops. If the server refuses a
+// recipient, the reason says so in the server's words.
 func TestMailConnectionsEndWithTheEngine(t *testing.T) {
 	t.Parallel()
 	farewells := make(chan struct{}, 10)
@@ -313,13 +315,14 @@ func TestMailConnectionsEndWithTheEngine(t *testing.T) {
 	for range 2 {
 		select {
 		case <-farewells:
-		case <-time.After(10 * time.Second): // less than a connection waits for its next mail
+		case <-time.After(10 * time.Second): // shorter than a connection is kept
 			t.Fatal("a connection outlives the engine")
 		}
 	}
 }
 
-// P4: whatever is not sent has a row that says why.
+// If a rule fails, or if its step is not sent, a row says why (P4). A rule that is switched off or does not match has
+// no row.
 func TestNothingSilent(t *testing.T) {
 	t.Parallel()
 	target := newSink(t, func(w http.ResponseWriter, r *http.Request) {
@@ -376,7 +379,8 @@ func TestNothingSilent(t *testing.T) {
 	}
 }
 
-// The process's memory stays bounded whatever is posted.
+// Bodies that are too large or nested too deep are refused, and do not make the heap grow. So are bodies that are not a
+// JSON object. Invalid UTF-8 is accepted.
 func TestHostileBodies(t *testing.T) {
 	t.Parallel()
 	s := start(t, setup{yaml: noneConfig})
@@ -408,7 +412,7 @@ func TestHostileBodies(t *testing.T) {
 	}
 }
 
-// When the store cannot write, senders are asked to come again and nothing is lost.
+// If the store cannot write, senders are asked to try again later, and nothing is lost.
 func TestStoreCannotWrite(t *testing.T) {
 	t.Parallel()
 	target := newSink(t, nil)
@@ -432,7 +436,8 @@ func TestStoreCannotWrite(t *testing.T) {
 	until(t, "all is delivered", func() bool { return len(s.deliveries("state=sent")) == 4 })
 }
 
-// What is under way when the engine stops is finished, or given back and sent after the next start.
+// An attempt that does not end in time when the engine stops is interrupted. It is repeated after the next start, with
+// the same idempotency key.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}, 10), make(chan struct{})
@@ -449,7 +454,7 @@ func TestGracefulStop(t *testing.T) {
 	s := start(t, setup{dir: dir, rules: rules, yaml: yaml})
 	s.post(booking(1))
 	<-arrived
-	s.close() // cuts the attempt off after a second
+	s.close() // interrupts the attempt after a second
 	close(release)
 	s = start(t, setup{dir: dir, yaml: yaml})
 	until(t, "it is sent", func() bool { return len(s.deliveries("state=sent")) == 1 })
@@ -508,7 +513,7 @@ func TestRetriesAndDeath(t *testing.T) {
 			t.Errorf("%s: dead without a reason", d.Rule)
 		}
 	}
-	// An operator tries again: the attempts count anew.
+	// When an operator retries the delivery, its attempts are counted from zero.
 	dead := s.deliveries("rule=never")[0]
 	resp, err := http.Post(s.e.AdminURL()+"/api/v1/deliveries/"+dead.ID+"/retry", "application/json", nil)
 	if err != nil || resp.StatusCode != http.StatusOK {

@@ -24,7 +24,7 @@ const deskRule = `rules:
   - http: { url: "http://example.com/desk", json: { title: "{{ appointment.title }}" } }
 `
 
-// ask posts a question to the admin API.
+// ask posts a question to the API and returns the answer. a is zero if code is not 200.
 func (s *server) ask(question string) (code int, a explain.Answer, body string) {
 	s.tb.Helper()
 	resp, err := http.Post(s.e.AdminURL()+"/api/v1/explain", "application/json", strings.NewReader(question))
@@ -56,7 +56,7 @@ func TestExplainRecordedEvent(t *testing.T) {
 		t.Fatalf("%d %+v", code, a)
 	}
 
-	// The rule changes so that it would fire. What is explained is what was in force then.
+	// The rule changes so that it would fire now. The answer is still about the rule as it was at the event.
 	writeFile(t, filepath.Join(s.cfg.Rules, "desk.yaml"), strings.ReplaceAll(deskRule, "%s", "cal2"))
 	writeFile(t, filepath.Join(s.cfg.Rules, "more.yaml"), strings.ReplaceAll(strings.ReplaceAll(deskRule, "%s", "cal2"), "name: desk", "name: more"))
 	s.e.Reload()
@@ -74,7 +74,7 @@ func TestExplainRecordedEvent(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 
-	// A restart does not forget what was in force.
+	// After a restart, the rules that were in force are still known.
 	dir := filepath.Dir(s.cfg.Path)
 	s.close()
 	again := start(t, setup{dir: dir, yaml: "sources:\n  hoopai: { verify: none }\n"})
@@ -112,7 +112,7 @@ func TestExplainWaitingSteps(t *testing.T) {
 	if !strings.HasPrefix(third.Skip, "there is no time to count from") || !third.At.IsZero() || !third.Moment.Missing || !third.Moment.Cause {
 		t.Errorf("%+v", third)
 	}
-	// When its moment has passed it is too late, whatever would have been sent.
+	// If its moment has passed, a step is too late and is not rendered.
 	_, a, _ = s.ask(`{"payload":{"type":"AppointmentCreate","appointment":{"id":"a1","startTime":"2026-05-01T10:00:00Z"}},"now":"2026-04-30T12:00:00Z"}`)
 	if late := a.Rules[0].Steps[0]; !strings.HasPrefix(late.Skip, "too late: ") || late.Request != nil || late.At.IsZero() {
 		t.Errorf("%+v", late)

@@ -10,7 +10,7 @@ import (
 	"bellhop/engine/record"
 )
 
-// What a rule only watched counts as never sent: once the rule is live, a retry sends it, and so does a replay.
+// A delivery in shadow mode counts as not sent: when its rule is live, a retry or a replay sends it.
 func TestWatchedIsSentAfterwards(t *testing.T) {
 	t.Parallel()
 	sk := newSink(t, nil)
@@ -55,7 +55,7 @@ func TestWatchedIsSentAfterwards(t *testing.T) {
 	}
 	until(t, "both are sent", func() bool { return sk.count() == 2 })
 	until(t, "both are recorded", func() bool { return of(first.Event).State == record.Sent && of(second.Event).State == record.Sent })
-	// And never twice.
+	// Nothing is sent twice.
 	for _, path := range []string{"/api/v1/events/" + first.Event + "/replay", "/api/v1/events/" + second.Event + "/replay"} {
 		ask(path)
 	}
@@ -67,7 +67,7 @@ func TestWatchedIsSentAfterwards(t *testing.T) {
 	}
 }
 
-// Renaming a rule says what it gives up of what waits, in the log and in the API.
+// If a rule is renamed, the log and the API say how many waiting deliveries this drops.
 func TestRenamingSaysWhatItDrops(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(callCRM, "      - http:", "      - at: appointment.startTime + duration(\"10000h\")\n        http:", 1)
@@ -88,7 +88,7 @@ func TestRenamingSaysWhatItDrops(t *testing.T) {
 	}
 }
 
-// Metrics say how many deliveries are open in each state, and how old the oldest is.
+// The metrics have the number of waiting, pending, retrying and dead deliveries, and the age of the oldest of each.
 func TestBacklogMetrics(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(callCRM, "      - http:", "      - at: appointment.startTime + duration(\"10000h\")\n        http:", 1)

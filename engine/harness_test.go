@@ -27,7 +27,7 @@ import (
 	"bellhop/rules/text"
 )
 
-// server is an engine that runs for one test.
+// A server is an engine that runs for one test.
 type server struct {
 	tb  testing.TB
 	e   *engine.Engine
@@ -38,16 +38,16 @@ type server struct {
 	stopped chan error
 }
 
-// setup is what a test runs an engine with. The zero value runs without rules.
+// A setup has the rules and the configuration of an engine. The zero value has no rules.
 type setup struct {
-	dir   string            // holds rules, data and the configuration; "" is a new one
+	dir   string            // the folder of the rules, the data and the configuration; "" is a new one
 	rules map[string]string // rule files, by name
-	yaml  string            // more of the configuration, such as connections
+	yaml  string            // is added to the configuration, which has only the two addresses
 	tune  func(*work.Options)
 	env   map[string]string
 }
 
-// start runs an engine on ports of its own until the test ends.
+// start runs an engine on free ports. It runs until the test ends or close is called.
 func start(tb testing.TB, s setup) *server {
 	tb.Helper()
 	if s.dir == "" {
@@ -95,7 +95,7 @@ func start(tb testing.TB, s setup) *server {
 	return out
 }
 
-// close stops the engine and waits for it; a second call does nothing.
+// close stops the engine and waits for it. A second call does nothing.
 func (s *server) close() {
 	s.stop()
 	if s.stopped == nil {
@@ -130,7 +130,7 @@ func (s *server) post(body string) receipt {
 	return r
 }
 
-// get reads an answer of the admin API into v.
+// get decodes an answer of the API into v.
 func (s *server) get(path string, v any) {
 	s.tb.Helper()
 	resp, err := http.Get(s.e.AdminURL() + path)
@@ -154,7 +154,7 @@ func (s *server) deliveries(query string) []record.Delivery {
 	return page.Deliveries
 }
 
-// until asks ok again and again until it is true.
+// until calls ok every 10 ms until it returns true. After 30 s it fails the test.
 func until(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	deadline := time.NewTimer(30 * time.Second)
@@ -177,7 +177,7 @@ func writeFile(tb testing.TB, path, text string) {
 	}
 }
 
-// read is a file of the repository's testdata.
+// read returns a file of the repository's testdata.
 func read(tb testing.TB, name string) string {
 	tb.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "testdata", name))
@@ -187,7 +187,7 @@ func read(tb testing.TB, name string) string {
 	return string(data)
 }
 
-// booking is a create of the n-th appointment.
+// booking returns a create of the n-th appointment.
 func booking(n int) string {
 	return fmt.Sprintf(`{"type":"AppointmentCreate","locationId":"0007BWpSzSwfiuSl0tR2","appointment":{"id":"appt%08d",`+
 		`"address":"12 Harbour Street, Room 3","title":"First consultation","calendarId":"BqTwX8QFwXzpegMve9EQ",`+
@@ -197,11 +197,11 @@ func booking(n int) string {
 		`"dateAdded":"2026-11-20T09:12:33+05:30","dateUpdated":"2026-11-20T09:12:33+05:30"}}`, n)
 }
 
-// sink is an HTTP server that notes what it is sent.
+// A sink is an HTTP server that records the requests that it gets.
 type sink struct {
 	*httptest.Server
 	mu   sync.Mutex
-	keys map[string]int // idempotency keys, with how often each came
+	keys map[string]int // how often each idempotency key came
 	got  []string       // bodies
 }
 
@@ -230,7 +230,7 @@ func (s *sink) count() int {
 	return len(s.got)
 }
 
-// lockedBuffer may be written and read from several goroutines.
+// A lockedBuffer is a buffer that is safe for concurrent use.
 type lockedBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -248,8 +248,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// wire is one keep-alive connection that posts webhooks with little work of its own, so that measuring it
-// measures the server.
+// A wire posts webhooks over one connection. It does little work itself, so that a benchmark measures the server.
 type wire struct {
 	conn net.Conn
 	r    *bufio.Reader
@@ -269,7 +268,7 @@ func dial(tb testing.TB, base string) *wire {
 	return &wire{conn: conn, r: bufio.NewReader(conn), host: u.Host}
 }
 
-// post sends one body and gives the status of the answer.
+// post sends one body and returns the status of the answer.
 func (w *wire) post(body string) (int, error) {
 	req := fmt.Sprintf("POST /hooks/hoopai HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", w.host, len(body), body)
 	if _, err := io.WriteString(w.conn, req); err != nil {
@@ -283,7 +282,8 @@ func (w *wire) post(body string) (int, error) {
 	return resp.StatusCode, err
 }
 
-// serveMail is a mail server that takes every mail; answer says what it answers to the other commands.
+// serveMail runs a mail server until the test ends. answer returns the answer to a command, and to the "." that ends a
+// mail. It is not called for DATA.
 func serveMail(tb testing.TB, answer func(line string) string) (address string) {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

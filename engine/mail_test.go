@@ -11,7 +11,7 @@ import (
 	"bellhop/engine/record"
 )
 
-// Two e-mails go over one connection to the mail server, which ends with the engine.
+// Two mails to one server go over the same connection, which ends when the engine stops.
 func TestMailConnectionEndsWithTheEngine(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,9 +11,9 @@ import (
 	"bellhop/engine/record"
 )
 
-// Nobody is written to about an appointment that was over when it was first seen, as in an import of old bookings: not
-// at first, nor later, nor when an operator asks for it. Calls go out, and so does what the rule wants sent all the same.
-// Once the appointment is moved ahead it is like any other.
+// An appointment can be over when it is first seen, for example in an import of old bookings. Its messages are not
+// sent, not even after a later event or a retry. Its calls are sent, and so are messages with `late: send`. If it is
+// moved to the future, it is like any other appointment.
 func TestOverWhenFirstSeen(t *testing.T) {
 	t.Parallel()
 	posts, calls := newSink(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }), newSink(t, nil)

@@ -16,9 +16,8 @@ import (
 	"bellhop/engine/work"
 )
 
-// No secret of the configuration is in a log, an answer of either side, a receipt, or the store, whatever the
-// other sides send back. Here they send back all that they were sent. (What each action lets out on its own
-// is tested beside the actions.)
+// No secret of the configuration gets into the log, an answer of the engine, a receipt or the store, also if
+// destinations send back everything that they get. Tests beside the actions check each action alone.
 func TestNoSecretAnywhere(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{
@@ -138,7 +137,7 @@ connections:
 	}
 }
 
-// echoingMailServer refuses every login, and says what it was told.
+// echoingMailServer runs a mail server that refuses every login and repeats it in the answer.
 func echoingMailServer(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -16,19 +16,19 @@ import (
 	"bellhop/engine/work"
 )
 
-// tellOf is an update of appointment A1.
+// tellOf returns an update of appointment A1, which starts on a day of December 2099. minute is for dateUpdated.
 func tellOf(status string, day, minute int) string {
 	return fmt.Sprintf(`{"type":"AppointmentUpdate","locationId":"L","appointment":{"id":"A1","title":"t","appointmentStatus":%q,`+
 		`"startTime":"2099-12-%02dT10:00:00Z","endTime":"2099-12-%02dT11:00:00Z","dateUpdated":"2026-11-20T09:%02d:00Z"}}`, status, day, day, minute)
 }
 
-// A desk is a server with one destination that can be down, for calls and for posts, and what it was told.
+// A desk is an engine with one destination, for calls and for messages, which can be down.
 type desk struct {
 	*server
 	down atomic.Bool
 	mu   sync.Mutex
-	told []string
-	keys []string
+	told []string // the bodies that the destination accepted
+	keys []string // the idempotency key of each request, also while it was down
 }
 
 func newDesk(t *testing.T, text string) *desk {
@@ -65,7 +65,7 @@ func (d *desk) heard() []string {
 	return slices.Clone(d.told)
 }
 
-// ended waits until nothing is to be done any more, and gives what was told.
+// ended waits until no delivery is pending, being sent or retrying, and returns the accepted bodies.
 func (d *desk) ended() []string {
 	until(d.tb, "all has ended", func() bool {
 		list := d.deliveries("")
@@ -93,7 +93,7 @@ rules:
         latest: LATEST
 `
 
-// Calls of one step for an appointment go out in the order of their events, also when the first fails.
+// Calls of one step for one appointment are sent in the order of their events, also if the first one fails.
 func TestCallsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, strings.Replace(calls, "LATEST", "false", 1))
@@ -113,7 +113,7 @@ func TestCallsKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// With latest, what a later event makes of the step replaces what is pending.
+// With `latest: true`, the delivery of a later event replaces the pending one of the same step.
 func TestLatestReplaces(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, strings.Replace(calls, "LATEST", "true", 1))
@@ -147,7 +147,7 @@ rules:
       - slack: { text: "cancelled {{ appointment.startTime.Day() }}" }
 `
 
-// A message is not sent for an appointment that was cancelled since, unless its rule asks for those.
+// A message is not sent if its appointment was cancelled since, unless its rule is for cancelled appointments.
 func TestMessageOfCancelled(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, posts)
@@ -159,7 +159,7 @@ func TestMessageOfCancelled(t *testing.T) {
 	if got := d.ended(); !slices.Equal(got, []string{`{"text":"cancelled 1"}`}) {
 		t.Errorf("told %q", got)
 	}
-	// Nor by an operator's retry, nor by a replay.
+	// A retry or a replay does not send it either.
 	list := d.deliveries("rule=desk")
 	if len(list) != 1 || list[0].State != record.Cancelled || list[0].Reason != "the appointment was cancelled" {
 		t.Fatalf("the post of the booking: %+v", list)
@@ -174,7 +174,7 @@ func TestMessageOfCancelled(t *testing.T) {
 	if got := d.ended(); !slices.Equal(got, []string{`{"text":"cancelled 1"}`}) {
 		t.Errorf("told after a retry and a replay %q", got)
 	}
-	// What tells of a cancellation that was taken back is not sent either.
+	// A message about a cancellation that was undone is not sent either.
 	d.down.Store(true)
 	d.post(tellOf("confirmed", 1, 3))
 	n := len(d.keys)
@@ -187,8 +187,8 @@ func TestMessageOfCancelled(t *testing.T) {
 	}
 }
 
-// A message that is not sent yet when its appointment moves tells of the new time, under a key of its own if it was
-// tried.
+// A message that is not sent yet when its appointment moves tells the new time. If it was tried, it is cancelled, and
+// another message replaces it.
 func TestMessageOfMoved(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, posts)
@@ -214,8 +214,9 @@ func TestMessageOfMoved(t *testing.T) {
 	}
 }
 
-// A message counts what was acknowledged before its attempt began, as in [TestCancelledAtTheMoment] a step that waited
-// does: here the destination takes one at a time, and two have been claimed and stand in line when it comes.
+// A message takes account of every event that was acknowledged before its attempt began. The destination here takes one
+// message at a time. Two more are claimed and in line when the events come. [TestCancelledAtTheMoment] checks the same
+// for steps that waited.
 func TestMessageCancelledAtTheMoment(t *testing.T) {
 	t.Parallel()
 	held, free, claimed := make(chan struct{}), make(chan struct{}), make(chan string, 100)
@@ -253,13 +254,13 @@ func TestMessageCancelledAtTheMoment(t *testing.T) {
 		},
 	})
 	of := func(id string, text string) string { return strings.Replace(text, `"A1"`, `"`+id+`"`, 1) }
-	s.post(of("answered", tellOf("confirmed", 1, 1))) // who has answered may have others stand in line
+	s.post(of("answered", tellOf("confirmed", 1, 1))) // only a destination that has answered can have a line
 	until(t, "the first is sent", func() bool { return len(s.deliveries("state=sent")) == 1 })
 	s.post(of("under way", tellOf("confirmed", 1, 1)))
 	<-held
 	s.post(of("cancelled", tellOf("confirmed", 1, 1)))
 	s.post(of("moved", tellOf("confirmed", 1, 1)))
-	patience := time.NewTimer(time.Second) // on a machine that is too busy none stands in line, and all must be right too
+	patience := time.NewTimer(time.Second) // a busy machine can fail to fill the line; the result must be right then too
 	defer patience.Stop()
 	for line := map[string]bool{}; len(line) < 4; {
 		select {
@@ -288,7 +289,7 @@ func TestMessageCancelledAtTheMoment(t *testing.T) {
 	}
 }
 
-// An operator's retry of a call is refused once a later one went out: nothing old is sent last.
+// If an operator retries a call after a later one was sent, it is cancelled. So an old state is never sent last.
 func TestOldCallIsNotSentLast(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, strings.Replace(calls, "LATEST", "false", 1))
@@ -326,7 +327,7 @@ func TestOldCallIsNotSentLast(t *testing.T) {
 	}
 }
 
-// What cannot be tried before its age is over is given up without an attempt, with a row that says so.
+// A delivery that is too old before it can be tried is given up without an attempt, and its row says so.
 func TestMaxAgeWithoutAttempt(t *testing.T) {
 	t.Parallel()
 	sk := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -346,7 +347,8 @@ func TestMaxAgeWithoutAttempt(t *testing.T) {
 	}
 }
 
-// A step that waited obeys the destination that it has now, not the one it had when it was planned.
+// A step that waited goes to the destination that its rule has now. A pause of the destination that the rule had before
+// does not delay it.
 func TestPresentDestination(t *testing.T) {
 	t.Parallel()
 	dead := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })

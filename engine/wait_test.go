@@ -14,7 +14,7 @@ import (
 	"bellhop/engine/work"
 )
 
-// waitRules hold a step until a day before the start.
+// waitRules has a reminder that is due a day before the start.
 const waitRules = `rules:
   - name: reminder
     on: booked
@@ -27,7 +27,7 @@ func deskYAML(url string) string {
 	return fmt.Sprintf("sources: { hoopai: { verify: none } }\nconnections: { desk: { url: %q } }\negress: { allow: [127.0.0.1] }\n", url)
 }
 
-// starting is an event of an appointment that begins a day and d from now.
+// starting returns an event of an appointment that starts a day and d from now, so that its reminder is due in d.
 func starting(kind, id string, d time.Duration) string {
 	return fmt.Sprintf(`{"type":"Appointment%s","locationId":"l1","appointment":{"id":%q,"startTime":%q}}`,
 		kind, id, time.Now().Add(24*time.Hour+d).UTC().Format(time.RFC3339Nano))
@@ -46,7 +46,7 @@ func (s *server) accept(body string) receipt {
 	return r
 }
 
-// one is the appointment's one delivery.
+// one returns the appointment's only delivery.
 func (s *server) one(id string) record.Delivery {
 	s.tb.Helper()
 	list := s.deliveries("appointment=" + id)
@@ -58,7 +58,7 @@ func (s *server) one(id string) record.Delivery {
 
 func rendered(d record.Delivery) bool { return len(d.Request) > 0 && string(d.Request) != "null" }
 
-// A step that waits is sent when its moment has come, and not before, over a restart too.
+// A step that waits is sent at its moment and not before, also after a restart. It is sent once.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -88,7 +88,7 @@ func TestWaiting(t *testing.T) {
 		s.accept(starting("Create", id, time.Duration(500+100*i)*time.Millisecond))
 		due[id] = s.one(id).Due
 	}
-	s.accept(starting("Create", "scheduled", 8*time.Second)) // beyond what is handed out to wait in memory
+	s.accept(starting("Create", "scheduled", 8*time.Second)) // the queue schedules it, because it is due in more than 6 seconds
 	due["scheduled"] = s.one("scheduled").Due
 	s.accept(starting("Create", "later", time.Hour))
 	until(t, "the first have come", func() bool { return arrived() > 3 })
@@ -107,8 +107,8 @@ func TestWaiting(t *testing.T) {
 	}
 }
 
-// A cancellation or a move that was acknowledged before an attempt began always counts (P6): here the
-// destination takes one at a time, so that many have been claimed and stand in line when it comes.
+// A cancellation or a move that was acknowledged before an attempt began always counts (P6). The destination here takes
+// one call at a time, so that many deliveries are claimed and in line when the events come.
 func TestCancelledAtTheMoment(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -141,8 +141,8 @@ func TestCancelledAtTheMoment(t *testing.T) {
 		booked[id] = e.Appointment.StartTime
 	}
 	until(t, "the first have come", func() bool { mu.Lock(); defer mu.Unlock(); return len(calls) >= 3 })
-	said := map[string]time.Time{} // when it was acknowledged
-	for i := range n {             // those that stand in line first
+	said := map[string]time.Time{} // when the cancellation or the move was acknowledged
+	for i := range n {             // in the order of the line
 		id := fmt.Sprintf("appt%d", i)
 		if i%2 == 0 {
 			s.accept(cancelling(id))
@@ -200,7 +200,8 @@ func TestCancelledAtTheMoment(t *testing.T) {
 	t.Logf("%d of %d had been sent when their cancellation or move was acknowledged; %d wait for another day", len(sent), n, waiting)
 }
 
-// What is cancelled or moved while an attempt is under way.
+// If the appointment is cancelled or moved while an attempt is under way, the delivery's row says so, and there is no
+// other attempt.
 func TestCancelledUnderWay(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -272,7 +273,7 @@ func TestCancelledUnderWay(t *testing.T) {
 	}
 }
 
-// What failed and is to be tried again follows its appointment too, and so does what an operator tries again.
+// A delivery that failed and waits for its next attempt follows its appointment. So does one that an operator retries.
 func TestCancelledBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	var works atomic.Bool
@@ -302,7 +303,7 @@ func TestCancelledBetweenAttempts(t *testing.T) {
 		until(t, id+" was tried", func() bool { return len(s.one(id).Attempts) == 1 })
 		return s.one(id)
 	}
-	// Two hours and more until the next attempt is more than a reminder may be late, to be sure.
+	// The next attempt would be in two hours or more, and the reminder can be only one hour late.
 	if d := tried("late"); d.State != record.Dead || !strings.HasPrefix(d.Reason, "too late for another attempt: ") {
 		t.Errorf("what would be tried again too late is %s: %s", d.State, d.Reason)
 	}
@@ -314,7 +315,7 @@ func TestCancelledBetweenAttempts(t *testing.T) {
 	if d := s.one("dead"); d.Reason != "the appointment was cancelled" || len(d.Attempts) != 1 {
 		t.Errorf("the delivery of a cancelled appointment is %+v", d)
 	}
-	// One that still takes place is sent, however late: the operator wants it.
+	// The appointment takes place, so a retry sends its reminder, however late it is.
 	retry(s.one("late").ID, http.StatusOK)
 	until(t, "what the operator wants is sent", func() bool { return s.one("late").State == record.Sent })
 
@@ -335,7 +336,7 @@ func TestCancelledBetweenAttempts(t *testing.T) {
 	}
 }
 
-// A delivery that failed moves along as another one, with a key of its own.
+// If an appointment moves, a delivery of it that failed is cancelled. Another one, with an id of its own, replaces it.
 func TestMovedBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	desk := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -364,7 +365,7 @@ func TestMovedBetweenAttempts(t *testing.T) {
 	}
 }
 
-// What may be sent late has as much time for its attempts as anything else, counted from the first.
+// A step with `late: send` has the usual time for its attempts, counted from the first one.
 func TestLateIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	desk := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -379,7 +380,8 @@ func TestLateIsTriedAgain(t *testing.T) {
 	}
 }
 
-// What failed, and was cancelled, goes on when its appointment takes place after all.
+// If a delivery failed and was then cancelled with its appointment, another one waits when the appointment takes place
+// after all.
 func TestTakenBackBetweenAttempts(t *testing.T) {
 	t.Parallel()
 	desk := newSink(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
@@ -399,7 +401,7 @@ func TestTakenBackBetweenAttempts(t *testing.T) {
 	}
 }
 
-// An operator may want what was too late, and never gets two of a step.
+// An operator can retry a delivery that was too late. But a retry never makes a second delivery of a step that waits.
 func TestOperatorRetries(t *testing.T) {
 	t.Parallel()
 	desk := newSink(t, nil)
