@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -207,3 +208,26 @@ func doubleQuoted(s string) string { return `"` + escapeDouble(s) + `"` }
 func escapeDouble(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s)
 }
+
+// unwrapped returns a text without the quotes around it.
+func unwrapped(s string) string {
+	if len(s) > 2 && s[0] == s[len(s)-1] && (s[0] == '"' || s[0] == '\'') {
+		return s[1 : len(s)-1]
+	}
+	if inner, ok := uncurled(s); ok {
+		return inner
+	}
+	return s
+}
+
+// uncurled returns a text without the curly quotes around it.
+func uncurled(s string) (string, bool) {
+	first, n := utf8.DecodeRuneInString(s)
+	last, w := utf8.DecodeLastRuneInString(s)
+	if len(s) <= n+w || !strings.ContainsRune(curlyQuotes, first) || !strings.ContainsRune(curlyQuotes, last) || strings.ContainsAny(s[n:len(s)-w], curlyQuotes[:12]) {
+		return s, false
+	}
+	return s[n : len(s)-w], true
+}
+
+const curlyQuotes = "“”„‟‘’‚‛«»"

@@ -164,6 +164,20 @@ func (s *source) lineOffsets() []int {
 	return s.lines
 }
 
+// line returns a line, counted from 0 as in editors, without its line break.
+func (s *source) line(n int) (from int, written string) {
+	from = s.lineOffsets()[n]
+	return from, string(s.data[from:endOfLine(s.data, from)])
+}
+
+// endOfLine returns the offset of the first line break from i on, as editors count lines, or the length of the data.
+func endOfLine(data []byte, i int) int {
+	if n := bytes.IndexAny(data[i:], "\r\n"); n >= 0 {
+		return i + n
+	}
+	return len(data)
+}
+
 // lineSpan returns a line, counted from 1 as in editors, without the blanks around it.
 func (s *source) lineSpan(line int) Span {
 	s.lineOffsets()

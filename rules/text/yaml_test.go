@@ -109,3 +109,19 @@ func TestClosest(t *testing.T) {
 		}
 	}
 }
+
+func TestSlips(t *testing.T) {
+	t.Parallel()
+	for _, s := range slips {
+		src := newSource("t.yaml", []byte(s.example))
+		m, ok := suspect(src, 1)
+		want, _ := s.in(s.example, 0)
+		if !ok || m.message != want.message {
+			t.Errorf("%q: %q, want %q", s.example, m.message, want.message)
+			continue
+		}
+		if got := string(src.with(m.at, m.mends[0]).data); got != s.meant {
+			t.Errorf("%q becomes %q, want %q", s.example, got, s.meant)
+		}
+	}
+}
