@@ -47,8 +47,7 @@ func (y *layout) open(pos int) int {
 	if i := strings.Index(text, " #"); i > 0 {
 		mends = append(mends, strings.TrimRight(text[:i], " ")+q+text[i:])
 	}
-	y.found = misreading{"yaml", Span{pos, pos + len(text)}, "the quote that opens here is never closed", mends}
-	return -1
+	return y.mistake(Span{pos, pos + len(text)}, mends, "the quote that opens here is never closed")
 }
 
 // flow returns the end of the bracket at pos, which belongs to a key or dash in column indent. After a mistake, which
@@ -62,29 +61,23 @@ func (y *layout) flow(pos, indent int) int {
 	plain := pos     // where the last text without quotes begins
 	last := pos      // the end of the part read so far
 	comma := func(at, next int) int {
-		y.found = misreading{"yaml", Span{at, at}, fmt.Sprintf("a comma is missing between %s and %s", lastWord.Find(data[pos:at]), firstWord.Find(data[next:])), []string{","}}
-		return -1
+		return y.mistake(Span{at, at}, []string{","}, "a comma is missing between %s and %s", lastWord.Find(data[pos:at]), firstWord.Find(data[next:]))
 	}
 	for i := pos; i < len(data); {
 		c := data[i]
 		switch {
-		case c == '\n':
-			if y.leaves(i+1, indent) {
-				return y.unclosed(open, last)
-			}
+		case c == '\n' && y.leaves(i+1, indent):
+			return y.unclosed(open, last)
+		case isOneOf(c, " \t\r\n"):
 			i++
 			continue
-		case c == ' ' || c == '\t' || c == '\r':
-			i++
-			continue
-		case c == '#' && i > 0 && bytes.IndexByte([]byte(" \t\n"), data[i-1]) >= 0:
-			i = endOfLine(y.src.data, i)
+		case c == '#' && isOneOf(data[i-1], " \t\n"):
+			i = endOfLine(data, i)
 			continue
 		case c == '[' || c == '{':
 			if barely && (done == i || done >= 0 && c == '[') {
-				text := string(data[plain:textEnd(data, i)])
-				y.found = misreading{"yaml", Span{plain, plain + len(text)}, fmt.Sprintf("a text with %c in it must be in quotes here", c), []string{Quoted(text)}}
-				return -1
+				at := Span{plain, textEnd(data, i)}
+				return y.mistake(at, []string{Quoted(y.src.in(at))}, "a text with %c in it must be in quotes here", c)
 			}
 			if done >= 0 {
 				return comma(done, i)
@@ -93,14 +86,11 @@ func (y *layout) flow(pos, indent int) int {
 			done, afterColon = -1, -1
 			i++
 		case c == ']' || c == '}':
-			if want := byte(']'); len(open) > 0 {
-				if data[open[len(open)-1]] == '{' {
-					want = '}'
-				}
-				if c != want {
-					y.found = misreading{"yaml", Span{i, i + 1}, fmt.Sprintf("the %c in column %d is closed by this %c; write %c", data[open[len(open)-1]], y.column(open[len(open)-1]), c, want), []string{string(want), string(want) + string(c)}}
-					return -1
-				}
+			opened := open[len(open)-1]
+			if want := closing(data[opened]); c != want {
+				_, column := y.src.position(opened)
+				return y.mistake(Span{i, i + 1}, []string{string(want), string(want) + string(c)},
+					"the %c in column %d is closed by this %c; write %c", data[opened], column, c, want)
 			}
 			open = open[:len(open)-1]
 			i++
@@ -111,15 +101,11 @@ func (y *layout) flow(pos, indent int) int {
 		case c == ',':
 			done, afterColon = -1, -1
 			i++
-		case c == ':' && (done >= 0 && !barely || i+1 < len(data) && strings.IndexByte(" \t\r\n,]}[{", data[i+1]) >= 0):
+		case c == ':' && (done >= 0 && !barely || i+1 < len(data) && isOneOf(data[i+1], " \t\r\n,]}[{")):
 			if afterColon >= 0 && done >= 0 { // a: b c: d
-				from := max(bytes.LastIndexAny(data[afterColon:done], " \t\n")+afterColon, afterColon)
-				if from > afterColon {
-					gap := from
-					for gap > afterColon && bytes.IndexByte([]byte(" \t\r\n"), data[gap-1]) >= 0 {
-						gap--
-					}
-					return comma(gap, from+1)
+				if value := data[afterColon:done]; bytes.LastIndexAny(value, " \t\n") > 0 {
+					last := bytes.LastIndexAny(value, " \t\n")
+					return comma(afterColon+len(bytes.TrimRight(value[:last], " \t\r\n")), afterColon+last+1)
 				}
 			}
 			done = -1
@@ -144,8 +130,8 @@ func (y *layout) flow(pos, indent int) int {
 			if done < 0 {
 				plain = i
 			}
-			for i++; i < len(data) && bytes.IndexByte([]byte(",[]{}\n\r"), data[i]) < 0 && !(data[i] == '#' && (data[i-1] == ' ' || data[i-1] == '\t')); i++ {
-				if data[i] == ':' && (i+1 == len(data) || strings.IndexByte(" \t\r\n,]}[{", data[i+1]) >= 0) {
+			for i++; i < len(data) && !isOneOf(data[i], ",[]{}\n\r") && !(data[i] == '#' && isOneOf(data[i-1], " \t")); i++ {
+				if data[i] == ':' && (i+1 == len(data) || isOneOf(data[i+1], " \t\r\n,]}[{")) {
 					break
 				}
 			}
@@ -185,9 +171,15 @@ var (
 	firstWord    = regexp.MustCompile(`^[^\s,:\]}]{1,30}`)
 )
 
-func (y *layout) column(pos int) int {
-	_, column := y.src.position(pos)
-	return column
+func isOneOf(c byte, set string) bool { return strings.IndexByte(set, c) >= 0 }
+
+// closing returns the bracket that closes one.
+func closing(bracket byte) byte { return bracket + 2 } // "]" for "[", "}" for "{"
+
+// mistake records a mistake, and returns -1 as the end of what has it.
+func (y *layout) mistake(at Span, mends []string, format string, args ...any) int {
+	y.found = misreading{"yaml", at, fmt.Sprintf(format, args...), mends}
+	return -1
 }
 
 // unclosed reports the innermost of the brackets that are never closed. last is the end of their content.
@@ -195,14 +187,14 @@ func (y *layout) unclosed(open []int, last int) int {
 	data := y.src.data
 	from := open[len(open)-1]
 	last = len(bytes.TrimRight(data[:last], " \t\r\n"))
-	var closing strings.Builder
-	for _, o := range slices.Backward(open) {
-		closing.WriteByte(data[o] + 2) // "]" for "[", "}" for "{"
+	at, mends := Span{from, from + 1}, []string(nil)
+	if last > from && last <= endOfLine(data, from) {
+		at.To = last
+		mend := y.src.in(at)
+		for _, o := range slices.Backward(open) {
+			mend += string(closing(data[o]))
+		}
+		mends = []string{mend}
 	}
-	y.found = misreading{"yaml", Span{from, from + 1}, fmt.Sprintf("this %c is never closed", data[from]), nil}
-	if line := endOfLine(y.src.data, from); last <= line && last > from {
-		y.found.at.To = last
-		y.found.mends = []string{string(data[from:last]) + closing.String()}
-	}
-	return -1
+	return y.mistake(at, mends, "this %c is never closed", data[from])
 }

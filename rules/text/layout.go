@@ -1,7 +1,6 @@
 package text
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -47,22 +46,21 @@ func (y *layout) check() (misreading, bool) {
 				continue
 			}
 			word, _, _ := strings.Cut(trimmed, " ")
-			y.shift(from, column, deep, word)
-			y.found.message = fmt.Sprintf("%s stands in column %d, further left than the text that it belongs to; put it in column %d", Quote(word), column+1, deep+1)
+			y.shift(from, column, deep, word, "%s stands in column %d, further left than the text that it belongs to; put it in column %d", Quote(word), column+1, deep+1)
 			return y.found, true
 		case trimmed[0] == '#':
 			continue
 		case strings.HasPrefix(written, "---") || strings.HasPrefix(written, "..."):
 			y.levels, y.opened, block = nil, true, -1
 			continue
-		case strings.IndexByte(",]}", trimmed[0]) >= 0:
+		case isOneOf(trimmed[0], ",]}"):
 			at := Span{from + column, from + column + 1}
 			if trimmed[0] == ',' {
 				at.To = from + column + len(leadingComma.FindString(trimmed))
 				return misreading{"yaml", at, "a comma cannot begin a line here", []string{strings.TrimLeft(string(src.data[at.From:at.To]), ", ")}}, true
 			}
 			return misreading{"yaml", at, fmt.Sprintf("this %c has no %c before it", trimmed[0], trimmed[0]-2), []string{" "}}, true
-		case trimmed[0] == '\t' || trimmed[0] == '%' || trimmed[0] == '?':
+		case isOneOf(trimmed[0], "\t%?"):
 			return misreading{}, false // reported elsewhere, or too complex for this
 		}
 		block = -1
@@ -80,11 +78,8 @@ func (y *layout) check() (misreading, bool) {
 			parent = pos - from
 			pos = skipBlanks(y.src.data, k+1)
 		}
-		for pos < to && (src.data[pos] == '&' || src.data[pos] == '!') {
-			for pos < to && src.data[pos] != ' ' && src.data[pos] != '\t' {
-				pos++
-			}
-			pos = skipBlanks(y.src.data, pos)
+		for pos < to && isOneOf(src.data[pos], "&!") {
+			pos += len(firstPart.FindString(string(src.data[pos:to])))
 		}
 		y.opened = pos >= to || src.data[pos] == '#'
 		if y.opened {
@@ -121,13 +116,13 @@ func (y *layout) check() (misreading, bool) {
 
 func (y *layout) dashAt(pos int) bool {
 	data := y.src.data
-	return pos < len(data) && data[pos] == '-' && (pos+1 == len(data) || strings.IndexByte(" \t\r\n", data[pos+1]) >= 0)
+	return pos < len(data) && data[pos] == '-' && (pos+1 == len(data) || isOneOf(data[pos+1], " \t\r\n"))
 }
 
 // keyEnd returns where the colon of the key at pos stands, -1 if there is no key.
 func (y *layout) keyEnd(pos, to int) int {
 	data := y.src.data
-	if pos >= to || bytes.IndexByte([]byte("[{|>@%`"), data[pos]) >= 0 {
+	if pos >= to || isOneOf(data[pos], "[{|>@%`") {
 		return -1
 	}
 	if q := data[pos]; q == '"' || q == '\'' {
@@ -154,6 +149,14 @@ func (y *layout) keyEnd(pos, to int) int {
 	return -1
 }
 
+// top returns the innermost level; its column is -1 if there is none.
+func (y *layout) top() level {
+	if len(y.levels) == 0 {
+		return level{column: -1}
+	}
+	return y.levels[len(y.levels)-1]
+}
+
 // place reports whether a line stands in a column where it cannot. It then has recorded the mistake.
 func (y *layout) place(from, column int, trimmed string) bool {
 	pos := from + column
@@ -165,39 +168,31 @@ func (y *layout) place(from, column int, trimmed string) bool {
 		word = string(y.src.data[pos:key])
 	}
 	var popped []level
-	for len(y.levels) > 0 && y.levels[len(y.levels)-1].column > column {
-		popped = append(popped, y.levels[len(y.levels)-1])
+	for y.top().column > column {
+		popped = append(popped, y.top())
 		y.levels = y.levels[:len(y.levels)-1]
 	}
-	top := level{column: -1}
-	if len(y.levels) > 0 {
-		top = y.levels[len(y.levels)-1]
-	}
+	top := y.top()
 	if below := len(y.levels) - 2; column == top.column && top.dash && !dash && below >= 0 && y.levels[below].column == column && !y.levels[below].dash {
 		y.levels = y.levels[:len(y.levels)-1] // the list stood in the column of its key
-		top = y.levels[len(y.levels)-1]
+		top = y.top()
 	}
+	isFirst := top.column < 0 && len(popped) == 0
 	if !dash && key < 0 {
-		if top.column < 0 && len(popped) == 0 {
-			y.noColon(pos, to)
-			return true
-		}
-		if column > top.column && len(popped) == 0 || y.opened || top.column < 0 || top.dash {
-			return false // a value, or its next line
-		}
-		if column == top.column {
+		isValue := column > top.column && len(popped) == 0 || y.opened || top.column < 0 || top.dash // or its next line
+		if isFirst || !isValue && column == top.column {
 			y.noColon(pos, to)
 			return true
 		}
 		return false
 	}
-	fits := column == top.column && (dash == top.dash || dash && y.opened) || column > top.column && len(popped) == 0 && y.opened || top.column < 0 && len(popped) == 0
+	fits := column == top.column && (dash == top.dash || dash && y.opened) || column > top.column && len(popped) == 0 && y.opened || isFirst
 	if !fits {
 		y.misplaced(from, pos, word, dash, append(popped, y.levels...))
 		return true
 	}
 	for dash {
-		if t := len(y.levels); t == 0 || y.levels[t-1].column != column || !y.levels[t-1].dash {
+		if top := y.top(); top.column != column || !top.dash {
 			y.levels = append(y.levels, level{column: column, dash: true, word: "-"})
 		}
 		pos = skipBlanks(y.src.data, pos+1)
@@ -205,7 +200,7 @@ func (y *layout) place(from, column int, trimmed string) bool {
 		dash = y.dashAt(pos)
 	}
 	if key = y.keyEnd(pos, to); key > pos {
-		if t := len(y.levels); t == 0 || y.levels[t-1].column != column || y.levels[t-1].dash {
+		if top := y.top(); top.column != column || top.dash {
 			y.levels = append(y.levels, level{column: column, word: string(y.src.data[pos:key]), from: from})
 		}
 		y.levels[len(y.levels)-1].lines++
@@ -231,17 +226,16 @@ func (y *layout) misplaced(from, pos int, word string, dash bool, known []level)
 		y.found = misreading{"indentation", Span{pos, pos + len(word)}, fmt.Sprintf("%s stands in column %d, where nothing above does", what, column+1), nil}
 	case !dash && best.lines == 1 && y.blankFrom(best.from, column, best.column) && y.linesIn(from, column) > 1:
 		// Only the first key stands in that column; the others agree.
-		y.shift(best.from, best.column, column, best.word)
-		y.found.message = fmt.Sprintf("%s stands in column %d; put it in column %d, where %s below begins", Quote(best.word), best.column+1, column+1, what)
+		y.shift(best.from, best.column, column, best.word, "%s stands in column %d; put it in column %d, where %s below begins", Quote(best.word), best.column+1, column+1, what)
 	default:
-		y.shift(from, column, best.column, word)
-		y.found.message = fmt.Sprintf("%s stands in column %d; put it in column %d, %s", what, column+1, best.column+1, like)
+		y.shift(from, column, best.column, word, "%s stands in column %d; put it in column %d, %s", what, column+1, best.column+1, like)
 	}
 }
 
 // shift reports that a word on the line that begins at from belongs in another column.
-func (y *layout) shift(from, column, to int, word string) {
-	y.found = misreading{code: "indentation", at: Span{from + min(column, to), from + column + len(word)}, mends: []string{strings.Repeat(" ", max(to-column, 0)) + word}}
+func (y *layout) shift(from, column, to int, word, format string, args ...any) {
+	at := Span{from + min(column, to), from + column + len(word)}
+	y.found = misreading{"indentation", at, fmt.Sprintf(format, args...), []string{strings.Repeat(" ", max(to-column, 0)) + word}}
 }
 
 // blankFrom reports whether a line has only blanks between two columns, and a blank before the first.
@@ -289,6 +283,9 @@ func (y *layout) noColon(pos, to int) {
 		y.found.message += "; a comment begins with #"
 	}
 }
+
+// firstPart matches an anchor or a tag, with the blanks behind it.
+var firstPart = regexp.MustCompile(`^[^ \t]*[ \t]*`)
 
 var assignment = regexp.MustCompile(`^(\s*[A-Za-z_]\w*)\s*:?=\s*([^=\s].*?)\s*$`)
 

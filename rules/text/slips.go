@@ -113,15 +113,17 @@ func suspect(src *source, line int) (misreading, bool) {
 			continue
 		}
 		above := -1 // the indentation of the block text's key in the line above
-		if block >= 0 && headed {
+		if headed {
 			above = block
 		}
-		headed = false
-		if indent := len(written) - len(trimmed); block >= 0 && indent > block {
+		headed = blockHeader.MatchString(written)
+		switch {
+		case block >= 0 && indentOf(written) > block:
+			headed = false
 			continue
-		} else if blockHeader.MatchString(written) {
-			block, headed = keyColumn(written), true
-		} else {
+		case headed:
+			block = keyColumn(written)
+		default:
 			block = -1
 		}
 		previous := before
