@@ -192,10 +192,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		all: newGroup(), rules: map[string]*ruleGroup{}, room: maxCounted, fields: map[string][]string{},
 		held: newHeld(&o),
 	}
-	progress := o.Progress
-	if progress == nil {
-		progress = func(int, int) {}
-	}
 	total, err := o.Store.CountEvents(ctx, o.Span)
 	if err != nil {
 		return nil, err
@@ -225,9 +221,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			recorded = recorded[n:]
 		}
 		t.report.Received += len(events)
-		progress(t.report.Received, max(total, t.report.Received))
+		if o.Progress != nil {
+			o.Progress(t.report.Received, max(total, t.report.Received))
+		}
 	}
-	if err := t.settleAll(ctx); err != nil {
+	if err := t.settleRest(ctx); err != nil {
 		return nil, err
 	}
 	return t.finish(), nil
@@ -244,7 +242,7 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 		return nil //nolint:nilerr // it is counted, and the others are still compared
 	}
 	t.report.Events++
-	if err := t.settleUntil(ctx, e.ReceivedAt); err != nil {
+	if err := t.settleDue(ctx, func(due time.Time) bool { return !due.After(e.ReceivedAt) }); err != nil {
 		return err
 	}
 	var made [2][]record.Delivery
@@ -263,7 +261,7 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 	if err := t.follow(ctx, e, ev, &made); err != nil {
 		return err
 	}
-	c := comparison{t: t, of: occasion{e.ID, e.Source, e.Appointment, e.ReceivedAt}, day: t.day(e.ReceivedAt)}
+	c := comparison{t, occasion{e.ID, e.Source, e.Appointment, e.ReceivedAt}}
 	for name, lists := range byRule(&made) {
 		if err := c.either(ctx, name, lists[0], lists[1]); err != nil {
 			return err
@@ -275,13 +273,11 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 // either compares what one rule says, at once or when what waits has come to something.
 func (c *comparison) either(ctx context.Context, name string, present, proposed []*record.Delivery) error {
 	if slices.ContainsFunc(present, decide.Follows) || slices.ContainsFunc(proposed, decide.Follows) {
-		return c.t.hold(ctx, name, c.of, present, proposed)
+		return c.hold(ctx, name, c.of, present, proposed)
 	}
 	c.rule(name, present, proposed)
 	return nil
 }
-
-func (t *test) day(at time.Time) string { return at.In(t.o.Zone).Format(time.DateOnly) }
 
 // byRule gives what each rule makes of an event, in both sets.
 func byRule(made *[2][]record.Delivery) map[string][2][]*record.Delivery {
@@ -322,9 +318,8 @@ func sameMessage(a, b *record.Delivery) bool { return same(a, b) && a.Due.Equal(
 
 // A comparison compares the messages of one event.
 type comparison struct {
-	t   *test
-	of  occasion
-	day string
+	*test
+	of occasion
 }
 
 // An occasion is the event that caused the messages.
@@ -336,10 +331,10 @@ type occasion struct {
 // rule compares what one rule says. Messages that are the same are matched first, whatever their steps are, so
 // that a step put before others makes no difference of them; then those of the same action, in their order.
 func (c *comparison) rule(name string, present, proposed []*record.Delivery) {
-	r := c.t.rules[name]
+	r := c.rules[name]
 	if r == nil {
 		r = &ruleGroup{group: newGroup(), unsent: map[string]int{}, examples: map[Kind][]Difference{}}
-		c.t.rules[name] = r
+		c.rules[name] = r
 	}
 	var before, after, unsent []*record.Delivery
 	for _, d := range present {
@@ -419,44 +414,42 @@ func (r *ruleGroup) why(reason string) {
 
 // count counts one message wherever it belongs.
 func (c *comparison) count(r *ruleGroup, d *record.Delivery, add func(*Tally)) {
-	on := c.day
+	on := c.of.at
 	if !d.At.IsZero() {
-		on = c.t.day(d.Due)
+		on = d.Due
 	}
-	for _, g := range []*group{&c.t.all, &r.group} {
+	for _, g := range []*group{&c.all, &r.group} {
 		add(&g.Tally)
-		if c.t.toCome(d) {
+		if c.toCome(d) {
 			add(&g.waiting)
 			continue
 		}
-		day := g.days[on]
-		if day == nil {
-			day = &Tally{}
-			g.days[on] = day
+		day := on.In(c.o.Zone).Format(time.DateOnly)
+		if g.days[day] == nil {
+			g.days[day] = &Tally{}
 		}
-		add(day)
+		add(g.days[day])
 	}
-	for _, to := range c.t.recipients(d) {
+	for _, to := range c.recipients(d) {
 		at := address{d.Action, to}
-		for _, g := range []*group{&c.t.all, &r.group} {
-			tally := g.to[at]
-			if tally == nil {
-				if c.t.room == 0 {
-					c.t.report.Uncounted++
-					continue
-				}
-				c.t.room--
-				tally = &Tally{}
-				g.to[at] = tally
+		for _, g := range []*group{&c.all, &r.group} {
+			switch {
+			case g.to[at] != nil:
+			case c.room == 0:
+				c.report.Uncounted++
+				continue
+			default:
+				c.room--
+				g.to[at] = &Tally{}
 			}
-			add(tally)
+			add(g.to[at])
 		}
 	}
 }
 
 // example keeps a difference between two messages, of which one may be nil.
 func (c *comparison) example(r *ruleGroup, out Difference, present, proposed *record.Delivery) {
-	if len(r.examples[out.Kind]) >= c.t.o.Examples {
+	if len(r.examples[out.Kind]) >= c.o.Examples {
 		return
 	}
 	out.Event, out.At, out.Appointment = c.of.event, c.of.at, c.of.appointment
@@ -472,7 +465,7 @@ func (c *comparison) example(r *ruleGroup, out Difference, present, proposed *re
 		if !side.of.At.IsZero() {
 			*side.due = side.of.Due
 		}
-		out.Waiting = c.t.toCome(side.of)
+		out.Waiting = c.toCome(side.of)
 	}
 	r.examples[out.Kind] = append(r.examples[out.Kind], out)
 }

@@ -179,7 +179,7 @@ func (t *test) compare(p *pair) {
 			lists[set] = append(lists[set], &s.Delivery)
 		}
 	}
-	c := comparison{t: t, of: p.of, day: t.day(p.of.at)}
+	c := comparison{t, p.of}
 	c.rule(p.rule, lists[0], lists[1])
 }
 
@@ -221,9 +221,9 @@ func (t *test) follow(ctx context.Context, e *record.Event, ev *rules.Event, mad
 	return nil
 }
 
-// settleUntil decides the steps that are due at a time or before it.
-func (t *test) settleUntil(ctx context.Context, at time.Time) error {
-	for len(t.held.queue) > 0 && !t.held.queue[0].Due.After(at) {
+// settleDue decides the steps that are due, in the order of their times.
+func (t *test) settleDue(ctx context.Context, isDue func(time.Time) bool) error {
+	for len(t.held.queue) > 0 && isDue(t.held.queue[0].Due) {
 		if err := t.settleNext(ctx); err != nil {
 			return err
 		}
@@ -231,12 +231,10 @@ func (t *test) settleUntil(ctx context.Context, at time.Time) error {
 	return nil
 }
 
-// settleAll decides all steps that wait, as if nothing changes any more, and compares all pairs.
-func (t *test) settleAll(ctx context.Context) error {
-	for len(t.held.queue) > 0 {
-		if err := t.settleNext(ctx); err != nil {
-			return err
-		}
+// settleRest decides all steps that wait, as if nothing changes any more, and compares all pairs.
+func (t *test) settleRest(ctx context.Context) error {
+	if err := t.settleDue(ctx, func(time.Time) bool { return true }); err != nil {
+		return err
 	}
 	var rest []*pair
 	for _, a := range t.held.of {

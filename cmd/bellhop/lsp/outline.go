@@ -122,8 +122,9 @@ func (s *scanner) ended(i int) bool {
 	return c == '\n' || c == '\r'
 }
 
-func (s *scanner) dash(i int) bool {
-	return s.at(i) == '-' && (s.ended(i+1) || s.at(i+1) == ' ' || s.at(i+1) == '\t')
+// sign reports whether the byte at i is a sign of YAML, a dash or a colon, with a blank or nothing behind it.
+func (s *scanner) sign(i int, sign byte) bool {
+	return s.at(i) == sign && (s.ended(i+1) || s.at(i+1) == ' ' || s.at(i+1) == '\t')
 }
 
 func (s *scanner) top() *frame {
@@ -142,7 +143,7 @@ func (s *scanner) line() {
 		return
 	}
 	column := i - start
-	for top := s.top(); top != nil && (top.column > column || top.column == column && top.list && !s.dash(i)); top = s.top() {
+	for top := s.top(); top != nil && (top.column > column || top.column == column && top.list && !s.sign(i, '-')); top = s.top() {
 		s.stack = s.stack[:len(s.stack)-1]
 	}
 	s.content(i, column, nil)
@@ -160,7 +161,7 @@ func (s *scanner) content(i, column int, item path) {
 		}
 		return path{}
 	}
-	if s.dash(i) && len(s.stack) < maxDepth {
+	if s.sign(i, '-') && len(s.stack) < maxDepth {
 		top := s.top()
 		if item != nil || top == nil || !top.list || top.column != column {
 			s.stack = append(s.stack, frame{column: column, list: true, path: base()})
@@ -227,10 +228,7 @@ func (s *scanner) key(i, end int) (key span, colon int, ok bool) {
 		}
 		to := i + 1 + closing + 1
 		colon = s.skipBlanks(to)
-		if s.at(colon) == ':' && (s.ended(colon+1) || s.at(colon+1) == ' ' || s.at(colon+1) == '\t') {
-			return span{from, to}, colon, true
-		}
-		return span{}, 0, false
+		return span{from, to}, colon, s.sign(colon, ':')
 	case '{', '[', '#', '|', '>', '%', '@', '`', ']', '}', ',':
 		return span{}, 0, false
 	}
@@ -238,7 +236,7 @@ func (s *scanner) key(i, end int) (key span, colon int, ok bool) {
 		if s.text[i] == '#' && i > from && (s.text[i-1] == ' ' || s.text[i-1] == '\t') {
 			return span{}, 0, false
 		}
-		if s.text[i] == ':' && (i+1 == end || s.text[i+1] == ' ' || s.text[i+1] == '\t') {
+		if s.sign(i, ':') {
 			to := from + len(strings.TrimRight(s.text[from:i], " \t"))
 			return span{from, to}, i, to > from
 		}
@@ -263,20 +261,11 @@ func (s *scanner) value(i, column int, n node) {
 	switch c := s.at(i); {
 	case c == '|' || c == '>':
 		n.style = '|'
-		from := s.nextLine(i)
-		to := from
-		s.pos = from
-		for s.pos < len(s.text) {
-			first := s.skipBlanks(s.pos)
-			if !s.ended(first) {
-				if first-s.pos <= column {
-					break
-				}
-				to = s.lineEnd(first)
-			}
-			s.pos = s.nextLine(s.pos)
-		}
-		n.value = span{from, to}
+		n.value = span{s.nextLine(i), s.nextLine(i)}
+		s.deeper(i, column, func(first int) bool {
+			n.value.to = s.lineEnd(first)
+			return true
+		})
 		s.nodes = append(s.nodes, n)
 	case (c == '"' || c == '\'') && !s.startsExpression(i):
 		n.style = c
@@ -294,21 +283,24 @@ func (s *scanner) value(i, column int, n node) {
 	default:
 		n.style = 'p'
 		n.value = span{i, s.plainEnd(i)}
-		s.pos = s.nextLine(i)
-		for s.pos < len(s.text) {
-			first := s.skipBlanks(s.pos)
-			if !s.ended(first) {
-				if first-s.pos <= column || s.at(first) == '#' {
-					break
-				}
-				if _, _, isKey := s.key(first, s.lineEnd(first)); isKey {
-					break
-				}
-				n.value.to = s.plainEnd(first)
+		s.deeper(i, column, func(first int) bool {
+			if _, _, isKey := s.key(first, s.lineEnd(first)); isKey || s.at(first) == '#' {
+				return false
 			}
-			s.pos = s.nextLine(s.pos)
-		}
+			n.value.to = s.plainEnd(first)
+			return true
+		})
 		s.nodes = append(s.nodes, n)
+	}
+}
+
+// deeper reads the lines below that of i that are deeper than the column, as long as belongs says yes of where the text
+// of one begins. It skips empty lines.
+func (s *scanner) deeper(i, column int, belongs func(first int) bool) {
+	for s.pos = s.nextLine(i); s.pos < len(s.text); s.pos = s.nextLine(s.pos) {
+		if first := s.skipBlanks(s.pos); !s.ended(first) && (first-s.pos <= column || !belongs(first)) {
+			return
+		}
 	}
 }
 
@@ -388,10 +380,7 @@ func (f *flow) collection(i int, n node) int {
 	f.depth++
 	defer func() { f.depth-- }()
 	n.style = f.text[i]
-	closing := byte('}')
-	if n.style == '[' {
-		closing = ']'
-	}
+	closing := n.style + 2 // "]" for "[", "}" for "{"
 	index := len(f.nodes)
 	f.nodes = append(f.nodes, n)
 	from, items := i, 0
@@ -425,7 +414,7 @@ func (f *flow) pair(i int, of path) int {
 		_, end = f.quoted(i, f.column)
 		key = span{i, end}
 	} else {
-		for !f.ended(end) && !strings.ContainsRune(",{}[]", rune(f.at(end))) && !(f.at(end) == ':' && f.colon(end)) {
+		for !f.ended(end) && !f.isOneOf(end, ",{}[]") && !(f.at(end) == ':' && (f.ended(end+1) || f.isOneOf(end+1, " \t,]}"))) {
 			end++
 		}
 		key = span{i, i + len(strings.TrimRight(f.text[i:end], " \t"))}
@@ -440,7 +429,7 @@ func (f *flow) pair(i int, of path) int {
 	}
 	n := node{path: of.with(unquote(f.text[key.from:key.to])), key: key}
 	v := f.space(colon + 1)
-	if f.stopped || v >= len(f.text) || strings.ContainsRune(",]}", rune(f.text[v])) {
+	if f.stopped || v >= len(f.text) || f.isOneOf(v, ",]}") {
 		n.value = span{colon + 1, colon + 1}
 		f.nodes = append(f.nodes, n)
 		return v
@@ -448,10 +437,7 @@ func (f *flow) pair(i int, of path) int {
 	return f.item(v, n)
 }
 
-// colon says whether the colon at i ends a key.
-func (f *flow) colon(i int) bool {
-	return f.ended(i+1) || strings.ContainsRune(" \t,]}", rune(f.at(i+1)))
-}
+func (f *flow) isOneOf(i int, set string) bool { return strings.IndexByte(set, f.at(i)) >= 0 }
 
 // item reads one value, and returns where it ended.
 func (f *flow) item(i int, n node) int {
@@ -468,7 +454,7 @@ func (f *flow) item(i int, n node) int {
 	}
 	n.style = 'p'
 	end := i
-	for !f.ended(end) && !strings.ContainsRune(",]}", rune(f.at(end))) {
+	for !f.ended(end) && !f.isOneOf(end, ",]}") {
 		if strings.HasPrefix(f.text[end:], "{{") { // a template that has no quotes yet
 			if closing := strings.Index(f.text[end:f.lineEnd(end)], "}}"); closing >= 0 {
 				end += closing + 2
@@ -494,7 +480,7 @@ func (f *flow) space(i int) int {
 			i = f.lineEnd(i)
 		case c == '\n':
 			first := f.skipBlanks(i + 1)
-			if !f.ended(first) && first-i-1 <= f.column && !strings.ContainsRune("]}", rune(f.at(first))) {
+			if !f.ended(first) && first-i-1 <= f.column && !f.isOneOf(first, "]}") {
 				f.stopped = true
 				return i + 1
 			}

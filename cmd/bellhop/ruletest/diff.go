@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,22 +39,14 @@ func diff(want, got string) string {
 	if len(a)*len(b) > maxCompared {
 		return "- " + strings.Join(a, "\n- ") + "\n+ " + strings.Join(b, "\n+ ") + "\n"
 	}
-	var out []string
-	var kept []bool // whether the line of out is in both
-	for _, e := range edits(a, b) {
-		out = append(out, string(e.sign)+" "+e.line)
-		kept = append(kept, e.sign == ' ')
-	}
 	var text strings.Builder
+	list := edits(a, b)
+	isChange := func(e edit) bool { return e.sign != ' ' }
 	left := false
-	for i, line := range out {
-		near := false
-		for j := max(0, i-context); j <= min(len(out)-1, i+context); j++ {
-			near = near || !kept[j]
-		}
+	for i, e := range list {
 		switch {
-		case near:
-			text.WriteString(strings.TrimRight(line, " ") + "\n")
+		case slices.ContainsFunc(list[max(0, i-context):min(len(list), i+context+1)], isChange):
+			text.WriteString(strings.TrimRight(string(e.sign)+" "+e.line, " ") + "\n")
 			left = false
 		case !left:
 			text.WriteString("  …\n")

@@ -176,6 +176,9 @@ func (s *expectedStep) readFields(doc *text.Document) {
 
 // checkNames reports rules that the test names and nobody has. That makes the test a broken one.
 func (c *testCase) checkNames(doc *text.Document, set *rules.Set) {
+	if set == nil {
+		return // the rules have mistakes themselves
+	}
 	known := make([]string, len(set.Rules()))
 	for i, r := range set.Rules() {
 		known[i] = r.Name

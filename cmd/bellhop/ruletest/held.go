@@ -15,12 +15,12 @@ import (
 
 // lookAhead decides about a step that waits as the server will at its moment, with everything as it is now: d gets
 // what it then renders or, as its reason, why it comes to nothing. A step whose moment has come does not wait.
-func (s *subject) lookAhead(d *record.Delivery, now time.Time, ev *rules.Event, state *decide.Memory) {
+func lookAhead(set *rules.Set, d *record.Delivery, now time.Time, ev *rules.Event, state *decide.Memory) {
 	then, at := *d, now
 	if d.At.After(now) {
 		at = d.At
 	}
-	_ = decide.Decide(s.set, &then, decide.Origin{Event: ev, State: state}, state, at) // the reason tells of an error
+	_ = decide.Decide(set, &then, decide.Origin{Event: ev, State: state}, state, at) // the reason tells of an error
 	if d.Request = then.Request; then.State != record.Shadow {
 		d.Reason = then.Reason
 	}

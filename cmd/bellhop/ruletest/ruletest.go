@@ -69,12 +69,12 @@ type Options struct {
 // A Runner runs test files. It compiles the rules only once for all test files that test the same rule files. It is not
 // safe for concurrent use.
 type Runner struct {
-	options  Options
-	subjects map[string]*subject
+	options Options
+	sets    map[string]*rules.Set // the rules of the files under test, by their paths; nil: they cannot be used
 }
 
 // New returns a runner.
-func New(o Options) *Runner { return &Runner{options: o, subjects: map[string]*subject{}} }
+func New(o Options) *Runner { return &Runner{options: o, sets: map[string]*rules.Set{}} }
 
 // A Result is the result of one test file.
 type Result struct {
@@ -135,10 +135,9 @@ func (r *Runner) Run(path string) *Result {
 // holds, or will once an editor has saved it. What is wrong with the rules that it tests is left out.
 func (r *Runner) Check(path string, data []byte) []text.Finding {
 	f := r.read(path, data)
-	if s, _ := r.subject(f); s.set != nil {
-		for _, c := range f.cases {
-			c.checkNames(f.doc, s.set)
-		}
+	set, _ := r.set(f)
+	for _, c := range f.cases {
+		c.checkNames(f.doc, set)
 	}
 	return f.doc.Findings()
 }
@@ -160,27 +159,23 @@ type ran struct {
 func (r *Runner) run(path string, data []byte) *trial {
 	f := r.read(path, data)
 	t := &trial{result: &Result{File: path, Tests: []Test{}}, file: f}
-	subject, findings := r.subject(f)
+	set, findings := r.set(f)
 	var selected []*testCase
 	for _, c := range f.cases {
 		if r.options.Select == nil || r.options.Select.MatchString(c.name) {
+			c.checkNames(f.doc, set)
 			selected = append(selected, c)
-		}
-	}
-	if subject.set != nil {
-		for _, c := range selected {
-			c.checkNames(f.doc, subject.set)
 		}
 	}
 	t.result.Tests = make([]Test, len(selected))
 	for i, c := range selected {
 		test := &t.result.Tests[i]
 		*test = Test{Name: c.name, Line: c.line, Column: c.column, Status: NotRun, Happened: []string{}, Fired: []string{}, Differences: []Difference{}}
-		if c.broken || subject.set == nil {
+		if c.broken || set == nil {
 			continue
 		}
 		started := time.Now()
-		o := subject.try(c)
+		o := try(set, c)
 		test.Happened, test.Fired = append(test.Happened, o.event.On...), append(test.Fired, o.fired...)
 		test.Differences = append(test.Differences, c.expect.compare(f.doc, o)...)
 		if test.Status = Passed; len(test.Differences) > 0 {
@@ -193,32 +188,29 @@ func (r *Runner) run(path string, data []byte) *trial {
 	return t
 }
 
-// A subject has the rules that a test file tests. The set is nil if one of the files cannot be used.
-type subject struct{ set *rules.Set }
-
-// subject compiles the rules that f tests, once for all the files that test the same ones. The findings are
-// errors only, doubts being for check, and are told with the first of those files.
-func (r *Runner) subject(f *file) (*subject, []text.Finding) {
+// set compiles the rules that f tests, once for all the files that test the same ones. It is nil if one of their files
+// cannot be used. The findings are errors only, because warnings are for check, and are told with the first of the
+// files.
+func (r *Runner) set(f *file) (*rules.Set, []text.Finding) {
 	paths, ok := f.underTest()
 	if !ok {
-		return &subject{}, nil
+		return nil, nil
 	}
 	key := strings.Join(paths, "\x00")
-	if s := r.subjects[key]; s != nil {
-		return s, nil
+	if set, ok := r.sets[key]; ok {
+		return set, nil
 	}
-	s := &subject{}
-	r.subjects[key] = s
 	sources := make([]live.Source, len(paths))
 	for i, path := range paths {
 		sources[i] = live.Source{Name: path, Path: path}
 	}
 	loaded := live.Load(sources, r.options.Rules)
 	mistakes := loaded.Mistakes()
-	if len(mistakes) == 0 {
-		s.set = loaded.Set
+	if len(mistakes) > 0 {
+		loaded.Set = nil
 	}
-	return s, mistakes
+	r.sets[key] = loaded.Set
+	return loaded.Set, mistakes
 }
 
 // An outcome is what the rules made of the event of a test.
@@ -232,9 +224,9 @@ type outcome struct {
 }
 
 // try runs the rules on the event of a test, as the server would.
-func (s *subject) try(c *testCase) *outcome {
+func try(set *rules.Set, c *testCase) *outcome {
 	ev := *c.event
-	o := &outcome{set: s.set, event: &ev, status: record.Ignored}
+	o := &outcome{set: set, event: &ev, status: record.Ignored}
 	if !decide.OfAppointment(&ev) {
 		return o
 	}
@@ -244,7 +236,7 @@ func (s *subject) try(c *testCase) *outcome {
 		o.status = record.Stale
 		return o
 	}
-	if o.deliveries, o.failed = decide.Deliveries(s.set, &ev, c.now); o.failed != nil {
+	if o.deliveries, o.failed = decide.Deliveries(set, &ev, c.now); o.failed != nil {
 		o.failed = fmt.Errorf("match: %w", o.failed)
 	}
 	for i := range o.deliveries {
@@ -253,7 +245,7 @@ func (s *subject) try(c *testCase) *outcome {
 			o.fired = append(o.fired, d.Rule)
 		}
 		if isHeld(d) {
-			s.lookAhead(d, c.now, &ev, &state)
+			lookAhead(set, d, c.now, &ev, &state)
 		}
 	}
 	return o

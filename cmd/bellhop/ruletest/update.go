@@ -193,15 +193,25 @@ func (e *editor) names(old *yaml.Node, want []string) {
 // remove removes an expected step.
 func (e *editor) remove(expect, step *yaml.Node) {
 	e.small = false
-	for i := 0; i+1 < len(expect.Content); i += 2 {
-		if steps := expect.Content[i+1]; expect.Content[i].Value == "steps" {
-			steps.Content = slices.DeleteFunc(steps.Content, func(n *yaml.Node) bool { return n == step })
-			if len(steps.Content) == 0 {
-				expect.Content = slices.Delete(expect.Content, i, i+2)
-			}
-			return
+	i := keyIndex(expect, "steps")
+	if i < 0 {
+		return
+	}
+	steps := expect.Content[i+1]
+	steps.Content = slices.DeleteFunc(steps.Content, func(n *yaml.Node) bool { return n == step })
+	if len(steps.Content) == 0 {
+		expect.Content = slices.Delete(expect.Content, i, i+2)
+	}
+}
+
+// keyIndex returns the index of a key among the nodes of a map, -1 if there is none.
+func keyIndex(m *yaml.Node, key string) int {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			return i
 		}
 	}
+	return -1
 }
 
 // fields changes what is compared of a step to what it renders.
@@ -219,11 +229,8 @@ func (e *editor) field(s *expectedStep, f expectedField, got any) {
 	if got == nil { // the field is no longer rendered
 		e.small = false
 		fields := s.action.Value
-		for i := 0; i+1 < len(fields.Content); i += 2 {
-			if fields.Content[i] == f.entry.Key {
-				fields.Content = slices.Delete(fields.Content, i, i+2)
-				return
-			}
+		if i := keyIndex(fields, f.entry.Name); i >= 0 {
+			fields.Content = slices.Delete(fields.Content, i, i+2)
 		}
 		return
 	}
