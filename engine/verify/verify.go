@@ -104,8 +104,8 @@ func only(h http.Header, name string) (string, error) {
 	return value, nil
 }
 
-// Header returns the name of the header with the signature or the token. It returns "" if the scheme has no such header
-// or several.
+// Header returns the name of the header with the signature or the token. It returns "" for [config.None], which has no
+// header, and for [config.StandardWebhooks], which has three.
 func Header(v config.Verify) string {
 	if v.Header != "" {
 		return v.Header
