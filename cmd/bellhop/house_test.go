@@ -322,7 +322,7 @@ func (h *house) unusedExports() map[string]string {
 			if o == nil || !o.Exported() || used[o] {
 				continue
 			}
-			name := ""
+			var name string
 			switch o := o.(type) {
 			case *types.Func:
 				recv := o.Signature().Recv()
