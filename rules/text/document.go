@@ -79,11 +79,8 @@ func (r *Document) add(sev Severity, code string, at Span, suggestion, format st
 	case len(r.findings) < maxFindings:
 		r.findings = append(r.findings, f)
 	case sev == Error: // an error must not be lost behind warnings
-		for i := range r.findings {
-			if r.findings[i].Severity == Warning {
-				r.findings[i] = f
-				break
-			}
+		if i := slices.IndexFunc(r.findings, func(f Finding) bool { return f.Severity == Warning }); i >= 0 {
+			r.findings[i] = f
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package text
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -69,7 +68,8 @@ func (f Finding) format(w io.Writer, src []byte, colour bool) error {
 		code = dim + " [" + f.Code + "]" + reset
 	}
 	fmt.Fprintf(&b, "%s%s:%d:%d:%s %s%s:%s %s%s\n", bold, Printable(f.File), f.Line, f.Column, reset, red, f.Severity, reset, Printable(f.Message), code)
-	if line, ok := lineOf(src, f.Line); ok {
+	if text := newSource(f.File, src); f.Line >= 1 && f.Line <= len(text.lineOffsets()) {
+		_, line := text.line(f.Line - 1)
 		caret, width := f.Column-1, 1
 		if f.EndLine == f.Line && f.EndColumn > f.Column {
 			width = f.EndColumn - f.Column
@@ -118,20 +118,6 @@ func Printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-func lineOf(src []byte, n int) (string, bool) {
-	src = bytes.TrimPrefix(src, bom)
-	for off := range lineStarts(src) {
-		if n--; n == 0 {
-			rest := src[off:]
-			if i := bytes.IndexAny(rest, "\r\n"); i >= 0 {
-				rest = rest[:i]
-			}
-			return string(rest), true
-		}
-	}
-	return "", false
 }
 
 // SplitLines splits a text into its lines, as editors count them, without their line breaks.

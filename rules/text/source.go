@@ -2,8 +2,8 @@ package text
 
 import (
 	"bytes"
-	"iter"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -79,25 +79,6 @@ func (s *source) holdsMend(at Span) bool {
 	return false
 }
 
-// lineStarts returns the offsets at which lines begin, as editors count them.
-func lineStarts(data []byte) iter.Seq[int] {
-	return func(yield func(int) bool) {
-		if !yield(0) {
-			return
-		}
-		for i := 0; i < len(data); i++ {
-			switch {
-			case data[i] == '\r' && i+1 < len(data) && data[i+1] == '\n':
-				continue
-			case data[i] == '\n' || data[i] == '\r':
-				if !yield(i + 1) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // breakLen returns the length of the YAML line break at data[i], 0 if there is none.
 func breakLen(data []byte, i int) int {
 	if i >= len(data) {
@@ -157,9 +138,16 @@ func (s *source) position(off int) (line, column int) {
 	return i + 1, utf8.RuneCount(s.data[lines[i]:off]) + 1
 }
 
+// lineOffsets returns the offsets at which lines begin, as editors count them.
 func (s *source) lineOffsets() []int {
 	if s.lines == nil {
-		s.lines = slices.Collect(lineStarts(s.data))
+		s.lines = []int{0}
+		for i := endOfLine(s.data, 0); i < len(s.data); i = endOfLine(s.data, i) {
+			if i++; s.data[i-1] == '\r' && i < len(s.data) && s.data[i] == '\n' {
+				i++
+			}
+			s.lines = append(s.lines, i)
+		}
 	}
 	return s.lines
 }
@@ -180,21 +168,10 @@ func endOfLine(data []byte, i int) int {
 
 // lineSpan returns a line, counted from 1 as in editors, without the blanks around it.
 func (s *source) lineSpan(line int) Span {
-	s.lineOffsets()
-	if len(s.data) == 0 {
-		return Span{}
-	}
-	line = min(max(line, 1), len(s.lines))
-	from := s.lines[line-1]
-	to := len(s.data)
-	if line < len(s.lines) {
-		to = s.lines[line]
-	}
-	text := s.data[from:to]
-	trimmed := bytes.TrimRight(text, " \t\r\n")
-	to = from + len(trimmed)
-	from += len(trimmed) - len(bytes.TrimLeft(trimmed, " \t"))
-	return Span{from, max(from, to)}
+	from, written := s.line(min(max(line, 1), len(s.lineOffsets())) - 1)
+	trimmed := strings.TrimRight(written, " \t")
+	blank := len(trimmed) - len(strings.TrimLeft(trimmed, " \t"))
+	return Span{from + blank, from + len(trimmed)}
 }
 
 // offset returns where a node begins, including its anchor and tag.

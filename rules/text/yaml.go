@@ -3,6 +3,7 @@ package text
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"unicode"
@@ -67,19 +68,15 @@ func decode(data []byte) (first, second *yaml.Node, err error) {
 	}()
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	first, second = &yaml.Node{}, &yaml.Node{}
-	if err := dec.Decode(first); err != nil {
-		if isEOF(err) {
-			err = nil
+	if err = dec.Decode(first); err == nil {
+		if err = dec.Decode(second); err == nil {
+			return first, second, nil
 		}
-		return first, nil, err
 	}
-	if err := dec.Decode(second); err != nil {
-		if isEOF(err) {
-			err = nil
-		}
-		return first, nil, err
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-	return first, second, nil
+	return first, nil, err
 }
 
 // oddIndent reports a key that begins with a character that only looks like a space to people, such as a no-break
@@ -102,8 +99,6 @@ func (r *Document) oddIndent(n *yaml.Node) bool {
 	}
 	return false
 }
-
-func isEOF(err error) bool { return err != nil && err.Error() == "EOF" }
 
 // readable reports a file that is too large or is not text.
 func (r *Document) readable() bool {

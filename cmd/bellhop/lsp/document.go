@@ -19,9 +19,8 @@ type document struct {
 	version int
 	changed int // the server's count of changes when this document last changed
 
-	found     []text.Finding // of the text of foundAt
-	foundAt   int            // the value of changed
-	published bool
+	found   []text.Finding // the findings that the editor knows
+	foundAt int            // the value of changed for which they were found; 0 before the first time
 }
 
 // pathOf returns the path of the file that a URI names, "" if it is not a file.

@@ -336,10 +336,9 @@ func (s *server) lookAt() []publishParams {
 				continue // it has changed since, and the next run will look at it
 			}
 			findings := found[d.uri]
-			same := d.published && d.foundAt == d.changed && slices.Equal(d.found, findings)
+			same := d.foundAt == d.changed && slices.Equal(d.found, findings)
 			d.found, d.foundAt = findings, d.changed
 			if !same {
-				d.published = true
 				news = append(news, publishParams{d.uri, d.version, diagnostics(d)})
 			}
 		}
