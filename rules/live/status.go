@@ -114,17 +114,13 @@ func firstError(findings []text.Finding) string {
 			continue
 		}
 		if more++; more == 0 {
-			first = at(found) + ": " + found.Message
+			first = found.Place() + ": " + found.Message
 		}
 	}
 	if more > 0 {
 		first += fmt.Sprintf(" (and %d more)", more)
 	}
 	return first
-}
-
-func at(found text.Finding) string {
-	return fmt.Sprintf("%s:%d:%d", found.File, found.Line, found.Column)
 }
 
 // report reports the findings of one file.
@@ -139,7 +135,7 @@ func (f *Folder) report(fl *file, findings []text.Finding) {
 			if found.Severity == text.Error {
 				log = f.log.Error
 			}
-			log("a finding in a rule file", "at", at(found), "severity", found.Severity, "message", found.Message,
+			log("a finding in a rule file", "at", found.Place(), "severity", found.Severity, "message", found.Message,
 				"text", fl.lines[found.Line], "suggestion", found.Suggestion)
 		}
 	}

@@ -29,6 +29,9 @@ func AtStart(file, code, message string) Finding {
 	return Finding{File: file, Line: 1, Column: 1, EndLine: 1, EndColumn: 1, Severity: Error, Code: code, Message: message}
 }
 
+// Place returns where the finding begins, as file:line:column.
+func (f Finding) Place() string { return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column) }
+
 // Severity says whether a finding keeps its file from being used.
 type Severity string
 

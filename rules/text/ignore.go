@@ -23,8 +23,10 @@ type ignore struct {
 
 // silences reports whether the comment applies to a finding.
 func (i ignore) silences(f Finding) bool {
-	return f.Severity == Warning && f.Code == i.code && f.Line >= i.from && f.Line <= i.to
+	return f.Severity == Warning && f.Code == i.code && i.covers(f)
 }
+
+func (i ignore) covers(f Finding) bool { return f.Line >= i.from && f.Line <= i.to }
 
 const codeIgnore = "ignore"
 
@@ -51,10 +53,16 @@ func (r *Document) Silence(late ...string) Ignores {
 		case slices.Contains(late, i.code):
 			i.place = r.finding(Warning, codeIgnore, i.at, "", noneIgnored, Quote(i.code))
 			out.list = append(out.list, i)
-		case slices.ContainsFunc(r.findings, func(f Finding) bool { return f.Code == i.code && f.Line >= i.from && f.Line <= i.to }):
+		case slices.ContainsFunc(r.findings, func(f Finding) bool { return f.Code == i.code && i.covers(f) }):
 			r.Warnf(codeIgnore, i.at, "", "%s is a mistake here, and only warnings can be ignored", Quote(i.code))
 		default:
-			near := Closest(i.code, codesOf(r.findings, i.from, i.to))
+			var codes []string
+			for _, f := range r.findings {
+				if f.Severity == Warning && i.covers(f) {
+					codes = append(codes, f.Code)
+				}
+			}
+			near := Closest(i.code, codes)
 			r.Warnf(codeIgnore, i.at, near, noneIgnored+"%s", Quote(i.code), DidYouMean(near))
 		}
 	}
@@ -62,15 +70,6 @@ func (r *Document) Silence(late ...string) Ignores {
 }
 
 const noneIgnored = "there is no warning %s to ignore here"
-
-func codesOf(findings []Finding, from, to int) (codes []string) {
-	for _, f := range findings {
-		if f.Severity == Warning && f.Line >= from && f.Line <= to {
-			codes = append(codes, f.Code)
-		}
-	}
-	return codes
-}
 
 // ignores reads the comments of the file that begin with "bellhop:" and reports those that cannot be understood.
 func (r *Document) ignores() (out []ignore) {

@@ -102,9 +102,13 @@ func (y *layout) check() (misreading, bool) {
 		}
 		if line := endOfLine(y.src.data, end); end > pos {
 			if rest := strings.TrimSpace(string(src.data[end:line])); rest != "" && rest[0] != '#' {
-				what := "closing " + map[byte]string{'"': "quote", '\'': "quote"}[src.data[pos]] + map[byte]string{'[': "]", '{': "}"}[src.data[pos]]
-				return misreading{"yaml", Span{pos, end + strings.Index(string(src.data[end:line]), rest) + len(rest)},
-					fmt.Sprintf("nothing can follow the %s here, but %s does", what, Quote(rest)), []string{string(src.data[pos:end])}}, true
+				what := "quote"
+				if isOneOf(src.data[pos], "[{") {
+					what = string(closing(src.data[pos]))
+				}
+				at := Span{pos, end + strings.Index(string(src.data[end:line]), rest) + len(rest)}
+				y.mistake(at, []string{string(src.data[pos:end])}, "nothing can follow the closing %s here, but %s does", what, Quote(rest))
+				return y.found, true
 			}
 		}
 		for l+1 < len(lines) && lines[l+1] <= end {

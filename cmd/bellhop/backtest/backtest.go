@@ -190,7 +190,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	t := &test{
 		o: o, report: &Report{Since: o.Span.Since, Until: o.Span.Until}, n: &payload.Normaliser{Zone: o.Zone},
 		all: newGroup(), rules: map[string]*ruleGroup{}, room: maxCounted, fields: map[string][]string{},
-		held: newHeld(&o),
+		held: held{sets: [2]*rules.Set{o.Present, o.Proposed}, of: map[place]*appointment{}, memory: cmp.Or(o.Memory, defaultMemory)},
 	}
 	total, err := o.Store.CountEvents(ctx, o.Span)
 	if err != nil {
@@ -261,7 +261,7 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 	if err := t.follow(ctx, e, ev, &made); err != nil {
 		return err
 	}
-	c := comparison{t, occasion{e.ID, e.Source, e.Appointment, e.ReceivedAt}}
+	c := comparison{t, occasion{e.ID, place{e.Source, e.Appointment}, e.ReceivedAt}}
 	for name, lists := range byRule(&made) {
 		if err := c.either(ctx, name, lists[0], lists[1]); err != nil {
 			return err
@@ -324,8 +324,9 @@ type comparison struct {
 
 // An occasion is the event that caused the messages.
 type occasion struct {
-	event, source, appointment string
-	at                         time.Time
+	event string
+	place
+	at time.Time
 }
 
 // rule compares what one rule says. Messages that are the same are matched first, whatever their steps are, so

@@ -32,14 +32,6 @@ type held struct {
 	planned, latest origin // cache: the event read last that planned a step, and the one read last as an appointment's latest
 }
 
-func newHeld(o *Options) held {
-	return held{
-		sets:   [2]*rules.Set{o.Present, o.Proposed},
-		of:     map[place]*appointment{},
-		memory: cmp.Or(o.Memory, defaultMemory),
-	}
-}
-
 type origin struct {
 	event string
 	decide.Origin
@@ -47,8 +39,6 @@ type origin struct {
 
 // A place identifies an appointment.
 type place struct{ source, appointment string }
-
-func (o *occasion) place() place { return place{o.source, o.appointment} }
 
 // An appointment has steps that follow it.
 type appointment struct {
@@ -132,10 +122,10 @@ func (t *test) hold(ctx context.Context, rule string, of occasion, present, prop
 		}
 	}
 	h.memory -= p.bytes
-	a := h.of[of.place()]
+	a := h.of[of.place]
 	if a == nil {
 		a = &appointment{}
-		h.of[of.place()] = a
+		h.of[of.place] = a
 	}
 	a.latest, a.pairs = of.event, append(a.pairs, p)
 	return t.relieve(ctx, p)
@@ -165,7 +155,7 @@ func (t *test) relieve(ctx context.Context, p *pair) error {
 
 // compare compares the two sides of a pair, and removes the pair.
 func (t *test) compare(p *pair) {
-	at := p.of.place()
+	at := p.of.place
 	if a := t.held.of[at]; a != nil {
 		a.pairs = slices.DeleteFunc(a.pairs, func(other *pair) bool { return other == p })
 		if len(a.pairs) == 0 {
@@ -268,7 +258,7 @@ func (t *test) settleNext(ctx context.Context) error {
 func (t *test) settle(ctx context.Context, s *step) error {
 	from, err := t.read(ctx, &t.held.planned, s.Event)
 	state := from.State
-	if latest := t.held.of[s.pair.of.place()].latest; err == nil && latest != s.Event {
+	if latest := t.held.of[s.pair.of.place].latest; err == nil && latest != s.Event {
 		var last decide.Origin
 		last, err = t.read(ctx, &t.held.latest, latest)
 		state = last.State

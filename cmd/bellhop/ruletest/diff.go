@@ -1,7 +1,6 @@
 package ruletest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -19,10 +18,15 @@ func written(v any) string {
 	case bool, json.Number, float64:
 		return fmt.Sprint(v)
 	}
-	var b bytes.Buffer
+	return toJSON(v, "  ")
+}
+
+// toJSON returns a value as JSON, with <, > and & as they are.
+func toJSON(v any, indent string) string {
+	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
+	enc.SetIndent("", indent)
 	if err := enc.Encode(v); err != nil {
 		return fmt.Sprint(v)
 	}

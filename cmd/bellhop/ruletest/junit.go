@@ -87,8 +87,11 @@ func suiteOf(r *Result) junitSuite {
 	}
 	for _, f := range r.Findings {
 		if f.Severity == text.Error {
-			at := fmt.Sprintf("%s:%d:%d", filepath.ToSlash(f.File), f.Line, f.Column)
-			add(junitCase{Name: at, File: filepath.ToSlash(f.File), Line: f.Line, Time: inSeconds(0), Error: &junitProblem{Message: f.Message, Type: f.Code, Text: at + ": " + f.Message}})
+			f.File = filepath.ToSlash(f.File)
+			add(junitCase{
+				Name: f.Place(), File: f.File, Line: f.Line, Time: inSeconds(0),
+				Error: &junitProblem{Message: f.Message, Type: f.Code, Text: f.Place() + ": " + f.Message},
+			})
 		}
 	}
 	for i := range r.Tests {

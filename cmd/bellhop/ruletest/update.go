@@ -593,15 +593,7 @@ func isBlock(text string) bool {
 }
 
 // doubleQuoted returns a text in double quotes. It uses the escapes of JSON, which YAML can read.
-func doubleQuoted(text string) string {
-	var b strings.Builder
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if enc.Encode(text) != nil {
-		return `""`
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
+func doubleQuoted(text string) string { return toJSON(text, "") }
 
 func printable(text string) bool {
 	return !strings.ContainsFunc(text, func(c rune) bool {
