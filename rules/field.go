@@ -15,7 +15,7 @@ import (
 )
 
 type fieldValue struct {
-	field actions.Field
+	field *actions.Field
 	value value
 	place string
 	skips bool // if it renders to nothing, the step is skipped

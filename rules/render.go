@@ -99,7 +99,7 @@ func (st *step) render(r *run) Step {
 	fields := make(map[string]any, len(st.fields))
 	recipients := 0
 	for _, f := range st.fields {
-		v, err := f.value.render(r, f.field)
+		v, err := f.value.render(r, *f.field)
 		if err == nil && f.field.Header {
 			v = folded(v)
 		}
@@ -134,7 +134,7 @@ func (st *step) render(r *run) Step {
 			fields[f.field.Name] = v
 		}
 	}
-	req, err := decodeRequest(st.kind, fields)
+	req, err := decodeRequest(*st.kind, fields)
 	if err != nil {
 		out.Err = fmt.Errorf("render %s: %w", st.kind.Name, err)
 		return out

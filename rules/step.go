@@ -17,7 +17,7 @@ import (
 // A step is one entry of a rule's `then`, compiled. It is immutable.
 type step struct {
 	number     int
-	kind       actions.Kind
+	kind       *actions.Kind
 	connection string
 	fields     []fieldValue
 	wait       *wait  // nil for an immediate step
@@ -229,6 +229,15 @@ var actionFields = sync.OnceValue(func() map[string][]actions.Field {
 	return out
 })
 
+// actionKinds holds the kinds of actions, for the steps to point to.
+var actionKinds = sync.OnceValue(func() map[string]*actions.Kind {
+	out := map[string]*actions.Kind{}
+	for _, k := range actions.Kinds() {
+		out[k.Name] = &k
+	}
+	return out
+})
+
 func fieldsOf(k actions.Kind) []actions.Field { return actionFields()[k.Name] }
 
 func hasField(k actions.Kind, name string) bool {
@@ -243,17 +252,18 @@ func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *s
 		s.notFields(kind, p)
 		return nil
 	}
-	fields := map[string]actions.Field{}
+	all := fieldsOf(kind)
+	fields := map[string]*actions.Field{}
 	var names []string
 	hasRequiredRecipient := false
-	for _, f := range fieldsOf(kind) {
+	for i, f := range all {
 		if !f.Internal {
-			fields[f.Name] = f
+			fields[f.Name] = &all[i]
 			names = append(names, f.Name)
 			hasRequiredRecipient = hasRequiredRecipient || f.Required && f.Recipient
 		}
 	}
-	out := &step{number: number, kind: kind}
+	out := &step{number: number, kind: actionKinds()[kind.Name]}
 	out.line, out.column = r.Position(p.Key)
 	at := map[string]text.Pair{}
 	misplaced := false
@@ -265,7 +275,7 @@ func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *s
 			switch waits := slices.Contains(stepKeys, fp.Name) || suggestion == "" && waitingKeys[text.FoldWord(fp.Name)]; {
 			case !waits:
 				if f, ok = fields[s.unknownField(kind, fp, suggestion, names, entries)]; ok { // it is checked as the field that was meant
-					s.field(f, fp)
+					s.field(*f, fp)
 				}
 			case !misplaced: // only once for "at" and "late"
 				misplaced = true
@@ -274,7 +284,7 @@ func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *s
 			continue
 		}
 		at[fp.Name] = fp
-		v, ok := s.field(f, fp)
+		v, ok := s.field(*f, fp)
 		if !ok {
 			continue
 		}
@@ -283,7 +293,7 @@ func (s *scope) action(kind actions.Kind, p text.Pair, number int, o Options) *s
 			skips: f.Recipient && (f.Required || !hasRequiredRecipient),
 		})
 	}
-	for _, f := range fieldsOf(kind) {
+	for _, f := range all {
 		if _, given := at[f.Name]; f.Required && !given && !f.Internal && r.Errors() == before {
 			r.Errorf("missing-key", r.At(p.Key), "", "%s needs %s", kind.Name, text.Quote(f.Name))
 		}
@@ -356,7 +366,7 @@ func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options
 	for _, f := range st.fields {
 		sketch[f.field.Name] = f.value.sketch()
 	}
-	req, err := decodeRequest(st.kind, sketch)
+	req, err := decodeRequest(*st.kind, sketch)
 	if err != nil {
 		r.Errorf("step", r.At(p.Key), "", "the fields of this %s do not fit together", st.kind.Name)
 		return

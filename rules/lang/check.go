@@ -18,6 +18,7 @@ type Checker struct {
 	preds  []predicateScope
 	locals []Let
 	Types  map[ast.Node]checked // of every node that was checked; in a < b < c, b occurs twice
+	uses   map[int]bool         // the named values that the expression uses, by index
 	bad    bool                 // an error has been reported
 	slip   *text.Scalar         // the text with the last error's suggestion in place, nil if there was none
 	Prover *Prover              // the prover that was used for the warnings

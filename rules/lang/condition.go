@@ -30,7 +30,10 @@ type Condition struct {
 
 // NewCondition returns the condition of a compiled expression.
 func NewCondition(whole *Program, as Term) *Condition {
-	out := &Condition{env: as.Checker.Env, Whole: whole, Source: as.Checker.piece.src, lets: slices.Clone(as.Checker.Lets)}
+	out := &Condition{env: as.Checker.Env, Whole: whole, Source: as.Checker.piece.src}
+	for _, l := range as.Checker.Lets { // without their terms, which would keep the whole document in memory
+		out.lets = append(out.lets, Let{Name: l.Name, Type: l.Type, Optional: l.Optional})
+	}
 	p := as.Checker.Prover
 	p.Steps = ProverSteps
 	out.Yes, out.No = p.Claim(as, true), p.Claim(as, false)
@@ -176,7 +179,6 @@ func (c *Checker) clause(n ast.Node, place string) (*clause, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Type, p.Place = done.Type, place
-	out.program = p
+	out.program = &Program{p, done.Type, place}
 	return &out, nil
 }

@@ -14,7 +14,8 @@ type Env struct {
 	Lazy      []string          // variables whose value is computed on first use
 	Aliases   map[string]string // other names that people use for fields
 
-	configs sync.Pool
+	configs  sync.Pool
+	programs programs
 }
 
 // An Object is a name with fields.

@@ -14,8 +14,9 @@ import (
 // expression, because the parser would report them in unhelpful places and terms. To add a habit, add a value to the
 // list. A test checks that it is the first one that its example raises, and what its suggestion makes of the example.
 type habit struct {
-	example string // an expression that shows it
-	meant   string // the example with the suggestion in place; "" if there is no suggestion
+	of      []lexer.Kind // the kinds of words that it can begin with
+	example string       // an expression that shows it
+	meant   string       // the example with the suggestion in place; "" if there is no suggestion
 	// find looks at the word that w stands at. The zero correction means that the habit is not there.
 	find func(w *words) correction
 }
@@ -33,7 +34,7 @@ func (w *words) instead(n int, code, suggestion, message string) correction {
 
 // operator is a habit that is an operator, or two that are written together, such as ===.
 func operator(wrong, right, message string) habit {
-	return habit{"1 " + wrong + " 2", "1 " + right + " 2", func(w *words) correction {
+	return habit{operators, "1 " + wrong + " 2", "1 " + right + " 2", func(w *words) correction {
 		switch {
 		case w.is(wrong):
 			return w.instead(0, "operator", right, message)
@@ -44,8 +45,30 @@ func operator(wrong, right, message string) habit {
 	}}
 }
 
+// The kinds of words that habits begin with.
+var (
+	names     = []lexer.Kind{lexer.Identifier}
+	operators = []lexer.Kind{lexer.Operator}
+	brackets  = []lexer.Kind{lexer.Bracket}
+	numbers   = []lexer.Kind{lexer.Number}
+	byteTexts = []lexer.Kind{lexer.Bytes}
+	operands  = []lexer.Kind{lexer.Identifier, lexer.Number, lexer.String}
+	choices   = []lexer.Kind{lexer.Operator, lexer.Identifier} // if and then
+)
+
+// habitsOf are the habits that can begin with a kind of word, in the order of the list.
+var habitsOf = func() map[lexer.Kind][]*habit {
+	out := map[lexer.Kind][]*habit{}
+	for i := range habits {
+		for _, k := range habits[i].of {
+			out[k] = append(out[k], &habits[i])
+		}
+	}
+	return out
+}()
+
 var habits = []habit{
-	{`contains(appointment.title, "VIP")`, `appointment.title contains "VIP"`, func(w *words) correction {
+	{operators, `contains(appointment.title, "VIP")`, `appointment.title contains "VIP"`, func(w *words) correction {
 		operator := w.at(0)
 		if !w.is("contains", "startsWith", "endsWith", "matches") || endsOperand(w.at(-1)) || w.at(-1).Is(lexer.Operator, ".", "?.") || !w.at(1).Is(lexer.Bracket, "(") {
 			return correction{}
@@ -57,13 +80,13 @@ var habits = []habit{
 		s := w.written(w.i+2, commas[0]-1) + " " + operator.Value + " " + w.written(commas[0]+1, last-1)
 		return correction{last, "operator", s, "write " + s}
 	}},
-	{`appointment.title == "a", "b"`, "", func(w *words) correction {
+	{operators, `appointment.title == "a", "b"`, "", func(w *words) correction {
 		if !w.is(",") || len(w.open) > 0 {
 			return correction{}
 		}
 		return w.instead(0, "syntax", "", `a comma is not expected here; several values are written field in ["a", "b"]`)
 	}},
-	{`appointment.title in ("a", "b")`, `appointment.title in ["a", "b"]`, func(w *words) correction {
+	{brackets, `appointment.title in ("a", "b")`, `appointment.title in ["a", "b"]`, func(w *words) correction {
 		if !w.at(0).Is(lexer.Bracket, "(") || !w.at(-1).Is(lexer.Operator, "in") {
 			return correction{}
 		}
@@ -74,13 +97,13 @@ var habits = []habit{
 		s := "[" + w.written(w.i+1, last-1) + "]"
 		return correction{last, "bracket", s, "write a list as " + s}
 	}},
-	{`.appointment.title == "a"`, `appointment.title == "a"`, func(w *words) correction {
+	{operators, `.appointment.title == "a"`, `appointment.title == "a"`, func(w *words) correction {
 		if w.i > 0 || !w.is(".") || w.at(1).Kind != lexer.Identifier {
 			return correction{}
 		}
 		return w.instead(1, "syntax", w.at(1).Value, "write names without a dot in front")
 	}},
-	{"appointment.title == \"a\"\n# and nothing else\n|| contact.name == \"b\"", "appointment.title == \"a\"\n// and nothing else\n|| contact.name == \"b\"", func(w *words) correction {
+	{operators, "appointment.title == \"a\"\n# and nothing else\n|| contact.name == \"b\"", "appointment.title == \"a\"\n// and nothing else\n|| contact.name == \"b\"", func(w *words) correction {
 		t := w.at(0)
 		if !w.is("#") || !w.beginsLine() || w.joined() || w.at(1).Kind != lexer.Identifier && len(w.open) > 0 {
 			return correction{}
@@ -91,19 +114,19 @@ var habits = []habit{
 		}
 		return w.instead(0, "comment", suggestion, "a comment in an expression begins with //, not with #")
 	}},
-	{`appointment.title == "a" # only these`, "", func(w *words) correction {
+	{operators, `appointment.title == "a" # only these`, "", func(w *words) correction {
 		if !w.is("#") || len(w.open) > 0 || !endsOperand(w.at(-1)) {
 			return correction{}
 		}
 		return w.instead(0, "comment", "", "a comment cannot stand inside an expression; put it on a line of its own above")
 	}},
-	{`${appointment.title}`, "", func(w *words) correction {
+	{names, `${appointment.title}`, "", func(w *words) correction {
 		if w.i > 0 || !w.named(0, "$") || !w.at(1).Is(lexer.Bracket, "{") {
 			return correction{}
 		}
 		return w.instead(1, "braces", "", "no ${ } is needed here: a value is written as it is, such as appointment.title")
 	}},
-	{`contact.name | default("guest")`, `contact.name ?? "guest"`, func(w *words) correction {
+	{operators, `contact.name | default("guest")`, `contact.name ?? "guest"`, func(w *words) correction {
 		if !w.is("|") || !w.named(1, "default", "d") {
 			return correction{}
 		}
@@ -114,7 +137,7 @@ var habits = []habit{
 		s := "?? " + w.written(w.i+3, last-1)
 		return correction{last, "operator", s, "write a default as " + s}
 	}},
-	{`contact.name | toUpper`, `contact.name | upper()`, func(w *words) correction {
+	{operators, `contact.name | toUpper`, `contact.name | upper()`, func(w *words) correction {
 		if !w.is("|") || w.at(1).Kind != lexer.Identifier || w.at(2).Is(lexer.Bracket, "(") {
 			return correction{}
 		}
@@ -128,7 +151,7 @@ var habits = []habit{
 		s := "| " + word + "()"
 		return w.instead(1, "function", s, "a function is called with parentheses: write "+s)
 	}},
-	{`any(contact.tags, t => t == "vip")`, "", func(w *words) correction {
+	{names, `any(contact.tags, t => t == "vip")`, "", func(w *words) correction {
 		last := 0
 		switch {
 		case w.at(0).Kind != lexer.Identifier || !w.inCall():
@@ -142,7 +165,7 @@ var habits = []habit{
 		}
 		return correction{last, "operator", "", "leave out " + text.Quote(w.written(w.i, last)) + ": an element is called # in what follows"}
 	}},
-	{`appointment.startTime > new Date()`, `appointment.startTime > now()`, func(w *words) correction {
+	{names, `appointment.startTime > new Date()`, `appointment.startTime > now()`, func(w *words) correction {
 		if !w.named(0, "new") || w.at(1).Kind != lexer.Identifier || w.at(1).Value != "Date" {
 			return correction{}
 		}
@@ -151,7 +174,7 @@ var habits = []habit{
 		}
 		return w.instead(1, "function", "date", `write a time as date("2026-01-31 15:04:05")`)
 	}},
-	{`appointment.startTime > Date.now()`, `appointment.startTime > now()`, func(w *words) correction {
+	{names, `appointment.startTime > Date.now()`, `appointment.startTime > now()`, func(w *words) correction {
 		if w.at(0).Kind != lexer.Identifier || w.at(0).Value != "Date" && w.at(0).Value != "datetime" || !w.at(1).Is(lexer.Operator, ".") || w.at(2).Kind != lexer.Identifier {
 			return correction{}
 		}
@@ -160,13 +183,13 @@ var habits = []habit{
 		}
 		return correction{}
 	}},
-	{`appointment.title is not "a"`, `appointment.title != "a"`, func(w *words) correction {
+	{names, `appointment.title is not "a"`, `appointment.title != "a"`, func(w *words) correction {
 		if !w.named(0, "is") || !endsOperand(w.at(-1)) || !w.at(1).Is(lexer.Operator, "not") && !w.named(1, "not") {
 			return correction{}
 		}
 		return w.instead(1, "operator", "!=", w.written(w.i, w.i+1)+" is written !=")
 	}},
-	{`appointment.startTime.Hour() between 9 and 17`, `appointment.startTime.Hour() >= 9 && appointment.startTime.Hour() <= 17`, func(w *words) correction {
+	{names, `appointment.startTime.Hour() between 9 and 17`, `appointment.startTime.Hour() >= 9 && appointment.startTime.Hour() <= 17`, func(w *words) correction {
 		if !w.named(0, "between") || !endsOperand(w.at(-1)) {
 			return correction{}
 		}
@@ -176,7 +199,7 @@ var habits = []habit{
 		}
 		return correction{last, "operator", s, "a range is written with two comparisons: write " + s + " instead of " + w.written(w.i, last)}
 	}},
-	{`appointment.title starts with "VIP"`, `appointment.title startsWith "VIP"`, func(w *words) correction {
+	{names, `appointment.title starts with "VIP"`, `appointment.title startsWith "VIP"`, func(w *words) correction {
 		if !w.named(0, "starts", "begins", "ends") || !w.named(1, "with") || !endsOperand(w.at(-1)) {
 			return correction{}
 		}
@@ -186,7 +209,7 @@ var habits = []habit{
 		}
 		return w.instead(1, "operator", s, w.written(w.i, w.i+1)+" is written "+s)
 	}},
-	{`appointment.startTime > Date("2026-05-01")`, `appointment.startTime > date("2026-05-01")`, func(w *words) correction {
+	{names, `appointment.startTime > Date("2026-05-01")`, `appointment.startTime > date("2026-05-01")`, func(w *words) correction {
 		if w.at(0).Kind != lexer.Identifier || w.at(0).Value != "Date" || !w.at(1).Is(lexer.Bracket, "(") || w.at(-1).Is(lexer.Operator, ".", "?.") {
 			return correction{}
 		}
@@ -195,7 +218,7 @@ var habits = []habit{
 		}
 		return w.instead(0, "function", "date", `write a time as date("2026-01-31 15:04:05"), with a small d`)
 	}},
-	{`appointment.title in ["a" "b"]`, `appointment.title in ["a" , "b"]`, func(w *words) correction {
+	{operands, `appointment.title in ["a" "b"]`, `appointment.title in ["a" , "b"]`, func(w *words) correction {
 		t := w.at(0)
 		if !endsOperand(w.at(-1)) || !beginsOperand(t) || t.Is(lexer.Bracket) || t.Kind == lexer.Operator || !amongValues(w.tokens[:w.i]) {
 			return correction{}
@@ -203,7 +226,7 @@ var habits = []habit{
 		this := w.written(w.i, w.i)
 		return w.instead(0, "syntax", ", "+this, "a comma is missing between "+w.written(w.i-1, w.i-1)+" and "+this)
 	}},
-	{`if appointment.title == "a"`, "", func(w *words) correction {
+	{choices, `if appointment.title == "a"`, "", func(w *words) correction {
 		hasBrace := func() bool {
 			return slices.ContainsFunc(w.tokens, func(t lexer.Token) bool { return t.Is(lexer.Bracket, "{") })
 		}
@@ -212,7 +235,7 @@ var habits = []habit{
 		}
 		return w.instead(0, "syntax", "", "write a choice as condition ? a : b; a condition alone needs no if")
 	}},
-	{`appointment.startTime > now() + 2 hours`, `appointment.startTime > now() + duration("2h")`, func(w *words) correction {
+	{numbers, `appointment.startTime > now() + 2 hours`, `appointment.startTime > now() + duration("2h")`, func(w *words) correction {
 		if w.at(0).Kind != lexer.Number || w.at(1).Kind != lexer.Identifier {
 			return correction{}
 		}
@@ -223,7 +246,7 @@ var habits = []habit{
 		s := `duration("` + amount + `")`
 		return w.instead(1, "duration", s, "write a duration as "+s)
 	}},
-	{`timeOfDay(appointment.startTime) < 9:00`, `timeOfDay(appointment.startTime) < "09:00"`, func(w *words) correction {
+	{numbers, `timeOfDay(appointment.startTime) < 9:00`, `timeOfDay(appointment.startTime) < "09:00"`, func(w *words) correction {
 		if w.at(0).Kind != lexer.Number || !w.at(1).Is(lexer.Operator, ":") || w.at(2).Kind != lexer.Number || !hourMinute.MatchString(w.written(w.i, w.i+2)) {
 			return correction{}
 		}
@@ -236,19 +259,19 @@ var habits = []habit{
 	operator("=<", "<=", "=< is written <="),
 	operator("<>", "!=", "write != for unequal, not <>"),
 	operator("&", "&&", "write && for and, not a single &"),
-	{`appointment.title = "a"`, `appointment.title == "a"`, func(w *words) correction {
+	{operators, `appointment.title = "a"`, `appointment.title == "a"`, func(w *words) correction {
 		if !w.is("=") || w.at(-1).Kind == lexer.Identifier && w.at(-2).Is(lexer.Operator, "let") {
 			return correction{}
 		}
 		return w.instead(0, "operator", "==", "= is not a comparison; write ==")
 	}},
-	{`(appointment.title == "a") | (contact.name == "b")`, `(appointment.title == "a") || (contact.name == "b")`, func(w *words) correction {
+	{operators, `(appointment.title == "a") | (contact.name == "b")`, `(appointment.title == "a") || (contact.name == "b")`, func(w *words) correction {
 		if !w.is("|") || w.at(1).Kind == lexer.Identifier && w.at(2).Is(lexer.Bracket, "(") {
 			return correction{}
 		}
 		return w.instead(0, "operator", "||", "write || for or, not a single |")
 	}},
-	{`appointment.title equals "a"`, `appointment.title == "a"`, func(w *words) correction {
+	{names, `appointment.title equals "a"`, `appointment.title == "a"`, func(w *words) correction {
 		if w.at(0).Kind != lexer.Identifier || w.at(-1).Is(lexer.Operator, ".", "?.", "#") {
 			return correction{}
 		}
@@ -258,7 +281,7 @@ var habits = []habit{
 		}
 		return w.instead(0, "operator", word, w.at(0).Value+" is written "+word)
 	}},
-	{`appointment.title == "a" contact.name == "b"`, "", func(w *words) correction {
+	{operands, `appointment.title == "a" contact.name == "b"`, "", func(w *words) correction {
 		if !endsOperand(w.at(-1)) {
 			return correction{}
 		}
@@ -271,7 +294,7 @@ var habits = []habit{
 		}
 		return correction{}
 	}},
-	{`appointment.title == b"a"`, "", func(w *words) correction {
+	{byteTexts, `appointment.title == b"a"`, "", func(w *words) correction {
 		if w.at(0).Kind != lexer.Bytes {
 			return correction{}
 		}

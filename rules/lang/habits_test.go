@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"slices"
 	"testing"
 
 	"bellhop/rules/text"
@@ -25,9 +26,10 @@ func TestHabits(t *testing.T) {
 		w := &words{src: h.example, tokens: tokens}
 		for at := 0; at < len(tokens) && found < 0; at++ {
 			w.i = at
-			for j := 0; j < len(habits) && found < 0; j++ {
-				if m = habits[j].find(w); m.message != "" {
-					found, from = j, at
+			for _, of := range habitsOf[tokens[at].Kind] {
+				if m = of.find(w); m.message != "" {
+					found, from = slices.IndexFunc(habits, func(h habit) bool { return h.example == of.example }), at
+					break
 				}
 			}
 			if found < 0 && tokens[at].Kind == "Bracket" {

@@ -25,6 +25,10 @@ func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 			if c.Used != nil {
 				c.Used[i] = true
 			}
+			if c.uses == nil {
+				c.uses = map[int]bool{}
+			}
+			c.uses[i] = true
 			return checked{call(n, "$let", constant(n, i)), l.Type}
 		}
 	}

@@ -360,12 +360,11 @@ func (p *Prober) compile(n ast.Node) *Program {
 	if c.bad {
 		return nil
 	}
-	out, err := p.env.assemble(done.node, p.src)
+	code, err := p.env.assemble(done.node, p.src)
 	if err != nil {
 		return nil
 	}
-	out.Type, out.Place = done.Type, p.place
-	return out
+	return &Program{code, done.Type, p.place}
 }
 
 // parts returns the probes of the nodes below a node.

@@ -17,14 +17,12 @@ import (
 	"github.com/expr-lang/expr/optimizer"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
-	"github.com/expr-lang/expr/vm"
 )
 
 // A Program is a compiled expression. It is immutable.
 type Program struct {
-	code  *vm.Program
+	*compiled
 	Type  Type
-	cost  int    // units of what it does outside loops
 	Place string // file:line:column of its beginning, for errors at run time
 }
 
@@ -91,21 +89,20 @@ var parseConfig = func() *conf.Config {
 
 // finish compiles a checked tree.
 func (c *Checker) finish(done checked) *Program {
-	p, err := c.Env.assemble(done.node, c.piece.src)
+	code, err := c.Env.programs.get(c.sharedKey(), func() (*compiled, error) { return c.Env.assemble(done.node, c.piece.src) })
 	if err != nil { // expr refuses what our checker accepted
 		c.fail("syntax", c.piece.Whole(), "", "this expression cannot be used here")
 		return nil
 	}
-	p.Type = done.Type
-	p.Place = c.Doc.Place(c.piece.Whole())
-	return p
+	return &Program{code, done.Type, c.Doc.Place(c.piece.Whole())}
 }
 
-func (e *Env) assemble(node ast.Node, src string) (*Program, error) {
+func (e *Env) assemble(node ast.Node, src string) (*compiled, error) {
 	config := e.config()
 	defer e.configs.Put(config)
 	cost := 20 * treeSize(node, 20_000)
-	tree := &parser.Tree{Node: node, Source: file.NewSource(src)}
+	root := &ast.SequenceNode{Nodes: []ast.Node{node}}
+	tree := &parser.Tree{Node: root, Source: file.NewSource(src)}
 	if _, err := exprcheck.Check(tree, config); err != nil {
 		return nil, err
 	}
@@ -116,7 +113,8 @@ func (e *Env) assemble(node ast.Node, src string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Program{code: code, cost: cost}, nil
+	root.Nodes = nil // the program refers to its tree, which is not needed any more
+	return &compiled{code, cost}, nil
 }
 
 var (

@@ -65,7 +65,7 @@ func (c *Checker) tokens() bool {
 	w := &words{src: c.piece.src, tokens: tokens}
 	for i, t := range tokens {
 		w.i = i
-		for _, h := range habits {
+		for _, h := range habitsOf[t.Kind] {
 			if m := h.find(w); m.message != "" {
 				c.fail(m.code, c.piece.span(t.From, tokens[m.last].To), m.suggestion, "%s", m.message)
 				return false
