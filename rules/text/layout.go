@@ -26,7 +26,7 @@ type level struct {
 
 // check returns the first mistake in indentation, brackets and quotes.
 func (y *layout) check() (misreading, bool) {
-	src := y.src
+	src, data := y.src, y.src.data
 	lines := src.lineOffsets()
 	block, deep := -1, -1 // the column of the block text's key or dash, and of the text
 	y.opened = true
@@ -46,7 +46,8 @@ func (y *layout) check() (misreading, bool) {
 				continue
 			}
 			word, _, _ := strings.Cut(trimmed, " ")
-			y.shift(from, column, deep, word, "%s stands in column %d, further left than the text that it belongs to; put it in column %d", Quote(word), column+1, deep+1)
+			y.shift(from, column, deep, word, "%s stands in column %d, further left than the text that it belongs to; put it in column %d",
+				Quote(word), column+1, deep+1)
 			return y.found, true
 		case trimmed[0] == '#':
 			continue
@@ -57,14 +58,14 @@ func (y *layout) check() (misreading, bool) {
 			at := Span{from + column, from + column + 1}
 			if trimmed[0] == ',' {
 				at.To = from + column + len(leadingComma.FindString(trimmed))
-				return misreading{"yaml", at, "a comma cannot begin a line here", []string{strings.TrimLeft(string(src.data[at.From:at.To]), ", ")}}, true
+				return misreading{"yaml", at, "a comma cannot begin a line here", []string{strings.TrimLeft(string(data[at.From:at.To]), ", ")}}, true
 			}
 			return misreading{"yaml", at, fmt.Sprintf("this %c has no %c before it", trimmed[0], trimmed[0]-2), []string{" "}}, true
 		case isOneOf(trimmed[0], "\t%?"):
 			return misreading{}, false // reported elsewhere, or too complex for this
 		}
 		block = -1
-		if y.place(from, column, trimmed) {
+		if y.place(from, column) {
 			return y.found, true
 		}
 		// The line holds dashes, a key, a value.
@@ -72,24 +73,24 @@ func (y *layout) check() (misreading, bool) {
 		parent := column
 		for y.dashAt(pos) {
 			parent = pos - from
-			pos = skipBlanks(y.src.data, pos+1)
+			pos = skipBlanks(data, pos+1)
 		}
 		if k := y.keyEnd(pos, to); k > pos {
 			parent = pos - from
-			pos = skipBlanks(y.src.data, k+1)
+			pos = skipBlanks(data, k+1)
 		}
-		for pos < to && isOneOf(src.data[pos], "&!") {
-			pos += len(firstPart.FindString(string(src.data[pos:to])))
+		for pos < to && isOneOf(data[pos], "&!") {
+			pos += len(firstPart.FindString(string(data[pos:to])))
 		}
-		y.opened = pos >= to || src.data[pos] == '#'
+		y.opened = pos >= to || data[pos] == '#'
 		if y.opened {
 			continue
 		}
 		end := pos
-		switch src.data[pos] {
+		switch data[pos] {
 		case '|', '>':
 			block, deep = parent, -1
-			if indicated.MatchString(string(src.data[pos:to])) {
+			if indicated.MatchString(string(data[pos:to])) {
 				deep = 0
 			}
 		case '"', '\'':
@@ -100,14 +101,14 @@ func (y *layout) check() (misreading, bool) {
 		if end < 0 {
 			return y.found, true
 		}
-		if line := endOfLine(y.src.data, end); end > pos {
-			if rest := strings.TrimSpace(string(src.data[end:line])); rest != "" && rest[0] != '#' {
+		if line := endOfLine(data, end); end > pos {
+			if rest := strings.TrimSpace(string(data[end:line])); rest != "" && rest[0] != '#' {
 				what := "quote"
-				if isOneOf(src.data[pos], "[{") {
-					what = string(closing(src.data[pos]))
+				if isOneOf(data[pos], "[{") {
+					what = string(closing(data[pos]))
 				}
-				at := Span{pos, end + strings.Index(string(src.data[end:line]), rest) + len(rest)}
-				y.mistake(at, []string{string(src.data[pos:end])}, "nothing can follow the closing %s here, but %s does", what, Quote(rest))
+				at := Span{pos, end + strings.Index(string(data[end:line]), rest) + len(rest)}
+				y.mistake(at, []string{string(data[pos:end])}, "nothing can follow the closing %s here, but %s does", what, Quote(rest))
 				return y.found, true
 			}
 		}
@@ -134,7 +135,7 @@ func (y *layout) keyEnd(pos, to int) int {
 			if data[i] == '\\' && q == '"' {
 				i++
 			} else if data[i] == q {
-				if i = skipBlanks(y.src.data, i+1); i < to && data[i] == ':' {
+				if i = skipBlanks(data, i+1); i < to && data[i] == ':' {
 					return i
 				}
 				return -1
@@ -162,14 +163,15 @@ func (y *layout) top() level {
 }
 
 // place reports whether a line stands in a column where it cannot. It then has recorded the mistake.
-func (y *layout) place(from, column int, trimmed string) bool {
+func (y *layout) place(from, column int) bool {
+	data := y.src.data
 	pos := from + column
-	to := endOfLine(y.src.data, from)
+	to := endOfLine(data, from)
 	dash := y.dashAt(pos)
 	key := y.keyEnd(pos, to)
 	word := "-"
 	if !dash && key > pos {
-		word = string(y.src.data[pos:key])
+		word = string(data[pos:key])
 	}
 	var popped []level
 	for y.top().column > column {
@@ -199,13 +201,13 @@ func (y *layout) place(from, column int, trimmed string) bool {
 		if top := y.top(); top.column != column || !top.dash {
 			y.levels = append(y.levels, level{column: column, dash: true, word: "-"})
 		}
-		pos = skipBlanks(y.src.data, pos+1)
+		pos = skipBlanks(data, pos+1)
 		column = pos - from
 		dash = y.dashAt(pos)
 	}
 	if key = y.keyEnd(pos, to); key > pos {
 		if top := y.top(); top.column != column || top.dash {
-			y.levels = append(y.levels, level{column: column, word: string(y.src.data[pos:key]), from: from})
+			y.levels = append(y.levels, level{column: column, word: string(data[pos:key]), from: from})
 		}
 		y.levels[len(y.levels)-1].lines++
 	}
@@ -249,18 +251,14 @@ func (y *layout) blankFrom(line, from, to int) bool {
 
 // linesIn counts the lines that begin in a column, from one line on up to the first line further left.
 func (y *layout) linesIn(from, column int) (n int) {
-	for from < len(y.src.data) {
-		to := endOfLine(y.src.data, from)
-		line := string(y.src.data[from:to])
-		if strings.TrimSpace(line) != "" {
-			if indentOf(line) < column {
-				return n
-			}
-			if indentOf(line) == column {
-				n++
-			}
+	for _, line := range SplitLines(string(y.src.data[from:])) {
+		switch indent := indentOf(line); {
+		case strings.TrimSpace(line) == "":
+		case indent < column:
+			return n
+		case indent == column:
+			n++
 		}
-		from = to + max(1, breakLen(y.src.data, to))
 	}
 	return n
 }
