@@ -1,8 +1,20 @@
 // Package engine is the program as a value. It receives webhooks, matches them with the rules of a watched folder and
 // sends the deliveries that the rules plan. [New] builds all of it, and [Engine.Run] serves until its context ends.
 //
-// This is the way of an event: package hook verifies and normalises the request, package receive stores it with
-// everything it causes in one transaction, and package work sends the deliveries that are due in the store's queue.
+// This is the way of a delivery. From the request to the commit:
+//
+//   - hook.Handler.serve reads, verifies and normalises the webhook.
+//   - receive.Receiver.Receive gives the event its id and waits until it is durable.
+//   - receive.Receiver.receive, in a transaction, works out what happened, matches the rules and inserts the deliveries.
+//   - store.writer.commit commits the transactions that wait together.
+//
+// From the time that a delivery is due to its record, one stage after the other:
+//
+//   - work.turn.enter takes a place for the destination.
+//   - work.turn.claim marks the delivery as being sent; receive.Receiver.Due renders it, or decides that it is not sent.
+//   - work.turn.wanted looks whether an event that came meanwhile has changed it.
+//   - work.turn.attempt sends it.
+//   - work.turn.record writes down the result.
 package engine
 
 import (
@@ -55,6 +67,8 @@ type Engine struct {
 	folder  *live.Folder
 	worker  *work.Worker
 
+	givenUp map[string]int // by rule, the waiting deliveries without a step, as told last
+
 	hookListener, adminListener net.Listener
 	hookServer, adminServer     *http.Server
 }
@@ -99,6 +113,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e.count(e.folder.Snapshot())
+	e.tellGivenUp(ctx, e.folder.Snapshot())
 
 	guard, err := actions.NewGuard(actions.GuardOptions{Allow: cfg.Egress.Allow})
 	if err != nil {
@@ -305,7 +320,8 @@ func (e *Engine) count(s live.Snapshot) {
 	e.metrics.Rules.Set(float64(len(s.Set.Rules())))
 }
 
-// tellGivenUp logs, for each rule, how many waiting deliveries have no step in the new rules.
+// tellGivenUp logs, for each rule, how many waiting deliveries lost their step by the change. What earlier changes
+// dropped is not told again. It must not be called concurrently.
 func (e *Engine) tellGivenUp(ctx context.Context, s live.Snapshot) {
 	plans, err := e.store.Waiting(ctx)
 	if err != nil {
@@ -315,8 +331,13 @@ func (e *Engine) tellGivenUp(ctx context.Context, s live.Snapshot) {
 		return
 	}
 	gone := store.GivenUp(plans, s.Set)
+	before := e.givenUp
+	e.givenUp = gone
 	for _, rule := range slices.Sorted(maps.Keys(gone)) {
-		e.log.Warn("this change drops waiting steps: their rule or step is no longer there", "rule", rule, "count", gone[rule])
+		if gone[rule] <= before[rule] {
+			continue
+		}
+		e.log.Warn("waiting steps are dropped: their rule or step is no longer there", "rule", rule, "count", gone[rule]-before[rule])
 	}
 }
 

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"bellhop/engine/record"
+	"bellhop/rules"
 )
 
 // A delivery in shadow mode counts as not sent: when its rule is live, a retry or a replay sends it.
@@ -79,12 +81,24 @@ func TestRenamingSaysWhatItDrops(t *testing.T) {
 		t.Errorf("given up before: %v", list.GivenUp)
 	}
 	writeFile(t, s.cfg.Rules+"/r.yaml", strings.Replace(text, "name: crm", "name: renamed", 1))
-	until(t, "the log says so", func() bool { return strings.Contains(s.log.String(), "this change drops waiting steps") })
+	until(t, "the log says so", func() bool { return strings.Contains(s.log.String(), "waiting steps are dropped") })
 	if s.get("/api/v1/rules", &list); list.GivenUp["crm"] != 2 {
 		t.Errorf("given up: %v", list.GivenUp)
 	}
 	if !strings.Contains(s.log.String(), "count=2") {
 		t.Error("the log does not say how many")
+	}
+	// Another change does not say it again.
+	writeFile(t, s.cfg.Rules+"/other.yaml", strings.Replace(text, "name: crm", "name: other", 1))
+	until(t, "the other file is loaded", func() bool {
+		return slices.ContainsFunc(s.e.Rules(), func(r *rules.Rule) bool { return r.Name == "other" })
+	})
+	writeFile(t, s.cfg.Rules+"/other.yaml", strings.Replace(text, "name: crm", "name: third", 1))
+	until(t, "the third rule is loaded", func() bool {
+		return slices.ContainsFunc(s.e.Rules(), func(r *rules.Rule) bool { return r.Name == "third" })
+	})
+	if n := strings.Count(s.log.String(), "waiting steps are dropped"); n != 1 {
+		t.Errorf("the log says it %d times", n)
 	}
 }
 

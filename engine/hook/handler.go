@@ -105,7 +105,7 @@ func New(o Options) (*Handler, error) {
 	return h, nil
 }
 
-// statuses returns the status words of each source, folded by [fold].
+// statuses returns the status words of each source, folded by [payload.Fold].
 func statuses(sources map[string]config.Source) map[string]map[string]string {
 	all := make(map[string]map[string]string, len(sources))
 	for name, s := range sources {

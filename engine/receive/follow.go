@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"bellhop/engine/decide"
-	"bellhop/engine/payload"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 )
@@ -58,7 +57,7 @@ func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (decide.Origin, erro
 	if err != nil {
 		return decide.Origin{}, err
 	}
-	o, err := decide.OriginOf(&payload.Normaliser{Zone: r.Zone}, &e)
+	o, err := decide.OriginOf(&r.bodies, &e)
 	if err != nil {
 		return decide.Origin{}, decide.RecordError{Err: err}
 	}

@@ -32,7 +32,10 @@ type Options struct {
 }
 
 // A Receiver stores events and decides about their deliveries. It is safe for concurrent use.
-type Receiver struct{ Options }
+type Receiver struct {
+	Options
+	bodies payload.Normaliser // reads the bodies of recorded events
+}
 
 var _ hook.Receiver = (*Receiver)(nil)
 
@@ -41,7 +44,7 @@ func New(o Options) *Receiver {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Receiver{o}
+	return &Receiver{Options: o, bodies: payload.Normaliser{Zone: o.Zone}}
 }
 
 // A result is the outcome of one run of the transaction.
@@ -196,7 +199,7 @@ func (r *Receiver) match(tx *store.Tx, set *rules.Set, ev *rules.Event, now time
 
 // Problems returns the problems of a recorded event: the fields that could not be read.
 func (r *Receiver) Problems(e *record.Event) []rules.Problem {
-	ev, err := decide.Restore(&payload.Normaliser{Zone: r.Zone}, e)
+	ev, err := decide.Restore(&r.bodies, e)
 	if err != nil {
 		return nil
 	}

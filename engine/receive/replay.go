@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"bellhop/engine/decide"
-	"bellhop/engine/payload"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/rules"
@@ -88,7 +87,7 @@ func (r *Receiver) replay(ctx context.Context, id string, wanted func(*record.De
 	if e.Status != record.Accepted {
 		return nil, fmt.Errorf("the event is %s, so no rule applies to it: %w", e.Status, ErrNotReplayable)
 	}
-	ev, err := decide.Restore(&payload.Normaliser{Zone: r.Zone}, &e)
+	ev, err := decide.Restore(&r.bodies, &e)
 	if err != nil {
 		return nil, err
 	}
