@@ -134,7 +134,7 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 		}
 	}
 	if failed != nil {
-		root.Part.Error = lang.InPlace(failed, rule.when.Whole.Place)
+		root.Part.Error = lang.InPlace(failed, rule.when.Place)
 	}
 	causes := root.Mark(truth)
 	part := root.Tree()

@@ -40,7 +40,8 @@ func eventNames(names []string) (bits uint16) {
 	return bits
 }
 
-func newIndex(rules []*Rule) *index {
+// newIndex files rules under what their conditions need.
+func newIndex(rules []*Rule, needs func(*Rule) []lang.Need) *index {
 	ix := &index{hears: make([]uint16, len(rules)), names: make([][]int32, len(Names()))}
 	count := map[lang.Key]int32{}
 	for i, rule := range rules {
@@ -48,7 +49,7 @@ func newIndex(rules []*Rule) *index {
 			continue
 		}
 		ix.hears[i] = eventNames(rule.On)
-		for _, need := range rule.needs() {
+		for _, need := range needs(rule) {
 			for _, k := range need.Keys {
 				count[k]++
 			}
@@ -64,7 +65,7 @@ func newIndex(rules []*Rule) *index {
 		if ix.hears[i] == 0 {
 			continue
 		}
-		need := rarest(rule.needs(), count)
+		need := rarest(needs(rule), count)
 		if need == nil {
 			for n := range ix.names {
 				if ix.hears[i]&(1<<n) != 0 {

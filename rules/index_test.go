@@ -180,8 +180,9 @@ func TestIndexNeedsEveryTest(t *testing.T) {
 }
 
 // manyIndexed returns rules of an agency: nine of ten are for one calendar each, the others ask for a title, and all ask
-// for the status of the appointment too. Their conditions share one program, so that there can be many.
-func manyIndexed(tb testing.TB, n int) []*Rule {
+// for the status of the appointment too. Their conditions are three, so that there can be many, but the function
+// returns what each would need.
+func manyIndexed(tb testing.TB, n int) ([]*Rule, func(*Rule) []lang.Need) {
 	tb.Helper()
 	src := []string{
 		`appointment.appointmentStatus == "confirmed" && appointment.calendarId == "cal0"`,
@@ -198,6 +199,7 @@ func manyIndexed(tb testing.TB, n int) []*Rule {
 		of = append(of, f.Rules[0])
 	}
 	rules := make([]*Rule, n)
+	needed := make(map[*Rule][]lang.Need, n)
 	for i := range rules {
 		kind, test, field, text := 0, lang.Equals, "appointment.calendarId", fmt.Sprint("cal", i)
 		switch {
@@ -216,10 +218,9 @@ func manyIndexed(tb testing.TB, n int) []*Rule {
 		} else {
 			needs = append(needs, lang.NeedOf(test, field, text)...)
 		}
-		rule.Name, rule.when = fmt.Sprint("r", i), &lang.Condition{Whole: rule.when.Whole, Source: rule.when.Source, Needs: needs}
-		rules[i] = &rule
+		rules[i], needed[&rule] = &rule, needs
 	}
-	return rules
+	return rules, func(r *Rule) []lang.Need { return needed[r] }
 }
 
 func agencyEvent() *Event {
@@ -233,7 +234,7 @@ func agencyEvent() *Event {
 func TestConditionIsEvaluatedOnce(t *testing.T) {
 	t.Parallel()
 	r := newRun(agencyEvent(), time.Now())
-	all := manyIndexed(t, 100)
+	all, _ := manyIndexed(t, 100)
 	for _, rule := range all {
 		r.start(rule)
 		if _, err := r.applies(); err != nil {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,14 +26,14 @@ type sending struct {
 // written.
 func sameSends(rules []*Rule) []text.Finding {
 	var findings []text.Finding
-	alike := map[string][]sending{}
+	alike := map[sendKey][]sending{}
 	for _, rule := range rules {
 		if !rule.Enabled || rule.Shadow {
 			continue
 		}
 		for _, st := range rule.steps {
-			key := rule.sends(st)
-			if key == "" {
+			key := st.sendKey
+			if key == (sendKey{}) {
 				continue
 			}
 			for _, other := range alike[key] {
@@ -65,22 +66,27 @@ func (rule *Rule) stepPlace(st *step) text.Finding {
 	return text.Finding{File: rule.File, Line: st.line, Column: st.column, EndLine: st.line, EndColumn: st.column + len(st.kind.Name)}
 }
 
-// sends returns everything that a step sends, to whom and when, as written. The same words in another rule mean the
-// same only if the names in them and the zone do.
-func (rule *Rule) sends(st *step) string {
-	if st.sends == "" || !strings.Contains(st.sends, "{{") && st.wait == nil {
-		return st.sends
+// A sendKey is the same for two steps that send the same. It is zero if that is unknown.
+type sendKey [16]byte
+
+// sendKeyOf returns the key of everything that a step sends, to whom and when, as written. The same words in another
+// rule mean the same only if the names in them and the zone do.
+func (rule *Rule) sendKeyOf(st *step) sendKey {
+	if st.sends == "" {
+		return sendKey{}
 	}
-	var b strings.Builder
-	b.WriteString(st.sends)
-	if st.wait != nil {
-		b.WriteString("\x00at " + st.wait.src)
+	h := sha256.New()
+	h.Write([]byte(st.sends))
+	if strings.Contains(st.sends, "{{") || st.wait != nil {
+		if st.wait != nil {
+			h.Write([]byte("\x00at " + st.wait.src))
+		}
+		h.Write([]byte("\x00in " + rule.zoneName()))
+		for _, l := range rule.lets { // each may use the ones above it
+			h.Write([]byte("\x00" + l.name + "=" + l.src))
+		}
 	}
-	b.WriteString("\x00in " + rule.zoneName())
-	for _, l := range rule.lets { // each may use the ones above it
-		b.WriteString("\x00" + l.name + "=" + l.src)
-	}
-	return b.String()
+	return sendKey(h.Sum(nil)[:16])
 }
 
 // fireTogether reports whether there are events for which both rules fire, because the condition of one implies that

@@ -54,7 +54,7 @@ func NewSet(files []*File) (*Set, []text.Finding) {
 	for i, rule := range s.rules {
 		s.names[rule.Name] = i
 	}
-	s.index = newIndex(s.rules)
+	s.index = newIndex(s.rules, (*Rule).needs)
 	return s, findings
 }
 

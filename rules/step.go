@@ -24,8 +24,9 @@ type step struct {
 	anyway     bool   // it is sent also if the appointment was over when first seen
 	latest     bool   // only the result of an appointment's latest event is sent
 	to         string // the destination if there is no connection; "" if unknown until rendering
-	sends      string // everything that is sent, and to whom, as written; see sameSends
-	line       int    // position of its action's key
+	sends      string // everything that is sent, and to whom, as written; "" when the rule is complete
+	sendKey    sendKey
+	line       int // position of its action's key
 	column     int
 }
 

@@ -232,7 +232,7 @@ func (st *step) hold(w *wait) {
 // maxToldApart limits the steps that a key names, because every waiting delivery has one.
 const maxToldApart = 20
 
-// tellApart sets the [Step.Key] of the waiting steps of a rule: what is written in the step, and in all that wait. A
+// tellApart sets what tells the steps of a rule from those of other rules, and the [Step.Key] of the waiting ones: what is written in the step, and in all that wait. A
 // key that cannot name them all contains a *.
 func (rule *Rule) tellApart() {
 	var all []string
@@ -249,6 +249,7 @@ func (rule *Rule) tellApart() {
 		if st.wait != nil {
 			st.wait.keys = st.wait.key + others
 		}
+		st.sendKey, st.sends = rule.sendKeyOf(st), ""
 	}
 }
 

@@ -3,8 +3,9 @@ package lang
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -17,20 +18,21 @@ import (
 // are the operands compiled and run one by one, the cheap ones first; together they may do half as much work again.
 type Condition struct {
 	env    *Env
-	Whole  *Program
 	Source string
+	Place  string // file:line:column of its beginning
 	lets   []Let
 
 	Yes, No *Formula // what holds if it is true, and if it is false
 	Needs   []Need   // for an index over conditions
 
-	once  sync.Once
-	parts *clause
+	// Both are compiled on first use, because most of many conditions are never asked.
+	whole atomic.Pointer[Program]
+	parts atomic.Pointer[clause]
 }
 
 // NewCondition returns the condition of a compiled expression.
 func NewCondition(whole *Program, as Term) *Condition {
-	out := &Condition{env: as.Checker.Env, Whole: whole, Source: as.Checker.piece.src}
+	out := &Condition{env: as.Checker.Env, Source: as.Checker.piece.src, Place: whole.Place}
 	for _, l := range as.Checker.Lets { // without their terms, which would keep the whole document in memory
 		out.lets = append(out.lets, Let{Name: l.Name, Type: l.Type, Optional: l.Optional})
 	}
@@ -54,16 +56,50 @@ type clause struct {
 }
 
 func (c *Condition) Holds(r *Machine) (bool, error) {
-	v, err := r.Eval(c.Whole)
-	if err == nil {
-		return truth(c.Whole, v)
+	whole, err := c.program()
+	if err != nil {
+		return false, err
 	}
-	c.once.Do(c.divide)
-	if c.parts == nil || c.parts.op == "" {
+	v, err := r.Eval(whole)
+	if err == nil {
+		return truth(whole, v)
+	}
+	parts := c.divided()
+	if parts == nil || parts.op == "" {
 		return false, err
 	}
 	r.units, r.bytes = maxUnits/2, maxBytes/2 // the first run may have used up the budget
-	return c.parts.holds(r)
+	return parts.holds(r)
+}
+
+// program returns the whole condition as one program.
+func (c *Condition) program() (*Program, error) {
+	if p := c.whole.Load(); p != nil {
+		return p, nil
+	}
+	ch, tree := c.read()
+	if tree == nil {
+		return nil, fmt.Errorf("%s: %w", c.Place, errClause)
+	}
+	done := ch.visit(tree)
+	code, err := ch.share(done.node)
+	if err != nil || ch.bad {
+		return nil, fmt.Errorf("%s: %w", c.Place, cmp.Or(err, errClause))
+	}
+	p := &Program{code, done.Type, c.Place}
+	c.whole.Store(p)
+	return p, nil
+}
+
+// read parses the expression again. It was compiled before, so no new mistake can be found.
+func (c *Condition) read() (*Checker, ast.Node) {
+	r, t := text.Alone(c.Source)
+	ch := &Checker{Scope: Scope{Env: c.env, Doc: r, Lets: c.lets}, piece: WholeOf(t)}
+	tree, ok := ch.parse(parseConfig)
+	if !ok {
+		return nil, nil
+	}
+	return ch, tree
 }
 
 func truth(p *Program, v any) (bool, error) {
@@ -129,19 +165,21 @@ func (c *clause) cost() int {
 	return sum
 }
 
-// divide compiles the operands. The expression was compiled before, so no new mistake can be found.
-func (c *Condition) divide() {
-	r, t := text.Alone(c.Source)
-	ch := &Checker{Scope: Scope{Env: c.env, Doc: r, Lets: c.lets}, piece: WholeOf(t)}
-	tree, ok := ch.parse(parseConfig)
-	if !ok {
-		return
+// divided returns the operands, compiled one by one.
+func (c *Condition) divided() *clause {
+	if parts := c.parts.Load(); parts != nil {
+		return parts
 	}
-	parts, err := ch.clause(tree, c.Whole.Place)
+	ch, tree := c.read()
+	if tree == nil {
+		return nil
+	}
+	parts, err := ch.clause(tree, c.Place)
 	if err != nil {
-		return
+		return nil
 	}
-	c.parts = parts
+	c.parts.Store(parts)
+	return parts
 }
 
 var errClause = errors.New("a part of a condition does not stand alone")

@@ -227,7 +227,7 @@ func (p *Probe) Untimely(absent bool) (found bool) {
 }
 
 func (p *Prober) Condition(c *Condition) *Probe {
-	tree, ok := p.begin(c.Source, c.Whole.Place, c.lets)
+	tree, ok := p.begin(c.Source, c.Place, c.lets)
 	if !ok {
 		return &Probe{Part: Part{Source: strings.TrimSpace(c.Source), Error: "this cannot be taken apart"}}
 	}

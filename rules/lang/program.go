@@ -89,7 +89,7 @@ var parseConfig = func() *conf.Config {
 
 // finish compiles a checked tree.
 func (c *Checker) finish(done checked) *Program {
-	code, err := c.Env.programs.get(c.sharedKey(), func() (*compiled, error) { return c.Env.assemble(done.node, c.piece.src) })
+	code, err := c.share(done.node)
 	if err != nil { // expr refuses what our checker accepted
 		c.fail("syntax", c.piece.Whole(), "", "this expression cannot be used here")
 		return nil

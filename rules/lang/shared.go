@@ -58,6 +58,11 @@ func (p *programs) drop(key string) {
 	}
 }
 
+// share compiles the checked expression, unless that was done for another rule.
+func (c *Checker) share(node ast.Node) (*compiled, error) {
+	return c.Env.programs.get(c.sharedKey(), func() (*compiled, error) { return c.Env.assemble(node, c.piece.src) })
+}
+
 // sharedKey identifies what a checked expression compiles to: its text, and the position and type of each named value
 // that it uses.
 func (c *Checker) sharedKey() string {

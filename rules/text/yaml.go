@@ -254,7 +254,7 @@ func (r *Document) Scalar(n *yaml.Node, what string) (*Scalar, bool) {
 	case IsNull(n) && n.Value == "":
 		at := r.At(n)
 		if c := r.src.comment(at.From); c.To > c.From || strings.HasPrefix(n.LineComment, "#") {
-			r.Errorf("comment", c, `"`+strings.ReplaceAll(r.src.in(c), `"`, `\"`)+`"`,
+			r.Errorf("comment", c, doubleQuoted(r.src.in(c)),
 				"%s is empty: an unquoted # begins a comment; put the text in quotes", what)
 			return nil, false
 		}
