@@ -194,10 +194,12 @@ func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 		layouts = []string{args[0].(string)}
 	}
 	if len(args) > 1 {
-		name, ok := args[1].(string), false
-		if zone, ok = FindZone(name); !ok {
+		name := args[1].(string)
+		z, ok := FindZone(name)
+		if !ok {
 			return nil, Errorf("%s is not a time zone", text.Quote(name))
 		}
+		zone = z
 	}
 	for _, layout := range layouts {
 		t, err := time.ParseInLocation(layout, written, noZone)
