@@ -174,7 +174,7 @@ func tightened(a atom) atom {
 }
 
 // closes reports whether the claims about differences can hold together: no cycle through them has a negative sum.
-func closes(known []atom) bool {
+func closes(known []*atom) bool {
 	type bound struct {
 		set    bool
 		w      float64
@@ -189,7 +189,7 @@ func closes(known []atom) bool {
 		return len(names) - 1
 	}
 	index("") // zero
-	var edges []atom
+	var edges []*atom
 	for _, a := range known {
 		if a.kind == 'd' {
 			index(a.key)

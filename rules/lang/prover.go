@@ -366,10 +366,12 @@ func holdsOrder(op, a, b string) bool {
 
 // Possible reports whether all of the formulas can be true together. It is true also if that is too hard to tell.
 func (p *Prover) Possible(formulas ...*Formula) bool {
-	return p.search(formulas, nil)
+	return p.search(slices.Clone(formulas), nil)
 }
 
-func (p *Prover) search(todo []*Formula, known []atom) bool {
+// search tries to make all of todo true together with known, which is consistent. It owns the array of todo. Both can
+// share their arrays beyond their ends with calls that have returned.
+func (p *Prover) search(todo []*Formula, known []*atom) bool {
 	for len(todo) > 0 {
 		if p.Steps--; p.Steps < 0 {
 			return true
@@ -381,16 +383,15 @@ func (p *Prover) search(todo []*Formula, known []atom) bool {
 		case 'f':
 			return false
 		case '&':
-			todo = append(slices.Clip(todo), f.kids...)
+			todo = append(todo, f.kids...)
 		case 'a':
-			known = append(slices.Clip(known), f.atom)
+			known = append(known, &f.atom)
 			if !p.consistent(known) {
 				return false
 			}
 		case '|':
 			// Alternatives are tried last: most of them are impossible by then.
 			if i := slices.IndexFunc(todo, func(f *Formula) bool { return f.op != '|' }); i >= 0 {
-				todo = slices.Clone(todo)
 				next := todo[i]
 				todo[i] = f
 				todo = append(todo, next)
@@ -405,13 +406,13 @@ func (p *Prover) search(todo []*Formula, known []atom) bool {
 }
 
 // consistent reports whether the claims can all hold. All but the last are known to.
-func (p *Prover) consistent(known []atom) bool {
+func (p *Prover) consistent(known []*atom) bool {
 	last := known[len(known)-1]
 	p.Steps -= len(known) / 8
 	if last.kind == 'd' {
 		return closes(known)
 	}
-	var same []atom
+	var same []*atom
 	for _, a := range known {
 		if a.key == last.key && a.kind != 'd' {
 			same = append(same, a)
@@ -421,13 +422,13 @@ func (p *Prover) consistent(known []atom) bool {
 		return true
 	}
 	if last.kind == 'b' {
-		return !slices.ContainsFunc(same, func(a atom) bool { return a.kind == 'b' && a.positive != last.positive })
+		return !slices.ContainsFunc(same, func(a *atom) bool { return a.kind == 'b' && a.positive != last.positive })
 	}
 	return p.textPossible(same)
 }
 
 // textPossible reports whether one value can be everything that is claimed of it.
-func (p *Prover) textPossible(claims []atom) bool {
+func (p *Prover) textPossible(claims []*atom) bool {
 	var only []string
 	finite := false
 	for _, a := range claims {
@@ -443,7 +444,7 @@ func (p *Prover) textPossible(claims []atom) bool {
 	if finite {
 		only = slices.DeleteFunc(only, func(v string) bool {
 			text, err := strconv.Unquote(v)
-			return slices.ContainsFunc(claims, func(a atom) bool {
+			return slices.ContainsFunc(claims, func(a *atom) bool {
 				switch a.kind {
 				case 's':
 					return !a.positive && slices.Contains(a.set, v)
@@ -468,7 +469,7 @@ func (p *Prover) textPossible(claims []atom) bool {
 }
 
 // excludes reports whether two claims about parts of one text contradict each other.
-func excludes(a, b atom) bool {
+func excludes(a, b *atom) bool {
 	switch {
 	case a.positive && b.positive:
 		if a.op == b.op && a.op == "startsWith" {
@@ -484,7 +485,7 @@ func excludes(a, b atom) bool {
 }
 
 // apart reports whether a is an upper bound below the lower bound b.
-func apart(a, b atom) bool {
+func apart(a, b *atom) bool {
 	if a.op[0] != '<' || b.op[0] != '>' {
 		return false
 	}

@@ -40,10 +40,12 @@ func (c *Checker) parse(config *conf.Config) (ast.Node, bool) {
 		c.syntaxError(err)
 		return nil, false
 	}
-	if size := treeSize(tree.Node, maxNodes); size > maxNodes {
+	size := treeSize(tree.Node, maxNodes)
+	if size > maxNodes {
 		c.fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
 		return nil, false
 	}
+	c.Types = make(map[ast.Node]checked, size)
 	return tree.Node, true
 }
 
@@ -146,9 +148,9 @@ func (c *Checker) cut() bool {
 }
 
 func (c *Checker) lex() ([]lexer.Token, error) {
-	l := lexer.New()
+	l := lexer.New() // Reset does not make a used one new
 	l.Reset(file.NewSource(c.piece.src))
-	var tokens []lexer.Token
+	tokens := make([]lexer.Token, 0, 8+len(c.piece.src)/5)
 	for {
 		t, err := l.Next()
 		if errors.Is(err, io.EOF) {

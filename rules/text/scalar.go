@@ -18,6 +18,7 @@ type Scalar struct {
 	outer    Span  // the whole scalar in the file, including quotes or block header
 	slip     *Span // the range that With replaced
 	mapped   bool
+	straight int // where the value begins if it stands in the file as it is, so beg and end are not needed yet; else 0
 }
 
 // blockStyle is the style of texts after | and >.
@@ -36,10 +37,13 @@ func (t *Scalar) whole() Span {
 // Span converts a range of the value's bytes to a range of the file.
 func (t *Scalar) Span(from, to int) Span {
 	t.locate()
+	from, to = min(max(from, 0), len(t.Value)), min(max(to, 0), len(t.Value))
+	if t.straight > 0 {
+		return Span{t.straight + from, t.straight + max(from, to)}
+	}
 	if len(t.beg) != len(t.Value) || len(t.Value) == 0 {
 		return t.outer
 	}
-	from, to = min(max(from, 0), len(t.Value)), min(max(to, 0), len(t.Value))
 	var s Span
 	if from < len(t.Value) {
 		s.From = t.beg[from]
@@ -56,7 +60,7 @@ func (t *Scalar) Span(from, to int) Span {
 // With returns the text with s in place of the file's bytes at, so that the rest can be checked in spite of a
 // mistake. It returns nil if the place in the value is not known.
 func (t *Scalar) With(at Span, s string) *Scalar {
-	t.locate()
+	t.spread()
 	if len(t.beg) != len(t.Value) || at.From < t.outer.From || at.To > t.outer.To {
 		return nil
 	}
@@ -93,7 +97,7 @@ func (t *Scalar) Mend(at Span, s string) (Span, string) {
 	if s == "" || t.slip != nil && at.From >= t.slip.From && at.To <= t.slip.To {
 		return at, ""
 	}
-	t.locate()
+	t.spread()
 	style := t.node.Style
 	if style&blockStyle != 0 {
 		for at.To > at.From && breakLen(t.src.data, at.To-1) > 0 {
@@ -161,6 +165,38 @@ func isPlain(s string, flow bool) bool {
 	return plainStart.MatchString(s) && !plainBreak.MatchString(s) && !(flow && flowBreak.MatchString(s))
 }
 
+// straighten looks whether the value stands in the file as it is, as most do. from is where the scalar begins.
+func (t *Scalar) straighten(from int) bool {
+	quote := ""
+	switch style := t.node.Style; {
+	case style&blockStyle != 0 || t.Value == "":
+		return false
+	case style&yaml.DoubleQuotedStyle != 0:
+		quote = `"`
+	case style&yaml.SingleQuotedStyle != 0:
+		quote = "'"
+	}
+	written := quote + t.Value + quote
+	to := from + len(written)
+	if to > len(t.src.data) || string(t.src.data[from:to]) != written || quote != "" && strings.ContainsAny(t.Value, quote+`\`) {
+		return false
+	}
+	t.outer, t.straight = Span{from, to}, from+len(quote)
+	return t.straight > 0
+}
+
+// spread fills beg and end.
+func (t *Scalar) spread() {
+	t.locate()
+	if t.straight == 0 {
+		return
+	}
+	for i := range len(t.Value) {
+		t.beg, t.end = append(t.beg, t.straight+i), append(t.end, t.straight+i+1)
+	}
+	t.straight = 0
+}
+
 func (t *Scalar) locate() {
 	if t.mapped {
 		return
@@ -168,6 +204,9 @@ func (t *Scalar) locate() {
 	t.mapped = true
 	from := t.src.content(t.node)
 	t.outer = Span{from, from}
+	if t.straighten(from) {
+		return
+	}
 	n := len(t.Value)
 	m := mapper{data: t.src.data, pos: from, want: n, out: make([]byte, 0, n), beg: make([]int, 0, n), end: make([]int, 0, n)}
 	switch style := t.node.Style; {

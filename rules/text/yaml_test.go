@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -57,6 +58,11 @@ func checkMapping(t *testing.T, data []byte) {
 		}
 		if n.Value == "" {
 			continue
+		}
+		if first := txt.Span(0, utf8.RuneLen([]rune(n.Value)[0])); txt.straight > 0 {
+			if txt.spread(); first != (Span{txt.beg[0], txt.end[first.To-first.From-1]}) {
+				t.Errorf("%q: its first character is mapped to %v", n.Value, first)
+			}
 		}
 		if len(txt.beg) != len(n.Value) {
 			t.Errorf("%q (style %d, line %d) is not found again in\n%q", n.Value, n.Style, n.Line, data)
