@@ -218,8 +218,7 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 	if _, err := writeNew(d.event(), body); err != nil {
 		return fmt.Errorf("writing the demo's files: %w", err)
 	}
-	// The configuration can be JSON, because JSON is YAML.
-	settings, err := json.MarshalIndent(map[string]any{
+	d.cfg, err = p.settle(d.dir, map[string]any{
 		"listen": o.listen, "admin": o.admin,
 		"sources": map[string]any{"hoopai": map[string]any{"verify": config.None}},
 		"connections": map[string]any{
@@ -228,24 +227,29 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 			"crm":   map[string]any{"url": "http://" + d.sinks.apiAddr},
 		},
 		"egress": map[string]any{"allow": d.sinks.allow()},
-	}, "", "  ")
+	})
+	return err
+}
+
+// settle writes the configuration of a server that this program starts itself, and loads it.
+func (p *program) settle(dir string, settings map[string]any) (*config.Config, error) {
+	data, err := json.MarshalIndent(settings, "", "  ") // JSON is YAML
 	if err != nil {
-		return err
+		return nil, err
 	}
-	file := filepath.Join(d.dir, config.FileName)
-	if err := os.WriteFile(file, append(settings, '\n'), 0o600); err != nil {
-		return fmt.Errorf("writing the demo's configuration: %w", err)
+	file := filepath.Join(dir, config.FileName)
+	if err := os.WriteFile(file, append(data, '\n'), 0o600); err != nil {
+		return nil, fmt.Errorf("writing the configuration: %w", err)
 	}
 	cfg, findings, err := p.load(file, config.Env{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if text.HasErrors(findings) {
 		p.printFindings(p.stderr, findings)
-		return errors.New("the demo cannot run with these settings")
+		return nil, errors.New("the server cannot run with these settings")
 	}
-	d.cfg = cfg
-	return nil
+	return cfg, nil
 }
 
 // sendSamples sends every sample and shows its results. The error lists the results that are wrong.

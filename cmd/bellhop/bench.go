@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bellhop/cmd/bellhop/bench"
+	"bellhop/engine"
+	"bellhop/engine/config"
+)
+
+type benchFlags struct {
+	url, source, config, key string
+	sink, store, write       string
+	rate, connections        int
+	locations, rules         int
+	length                   time.Duration
+	signed, json             bool
+}
+
+func (p *program) benchCommand() *cobra.Command {
+	var f benchFlags
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Load a server with bookings, and measure how it copes",
+		Long: `Bench sends bookings, moves and cancellations of many locations to a server, with one rule for each location. It
+measures how soon they are acknowledged and how soon their deliveries arrive, and checks that every acknowledged
+event is delivered, once. Times count from when a webhook should have been sent, so a server that falls behind
+cannot hide it.
+
+Without --url it starts a server of its own on this machine, in a temporary folder, and ends it. A server that is to be
+loaded with --url needs the rules and the connection that --write puts into a folder.
+It exits with 0 if everything was acknowledged and delivered, else with 1.`,
+		Example: `  bellhop bench --rate 500 --for 1m
+  bellhop bench --write big --rules 100000 --sink 192.0.2.7:8090
+  bellhop bench --url http://192.0.2.8:8080 --sink 192.0.2.7:8090`,
+		Args: between(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.bench(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.url, "url", "", "the public `address` of the server to load; without it, one that bench starts")
+	flags.StringVar(&f.source, "source", config.DefaultSource, "with --url, the `source` to send as")
+	configFlag(cmd, &f.config)
+	flags.StringVar(&f.key, "key", "", "with --url, a PEM `file` with the private key to sign with")
+	flags.BoolVar(&f.signed, "signed", false, "without --url, sign the webhooks as the platform does")
+	flags.IntVar(&f.rate, "rate", 0, "webhooks a `second`; 0 is as many as the connections can send")
+	flags.DurationVar(&f.length, "for", 10*time.Second, "how long webhooks are sent")
+	flags.IntVar(&f.connections, "connections", 64, "webhooks on their way at once, at most")
+	flags.IntVar(&f.locations, "locations", 100, "the `number` of locations that the bookings come from")
+	flags.IntVar(&f.rules, "rules", 100, "the `number` of rules; at least one for each location")
+	flags.StringVar(&f.sink, "sink", "", "the `address` where bench takes the deliveries; the rules that --write writes call it")
+	flags.StringVar(&f.store, "store", "", "without --url, the `folder` for the server's store, to measure its disk; it must not exist")
+	flags.StringVar(&f.write, "write", "", "write a configuration and the rules for a server into this `folder`, and end")
+	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
+	return cmd
+}
+
+// defaultSink is where a server that bench did not start calls it, without --sink.
+const defaultSink = "127.0.0.1:8090"
+
+func (p *program) bench(ctx context.Context, f benchFlags) (err error) {
+	switch {
+	case f.rate < 0 || f.connections < 1 || f.locations < 1 || f.rules < 0 || f.length <= 0:
+		return usagef("--rate, --for, --connections, --locations and --rules are numbers above 0; only --rate and --rules can be 0")
+	case f.url != "" && (f.signed || f.store != "" || f.write != ""):
+		return usagef("--signed, --store and --write are for a server that bench starts, not for --url")
+	case f.url == "" && f.key != "":
+		return usagef("--key is for --url")
+	}
+	sink := f.sink
+	if sink == "" {
+		if sink = defaultSink; f.url == "" && f.write == "" {
+			sink = "127.0.0.1:0"
+		}
+	}
+	if f.write != "" {
+		return p.writeBench(f, sink)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", sink)
+	if err != nil {
+		return fmt.Errorf("taking deliveries: %w", err)
+	}
+	o := bench.Options{Rate: f.rate, For: f.length, Connections: f.connections, Locations: f.locations, Sink: l}
+	if !f.json && p.stderr.terminal {
+		o.Progress = p.printBenchProgress
+	}
+	if f.url == "" {
+		stop, err := p.benchServer(ctx, f, &o)
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	} else if err := p.benchTarget(f, &o); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	report, err := bench.Run(ctx, o)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		if err := p.writeJSON(report, "  "); err != nil {
+			return err
+		}
+	} else {
+		p.printBench(f, report)
+	}
+	if !report.Good() {
+		return errReported
+	}
+	return nil
+}
+
+// benchTarget says how to send to a server that runs already.
+func (p *program) benchTarget(f benchFlags, o *bench.Options) error {
+	cfg, _, err := p.load(f.config, config.Env{Lenient: true})
+	if err != nil {
+		return err
+	}
+	if o.URL, err = hookURL(cfg, f.url, f.source); err != nil {
+		return err
+	}
+	o.Sign = func(h http.Header, body []byte) error {
+		signed, err := signature(cfg.Sources[f.source].Verify, f.key, body, time.Now())
+		for name := range signed {
+			h.Set(name, signed.Get(name))
+		}
+		return err
+	}
+	if err := o.Sign(http.Header{}, nil); err != nil {
+		return fmt.Errorf("signing as %s: %w", f.source, err)
+	}
+	return nil
+}
+
+// benchServer starts a server to load, and sets how to send to it. stop ends the server and removes its files.
+func (p *program) benchServer(ctx context.Context, f benchFlags, o *bench.Options) (stop func() error, err error) {
+	dir, err := os.MkdirTemp("", "bellhop-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("making a temporary folder: %w", err)
+	}
+	remove := func() error { return os.RemoveAll(dir) }
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, remove())
+		}
+	}()
+	settings := benchSettings("127.0.0.1:0", "127.0.0.1:0", o.Sink.Addr().String())
+	if f.store != "" {
+		if _, err := os.Stat(f.store); err == nil {
+			return nil, usagef("--store: %s exists already", f.store)
+		}
+		store, err := filepath.Abs(f.store)
+		if err != nil {
+			return nil, err
+		}
+		settings["store"] = store
+		removeAll := remove
+		remove = func() error { return errors.Join(removeAll(), os.RemoveAll(store)) }
+	}
+	if f.signed {
+		verify, sign, err := platformKey()
+		if err != nil {
+			return nil, err
+		}
+		settings["sources"], o.Sign = map[string]any{config.DefaultSource: map[string]any{"verify": verify}}, sign
+	}
+	if err := writeBenchRules(dir, f); err != nil {
+		return nil, err
+	}
+	cfg, err := p.settle(dir, settings)
+	if err != nil {
+		return nil, err
+	}
+	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	e, err := engine.New(ctx, engine.Options{Config: cfg, Logger: logger, Version: build().Version})
+	if err != nil {
+		return nil, err
+	}
+	o.URL = e.HookURL() + "/hooks/" + config.DefaultSource
+	running, end := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(running) }()
+	return func() error {
+		end()
+		return errors.Join(<-ended, remove())
+	}, nil
+}
+
+// benchSettings returns the configuration of a server to load.
+func benchSettings(listen, admin, sink string) map[string]any {
+	host, _, _ := net.SplitHostPort(sink) // it was listened on, or is checked when the configuration is loaded
+	return map[string]any{
+		"listen": listen, "admin": admin,
+		"sources":     map[string]any{config.DefaultSource: map[string]any{"verify": config.None}},
+		"connections": map[string]any{"bench": map[string]any{"url": "http://" + sink}},
+		"egress":      map[string]any{"allow": []string{host}},
+	}
+}
+
+// platformKey returns a new key, as the configuration has it, and what signs with it.
+func platformKey() (verify map[string]any, sign func(http.Header, []byte) error, err error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return nil, nil, err
+	}
+	key := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	return map[string]any{"scheme": config.HighLevel, "keys": []string{key}}, func(h http.Header, body []byte) error {
+		h.Set("X-GHL-Signature", base64.StdEncoding.EncodeToString(ed25519.Sign(private, body)))
+		return nil
+	}, nil
+}
+
+func writeBenchRules(dir string, f benchFlags) error {
+	for i, data := range bench.Rules(f.locations, f.rules) {
+		if _, err := writeNew(filepath.Join(dir, "rules", fmt.Sprintf("bench-%04d.yaml", i+1)), data); err != nil {
+			return fmt.Errorf("writing the rules: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeBench writes what a server needs that is loaded with --url.
+func (p *program) writeBench(f benchFlags, sink string) error {
+	host, _, err := net.SplitHostPort(sink)
+	if err != nil || host == "" {
+		return usagef("--sink is an address with a port, such as %s", defaultSink)
+	}
+	if err := writeBenchRules(f.write, f); err != nil {
+		return err
+	}
+	defaults := config.Default()
+	if _, err := p.settle(f.write, benchSettings(defaults.Listen, defaults.Admin, sink)); err != nil {
+		return err
+	}
+	p.printBenchWritten(f, sink)
+	return nil
+}

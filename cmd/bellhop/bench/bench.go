@@ -1,0 +1,318 @@
+// Package bench loads a server with bookings and measures how it copes: how soon each webhook is acknowledged, how soon
+// its delivery arrives, and whether every acknowledged event was delivered, once.
+//
+// The server needs the rules of [Rules], whose steps call the sink that [Run] serves.
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Options say what to load a server with. URL and Sink are required.
+type Options struct {
+	URL         string                                                    // for the webhooks of a source
+	Sign        func(http.Header, []byte) error                           // adds the headers that prove who sends a body; nil for none
+	Rate        int                                                       // webhooks a second; 0 is as fast as the connections can
+	For         time.Duration                                             // how long webhooks are sent; 0 is 10 s
+	Connections int                                                       // webhooks on their way at once, at most; 0 is 64
+	Locations   int                                                       // the bookings are spread over; 0 is 100
+	Sink        net.Listener                                              // where deliveries arrive; Run closes it
+	Patience    time.Duration                                             // how long to wait for a delivery after the last one; 0 is 30 s
+	Progress    func(sent, acknowledged, delivered int, at time.Duration) // called about every second; nil is silent
+}
+
+func (o Options) withDefaults() Options {
+	if o.For == 0 {
+		o.For = 10 * time.Second
+	}
+	if o.Connections == 0 {
+		o.Connections = 64
+	}
+	if o.Locations == 0 {
+		o.Locations = 100
+	}
+	if o.Patience == 0 {
+		o.Patience = 30 * time.Second
+	}
+	return o
+}
+
+// A Report is what a run measured. Times are in milliseconds, from the time at which a webhook should have been sent: if
+// a slow server keeps all connections busy, the wait for one counts.
+type Report struct {
+	Seconds      float64 `json:"seconds"`      // from the first webhook to the last acknowledgement
+	Sent         int     `json:"sent"`         // webhooks
+	Acknowledged int     `json:"acknowledged"` // with 202
+	Refused      int     `json:"refused"`      // with another status
+	Failed       int     `json:"failed"`       // without an answer
+	Delivered    int     `json:"delivered"`    // events whose delivery arrived
+	Missing      int     `json:"missing"`      // acknowledged events whose delivery did not arrive
+	Twice        int     `json:"twice"`        // events with deliveries under two idempotency keys
+	Repeated     int     `json:"repeated"`     // further attempts under the same key
+
+	Acknowledge Times `json:"acknowledge_ms"` // until the acknowledgement
+	Deliver     Times `json:"deliver_ms"`     // until the delivery's first arrival
+
+	FirstFailure string `json:"first_failure,omitempty"` // the first refusal or failure, for people
+}
+
+// Good reports whether every webhook was acknowledged and every acknowledged event was delivered under one key.
+func (r *Report) Good() bool {
+	return r.Acknowledged > 0 && r.Refused+r.Failed+r.Missing+r.Twice == 0
+}
+
+// A bench is one run.
+type bench struct {
+	Options
+	run    string // begins the ids of its appointments, so that runs against one server do not mix
+	client *http.Client
+	begin  time.Time
+
+	mu      sync.Mutex
+	events  []event
+	report  Report
+	changed time.Time // when a delivery last arrived
+}
+
+// An event is one webhook. Its times count from the bench's begin; 0 means that it has not happened.
+type event struct {
+	due, acknowledged, arrived time.Duration
+	key                        string // the idempotency key of its delivery
+}
+
+// Run sends bookings as the options say and waits for their deliveries. An error means that the run could not be made;
+// what the server did wrong is in the report.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	o = o.withDefaults()
+	transport := &http.Transport{MaxIdleConnsPerHost: o.Connections, MaxConnsPerHost: o.Connections}
+	defer transport.CloseIdleConnections()
+	b := &bench{
+		Options: o, run: fmt.Sprintf("bench%08x", rand.Uint32()), begin: time.Now(),
+		client: &http.Client{Transport: transport, Timeout: time.Minute},
+	}
+	sink := &http.Server{Handler: http.HandlerFunc(b.arrive), ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- sink.Serve(o.Sink) }()
+	b.load(ctx)
+	b.wait(ctx)
+	err := errors.Join(sink.Close(), context.Cause(ctx))
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("the sink: %w", e))
+	}
+	return b.sum(), err
+}
+
+// load sends the webhooks.
+func (b *bench) load(ctx context.Context) {
+	sending, stop := context.WithTimeout(ctx, b.For)
+	defer stop()
+	due := make(chan time.Duration, b.Rate*int(b.For/time.Second+1)) // all of them, if the server is slow
+	var senders sync.WaitGroup
+	for range b.Connections {
+		senders.Go(func() {
+			guests := &guests{bench: b}
+			if b.Rate == 0 {
+				for sending.Err() == nil {
+					b.send(ctx, guests, time.Since(b.begin))
+				}
+				return
+			}
+			for at := range due {
+				b.send(ctx, guests, at)
+			}
+		})
+	}
+	b.schedule(sending, due)
+	senders.Wait()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.report.Seconds = time.Since(b.begin).Seconds()
+}
+
+// schedule says when webhooks are due, until ctx ends. It closes due.
+func (b *bench) schedule(ctx context.Context, due chan<- time.Duration) {
+	defer close(due)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	told, n := b.begin, 0
+	for {
+		select {
+		case now := <-tick.C:
+			for ; b.Rate > 0 && n < int(now.Sub(b.begin).Seconds()*float64(b.Rate)); n++ {
+				due <- time.Duration(float64(n) / float64(b.Rate) * float64(time.Second))
+			}
+			if now.Sub(told) >= time.Second {
+				told = now
+				b.tell()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// send posts one webhook that was due at a time.
+func (b *bench) send(ctx context.Context, g *guests, due time.Duration) {
+	b.mu.Lock()
+	n := len(b.events)
+	b.events = append(b.events, event{due: due})
+	b.report.Sent++
+	b.mu.Unlock()
+	body, accepted := g.next(n)
+	status, problem := b.post(ctx, body)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case status == http.StatusAccepted:
+		b.events[n].acknowledged = time.Since(b.begin)
+		b.report.Acknowledged++
+		accepted()
+		return
+	case ctx.Err() != nil:
+		return
+	case status == 0:
+		b.report.Failed++
+	default:
+		b.report.Refused++
+	}
+	if b.report.FirstFailure == "" {
+		b.report.FirstFailure = problem
+	}
+}
+
+// post returns the status of the answer, 0 if there was none, and what went wrong.
+func (b *bench) post(ctx context.Context, body []byte) (status int, problem string) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL, bytes.NewReader(body))
+	if err != nil {
+		return 0, err.Error()
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("User-Agent", "bellhop-bench")
+	if b.Sign != nil {
+		if err := b.Sign(r.Header, body); err != nil {
+			return 0, err.Error()
+		}
+	}
+	resp, err := b.client.Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err = errors.Join(err, resp.Body.Close()); err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, fmt.Sprintf("%s: %.200s", resp.Status, bytes.TrimSpace(answer))
+}
+
+// arrive takes a delivery.
+func (b *bench) arrive(w http.ResponseWriter, r *http.Request) {
+	var said struct {
+		Run string
+		N   *int
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 64<<10))
+	if err != nil || json.Unmarshal(body, &said) != nil || said.N == nil {
+		http.Error(w, "this takes the calls of the rules for bellhop bench", http.StatusBadRequest)
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if said.Run != b.run || *said.N < 0 || *said.N >= len(b.events) {
+		return // of an earlier run against the same server
+	}
+	key := r.Header.Get("Idempotency-Key")
+	switch e := &b.events[*said.N]; {
+	case e.key == "":
+		e.key, e.arrived = key, time.Since(b.begin)
+		b.report.Delivered++
+		b.changed = time.Now()
+	case e.key != key:
+		b.report.Twice++
+	default:
+		b.report.Repeated++
+	}
+}
+
+// wait returns when every acknowledged event is delivered, or nothing has arrived for the patience.
+func (b *bench) wait(ctx context.Context) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	begin, told := time.Now(), time.Now()
+	for {
+		b.mu.Lock()
+		last := b.changed
+		if last.Before(begin) {
+			last = begin
+		}
+		over := b.missing() == 0 || time.Since(last) > b.Patience
+		b.mu.Unlock()
+		if over {
+			return
+		}
+		select {
+		case now := <-tick.C:
+			if now.Sub(told) >= time.Second {
+				told = now
+				b.tell()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// missing counts the acknowledged events that have not arrived. The caller holds the lock.
+func (b *bench) missing() (n int) {
+	if b.report.Delivered >= b.report.Acknowledged {
+		for i := range b.events {
+			if e := &b.events[i]; e.acknowledged > 0 && e.key == "" {
+				n++
+			}
+		}
+		return n
+	}
+	return b.report.Acknowledged - b.report.Delivered
+}
+
+func (b *bench) tell() {
+	if b.Progress == nil {
+		return
+	}
+	b.mu.Lock()
+	r := b.report
+	b.mu.Unlock()
+	b.Progress(r.Sent, r.Acknowledged, r.Delivered, time.Since(b.begin))
+}
+
+// sum completes the report.
+func (b *bench) sum() *Report {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := b.report
+	var acknowledged, delivered []time.Duration
+	r.Missing = 0
+	for i := range b.events {
+		e := &b.events[i]
+		if e.acknowledged > 0 {
+			acknowledged = append(acknowledged, e.acknowledged-e.due)
+			if e.key == "" {
+				r.Missing++
+			}
+		}
+		if e.key != "" {
+			delivered = append(delivered, e.arrived-e.due)
+		}
+	}
+	r.Acknowledge, r.Deliver = timesOf(acknowledged), timesOf(delivered)
+	return &r
+}
