@@ -18,12 +18,12 @@ func (p *program) printBenchWritten(f benchFlags, sink string) {
 }
 
 func (p *program) printBenchProgress(sent, acknowledged, delivered int, at time.Duration) {
-	fmt.Fprintf(p.stderr, "\r%4s: %d sent, %d acknowledged, %d delivered", at.Round(time.Second), sent, acknowledged, delivered)
+	_, _ = fmt.Fprintf(p.stderr, "\r%4s: %d sent, %d acknowledged, %d delivered", at.Round(time.Second), sent, acknowledged, delivered)
 }
 
 func (p *program) printBench(f benchFlags, r *bench.Report) {
 	if p.stderr.terminal {
-		fmt.Fprint(p.stderr, "\r\x1b[K")
+		_, _ = fmt.Fprint(p.stderr, "\r\x1b[K")
 	}
 	rate := "as fast as they went"
 	if f.rate > 0 {
