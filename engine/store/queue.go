@@ -38,7 +38,8 @@ type job struct {
 	Turn        int    `json:"n,omitempty"`
 	Waits       bool   `json:"w,omitempty"` // the step waits, so its destination can change before it is due
 
-	due time.Time
+	due      time.Time
+	priority int // see fairness
 }
 
 // Kind returns River's name for this kind of job. It is stored, so it must not change.
@@ -112,14 +113,13 @@ func (q *queue) enqueue(ctx context.Context, tx *sql.Tx, jobs []job) error {
 		return nil
 	}
 	params := make([]river.InsertManyParams, len(jobs))
-	opts := &river.InsertOpts{MaxAttempts: maxJobAttempts}
 	// River moves scheduled jobs to the queue every 5 seconds. A job that is due sooner is made available at once, and
 	// its handler waits.
 	soon := q.s.opts.Now().Add(maintenance)
 	for i, j := range jobs {
-		params[i] = river.InsertManyParams{Args: j, InsertOpts: opts}
+		params[i] = river.InsertManyParams{Args: j, InsertOpts: &river.InsertOpts{MaxAttempts: maxJobAttempts, Priority: j.priority}}
 		if j.due.After(soon) {
-			params[i].InsertOpts = &river.InsertOpts{MaxAttempts: maxJobAttempts, ScheduledAt: j.due}
+			params[i].InsertOpts.ScheduledAt = j.due
 		}
 	}
 	if _, err := q.insert.InsertManyFastTx(ctx, tx, params); err != nil {

@@ -26,7 +26,7 @@ type Tx struct {
 }
 
 func (t *Tx) enqueue(d *record.Delivery) {
-	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", due: d.Due})
+	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", due: d.Due, priority: t.w.fair.priority(d.Location, d.Due, t.s.opts.Now())})
 }
 
 // exec runs a statement and returns how many rows it changed. what says in its error what was done.
@@ -96,6 +96,7 @@ type writer struct {
 	finished chan struct{}
 
 	rules string // the rule set that was last noted as in force; for the goroutine of run only
+	fair  fairness
 }
 
 func startWriter(s *Store) *writer {
