@@ -32,13 +32,19 @@ type lookup struct {
 
 // eventNames returns the names of events as bits.
 func eventNames(names []string) (bits uint16) {
-	for i, name := range Names() {
-		if slices.Contains(names, name) {
-			bits |= 1 << i
-		}
+	for _, name := range names {
+		bits |= nameBits[name]
 	}
 	return bits
 }
+
+var nameBits = func() map[string]uint16 {
+	out := map[string]uint16{}
+	for i, name := range Names() {
+		out[name] = 1 << i
+	}
+	return out
+}()
 
 // newIndex files rules under what their conditions need.
 func newIndex(rules []*Rule, needs func(*Rule) []lang.Need) *index {
@@ -165,6 +171,9 @@ func (ix *index) candidates(ev *Event, values map[string]any) []int32 {
 		if heard&(1<<n) != 0 {
 			out = append(out, rules...)
 		}
+	}
+	if len(out) < 2 {
+		return out
 	}
 	slices.Sort(out)
 	return slices.Compact(out)

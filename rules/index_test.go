@@ -234,6 +234,7 @@ func agencyEvent() *Event {
 func TestConditionIsEvaluatedOnce(t *testing.T) {
 	t.Parallel()
 	r := newRun(agencyEvent(), time.Now())
+	r.known = map[conditionID]bool{}
 	all, _ := manyIndexed(t, 100)
 	for _, rule := range all {
 		r.start(rule)

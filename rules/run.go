@@ -15,7 +15,7 @@ type run struct {
 	zone, naive *time.Location // of the rule, for the event
 	due         bool           // now is the time at which a waiting step is due
 
-	known map[conditionID]bool // the results of conditions
+	known map[conditionID]bool // the results of conditions; nil if they are not kept
 }
 
 // A conditionID identifies a condition without named values, with all that its result depends on besides the event.
@@ -42,7 +42,7 @@ func (r *run) applies() (bool, error) {
 	if r.rule.when == nil {
 		return true, nil
 	}
-	if len(r.rule.lets) > 0 {
+	if r.known == nil || len(r.rule.lets) > 0 {
 		return r.rule.when.Holds(r.Machine)
 	}
 	id := conditionID{r.rule.when.Source, r.zone, r.naive, r.rule.language}
@@ -52,9 +52,6 @@ func (r *run) applies() (bool, error) {
 	}
 	yes, err := r.rule.when.Holds(r.Machine)
 	if err == nil {
-		if r.known == nil {
-			r.known = map[conditionID]bool{}
-		}
 		r.known[id] = yes
 	}
 	return yes, err

@@ -77,6 +77,9 @@ func (s *Set) Rules() []*Rule { return s.rules }
 func (s *Set) Match(ev *Event, now time.Time) []Match {
 	r := newRun(ev, now)
 	candidates := s.index.candidates(ev, r.Values)
+	if len(candidates) > 1 {
+		r.known = make(map[conditionID]bool, min(len(candidates), 64))
+	}
 	var out []Match
 	for _, i := range candidates {
 		rule := s.rules[i]
