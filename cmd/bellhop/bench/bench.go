@@ -116,7 +116,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 func (b *bench) load(ctx context.Context) {
 	sending, stop := context.WithTimeout(ctx, b.For)
 	defer stop()
-	due := make(chan time.Duration, b.Rate*int(b.For/time.Second+1)) // all of them, if the server is slow
+	due := make(chan time.Duration, b.Rate*int(b.For/time.Second+2)) // all of them, if the server is slow
 	var senders sync.WaitGroup
 	for range b.Connections {
 		senders.Go(func() {
@@ -148,7 +148,7 @@ func (b *bench) schedule(ctx context.Context, due chan<- time.Duration) {
 	for {
 		select {
 		case now := <-tick.C:
-			for ; b.Rate > 0 && n < int(now.Sub(b.begin).Seconds()*float64(b.Rate)); n++ {
+			for ; b.Rate > 0 && float64(n) <= now.Sub(b.begin).Seconds()*float64(b.Rate); n++ {
 				due <- time.Duration(float64(n) / float64(b.Rate) * float64(time.Second))
 			}
 			if now.Sub(told) >= time.Second {

@@ -93,6 +93,17 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A webhook is sent when it is due, not when the next one is.
+func TestSentWhenDue(t *testing.T) {
+	t.Parallel()
+	sink := listen(t)
+	s := server(t, sink, always(202), func(n int) []string { return []string{fmt.Sprint(n)} })
+	r, err := Run(t.Context(), Options{URL: s.URL, Rate: 2, For: 1200 * time.Millisecond, Connections: 4, Sink: sink})
+	if err != nil || !r.Good() || r.Sent != 3 || r.Acknowledge.P50 > 400 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // A webhook that has to wait for a connection counts from when it should have been sent.
 func TestNoCoordinatedOmission(t *testing.T) {
 	t.Parallel()
