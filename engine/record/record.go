@@ -90,18 +90,20 @@ type Delivery struct {
 	Turn  int  `json:"-"` // the turn of the job that can claim the delivery; a job of an earlier turn does nothing
 	Copy  int  `json:"-"` // the number of copies before it for this event, rule and step; each copy has its own id
 	Fresh bool `json:"-"` // rendered by the claim that returned it, and so never sent
-
-	Crashed bool `json:"-"` // an earlier claim has no record, so there can be an attempt without one
 }
 
 // An Attempt is one try to send a delivery.
 type Attempt struct {
 	At      time.Time       `json:"at"`
 	Millis  int64           `json:"ms"`
-	Outcome string          `json:"outcome"` // sent, retry, permanent or interrupted
+	Outcome string          `json:"outcome"` // sent, retry, permanent or [Interrupted]
 	Error   string          `json:"error,omitempty"`
 	Receipt actions.Receipt `json:"receipt,omitzero"`
 }
+
+// Interrupted is the outcome of an attempt that a shutdown ended, or whose result was not recorded. It does not count
+// towards the limit of attempts.
+const Interrupted = "interrupted"
 
 // Open reports whether a delivery in this state is still to be sent, or is being sent.
 func (s State) Open() bool {
@@ -160,7 +162,7 @@ type Event struct {
 
 // Tried reports whether an attempt may have been made. If so, the contents that are sent under the delivery's id must
 // not change.
-func (d *Delivery) Tried() bool { return len(d.Attempts) > 0 || d.Crashed }
+func (d *Delivery) Tried() bool { return len(d.Attempts) > 0 }
 
 // Replayed reports whether the delivery was made more than a minute after its event was received.
 func (d *Delivery) Replayed() bool {

@@ -64,6 +64,9 @@ func (j *Job) To(ctx context.Context, present func(*record.Delivery) string) (to
 // [Store.Write], a Due can run more than once. If a Due is nil, everything is sent as it is.
 type Due func(*Tx, *record.Delivery) error
 
+// unknownResult is the error of an attempt whose result was not recorded.
+const unknownResult = "the process ended, or its result could not be stored: this may have been sent"
+
 // Claim marks the delivery as being sent and returns it. It calls due in the same transaction. ok is false if this job
 // must not send the delivery now. d is then empty if there is nothing to do for this job; otherwise d.State tells what
 // became of the delivery, and if it is open, it is due at d.Due.
@@ -77,7 +80,8 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 		got, err := tx.take(j.job, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?3`)
 		if errors.Is(err, sql.ErrNoRows) {
 			got, err = tx.take(j.job, `state = 'sending' AND ?3 > 0`)
-			got.Crashed = true
+			// There can have been an attempt, so what is sent under this id must not change any more.
+			got.Attempts = append(got.Attempts, record.Attempt{At: j.store.opts.Now().UTC(), Outcome: record.Interrupted, Error: unknownResult})
 		}
 		if errors.Is(err, sql.ErrNoRows) {
 			d, err = tx.early(j.job)

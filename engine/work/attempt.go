@@ -45,7 +45,7 @@ func (w *Worker) send(ctx context.Context, d *record.Delivery, start time.Time) 
 			d.Reason = fmt.Sprintf("%d of the recipients refused: %s: %s", n, no.Recipient, no.Answer)
 		}
 	case errors.Is(err, errInterrupted):
-		a.Outcome, d.State, d.Due = "interrupted", record.Retrying, time.Now().UTC()
+		a.Outcome, d.State, d.Due = record.Interrupted, record.Retrying, time.Now().UTC()
 	case f.Permanent:
 		a.Outcome, d.State = "permanent", record.Dead
 	case counted >= w.o.Attempts:
@@ -101,7 +101,7 @@ func started(d *record.Delivery, now time.Time) time.Time {
 func (w *Worker) counted(d *record.Delivery) int {
 	n := 0
 	for i := range d.Attempts {
-		if a := &d.Attempts[i]; a.Outcome != "interrupted" && !a.At.Before(d.Retried) {
+		if a := &d.Attempts[i]; a.Outcome != record.Interrupted && !a.At.Before(d.Retried) {
 			n++
 		}
 	}
