@@ -418,7 +418,8 @@ func TestClosed(t *testing.T) {
 	}
 }
 
-// A delivery whose attempt could not be recorded counts as tried, and one that is claimed for the first time does not.
+// A delivery whose attempt could not be recorded counts as tried, also after it was put off. One that is claimed for the
+// first time does not.
 func TestClaimAfterLostRecord(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -431,16 +432,24 @@ func TestClaimAfterLostRecord(t *testing.T) {
 		if err != nil || !ok {
 			t.Errorf("%v %v", ok, err)
 		}
-		if tried = append(tried, d.Tried()); len(tried) == 1 {
-			return time.Millisecond // it is sent, and Record fails
+		tried = append(tried, d.Tried())
+		switch len(tried) {
+		case 1: // it is sent, and Record fails
+			return time.Millisecond
+		case 2: // it is put off
+			d.State = record.Pending
+		default:
+			d.State = record.Sent
 		}
-		d.State = record.Sent
 		if err := j.Record(ctx, &d); err != nil {
 			t.Error(err)
 		}
+		if d.State == record.Pending {
+			return time.Millisecond
+		}
 		return 0
 	})
-	if !slices.Equal(tried, []bool{false, true}) {
+	if !slices.Equal(tried, []bool{false, true, true}) {
 		t.Errorf("tried: %v", tried)
 	}
 }
