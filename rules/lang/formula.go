@@ -9,7 +9,7 @@ import (
 type Formula struct {
 	op   byte // '&', '|', 'a' for an atom, 't' and 'f'
 	kids []*Formula
-	atom atom
+	atom *atom // of op 'a'
 }
 
 // An atom is one claim about one value.
@@ -105,7 +105,7 @@ func constantly(b bool) *Formula {
 	return never
 }
 
-func claim(a atom) *Formula { return &Formula{op: 'a', atom: a} }
+func claim(a atom) *Formula { return &Formula{op: 'a', atom: &a} }
 
 // disjoint reports, after a quick look, whether two conditions require different values of the same thing.
 func disjoint(a, b *Formula) bool {

@@ -385,7 +385,7 @@ func (p *Prover) search(todo []*Formula, known []*atom) bool {
 		case '&':
 			todo = append(todo, f.kids...)
 		case 'a':
-			known = append(known, &f.atom)
+			known = append(known, f.atom)
 			if !p.consistent(known) {
 				return false
 			}
