@@ -241,8 +241,8 @@ func writeBenchRules(dir string, f benchFlags) error {
 // writeBench writes what a server needs that is loaded with --url.
 func (p *program) writeBench(f benchFlags, sink string) error {
 	host, _, err := net.SplitHostPort(sink)
-	if err != nil || host == "" {
-		return usagef("--sink is an address with a port, such as %s", defaultSink)
+	if ip := net.ParseIP(host); err != nil || host == "" || ip != nil && ip.IsUnspecified() {
+		return usagef("--sink is the address at which the server reaches bench, with a port, such as %s", defaultSink)
 	}
 	if err := writeBenchRules(f.write, f); err != nil {
 		return err
