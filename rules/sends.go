@@ -95,6 +95,9 @@ func fireTogether(a, b *Rule) bool {
 	if a == b {
 		return true
 	}
+	if a.when != nil && b.when != nil && a.when.Disjoint(b.when) { // as most are: one for each calendar
+		return false
+	}
 	if !slices.ContainsFunc(a.On, func(x string) bool {
 		return slices.ContainsFunc(b.On, func(y string) bool { return coincide(x, y) || coincide(y, x) })
 	}) {

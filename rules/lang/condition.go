@@ -44,9 +44,10 @@ func NewCondition(whole *Program, as Term) *Condition {
 }
 
 // Implies reports whether other is true whenever c is. It may report false if that is hard to tell.
-func (c *Condition) Implies(other *Condition) bool {
-	return !disjoint(c.Yes, other.Yes) && impossible(c.Yes, other.No) // most are disjoint: one for each calendar
-}
+func (c *Condition) Implies(other *Condition) bool { return impossible(c.Yes, other.No) }
+
+// Disjoint reports, after a quick look, whether the two conditions ask for different values of the same thing.
+func (c *Condition) Disjoint(other *Condition) bool { return disjoint(c.Yes, other.Yes) }
 
 // A clause is a condition or a part of one, divided at && || and !.
 type clause struct {
