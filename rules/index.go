@@ -8,7 +8,7 @@ import (
 )
 
 // An index finds the rules that an event may match, at a cost that does not grow with the number of rules. Each rule is
-// filed under the rarest test that its condition needs, for example appointment.calendarId == "a" (see [lang.Needs]). A
+// filed under the rarest test that its condition needs, for example appointment.calendarId == "a" (see [lang.Need]). A
 // rule that needs none is filed under the names of its events. The rules that the index does not return would not match,
 // and their conditions would not fail.
 //

@@ -15,7 +15,7 @@ import (
 // test returns a condition that an index can look up, or one that fails for some events.
 func (d dice) test() string {
 	text := d.of(`"a"`, `"ab"`, `"abc"`, `"abcd"`, `"bc"`, `""`)
-	field := d.of("appointment.title", "contact.name", "locationId", "title", "(contact.name ?? \"abc\")", `appointment["title"]`)
+	field := d.of("appointment.title", "contact.name", "locationId", "title", "(contact.name ?? \"abc\")", `((contact.name ?? "abc") ?? "ab")`, `appointment["title"]`)
 	switch d.IntN(12) {
 	case 0, 1:
 		return field + " == " + text

@@ -20,7 +20,7 @@ const (
 	Holds      Test = '#' // a list has an element
 	StartsWith Test = '^'
 	EndsWith   Test = '$'
-	Contains   Test = '~' // a text has a part of partSize bytes
+	Contains   Test = '~' // a text has a part of PartSize bytes
 )
 
 // The limits of the texts in keys, in bytes.
@@ -29,7 +29,7 @@ const (
 	PartSize = 3  // of Contains
 	maxParts = 6  // parts of one text that become keys
 
-	// MaxLooked is the size up to which the parts of a text, in bytes, and the elements of a list are looked up. To
+	// MaxLooked is the size in bytes up to which the parts of a text, and the elements of a list, are looked up. To
 	// look through a larger one costs so much that it can fail.
 	MaxLooked = 1024
 )
@@ -172,7 +172,8 @@ func (n *needs) field(t Term, k kind) (name string, fallback *string, ok bool) {
 	t = n.p.Expand(t)
 	if b, isDefault := t.Node.(*ast.BinaryNode); isDefault && b.Operator == "??" && k == TextKind {
 		text, ok := n.p.text(Term{b.Right, t.Checker})
-		if name, _, plain := n.field(Term{b.Left, t.Checker}, k); ok && plain {
+		// If the left side has a fallback itself, an empty field has that one.
+		if name, inner, plain := n.field(Term{b.Left, t.Checker}, k); ok && plain && inner == nil {
 			return name, &text, true
 		}
 		return "", nil, false
