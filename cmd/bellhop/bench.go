@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -134,17 +134,25 @@ func (p *program) benchTarget(f benchFlags, o *bench.Options) error {
 	if o.URL, err = hookURL(cfg, f.url, f.source); err != nil {
 		return err
 	}
-	o.Sign = func(h http.Header, body []byte) error {
-		signed, err := signature(cfg.Sources[f.source].Verify, f.key, body, time.Now())
-		for name := range signed {
-			h.Set(name, signed.Get(name))
-		}
-		return err
+	verify := cfg.Sources[f.source].Verify
+	key, err := privateKey(verify.Scheme, f.key)
+	if err == nil {
+		o.Sign = signs(verify, key)
+		err = o.Sign(http.Header{}, nil)
 	}
-	if err := o.Sign(http.Header{}, nil); err != nil {
+	if err != nil {
 		return fmt.Errorf("signing as %s: %w", f.source, err)
 	}
 	return nil
+}
+
+// signs returns what adds the headers of [sign] to a webhook.
+func signs(v config.Verify, key crypto.Signer) func(http.Header, []byte) error {
+	return func(h http.Header, body []byte) error {
+		signed, err := sign(v, key, body, time.Now())
+		maps.Copy(h, signed)
+		return err
+	}
 }
 
 // benchServer starts a server to load, and sets how to send to it. stop ends the server and removes its files.
@@ -173,11 +181,13 @@ func (p *program) benchServer(ctx context.Context, f benchFlags, o *bench.Option
 		remove = func() error { return errors.Join(removeAll(), os.RemoveAll(store)) }
 	}
 	if f.signed {
-		verify, sign, err := platformKey()
+		public, private, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
 			return nil, err
 		}
-		settings["sources"], o.Sign = map[string]any{config.DefaultSource: map[string]any{"verify": verify}}, sign
+		verify := config.Verify{Scheme: config.HighLevel, Keys: []string{base64.StdEncoding.EncodeToString(public)}}
+		settings["sources"] = map[string]any{config.DefaultSource: map[string]any{"verify": map[string]any{"scheme": verify.Scheme, "keys": verify.Keys}}}
+		o.Sign = signs(verify, private)
 	}
 	if err := writeBenchRules(dir, f); err != nil {
 		return nil, err
@@ -210,23 +220,6 @@ func benchSettings(listen, admin, sink string) map[string]any {
 		"connections": map[string]any{"bench": map[string]any{"url": "http://" + sink}},
 		"egress":      map[string]any{"allow": []string{host}},
 	}
-}
-
-// platformKey returns a new key, as the configuration has it, and what signs with it.
-func platformKey() (verify map[string]any, sign func(http.Header, []byte) error, err error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	der, err := x509.MarshalPKIXPublicKey(public)
-	if err != nil {
-		return nil, nil, err
-	}
-	key := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-	return map[string]any{"scheme": config.HighLevel, "keys": []string{key}}, func(h http.Header, body []byte) error {
-		h.Set("X-GHL-Signature", base64.StdEncoding.EncodeToString(ed25519.Sign(private, body)))
-		return nil
-	}, nil
 }
 
 func writeBenchRules(dir string, f benchFlags) error {

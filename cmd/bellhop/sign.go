@@ -23,9 +23,18 @@ import (
 	"bellhop/rules/live"
 )
 
-// signature gives the headers by which body is verified under v, with the first of several secrets or
-// tokens, or with the private key in the file keyFile.
+// signature returns the headers that prove under v who sends body, with the first of several secrets or tokens, or with
+// the private key in the file keyFile.
 func signature(v config.Verify, keyFile string, body []byte, now time.Time) (http.Header, error) {
+	key, err := privateKey(v.Scheme, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	return sign(v, key, body, now)
+}
+
+// sign is [signature] with a key that was read before.
+func sign(v config.Verify, key crypto.Signer, body []byte, now time.Time) (http.Header, error) {
 	header := verify.Header(v)
 	h := http.Header{}
 	switch v.Scheme {
@@ -50,12 +59,14 @@ func signature(v config.Verify, keyFile string, body []byte, now time.Time) (htt
 			return nil, errors.New("its secret is not base64 with whsec_ before it")
 		}
 	case config.HighLevel, config.Ed25519, config.RSASHA256:
-		if keyFile == "" {
-			return nil, fmt.Errorf("its scheme is %s, which takes the sender's private key: name one with --key, or write `verify: none` for a trial on this machine", v.Scheme)
+		message, hash := body, crypto.Hash(0)
+		if v.Scheme == config.RSASHA256 {
+			sum := sha256.Sum256(body)
+			message, hash = sum[:], crypto.SHA256
 		}
-		sig, err := signWithKey(keyFile, v.Scheme == config.RSASHA256, body)
+		sig, err := key.Sign(rand.Reader, message, hash)
 		if err != nil {
-			return nil, fmt.Errorf("the key %s: %w", keyFile, err)
+			return nil, err
 		}
 		h.Set(header, base64.StdEncoding.EncodeToString(sig))
 	default:
@@ -64,8 +75,24 @@ func signature(v config.Verify, keyFile string, body []byte, now time.Time) (htt
 	return h, nil
 }
 
-// signWithKey signs with a private key in a PEM file: Ed25519 over the body, or RSA over its SHA-256.
-func signWithKey(file string, wantRSA bool, body []byte) ([]byte, error) {
+// privateKey reads the private key with which a scheme signs from a PEM file. It is nil for a scheme that takes none.
+func privateKey(scheme, file string) (crypto.Signer, error) {
+	switch scheme {
+	case config.HighLevel, config.Ed25519, config.RSASHA256:
+	default:
+		return nil, nil
+	}
+	if file == "" {
+		return nil, fmt.Errorf("its scheme is %s, which takes the sender's private key: name one with --key, or write `verify: none` for a trial on this machine", scheme)
+	}
+	key, err := readKey(file, scheme == config.RSASHA256)
+	if err != nil {
+		return nil, fmt.Errorf("the key %s: %w", file, err)
+	}
+	return key, nil
+}
+
+func readKey(file string, wantRSA bool) (crypto.Signer, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, live.WithoutPath(err)
@@ -83,12 +110,11 @@ func signWithKey(file string, wantRSA bool, body []byte) ([]byte, error) {
 	switch key := parsed.(type) {
 	case ed25519.PrivateKey:
 		if !wantRSA {
-			return ed25519.Sign(key, body), nil
+			return key, nil
 		}
 	case *rsa.PrivateKey:
 		if wantRSA {
-			sum := sha256.Sum256(body)
-			return rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, sum[:])
+			return key, nil
 		}
 	}
 	return nil, errors.New("it is of another kind than the scheme takes")
