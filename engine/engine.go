@@ -102,9 +102,8 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		},
 		Good: e.store,
 		Changed: func(s live.Snapshot) {
-			e.count(s)
 			e.metrics.Reloads.WithLabelValues(result(s)).Inc()
-			e.tellGivenUp(ctx, s)
+			e.loaded(ctx, s)
 		},
 		Found:  o.Found,
 		Logger: e.log,
@@ -112,8 +111,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e.count(e.folder.Snapshot())
-	e.tellGivenUp(ctx, e.folder.Snapshot())
+	e.loaded(ctx, e.folder.Snapshot())
 
 	guard, err := actions.NewGuard(actions.GuardOptions{Allow: cfg.Egress.Allow})
 	if err != nil {
@@ -308,6 +306,12 @@ func (e *Engine) close() error {
 	return errors.Join(errs...)
 }
 
+// loaded notes the rules that are in force from now on. It must not be called concurrently.
+func (e *Engine) loaded(ctx context.Context, s live.Snapshot) {
+	e.count(s)
+	e.tellGivenUp(ctx, s)
+}
+
 // count sets the metrics of rule files and rules.
 func (e *Engine) count(s live.Snapshot) {
 	n := map[live.Status]int{}
@@ -321,7 +325,7 @@ func (e *Engine) count(s live.Snapshot) {
 }
 
 // tellGivenUp logs, for each rule, how many waiting deliveries lost their step by the change. What earlier changes
-// dropped is not told again. It must not be called concurrently.
+// dropped is not told again.
 func (e *Engine) tellGivenUp(ctx context.Context, s live.Snapshot) {
 	plans, err := e.store.Waiting(ctx)
 	if err != nil {

@@ -19,7 +19,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"bellhop/cmd/bellhop/bench"
-	"bellhop/engine"
 	"bellhop/engine/config"
 )
 
@@ -196,19 +195,12 @@ func (p *program) benchServer(ctx context.Context, f benchFlags, o *bench.Option
 	if err != nil {
 		return nil, err
 	}
-	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	e, err := engine.New(ctx, engine.Options{Config: cfg, Logger: logger, Version: build().Version})
+	e, _, end, err := p.launch(ctx, cfg, slog.LevelWarn)
 	if err != nil {
 		return nil, err
 	}
 	o.URL = e.HookURL() + "/hooks/" + config.DefaultSource
-	running, end := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(running) }()
-	return func() error {
-		end()
-		return errors.Join(<-ended, remove())
-	}, nil
+	return func() error { return errors.Join(end(), remove()) }, nil
 }
 
 // benchSettings returns the configuration of a server to load.

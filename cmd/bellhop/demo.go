@@ -146,21 +146,14 @@ func (p *program) demo(ctx context.Context, o demoOptions) (err error) {
 	}
 	level := new(slog.LevelVar)
 	level.Set(slog.LevelWarn)
-	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level}))
-	d.engine, err = engine.New(ctx, engine.Options{Config: d.cfg, Logger: logger, Version: build().Version})
-	if err != nil {
+	var ended chan error
+	var stop func() error
+	if d.engine, ended, stop, err = p.launch(ctx, d.cfg, level); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, stop()) }()
 	d.hook = d.engine.HookURL() + "/hooks/hoopai"
 	d.api = &client{base: d.engine.AdminURL(), http: d.http}
-
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- d.engine.Run(running) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-ended)
-	}()
 
 	p.printDemoStart(d)
 	if err := p.sendSamples(ctx, d, o.samples); err != nil || o.once {
@@ -229,6 +222,22 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 		"egress": map[string]any{"allow": d.sinks.allow()},
 	})
 	return err
+}
+
+// launch starts a server that this program needs for a while. ended gets its error when it ends; stop ends it and waits
+// for that.
+func (p *program) launch(ctx context.Context, cfg *config.Config, level slog.Leveler) (e *engine.Engine, ended chan error, stop func() error, err error) {
+	logger := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level}))
+	if e, err = engine.New(ctx, engine.Options{Config: cfg, Logger: logger, Version: build().Version}); err != nil {
+		return nil, nil, nil, err
+	}
+	running, end := context.WithCancel(ctx)
+	ended = make(chan error, 1)
+	go func() { ended <- e.Run(running) }()
+	return e, ended, func() error {
+		end()
+		return <-ended
+	}, nil
 }
 
 // settle writes the configuration of a server that this program starts itself, and loads it.

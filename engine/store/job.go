@@ -77,9 +77,9 @@ const unknownResult = "the process ended, or its result could not be stored: thi
 func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, err error) {
 	err = j.store.Write(ctx, func(tx *Tx) error {
 		d, ok = record.Delivery{}, false
-		got, err := tx.take(j.job, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?3`)
+		got, err := tx.take(j.job, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?`, micros(j.store.opts.Now()))
 		if errors.Is(err, sql.ErrNoRows) {
-			got, err = tx.take(j.job, `state = 'sending' AND ?3 > 0`)
+			got, err = tx.take(j.job, `state = 'sending'`)
 			// There can have been an attempt, so what is sent under this id must not change any more.
 			got.Attempts = append(got.Attempts, record.Attempt{At: j.store.opts.Now().UTC(), Outcome: record.Interrupted, Error: unknownResult})
 		}
@@ -108,10 +108,10 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 	return d, ok, err
 }
 
-// take marks the delivery of a job as being sent, if it is in one of some states. ?3 in states is the present time.
-func (t *Tx) take(j job, states string) (record.Delivery, error) {
-	return scanDelivery(t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET state = 'sending' WHERE id = ?1 AND turn = ?2 AND (`+states+`) RETURNING `+deliveryColumns,
-		j.Delivery, j.Turn, micros(t.s.opts.Now())))
+// take marks the delivery of a job as being sent, if it is in one of some states. args are for the states.
+func (t *Tx) take(j job, states string, args ...any) (record.Delivery, error) {
+	return scanDelivery(t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET state = 'sending' WHERE id = ? AND turn = ? AND (`+states+`) RETURNING `+deliveryColumns,
+		append([]any{j.Delivery, j.Turn}, args...)...))
 }
 
 // early returns the delivery of a job that came before its time. It returns an empty delivery if there is nothing to do

@@ -91,11 +91,11 @@ func (c *Checker) calculation(n *ast.BinaryNode, overloads []overload, l, r chec
 	i := slices.IndexFunc(overloads, func(o overload) bool { return o.left.takes(l.Type) && o.right.takes(r.Type) })
 	switch {
 	case i < 0 && n.Operator == "+":
-		return c.addition(n, l.Type, r.Type, n.Left, n.Right)
+		return c.addition(n, l.Type, r.Type)
 	case i < 0 && n.Operator == "-" && l.Type.Kind == TimeKind:
 		return c.wantsDuration(n, n.Right, r.Type, l.Type)
 	case i < 0:
-		return c.mismatch(n, l.Type, r.Type, n.Left, n.Right)
+		return c.mismatch(n, l.Type, r.Type)
 	}
 	o := overloads[i]
 	if by, ok := n.Right.(*ast.IntegerNode); ok && by.Value == 0 {
@@ -115,11 +115,11 @@ func (c *Checker) calculation(n *ast.BinaryNode, overloads []overload, l, r chec
 	return checked{out, o.result}
 }
 
-func (c *Checker) addition(n *ast.BinaryNode, l, r Type, left, right ast.Node) checked {
+func (c *Checker) addition(n *ast.BinaryNode, l, r Type) checked {
 	for _, side := range []struct {
 		node       ast.Node
 		typ, other Type
-	}{{left, l, r}, {right, r, l}} {
+	}{{n.Left, l, r}, {n.Right, r, l}} {
 		if side.other.Kind == TextKind && side.typ.Kind != TextKind {
 			return c.FailAt(side.node, "type", "string("+c.Source(side.node)+")", "a text can only be joined with a text, but this is %s", side.typ)
 		}
@@ -127,7 +127,7 @@ func (c *Checker) addition(n *ast.BinaryNode, l, r Type, left, right ast.Node) c
 			return c.wantsDuration(n, side.node, side.typ, Time)
 		}
 	}
-	return c.mismatch(n, l, r, left, right)
+	return c.mismatch(n, l, r)
 }
 
 // wantsDuration reports a number or a text where a duration is needed.

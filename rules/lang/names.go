@@ -22,9 +22,6 @@ func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 	}
 	for i, l := range c.Lets {
 		if l.Name == name {
-			if c.Used != nil {
-				c.Used[i] = true
-			}
 			if c.uses == nil {
 				c.uses = map[int]bool{}
 			}

@@ -96,17 +96,17 @@ func operatorOf(n ast.Node) string {
 	return op
 }
 
-// sides reports the first operand that is not of a kind. needs says what the operator does with such operands.
-func (c *Checker) sides(n *ast.BinaryNode, l, r Type, k kind, needs string) bool {
+// sides reports the first operand that is not of a kind, and then returns false with the result of the operation. needs
+// says what the operator does with such operands.
+func (c *Checker) sides(n *ast.BinaryNode, l, r Type, k kind, needs string) (wrong checked, ok bool) {
 	at, t := n.Left, l
 	if l.Is(k) {
 		at, t = n.Right, r
 	}
-	if !t.Is(k) {
-		c.FailAt(at, "type", "", "%s %s, but this is %s", n.Operator, needs, t)
-		return false
+	if t.Is(k) {
+		return checked{}, true
 	}
-	return true
+	return c.FailAt(at, "type", "", "%s %s, but this is %s", n.Operator, needs, t), false
 }
 
 func (c *Checker) connective(n *ast.BinaryNode, l, r Type, out ast.Node) checked {
@@ -127,8 +127,8 @@ func (c *Checker) connective(n *ast.BinaryNode, l, r Type, out ast.Node) checked
 			return c.FailAt(word, "type", s, "%s joins conditions, but this is %s", n.Operator, r)
 		}
 	}
-	c.sides(n, l, r, BoolKind, "joins conditions")
-	return checked{&ast.NilNode{}, Bad}
+	wrong, _ := c.sides(n, l, r, BoolKind, "joins conditions")
+	return wrong
 }
 
 // order checks <, <=, > and >=.
@@ -138,7 +138,7 @@ func (c *Checker) order(n *ast.BinaryNode, l, r checked, out ast.Node) checked {
 	case l.Type.Number() && r.Type.Number():
 	case l.Type.Kind == r.Type.Kind && (l.Type.Kind == TextKind || l.Type.Kind == TimeKind || l.Type.Kind == DurationKind):
 	default:
-		return c.mismatch(n, l.Type, r.Type, n.Left, n.Right)
+		return c.mismatch(n, l.Type, r.Type)
 	}
 	wrong := func(t Type, other ast.Node) bool { return t.words != nil && t.words.ordered && !c.word(t, other) }
 	if wrong(l.Type, n.Right) || wrong(r.Type, n.Left) || l.Type.scalar() && r.Type.scalar() {
@@ -154,16 +154,16 @@ func (c *Checker) part(n *ast.BinaryNode, l, r checked) checked {
 		s := c.Source(n.Right) + " in " + c.Source(n.Left)
 		return c.FailAt(n, "type", s, "contains looks inside a text; to ask whether a list has an element, write %s", s)
 	}
-	if !c.sides(n, l.Type, r.Type, TextKind, "compares texts") {
-		return checked{&ast.NilNode{}, Bad}
+	if wrong, ok := c.sides(n, l.Type, r.Type, TextKind, "compares texts"); !ok {
+		return wrong
 	}
 	return checked{call(n, "$"+n.Operator, l.node, r.node), boolType}
 }
 
 // pattern checks matches.
 func (c *Checker) pattern(n *ast.BinaryNode, l, r checked) checked {
-	if !c.sides(n, l.Type, r.Type, TextKind, "compares a text with a pattern") {
-		return checked{&ast.NilNode{}, Bad}
+	if wrong, ok := c.sides(n, l.Type, r.Type, TextKind, "compares a text with a pattern"); !ok {
+		return wrong
 	}
 	if s, ok := n.Right.(*ast.StringNode); ok {
 		p, err := compilePattern(s.Value)
@@ -177,8 +177,8 @@ func (c *Checker) pattern(n *ast.BinaryNode, l, r checked) checked {
 
 // numbers checks the range a..b.
 func (c *Checker) numbers(n *ast.BinaryNode, l, r checked) checked {
-	if !c.sides(n, l.Type, r.Type, intKind, "makes a list of whole numbers") {
-		return checked{&ast.NilNode{}, Bad}
+	if wrong, ok := c.sides(n, l.Type, r.Type, intKind, "makes a list of whole numbers"); !ok {
+		return wrong
 	}
 	a, aOK := constantInt(n.Left)
 	b, bOK := constantInt(n.Right)
@@ -204,7 +204,7 @@ func (c *Checker) fallback(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode)
 
 func (c *Checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode) checked {
 	if !l.Type.comparable(r.Type) {
-		return c.mismatch(n, l.Type, r.Type, n.Left, n.Right)
+		return c.mismatch(n, l.Type, r.Type)
 	}
 	if !c.word(l.Type, n.Right) || !c.word(r.Type, n.Left) {
 		return checked{out, boolType}
@@ -277,7 +277,8 @@ func (c *Checker) in(n *ast.BinaryNode, l, r checked) checked {
 }
 
 // mismatch reports two values that an operator cannot join, with a suggestion where there is one.
-func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type, left, right ast.Node) checked {
+func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type) checked {
+	left, right := n.Left, n.Right
 	verb := "compare"
 	switch n.Operator {
 	case "+", "-", "*", "/", "%", "**", "^":

@@ -8,6 +8,7 @@
 package lang
 
 import (
+	"maps"
 	"time"
 
 	"bellhop/rules/text"
@@ -43,6 +44,9 @@ func (s *Scope) Compile(p Piece) (*Program, Term) {
 		return nil, Term{nil, c}
 	}
 	done := c.visit(tree)
+	if s.Used != nil {
+		maps.Copy(s.Used, c.uses)
+	}
 	if c.bad {
 		return nil, Term{tree, c}
 	}

@@ -175,7 +175,9 @@ func (b *bench) send(ctx context.Context, g *guests, due time.Duration) {
 	switch {
 	case status == http.StatusAccepted:
 		b.events[n].acknowledged = time.Since(b.begin)
-		b.report.Acknowledged++
+		if b.report.Acknowledged++; b.events[n].arrived == 0 {
+			b.report.Missing++ // until it arrives
+		}
 		accepted()
 		return
 	case ctx.Err() != nil:
@@ -232,9 +234,11 @@ func (b *bench) arrive(w http.ResponseWriter, r *http.Request) {
 	}
 	key := r.Header.Get("Idempotency-Key")
 	switch e := &b.events[*said.N]; {
-	case e.key == "":
+	case e.arrived == 0:
 		e.key, e.arrived = key, time.Since(b.begin)
-		b.report.Delivered++
+		if b.report.Delivered++; e.acknowledged > 0 {
+			b.report.Missing--
+		}
 		b.changed = time.Now()
 	case e.key != key:
 		b.report.Twice++
@@ -254,7 +258,7 @@ func (b *bench) wait(ctx context.Context) {
 		if last.Before(begin) {
 			last = begin
 		}
-		over := b.missing() == 0 || time.Since(last) > b.Patience
+		over := b.report.Missing == 0 || time.Since(last) > b.Patience
 		b.mu.Unlock()
 		if over {
 			return
@@ -269,19 +273,6 @@ func (b *bench) wait(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// missing counts the acknowledged events that have not arrived. The caller holds the lock.
-func (b *bench) missing() (n int) {
-	if b.report.Delivered >= b.report.Acknowledged {
-		for i := range b.events {
-			if e := &b.events[i]; e.acknowledged > 0 && e.key == "" {
-				n++
-			}
-		}
-		return n
-	}
-	return b.report.Acknowledged - b.report.Delivered
 }
 
 func (b *bench) tell() {
@@ -300,16 +291,12 @@ func (b *bench) sum() *Report {
 	defer b.mu.Unlock()
 	r := b.report
 	var acknowledged, delivered []time.Duration
-	r.Missing = 0
 	for i := range b.events {
 		e := &b.events[i]
 		if e.acknowledged > 0 {
 			acknowledged = append(acknowledged, e.acknowledged-e.due)
-			if e.key == "" {
-				r.Missing++
-			}
 		}
-		if e.key != "" {
+		if e.arrived > 0 {
 			delivered = append(delivered, e.arrived-e.due)
 		}
 	}
