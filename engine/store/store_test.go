@@ -220,18 +220,24 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-func TestCancelAndRetry(t *testing.T) {
-	t.Parallel()
-	s := open(t)
+// putOne stores an event with one delivery, and returns the delivery.
+func putOne(t *testing.T, s *store.Store) record.Delivery {
+	t.Helper()
 	event, err := put(t.Context(), s, "a1", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	list, err := s.Deliveries(t.Context(), store.DeliveryFilter{Event: event})
 	if err != nil || len(list) != 1 {
-		t.Fatal(list, err)
+		t.Fatalf("%d deliveries, %v", len(list), err)
 	}
-	id := list[0].ID
+	return list[0]
+}
+
+func TestCancelAndRetry(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := putOne(t, s).ID
 	if d, err := s.Cancel(t.Context(), id, "cancelled by an operator"); err != nil || d.State != record.Cancelled {
 		t.Fatal(d, err)
 	}
@@ -458,23 +464,16 @@ func TestClaimAfterLostRecord(t *testing.T) {
 func TestRenewTwice(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	event, err := put(t.Context(), s, "a1", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := s.Deliveries(t.Context(), store.DeliveryFilter{Event: event})
-	if err != nil || len(list) != 1 {
-		t.Fatalf("%d deliveries, %v", len(list), err)
-	}
-	ids := map[string]bool{list[0].ID: true}
+	first := putOne(t, s)
+	ids := map[string]bool{first.ID: true}
 	for range 3 {
-		again := list[0]
+		again := first
 		if err := s.Write(t.Context(), func(tx *store.Tx) error { return tx.Renew(&again) }); err != nil {
 			t.Fatal(err)
 		}
 		ids[again.ID] = true
 	}
-	list, err = s.Deliveries(t.Context(), store.DeliveryFilter{Event: event})
+	list, err := s.Deliveries(t.Context(), store.DeliveryFilter{Event: first.Event})
 	if err != nil || len(list) != 4 || len(ids) != 4 {
 		t.Errorf("%d deliveries, %d ids, %v", len(list), len(ids), err)
 	}
