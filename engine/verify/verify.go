@@ -119,165 +119,143 @@ func Header(v config.Verify) string {
 	}[v.Scheme]
 }
 
-// ed25519Verifier checks an Ed25519 signature of the body.
-type ed25519Verifier struct {
+// keyed accepts a webhook if the value of a header fits one of several keys, secrets or tokens.
+type keyed[K any] struct {
 	header string
-	keys   []ed25519.PublicKey
+	keys   []K
+	fits   func(key K, value string, body []byte) bool
+	wrong  error // if none fits
+}
+
+func (v *keyed[K]) Verify(h http.Header, body []byte, _ time.Time) error {
+	value, err := only(h, v.header)
+	if err != nil {
+		return err
+	}
+	for _, key := range v.keys {
+		if v.fits(key, value, body) {
+			return nil
+		}
+	}
+	return v.wrong
+}
+
+// readAll reads keys, secrets or tokens; what is the name of one. There must be at least one.
+func readAll[K any](what string, texts []string, read func(string) (K, error)) (keys []K, err error) {
+	for i, text := range texts {
+		key, err := read(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s %d %w", what, i+1, err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("there is no %s", what)
+	}
+	return keys, nil
+}
+
+// publicKey reads a public key. bare reads the form of its scheme that does not name the kind of key.
+func publicKey[K any](text, kind string, bare func([]byte) (K, bool)) (key K, err error) {
+	raw, err := decodeKey(text)
+	if err != nil {
+		return key, err
+	}
+	key, ok := bare(raw)
+	if ok {
+		return key, nil
+	}
+	parsed, err := x509.ParsePKIXPublicKey(raw)
+	if err != nil {
+		return key, fmt.Errorf("is not a public key: %w", err)
+	}
+	if key, ok = parsed.(K); !ok {
+		return key, fmt.Errorf("is not an %s key", kind)
+	}
+	return key, nil
 }
 
 func newEd25519(v config.Verify) (Verifier, error) {
-	out := &ed25519Verifier{header: Header(v)}
-	for i, text := range v.Keys {
-		raw, err := decodeKey(text)
-		if err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
-		}
-		key := ed25519.PublicKey(raw)
-		if len(raw) != ed25519.PublicKeySize {
-			parsed, err := x509.ParsePKIXPublicKey(raw)
-			if err != nil {
-				return nil, fmt.Errorf("key %d is not a public key: %w", i+1, err)
-			}
-			var ok bool
-			if key, ok = parsed.(ed25519.PublicKey); !ok {
-				return nil, fmt.Errorf("key %d is not an Ed25519 key", i+1)
-			}
-		}
-		out.keys = append(out.keys, key)
-	}
-	if len(out.keys) == 0 {
-		return nil, errors.New("there is no key")
-	}
-	return out, nil
+	keys, err := readAll("key", v.Keys, func(text string) (ed25519.PublicKey, error) {
+		return publicKey(text, "Ed25519", func(raw []byte) (ed25519.PublicKey, bool) { return raw, len(raw) == ed25519.PublicKeySize })
+	})
+	return &keyed[ed25519.PublicKey]{Header(v), keys, func(key ed25519.PublicKey, value string, body []byte) bool {
+		sig, ok := decodeSignature(value, ed25519.SignatureSize)
+		return ok && ed25519.Verify(key, body, sig)
+	}, errMismatch}, err
 }
 
-func (v *ed25519Verifier) Verify(h http.Header, body []byte, _ time.Time) error {
-	value, err := only(h, v.header)
-	if err != nil {
-		return err
-	}
-	sig, ok := decodeSignature(value, ed25519.SignatureSize)
-	if !ok {
-		return errMismatch
-	}
-	for _, key := range v.keys {
-		if ed25519.Verify(key, body, sig) {
-			return nil
-		}
-	}
-	return errMismatch
-}
-
-// rsaVerifier checks an RSA signature (PKCS #1 v1.5) of the body's SHA-256.
-type rsaVerifier struct {
-	header string
-	keys   []*rsa.PublicKey
-}
-
+// newRSA returns a verifier of RSA signatures (PKCS #1 v1.5) of the body's SHA-256.
 func newRSA(v config.Verify) (Verifier, error) {
-	out := &rsaVerifier{header: Header(v)}
-	for i, text := range v.Keys {
-		raw, err := decodeKey(text)
-		if err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
+	keys, err := readAll("key", v.Keys, func(text string) (*rsa.PublicKey, error) {
+		key, err := publicKey(text, "RSA", func(raw []byte) (*rsa.PublicKey, bool) {
+			key, err := x509.ParsePKCS1PublicKey(raw)
+			return key, err == nil
+		})
+		if err == nil && key.N.BitLen() < minRSABits {
+			err = fmt.Errorf("has %d bits; at least %d are needed", key.N.BitLen(), minRSABits)
 		}
-		key, err := x509.ParsePKCS1PublicKey(raw)
-		if err != nil {
-			parsed, err := x509.ParsePKIXPublicKey(raw)
-			if err != nil {
-				return nil, fmt.Errorf("key %d is not a public key: %w", i+1, err)
-			}
-			var ok bool
-			if key, ok = parsed.(*rsa.PublicKey); !ok {
-				return nil, fmt.Errorf("key %d is not an RSA key", i+1)
-			}
-		}
-		if key.N.BitLen() < minRSABits {
-			return nil, fmt.Errorf("key %d has %d bits; at least %d are needed", i+1, key.N.BitLen(), minRSABits)
-		}
-		out.keys = append(out.keys, key)
-	}
-	if len(out.keys) == 0 {
-		return nil, errors.New("there is no key")
-	}
-	return out, nil
-}
-
-func (v *rsaVerifier) Verify(h http.Header, body []byte, _ time.Time) error {
-	value, err := only(h, v.header)
-	if err != nil {
-		return err
-	}
-	sum := sha256.Sum256(body)
-	for _, key := range v.keys {
+		return key, err
+	})
+	return &keyed[*rsa.PublicKey]{Header(v), keys, func(key *rsa.PublicKey, value string, body []byte) bool {
+		sum := sha256.Sum256(body)
 		sig, ok := decodeSignature(value, key.Size())
-		if ok && rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], sig) == nil {
-			return nil
-		}
-	}
-	return errMismatch
+		return ok && rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], sig) == nil
+	}, errMismatch}, err
 }
 
-// hmacVerifier checks an HMAC-SHA256 of the body. The value of the header can begin with "sha256=".
-type hmacVerifier struct {
-	header  string
-	secrets [][]byte
-}
-
+// newHMAC returns a verifier of an HMAC-SHA256 of the body. The value of the header can begin with "sha256=".
 func newHMAC(v config.Verify) (Verifier, error) {
-	out := &hmacVerifier{header: Header(v)}
-	for i, secret := range v.Secrets {
+	secrets, err := readAll("secret", v.Secrets, func(secret string) (string, error) {
 		if strings.TrimSpace(secret) == "" {
-			return nil, fmt.Errorf("secret %d is empty", i+1)
+			return "", errors.New("is empty")
 		}
-		out.secrets = append(out.secrets, []byte(secret))
-	}
-	if len(out.secrets) == 0 {
-		return nil, errors.New("there is no secret")
-	}
-	return out, nil
+		return secret, nil
+	})
+	return &keyed[string]{Header(v), secrets, func(secret, value string, body []byte) bool {
+		const prefix = "sha256="
+		if len(value) > len(prefix) && strings.EqualFold(value[:len(prefix)], prefix) {
+			value = value[len(prefix):]
+		}
+		sig, ok := decodeSignature(value, sha256.Size)
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write(body)
+		return ok && hmac.Equal(mac.Sum(nil), sig)
+	}, errMismatch}, err
 }
 
-func (v *hmacVerifier) Verify(h http.Header, body []byte, _ time.Time) error {
-	value, err := only(h, v.header)
-	if err != nil {
-		return err
-	}
-	const prefix = "sha256="
-	if len(value) > len(prefix) && strings.EqualFold(value[:len(prefix)], prefix) {
-		value = value[len(prefix):]
-	}
-	sig, ok := decodeSignature(value, sha256.Size)
-	if !ok {
-		return errMismatch
-	}
-	for _, secret := range v.secrets {
-		mac := hmac.New(sha256.New, secret)
-		mac.Write(body)
-		if hmac.Equal(mac.Sum(nil), sig) {
-			return nil
+// newToken returns a verifier that compares a header with the accepted tokens. It compares hashes, so that its time does
+// not depend on the length of the tokens. In the header Authorization, the value can begin with "Bearer".
+func newToken(v config.Verify) (Verifier, error) {
+	header := Header(v)
+	hashes, err := readAll("token", v.Tokens, func(token string) (hash [sha256.Size]byte, err error) {
+		if token = strings.TrimSpace(token); token == "" || strings.EqualFold(token, "N/A") {
+			return hash, errors.New("is empty")
 		}
-	}
-	return errMismatch
+		return sha256.Sum256([]byte(token)), nil
+	})
+	return &keyed[[sha256.Size]byte]{header, hashes, func(want [sha256.Size]byte, value string, _ []byte) bool {
+		if word, rest, ok := strings.Cut(value, " "); ok && strings.EqualFold(word, "Bearer") && strings.EqualFold(header, "Authorization") {
+			value = strings.TrimSpace(rest)
+		}
+		hash := sha256.Sum256([]byte(value))
+		return subtle.ConstantTimeCompare(hash[:], want[:]) == 1
+	}, errToken}, err
 }
 
 // standardVerifier checks a signature of Standard Webhooks (standardwebhooks.com) and its timestamp.
 type standardVerifier struct{ hooks []*standardwebhooks.Webhook }
 
 func newStandard(v config.Verify) (Verifier, error) {
-	out := &standardVerifier{}
-	for i, secret := range v.Secrets {
+	hooks, err := readAll("secret", v.Secrets, func(secret string) (*standardwebhooks.Webhook, error) {
 		secret = strings.TrimSpace(secret)
 		hook, err := standardwebhooks.NewWebhook(secret)
 		if err != nil || strings.TrimPrefix(secret, "whsec_") == "" {
-			return nil, fmt.Errorf("secret %d must be whsec_ and base64", i+1)
+			return nil, errors.New("must be whsec_ and base64")
 		}
-		out.hooks = append(out.hooks, hook)
-	}
-	if len(out.hooks) == 0 {
-		return nil, errors.New("there is no secret")
-	}
-	return out, nil
+		return hook, nil
+	})
+	return &standardVerifier{hooks}, err
 }
 
 func (v *standardVerifier) Verify(h http.Header, body []byte, now time.Time) error {
@@ -304,64 +282,25 @@ func (v *standardVerifier) Verify(h http.Header, body []byte, now time.Time) err
 	return errMismatch
 }
 
-// tokenVerifier compares a header with the accepted tokens. It compares hashes, so that its time does not depend on the
-// length of the tokens. In the header Authorization, the value can begin with "Bearer".
-type tokenVerifier struct {
-	header string
-	hashes [][sha256.Size]byte
-}
-
-func newToken(v config.Verify) (Verifier, error) {
-	out := &tokenVerifier{header: Header(v)}
-	for i, token := range v.Tokens {
-		if token = strings.TrimSpace(token); token == "" || strings.EqualFold(token, "N/A") {
-			return nil, fmt.Errorf("token %d is empty", i+1)
-		}
-		out.hashes = append(out.hashes, sha256.Sum256([]byte(token)))
-	}
-	if len(out.hashes) == 0 {
-		return nil, errors.New("there is no token")
-	}
-	return out, nil
-}
-
-func (v *tokenVerifier) Verify(h http.Header, _ []byte, _ time.Time) error {
-	value, err := only(h, v.header)
-	if err != nil {
-		return err
-	}
-	if word, rest, ok := strings.Cut(value, " "); ok && strings.EqualFold(word, "Bearer") && strings.EqualFold(v.header, "Authorization") {
-		value = strings.TrimSpace(rest)
-	}
-	hash, match := sha256.Sum256([]byte(value)), 0
-	for _, want := range v.hashes {
-		match |= subtle.ConstantTimeCompare(hash[:], want[:])
-	}
-	if match != 1 {
-		return errToken
-	}
-	return nil
-}
-
 // decodeKey returns the DER, or the raw bytes, of a public key in PEM or base64. In PEM, line breaks can be written as
-// \n, for environment variables.
+// \n, for environment variables. Its errors go on after the name of the key.
 func decodeKey(text string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, "-----BEGIN") {
 		block, rest := pem.Decode([]byte(strings.ReplaceAll(text, `\n`, "\n")))
 		switch {
 		case block == nil:
-			return nil, errors.New("it is not PEM")
+			return nil, errors.New("is not PEM")
 		case !strings.HasSuffix(block.Type, "PUBLIC KEY"):
-			return nil, fmt.Errorf("it is a %s, not a public key", strings.ToLower(block.Type))
+			return nil, fmt.Errorf("is a %s, not a public key", strings.ToLower(block.Type))
 		case len(bytes.TrimSpace(rest)) > 0:
-			return nil, errors.New("there is more than one key in it; list them one by one")
+			return nil, errors.New("holds more than one key; list them one by one")
 		}
 		return block.Bytes, nil
 	}
 	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Join(strings.Fields(text), ""), "="))
 	if err != nil {
-		return nil, errors.New("it is neither PEM nor base64")
+		return nil, errors.New("is neither PEM nor base64")
 	}
 	return raw, nil
 }

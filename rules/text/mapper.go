@@ -1,234 +1,163 @@
 package text
 
 import (
-	"math"
-	"strconv"
+	"bytes"
+	"strings"
 	"unicode/utf8"
 )
 
-// A mapper reads one scalar again, the way the YAML reader does, and records where each byte came from.
+// A mapper finds each byte of a value, as the YAML reader made it, in the file again. It knows the value, so it need not
+// know how the reader finds the indentation of a block, or what an escape stands for.
 type mapper struct {
 	data     []byte
 	pos      int
-	want     int // the length of the value, at which a plain scalar ends
-	out      []byte
+	rest     string // what was not found yet of the value
+	lost     bool   // the value is not what stands in the file
 	beg, end []int
 }
 
-// A piece is a part of the value, with the range of the file that it stands for.
-type piece struct {
-	s        string
-	from, to int
+// take maps the next part of the value to a range of the file.
+func (m *mapper) take(s string, at Span) {
+	if m.lost = m.lost || !strings.HasPrefix(m.rest, s); m.lost {
+		return
+	}
+	m.rest = m.rest[len(s):]
+	for range len(s) {
+		m.beg, m.end = append(m.beg, at.From), append(m.end, at.To)
+	}
 }
 
-func (m *mapper) emit(pieces ...piece) {
-	for _, p := range pieces {
-		for i := range len(p.s) {
-			m.out = append(m.out, p.s[i])
-			m.beg = append(m.beg, p.from)
-			m.end = append(m.end, p.to)
+// takeAsWritten maps the characters up to an offset to themselves.
+func (m *mapper) takeAsWritten(to int) {
+	for m.pos < to {
+		_, width := utf8.DecodeRune(m.data[m.pos:])
+		m.take(string(m.data[m.pos:m.pos+width]), Span{m.pos, m.pos + width})
+		m.pos += width
+	}
+}
+
+// takeBreaks maps line breaks, until the value ends. In the value they are "\n", except two rare ones.
+func (m *mapper) takeBreaks(breaks []Span) {
+	for _, at := range breaks {
+		switch {
+		case m.rest == "":
+			return
+		case isRare(at):
+			m.take(string(m.data[at.From:at.To]), at)
+		default:
+			m.take("\n", at)
 		}
 	}
 }
 
-func (m *mapper) at(i int) byte {
-	if i < len(m.data) {
-		return m.data[i]
-	}
-	return 0
-}
+// isRare recognises a line break that is never folded: U+2028 and U+2029.
+func isRare(at Span) bool { return at.To-at.From == 3 }
 
-// read takes the next bytes of the file as they are.
-func (m *mapper) read(width int) piece {
-	m.pos += width
-	return piece{string(m.data[m.pos-width : m.pos]), m.pos - width, m.pos}
-}
-
-// readAs takes the next bytes of the file for a part of the value that is written otherwise.
-func (m *mapper) readAs(s string, width int) piece {
-	m.pos += width
-	return piece{s, m.pos - width, m.pos}
-}
-
-func (m *mapper) readRune() piece {
-	_, width := utf8.DecodeRune(m.data[m.pos:])
-	return m.read(width)
-}
-
-// readBreak reads a line break as it is in the value: "\n" for most, unchanged for two rare ones.
-func (m *mapper) readBreak() piece {
-	width := breakLen(m.data, m.pos)
-	if width == 3 {
-		return m.read(width)
-	}
-	return m.readAs("\n", width)
-}
-
-// flow reads a quoted scalar (quote is its quotation mark) or a plain one (quote is 0) to its end.
+// flow reads a text up to its closing quote or, without quotes (quote is 0), to the end of the value.
 func (m *mapper) flow(quote byte) {
-	for m.pos < len(m.data) {
+	for m.pos < len(m.data) && !m.lost && (quote != 0 || m.rest != "") {
 		switch c := m.data[m.pos]; {
-		case quote == 0 && len(m.out) >= m.want:
-			return
-		case m.blankOrBreak():
+		case isOneOf(c, " \t") || breakLen(m.data, m.pos) > 0:
 			m.fold(false)
-		case quote == '\'' && c == '\'' && m.at(m.pos+1) == '\'':
-			m.emit(m.readAs("'", 2))
+		case quote == '\'' && bytes.HasPrefix(m.data[m.pos:], []byte("''")):
+			m.take("'", Span{m.pos, m.pos + 2})
+			m.pos += 2
 		case quote != 0 && c == quote:
 			return
 		case quote == '"' && c == '\\':
-			if width := breakLen(m.data, m.pos+1); width > 0 {
-				m.pos += 1 + width
-				m.fold(true)
-			} else if !m.escape() {
-				return
-			}
+			m.escape()
 		default:
-			m.emit(m.readRune())
+			_, width := utf8.DecodeRune(m.data[m.pos:])
+			m.takeAsWritten(m.pos + width)
 		}
 	}
 }
 
-func (m *mapper) blankOrBreak() bool {
-	return m.data[m.pos] == ' ' || m.data[m.pos] == '\t' || breakLen(m.data, m.pos) > 0
+// escape reads an escape, which stands for one character or joins two lines.
+func (m *mapper) escape() {
+	if width := breakLen(m.data, m.pos+1); width > 0 {
+		m.pos += 1 + width
+		m.fold(true)
+		return
+	}
+	from := m.pos
+	if m.pos += 2; m.pos <= len(m.data) {
+		m.pos += map[byte]int{'x': 2, 'u': 4, 'U': 8}[m.data[m.pos-1]]
+	}
+	m.pos = min(m.pos, len(m.data))
+	_, width := utf8.DecodeRuneInString(m.rest)
+	m.take(m.rest[:width], Span{from, m.pos})
 }
 
 // fold reads blanks and line breaks between two words. Blanks stay, a single line break becomes a space, and of
 // several line breaks all but the first stay.
-func (m *mapper) fold(escapedBreak bool) {
-	var blanks, breaks []piece
-	for m.pos < len(m.data) && m.blankOrBreak() {
-		if breakLen(m.data, m.pos) > 0 {
-			breaks = append(breaks, m.readBreak())
-		} else if blank := m.read(1); len(breaks) == 0 && !escapedBreak {
-			blanks = append(blanks, blank)
+func (m *mapper) fold(afterEscapedBreak bool) {
+	from := m.pos
+	var breaks []Span
+	for m.pos < len(m.data) {
+		width := breakLen(m.data, m.pos)
+		if width > 0 {
+			breaks = append(breaks, Span{m.pos, m.pos + width})
+		} else if !isOneOf(m.data[m.pos], " \t") {
+			break
 		}
+		m.pos += max(width, 1)
 	}
 	switch {
+	case afterEscapedBreak || len(breaks) > 0 && isRare(breaks[0]):
+		m.takeBreaks(breaks)
 	case len(breaks) == 0:
-		m.emit(blanks...)
-	case escapedBreak, breaks[0].s != "\n":
-		m.emit(breaks...)
+		to := m.pos
+		m.pos = from
+		m.takeAsWritten(to)
 	case len(breaks) == 1:
-		m.emit(piece{" ", append(blanks, breaks...)[0].from, breaks[0].to})
+		m.take(" ", Span{from, breaks[0].To})
 	default:
-		m.emit(breaks[1:]...)
+		m.takeBreaks(breaks[1:])
 	}
 }
 
-// escapes are the values of the escapes of one character.
-var escapes = map[byte]string{
-	'0': "\x00", 'a': "\a", 'b': "\b", 't': "\t", '\t': "\t", 'n': "\n", 'v': "\v", 'f': "\f", 'r': "\r",
-	'e': "\x1b", ' ': " ", '"': `"`, '\'': "'", '\\': `\`, 'N': "\u0085", '_': "\u00a0", 'L': "\u2028", 'P': "\u2029",
-}
-
-// escape reads an escape, and reports whether it is one.
-func (m *mapper) escape() bool {
-	c := m.at(m.pos + 1)
-	if s, ok := escapes[c]; ok {
-		m.emit(m.readAs(s, 2))
-		return true
-	}
-	width := map[byte]int{'x': 2, 'u': 4, 'U': 8}[c]
-	if width == 0 || m.pos+2+width > len(m.data) {
-		return false
-	}
-	v, err := strconv.ParseUint(string(m.data[m.pos+2:m.pos+2+width]), 16, 32)
-	if err != nil {
-		return false
-	}
-	m.emit(m.readAs(string(rune(v)), 2+width))
-	return true
-}
-
-// block reads a literal (|) or folded (>) scalar.
-func (m *mapper) block(value string, literal bool) {
-	m.pos++
-	chomp, increment := byte(0), 0
-	for range 2 {
-		switch c := m.at(m.pos); {
-		case c == '+' || c == '-':
-			chomp = c
-			m.pos++
-		case c >= '1' && c <= '9':
-			increment = int(c - '0')
-			m.pos++
-		}
-	}
+// block reads a text after | or >, and returns where its last line ends.
+func (m *mapper) block(folded bool) (end int) {
 	m.pos = breakAfter(m.data, m.pos)
 	m.pos += breakLen(m.data, m.pos)
-	body := m.pos
-
-	// With an indentation indicator, the indentation also depends on the parent; only the value tells which it was.
-	// Without one, it is the indentation of the first line of text, written as 0 here, unless what follows the blank
-	// lines belongs to the parent: then no line is deep enough.
-	indents := []int{0, math.MaxInt}
-	if increment > 0 {
-		indents = nil
-		for deeper := range maxYAMLDepth*10 + 1 {
-			indents = append(indents, increment+deeper)
+	body := *m
+	for indent := range maxYAMLDepth*10 + 1 { // with the right one, the value is found
+		*m = body
+		if end = m.lines(indent, folded); !m.lost && m.rest == "" {
+			break
 		}
 	}
-	for _, indent := range indents {
-		m.pos = body
-		m.out, m.beg, m.end = m.out[:0], m.beg[:0], m.end[:0]
-		m.blockLines(indent, chomp, literal)
-		if string(m.out) == value {
-			return
-		}
-	}
+	return end
 }
 
-func (m *mapper) blockLines(indent int, chomp byte, literal bool) {
-	var leading, trailing []piece
-	column := 0
-	breaks := func() {
-		deepest := 0
-		for {
-			column = 0
-			for (indent == 0 || column < indent) && m.at(m.pos) == ' ' && m.pos < len(m.data) {
+// lines reads the lines of a block with an indentation.
+func (m *mapper) lines(indent int, folded bool) (end int) {
+	for end = m.pos; m.rest != "" && !m.lost && m.pos < len(m.data); end = m.pos {
+		var breaks []Span // of the line before, and of empty lines
+		for width := -1; width != 0; {
+			for to := min(m.pos+indent, len(m.data)); m.pos < to && m.data[m.pos] == ' '; {
 				m.pos++
-				column++
 			}
-			deepest = max(deepest, column)
-			if breakLen(m.data, m.pos) == 0 {
-				break
+			if width = breakLen(m.data, m.pos); width > 0 {
+				breaks = append(breaks, Span{m.pos, m.pos + width})
+				m.pos += width
 			}
-			trailing = append(trailing, m.readBreak())
 		}
-		if indent == 0 {
-			indent = max(deepest, 1)
+		after := strings.TrimLeft(m.rest, "\n\u2028\u2029")
+		kept := utf8.RuneCountInString(m.rest[:len(m.rest)-len(after)])
+		switch {
+		case !folded || len(m.beg) == 0:
+		case len(breaks) == 1 && strings.HasPrefix(after, " ") && kept == 0:
+			m.take(" ", breaks[0])
+			breaks = nil
+		case kept == len(breaks)-1 && after != "":
+			breaks = breaks[1:]
 		}
+		if m.takeBreaks(breaks); m.rest == "" {
+			return end
+		}
+		m.takeAsWritten(breakAfter(m.data, m.pos))
 	}
-	breaks()
-	last := m.pos
-	leadingBlank := false
-	for column == indent && m.pos < len(m.data) {
-		blank := m.at(m.pos) == ' ' || m.at(m.pos) == '\t'
-		if !literal && !leadingBlank && !blank && len(leading) > 0 && leading[0].s == "\n" {
-			if len(trailing) == 0 {
-				m.emit(piece{" ", leading[0].from, leading[0].to})
-			}
-		} else {
-			m.emit(leading...)
-		}
-		m.emit(trailing...)
-		leading, trailing = nil, nil
-		leadingBlank = blank
-		for m.pos < len(m.data) && breakLen(m.data, m.pos) == 0 {
-			m.emit(m.readRune())
-		}
-		last = m.pos
-		if breakLen(m.data, m.pos) > 0 {
-			leading = []piece{m.readBreak()}
-		}
-		breaks()
-	}
-	if chomp != '-' {
-		m.emit(leading...)
-	}
-	if chomp == '+' {
-		m.emit(trailing...)
-	}
-	m.pos = last
+	return end
 }

@@ -207,24 +207,23 @@ func (t *Scalar) locate() {
 	if t.straighten(from) {
 		return
 	}
-	n := len(t.Value)
-	m := mapper{data: t.src.data, pos: from, want: n, out: make([]byte, 0, n), beg: make([]int, 0, n), end: make([]int, 0, n)}
+	m := mapper{data: t.src.data, pos: from, rest: t.Value}
 	switch style := t.node.Style; {
 	case style&blockStyle != 0:
-		m.block(t.Value, style&yaml.LiteralStyle != 0)
-	case style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
-		quote := byte('\'')
-		if style&yaml.DoubleQuotedStyle != 0 {
-			quote = '"'
-		}
+		m.pos = m.block(style&yaml.FoldedStyle != 0)
+	case style&yaml.DoubleQuotedStyle != 0:
 		m.pos++
-		m.flow(quote)
+		m.flow('"')
+		m.pos++
+	case style&yaml.SingleQuotedStyle != 0:
+		m.pos++
+		m.flow('\'')
 		m.pos++
 	default:
 		m.flow(0)
 	}
 	t.outer.To = min(max(from, m.pos), len(t.src.data))
-	if string(m.out) == t.Value {
+	if !m.lost && m.rest == "" {
 		t.beg, t.end = m.beg, m.end
 		return
 	}
