@@ -132,7 +132,7 @@ func (d *decoder) checkSource(name string, s Source) {
 
 // verify checks one verification.
 func (d *decoder) verify(at string, v Verify) {
-	before := len(d.findings)
+	before := d.doc.Errors()
 	schemeAt := at
 	if d.places[at+".scheme"] != nil {
 		schemeAt = at + ".scheme"
@@ -167,7 +167,7 @@ func (d *decoder) verify(at string, v Verify) {
 	if v.Scheme == None && !actions.Loopback(d.cfg.Listen) && !d.skip("listen") {
 		d.find(schemeAt, "verify-none", "verify: none is refused because %s can be reached from other machines: anybody could send bookings", d.as("listen", d.cfg.Listen))
 	}
-	if d.env.CheckVerify == nil || len(d.findings) > before || d.skip(at) {
+	if d.env.CheckVerify == nil || d.doc.Errors() > before || d.skip(at) {
 		return
 	}
 	if err := d.env.CheckVerify(v); err != nil {

@@ -16,7 +16,6 @@ package config
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -190,7 +189,7 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 	}
 	cfg := Default()
 	d := &decoder{
-		file: path, env: env, cfg: cfg, dir: filepath.Dir(path), found: map[text.Severity]int{},
+		env: env, cfg: cfg, dir: filepath.Dir(path),
 		doc: text.New(path, "configuration", nil, nil), places: map[string]*yaml.Node{}, written: map[*yaml.Node]string{}, unresolved: map[*yaml.Node]bool{},
 	}
 	if path != "" {
@@ -223,14 +222,11 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 	if path != "" && env.ReadFile == nil {
 		d.readable(path)
 	}
-	redactor := actions.NewRedactor(cfg.Secrets())
-	for i, f := range d.findings {
-		d.findings[i].Message, d.findings[i].Suggestion = redactor.Redact(f.Message), redactor.Redact(f.Suggestion)
+	redactor, findings := actions.NewRedactor(cfg.Secrets()), d.doc.Findings()
+	for i, f := range findings {
+		findings[i].Message, findings[i].Suggestion = redactor.Redact(f.Message), redactor.Redact(f.Suggestion)
 	}
-	slices.SortStableFunc(d.findings, func(a, b text.Finding) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
-	return cfg, d.findings, nil
+	return cfg, findings, nil
 }
 
 // readFile reads a file of at most maxSize.

@@ -8,8 +8,6 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
-
-	"bellhop/rules/text"
 )
 
 // minSecret is the shortest value of a ${…}, in bytes, that is hidden wherever it occurs. Shorter values are mostly
@@ -78,15 +76,13 @@ func (d *decoder) expandScalar(n *yaml.Node) {
 		value, err := d.resolve(p)
 		if err != nil {
 			d.unresolved[n] = true
-			severity, code := text.Error, "missing-secret"
+			add, code := d.doc.Errorf, "missing-secret"
 			if errors.Is(err, errReference) {
 				code = "bad-reference"
 			} else if d.env.Lenient {
-				severity = text.Warning
+				add = d.doc.Warnf
 			}
-			if !d.full(severity) {
-				d.add(d.doc.Written(n).Span(p.from, p.to), severity, code, err.Error(), "")
-			}
+			add(code, d.doc.Written(n).Span(p.from, p.to), "", "%v", err)
 			b.WriteString("unset")
 			continue
 		}

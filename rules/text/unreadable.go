@@ -43,19 +43,6 @@ func (m misreading) inside(whole misreading, src *source) bool {
 	return m.at.From > whole.at.From && m.at.To <= whole.at.To && (src.data[whole.at.From] == '[' || src.data[whole.at.From] == '{')
 }
 
-// ExplainYAML says what is wrong in a file that the YAML reader refused with err, and where. It always returns a
-// finding. keys are the keys with which lines of such a file may begin.
-func ExplainYAML(path string, data []byte, keys []string, err error) []Finding {
-	r := New(path, "file", data, keys)
-	if r.readable() {
-		m := misread(r.src, err)
-		budget := 2 * MaxFileSize
-		suggestion, _ := m.mend(r.src, &budget)
-		r.Errorf(m.code, m.at, suggestion, "%s", m.message)
-	}
-	return r.Findings()
-}
-
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // misread finds the mistake in a file that the YAML reader refused with err.
