@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/creachadair/mds/slice"
 )
 
 // written returns a value as a text for people to compare. Texts stay as they are. Lists and objects are JSON with one
@@ -44,18 +46,29 @@ func diff(want, got string) string {
 		return "- " + strings.Join(a, "\n- ") + "\n+ " + strings.Join(b, "\n+ ") + "\n"
 	}
 	var text strings.Builder
-	list := edits(a, b)
-	isChange := func(e edit) bool { return e.sign != ' ' }
-	left := false
-	for i, e := range list {
-		switch {
-		case slices.ContainsFunc(list[max(0, i-context):min(len(list), i+context+1)], isChange):
-			text.WriteString(strings.TrimRight(string(e.sign)+" "+e.line, " ") + "\n")
-			left = false
-		case !left:
-			text.WriteString("  …\n")
-			left = true
+	write := func(sign string, lines []string) {
+		for _, l := range lines {
+			text.WriteString(strings.TrimRight(sign+l, " ") + "\n")
 		}
+	}
+	script := slice.EditScript(a, b)
+	for i, e := range script {
+		if e.Op != slice.OpCopy {
+			write("- ", e.X)
+			write("+ ", e.Y)
+			continue
+		}
+		head, tail := context, context
+		if i == 0 {
+			head = 0
+		}
+		if i == len(script)-1 {
+			tail = 0
+		}
+		if len(e.X) > head+tail {
+			e.X = slices.Concat(e.X[:head], []string{"…"}, e.X[len(e.X)-tail:])
+		}
+		write("  ", e.X)
 	}
 	return text.String()
 }
@@ -81,43 +94,4 @@ func lines(text string) []string {
 		}
 	}
 	return list
-}
-
-type edit struct {
-	sign byte
-	line string
-}
-
-// edits returns the shortest list of edits that changes a into b by removing and adding lines.
-func edits(a, b []string) []edit {
-	// common[i][j] is the length of the longest common subsequence of a[i:] and b[j:].
-	common := make([][]int, len(a)+1)
-	for i := range common {
-		common[i] = make([]int, len(b)+1)
-	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
-				common[i][j] = common[i+1][j+1] + 1
-			} else {
-				common[i][j] = max(common[i+1][j], common[i][j+1])
-			}
-		}
-	}
-	var out []edit
-	i, j := 0, 0
-	for i < len(a) || j < len(b) {
-		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
-			out = append(out, edit{' ', a[i]})
-			i, j = i+1, j+1
-		case i < len(a) && (j == len(b) || common[i+1][j] >= common[i][j+1]):
-			out = append(out, edit{'-', a[i]})
-			i++
-		default:
-			out = append(out, edit{'+', b[j]})
-			j++
-		}
-	}
-	return out
 }

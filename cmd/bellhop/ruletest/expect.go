@@ -331,26 +331,29 @@ func (o *outcome) absent(rule string, number int, what string) string {
 	return "the rule has no (other) " + what
 }
 
-// pair finds what became of each expected step; nil is nothing. One without a number is none that waits, if
-// there is another.
+// pair finds what became of each step under `steps`. One without a number is none that waits, if there is another.
 func (x *expectation) pair(o *outcome) []*record.Delivery {
-	out := make([]*record.Delivery, len(x.steps.list))
-	for i := range x.steps.list {
-		s := &x.steps.list[i]
-		if s.number > 0 {
+	return pair(x.steps.list, o, func(d *record.Delivery) bool { return d.Key == "" || d.State == record.Pending }, func(*record.Delivery) bool { return true })
+}
+
+// pair finds what became of each step of a list; nil is nothing. One without a number is the next of its rule, with the
+// action if it names one, that no other entry has. wanted says which deliveries come first, which then.
+func pair(list []expectedStep, o *outcome, wanted ...func(*record.Delivery) bool) []*record.Delivery {
+	out := make([]*record.Delivery, len(list))
+	for i := range list {
+		if s := &list[i]; s.number > 0 {
 			out[i] = o.delivery(s.rule.value, s.number)
-			continue
 		}
-		for j := range o.deliveries {
-			d := &o.deliveries[j]
-			if d.Rule != s.rule.value || d.Action != s.action.Name || slices.Contains(out[:i], d) {
-				continue
-			}
-			if waits := d.Key != "" && d.State != record.Pending; !waits {
-				out[i] = d
-				break
-			} else if out[i] == nil {
-				out[i] = d
+	}
+	for _, wants := range wanted {
+		for i := range list {
+			s := &list[i]
+			for j := range o.deliveries {
+				d := &o.deliveries[j]
+				if out[i] == nil && s.number == 0 && wants(d) && d.Rule == s.rule.value &&
+					(s.action.Name == "" || d.Action == s.action.Name) && !slices.Contains(out, d) {
+					out[i] = d
+				}
 			}
 		}
 	}

@@ -37,31 +37,9 @@ func lookAhead(set *rules.Set, d *record.Delivery, now time.Time, ev *rules.Even
 // moment, "" if it is sent.
 func isHeld(d *record.Delivery) bool { return d.State == record.Waiting }
 
-// pairHolds finds what became of each step that is expected to be held; nil is nothing. One without a number is
-// the next of its rule, with the action if it names one, that no other entry names by its number.
+// pairHolds finds what became of each step under `held`: one that is held, or one that would be at another time.
 func (x *expectation) pairHolds(o *outcome) []*record.Delivery {
-	out := make([]*record.Delivery, len(x.held.list))
-	for i := range x.held.list {
-		if h := &x.held.list[i]; h.number > 0 {
-			out[i] = o.delivery(h.rule.value, h.number)
-		}
-	}
-	for _, wanted := range []func(*record.Delivery) bool{
-		isHeld,
-		func(d *record.Delivery) bool { return d.Key != "" }, // it would wait, at another time
-	} {
-		for i := range x.held.list {
-			h := &x.held.list[i]
-			for j := range o.deliveries {
-				d := &o.deliveries[j]
-				if out[i] == nil && h.number == 0 && wanted(d) && d.Rule == h.rule.value &&
-					(h.action.Name == "" || d.Action == h.action.Name) && !slices.Contains(out, d) {
-					out[i] = d
-				}
-			}
-		}
-	}
-	return out
+	return pair(x.held.list, o, isHeld, func(d *record.Delivery) bool { return d.Key != "" })
 }
 
 // compareHold says how a step that must be held differs from what became of it.

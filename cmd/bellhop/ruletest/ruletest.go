@@ -1,46 +1,11 @@
 // Package ruletest runs the tests that people write for their rules.
 //
-// A file such as desk.test.yaml tests the rule file desk.yaml in the same folder. If there is no such file, it tests
-// all rules of its folder and of the folders below. `rules:` at its top names other files or folders instead.
+// README.md shows a test file under "Testing rules", and keys.go says what each key means. A file such as desk.test.yaml
+// tests the rule file desk.yaml in the same folder. If there is no such file, it tests all rules of its folder and of the
+// folders below. `rules:` at its top names other files or folders instead. Tests never use the clock.
 //
-//	tests:
-//	  - name: a confirmed booking is announced
-//	    event: ../events/update-confirmed.json     # a file, relative to this one, or the payload itself
-//	    with: { appointment.title: "Check-up" }    # changes to the payload, by path
-//	    state: { appointmentStatus: new }          # the appointment before
-//	    now: 2026-12-01T09:00:00Z                  # when the event is received
-//	    source: hoopai                             # the source that sends it; the default is hoopai
-//	    expect:
-//	      fires: [desk-new-booking]                # these rules, and no others
-//	      not: [desk-moved]                        # not these; others can fire
-//	      steps:
-//	        - rule: desk-new-booking
-//	          step: 1                              # needed only where an action occurs twice
-//	          slack: { channel: "#front-desk" }    # what is rendered; only these fields are compared
-//	      held:
-//	        - rule: remind
-//	          until: 2026-12-06T10:00:00+05:30     # when it is sent
-//	          email: { subject: Tomorrow }         # what is rendered when it is sent
-//	        - { rule: nudge, until: 2026-12-08 09:00, then: the condition is no longer true }
-//	      skipped:
-//	        - { rule: confirm, step: 1, reason: unresolved recipient }
-//
-// `state` is the appointment before the event. Fields that it does not have are the same as in the event, so it needs
-// only the fields that the event changes. It can also be a file with an earlier event. Without `state`, the
-// appointment was never seen. `deleted: true` says that the appointment was deleted, and `booked: false` that it was
-// not announced yet.
-//
-// `now` is what now() returns. The default is the time in the event. Tests never use the clock.
-//
-// A step that is not sent is a failure unless `skipped` lists it, with its rule and a part of its reason. The entry
-// has the number of the step, except if it was the condition of the rule that failed.
-//
-// A step that waits until it is due is held. It does not belong under `steps`. A step that was due before, but is sent
-// late, does. If `held` is given, it must list all held steps: `held: []` says that there are none. Only what an entry
-// gives is compared: `until`, which is in the configured zone if it has no offset, and what the step renders when it
-// is due if nothing changes before. A held step that will not be sent, for example because its condition is no longer
-// true when it is due, is a failure unless `held` lists it with `then` and a part of the reason. An entry without
-// `step` is the next held step of its rule, and of its action if it has one.
+// A step that is not sent is a failure unless `skipped` lists it. If `held` is given, it must list all steps that wait. A
+// held step that will not be sent is a failure unless `held` lists it with `then` and a part of the reason.
 package ruletest
 
 import (
