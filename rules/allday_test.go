@@ -61,7 +61,7 @@ func TestMomentOfAWholeDay(t *testing.T) {
 	ev.Appointment.AllDay = true
 	r := newRun(ev, time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC))
 	r.start(f.Rules[0])
-	at, err := f.Rules[0].steps[0].wait.moment(r)
+	at, err := f.Rules[0].body().steps[0].wait.moment(r)
 	if want := time.Date(2026, 7, 8, 14, 0, 0, 0, time.UTC); err != nil || !at.Equal(want) {
 		t.Errorf("it is due at %v (%v), not at %v: nine in Chicago on the day before", at, err, want)
 	}

@@ -44,7 +44,7 @@ func (s *Set) immediate(name string, number int) (*Rule, *step) {
 		return nil, nil
 	}
 	rule := s.rules[i]
-	for _, st := range rule.steps {
+	for _, st := range rule.body().steps {
 		if st.number == number && st.wait == nil {
 			return rule, st
 		}

@@ -102,7 +102,7 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 		out.Outcome = NotTrue
 	}
 	if out.Outcome == Fired {
-		for _, st := range rule.steps {
+		for _, st := range r.body.steps {
 			out.Steps = append(out.Steps, explained(st, r, now))
 		}
 	}
@@ -110,21 +110,21 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 	again := newRun(ev, now)
 	again.start(rule)
 	p := lang.NewProber(world, again.Machine)
-	names := make([]string, len(rule.lets))
-	for i, l := range rule.lets {
+	names := make([]string, len(r.body.lets))
+	for i, l := range r.body.lets {
 		names[i] = l.name
 	}
 	out.Let = p.Lets(names)
 	for i := range out.Steps {
-		if w := rule.steps[i].wait; w != nil {
+		if w := r.body.steps[i].wait; w != nil {
 			out.Steps[i].Moment = explainMoment(p, again, w, &out.Steps[i])
 		}
 	}
-	if rule.when == nil {
+	if r.body.when == nil {
 		return out
 	}
 	truth := map[Outcome]lang.Truth{Fired: lang.True, NotTrue: lang.False, Failing: lang.Failed}[out.Outcome]
-	root := p.Condition(rule.when)
+	root := p.Condition(r.body.when)
 	if got := root.Outcome(); got != truth {
 		// This can differ only for a condition that is stopped for taking too much work, because its parts have a
 		// larger budget each.
@@ -134,7 +134,7 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 		}
 	}
 	if failed != nil {
-		root.Part.Error = lang.InPlace(failed, rule.when.Place)
+		root.Part.Error = lang.InPlace(failed, r.body.when.Place)
 	}
 	causes := root.Mark(truth)
 	part := root.Tree()

@@ -56,8 +56,8 @@ func newIndex(rules []*Rule, needs func(*Rule) []lang.Need) *index {
 		}
 		ix.hears[i] = eventNames(rule.On)
 		for _, need := range needs(rule) {
-			for _, k := range need.Keys {
-				count[k]++
+			for _, a := range need {
+				count[a.Key()]++
 			}
 		}
 	}
@@ -80,17 +80,16 @@ func newIndex(rules []*Rule, needs func(*Rule) []lang.Need) *index {
 			}
 			continue
 		}
-		for _, k := range need.Keys {
-			postings = append(postings, posting{k, int32(i)})
-		}
-		for _, l := range need.Lookups {
-			l := l.Value()
+		for _, a := range need {
+			postings = append(postings, posting{a.Key(), int32(i)})
+			l := a.Lookup.Value()
 			if used[l] = true; l.Test == lang.Contains || l.Test == lang.Holds {
 				postings = append(postings, posting{wholeOf(l.Field), int32(i)})
 			}
 		}
 	}
 	slices.SortFunc(postings, func(a, b posting) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.rule, b.rule)) })
+	postings = slices.Compact(postings) // a rule can have several tests of the parts of one field
 	ix.keys, ix.rules = make([]lang.Key, len(postings)), make([]int32, len(postings))
 	bits := 0
 	for 1<<bits < len(postings) {
@@ -124,24 +123,16 @@ func lookupsOf(used map[lang.Lookup]bool) (out []lookup) {
 	return out
 }
 
-// needs returns the needs of the rule's condition.
-func (rule *Rule) needs() []lang.Need {
-	if rule.when == nil {
-		return nil
-	}
-	return rule.when.Needs
-}
-
 // rarest returns the need under whose keys the fewest rules could be filed. It returns nil if there is none.
-func rarest(needs []lang.Need, count map[lang.Key]int32) (best *lang.Need) {
+func rarest(needs []lang.Need, count map[lang.Key]int32) (best lang.Need) {
 	least := int32(0)
 	for i := range needs {
 		sum := int32(0)
-		for _, k := range needs[i].Keys {
-			sum += count[k]
+		for _, a := range needs[i] {
+			sum += count[a.Key()]
 		}
 		if best == nil || sum < least {
-			best, least = &needs[i], sum
+			best, least = needs[i], sum
 		}
 	}
 	return best

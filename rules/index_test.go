@@ -131,7 +131,7 @@ func differs(t *testing.T, sets int, change func(*index)) (wrong int, first stri
 			if wrong++; first == "" {
 				first = fmt.Sprintf("%+v\ngot  %q\nwant %q", ev, got, want)
 				for _, r := range set.rules {
-					first += fmt.Sprintf("\n%s %v: %s", r.Name, r.On, r.when.Source)
+					first += fmt.Sprintf("\n%s %v: %s", r.Name, r.On, r.body().when.Source)
 				}
 			}
 		}
@@ -208,8 +208,9 @@ func manyIndexed(tb testing.TB, n int) ([]*Rule, func(*Rule) []lang.Need) {
 		case i%20 == 11:
 			kind, test, field, text = 2, lang.StartsWith, "appointment.title", fmt.Sprintf("Room %d of....", i)[:lang.MaxEnd-4]
 		}
-		rule := *of[kind]
-		needs := []lang.Need{rule.when.Needs[0]}
+		rule := &Rule{On: of[kind].On, Enabled: true}
+		rule.text.in, rule.text.lines = of[kind].text.in, of[kind].text.lines
+		needs := []lang.Need{of[kind].needs[0]}
 		if test == lang.Contains {
 			part := fmt.Sprintf("Room %d of", i)
 			for at := range len(part) - 2 {
@@ -218,7 +219,7 @@ func manyIndexed(tb testing.TB, n int) ([]*Rule, func(*Rule) []lang.Need) {
 		} else {
 			needs = append(needs, lang.NeedOf(test, field, text)...)
 		}
-		rules[i], needed[&rule] = &rule, needs
+		rules[i], needed[rule] = rule, needs
 	}
 	return rules, func(r *Rule) []lang.Need { return needed[r] }
 }

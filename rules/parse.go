@@ -18,8 +18,9 @@ import (
 // maxName is the length of a rule's name, in characters.
 const maxName = 100
 
-// parse reads a file. The rules are complete only if no error was reported.
-func parse(r *text.Document, o Options) []*Rule {
+// parse reads a file. The rules are complete only if no error was reported. checked says that none was before, so that
+// only what rules do is read.
+func parse(r *text.Document, o Options, checked bool) []*draft {
 	root := r.Root()
 	if root == nil || text.IsNull(root) {
 		return nil
@@ -33,7 +34,7 @@ func parse(r *text.Document, o Options) []*Rule {
 		r.Errorf("file", r.At(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
 		return nil
 	}
-	var rules []*Rule
+	var rules []*draft
 	found := false
 	entries := r.Pairs(root)
 	for _, p := range entries {
@@ -60,7 +61,7 @@ func parse(r *text.Document, o Options) []*Rule {
 		case p.Value.Kind != yaml.SequenceNode:
 			r.Errorf("type", r.At(p.Value), "", "rules takes a list: each rule begins with -")
 		default:
-			rules = parseRules(r, p.Value, o)
+			rules = parseRules(r, p.Value, o, checked)
 		}
 	}
 	if !found && r.Errors() == 0 {
@@ -69,15 +70,16 @@ func parse(r *text.Document, o Options) []*Rule {
 	return rules
 }
 
-func parseRules(r *text.Document, list *yaml.Node, o Options) []*Rule {
-	var rules []*Rule
-	first := map[string]*Rule{}
+func parseRules(r *text.Document, list *yaml.Node, o Options, checked bool) []*draft {
+	rules := make([]*draft, 0, len(list.Content))
+	first := map[string]*draft{}
 	for _, n := range list.Content {
 		n = text.Resolve(n)
-		rule := parseRule(r, n, o)
+		rule := parseRule(r, n, o, checked)
 		if rule == nil {
 			continue
 		}
+		rule.list = list
 		if rule.Name != "" {
 			if other, ok := first[rule.Name]; ok {
 				r.Errorf("duplicate-rule", rule.nameSpan, "", "there is another rule named %s, in line %d", text.Quote(rule.Name), other.line)
@@ -124,7 +126,7 @@ func ruleEntries(r *text.Document, n *yaml.Node) map[string]text.Pair {
 }
 
 // parseRule reads one rule and reports all its mistakes.
-func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
+func parseRule(r *text.Document, n *yaml.Node, o Options, checked bool) *draft {
 	if !r.Tag(n) {
 		return nil
 	}
@@ -132,7 +134,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		r.Errorf("type", r.At(n), "", "a rule is a map with name, on and then, but this is %s", text.KindName(n))
 		return nil
 	}
-	rule := &Rule{Enabled: true, File: r.Path(), naive: o.Zone, language: lang.FindLanguage(o.Language)}
+	rule := &draft{Rule: &Rule{Enabled: true, File: r.Path()}, body: &body{naive: o.Zone, language: lang.FindLanguage(o.Language)}}
 	keys := ruleEntries(r, n)
 	at := func(name string) (text.Pair, bool) {
 		p, ok := keys[name]
@@ -174,7 +176,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 		rule.mode(r, p.Value)
 	}
 
-	s := &scope{Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}}}
+	s := &scope{Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}, Checked: checked}}
 	before := r.Errors()
 	if p, ok := at("let"); ok {
 		rule.parseLets(s, p.Value)
@@ -182,6 +184,12 @@ func parseRule(r *text.Document, n *yaml.Node, o Options) *Rule {
 	letsFailed := r.Errors() > before
 	if p, ok := at("when"); ok {
 		rule.parseWhen(s, p.Value, keys["on"].Value)
+	}
+	if checked {
+		if p, ok := at("then"); ok {
+			rule.parseThen(s, p, o)
+		}
+		return rule
 	}
 	for _, l := range s.Lets { // a named value is used only if the condition is true, or to decide it
 		if l.Term.Node != nil {
@@ -208,7 +216,7 @@ var ruleKeyAliases = map[string]string{
 	"title": "name", "id": "name", "comment": "description", "desc": "description", "active": "enabled",
 }
 
-func (rule *Rule) name(r *text.Document, p text.Pair) {
+func (rule *draft) name(r *text.Document, p text.Pair) {
 	rule.nameSpan = r.At(p.Value)
 	rule.line, rule.column, rule.endLine, rule.endColumn = r.Lines(rule.nameSpan)
 	t, ok := r.Scalar(p.Value, text.Quote("name"))
@@ -230,7 +238,7 @@ func (rule *Rule) name(r *text.Document, p text.Pair) {
 	}
 }
 
-func (rule *Rule) enabled(r *text.Document, n *yaml.Node) {
+func (rule *draft) enabled(r *text.Document, n *yaml.Node) {
 	b, isBool := text.Bool(n)
 	if !isBool {
 		suggestion := map[string]string{"1": "true", "0": "false"}[n.Value]
@@ -239,7 +247,7 @@ func (rule *Rule) enabled(r *text.Document, n *yaml.Node) {
 	rule.Enabled = b
 }
 
-func (rule *Rule) mode(r *text.Document, n *yaml.Node) {
+func (rule *draft) mode(r *text.Document, n *yaml.Node) {
 	t, ok := r.Scalar(n, text.Quote("mode"))
 	switch {
 	case !ok || t.Value == "live":
@@ -313,7 +321,7 @@ func similarEvent(word string) string {
 }
 
 // parseLets reads the named values in the order of the file.
-func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
+func (rule *draft) parseLets(s *scope, n *yaml.Node) {
 	r := s.Doc
 	if text.IsNull(n) {
 		return
@@ -356,7 +364,7 @@ func (rule *Rule) parseLets(s *scope, n *yaml.Node) {
 				written = t.Value
 				if program, l.Term = s.Compile(lang.WholeOf(t)); program != nil {
 					l.Type = program.Type
-					l.Optional = l.Term.Optional()
+					l.Optional = !s.Checked && l.Term.Optional()
 				} else {
 					l.Term = lang.Term{}
 				}
@@ -392,7 +400,7 @@ func isIdentifier(s string) bool {
 }
 
 // parseWhen reads the condition. on is the node with the names of events, nil if there is none.
-func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
+func (rule *draft) parseWhen(s *scope, n, on *yaml.Node) {
 	r := s.Doc
 	if n.Kind == yaml.SequenceNode {
 		r.Errorf("type", r.At(n), "", `"when" takes one condition, not a list; several are joined with && (all of them) or || (one of them)`)
@@ -423,13 +431,15 @@ func (rule *Rule) parseWhen(s *scope, n, on *yaml.Node) {
 		r.Errorf("type", p.Whole(), "", "a condition must be true or false, but this is %s", program.Type)
 		return
 	}
-	as.Checker.Absences(as.Node, nil, "the rule fails with an error", "").Condition(as.Node)
-	s.when = as
 	rule.when = lang.NewCondition(program, as)
-	rule.reach(as, on)
+	if !s.Checked {
+		as.Checker.Absences(as.Node, nil, "the rule fails with an error", "").Condition(as.Node)
+		s.when = as
+		rule.reach(as, on)
+	}
 }
 
-func (rule *Rule) parseThen(s *scope, p text.Pair, o Options) {
+func (rule *draft) parseThen(s *scope, p text.Pair, o Options) {
 	r := s.Doc
 	switch n := p.Value; {
 	case text.IsNull(n) || n.Kind == yaml.SequenceNode && len(n.Content) == 0:

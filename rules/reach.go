@@ -55,7 +55,7 @@ func factsOf(name, src string) *lang.Formula {
 }
 
 // reach warns about events in `on` for which the condition cannot be true.
-func (rule *Rule) reach(when lang.Term, on *yaml.Node) {
+func (rule *draft) reach(when lang.Term, on *yaml.Node) {
 	p, condition := when.Checker.Prover, rule.when.Yes
 	p.Steps = lang.ProverSteps
 	if on == nil || len(rule.On) == 0 || !p.Possible(condition) {

@@ -28,7 +28,8 @@ type File struct {
 	ignores text.Ignores // for findings about several files together
 }
 
-// A Rule is one compiled rule. It is immutable and safe for concurrent use.
+// A Rule is one compiled rule. It is immutable and safe for concurrent use. It keeps what many rules need to be searched
+// and compared; the rest is made when it is needed, see [body].
 type Rule struct {
 	Name        string
 	File        string // the path of its file
@@ -37,17 +38,13 @@ type Rule struct {
 	Enabled     bool     // a disabled rule is checked but never matches
 	Shadow      bool     // mode: shadow; match, render and record, but send nothing
 
-	when     *lang.Condition // nil: always
-	lets     []namedValue
-	programs []*lang.Program // of lets, in order
-	steps    []*step
-	zone     *time.Location // the zone in which times are seen; nil: their own offset, or the zone of whose
-	naive    *time.Location // the zone of texts without an offset; nil is UTC
-	language *lang.Language // nil is English
-	whose    string         // contact, user or location if times are seen in their zone; "" if the zone is fixed
+	needs     []lang.Need // of its condition, for the index
+	asks      lang.Asks   // what its condition asks for; empty if it has none
+	cancelled bool        // it asks for appointments that are cancelled, and for no others
+	sends     []sendKey   // of its steps, in order
 
-	nameSpan                         text.Span
 	line, column, endLine, endColumn int // of the name
+	text                             written
 }
 
 type namedValue struct {
@@ -84,29 +81,69 @@ type Step struct {
 }
 
 // Compile parses, type-checks and compiles one rule file. The file is nil if any finding is an error. Findings are
-// sorted by position. It never panics, whatever data contains.
+// sorted by position. It never panics, whatever data contains. The file keeps data, which must not change.
 func Compile(path string, data []byte, o Options) (*File, []text.Finding) {
-	r := text.New(path, "rule file", data, lineKeys())
-	rules, ignores := parseSafely(r, o)
+	r := text.New(path, ruleFile, data, lineKeys())
+	var drafts []*draft
+	var ignores text.Ignores
+	parseSafely(r, func() {
+		drafts = parse(r, o, false)
+		ignores = r.Silence(codeSameSend)
+	})
 	findings := r.Findings()
 	if r.Errors() > 0 {
 		return nil, findings
 	}
-	return &File{Path: path, Rules: rules, ignores: ignores}, findings
+	return newFile(r, drafts, &fileText{path: path, data: data, o: o}, ignores), findings
+}
+
+// newFile returns the file of drafts without a mistake.
+func newFile(r *text.Document, drafts []*draft, in *fileText, ignores text.Ignores) *File {
+	f := &File{Path: in.path, Rules: make([]*Rule, len(drafts)), ignores: ignores}
+	var lines []text.Lines
+	if len(drafts) > 0 {
+		lines = r.Elements(drafts[0].list)
+	}
+	for i, d := range drafts {
+		f.Rules[i] = d.Rule
+		d.summarise()
+		d.text.in = in
+		if lines != nil {
+			d.text.lines = lines[i]
+		}
+	}
+	if lines == nil {
+		in.rules = f.Rules
+	}
+	return f
+}
+
+// summarise keeps in the rule what is needed of its body to search and to compare many rules.
+func (d *draft) summarise() {
+	rule := d.Rule
+	if d.when != nil {
+		rule.needs, rule.asks = d.when.Needs, d.when.Yes.AllAsks()
+		statuses, _ := d.when.Yes.Asks("appointment.appointmentStatus")
+		rule.cancelled = slices.Equal(statuses, []string{Cancelled})
+	}
+	rule.sends = make([]sendKey, len(d.steps))
+	for i, st := range d.steps {
+		rule.sends[i] = st.sendKey
+	}
 }
 
 // parseSafely turns a panic of ours, or of the libraries below, into a finding, so that it does not end a server that
 // reloads.
-func parseSafely(r *text.Document, o Options) (rules []*Rule, ignores text.Ignores) {
+func parseSafely(r *text.Document, parse func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			rules = nil
 			r.Errorf(codeInternal, text.Span{}, "", "this file cannot be read; that is a mistake in Bellhop, please report it together with the file")
 		}
 	}()
-	rules = parse(r, o)
-	return rules, r.Silence(codeSameSend)
+	parse()
 }
+
+const ruleFile = "rule file"
 
 const codeInternal = "internal"
 

@@ -11,6 +11,7 @@ type run struct {
 	*lang.Machine
 	ev   *Event
 	rule *Rule
+	body *body // of the rule
 
 	zone, naive *time.Location // of the rule, for the event
 	due         bool           // now is the time at which a waiting step is due
@@ -31,26 +32,27 @@ func newRun(ev *Event, now time.Time) *run {
 
 // start prepares the run for a rule.
 func (r *run) start(rule *Rule) {
-	r.rule = rule
-	r.zone, r.naive = rule.zones(r.ev)
-	r.Use(rule.programs, r.zone, r.naive, rule.language)
+	r.rule, r.body = rule, rule.body()
+	r.zone, r.naive = r.body.zones(r.ev)
+	r.Use(r.body.programs, r.zone, r.naive, r.body.language)
 }
 
 // applies reports whether the condition of the run's rule is true. Rules with the same condition share one evaluation,
 // unless it fails, because the error tells the rule's place.
 func (r *run) applies() (bool, error) {
-	if r.rule.when == nil {
-		return true, nil
+	b := r.body
+	if b.when == nil {
+		return b.err == nil, b.err
 	}
-	if r.known == nil || len(r.rule.lets) > 0 {
-		return r.rule.when.Holds(r.Machine)
+	if r.known == nil || len(b.lets) > 0 {
+		return b.when.Holds(r.Machine)
 	}
-	id := conditionID{r.rule.when.Source, r.zone, r.naive, r.rule.language}
+	id := conditionID{b.when.Source, r.zone, r.naive, b.language}
 	yes, ok := r.known[id]
 	if ok {
 		return yes, nil
 	}
-	yes, err := r.rule.when.Holds(r.Machine)
+	yes, err := b.when.Holds(r.Machine)
 	if err == nil {
 		r.known[id] = yes
 	}

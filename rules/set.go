@@ -54,7 +54,7 @@ func NewSet(files []*File) (*Set, []text.Finding) {
 	for i, rule := range s.rules {
 		s.names[rule.Name] = i
 	}
-	s.index = newIndex(s.rules, (*Rule).needs)
+	s.index = newIndex(s.rules, func(r *Rule) []lang.Need { return r.needs })
 	return s, findings
 }
 
@@ -91,8 +91,8 @@ func (s *Set) Match(ev *Event, now time.Time) []Match {
 		if !yes || err != nil {
 			continue
 		}
-		m := Match{Rule: rule, Steps: make([]Step, len(rule.steps))}
-		for j, st := range rule.steps {
+		m := Match{Rule: rule, Steps: make([]Step, len(r.body.steps))}
+		for j, st := range r.body.steps {
 			if st.wait != nil {
 				m.Steps[j] = st.plan(r, now)
 			} else {

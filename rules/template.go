@@ -139,6 +139,9 @@ func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient boo
 
 // warnMissing warns about values that an expression of a text needs and that may be missing.
 func (s *scope) warnMissing(e lang.Term, recipient bool) {
+	if s.Checked {
+		return
+	}
 	c := e.Checker
 	absent := c.Absences(e.Node, s.asked(), "this step fails with an error", "")
 	n, name := absent.Value(e.Node)
@@ -166,6 +169,9 @@ var almostTemplate = regexp.MustCompile(`\$?\{\s*((?:appointment|contact|previou
 
 // suspectLiteral warns about literal text that was probably meant as an expression.
 func (s *scope) suspectLiteral(t *text.Scalar, off int, literal string) {
+	if s.Checked {
+		return
+	}
 	for _, m := range almostTemplate.FindAllStringSubmatchIndex(literal, 5) {
 		name := ""
 		for g := 2; g+1 < len(m); g += 2 {

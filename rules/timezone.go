@@ -84,15 +84,15 @@ func parseZone(r *text.Document, n *yaml.Node) (zone *time.Location, whose strin
 }
 
 // zones returns the zone in which a rule sees the times of an event, and the zone of texts without an offset.
-func (rule *Rule) zones(ev *Event) (zone, naive *time.Location) {
-	naive = rule.naive
+func (b *body) zones(ev *Event) (zone, naive *time.Location) {
+	naive = b.naive
 	if naive == nil {
 		naive = time.UTC
 	}
 	var names []string
-	switch rule.whose {
+	switch b.whose {
 	case "":
-		return rule.zone, naive
+		return b.zone, naive
 	case "contact":
 		names = []string{ev.Contact.Timezone, ev.Zones.Location}
 	case "user":
@@ -109,18 +109,18 @@ func (rule *Rule) zones(ev *Event) (zone, naive *time.Location) {
 }
 
 // zoneName identifies the zone of a rule; "" means each time's own offset.
-func (rule *Rule) zoneName() string {
-	if rule.zone != nil {
-		return rule.zone.String()
+func (b *body) zoneName() string {
+	if b.zone != nil {
+		return b.zone.String()
 	}
-	return rule.whose
+	return b.whose
 }
 
 // fixedNaive returns the zone of texts without an offset, nil if it depends on the event.
-func (rule *Rule) fixedNaive() *time.Location {
-	if rule.whose != "" {
+func (b *body) fixedNaive() *time.Location {
+	if b.whose != "" {
 		return nil
 	}
-	_, naive := rule.zones(nil)
+	_, naive := b.zones(nil)
 	return naive
 }

@@ -68,8 +68,10 @@ func (s *scope) wait(at, late *text.Pair) *wait {
 	if s.Doc.Errors() > before {
 		return nil
 	}
-	s.doubtMoment(c, tree)
-	s.doubtLate(c, tree, out.late)
+	if !s.Checked {
+		s.doubtMoment(c, tree)
+		s.doubtLate(c, tree, out.late)
+	}
 	out.program = program
 	return out
 }
@@ -234,7 +236,7 @@ const maxToldApart = 20
 
 // tellApart sets what tells the steps of a rule from those of other rules, and the [Step.Key] of the waiting ones: what is written in the step, and in all that wait. A
 // key that cannot name them all contains a *.
-func (rule *Rule) tellApart() {
+func (rule *draft) tellApart() {
 	var all []string
 	for _, st := range rule.steps {
 		if st.wait != nil {
@@ -374,7 +376,7 @@ func (s *Set) held(h Held) (*Rule, *step) {
 	rule := s.rules[i]
 	key, others, _ := strings.Cut(h.Key, " ")
 	var same *step // the step in its place, though its text may have changed
-	for _, st := range rule.steps {
+	for _, st := range rule.body().steps {
 		switch {
 		case st.wait == nil:
 		case st.wait.key == key:
@@ -478,11 +480,7 @@ func (rule *Rule) forCancelled(ev *Event) bool {
 			return true
 		}
 	}
-	if rule.when == nil {
-		return false
-	}
-	statuses, _ := rule.when.Yes.Asks("appointment.appointmentStatus")
-	return slices.Equal(statuses, []string{Cancelled})
+	return rule.cancelled
 }
 
 const noMoment = `there is no time to count from: a time that "at" names is missing`

@@ -22,6 +22,7 @@ type Condition struct {
 	Place  string // file:line:column of its beginning
 	lets   []Let
 
+	// Only of a condition that was checked, not of one that was made again, see [Scope.Checked].
 	Yes, No *Formula // what holds if it is true, and if it is false
 	Needs   []Need   // for an index over conditions
 
@@ -36,6 +37,10 @@ func NewCondition(whole *Program, as Term) *Condition {
 	for _, l := range as.Checker.Lets { // without their terms, which would keep the whole document in memory
 		out.lets = append(out.lets, Let{Name: l.Name, Type: l.Type, Optional: l.Optional})
 	}
+	if as.Checker.Checked {
+		out.whole.Store(whole)
+		return out
+	}
 	p := as.Checker.Prover
 	p.Steps = ProverSteps
 	out.Yes, out.No = p.Claim(as, true), p.Claim(as, false)
@@ -45,9 +50,6 @@ func NewCondition(whole *Program, as Term) *Condition {
 
 // Implies reports whether other is true whenever c is. It may report false if that is hard to tell.
 func (c *Condition) Implies(other *Condition) bool { return impossible(c.Yes, other.No) }
-
-// Disjoint reports, after a quick look, whether the two conditions ask for different values of the same thing.
-func (c *Condition) Disjoint(other *Condition) bool { return disjoint(c.Yes, other.Yes) }
 
 // A clause is a condition or a part of one, divided at && || and !.
 type clause struct {

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"hash/fnv"
 	"slices"
 	"strconv"
 )
@@ -107,15 +108,48 @@ func constantly(b bool) *Formula {
 
 func claim(a atom) *Formula { return &Formula{op: 'a', atom: &a} }
 
-// disjoint reports, after a quick look, whether two conditions require different values of the same thing.
-func disjoint(a, b *Formula) bool {
-	for _, x := range a.claims() {
-		if x.op != 'a' || x.atom.kind != 's' || !x.atom.positive {
+// Asks are the values of which a condition requires some things to be one, as hashes, so that many can be kept: for each
+// thing its name, the number of values, and these.
+type Asks []uint64
+
+// AllAsks returns everything of which the formula requires certain values.
+func (f *Formula) AllAsks() (out Asks) {
+	for _, c := range f.claims() {
+		if c.op != 'a' || c.atom.kind != 's' || !c.atom.positive {
 			continue
 		}
-		for _, y := range b.claims() {
-			if y.op == 'a' && y.atom.kind == 's' && y.atom.positive && x.atom.key == y.atom.key {
-				return !slices.ContainsFunc(x.atom.set, func(v string) bool { return slices.Contains(y.atom.set, v) })
+		out = append(out, hashOf(c.atom.key), uint64(len(c.atom.set)))
+		for _, v := range c.atom.set {
+			out = append(out, hashOf(v))
+		}
+	}
+	return slices.Clip(out)
+}
+
+// hashOf is the same in every process.
+func hashOf(s string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(s)) // never fails
+	return h.Sum64()
+}
+
+// first takes the first thing and its values.
+func (a Asks) first() (of uint64, values, rest Asks) {
+	n := 2 + int(a[1])
+	return a[0], a[2:n], a[n:]
+}
+
+// Disjoint reports, after a quick look, whether two conditions require different values of the same thing.
+func (a Asks) Disjoint(b Asks) bool {
+	for len(a) > 0 {
+		var of uint64
+		var values Asks
+		of, values, a = a.first()
+		for rest := b; len(rest) > 0; {
+			var other uint64
+			var others Asks
+			if other, others, rest = rest.first(); other == of {
+				return !slices.ContainsFunc(values, func(v uint64) bool { return slices.Contains(others, v) })
 			}
 		}
 	}

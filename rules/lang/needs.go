@@ -60,9 +60,18 @@ type Lookup struct {
 // A Need is something that must hold for a condition to be true: at least one of its tests must succeed. If none does,
 // the condition is false, and evaluating it does not fail. The tests are of plain fields of the event, which always have
 // a value. The parts of texts and the elements of lists are meant up to [MaxLooked]; above it, the need says nothing.
-type Need struct {
-	Keys    []Key
-	Lookups []unique.Handle[Lookup] // of the keys, each once
+type Need []Alternative
+
+// An Alternative is one test of a need.
+type Alternative struct {
+	Lookup unique.Handle[Lookup]
+	Text   string
+}
+
+// Key returns the key under which an index finds the test.
+func (a Alternative) Key() Key {
+	l := a.Lookup.Value()
+	return KeyOf(l.Test, l.Field, a.Text)
 }
 
 // needs finds the needs of a condition.
@@ -126,11 +135,7 @@ func (n *needs) joined(t Term, op string, all, holds bool) []Need {
 		case len(list) == 0:
 			return nil
 		default:
-			least := slices.MinFunc(list, func(a, b Need) int { return len(a.Keys) - len(b.Keys) })
-			for _, l := range least.Lookups {
-				either.lookedUp(l)
-			}
-			either.Keys = append(either.Keys, least.Keys...)
+			either = append(either, slices.MinFunc(list, func(a, b Need) int { return len(a) - len(b) })...)
 		}
 	}
 	if all {
@@ -140,30 +145,28 @@ func (n *needs) joined(t Term, op string, all, holds bool) []Need {
 }
 
 func limited(n Need) []Need {
-	if len(n.Keys) == 0 || len(n.Keys) > maxAlternatives {
+	if len(n) == 0 || len(n) > maxAlternatives {
 		return nil
 	}
 	return []Need{n}
 }
 
-func (n *Need) lookedUp(l unique.Handle[Lookup]) {
-	if !slices.Contains(n.Lookups, l) {
-		n.Lookups = append(n.Lookups, l)
-	}
-}
-
 // NeedOf returns the need that a field passes a test with one of some texts. It returns none if there are too many.
 func NeedOf(t Test, field string, texts ...string) []Need {
-	out := Need{Keys: make([]Key, len(texts))}
+	out := make(Need, len(texts))
 	for i, text := range texts {
-		l := Lookup{Test: t, Field: field}
-		if t == StartsWith || t == EndsWith {
-			l.Size = len(text)
-		}
-		out.lookedUp(unique.Make(l))
-		out.Keys[i] = KeyOf(t, field, text)
+		out[i] = AlternativeOf(t, field, text)
 	}
 	return limited(out)
+}
+
+// AlternativeOf returns the test of a field with a text.
+func AlternativeOf(t Test, field, text string) Alternative {
+	l := Lookup{Test: t, Field: field}
+	if t == StartsWith || t == EndsWith {
+		l.Size = len(text)
+	}
+	return Alternative{unique.Make(l), text}
 }
 
 // field returns the name of a plain field of a kind. fallback is the text after ??, which takes the place of an empty

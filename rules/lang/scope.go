@@ -24,6 +24,9 @@ type Scope struct {
 	Later []string     // named values that must not be used yet: the current one and those after it
 	Used  map[int]bool // named values that are used, by index
 	slips int          // number of suggestions already in the expression
+
+	// Checked says that the expressions were checked before and had no mistake, so that only their programs are made.
+	Checked bool
 }
 
 // A Let is a named value.
@@ -51,7 +54,7 @@ func (s *Scope) Compile(p Piece) (*Program, Term) {
 		return nil, Term{tree, c}
 	}
 	out := c.finish(done)
-	if out != nil {
+	if out != nil && !s.Checked {
 		c.doubts(tree)
 	}
 	return out, Term{tree, c}

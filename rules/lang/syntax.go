@@ -32,7 +32,7 @@ func (c *Checker) parse(config *conf.Config) (ast.Node, bool) {
 		c.fail("bound", c.piece.Whole(), "", "this expression is longer than %d characters", maxExprSize)
 		return nil, false
 	}
-	if !c.tokens() {
+	if !c.Checked && !c.tokens() {
 		return nil, false
 	}
 	tree, err := parser.ParseWithConfig(c.piece.src, config)

@@ -32,6 +32,12 @@ func New(path, what string, data []byte, keys []string) *Document {
 	return &Document{what: what, src: src}
 }
 
+// Part prepares to read some whole lines of a file again, of which nothing before them is needed to understand them, and
+// in which no mistake was found. above is the number of lines before them.
+func Part(path, what string, lines []byte, above int) *Document {
+	return &Document{what: what, src: &source{name: path, data: lines, above: above}}
+}
+
 // Read reads a file. The node is nil if the file is empty or cannot be read; the findings then say why.
 func Read(path, what string, data []byte, keys []string) (*Document, *yaml.Node) {
 	r := New(path, what, data, keys)

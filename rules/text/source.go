@@ -26,6 +26,7 @@ type source struct {
 	back []int
 
 	skipped int // length of the byte order mark
+	above   int // lines of the file above the data, if that is only a part of the file
 
 	root *yaml.Node          // the document, after reading
 	flow map[*yaml.Node]bool // see inFlow; filled on first use
@@ -123,7 +124,7 @@ func skipBlanks(data []byte, i int) int {
 // position returns the line and column of a byte offset. Both count from 1; columns count characters.
 func (s *source) position(off int) (line, column int) {
 	if off <= 0 {
-		return 1, 1 // so a file that is refused for its size is not read to its end
+		return s.above + 1, 1 // so a file that is refused for its size is not read to its end
 	}
 	off = s.written(off)
 	for s.of != nil {
@@ -135,7 +136,7 @@ func (s *source) position(off int) (line, column int) {
 	if !found {
 		i--
 	}
-	return i + 1, utf8.RuneCount(s.data[lines[i]:off]) + 1
+	return s.above + i + 1, utf8.RuneCount(s.data[lines[i]:off]) + 1
 }
 
 // lineOffsets returns the offsets at which lines begin, as editors count them.

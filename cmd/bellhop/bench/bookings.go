@@ -91,7 +91,7 @@ func (g *guests) webhook(n int, kind, status string, a appointment) []byte {
 }
 
 // rulesEach is how many rules one file has.
-const rulesEach = 200
+const rulesEach = 100
 
 // Rules returns rule files for the server: one rule for each location, and further ones for locations from which nothing
 // comes, up to n. Each event applies to one rule, which calls the sink.
