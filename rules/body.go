@@ -37,7 +37,7 @@ type draft struct {
 
 // A written is where the text of a rule is, and its body once it was made.
 type written struct {
-	in    *fileText // nil: the rule has no text, as in tests
+	in    *fileText  // nil: the rule has no text, as in tests
 	lines text.Lines // its lines in the file; empty if they cannot be read alone
 	made  atomic.Pointer[body]
 }
@@ -121,4 +121,3 @@ func (rule *Rule) read(checked bool) []*draft {
 	}
 	return drafts
 }
-

@@ -107,6 +107,9 @@ type look struct {
 	size    int
 }
 
+// readable reports whether there is content.
+func (l look) readable() bool { return !l.gone && l.problem == (trouble{}) }
+
 // OpenRegular opens a regular file for reading. Anything else is an error: opening a pipe would wait for its writer,
 // and reading a device may never end. It does not wait even if the file was replaced by a pipe in the meantime.
 func OpenRegular(name string) (*os.File, error) {

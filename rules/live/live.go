@@ -68,8 +68,8 @@ const (
 // Options say which folder is watched, and how. Dir and Compile are required.
 type Options struct {
 	Dir string
-	// Compile compiles a file's content. The path is relative to Dir, with slashes. It is called from one goroutine
-	// at a time.
+	// Compile compiles a file's content, which does not change later. The path is relative to Dir, with slashes. It is
+	// called from several goroutines.
 	Compile func(path string, data []byte) (*rules.File, []text.Finding)
 	// Good keeps the last good version of each file over restarts. If it is nil, they are only in memory.
 	Good Versions
@@ -238,16 +238,27 @@ func (f *Folder) load(ctx context.Context, l *listing, good map[string]Version) 
 		}
 	}
 	slices.SortFunc(found, func(a, b entry) int { return strings.Compare(a.path, b.path) })
-	for _, e := range found {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("loading the rules folder: %w", err)
-		}
-		fl := f.newFile(e.path)
-		seen, data := f.look(fl, e)
+	readings := make([]reading, len(found))
+	for i, e := range found {
+		readings[i].file, readings[i].entry = f.newFile(e.path), e
 		if v, ok := good[e.path]; ok {
-			f.recall(fl, v, seen)
+			readings[i].good = &v
 		}
-		f.take(fl, seen, data)
+	}
+	everywhere(len(readings), func(i int) {
+		if ctx.Err() == nil {
+			f.read(&readings[i])
+		}
+	})
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("loading the rules folder: %w", err)
+	}
+	for i := range readings {
+		r := &readings[i]
+		if r.good != nil {
+			f.recall(r)
+		}
+		f.take(r.file, r.seen, r.data, r.now)
 	}
 	for path := range good {
 		if f.files[path] == nil {
@@ -261,20 +272,61 @@ func (f *Folder) load(ctx context.Context, l *listing, good map[string]Version) 
 	return nil
 }
 
-// recall compiles a stored good version. If the file still has that content, it is in force as usual.
-func (f *Folder) recall(fl *file, v Version, seen look) {
-	sum := sha256.Sum256(v.Data)
-	compiled, findings := f.o.Compile(fl.path, v.Data)
-	if compiled == nil {
-		fl.stale = fmt.Sprintf("its last good version, %s of %s, no longer loads: %s",
-			short(sum), v.At.UTC().Format(time.RFC3339), firstError(findings))
-		if sum != seen.sum {
-			f.log.Error("the last good version of a rule file no longer loads", "file", fl.path, "error", firstError(findings))
+// A reading is a file that is read at the start.
+type reading struct {
+	file  *file
+	entry entry
+	good  *Version          // its stored good version, nil if there is none
+	sum   [sha256.Size]byte // of the good version
+
+	seen look
+	data []byte
+	now  *compiled // the content, if it is not that of the good version
+	was  *compiled // the good version
+}
+
+// A compiled is the result of compiling some content.
+type compiled struct {
+	file     *rules.File // nil if any finding is an error
+	findings []text.Finding
+}
+
+// read looks at a file and compiles what may come into force. It is called for several files at once.
+func (f *Folder) read(r *reading) {
+	r.seen, r.data = f.look(r.file, r.entry)
+	unchanged := false
+	if r.good != nil {
+		r.sum = sha256.Sum256(r.good.Data)
+		unchanged = r.seen.readable() && r.sum == r.seen.sum
+		r.was = f.compile(r.file, r.good.Data)
+	}
+	switch {
+	case !r.seen.readable():
+	case !unchanged:
+		r.now = f.compile(r.file, r.data)
+	case r.was.file == nil:
+		r.now = r.was
+	}
+}
+
+func (f *Folder) compile(fl *file, data []byte) *compiled {
+	file, findings := f.o.Compile(fl.path, data)
+	return &compiled{file, findings}
+}
+
+// recall puts a stored good version into force. If the file still has that content, that is its version as usual.
+func (f *Folder) recall(r *reading) {
+	fl, v, sum := r.file, r.good, r.sum
+	if r.was.file == nil {
+		why := firstError(r.was.findings)
+		fl.stale = fmt.Sprintf("its last good version, %s of %s, no longer loads: %s", short(sum), v.At.UTC().Format(time.RFC3339), why)
+		if sum != r.seen.sum {
+			f.log.Error("the last good version of a rule file no longer loads", "file", fl.path, "error", why)
 		}
 		return
 	}
 	f.order++
-	fl.force = &version{file: compiled, sum: sum, size: len(v.Data), at: v.At, order: f.order, findings: findings}
+	fl.force = &version{file: r.was.file, sum: sum, size: len(v.Data), at: v.At, order: f.order, findings: r.was.findings}
 }
 
 // Set returns the rules in force. It is never nil.

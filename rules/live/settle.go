@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"bellhop/rules"
@@ -141,31 +144,61 @@ func (f *Folder) settle(ctx context.Context) {
 	if len(ready) == 0 || waiting && now.Sub(oldest) < batch {
 		return
 	}
-	for _, fl := range ready {
-		if ctx.Err() != nil {
-			return
+	contents := make([][]byte, len(ready))
+	for i, fl := range ready {
+		if !fl.seen.readable() {
+			continue
 		}
-		seen, data := fl.seen, []byte(nil)
-		if !seen.gone && seen.problem == (trouble{}) {
-			var info fs.FileInfo
-			if info, _ = os.Stat(fl.real); info == nil {
-				info = fl.info
-			}
-			seen, data = f.look(fl, entry{path: fl.path, real: fl.real, info: info})
+		var info fs.FileInfo
+		if info, _ = os.Stat(fl.real); info == nil {
+			info = fl.info
 		}
+		seen, data := f.look(fl, entry{path: fl.path, real: fl.real, info: info})
 		if seen != fl.seen {
 			f.note(fl, seen)
 			continue
 		}
-		f.take(fl, seen, data)
+		contents[i] = data
+	}
+	results := make([]*compiled, len(ready))
+	everywhere(len(ready), func(i int) {
+		if fl := ready[i]; fl.ready && fl.seen.readable() && !fl.inForce(fl.seen) && ctx.Err() == nil {
+			results[i] = f.compile(fl, contents[i])
+		}
+	})
+	if ctx.Err() != nil {
+		return
+	}
+	for i, fl := range ready {
+		if fl.ready {
+			f.take(fl, fl.seen, contents[i], results[i])
+		}
 	}
 	for f.rejoin {
 		f.join()
 	}
 }
 
-// take makes the new content the file's content. If it is broken, the version in force stays.
-func (f *Folder) take(fl *file, seen look, data []byte) {
+// everywhere calls do for the numbers below n on all processors, and waits.
+func everywhere(n int, do func(i int)) {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// inForce reports whether the content is that of the version in force.
+func (fl *file) inForce(content look) bool { return fl.force != nil && fl.force.sum == content.sum }
+
+// take makes the new content the file's content. If it is broken, the version in force stays. result is what compiling
+// it gave, nil if there is no content or it is in force.
+func (f *Folder) take(fl *file, seen look, data []byte, result *compiled) {
 	f.dirty = true
 	if fl.candidate != nil || fl.joined != nil {
 		f.rejoin = true
@@ -182,15 +215,14 @@ func (f *Folder) take(fl *file, seen look, data []byte) {
 		return
 	case seen.problem != (trouble{}):
 		fl.findings = []text.Finding{seen.problem.finding(fl.path)}
-	case fl.force != nil && fl.force.sum == seen.sum:
+	case fl.inForce(seen):
 		fl.findings = fl.force.findings
 	default:
-		var compiled *rules.File
-		compiled, fl.findings = f.o.Compile(fl.path, data)
-		if compiled != nil {
+		fl.findings = result.findings
+		if result.file != nil {
 			f.order++
 			fl.candidate = &version{
-				file: compiled, sum: seen.sum, size: seen.size, order: f.order, findings: fl.findings, data: data,
+				file: result.file, sum: seen.sum, size: seen.size, order: f.order, findings: fl.findings, data: data,
 			}
 			f.rejoin = true
 		}
