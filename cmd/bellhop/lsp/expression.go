@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // An expressionPlace says where the cursor is in an expression.
@@ -146,41 +145,25 @@ func chainBefore(tokens []token) []string {
 	return nil
 }
 
+// tokenPattern matches a token, with a group for each kind: a word, a number, a text. Anything else is a sign.
+var tokenPattern = regexp.MustCompile(
+	`^(?s:([\pL_$][\pL\p{Nd}_$]*)|([0-9]+(?:\.[0-9]+)*)|("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|` + "`[^`]*`" + `)|==|!=|\?\.|&&|\|\||\?\?|>=|<=|.)`)
+
 // tokenise splits an expression into tokens. open is a quoted text at the end that is not closed, with its quote.
 func tokenise(s string) (tokens []token, open string) {
-	for i := 0; i < len(s); {
-		r, width := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case unicode.IsSpace(r):
-			i += width
-		case r == '"' || r == '\'' || r == '`':
-			end := closingQuote(s, i)
-			if end < 0 {
-				return tokens, s[i:]
+	for s = strings.TrimLeftFunc(s, unicode.IsSpace); s != ""; s = strings.TrimLeftFunc(s, unicode.IsSpace) {
+		m := tokenPattern.FindStringSubmatch(s)
+		kind := byte('o')
+		for i, k := range []byte("ins") {
+			if m[i+1] != "" {
+				kind = k
 			}
-			tokens = append(tokens, token{'s', s[i : end+1]})
-			i = end + 1
-		case r == '_' || r == '$' || unicode.IsLetter(r):
-			word := wordFrom(s[i:])
-			tokens = append(tokens, token{'i', word})
-			i += len(word)
-		case r >= '0' && r <= '9':
-			end := i + 1
-			for end < len(s) && (s[end] >= '0' && s[end] <= '9' || s[end] == '.' && end+1 < len(s) && s[end+1] >= '0' && s[end+1] <= '9') {
-				end++
-			}
-			tokens = append(tokens, token{'n', s[i:end]})
-			i = end
-		default:
-			sign := s[i : i+width]
-			for _, two := range []string{"==", "!=", "?.", "&&", "||", "??", ">=", "<="} {
-				if strings.HasPrefix(s[i:], two) {
-					sign = two
-				}
-			}
-			tokens = append(tokens, token{'o', sign})
-			i += len(sign)
 		}
+		if kind == 'o' && strings.ContainsAny(m[0], "\"'`") {
+			return tokens, s
+		}
+		tokens = append(tokens, token{kind, m[0]})
+		s = s[len(m[0]):]
 	}
 	return tokens, ""
 }

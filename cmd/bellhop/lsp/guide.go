@@ -1,13 +1,19 @@
 package lsp
 
 import (
-	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/google/jsonschema-go/jsonschema"
+	"gopkg.in/yaml.v3"
+
 	"bellhop/actions"
+	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/rules"
 	"bellhop/rules/lang"
 	"bellhop/rules/text"
@@ -15,11 +21,17 @@ import (
 
 // A guide knows what can be written in rule files, or in test files, under one configuration.
 type guide struct {
-	connections map[string]string // name to kind
+	schema      *jsonschema.Schema // of the files
+	connections map[string]string  // name to kind
 	sources     []string
 	ofTests     bool     // the guide is for test files
 	rules       []string // the rules that a test file can name
 }
+
+var (
+	rulesSchema = sync.OnceValue(rules.Schema)
+	testsSchema = sync.OnceValue(ruletest.Schema)
+)
 
 // form is the form of what can be written at a path of a file.
 type form uint8
@@ -44,8 +56,7 @@ type offer struct {
 type choice struct {
 	lang.Word
 	kind   int    // as the protocol numbers kinds of completions
-	insert string // what is written, if not the name
-	rank   int    // those with a lower one come first
+	insert string // what is written
 }
 
 // The protocol's numbers of the kinds of completions.
@@ -60,180 +71,178 @@ const (
 	kindConstant = 21
 )
 
-// at says what can be written at a path.
+// at says what can be written at a path. Most of it is in the schema of the file.
 func (g *guide) at(p path) offer {
-	switch {
-	case g.ofTests:
-		return g.atTest(p)
-	case len(p) == 0:
-		return offer{form: mapForm, words: []choice{property("rules", "The rules of this file.", ":", 0)}}
-	case p[0] != "rules":
-		return offer{}
-	case len(p) == 1:
-		return offer{form: listForm, words: items(ruleKeys()[:1])}
-	case len(p) == 2:
-		return offer{form: mapForm, words: ruleKeys()}
+	special := g.inRules
+	if g.ofTests {
+		special = g.inTests
 	}
-	switch key, rest := p[2], p[3:]; key {
-	case "on":
-		if len(rest) < 2 {
-			return offer{form: wordForm, words: values(kindConstant, rules.Events())}
+	if len(p) > 2 && below(g.schema, p[0]) != nil {
+		if o := special(p[2], p[3:]); o.form != unknownForm {
+			return o
 		}
-	case "enabled":
-		return truth()
-	case "mode":
-		return offer{form: wordForm, words: values(kindConstant, []lang.Word{
-			{Name: "shadow", Doc: "Match, render and record, and send nothing."}, {Name: "live", Doc: "Send; this is what a rule without a mode does."},
-		})}
-	case "timezone":
-		return offer{form: wordForm, words: append(values(kindConstant, rules.ZoneWords()), zones()...)}
-	case "when":
-		return offer{form: expressionForm}
-	case "let":
-		if len(rest) == 1 {
-			return offer{form: expressionForm}
-		}
-	case "then":
-		return g.step(rest)
 	}
-	return offer{}
+	s := g.schema
+	for _, key := range p {
+		if s = below(s, key); s == nil {
+			return offer{}
+		}
+	}
+	return offered(s)
 }
 
-func (g *guide) step(p path) offer {
-	if len(p) < 2 {
-		words, kinds := actionKeys("")
-		words = append(words, keysOf(rules.StepKeys(), 1)...)
-		if len(p) == 0 {
-			return offer{form: listForm, words: items(words)}
-		}
-		return offer{form: mapForm, words: words, one: kinds}
-	}
+// inRules says what can be written in a rule at a path below a key, where the schema does not say it.
+func (g *guide) inRules(key string, p path) offer {
 	switch {
-	case len(p) > 2:
-	case p[1] == "at":
+	case key == "mode":
+		return offer{form: wordForm, words: values(kindConstant, "", []lang.Word{
+			{Name: "shadow", Doc: "Match, render and record, and send nothing."}, {Name: "live", Doc: "Send; this is what a rule without a mode does."},
+		})}
+	case key == "timezone":
+		return offer{form: wordForm, words: append(values(kindConstant, "", rules.ZoneWords()), zones()...)}
+	case key == "when", key == "let" && len(p) == 1, key == "then" && len(p) == 2 && p[1] == "at":
 		return offer{form: expressionForm}
-	case p[1] == "late":
-		return offer{form: wordForm, words: append(values(kindConstant, rules.LateWords()), names(kindValue, durations...)...)}
-	}
-	kind, ok := actions.Lookup(p[1])
-	if !ok {
-		return offer{}
-	}
-	if len(p) == 2 {
-		return offer{form: mapForm, words: fieldKeys(kind)}
-	}
-	for _, f := range actions.Fields(kind) {
-		if f.Name == p[2] && !f.Internal {
-			return g.field(kind, f)
-		}
+	case key == "then" && len(p) == 2 && p[1] == "late":
+		return offer{form: wordForm, words: append(values(kindConstant, "", rules.LateWords()), names(kindValue, durations...)...)}
+	case key == "then" && len(p) > 2:
+		return g.field(p[1], p[2])
 	}
 	return offer{}
 }
 
 // field says what can be written in a field of an action.
-func (g *guide) field(kind actions.Kind, f actions.Field) offer {
+func (g *guide) field(action, name string) offer {
+	kind, ok := actions.Lookup(action)
+	if !ok {
+		return offer{}
+	}
+	for _, f := range actions.Fields(kind) {
+		switch {
+		case f.Name != name || f.Internal || f.Type.Kind() == reflect.Bool:
+		case name == "connection":
+			var words []lang.Word
+			for _, name := range text.SortedKeys(g.connections) {
+				if g.connections[name] == action {
+					words = append(words, lang.Word{Name: name, Doc: "A connection for " + action + ", from the configuration."})
+				}
+			}
+			return offer{form: wordForm, words: values(kindValue, "", words)}
+		case f.Literal:
+			return offer{form: wordForm, words: values(kindValue, "", []lang.Word{{Name: f.Example, Doc: "An example."}})}
+		default:
+			return offer{form: templateForm}
+		}
+	}
+	return offer{}
+}
+
+// inTests says what can be written in a test at a path below a key, where the schema does not say it.
+func (g *guide) inTests(key string, p path) offer {
 	switch {
-	case f.Name == "connection":
-		var words []choice
-		for _, name := range text.SortedKeys(g.connections) {
-			if g.connections[name] == kind.Name {
-				words = append(words, choice{Word: lang.Word{Name: name, Doc: "A connection for " + kind.Name + ", from the configuration."}, kind: kindValue})
+	case key == "source":
+		return offer{form: wordForm, words: names(kindValue, g.sources...)}
+	case key == "state" && slices.Equal(p, path{"appointmentStatus"}):
+		return offer{form: wordForm, words: names(kindConstant, rules.Statuses()...)}
+	case key == "expect" && len(p) > 0 && (p[0] == "fires" || p[0] == "not" || len(p) == 3 && p[2] == "rule"):
+		return offer{form: wordForm, words: names(kindValue, g.rules...)}
+	}
+	return offer{}
+}
+
+// forms returns the schemas of which a value fits one.
+func forms(s *jsonschema.Schema) []*jsonschema.Schema {
+	list := []*jsonschema.Schema{s}
+	for _, one := range s.AnyOf {
+		list = append(list, forms(one)...)
+	}
+	return list
+}
+
+// below returns the schema of an item of a list, or of a key of a map, nil if there is none.
+func below(s *jsonschema.Schema, key string) *jsonschema.Schema {
+	for _, form := range forms(s) {
+		if _, err := strconv.Atoi(key); err == nil && form.Items != nil {
+			return form.Items
+		}
+		if p := form.Properties[key]; p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// offered says what a schema allows.
+func offered(s *jsonschema.Schema) offer {
+	var o offer
+	for _, form := range forms(s) {
+		switch {
+		case len(form.Properties) > 0:
+			o.form, o.words = mapForm, keysOf(form)
+			for _, kind := range actions.Kinds() {
+				o.one = append(o.one, kind.Name)
+			}
+		case form.Const != nil:
+			o.form = wordForm
+			o.words = append(o.words, values(kindConstant, "", []lang.Word{{Name: fmt.Sprint(*form.Const), Doc: form.Description}})...)
+		case slices.Contains(form.Types, "boolean") && form.Pattern != "":
+			return offer{form: wordForm, words: names(kindConstant, "true", "false")}
+		case form.Items != nil && o.form == unknownForm:
+			if o = offered(form.Items); o.form != mapForm {
+				continue
+			}
+			o.form = listForm
+			if len(form.Items.Required) > 0 { // an item begins with its first key
+				o.words = o.words[:1]
+			}
+			for i := range o.words {
+				o.words[i].insert = "- " + o.words[i].insert
 			}
 		}
-		return offer{form: wordForm, words: words}
-	case f.Type == reflect.TypeFor[bool]():
-		return truth()
-	case f.Literal:
-		if f.Example == "" {
-			return offer{}
-		}
-		return offer{form: wordForm, words: []choice{{Word: lang.Word{Name: f.Example, Doc: "An example."}, kind: kindValue}}}
 	}
-	return offer{form: templateForm}
+	return o
 }
 
-// property returns a key as a choice. after is what is written behind it.
-func property(name, doc, after string, rank int) choice {
-	return choice{Word: lang.Word{Name: name, Doc: doc}, kind: kindProperty, insert: name + after, rank: rank}
-}
-
-// keysOf returns keys as choices, with ranks from first on.
-func keysOf(keys []rules.Key, first int) []choice {
+// keysOf returns the keys of a map, in their usual order.
+func keysOf(s *jsonschema.Schema) []choice {
 	var words []choice
-	for i, k := range keys {
-		words = append(words, property(k.Name, withExample(k.Doc, k.Example), ": ", first+i))
+	for _, name := range s.PropertyOrder {
+		p := s.Properties[name]
+		w := choice{Word: lang.Word{Name: name, Doc: p.Description}, kind: kindProperty, insert: name + ": "}
+		if len(p.Examples) > 0 {
+			w.Example = written(p.Examples[0])
+		}
+		if kinds := append(p.Types, p.Type); slices.Contains(kinds, "object") || slices.Contains(kinds, "array") {
+			w.insert = name + ":"
+		}
+		if slices.Contains(s.Required, name) {
+			w.Type = "required"
+		}
+		words = append(words, w)
 	}
 	return words
 }
 
-func ruleKeys() []choice {
-	words := keysOf(rules.Keys(), 0)
-	for i, k := range words {
-		if k.Name == "then" || k.Name == "let" {
-			words[i].insert = k.Name + ":"
-		}
+// written returns an example as it is written in a file.
+func written(example any) string {
+	if text, ok := example.(string); ok {
+		return text
 	}
-	return words
+	var n yaml.Node
+	if n.Encode(example) != nil {
+		return ""
+	}
+	if n.Kind != yaml.ScalarNode {
+		n.Style = yaml.FlowStyle
+	}
+	text, _ := yaml.Marshal(&n) // it was encoded before
+	return strings.TrimSpace(string(text))
 }
 
-// actionKeys returns the actions as keys of a step, and their names. If doc is "", each has its own description.
-func actionKeys(doc string) (words []choice, kinds []string) {
-	for _, k := range actions.Kinds() {
-		kinds = append(kinds, k.Name)
-		words = append(words, property(k.Name, cmp.Or(doc, k.Summary), ":", 0))
-	}
-	return words, kinds
-}
-
-func fieldKeys(kind actions.Kind) []choice {
-	var words []choice
-	for i, f := range actions.Fields(kind) {
-		if f.Internal {
-			continue
-		}
-		c := property(f.Name, withExample(f.Doc, f.Example), ": ", i)
-		if f.Required {
-			c.Type = "required"
-		}
-		words = append(words, c)
-	}
-	return words
-}
-
-func withExample(doc, example string) string {
-	if example == "" {
-		return doc
-	}
-	return doc + "\n\nExample: `" + example + "`"
-}
-
-// items returns the choices with a - before each, to begin an item of a list.
-func items(keys []choice) []choice {
-	out := slices.Clone(keys)
-	for i := range out {
-		out[i].insert = "- " + out[i].insert
-	}
-	return out
-}
-
-// values returns words as choices, in their order.
-func values(kind int, words []lang.Word) []choice {
-	out := alike(kind, 0, "", words)
-	for i := range out {
-		out[i].rank = i
-	}
-	return out
-}
-
-// alike returns words as choices of the same rank. after is what is written behind each.
-func alike(kind, rank int, after string, words []lang.Word) []choice {
+// values returns words as choices. after is what is written behind each.
+func values(kind int, after string, words []lang.Word) []choice {
 	var out []choice
 	for _, w := range words {
-		c := choice{Word: w, kind: kind, rank: rank}
-		if after != "" {
-			c.insert = w.Name + after
-		}
-		out = append(out, c)
+		out = append(out, choice{Word: w, kind: kind, insert: w.Name + after})
 	}
 	return out
 }
@@ -243,10 +252,8 @@ func names(kind int, words ...string) []choice {
 	for _, w := range words {
 		list = append(list, lang.Word{Name: w})
 	}
-	return values(kind, list)
+	return values(kind, "", list)
 }
-
-func truth() offer { return offer{form: wordForm, words: names(kindConstant, "true", "false")} }
 
 // durations are common durations.
 var durations = []string{"15m", "30m", "1h", "2h", "24h", "2d", "1w"}
@@ -313,20 +320,18 @@ func (g *guide) inExpression(p place, before, after string) ([]choice, string) {
 	case e.blindSpot:
 		return nil, ""
 	case e.chain != nil:
-		return below(e.chain), e.word
+		return membersOf(e.chain), e.word
 	}
 	var out []choice
 	for _, name := range letsAbove(p) {
-		out = append(out, choice{Word: lang.Word{Name: name, Doc: "A value named under let."}, kind: kindVariable})
+		out = append(out, values(kindVariable, "", []lang.Word{{Name: name, Doc: "A value named under let."}})...)
 	}
-	operators := 2
+	out = slices.Concat(out, values(kindVariable, "", rules.Variables()), values(kindFunction, "(", lang.Functions()))
+	operators := values(kindKeyword, "", lang.Operators())
 	if e.operand {
-		operators = -1
+		return append(operators, out...), e.word
 	}
-	return slices.Concat(
-		out, alike(kindVariable, 0, "", rules.Variables()), alike(kindFunction, 1, "(", lang.Functions()),
-		alike(kindKeyword, operators, "", lang.Operators()),
-	), e.word
+	return append(out, operators...), e.word
 }
 
 // letsAbove returns the values named under `let` that the expression at a place can use.
@@ -344,11 +349,11 @@ func letsAbove(p place) []string {
 	return out
 }
 
-// below returns the fields or methods of the value of a chain.
-func below(chain []string) []choice {
-	out := values(kindField, rules.FieldsBelow(strings.Join(chain, ".")))
+// membersOf returns the fields and methods of the value of a chain.
+func membersOf(chain []string) []choice {
+	out := values(kindField, "", rules.FieldsBelow(strings.Join(chain, ".")))
 	if isTime(chain) {
-		out = append(out, alike(kindMethod, 0, "()", lang.TimeMethods())...)
+		out = append(out, values(kindMethod, "()", lang.TimeMethods())...)
 	}
 	return out
 }
@@ -387,11 +392,11 @@ func (g *guide) inText(e expressionPlace) []choice {
 	case "appointment.appointmentStatus", "previous.appointmentStatus":
 		return names(kindConstant, rules.Statuses()...)
 	case "type":
-		return values(kindConstant, rules.Events()[:3])
+		return values(kindConstant, "", rules.Events()[:3])
 	case "on":
-		return values(kindConstant, rules.Events())
+		return values(kindConstant, "", rules.Events())
 	case "changed":
-		return values(kindConstant, rules.FieldsBelow("appointment"))
+		return values(kindConstant, "", rules.FieldsBelow("appointment"))
 	case "source":
 		return names(kindValue, g.sources...)
 	case "weekday()":
@@ -406,7 +411,7 @@ func (g *guide) inText(e expressionPlace) []choice {
 		for _, l := range []string{"Mon 2 Jan 15:04", "Monday 2 January", "2 January 2006", "15:04", "3:04 PM", "2006-01-02", "2006-01-02 15:04", "01/02/2006"} {
 			layouts = append(layouts, lang.Word{Name: l, Doc: "Prints a time like this: " + moment.Format(l)})
 		}
-		return values(kindValue, layouts)
+		return values(kindValue, "", layouts)
 	case e.function == "clock" && e.argument == 1:
 		return names(kindValue, "08:00", "09:00", "12:00", "18:00")
 	case e.function == "duration":
@@ -478,7 +483,10 @@ func (c choice) describe() string {
 		b.WriteString("\n\n```text\n" + strings.Join(c.Uses, "\n") + "\n```")
 	}
 	if c.Doc != "" {
-		b.WriteString("\n\n" + withExample(c.Doc, c.Example))
+		b.WriteString("\n\n" + c.Doc)
+		if c.Example != "" {
+			b.WriteString("\n\nExample: `" + c.Example + "`")
+		}
 	}
 	return b.String()
 }

@@ -12,7 +12,7 @@ import (
 // cursor marks the cursor in the texts of the tests.
 const cursor = "‸"
 
-var testGuide = &guide{connections: map[string]string{"mail": "email", "desk": "slack", "crm": "http"}, sources: []string{"hoopai"}}
+var testGuide = &guide{schema: rulesSchema(), connections: map[string]string{"mail": "email", "desk": "slack", "crm": "http"}, sources: []string{"hoopai"}}
 
 func labels(text string) (names []string, inserts map[string]string) {
 	at := strings.Index(text, cursor)
@@ -161,7 +161,7 @@ func TestCompletionInserts(t *testing.T) {
 		{head + "    then:\n      - slack: {}\n        la‸: x", "late", "late"},
 		{head + "    when: no‸", "now", "now("},
 		{head + "    when: appointment.startTime.H‸", "Hour", "Hour()"},
-		{head + "    when: appointment.t‸", "title", ""},
+		{head + "    when: appointment.t‸", "title", "title"},
 	} {
 		if _, inserts := labels(c.text); inserts[c.name] != c.insert {
 			t.Errorf("%q: %s is written as %q, want %q", c.text, c.name, inserts[c.name], c.insert)

@@ -126,7 +126,7 @@ func (p *project) refresh() {
 		p.rules = filepath.Join(p.root, p.rules)
 	}
 	p.options = cfg.RuleOptions()
-	p.guide = &guide{connections: p.options.Connections, sources: slices.Sorted(maps.Keys(cfg.Sources))}
+	p.guide = &guide{schema: rulesSchema(), connections: p.options.Connections, sources: slices.Sorted(maps.Keys(cfg.Sources))}
 	p.files, p.paths = map[string]*compiled{}, nil
 }
 
@@ -240,7 +240,7 @@ func (p *project) guideFor(d *document) (*guide, bool) {
 	case rulesKind:
 		return p.guide, true
 	case testKind:
-		g := &guide{connections: p.guide.connections, sources: p.guide.sources, ofTests: true}
+		g := &guide{schema: testsSchema(), connections: p.guide.connections, sources: p.guide.sources, ofTests: true}
 		for _, rel := range p.listed() {
 			if c := p.fromDisk(rel); c.file != nil {
 				for _, r := range c.file.Rules {

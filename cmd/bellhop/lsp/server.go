@@ -3,7 +3,6 @@
 package lsp
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -445,7 +444,7 @@ func (s *server) completion(_ context.Context, p *documentParams) (any, error) {
 	for i, w := range words {
 		item := completionItem{
 			Label: w.Name, Kind: w.kind, Detail: w.Type, FilterText: w.Name,
-			SortText: fmt.Sprintf("%02d%04d", w.rank+10, i), TextEdit: textEdit{where, cmp.Or(w.insert, w.Name)},
+			SortText: fmt.Sprintf("%04d", i), TextEdit: textEdit{where, w.insert},
 		}
 		if w.Doc != "" || len(w.Uses) > 0 {
 			item.Documentation = &markup{"markdown", w.describe()}

@@ -65,18 +65,18 @@ func (x *expectation) read(f *file, n *yaml.Node) {
 	}
 	x.node = n
 	_, x.end = f.doc.Range(n)
-	for _, e := range f.doc.Entries(n, `"expect"`, namesOf(ExpectKeys(), nil)) {
+	for _, e := range f.doc.Entries(n, `"expect"`, namesOf(expectKeys(), nil)) {
 		switch e.Name {
 		case "fires":
 			x.fires = readNames(f.doc, e)
 		case "not":
 			x.not = readNames(f.doc, e)
 		case "steps":
-			x.steps = f.readSteps(e, "an expected step", "step", StepKeys(), actions.Kinds())
+			x.steps = f.readSteps(e, "an expected step", "step", stepKeys(), actions.Kinds())
 		case "held":
-			x.held = f.readSteps(e, "a held step", "held step", HoldKeys(), actions.Kinds())
+			x.held = f.readSteps(e, "a held step", "held step", holdKeys(), actions.Kinds())
 		case "skipped":
-			x.skipped = f.readSteps(e, "a skipped step", "skipped step", SkipKeys(), nil)
+			x.skipped = f.readSteps(e, "a skipped step", "skipped step", skipKeys(), nil)
 		}
 	}
 }

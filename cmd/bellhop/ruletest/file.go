@@ -60,7 +60,7 @@ func (r *Runner) read(path string, data []byte) *file {
 		return f
 	}
 	names := map[string]int{}
-	for _, e := range doc.Entries(root, "a test file", namesOf(FileKeys(), nil)) {
+	for _, e := range doc.Entries(root, "a test file", namesOf(fileKeys(), nil)) {
 		switch e.Name {
 		case "rules":
 			f.readRefs(e.Value)
@@ -156,7 +156,7 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 		return nil
 	}
 	at := map[string]text.Pair{}
-	for _, e := range doc.Entries(n, "a test", namesOf(TestKeys(), nil)) {
+	for _, e := range doc.Entries(n, "a test", namesOf(testKeys(), nil)) {
 		at[e.Name] = e
 	}
 	if e, ok := at["name"]; ok {

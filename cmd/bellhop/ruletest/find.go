@@ -76,12 +76,12 @@ func Events(data []byte) ([]string, error) {
 		return nil, errors.New("this test file cannot be read")
 	}
 	var out []string
-	for _, top := range doc.Entries(root, "a test file", namesOf(FileKeys(), nil)) {
+	for _, top := range doc.Entries(root, "a test file", namesOf(fileKeys(), nil)) {
 		if top.Name != "tests" {
 			continue
 		}
 		for _, test := range doc.Items(top.Value, `"tests"`) {
-			for _, e := range doc.Entries(test, "a test", namesOf(TestKeys(), nil)) {
+			for _, e := range doc.Entries(test, "a test", namesOf(testKeys(), nil)) {
 				if (e.Name == "event" || e.Name == "state") && e.Value.Kind == yaml.ScalarNode && !text.IsNull(e.Value) && !slices.Contains(out, e.Value.Value) {
 					out = append(out, e.Value.Value)
 				}

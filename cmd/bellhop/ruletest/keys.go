@@ -5,16 +5,16 @@ import (
 	"bellhop/rules"
 )
 
-// FileKeys returns the keys of a test file.
-func FileKeys() []rules.Key {
+// fileKeys returns the keys of a test file.
+func fileKeys() []rules.Key {
 	return []rules.Key{
 		{Name: "tests", Required: true, Doc: "The tests of this file."},
 		{Name: "rules", Example: "[desk.yaml, ../shared]", Doc: "The rule files or folders that are tested; without it, the file that this one is named after, else its folder."},
 	}
 }
 
-// TestKeys returns the keys of a test, in the usual order.
-func TestKeys() []rules.Key {
+// testKeys returns the keys of a test, in the usual order.
+func testKeys() []rules.Key {
 	return []rules.Key{
 		{Name: "name", Required: true, Example: "a confirmed booking is announced", Doc: "What the test shows; every test has a name of its own."},
 		{Name: "event", Required: true, Example: "../events/booking.json", Doc: "The webhook that is received: a file, relative to this one, or the payload itself."},
@@ -26,8 +26,8 @@ func TestKeys() []rules.Key {
 	}
 }
 
-// ExpectKeys returns the keys of `expect`.
-func ExpectKeys() []rules.Key {
+// expectKeys returns the keys of `expect`.
+func expectKeys() []rules.Key {
 	return []rules.Key{
 		{Name: "fires", Example: "[desk-new-booking]", Doc: "The rules that fire, and no others."},
 		{Name: "not", Example: "[desk-moved]", Doc: "Rules that must not fire, whatever else does."},
@@ -37,29 +37,29 @@ func ExpectKeys() []rules.Key {
 	}
 }
 
-// StepKeys returns the keys of an expected step, without its action.
-func StepKeys() []rules.Key {
+// stepKeys returns the keys of an expected step, without its action.
+func stepKeys() []rules.Key {
 	return []rules.Key{
 		{Name: "rule", Required: true, Example: "desk-new-booking", Doc: "The rule whose step is meant."},
 		{Name: "step", Example: "1", Doc: "The number of the step in its rule, 1 being the first; needed only where an action occurs twice."},
 	}
 }
 
-// HoldKeys returns the keys of a step under `held`, without its action.
-func HoldKeys() []rules.Key {
-	return append(StepKeys(),
+// holdKeys returns the keys of a step under `held`, without its action.
+func holdKeys() []rules.Key {
+	return append(stepKeys(),
 		rules.Key{Name: "until", Example: "2026-12-06T10:00:00Z", Doc: "When it is sent. Without an offset it is in the configured zone."},
 		rules.Key{Name: "then", Example: "the condition is no longer true", Doc: "Why it is not sent at its moment, in place of what it sends; a part of the reason is enough."},
 	)
 }
 
-// SkipKeys returns the keys of a step under `skipped`.
-func SkipKeys() []rules.Key {
-	return append(StepKeys(), rules.Key{Name: "reason", Example: "unresolved recipient", Doc: "Why it is not sent; a part of the reason is enough."})
+// skipKeys returns the keys of a step under `skipped`.
+func skipKeys() []rules.Key {
+	return append(stepKeys(), rules.Key{Name: "reason", Example: "unresolved recipient", Doc: "Why it is not sent; a part of the reason is enough."})
 }
 
-// StateKeys returns the keys of a state: the fields of an appointment except its id, and `deleted` and `booked`.
-func StateKeys() []rules.Key {
+// stateKeys returns the keys of a state: the fields of an appointment except its id, and `deleted` and `booked`.
+func stateKeys() []rules.Key {
 	var keys []rules.Key
 	for _, w := range rules.FieldsBelow("previous") {
 		if w.Name != "id" { // the id is that of the event

@@ -16,7 +16,7 @@ func Schema() *jsonschema.Schema {
 	file := schema.Object("test file", "Tests of Bellhop's rules: an event each, and what must come of it.")
 	file.Schema = schema.Dialect
 	file.Types, file.Type = []string{"object", "null"}, ""
-	add(file, FileKeys(), map[string]*jsonschema.Schema{
+	add(file, fileKeys(), map[string]*jsonschema.Schema{
 		"tests": {Types: []string{"array", "null"}, Items: testSchema()},
 		"rules": schema.OneOrList(schema.Text(), "write the name of a file or a folder, or a list of them"),
 	})
@@ -31,9 +31,9 @@ func testSchema() *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{file, s}}
 	}
 	state := schema.Object("state", "")
-	add(state, StateKeys(), nil)
+	add(state, stateKeys(), nil)
 	test := schema.Object("test", "One test: an event, and what must come of it.")
-	add(test, TestKeys(), map[string]*jsonschema.Schema{
+	add(test, testKeys(), map[string]*jsonschema.Schema{
 		"event":  payload("event", &jsonschema.Schema{Type: "object"}),
 		"with":   schema.OrNothing(schema.Values("changes to the event", &jsonschema.Schema{})),
 		"state":  payload("state", schema.OrNothing(state)),
@@ -51,12 +51,12 @@ func expectSchema() *jsonschema.Schema {
 		return schema.OrNothing(s)
 	}
 	skip := schema.Object("skipped step", "A step that is not sent, and why.")
-	add(skip, SkipKeys(), numbered())
+	add(skip, skipKeys(), numbered())
 	expect := schema.OrNothing(schema.Object("expectation", ""))
-	add(expect, ExpectKeys(), map[string]*jsonschema.Schema{
+	add(expect, expectKeys(), map[string]*jsonschema.Schema{
 		"fires": names(), "not": names(), "skipped": list(skip),
-		"steps": list(stepSchema("expected step", "A step that is sent at once, with what it sends.", StepKeys(), true)),
-		"held":  list(stepSchema("held step", "A step that waits.", HoldKeys(), false)),
+		"steps": list(stepSchema("expected step", "A step that is sent at once, with what it sends.", stepKeys(), true)),
+		"held":  list(stepSchema("held step", "A step that waits.", holdKeys(), false)),
 	})
 	return expect
 }

@@ -45,7 +45,7 @@ func (f *file) readState(c *testCase, e text.Pair) {
 // stateOf is the appointment as the event has it, but for what n says.
 func (f *file) stateOf(ev *rules.Event, n *yaml.Node) *decide.Memory {
 	given := map[string]any{}
-	entries := f.doc.Entries(n, "the state", namesOf(StateKeys(), nil))
+	entries := f.doc.Entries(n, "the state", namesOf(stateKeys(), nil))
 	for _, e := range entries {
 		switch e.Name {
 		case "deleted", "booked":
