@@ -269,8 +269,15 @@ func dial(tb testing.TB, base string) *wire {
 }
 
 // post sends one body and returns the status of the answer.
-func (w *wire) post(body string) (int, error) {
-	req := fmt.Sprintf("POST /hooks/hoopai HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", w.host, len(body), body)
+func (w *wire) post(body string) (int, error) { return w.send(request(w.host, body, "")) }
+
+// request returns the text of a request that posts a body. header is "" or lines that each end with CR LF.
+func request(host, body, header string) string {
+	return fmt.Sprintf("POST /hooks/hoopai HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s", host, header, len(body), body)
+}
+
+// send sends the text of a request and returns the status of the answer.
+func (w *wire) send(req string) (int, error) {
 	if _, err := io.WriteString(w.conn, req); err != nil {
 		return 0, err
 	}

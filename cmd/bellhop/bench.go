@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bellhop/cmd/bellhop/bench"
+	"bellhop/engine/bare"
 	"bellhop/engine/config"
 )
 
@@ -28,7 +29,7 @@ type benchFlags struct {
 	rate, connections        int
 	locations, rules         int
 	length                   time.Duration
-	signed, json             bool
+	signed, bare, json       bool
 }
 
 func (p *program) benchCommand() *cobra.Command {
@@ -43,6 +44,8 @@ cannot hide it.
 
 Without --url it starts a server of its own on this machine, in a temporary folder, and ends it. A server that is to be
 loaded with --url needs the rules and the connection that --write puts into a folder.
+With --bare, the same load also goes to a server that only appends each webhook to a file and flushes it to the same
+disk, for a second in turn, and bench says how many of its acknowledgements the server reaches.
 It exits with 0 if everything was acknowledged and delivered, else with 1.`,
 		Example: `  bellhop bench --rate 500 --for 1m
   bellhop bench --write big --rules 100000 --sink 192.0.2.7:8090
@@ -61,6 +64,7 @@ It exits with 0 if everything was acknowledged and delivered, else with 1.`,
 	flags.IntVar(&f.connections, "connections", 64, "webhooks on their way at once, at most")
 	flags.IntVar(&f.locations, "locations", 100, "the `number` of locations that the bookings come from")
 	flags.IntVar(&f.rules, "rules", 100, "the `number` of rules; at least one for each location")
+	flags.BoolVar(&f.bare, "bare", false, "without --url and --rate, compare with a server that only appends webhooks to a file, durably")
 	flags.StringVar(&f.sink, "sink", "", "the `address` where bench takes the deliveries; the rules that --write writes call it")
 	flags.StringVar(&f.store, "store", "", "without --url, the `folder` for the server's store, to measure its disk; it must not exist")
 	flags.StringVar(&f.write, "write", "", "write a configuration and the rules for a server into this `folder`, and end")
@@ -77,6 +81,8 @@ func (p *program) bench(ctx context.Context, f benchFlags) (err error) {
 		return usagef("--rate, --for, --connections, --locations and --rules are numbers above 0; only --rate and --rules can be 0")
 	case f.url != "" && (f.signed || f.store != "" || f.write != ""):
 		return usagef("--signed, --store and --write are for a server that bench starts, not for --url")
+	case f.bare && (f.url != "" || f.write != "" || f.rate > 0):
+		return usagef("--bare compares how fast a server that bench starts can go, so it fits neither --url, --write nor --rate")
 	case f.url == "" && f.key != "":
 		return usagef("--key is for --url")
 	}
@@ -200,7 +206,38 @@ func (p *program) benchServer(ctx context.Context, f benchFlags, o *bench.Option
 		return nil, err
 	}
 	o.URL = e.HookURL() + "/hooks/" + config.DefaultSource
-	return func() error { return errors.Join(end(), remove()) }, nil
+	if !f.bare {
+		return func() error { return errors.Join(end(), remove()) }, nil
+	}
+	url, endBare, err := serveBare(ctx, filepath.Join(cfg.Store, "bare.log"))
+	if err != nil {
+		return nil, errors.Join(err, end())
+	}
+	o.Bare = url
+	return func() error { return errors.Join(endBare(), end(), remove()) }, nil
+}
+
+// serveBare starts a server of package bare, which appends to a new file. stop ends it.
+func serveBare(ctx context.Context, path string) (url string, stop func() error, err error) {
+	h, err := bare.New(path)
+	if err != nil {
+		return "", nil, err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, errors.Join(err, h.Close())
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	return "http://" + l.Addr().String(), func() error {
+		err := s.Shutdown(context.WithoutCancel(ctx)) // not Close, because no request can be under way when h is closed
+		if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
+		return errors.Join(err, h.Close())
+	}, nil
 }
 
 // benchSettings returns the configuration of a server to load.

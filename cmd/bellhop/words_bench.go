@@ -31,11 +31,19 @@ func (p *program) printBench(f benchFlags, r *bench.Report) {
 	}
 	p.printf("%s in %.1f s, %s, from %s over %s.\n\n", count(r.Sent, "webhook"), r.Seconds, rate, count(f.locations, "location"), count(f.connections, "connection"))
 	p.printf("%-13s %9s %10s %9s %9s %9s %9s %9s\n", "", "number", "a second", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms")
-	row := func(name string, n int, t bench.Times) {
-		p.printf("%-13s %9d %10.0f %9.1f %9.1f %9.1f %9.1f %9.1f\n", name, n, float64(n)/r.Seconds, t.P50, t.P90, t.P99, t.P999, t.Max)
+	row := func(name string, n int, seconds float64, t bench.Times) {
+		p.printf("%-13s %9d %10.0f %9.1f %9.1f %9.1f %9.1f %9.1f\n", name, n, float64(n)/seconds, t.P50, t.P90, t.P99, t.P999, t.Max)
 	}
-	row("acknowledged", r.Acknowledged, r.Acknowledge)
-	row("delivered", r.Delivered, r.Deliver)
+	row("acknowledged", r.Acknowledged, r.Seconds, r.Acknowledge)
+	row("delivered", r.Delivered, r.Seconds, r.Deliver)
+	if r.Bare != nil {
+		row("bare server", r.Bare.Acknowledged, r.Bare.Seconds, r.Bare.Acknowledge)
+		p.printf("\nIt acknowledged %.0f %% of what the bare server did, which only appends each webhook to a file on the same disk", 100*r.Bare.Ratio)
+		if f.signed {
+			p.printf(" and verifies no signature")
+		}
+		p.printf(".")
+	}
 	p.printf("\n")
 	if r.Good() {
 		p.printf("Every acknowledged event was delivered, under one key.\n")

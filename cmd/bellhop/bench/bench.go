@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -28,6 +29,7 @@ type Options struct {
 	Locations   int                                                       // the bookings are spread over; 0 is 100
 	Sink        net.Listener                                              // where deliveries arrive; Run closes it
 	Patience    time.Duration                                             // how long to wait for a delivery after the last one; 0 is 30 s
+	Bare        string                                                    // the URL of a server of package bare to compare with, loaded in turns; "" is none
 	Progress    func(sent, acknowledged, delivered int, at time.Duration) // called about every second; nil is silent
 }
 
@@ -50,7 +52,7 @@ func (o Options) withDefaults() Options {
 // A Report is what a run measured. Times are in milliseconds, from the time at which a webhook should have been sent: if
 // a slow server keeps all connections busy, the wait for one counts.
 type Report struct {
-	Seconds      float64 `json:"seconds"`      // from the first webhook to the last acknowledgement
+	Seconds      float64 `json:"seconds"`      // from the first webhook to the last acknowledgement; without the turns of the bare server
 	Sent         int     `json:"sent"`         // webhooks
 	Acknowledged int     `json:"acknowledged"` // with 202
 	Refused      int     `json:"refused"`      // with another status
@@ -64,6 +66,16 @@ type Report struct {
 	Deliver     Times `json:"deliver_ms"`     // until the delivery's first arrival
 
 	FirstFailure string `json:"first_failure,omitempty"` // the first refusal or failure, for people
+
+	Bare *Bare `json:"bare,omitempty"` // nil if it was not compared
+}
+
+// Bare is what the bare server did with the same load, and how the server compares with it.
+type Bare struct {
+	Seconds      float64 `json:"seconds"`
+	Acknowledged int     `json:"acknowledged"`
+	Acknowledge  Times   `json:"acknowledge_ms"`
+	Ratio        float64 `json:"ratio"` // of the acknowledgements a second: the server's to the bare server's
 }
 
 // Good reports whether every webhook was acknowledged and every acknowledged event was delivered under one key.
@@ -103,20 +115,47 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	sink := &http.Server{Handler: http.HandlerFunc(b.arrive), ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- sink.Serve(o.Sink) }()
-	b.load(ctx)
-	b.wait(ctx)
-	err := errors.Join(sink.Close(), context.Cause(ctx))
+	report, err := b.turns(ctx)
+	err = errors.Join(err, sink.Close(), context.Cause(ctx))
 	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
 		err = errors.Join(err, fmt.Errorf("the sink: %w", e))
 	}
-	return b.sum(), err
+	return report, err
 }
 
-// load sends the webhooks.
-func (b *bench) load(ctx context.Context) {
-	sending, stop := context.WithTimeout(ctx, b.For)
+// turn is about how long each of two servers is loaded before it is the other's turn. Both then see the same of what
+// else the machine does.
+const turn = time.Second
+
+// turns loads the server and, if there is one, the bare server.
+func (b *bench) turns(ctx context.Context) (*Report, error) {
+	if b.Bare == "" {
+		b.load(ctx, b.For)
+		b.wait(ctx)
+		return b.sum(), nil
+	}
+	other := &bench{Options: b.Options, run: b.run, begin: b.begin, client: b.client}
+	other.URL, other.Progress = b.Bare, nil
+	for left := b.For; left > 0 && ctx.Err() == nil; left -= turn {
+		b.load(ctx, min(left, turn))
+		b.wait(ctx) // the bare server is alone
+		other.load(ctx, min(left, turn))
+	}
+	report, bare := b.sum(), other.sum()
+	if bare.Acknowledged == 0 || bare.Acknowledged != bare.Sent {
+		return report, fmt.Errorf("the bare server acknowledged %d of %d webhooks: %s", bare.Acknowledged, bare.Sent, bare.FirstFailure)
+	}
+	report.Bare = &Bare{Seconds: bare.Seconds, Acknowledged: bare.Acknowledged, Acknowledge: bare.Acknowledge}
+	report.Bare.Ratio = math.Round(1000*float64(report.Acknowledged)/report.Seconds/(float64(bare.Acknowledged)/bare.Seconds)) / 1000
+	return report, nil
+}
+
+// load sends webhooks for some time.
+func (b *bench) load(ctx context.Context, length time.Duration) {
+	sending, stop := context.WithTimeout(ctx, length)
 	defer stop()
-	due := make(chan time.Duration, b.Rate*int(b.For/time.Second+2)) // all of them, if the server is slow
+	begin := time.Now()
+	due := make(chan time.Duration, b.Rate*int(length/time.Second+2)) // all of them, if the server is slow
 	var senders sync.WaitGroup
 	for range b.Connections {
 		senders.Go(func() {
@@ -132,24 +171,24 @@ func (b *bench) load(ctx context.Context) {
 			}
 		})
 	}
-	b.schedule(sending, due)
+	b.schedule(sending, begin, due)
 	senders.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.report.Seconds = time.Since(b.begin).Seconds()
+	b.report.Seconds += time.Since(begin).Seconds()
 }
 
-// schedule says when webhooks are due, until ctx ends. It closes due.
-func (b *bench) schedule(ctx context.Context, due chan<- time.Duration) {
+// schedule says when webhooks are due from begin until ctx ends. It closes due.
+func (b *bench) schedule(ctx context.Context, begin time.Time, due chan<- time.Duration) {
 	defer close(due)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	told, n := b.begin, 0
+	told, n := begin, 0
 	for {
 		select {
 		case now := <-tick.C:
-			for ; b.Rate > 0 && float64(n) <= now.Sub(b.begin).Seconds()*float64(b.Rate); n++ {
-				due <- time.Duration(float64(n) / float64(b.Rate) * float64(time.Second))
+			for ; b.Rate > 0 && float64(n) <= now.Sub(begin).Seconds()*float64(b.Rate); n++ {
+				due <- begin.Sub(b.begin) + time.Duration(float64(n)/float64(b.Rate)*float64(time.Second))
 			}
 			if now.Sub(told) >= time.Second {
 				told = now
