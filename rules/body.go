@@ -103,7 +103,7 @@ func (rule *Rule) read(checked bool) []*draft {
 			drafts = parse(r, in.o, checked)
 		default:
 			if root := r.Root(); root != nil && len(root.Content) == 1 {
-				drafts = []*draft{parseRule(r, text.Resolve(root.Content[0]), in.o, checked)}
+				drafts = []*draft{parseRule(r, text.Resolve(root.Content[0]), in.o, newMemo(), checked)}
 			}
 		}
 	})

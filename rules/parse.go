@@ -73,9 +73,10 @@ func parse(r *text.Document, o Options, checked bool) []*draft {
 func parseRules(r *text.Document, list *yaml.Node, o Options, checked bool) []*draft {
 	rules := make([]*draft, 0, len(list.Content))
 	first := map[string]*draft{}
+	m := newMemo()
 	for _, n := range list.Content {
 		n = text.Resolve(n)
-		rule := parseRule(r, n, o, checked)
+		rule := parseRule(r, n, o, m, checked)
 		if rule == nil {
 			continue
 		}
@@ -126,7 +127,7 @@ func ruleEntries(r *text.Document, n *yaml.Node) map[string]text.Pair {
 }
 
 // parseRule reads one rule and reports all its mistakes.
-func parseRule(r *text.Document, n *yaml.Node, o Options, checked bool) *draft {
+func parseRule(r *text.Document, n *yaml.Node, o Options, m *memo, checked bool) *draft {
 	if !r.Tag(n) {
 		return nil
 	}
@@ -176,7 +177,8 @@ func parseRule(r *text.Document, n *yaml.Node, o Options, checked bool) *draft {
 		rule.mode(r, p.Value)
 	}
 
-	s := &scope{Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}, Checked: checked}}
+	s := &scope{Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}, Checked: checked}, memo: m}
+	s.name("", rule.zoneName())
 	before := r.Errors()
 	if p, ok := at("let"); ok {
 		rule.parseLets(s, p.Value)
@@ -191,11 +193,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options, checked bool) *draft {
 		}
 		return rule
 	}
-	for _, l := range s.Lets { // a named value is used only if the condition is true, or to decide it
-		if l.Term.Node != nil {
-			l.Term.Checker.Absences(l.Term.Node, s.asked(), "what uses this value fails with an error", "")
-		}
-	}
+	s.missingInLets()
 	if p, ok := at("then"); ok {
 		rule.parseThen(s, p, o)
 	}
@@ -362,19 +360,50 @@ func (rule *draft) parseLets(s *scope, n *yaml.Node) {
 				s.bracesAround(t, inner)
 			} else {
 				written = t.Value
-				if program, l.Term = s.Compile(lang.WholeOf(t)); program != nil {
-					l.Type = program.Type
-					l.Optional = !s.Checked && l.Term.Optional()
-				} else {
-					l.Term = lang.Term{}
-				}
+				known := s.letOf(t)
+				l.Type, l.Term, l.Optional, program = known.let.Type, known.let.Term, known.let.Optional, known.program
+				s.values = append(s.values, known)
 			}
 		}
 		s.Lets = append(s.Lets, l)
+		s.name(p.Name, written)
 		rule.lets = append(rule.lets, namedValue{p.Name, program, written})
 		rule.programs = append(rule.programs, program)
 	}
 	s.Later = nil
+}
+
+// letOf compiles a named value, and returns what is to be remembered of it if no part of it turns out to be missing.
+func (s *scope) letOf(t *text.Scalar) *checkedLet {
+	key := s.names + t.Value
+	if done := s.memo.lets[key]; done != nil && !s.Checked {
+		s.use(done.uses)
+		return done
+	}
+	w := s.watch()
+	out := &checkedLet{key: key, let: lang.Let{Type: lang.Bad}}
+	if out.program, out.let.Term = s.Compile(lang.WholeOf(t)); out.program != nil {
+		out.let.Type = out.program.Type
+		out.let.Optional = !s.Checked && out.let.Term.Optional()
+	} else {
+		out.let.Term = lang.Term{}
+	}
+	out.uses, out.clean = w.end()
+	return out
+}
+
+// missingInLets warns about what may be missing in named values. Each is used only if the condition is true, or to
+// decide it.
+func (s *scope) missingInLets() {
+	for _, l := range s.values {
+		if l.let.Term.Node == nil || s.memo.lets[l.key] == l {
+			continue
+		}
+		a := l.let.Term.Checker.Absences(l.let.Term.Node, s.asked(), "what uses this value fails with an error", "")
+		if l.clean && !a.Unsure {
+			s.memo.lets[l.key] = l
+		}
+	}
 }
 
 // unbrace recognises an expression written as {{ expression }}.
@@ -422,21 +451,36 @@ func (rule *draft) parseWhen(s *scope, n, on *yaml.Node) {
 			r.Warnf("never-true", r.At(n), "", "this condition is never true; a rule is switched off with enabled: false")
 		}
 	}
-	p := lang.WholeOf(t)
+	key := s.names + strings.Join(rule.On, ",") + "\x00" + t.Value
+	if done := s.memo.whens[key]; done != nil {
+		rule.when, s.when = done.condition, done.term
+		s.use(done.uses)
+		return
+	}
+	w := s.watch()
+	rule.condition(s, lang.WholeOf(t), on)
+	if used, ok := w.end(); ok && rule.when != nil && !s.Checked {
+		s.memo.whens[key] = &checkedWhen{rule.when, s.when, used}
+	}
+}
+
+// condition compiles the condition.
+func (rule *draft) condition(s *scope, p lang.Piece, on *yaml.Node) {
 	program, as := s.Compile(p)
 	if program == nil {
 		return
 	}
 	if !program.Type.Is(lang.BoolKind) {
-		r.Errorf("type", p.Whole(), "", "a condition must be true or false, but this is %s", program.Type)
+		s.Doc.Errorf("type", p.Whole(), "", "a condition must be true or false, but this is %s", program.Type)
 		return
 	}
 	rule.when = lang.NewCondition(program, as)
-	if !s.Checked {
-		as.Checker.Absences(as.Node, nil, "the rule fails with an error", "").Condition(as.Node)
-		s.when = as
-		rule.reach(as, on)
+	if s.Checked {
+		return
 	}
+	as.Checker.Absences(as.Node, nil, "the rule fails with an error", "").Condition(as.Node)
+	s.when = as
+	rule.reach(as, on)
 }
 
 func (rule *draft) parseThen(s *scope, p text.Pair, o Options) {

@@ -5,8 +5,12 @@ import "bellhop/rules/lang"
 // A scope holds what is needed to read one rule.
 type scope struct {
 	lang.Scope
+	*memo
 	when   lang.Term // the condition; without a node if there is none
+	values []*checkedLet // the named values that could be read
 	prover *lang.Prover
+	names  string // identifies what names mean in the rule: its zone, and its named values as they are written
+	unsure bool   // see [watch]
 }
 
 // asked returns what is known once the rule's condition is true.

@@ -367,7 +367,29 @@ func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options
 	for _, f := range st.fields {
 		sketch[f.field.Name] = f.value.sketch()
 	}
-	req, err := decodeRequest(*st.kind, sketch)
+	data, err := json.Marshal(sketch)
+	if err != nil {
+		r.Errorf("step", r.At(p.Key), "", "the fields of this %s do not fit together", st.kind.Name)
+		return
+	}
+	written := st.kind.Name + " " + string(data)
+	known, ok := s.memo.sends[written]
+	if !ok {
+		before := r.Reports()
+		s.check(st, data, p, at, o)
+		known = checkedSend{st.connection, st.to}
+		if r.Reports() == before {
+			s.memo.sends[written] = known
+		}
+	}
+	st.connection, st.to = known.connection, known.to
+	st.sends = st.kind.Name + " " + st.connection + " " + string(data)
+}
+
+// check checks a request, and sets where the step goes.
+func (s *scope) check(st *step, data []byte, p text.Pair, at map[string]text.Pair, o Options) {
+	r := s.Doc
+	req, err := decodeJSON(*st.kind, data)
 	if err != nil {
 		r.Errorf("step", r.At(p.Key), "", "the fields of this %s do not fit together", st.kind.Name)
 		return
@@ -390,9 +412,6 @@ func (s *scope) sketch(st *step, p text.Pair, at map[string]text.Pair, o Options
 	s.connect(st, req, p, at, o)
 	if to := req.Destination(nil); !strings.Contains(to, "{{") && !strings.HasSuffix(to, ":") { // not just a scheme
 		st.to = to
-	}
-	if data, err := json.Marshal(sketch); err == nil {
-		st.sends = st.kind.Name + " " + st.connection + " " + string(data)
 	}
 }
 
@@ -453,6 +472,10 @@ func decodeRequest(kind actions.Kind, fields map[string]any) (actions.Request, e
 	if err != nil {
 		return nil, err
 	}
+	return decodeJSON(kind, data)
+}
+
+func decodeJSON(kind actions.Kind, data []byte) (actions.Request, error) {
 	req := kind.New()
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber() // whole numbers of a payload keep their digits

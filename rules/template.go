@@ -66,8 +66,26 @@ func (s *scope) bracesAround(t *text.Scalar, inner string) {
 }
 
 // template compiles the range [from:to] of t's value. recipient says that a missing value has its own meaning. It
-// returns nil after a mistake.
+// returns nil after a mistake. A text that was checked already returns an empty template.
 func (s *scope) template(t *text.Scalar, from, to int, esc string, recipient bool) *template {
+	if s.Checked {
+		return s.parts(t, from, to, esc, recipient)
+	}
+	key := textKey{s.names, t.Value[from:to], esc, recipient}
+	if used, ok := s.memo.texts[key]; ok {
+		s.use(used)
+		return &template{}
+	}
+	w := s.watch()
+	out := s.parts(t, from, to, esc, recipient)
+	if used, ok := w.end(); ok {
+		s.memo.texts[key] = used
+	}
+	return out
+}
+
+// parts compiles a text.
+func (s *scope) parts(t *text.Scalar, from, to int, esc string, recipient bool) *template {
 	out := &template{}
 	ok := true
 	value := t.Value[:to]
@@ -145,6 +163,7 @@ func (s *scope) warnMissing(e lang.Term, recipient bool) {
 	c := e.Checker
 	absent := c.Absences(e.Node, s.asked(), "this step fails with an error", "")
 	n, name := absent.Value(e.Node)
+	s.unsure = s.unsure || absent.Unsure
 	if n == nil || recipient {
 		return
 	}

@@ -19,6 +19,9 @@ type Absence struct {
 	effect string // what happens if the value is missing
 	advice string
 	found  map[ast.Node]bool // already reported
+
+	// Unsure says that a value can be missing, whatever was reported about it: elsewhere that can be different.
+	Unsure bool
 }
 
 // A Fact is a condition that is true, or that is false.
@@ -172,6 +175,7 @@ func (a *Absence) Condition(n ast.Node) { a.use(use{n, "false"}) }
 
 func (a *Absence) use(u use) {
 	t := a.p.Expand(Term{u.of, a.c})
+	a.Unsure = a.Unsure || t.typ().missing
 	if !t.typ().missing || a.found[u.of] || a.given != nil && present(t, a.given, false) {
 		return
 	}
@@ -324,6 +328,7 @@ func (a *Absence) through(n ast.Node) (ast.Node, string) {
 
 // unless returns n if it may be missing where it is used and that has not been reported.
 func (a *Absence) unless(n ast.Node, name string) (ast.Node, string) {
+	a.Unsure = true
 	if a.found[n] || len(a.given) > 0 && present(a.p.Expand(Term{n, a.c}), a.given, true) {
 		return nil, ""
 	}

@@ -22,6 +22,7 @@ type Document struct {
 	findings []Finding
 	seen     map[Finding]bool // a mistake behind an anchor is found once for each alias
 	errors   int
+	reports  int
 }
 
 // New prepares to read a file. what is the name people have for such a file; keys are the keys with which its lines
@@ -54,6 +55,9 @@ func (r *Document) Findings() []Finding {
 	return r.findings
 }
 
+// Reports returns how often something was reported, also what was reported before.
+func (r *Document) Reports() int { return r.reports }
+
 // Errors returns the number of mistakes found so far.
 func (r *Document) Errors() int { return r.errors }
 
@@ -71,6 +75,7 @@ func (r *Document) finding(sev Severity, code string, at Span, suggestion, forma
 
 func (r *Document) add(sev Severity, code string, at Span, suggestion, format string, args ...any) {
 	f := r.finding(sev, code, at, suggestion, format, args...)
+	r.reports++
 	if sev == Error {
 		r.errors++ // counted for each alias, although it is reported once
 	}

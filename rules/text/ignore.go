@@ -73,12 +73,15 @@ const noneIgnored = "there is no warning %s to ignore here"
 
 // ignores reads the comments of the file that begin with "bellhop:" and reports those that cannot be understood.
 func (r *Document) ignores() (out []ignore) {
-	if r.src.root == nil || !strings.Contains(string(r.src.data), "bellhop") {
+	if r.src.root == nil {
 		return nil
 	}
 	data := string(r.src.data)
-	scalars := r.src.scalars()
-	for _, m := range ignoreComment.FindAllStringSubmatchIndex(data, -1) {
+	var scalars []Span
+	for _, m := range comments(data) {
+		if scalars == nil {
+			scalars = r.src.scalars()
+		}
 		at := m[0] + strings.IndexByte(data[m[0]:], '#')
 		if slices.ContainsFunc(scalars, func(s Span) bool { return s.From <= at && at < s.To }) {
 			continue // inside a text
@@ -103,6 +106,28 @@ func (r *Document) ignores() (out []ignore) {
 		}
 	}
 	return out
+}
+
+// comments returns the matches of [ignoreComment]. It looks only at lines that can have one.
+func comments(data string) (out [][]int) {
+	for from := 0; ; {
+		i := strings.Index(data[from:], "bellhop")
+		if i < 0 {
+			return out
+		}
+		begin := from + strings.LastIndexByte(data[from:from+i], '\n') + 1
+		end := len(data)
+		if n := strings.IndexByte(data[from+i:], '\n'); n >= 0 {
+			end = from + i + n
+		}
+		for _, m := range ignoreComment.FindAllStringSubmatchIndex(data[begin:end], -1) {
+			for k := range m {
+				m[k] += begin
+			}
+			out = append(out, m)
+		}
+		from = end
+	}
 }
 
 // scalars returns the places of all texts of the file.
