@@ -1,8 +1,12 @@
 package rules
 
 import (
+	"strconv"
 	"strings"
 
+	"gopkg.in/yaml.v3"
+
+	"bellhop/actions"
 	"bellhop/rules/lang"
 )
 
@@ -13,6 +17,7 @@ type memo struct {
 	lets  map[string]*checkedLet
 	texts map[textKey]uses
 	sends map[string]checkedSend
+	steps map[string]checkedStep
 }
 
 // A checkedWhen is a condition, for rules with the same events and named values.
@@ -40,11 +45,21 @@ type textKey struct {
 // A checkedSend is what is known of a request by what is written in it.
 type checkedSend struct{ connection, to string }
 
+// A checkedStep is what is kept of a step that does not wait, by what is written in it.
+type checkedStep struct {
+	kind *actions.Kind
+	key  sendKey
+	uses uses
+}
+
 // uses are the named values that an expression uses, by index.
 type uses []int
 
 func newMemo() *memo {
-	return &memo{whens: map[string]*checkedWhen{}, lets: map[string]*checkedLet{}, texts: map[textKey]uses{}, sends: map[string]checkedSend{}}
+	return &memo{
+		whens: map[string]*checkedWhen{}, lets: map[string]*checkedLet{}, texts: map[textKey]uses{},
+		sends: map[string]checkedSend{}, steps: map[string]checkedStep{},
+	}
 }
 
 // A watch notices whether what was checked since it began could be taken for checked elsewhere.
@@ -52,11 +67,12 @@ type watch struct {
 	s       *scope
 	reports int
 	used    map[int]bool // before
+	unsure  bool         // before
 }
 
 // watch begins one.
 func (s *scope) watch() watch {
-	w := watch{s, s.Doc.Reports(), s.Used}
+	w := watch{s, s.Doc.Reports(), s.Used, s.unsure}
 	s.Used, s.unsure = map[int]bool{}, false
 	return w
 }
@@ -64,12 +80,14 @@ func (s *scope) watch() watch {
 // end returns the named values that were used since. ok is false if there was a finding, or if there was none only
 // because of the rule's condition.
 func (w watch) end() (used uses, ok bool) {
-	for i := range w.s.Used {
+	s := w.s
+	for i := range s.Used {
 		used = append(used, i)
 	}
-	w.s.Used = w.used
-	w.s.use(used)
-	return used, w.s.Doc.Reports() == w.reports && !w.s.unsure
+	ok = s.Doc.Reports() == w.reports && !s.unsure
+	s.Used, s.unsure = w.used, w.unsure || s.unsure
+	s.use(used)
+	return used, ok
 }
 
 // use notes that named values are used.
@@ -89,4 +107,38 @@ func (s *scope) name(name, written string) {
 	b.WriteString(written)
 	b.WriteByte(0)
 	s.names = b.String()
+}
+
+// stepKey identifies what is written in a step, and what its names mean. It is "" for a step that waits, which is
+// compared with the rule's condition.
+func (s *scope) stepKey(n *yaml.Node, number int) string {
+	if n.Kind != yaml.MappingNode {
+		return ""
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		if n.Content[i].Value == "at" {
+			return ""
+		}
+	}
+	b := make([]byte, 0, 512)
+	b = append(b, s.names...)
+	b = strconv.AppendInt(b, int64(number), 10)
+	return string(appendNode(b, n))
+}
+
+// appendNode writes all of a node that is read.
+func appendNode(b []byte, n *yaml.Node) []byte {
+	for n.Kind == yaml.AliasNode && n.Alias != nil {
+		n = n.Alias
+	}
+	b = append(b, byte(n.Kind))
+	b = strconv.AppendInt(b, int64(n.Style), 10)
+	for _, text := range []string{n.Tag, n.Value, n.Anchor, n.LineComment} {
+		b = strconv.AppendInt(append(b, ' '), int64(len(text)), 10)
+		b = append(append(b, ' '), text...)
+	}
+	for _, c := range n.Content {
+		b = appendNode(b, c)
+	}
+	return append(b, 0)
 }

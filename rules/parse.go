@@ -483,6 +483,24 @@ func (rule *draft) condition(s *scope, p lang.Piece, on *yaml.Node) {
 	rule.reach(as, on)
 }
 
+// stepOf reads a step, or takes what is known of one with the same words.
+func (rule *draft) stepOf(s *scope, n *yaml.Node, number int, o Options) *step {
+	key := ""
+	if !s.Checked {
+		key = s.stepKey(n, number)
+	}
+	if known, ok := s.memo.steps[key]; ok {
+		s.use(known.uses)
+		return &step{number: number, kind: known.kind, sendKey: known.key}
+	}
+	w := s.watch()
+	st := s.step(n, number, o)
+	if used, ok := w.end(); ok && st != nil && key != "" {
+		s.memo.steps[key] = checkedStep{st.kind, rule.sendKeyOf(st), used}
+	}
+	return st
+}
+
 func (rule *draft) parseThen(s *scope, p text.Pair, o Options) {
 	r := s.Doc
 	switch n := p.Value; {
@@ -495,7 +513,7 @@ func (rule *draft) parseThen(s *scope, p text.Pair, o Options) {
 		r.Errorf("type", r.At(n), "", `"then" takes a list of steps, but this is %s`, text.KindName(n))
 	default:
 		for i, c := range n.Content {
-			if st := s.step(text.Resolve(c), i+1, o); st != nil {
+			if st := rule.stepOf(s, text.Resolve(c), i+1, o); st != nil {
 				rule.steps = append(rule.steps, st)
 			}
 		}

@@ -6,7 +6,7 @@ import "bellhop/rules/lang"
 type scope struct {
 	lang.Scope
 	*memo
-	when   lang.Term // the condition; without a node if there is none
+	when   lang.Term     // the condition; without a node if there is none
 	values []*checkedLet // the named values that could be read
 	prover *lang.Prover
 	names  string // identifies what names mean in the rule: its zone, and its named values as they are written

@@ -251,7 +251,9 @@ func (rule *draft) tellApart() {
 		if st.wait != nil {
 			st.wait.keys = st.wait.key + others
 		}
-		st.sendKey, st.sends = rule.sendKeyOf(st), ""
+		if st.sends != "" {
+			st.sendKey, st.sends = rule.sendKeyOf(st), ""
+		}
 	}
 }
 

@@ -175,8 +175,8 @@ type Pair struct {
 // Pairs returns the entries of a map in the order of the file, with merge keys expanded. Keys given twice and keys
 // that are not texts are reported.
 func (r *Document) Pairs(n *yaml.Node) []Pair {
-	var out []Pair
-	own := map[string]*yaml.Node{}
+	out := make([]Pair, 0, len(n.Content)/2)
+	var own keys
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := Resolve(n.Content[i]), Resolve(n.Content[i+1])
@@ -188,12 +188,11 @@ func (r *Document) Pairs(n *yaml.Node) []Pair {
 			r.Errorf("key", r.At(key), "", "a key must be a text; if this is a text that begins with { or [, put it in quotes")
 			continue
 		}
-		if first, ok := own[key.Value]; ok {
+		if first := own.of(out, key.Value); first != nil {
 			line, _ := r.src.position(r.src.offset(first))
 			r.Errorf("duplicate-key", r.At(key), "", "the key %s is given twice, first in line %d", Quote(key.Value), line)
 			continue
 		}
-		own[key.Value] = key
 		out = append(out, Pair{key.Value, key, value})
 	}
 	for _, m := range merged {
@@ -208,14 +207,34 @@ func (r *Document) Pairs(n *yaml.Node) []Pair {
 				continue
 			}
 			for _, p := range r.Pairs(m) {
-				if _, ok := own[p.Name]; !ok {
-					own[p.Name] = p.Key
+				if own.of(out, p.Name) == nil {
 					out = append(out, p)
 				}
 			}
 		}
 	}
 	return out
+}
+
+// keys finds the keys of a map: one by one if there are few, as nearly always.
+type keys map[string]*yaml.Node
+
+func (k *keys) of(pairs []Pair, name string) *yaml.Node {
+	if len(pairs) > 16 {
+		if *k == nil {
+			*k = keys{}
+		}
+		for _, p := range pairs[len(*k):] {
+			(*k)[p.Name] = p.Key
+		}
+		return (*k)[name]
+	}
+	for _, p := range pairs {
+		if p.Name == name {
+			return p.Key
+		}
+	}
+	return nil
 }
 
 // IsNull reports whether a node is an empty value.
