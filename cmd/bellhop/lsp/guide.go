@@ -294,7 +294,7 @@ func (g *guide) keys(p place, of path) []choice {
 	if o.form != mapForm && o.form != listForm {
 		return nil
 	}
-	given := p.outline.keysBelow(of)
+	given := p.keysBelow(of)
 	isGiven := func(name string) bool { return slices.Contains(given, name) }
 	chosen := slices.ContainsFunc(o.one, isGiven)
 	var out []choice
@@ -340,7 +340,7 @@ func letsAbove(p place) []string {
 		return nil
 	}
 	var out []string
-	for _, name := range p.outline.keysBelow(append(p.path[:2:2], "let")) {
+	for _, name := range p.keysBelow(append(p.path[:2:2], "let")) {
 		if len(p.path) > 3 && p.path[2] == "let" && p.path[3] == name {
 			break // a named value can use only those above it
 		}
@@ -425,7 +425,7 @@ func (g *guide) describe(p place) (text string, ok bool) {
 	head := wordFrom(p.after)
 	o := g.at(p.path)
 	if p.key {
-		return describe(o.words, unquote(p.before+p.after))
+		return describe(o.words, p.before+p.after)
 	}
 	expression := p.before
 	switch o.form {

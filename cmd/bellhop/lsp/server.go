@@ -460,7 +460,7 @@ func (s *server) hover(_ context.Context, p *documentParams) (any, error) {
 		return nil, nil
 	}
 	at := offset(d.text, p.Position)
-	pl, ok := findPlace(outlineOf(d.text), at, 0)
+	pl, ok := placeAt(d.text, at)
 	if !ok {
 		return nil, nil
 	}
