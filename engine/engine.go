@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -68,6 +69,7 @@ type Engine struct {
 	worker  *work.Worker
 
 	givenUp map[string]int // by rule, the waiting deliveries without a step, as told last
+	differ  atomic.Int64   // how many other nodes have other rules than this one
 
 	hookListener, adminListener net.Listener
 	hookServer, adminServer     *http.Server
@@ -90,7 +92,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		}
 	}()
 
-	if e.store, err = store.Open(ctx, store.Options{Dir: cfg.Store, Logger: e.log}); err != nil {
+	if e.store, err = store.Open(ctx, store.Options{At: cfg.Store, Node: cfg.NodeName(), Version: o.Version, Logger: e.log}); err != nil {
 		return nil, err
 	}
 	e.metrics.Registry.MustRegister(backlog{context.WithoutCancel(ctx), e.store, e.log})
@@ -121,7 +123,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	for name, c := range cfg.Connections {
 		connections[name] = c.Connection
 	}
-	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log})
+	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Differ: func() bool { return e.differ.Load() > 0 }})
 	workOptions := work.Options{
 		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
 		Attempts: cfg.Delivery.Attempts, MaxAge: cfg.Delivery.MaxAge, Places: cfg.Delivery.Concurrency,
@@ -206,6 +208,7 @@ func (e *Engine) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return e.serve(ctx, e.hookServer, e.hookListener, answerTime) })
 	group.Go(func() error { return e.worker.Run(ctx) })
 	group.Go(func() error { return e.prune(ctx) })
+	group.Go(func() error { return e.store.Attend(ctx, e.compare) })
 	group.Go(func() error { return ignoreCancel(e.folder.Run(ctx)) })
 
 	// Operators are served until everything else has stopped, so that they can watch a slow stop.
@@ -251,10 +254,15 @@ const pruneEvery = 10 * time.Minute
 // prune deletes events that are older than the retention, at once and then regularly, until ctx ends. It logs errors
 // and returns nil.
 func (e *Engine) prune(ctx context.Context) error {
-	tick := time.NewTicker(min(pruneEvery, max(e.cfg.Retention/4, time.Second)))
+	every := min(pruneEvery, max(e.cfg.Retention/4, time.Second))
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		n, err := e.store.Prune(ctx, e.oldest(ctx))
+		n := 0
+		turn, err := e.store.Turn(ctx, "prune", every*9/10)
+		if err == nil && turn {
+			n, err = e.store.Prune(ctx, e.oldest(ctx))
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -310,6 +318,9 @@ func (e *Engine) close() error {
 func (e *Engine) loaded(ctx context.Context, s live.Snapshot) {
 	e.count(s)
 	e.tellGivenUp(ctx, s)
+	if err := e.store.Announce(ctx, s.ID, s.Versions); err != nil && ctx.Err() == nil {
+		e.log.Error("the other nodes could not be told which rules are in force here", "error", err)
+	}
 }
 
 // count sets the metrics of rule files and rules.

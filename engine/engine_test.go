@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"bellhop/engine/record"
+	"bellhop/engine/store/storetest"
 	"bellhop/engine/work"
 )
 
@@ -28,7 +30,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), // the clients of the tests
 		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"),
-		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
+		goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"),
+		goleak.Cleanup(func(code int) {
+			storetest.Stop()
+			os.Exit(code) //nolint:forbidigo // TestMain must
+		}))
 }
 
 // documentedRules has two steps for a create, and one for a cancellation.
@@ -415,6 +421,7 @@ func TestHostileBodies(t *testing.T) {
 // If the store cannot write, senders are asked to try again later, and nothing is lost.
 func TestStoreCannotWrite(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	target := newSink(t, nil)
 	dir := t.TempDir()
 	s := start(t, setup{dir: dir, rules: map[string]string{"a.yaml": documentedRules}, yaml: sinkConfig(target)})

@@ -22,6 +22,7 @@ import (
 	"bellhop/engine"
 	"bellhop/engine/config"
 	"bellhop/engine/record"
+	"bellhop/engine/store/storetest"
 	"bellhop/engine/verify"
 	"bellhop/engine/work"
 	"bellhop/rules/text"
@@ -73,6 +74,9 @@ func start(tb testing.TB, s setup) *server {
 		if f.Severity == text.Error {
 			tb.Fatalf("%s:%d:%d: %s", f.File, f.Line, f.Column, f.Message)
 		}
+	}
+	if storetest.Postgres() {
+		cfg.Store = storetest.Beside(tb, s.dir)
 	}
 	out := &server{tb: tb, cfg: cfg, log: &lockedBuffer{}, stopped: make(chan error, 1)}
 	var ctx context.Context

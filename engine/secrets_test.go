@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"bellhop/engine/record"
+	"bellhop/engine/store/storetest"
 	"bellhop/engine/work"
 )
 
@@ -20,6 +21,7 @@ import (
 // destinations send back everything that they get. Tests beside the actions check each action alone.
 func TestNoSecretAnywhere(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	env := map[string]string{
 		"BEARER": "bearer-5ecret-0f-the-crm", "PASSWORD": "pa55:w0rd/with?signs", "CLIENT_SECRET": "0auth-5ecret-value", "SLACK": "xoxb-5ecret-t0ken",
 		"HEADER": "header-5ecret-value", "SIGN": "whsec_" + base64.StdEncoding.EncodeToString([]byte("a-5ecret-to-sign-with")),

@@ -67,9 +67,6 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 		return err
 	}
 	dir, data := cmp.Or(f.rules, cfg.Rules), cmp.Or(f.store, cfg.Store)
-	if strings.Contains(data, "://") {
-		return errors.New("the store must be a folder; PostgreSQL is not supported yet")
-	}
 	proposed, err := live.LoadFolder(dir, cfg.RuleOptions())
 	if err != nil {
 		return err
@@ -78,9 +75,9 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 		p.printFindings(p.stderr, mistakes)
 		return fmt.Errorf("the rules in %s do not load: %s", dir, count(len(mistakes), "mistake"))
 	}
-	reader, err := store.OpenReader(ctx, data)
+	reader, err := store.OpenReader(ctx, data, cfg.NodeName())
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no store in %s, so no event was recorded", data)
+		return fmt.Errorf("there is no store in %s, so no event was recorded", store.Redacted(data))
 	}
 	if err != nil {
 		return err

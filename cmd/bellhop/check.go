@@ -64,7 +64,7 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 	}
 	set := r.checkRules(cfg, paths)
 	if all && !text.HasErrors(r.Findings) {
-		r.GivenUp = givenUp(ctx, cfg.Store, set)
+		r.GivenUp = givenUp(ctx, cfg, set)
 	}
 	if asJSON {
 		if err := p.writeJSON(r, ""); err != nil {
@@ -87,8 +87,8 @@ func (r *report) fail(path, code, message string) {
 
 // givenUp counts the deliveries in a store that wait for steps that are not in set. It returns nil if there is no store
 // that it can read, because check is about rules.
-func givenUp(ctx context.Context, dir string, set *rules.Set) map[string]int {
-	reader, err := store.OpenReader(ctx, dir)
+func givenUp(ctx context.Context, cfg *config.Config, set *rules.Set) map[string]int {
+	reader, err := store.OpenReader(ctx, cfg.Store, cfg.NodeName())
 	if err != nil {
 		return nil
 	}

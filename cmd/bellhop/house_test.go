@@ -115,6 +115,8 @@ func openHouse(t *testing.T) *house {
 	if packages.PrintErrors(h.packages) > 0 {
 		t.Fatal("the module does not build")
 	}
+	// Only tests use it.
+	h.packages = slices.DeleteFunc(h.packages, func(p *packages.Package) bool { return strings.HasSuffix(p.PkgPath, "/storetest") })
 	return h
 }
 

@@ -76,8 +76,10 @@ func fnHalf(_ *Machine, args []any) (any, error) {
 		"README.md": {{"## Configuration\n", "\n`verify: knock` compares X-Knock.\n"}},
 	},
 	"Add a migration": {
-		"engine/store/migration/bellhop/NNN_name.up.sql":   {{"", "ALTER TABLE events ADD COLUMN note text NOT NULL DEFAULT '';\n"}},
-		"engine/store/migration/bellhop/NNN_name.down.sql": {{"", "ALTER TABLE events DROP COLUMN note;\n"}},
+		"engine/store/migration/bellhop/NNN_name.up.sql":    {{"", "ALTER TABLE events ADD COLUMN note text NOT NULL DEFAULT '';\n"}},
+		"engine/store/migration/bellhop/NNN_name.down.sql":  {{"", "ALTER TABLE events DROP COLUMN note;\n"}},
+		"engine/store/migration/postgres/NNN_name.up.sql":   {{"", "ALTER TABLE events ADD COLUMN note text NOT NULL DEFAULT '';\n"}},
+		"engine/store/migration/postgres/NNN_name.down.sql": {{"", "ALTER TABLE events DROP COLUMN note;\n"}},
 	},
 }
 
@@ -185,9 +187,12 @@ func TestRecipes(t *testing.T) {
 	guide := readGuide(t)
 	dir := t.TempDir()
 	copyTree(t, dir)
-	next, err := filepath.Glob(filepath.Join(dir, "engine/store/migration/bellhop/*.up.sql"))
-	if err != nil {
-		t.Fatal(err)
+	number := func(file string) string { // of the next migration in the folder of a file
+		there, err := filepath.Glob(filepath.Join(dir, filepath.Dir(file), "0*.up.sql"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%03d", len(there)+1)
 	}
 	for name, edits := range recipes {
 		lines := stepLine.FindAllString(guide.section(name), -1)
@@ -202,8 +207,12 @@ func TestRecipes(t *testing.T) {
 		if made := slices.Sorted(maps.Keys(edits)); !slices.Equal(files, made) {
 			t.Errorf("the recipe %q names the files\n%v, and it takes\n%v", name, files, made)
 		}
+		numbers := map[string]string{} // the real names, found before any file is written
+		for file := range edits {
+			numbers[file] = strings.NewReplacer("NAME", "pager", "NNN", number(file)).Replace(file)
+		}
 		for file, list := range edits {
-			file = strings.NewReplacer("NAME", "pager", "NNN", fmt.Sprintf("%03d", len(next)+1)).Replace(file)
+			file = numbers[file]
 			for _, e := range list {
 				e.apply(t, filepath.Join(dir, file))
 			}

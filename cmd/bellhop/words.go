@@ -18,6 +18,7 @@ import (
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
 	"bellhop/engine/record"
+	"bellhop/engine/store"
 	"bellhop/rules"
 	"bellhop/rules/live"
 	"bellhop/rules/text"
@@ -197,7 +198,7 @@ func (p *program) printStarted(cfg *config.Config, e *engine.Engine) {
 		loaded += p.stdout.paint("31", fmt.Sprintf("; %s not loaded", count(failed, "file")))
 	}
 	p.printf("  %-9s %s (%s)\n", "rules", cfg.Rules, loaded)
-	p.printf("  %-9s %s\n", "store", cfg.Store)
+	p.printf("  %-9s %s\n", "store", store.Redacted(cfg.Store))
 	for _, name := range unverified(cfg) {
 		p.printf("%s the source %s is not verified: anybody who reaches %s can send bookings\n", p.stdout.paint("33", "warning:"), name, e.HookURL())
 	}

@@ -52,6 +52,7 @@ func routes() []route {
 		{"POST", "/deliveries/{id}/retry", "Try a dead, cancelled, skipped or shadow delivery again", nil, reflect.TypeFor[record.Delivery](), (*server).retry, nil},
 		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[record.Delivery](), (*server).cancel, nil},
 		{"GET", "/destinations", "Where deliveries went lately, and which destinations are paused, until when and why", nil, reflect.TypeFor[Destinations](), (*server).destinations, nil},
+		{"GET", "/nodes", "The servers that share the database, and which rules each has in force; none if the store is a folder", nil, reflect.TypeFor[Nodes](), (*server).nodes, nil},
 		{"POST", "/explain", "What each rule did about a recorded event, or would about another one, and why", nil, reflect.TypeFor[explain.Answer](), (*server).explain, reflect.TypeFor[Question]()},
 		{"GET", "/openapi.json", "This description", nil, reflect.TypeFor[map[string]any](), (*server).openapi, nil},
 	}
@@ -103,6 +104,16 @@ type Deliveries struct {
 // Destinations is a list of destinations.
 type Destinations struct {
 	Destinations []work.Destination `json:"destinations"`
+}
+
+// Nodes is a list of the processes that share the store.
+type Nodes struct {
+	Nodes []store.Node `json:"nodes"`
+}
+
+func (s *server) nodes(r *http.Request) (any, error) {
+	list, err := s.Store.Nodes(r.Context())
+	return Nodes{slices.Concat([]store.Node{}, list)}, err
 }
 
 func (s *server) rules(r *http.Request) (any, error) {

@@ -23,6 +23,8 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		Version    string
 		Files      []live.FileStatus
 		Counts     []count
+		Rules      string // the id of the rule set in force here
+		Nodes      []store.Node
 		Paused     []work.Destination
 		Deliveries []record.Delivery
 		Events     []Event
@@ -31,6 +33,10 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	counts, err := s.Store.CountDeliveries(r.Context())
 	if err == nil {
 		data.Deliveries, err = s.Store.Deliveries(r.Context(), store.DeliveryFilter{Limit: 30})
+	}
+	data.Rules = s.Folder.Snapshot().ID
+	if err == nil {
+		data.Nodes, err = s.Store.Nodes(r.Context())
 	}
 	data.Deliveries = s.explained(data.Deliveries)
 	for _, d := range s.Destinations() {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -38,9 +39,11 @@ func (d *decoder) check() {
 	case c.Store == "":
 		d.bad("store", "store must name a folder")
 	case isURL && scheme != "postgres" && scheme != "postgresql":
-		d.bad("store", "store must be a folder")
+		d.bad("store", "store must be a folder, or an address that begins with postgres://")
 	case isURL:
-		d.bad("store", "store must be a folder: PostgreSQL is not supported yet")
+		if _, err := url.Parse(c.Store); err != nil && !d.skip("store") {
+			d.bad("store", "store is not an address that can be read; a password in it must have %%40 for @, %%2F for /, %%3A for : and %%25 for %%")
+		}
 	}
 	d.zone()
 	d.language()

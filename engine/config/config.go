@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,6 +55,7 @@ type Config struct {
 	AdminToken  string                `json:"admin_token" doc:"The token that the operators' address asks for; required beyond this machine." example:"${ADMIN_TOKEN}"`
 	Rules       string                `json:"rules" doc:"The folder of rule files." example:"./rules"`
 	Store       string                `json:"store" doc:"A folder, or the address of a PostgreSQL database." example:"./data"`
+	Node        string                `json:"node" doc:"The name of this server among those that share a PostgreSQL database. By default, its host and its folder of rules." example:"desk-1"`
 	Timezone    string                `json:"timezone" doc:"Where times without an offset are read." example:"Europe/London"`
 	Language    string                `json:"language" doc:"The language of names of days and months in messages: en, de, es, fr, it, nl or pt." example:"de"`
 	Retention   time.Duration         `json:"retention" doc:"How long events and deliveries are kept, and repeated webhooks recognised." example:"30d"`
@@ -265,6 +267,10 @@ func (c *Config) Secrets() []string {
 // credentials returns the secrets that are the value of a key for a secret, such as a token.
 func (c *Config) credentials() []string {
 	secrets := []string{c.AdminToken}
+	if u, err := url.Parse(c.Store); err == nil {
+		password, _ := u.User.Password()
+		secrets = append(secrets, password)
+	}
 	for _, s := range c.Sources {
 		secrets = append(append(secrets, s.Verify.Secrets...), s.Verify.Tokens...)
 	}
@@ -272,6 +278,22 @@ func (c *Config) credentials() []string {
 		secrets = append(secrets, conn.Secrets()...)
 	}
 	return secrets
+}
+
+// NodeName returns the name of this server among those that share a database.
+func (c *Config) NodeName() string {
+	if c.Node != "" {
+		return c.Node
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "?"
+	}
+	folder, err := filepath.Abs(c.Rules)
+	if err != nil {
+		folder = c.Rules
+	}
+	return host + ":" + filepath.ToSlash(folder)
 }
 
 // RuleOptions are what rule files are compiled against under this configuration.

@@ -100,6 +100,9 @@ func (r *Receiver) Due(tx *store.Tx, d *record.Delivery) error {
 	if d.Key == "" {
 		return r.still(tx, d, now)
 	}
+	if r.elsewhere(d, now) {
+		return nil
+	}
 	from, err := r.origin(tx, d)
 	if err != nil {
 		d.State, d.Reason = record.Skipped, "rendering error: "+err.Error()
@@ -116,6 +119,22 @@ func (r *Receiver) Due(tx *store.Tx, d *record.Delivery) error {
 		r.Logger.Error("rendering failed", "delivery", d.ID, "error", err)
 	}
 	return nil
+}
+
+// A step that this node's rules do not have waits for other nodes, within these limits.
+const (
+	elsewhereWait = 10 * time.Second
+	elsewhereMost = 10 * time.Minute
+)
+
+// elsewhere postpones a waiting step that is not in the rules of this node while other nodes have other rules: it can be
+// theirs, if the folders of rules are brought up to date one after the other.
+func (r *Receiver) elsewhere(d *record.Delivery, now time.Time) bool {
+	if d.Request != nil || now.Sub(d.At) > elsewhereMost || !r.Differ() || r.Rules().Set.Keeps(decide.HeldStep(d)) {
+		return false
+	}
+	d.State, d.Due, d.Reason = record.Waiting, now.Add(elsewhereWait), "waits for the other nodes: the rules of this one do not have the step"
+	return true
 }
 
 // Destination returns the destination that a waiting delivery has by the rules in force.

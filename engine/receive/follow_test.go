@@ -13,6 +13,7 @@ import (
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
@@ -44,7 +45,7 @@ func newDesk(t *testing.T, src string) *desk {
 	d.rules(src)
 	clock := func() time.Time { return d.now }
 	var err error
-	if d.store, err = store.Open(t.Context(), store.Options{Dir: t.TempDir(), Now: clock}); err != nil {
+	if d.store, err = store.Open(t.Context(), store.Options{At: storetest.At(t), Now: clock}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.store.Close() })
@@ -159,7 +160,7 @@ func moment(t time.Time) string {
 func (d *desk) due() (out record.Delivery) {
 	d.t.Helper()
 	x := d.open()
-	err := d.store.Write(d.t.Context(), func(tx *store.Tx) error {
+	err := d.store.Write(d.t.Context(), 0, func(tx *store.Tx) error {
 		out = x
 		out.State = record.Sending
 		return d.r.Due(tx, &out)
@@ -392,7 +393,7 @@ func TestDueAgain(t *testing.T) {
 			first := d.due()
 			again := first
 			tt.then(d, &again)
-			err := d.store.Write(t.Context(), func(tx *store.Tx) error {
+			err := d.store.Write(t.Context(), 0, func(tx *store.Tx) error {
 				again.State = record.Sending
 				return d.r.Due(tx, &again)
 			})
@@ -468,7 +469,7 @@ func TestStepsPutInOrder(t *testing.T) {
 			d.now = day(t, "thu 09:30")
 			for i, want := range []string{tt.first, tt.second} {
 				x := list[1-i]
-				err := d.store.Write(t.Context(), func(tx *store.Tx) error {
+				err := d.store.Write(t.Context(), 0, func(tx *store.Tx) error {
 					x.State = record.Sending
 					return d.r.Due(tx, &x)
 				})

@@ -29,6 +29,9 @@ type Options struct {
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
 	Now     func() time.Time // nil is time.Now
+
+	// Differ reports whether other nodes have other rules than this one. nil is never.
+	Differ func() bool
 }
 
 // A Receiver stores events and decides about their deliveries. It is safe for concurrent use.
@@ -43,6 +46,9 @@ var _ hook.Receiver = (*Receiver)(nil)
 func New(o Options) *Receiver {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Differ == nil {
+		o.Differ = func() bool { return false }
 	}
 	return &Receiver{Options: o, bodies: payload.Normaliser{Zone: o.Zone}}
 }
@@ -60,7 +66,7 @@ func (r *Receiver) Receive(ctx context.Context, ev *rules.Event) (hook.Receipt, 
 	ev.ID = record.NewID()
 	body := digest(ev.Body)
 	var res result
-	err := r.Store.Write(ctx, func(tx *store.Tx) error {
+	err := r.Store.Write(ctx, store.KeyOf(ev.Source, ev.Appointment.ID), func(tx *store.Tx) error {
 		e := *ev // the transaction may run again
 		var err error
 		res, err = r.receive(tx, &e, body)

@@ -11,6 +11,7 @@ import (
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
@@ -24,7 +25,7 @@ type taker struct {
 
 func newTaker(t testing.TB, text string) *taker {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})
+	s, err := store.Open(t.Context(), store.Options{At: storetest.At(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func (r *Receiver) replay(ctx context.Context, id string, wanted func(*record.De
 		return nil, err
 	}
 	var res result
-	err = r.Store.Write(ctx, func(tx *store.Tx) error {
+	err = r.Store.Write(ctx, store.KeyOf(e.Source, e.Appointment), func(tx *store.Tx) error {
 		res = result{}
 		set, now := r.Rules().Set, r.Now().UTC()
 		if err := r.match(tx, set, ev, now, &res, wanted); err != nil {

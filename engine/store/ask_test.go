@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"bellhop/engine/record"
+	"bellhop/engine/store/storetest"
 )
 
 // If a call answers with an error like "not found", what it wrote is undone, and no other call of its group runs again.
 func TestAnswerIsNoFailure(t *testing.T) {
 	t.Parallel()
-	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	s, err := Open(t.Context(), Options{At: storetest.At(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func TestAnswerIsNoFailure(t *testing.T) {
 				return fmt.Errorf("delivery: %w", ErrNotFound)
 			}})
 	}
-	s.writer.commit(t.Context(), group)
+	s.writers[0].commit(t.Context(), group)
 	for i, c := range group {
 		err := <-c.done
 		if _, conflict := errors.AsType[*record.ConflictError](err); c.asks != (conflict || errors.Is(err, ErrNotFound)) || !c.asks && err != nil {

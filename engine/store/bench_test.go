@@ -11,12 +11,13 @@ import (
 
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 )
 
 // put writes one event, its appointment and n deliveries, as package receive does. It returns the id of the event.
 func put(ctx context.Context, s *store.Store, key string, n int) (string, error) {
 	var id string
-	err := s.Write(ctx, func(tx *store.Tx) error {
+	err := s.Write(ctx, 0, func(tx *store.Tx) error {
 		if _, _, err := tx.Memory("hoopai", key); err != nil {
 			return err
 		}
@@ -51,7 +52,7 @@ func put(ctx context.Context, s *store.Store, key string, n int) (string, error)
 
 func open(tb testing.TB) *store.Store {
 	tb.Helper()
-	s, err := store.Open(tb.Context(), store.Options{Dir: tb.TempDir()})
+	s, err := store.Open(tb.Context(), store.Options{At: storetest.At(tb)})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -85,7 +85,10 @@ func (s *Store) Retry(ctx context.Context, id string) (record.Delivery, error) {
 }
 
 func (s *Store) move(ctx context.Context, id string, to record.State, reason string, from []record.State, enqueue bool) (d record.Delivery, err error) {
-	err = s.ask(ctx, func(tx *Tx) error {
+	if d, err = findDelivery(ctx, s.read, id); err != nil {
+		return d, err
+	}
+	err = s.ask(ctx, KeyOf(d.Source, d.Appointment), func(tx *Tx) error {
 		var err error
 		if d, err = findDelivery(tx.ctx, tx.tx, id); err != nil {
 			return err

@@ -1,12 +1,16 @@
 package store
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // A fairness keeps a location that has very many deliveries at once, such as one that imports its bookings, from holding
 // up the others. The queue hands out jobs by priority, then by age. Of the deliveries of a location that are due in the
 // same minute, the first have the highest priority, and the more there are, the lower it is. Without a rush it changes
-// nothing, because then nothing waits. It is for the writer's goroutine only.
+// nothing, because then nothing waits. It is safe for concurrent use.
 type fairness struct {
+	mu    sync.Mutex
 	due   map[minute]int // the deliveries enqueued so far
 	sweep int            // the size at which minutes that are over are removed
 }
@@ -23,6 +27,8 @@ var ranks = [3]int{100, 1_000, 10_000}
 
 // priority returns the priority of one more delivery of a location.
 func (f *fairness) priority(location string, due, now time.Time) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if due.Before(now) {
 		due = now
 	}

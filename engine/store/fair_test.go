@@ -16,7 +16,7 @@ func TestFloodOfOneLocation(t *testing.T) {
 	s := open(t)
 	book := func(location string, n int) {
 		t.Helper()
-		err := s.Write(t.Context(), func(tx *store.Tx) error {
+		err := s.Write(t.Context(), 0, func(tx *store.Tx) error {
 			now := time.Now()
 			for i := range n {
 				key := fmt.Sprint(location, i)

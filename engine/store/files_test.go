@@ -9,17 +9,19 @@ import (
 	"time"
 
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 )
 
 // Only the owner can read the files of a store, in any folder. This holds too for files that an earlier build left.
 func TestFilesAreTheOwners(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for round := range 2 {
-		s, err := store.Open(t.Context(), store.Options{Dir: dir})
+		s, err := store.Open(t.Context(), store.Options{At: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,8 +55,9 @@ func TestFilesAreTheOwners(t *testing.T) {
 // An emptied database is an error. It does not become a new store.
 func TestEmptiedDatabase(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	dir := t.TempDir()
-	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	s, err := store.Open(t.Context(), store.Options{At: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +67,7 @@ func TestEmptiedDatabase(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, "bellhop.db"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := store.Open(t.Context(), store.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "is empty") {
+	if s, err := store.Open(t.Context(), store.Options{At: dir}); err == nil || !strings.Contains(err.Error(), "is empty") {
 		t.Errorf("opened %v, %v", s, err)
 	}
 }
@@ -72,13 +75,14 @@ func TestEmptiedDatabase(t *testing.T) {
 // A first start that ended before the database had its tables does not prevent the next one.
 func TestUnfinishedDatabase(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	dir := t.TempDir()
 	for _, name := range []string{"bellhop.db", "bellhop.db.new"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	s, err := store.Open(t.Context(), store.Options{At: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +96,8 @@ func TestUnfinishedDatabase(t *testing.T) {
 
 func TestNewest(t *testing.T) {
 	t.Parallel()
-	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})
+	storetest.InFolder(t)
+	s, err := store.Open(t.Context(), store.Options{At: storetest.At(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 // were cancelled for one of the reasons in passing, which a later event can undo.
 func (t *Tx) Held(source, appointment string, passing [2]string) ([]record.Delivery, error) {
 	return listDeliveries(t.ctx, t.tx, `
-		WHERE source = ? AND appointment = ? AND follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead')
+		WHERE source = ? AND appointment = ? AND follows AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead')
 		AND (state <> 'cancelled' OR replace(reason, ?, '') IN (?, ?)) ORDER BY id`, source, appointment, record.UnderWay, passing[0], passing[1])
 }
 
@@ -17,7 +17,7 @@ func (t *Tx) Held(source, appointment string, passing [2]string) ([]record.Deliv
 // [*record.ConflictError] if one of them is open.
 func (t *Tx) takePlace(d *record.Delivery) error {
 	others, err := listDeliveries(t.ctx, t.tx, ` WHERE appointment = ? AND source = ? AND rule = ? AND id <> ?
-		AND (follows = 1 OR state IN ('waiting', 'pending', 'sending', 'retrying'))`, d.Appointment, d.Source, d.Rule, d.ID)
+		AND (follows OR state IN ('waiting', 'pending', 'sending', 'retrying'))`, d.Appointment, d.Source, d.Rule, d.ID)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (t *Tx) takePlace(d *record.Delivery) error {
 		if o.State.Open() {
 			return &record.ConflictError{State: o.State, Other: o.ID}
 		}
-		if _, err := t.exec("change delivery", `UPDATE deliveries SET follows = 0 WHERE id = ?`, o.ID); err != nil {
+		if _, err := t.exec("change delivery", `UPDATE deliveries SET follows = false WHERE id = ?`, o.ID); err != nil {
 			return err
 		}
 	}
@@ -40,7 +40,7 @@ func (t *Tx) takePlace(d *record.Delivery) error {
 // cancelled for a reason that is not in passing, usually by an operator. They tell the old time, so [Store.Retry] then
 // refuses them.
 func (t *Tx) Outdate(source, appointment string, passing [2]string) error {
-	_, err := t.exec("outdate deliveries", `UPDATE deliveries SET follows = 0 WHERE appointment = ? AND source = ? AND follows = 1 AND request IS NOT NULL
+	_, err := t.exec("outdate deliveries", `UPDATE deliveries SET follows = false WHERE appointment = ? AND source = ? AND follows AND request IS NOT NULL
 		AND (state = 'dead' OR state = 'cancelled' AND replace(reason, ?, '') NOT IN (?, ?))`, appointment, source, record.UnderWay, passing[0], passing[1])
 	return err
 }

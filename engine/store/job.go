@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"bellhop/engine/record"
@@ -22,7 +23,20 @@ type Job struct {
 	Destination string // of the delivery when the job was enqueued
 	store       *Store
 	job         job
-	row         int64 // the job's id in River's table
+	row         int64      // the job's id in River's table
+	fetched     *time.Time // when this process fetched it
+}
+
+// key returns the key of the delivery's appointment.
+func (j *Job) key() Key { return j.job.Key }
+
+// mine returns a condition, with its arguments, that is true while no other process has taken over the job. A process
+// that was stopped for a while, or cut off from the database, must not go on with what it had.
+func (j *Job) mine() (and string, args []any) {
+	if and = j.store.db.dialect().mine; and == "" {
+		return "", nil
+	}
+	return " AND " + and, []any{j.row, j.fetched}
 }
 
 // Made returns about when the delivery was made. It reads nothing: the time comes from the delivery's id.
@@ -75,11 +89,11 @@ const unknownResult = "the process ended, or its result could not be stored: thi
 // has one worker at a time. Claim finds a delivery in state sending only if an earlier claim was not recorded: the
 // process ended, or the store failed.
 func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, err error) {
-	err = j.store.Write(ctx, func(tx *Tx) error {
+	err = j.store.Write(ctx, j.key(), func(tx *Tx) error {
 		d, ok = record.Delivery{}, false
-		got, err := tx.take(j.job, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?`, micros(j.store.opts.Now()))
+		got, err := tx.take(j, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?`, micros(j.store.opts.Now()))
 		if errors.Is(err, sql.ErrNoRows) {
-			got, err = tx.take(j.job, `state = 'sending'`)
+			got, err = tx.take(j, `state = 'sending'`)
 			// There can have been an attempt, so what is sent under this id must not change any more.
 			got.Attempts = append(got.Attempts, record.Attempt{At: j.store.opts.Now().UTC(), Outcome: record.Interrupted, Error: unknownResult})
 		}
@@ -109,9 +123,10 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 }
 
 // take marks the delivery of a job as being sent, if it is in one of some states. args are for the states.
-func (t *Tx) take(j job, states string, args ...any) (record.Delivery, error) {
-	return scanDelivery(t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET state = 'sending' WHERE id = ? AND turn = ? AND (`+states+`) RETURNING `+deliveryColumns,
-		append([]any{j.Delivery, j.Turn}, args...)...))
+func (t *Tx) take(j *Job, states string, args ...any) (record.Delivery, error) {
+	mine, more := j.mine()
+	return scanDelivery(t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET state = 'sending' WHERE id = ? AND turn = ? AND (`+states+`)`+mine+` RETURNING `+deliveryColumns,
+		slices.Concat([]any{j.job.Delivery, j.job.Turn}, args, more)...))
 }
 
 // early returns the delivery of a job that came before its time. It returns an empty delivery if there is nothing to do
@@ -163,7 +178,7 @@ func (j *Job) Current(ctx context.Context, d *record.Delivery) (bool, error) {
 	if n == 1 {
 		return true, nil
 	}
-	return false, j.store.Write(ctx, func(tx *Tx) error {
+	return false, j.store.Write(ctx, j.key(), func(tx *Tx) error {
 		_, err := tx.exec("write delivery", `UPDATE deliveries SET reason = replace(reason, ?, '') WHERE id = ? AND turn = ? AND state = 'cancelled'`,
 			record.UnderWay, j.job.Delivery, j.job.Turn+1)
 		return err
@@ -181,26 +196,21 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 		return fmt.Errorf("encode attempts: %w", err)
 	}
 	over := false
-	err = j.store.Write(ctx, func(tx *Tx) error {
+	mine, more := j.mine()
+	err = j.store.Write(ctx, j.key(), func(tx *Tx) error {
 		over = !d.State.Open()
 		// It was not sent after all. It is rendered again later, with the appointment as it then is.
 		unsent := d.Fresh && d.State == record.Pending
 		n, err := tx.exec("record delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, attempts = ?, request = CASE WHEN ? THEN NULL ELSE request END
-			WHERE id = ? AND turn = ? AND state = 'sending'`,
-			string(d.State), d.Reason, micros(d.Due), attempts, unsent, d.ID, d.Turn)
-		if err != nil {
+			WHERE id = ? AND turn = ? AND state = 'sending'`+mine,
+			append([]any{string(d.State), d.Reason, micros(d.Due), attempts, unsent, d.ID, d.Turn}, more...)...)
+		if err == nil && n == 0 {
+			over, err = tx.recordLate(d, attempts)
+		}
+		if err != nil || !over {
 			return err
 		}
-		if n == 0 {
-			over = true
-			if err := tx.recordCancelled(d, attempts); err != nil {
-				return err
-			}
-		}
-		if !over {
-			return nil
-		}
-		return tx.endJob(j.row)
+		return tx.endJob(j)
 	})
 	if err == nil && over {
 		j.store.queue.driver.ended.Store(j.row, struct{}{})
@@ -208,16 +218,25 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 	return err
 }
 
-// recordCancelled writes the attempts at a delivery that was cancelled after its claim. If the attempt succeeded, the
-// delivery becomes sent all the same.
-func (t *Tx) recordCancelled(d *record.Delivery, attempts []byte) error {
-	_, err := t.exec("record delivery", `UPDATE deliveries SET attempts = ?, state = CASE WHEN ? THEN 'sent' ELSE state END
+// recordLate records a delivery that changed after its claim, and reports whether its job is over. If the delivery was
+// cancelled, its attempts are written, and if the attempt succeeded, the delivery becomes sent all the same. Otherwise
+// another process has taken over the job, or the same record was written before and the answer of the database was lost.
+func (t *Tx) recordLate(d *record.Delivery, attempts []byte) (over bool, err error) {
+	n, err := t.exec("record delivery", `UPDATE deliveries SET attempts = ?, state = CASE WHEN ? THEN 'sent' ELSE state END
 		WHERE id = ? AND turn > ? AND state = 'cancelled'`, attempts, d.State == record.Sent, d.ID, d.Turn)
-	return err
+	if err != nil || n > 0 {
+		return true, err
+	}
+	now, err := findDelivery(t.ctx, t.tx, d.ID)
+	if errors.Is(err, ErrNotFound) {
+		return true, nil
+	}
+	return now.Turn > d.Turn || !now.State.Open(), err
 }
 
-// endJob deletes a job. River never uses its id again.
-func (t *Tx) endJob(row int64) error {
-	_, err := t.exec("end job", `DELETE FROM river_job WHERE id = ?`, row)
+// endJob deletes a job, unless another process has taken it over. River never uses its id again.
+func (t *Tx) endJob(j *Job) error {
+	mine, more := j.mine()
+	_, err := t.exec("end job", `DELETE FROM river_job WHERE id = ?`+mine, append([]any{j.row}, more...)...)
 	return err
 }

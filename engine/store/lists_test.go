@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 )
 
 // Every query for operators and for pruning uses an index, and finds the rows in the order in which they are wanted. So
@@ -84,6 +86,14 @@ func TestPlans(t *testing.T) {
 			slices.Contains([]string{"type = ?", "status = ?", "type = ? AND status = ?"}, strings.TrimSuffix(where, " ORDER BY id DESC LIMIT ?")))
 		// An appointment or an event has only a few deliveries, so these can be sorted.
 		sorts := strings.Contains(where, "appointment = ?") || strings.Contains(where, "event = ?")
+		if storetest.Postgres() {
+			few := regexp.MustCompile(`FROM (rule_|rules_|river_job WHERE state = 'running'|nodes)`)
+			big := regexp.MustCompile(`Seq Scan on (events|deliveries|appointments|river_job)\b`)
+			if text := strings.Join(plan, "\n"); big.MatchString(text) || strings.Contains(text, "Sort") && !sorts && !strings.Contains(query, "appointment = ?") && !few.MatchString(query) {
+				t.Errorf("%s\n%s", query, text)
+			}
+			continue
+		}
 		for _, step := range plan {
 			scan := strings.HasPrefix(step, "SCAN") && !slices.ContainsFunc([]string{"c", "delivery_counts", "rule_", "CONSTANT ROW", "file", "sqlite_master", "pragma_"},
 				func(small string) bool { return strings.HasPrefix(step, "SCAN "+small) })

@@ -20,6 +20,7 @@ import (
 	"bellhop/engine/receive"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 	"bellhop/rules"
 	"bellhop/rules/live"
 )
@@ -186,7 +187,7 @@ func (m *model) rule(name string) *modelRule {
 // state returns the remembered state of the appointment, nil if there is none.
 func (m *model) state(t *rapid.T) *decide.Memory {
 	var data []byte
-	err := m.s.Write(t.Context(), func(tx *store.Tx) (err error) {
+	err := m.s.Write(t.Context(), 0, func(tx *store.Tx) (err error) {
 		data, _, err = tx.Memory("hoopai", m.appointment)
 		return err
 	})
@@ -587,7 +588,7 @@ func TestModel(t *testing.T) {
 	t.Parallel()
 	m := &model{}
 	clock := func() time.Time { return m.now }
-	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Now: clock})
+	s, err := store.Open(t.Context(), store.Options{At: storetest.At(t), Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

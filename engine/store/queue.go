@@ -13,7 +13,6 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 )
@@ -37,6 +36,7 @@ type job struct {
 	Destination string `json:"to"`
 	Turn        int    `json:"n,omitempty"`
 	Waits       bool   `json:"w,omitempty"` // the step waits, so its destination can change before it is due
+	Key         Key    `json:"k,omitempty"` // of the appointment, needed only in a database that processes share
 
 	due      time.Time
 	priority int // see fairness
@@ -67,10 +67,11 @@ type queue struct {
 	base   context.Context // for work that outlives a caller; it never ends
 	driver *queueDriver
 	insert *river.Client[*sql.Tx]
+	held   sync.Map // the ids of the jobs that are being worked
 }
 
-func newQueue(ctx context.Context, s *Store) (*queue, error) {
-	q := &queue{s: s, base: context.WithoutCancel(ctx), driver: &queueDriver{Driver: riversqlite.New(s.write), write: s.write, due: make(chan struct{}, 1)}}
+func newQueue(ctx context.Context, s *Store, driver *queueDriver) (*queue, error) {
+	q := &queue{s: s, base: context.WithoutCancel(ctx), driver: driver}
 	var err error
 	q.insert, err = river.NewClient(q.driver, &river.Config{Logger: quiet(s.log)})
 	if err != nil {
@@ -92,22 +93,6 @@ func (q *queue) migrate(ctx context.Context) error {
 	return nil
 }
 
-// recover gives back the jobs that an earlier process held. The lock on the folder proves that this process is gone, so
-// there is no need to wait until River takes its jobs for stuck, or until its leadership expires.
-func (q *queue) recover(ctx context.Context) error {
-	res, err := q.s.write.ExecContext(ctx, `UPDATE river_job SET state = 'available' WHERE state = ?`, "running")
-	if err != nil {
-		return fmt.Errorf("give back jobs: %w", err)
-	}
-	if n, err := res.RowsAffected(); err == nil && n > 0 {
-		q.s.log.Info("resuming deliveries that were under way when the last process ended", "count", n)
-	}
-	if _, err := q.s.write.ExecContext(ctx, `DELETE FROM river_leader`); err != nil {
-		return fmt.Errorf("clear leadership: %w", err)
-	}
-	return nil
-}
-
 func (q *queue) enqueue(ctx context.Context, tx *sql.Tx, jobs []job) error {
 	if len(jobs) == 0 {
 		return nil
@@ -125,10 +110,10 @@ func (q *queue) enqueue(ctx context.Context, tx *sql.Tx, jobs []job) error {
 	if _, err := q.insert.InsertManyFastTx(ctx, tx, params); err != nil {
 		return fmt.Errorf("enqueue: %w", err)
 	}
-	return nil
+	return q.wakeAll(ctx, tx)
 }
 
-// wake makes the queue look for due jobs now.
+// wake makes the queue look for due jobs now, if this process is the only one that works it.
 func (q *queue) wake() {
 	select {
 	case q.driver.due <- struct{}{}:
@@ -136,10 +121,26 @@ func (q *queue) wake() {
 	}
 }
 
+// wakeAll makes the queues of all processes look for due jobs once the transaction is committed.
+func (q *queue) wakeAll(ctx context.Context, tx execer) error {
+	if q.s.db.dialect().wake == "" {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, q.s.db.dialect().wake, insertTopic, insertPayload); err != nil {
+		return fmt.Errorf("wake the queue: %w", err)
+	}
+	return nil
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
 func (q *queue) work(ctx context.Context, o WorkOptions, h Handler) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &worker{s: q.s, handle: h})
 	client, err := river.NewClient(q.driver, &river.Config{
+		ID:                          q.s.id,
 		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: o.Workers}},
 		Workers:                     workers,
 		Logger:                      quiet(q.s.log),
@@ -173,7 +174,9 @@ type worker struct {
 }
 
 func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
-	if again := w.handle(ctx, &Job{Destination: j.Args.Destination, store: w.s, job: j.Args, row: j.ID}); again > 0 {
+	w.s.queue.held.Store(j.ID, struct{}{})
+	defer w.s.queue.held.Delete(j.ID)
+	if again := w.handle(ctx, &Job{Destination: j.Args.Destination, store: w.s, job: j.Args, row: j.ID, fetched: j.AttemptedAt}); again > 0 {
 		return river.JobSnooze(again)
 	}
 	return nil
@@ -182,116 +185,85 @@ func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
 //go:embed migration
 var migrations embed.FS
 
-// migrationLine is the name of Bellhop's own tables among River's lines of migrations.
-const migrationLine = "bellhop"
-
-// A queueDriver is River's SQLite driver, with four changes. The writer of this process, the only one, wakes the
-// listener; River's own listener polls a table twenty times a second, on the connection that writes. Jobs that were
-// deleted when their delivery was recorded are left out when River reports them done. Jobs that are put off are written
-// with a statement that does only that. And Bellhop's own tables are a line of migrations beside River's.
+// A queueDriver is River's driver for a database, with these changes. Transactions wake the listener themselves; River
+// wakes it at most once in a while, so that the last job waits for a poll. Jobs that were deleted when their delivery was
+// recorded are left out when River reports them done. And Bellhop's own tables are a line of migrations beside River's.
 type queueDriver struct {
-	*riversqlite.Driver
-	write *sql.DB
-	due   chan struct{}
-	ended sync.Map // the ids of jobs that are deleted, but not reported done yet
+	riverdriver.Driver[*sql.Tx]
+	line   string
+	due    chan struct{} // wakes the listener; nil if the database does
+	ended  sync.Map      // the ids of jobs that are deleted, but not reported done yet
+	report reporter
 }
 
 var _ riverdriver.Driver[*sql.Tx] = (*queueDriver)(nil)
 
+// A reporter writes what River reports of jobs, except of those that are deleted already.
+type reporter func(context.Context, riverdriver.Executor, *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error)
+
 func (d *queueDriver) SupportsListenNotify() bool { return false }
 
 func (d *queueDriver) GetExecutor() riverdriver.Executor {
-	return &executor{Executor: d.Driver.GetExecutor(), ended: &d.ended, write: d.write}
+	return &executor{Executor: d.Driver.GetExecutor(), driver: d}
 }
 
-// An executor leaves jobs that are already deleted out of the report of jobs that are done, and writes those that are put
-// off itself.
 type executor struct {
 	riverdriver.Executor
-	ended *sync.Map
-	write *sql.DB
-}
-
-// putOff is what River does with a job that is put off, for which it has one statement for everything that can happen to
-// a job, at more than twice the cost. Many deliveries are put off while a destination does not answer. River also turns
-// a job into a cancelled one if somebody asked for that, but nobody cancels jobs here.
-const putOff = `UPDATE river_job SET state = ?, scheduled_at = ?, attempt = coalesce(?, attempt), metadata = jsonb_patch(metadata, jsonb(?)) WHERE id = ? AND state = 'running'`
-
-// A snooze is a job that is put off.
-type snooze struct {
-	id       int64
-	state    rivertype.JobState
-	attempt  *int
-	at       time.Time
-	metadata []byte // what is to be merged
-}
-
-func (e *executor) putOffAll(ctx context.Context, list []snooze) (err error) {
-	if len(list) == 0 {
-		return nil
-	}
-	tx, err := e.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("put off: %w", err)
-	}
-	for _, s := range list {
-		_, err := tx.ExecContext(ctx, putOff, string(s.state), s.at.UTC().Round(time.Millisecond).Format(riverTime), s.attempt, string(s.metadata), s.id)
-		if err != nil {
-			return errors.Join(fmt.Errorf("put off: %w", err), tx.Rollback())
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("put off: %w", err)
-	}
-	return nil
+	driver *queueDriver
 }
 
 func (e *executor) JobSetStateIfRunningMany(ctx context.Context, p *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
-	rest := *p
-	rest.ID, rest.Attempt, rest.ErrData, rest.FinalizedAt = nil, nil, nil, nil
-	rest.MetadataDoMerge, rest.MetadataUpdates, rest.ScheduledAt, rest.State = nil, nil, nil, nil
-	var off []snooze
-	for i, id := range p.ID {
-		if _, gone := e.ended.LoadAndDelete(id); gone {
+	p = selected(p, func(i int) bool {
+		_, gone := e.driver.ended.LoadAndDelete(p.ID[i])
+		return !gone
+	})
+	if len(p.ID) == 0 {
+		return nil, nil
+	}
+	return e.driver.report(ctx, e.Executor, p)
+}
+
+// selected returns the part of a report that keep accepts, by index.
+func selected(p *riverdriver.JobSetStateIfRunningManyParams, keep func(int) bool) *riverdriver.JobSetStateIfRunningManyParams {
+	kept := *p
+	kept.ID, kept.Attempt, kept.ErrData, kept.FinalizedAt = nil, nil, nil, nil
+	kept.MetadataDoMerge, kept.MetadataUpdates, kept.ScheduledAt, kept.State = nil, nil, nil, nil
+	for i := range p.ID {
+		if !keep(i) {
 			continue
 		}
-		snoozed := p.State[i] == rivertype.JobStateAvailable || p.State[i] == rivertype.JobStateScheduled
-		if snoozed && p.ScheduledAt[i] != nil && p.MetadataDoMerge[i] && p.ErrData[i] == nil && p.FinalizedAt[i] == nil {
-			off = append(off, snooze{id, p.State[i], p.Attempt[i], *p.ScheduledAt[i], p.MetadataUpdates[i]})
-			continue
-		}
-		rest.ID = append(rest.ID, id)
-		rest.Attempt = append(rest.Attempt, p.Attempt[i])
-		rest.ErrData = append(rest.ErrData, p.ErrData[i])
-		rest.FinalizedAt = append(rest.FinalizedAt, p.FinalizedAt[i])
-		rest.MetadataDoMerge = append(rest.MetadataDoMerge, p.MetadataDoMerge[i])
-		rest.MetadataUpdates = append(rest.MetadataUpdates, p.MetadataUpdates[i])
-		rest.ScheduledAt = append(rest.ScheduledAt, p.ScheduledAt[i])
-		rest.State = append(rest.State, p.State[i])
+		kept.ID = append(kept.ID, p.ID[i])
+		kept.Attempt = append(kept.Attempt, p.Attempt[i])
+		kept.ErrData = append(kept.ErrData, p.ErrData[i])
+		kept.FinalizedAt = append(kept.FinalizedAt, p.FinalizedAt[i])
+		kept.MetadataDoMerge = append(kept.MetadataDoMerge, p.MetadataDoMerge[i])
+		kept.MetadataUpdates = append(kept.MetadataUpdates, p.MetadataUpdates[i])
+		kept.ScheduledAt = append(kept.ScheduledAt, p.ScheduledAt[i])
+		kept.State = append(kept.State, p.State[i])
 	}
-	if err := e.putOffAll(ctx, off); err != nil || len(rest.ID) == 0 {
-		return nil, err
-	}
-	return e.Executor.JobSetStateIfRunningMany(ctx, &rest)
+	return &kept
 }
 
 func (d *queueDriver) GetListener(p *riverdriver.GetListenenerParams) riverdriver.Listener {
+	if d.due == nil {
+		return d.Driver.GetListener(p)
+	}
 	return &listener{due: d.due, schema: p.Schema}
 }
 
 func (d *queueDriver) GetMigrationLines() []string {
-	return append(d.Driver.GetMigrationLines(), migrationLine)
+	return append(d.Driver.GetMigrationLines(), d.line)
 }
 
 func (d *queueDriver) GetMigrationFS(line string) fs.FS {
-	if line == migrationLine {
+	if line == d.line {
 		return migrations
 	}
 	return d.Driver.GetMigrationFS(line)
 }
 
 func (d *queueDriver) GetMigrationTruncateTables(line string, version int) []string {
-	if line == migrationLine {
+	if line == d.line {
 		return nil
 	}
 	return d.Driver.GetMigrationTruncateTables(line, version)

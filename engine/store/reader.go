@@ -17,27 +17,53 @@ import (
 // A Reader reads a store that another process can have open. It does not take the folder's lock and changes no data. It
 // never blocks the writer. It delays the clean-up of the write-ahead log only while one of its queries runs. It is safe
 // for concurrent use.
-type Reader struct{ read *sql.DB }
+type Reader struct {
+	read *sql.DB
+	node string
+}
 
-// OpenReader opens the store in dir for reading. If there is none, the error wraps [fs.ErrNotExist].
-func OpenReader(ctx context.Context, dir string) (*Reader, error) {
-	path := filepath.Join(dir, fileName)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no store in %s, so nothing was recorded: %w", dir, err)
-	} else if err != nil {
-		return nil, fmt.Errorf("open the store in %s: %w", dir, err)
+// OpenReader opens the store at a place, see [Options], for reading. If there is none, the error wraps [fs.ErrNotExist].
+// The good versions that it reads are those of node.
+func OpenReader(ctx context.Context, at, node string) (*Reader, error) {
+	db, err := openToRead(ctx, at)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no store in %s, so nothing was recorded: %w", Redacted(at), err)
 	}
-	db, err := openForeign(path, 1)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the store in %s: %w", Redacted(at), err)
 	}
-	r := &Reader{read: db}
+	r := &Reader{read: db, node: node}
 	// Fail here, and not in a later call, if the file cannot be read or has no table of events.
 	var n int
 	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM events WHERE id = '' AND rules = ''`).Scan(&n); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", dir, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", Redacted(at), err), db.Close())
 	}
 	return r, nil
+}
+
+func openToRead(ctx context.Context, at string) (*sql.DB, error) {
+	if !isURL(at) {
+		path := filepath.Join(at, fileName)
+		if _, err := os.Stat(path); err != nil {
+			return nil, err
+		}
+		return openForeign(path, 1)
+	}
+	c, err := parsePostgres(at)
+	if err != nil {
+		return nil, err
+	}
+	c.RuntimeParams["default_transaction_read_only"] = "on"
+	db := openPostgres(c, 1)
+	var there bool
+	err = db.QueryRowContext(ctx, `SELECT to_regclass('events') IS NOT NULL`).Scan(&there)
+	if err == nil && !there {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // Close closes the database. The store itself is not affected.
@@ -90,5 +116,5 @@ func (r *Reader) Waiting(ctx context.Context) ([]Plan, error) { return waiting(c
 
 // GoodVersions returns the last good version of each rule file, by path.
 func (r *Reader) GoodVersions(ctx context.Context) ([]live.Version, error) {
-	return goodVersions(ctx, r.read)
+	return goodVersions(ctx, r.read, r.node)
 }

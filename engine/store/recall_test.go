@@ -10,13 +10,14 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 
 	"bellhop/engine/record"
+	"bellhop/engine/store/storetest"
 )
 
 // A recall brings back the deliveries that a handler put off. It does not bring back those that wait for their next
 // attempt, or those for another destination.
 func TestRecall(t *testing.T) {
 	t.Parallel()
-	s, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	s, err := Open(t.Context(), Options{At: storetest.At(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ func TestRecall(t *testing.T) {
 			return time.Hour
 		})
 	}()
-	err = s.Write(t.Context(), func(tx *Tx) error {
+	err = s.Write(t.Context(), 0, func(tx *Tx) error {
 		for _, to := range []string{"back", "other"} {
 			for range 10 {
 				d := record.Delivery{ID: record.NewID(), Event: record.NewID(), Rule: "r", Step: 1, Action: "http", Destination: to, State: record.Pending, Created: time.Now(), Due: time.Now()}
@@ -91,8 +92,9 @@ func TestRecall(t *testing.T) {
 // When River rebuilds its table, the store keeps its jobs and its own indexes.
 func TestIndexesOutliveRiver(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	dir := t.TempDir()
-	s, err := Open(t.Context(), Options{Dir: dir})
+	s, err := Open(t.Context(), Options{At: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,11 +105,11 @@ func TestIndexesOutliveRiver(t *testing.T) {
 	if _, err := m.Migrate(t.Context(), rivermigrate.DirectionDown, &rivermigrate.MigrateOpts{TargetVersion: 7}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.write.ExecContext(t.Context(), jobIndexes); err != nil {
+	if _, err := s.write.ExecContext(t.Context(), s.db.dialect().queue); err != nil {
 		t.Fatal(err)
 	}
 	var id string
-	err = s.Write(t.Context(), func(tx *Tx) error {
+	err = s.Write(t.Context(), 0, func(tx *Tx) error {
 		id = record.NewID()
 		d := record.Delivery{ID: id, Event: record.NewID(), Rule: "r", Step: 1, Action: "http", Destination: "there", State: record.Pending, Created: time.Now(), Due: time.Now()}
 		_, err := tx.InsertDelivery(&d)
@@ -117,7 +119,7 @@ func TestIndexesOutliveRiver(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if s, err = Open(t.Context(), Options{Dir: dir}); err != nil {
+	if s, err = Open(t.Context(), Options{At: dir}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })

@@ -36,8 +36,8 @@ func (s *Store) Newest(ctx context.Context) (time.Time, error) {
 func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err error) {
 	cut, first := micros(before), record.FirstID(before)
 	for after := ""; ; {
-		ids, err := s.pruned(ctx, after, first)
-		if err != nil || len(ids) == 0 {
+		list, err := s.pruned(ctx, after, first)
+		if err != nil || len(list) == 0 {
 			if err == nil {
 				err = s.pruneAppointments(ctx, cut)
 			}
@@ -45,22 +45,22 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 				err = s.pruneRules(ctx, before)
 			}
 			if err == nil {
-				err = s.giveBack(ctx)
+				err = s.db.giveBack(ctx, s)
 			}
 			return events, err
 		}
-		after = ids[len(ids)-1]
-		for len(ids) > 0 {
+		after = list[len(list)-1].id
+		for len(list) > 0 {
 			var seen, gone int
-			err := s.Write(ctx, func(tx *Tx) error {
+			err := s.writeAll(ctx, keysOf(list), func(tx *Tx) error {
 				seen, gone = 0, 0
-				for rows := 0; seen < len(ids) && rows < pruneBatch; seen++ {
+				for rows := 0; seen < len(list) && rows < pruneBatch; seen++ {
 					deliveries, err := tx.exec("prune", `DELETE FROM deliveries WHERE event = ?1 AND NOT EXISTS (
-						SELECT 1 FROM deliveries d WHERE d.event = ?1 AND d.state IN ('waiting', 'pending', 'sending', 'retrying'))`, ids[seen])
+						SELECT 1 FROM deliveries d WHERE d.event = ?1 AND d.state IN ('waiting', 'pending', 'sending', 'retrying'))`, list[seen].id)
 					if err != nil {
 						return err
 					}
-					n, err := tx.exec("prune", `DELETE FROM events WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = ?1)`, ids[seen])
+					n, err := tx.exec("prune", `DELETE FROM events WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event = ?1)`, list[seen].id)
 					if err != nil {
 						return err
 					}
@@ -71,36 +71,56 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 			if err != nil {
 				return events, err
 			}
-			ids, events = ids[seen:], events+gone
+			list, events = list[seen:], events+gone
 		}
 	}
 }
 
-// pruned returns the ids of the next events after one and before first that have nothing left to send.
-func (s *Store) pruned(ctx context.Context, after, first string) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id FROM events e WHERE id > ?1 AND id < ?2 AND NOT EXISTS (
+// An aged row is an event or an appointment that can be deleted.
+type aged struct {
+	over       int64 // only of an appointment
+	source, id string
+	key        Key // of the appointment
+}
+
+func keysOf(list []aged) []Key {
+	var keys []Key
+	for _, a := range list {
+		keys = append(keys, a.key)
+	}
+	return keys
+}
+
+// pruned returns the next events after one and before first that have nothing left to send.
+func (s *Store) pruned(ctx context.Context, after, first string) ([]aged, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT id, source, appointment FROM events e WHERE id > ?1 AND id < ?2 AND NOT EXISTS (
 		SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying')) ORDER BY id LIMIT ?3`,
 		after, first, pruneBatch)
-	return collect(rows, err, "find events to prune", func(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) })
+	return collect(rows, err, "find events to prune", func(rows *sql.Rows) (e aged, err error) {
+		var appointment string
+		err = rows.Scan(&e.id, &e.source, &appointment)
+		e.key = KeyOf(e.source, appointment)
+		return e, err
+	})
 }
 
 func (s *Store) pruneAppointments(ctx context.Context, cut int64) error {
-	type appointment struct {
-		over       int64
-		source, id string
-	}
-	for after := (appointment{}); ; {
+	for after := (aged{}); ; {
 		rows, err := s.read.QueryContext(ctx, `SELECT max(touched_at, ends_at), source, id FROM appointments
 			WHERE max(touched_at, ends_at) >= ?1 AND max(touched_at, ends_at) < ?4 AND (max(touched_at, ends_at) > ?1 OR (source, id) > (?2, ?3))
 			ORDER BY max(touched_at, ends_at), source, id LIMIT ?5`, after.over, after.source, after.id, cut, pruneBatch)
-		list, err := collect(rows, err, "find appointments to prune", func(rows *sql.Rows) (a appointment, err error) { return a, rows.Scan(&a.over, &a.source, &a.id) })
+		list, err := collect(rows, err, "find appointments to prune", func(rows *sql.Rows) (a aged, err error) {
+			err = rows.Scan(&a.over, &a.source, &a.id)
+			a.key = KeyOf(a.source, a.id)
+			return a, err
+		})
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		err = s.Write(ctx, func(tx *Tx) error {
+		err = s.writeAll(ctx, keysOf(list), func(tx *Tx) error {
 			for _, a := range list {
 				_, err := tx.exec("prune", `DELETE FROM appointments AS a WHERE source = ?1 AND id = ?2 AND touched_at < ?3 AND ends_at < ?3
-					AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.source = a.source AND d.appointment = a.id AND d.follows = 1
+					AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.source = a.source AND d.appointment = a.id AND d.follows
 						AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead'))`, a.source, a.id, cut)
 				if err != nil {
 					return err

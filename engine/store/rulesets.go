@@ -11,8 +11,12 @@ import (
 	"bellhop/rules/live"
 )
 
-// UseRules notes that the rule set id, made of the given files, is in force. It is called for each event, and writes
-// only if another set was in force before.
+// lockRules makes changes of the tables of rules come one after the other, in all processes that share the database. It
+// is called after a transaction has its keys, so that two transactions never wait for each other.
+func (t *Tx) lockRules() error { return t.s.db.lock(t.ctx, t.tx, []Key{rulesKey}) }
+
+// UseRules notes that the rule set id, made of the given files, is in force at this node. It is called for each event,
+// and writes only if another set was in force before.
 func (t *Tx) UseRules(id string, files []live.FileVersion) error {
 	now := t.rules
 	if now == "" {
@@ -21,7 +25,15 @@ func (t *Tx) UseRules(id string, files []live.FileVersion) error {
 	if id == now {
 		return nil
 	}
-	if _, err := t.exec("end rule set", `UPDATE rule_sets SET ended_at = ? WHERE ended_at = 0 AND id <> ?`, micros(t.s.opts.Now()), id); err != nil {
+	if err := t.lockRules(); err != nil {
+		return err
+	}
+	node := t.s.opts.Node
+	if _, err := t.exec("end rule set", `UPDATE rule_sets SET ended_at = ? WHERE ended_at = 0 AND id <> ?
+		AND id NOT IN (SELECT id FROM rules_in_force WHERE node <> ?)`, micros(t.s.opts.Now()), id, node); err != nil {
+		return err
+	}
+	if _, err := t.exec("note rule set", `INSERT INTO rules_in_force (node, id) VALUES (?, ?) ON CONFLICT (node) DO UPDATE SET id = excluded.id`, node, id); err != nil {
 		return err
 	}
 	n, err := t.exec("note rule set", `UPDATE rule_sets SET ended_at = 0 WHERE id = ?`, id)
@@ -41,8 +53,8 @@ func (t *Tx) UseRules(id string, files []live.FileVersion) error {
 func (t *Tx) addSet(id string, files []live.FileVersion) error {
 	// A number is never used twice, even if its set is deleted.
 	var number int
-	err := t.tx.QueryRowContext(t.ctx, `SELECT 1 + max((SELECT coalesce(max(number), 0) FROM rule_sets),
-		(SELECT coalesce(max(since), 0) FROM rule_set_files), (SELECT coalesce(max(until), 0) FROM rule_set_files))`).Scan(&number)
+	err := t.tx.QueryRowContext(t.ctx, `SELECT 1 + max(max((SELECT coalesce(max(number), 0) FROM rule_sets),
+		(SELECT coalesce(max(since), 0) FROM rule_set_files)), (SELECT coalesce(max(until), 0) FROM rule_set_files))`).Scan(&number)
 	if err != nil {
 		return err
 	}
@@ -73,6 +85,15 @@ func (t *Tx) addSet(id string, files []live.FileVersion) error {
 		}
 	}
 	_, err = t.exec("add rule set", `INSERT INTO rule_sets (id, number, ended_at) VALUES (?, ?, 0)`, id, number)
+	return err
+}
+
+// endLeft ends the rule sets of nodes that have left.
+func (t *Tx) endLeft() error {
+	if _, err := t.exec("end rule sets", `DELETE FROM rules_in_force WHERE node NOT IN (SELECT name FROM nodes)`); err != nil {
+		return err
+	}
+	_, err := t.exec("end rule sets", `UPDATE rule_sets SET ended_at = ? WHERE ended_at = 0 AND id NOT IN (SELECT id FROM rules_in_force)`, micros(t.s.opts.Now()))
 	return err
 }
 
@@ -109,7 +130,15 @@ func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	return s.Write(ctx, func(tx *Tx) error {
+	return s.Write(ctx, 0, func(tx *Tx) error {
+		if err := tx.lockRules(); err != nil {
+			return err
+		}
+		if s.shared() {
+			if err := tx.endLeft(); err != nil {
+				return err
+			}
+		}
 		for _, id := range ids { // the set can be in force again by now
 			if _, err := tx.exec("prune rule sets", `DELETE FROM rule_sets WHERE id = ? AND ended_at > 0 AND ended_at < ?`, id, micros(before)); err != nil {
 				return err

@@ -16,6 +16,7 @@ import (
 
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 	"bellhop/rules/live"
 )
 
@@ -31,7 +32,7 @@ func under(ctx context.Context, s *store.Store, key, set string, files ...live.V
 		refs = append(refs, live.FileVersion{Path: f.Path, Hash: f.Hash})
 	}
 	var id string
-	err := s.Write(ctx, func(tx *store.Tx) error {
+	err := s.Write(ctx, 0, func(tx *store.Tx) error {
 		if err := tx.UseRules(set, refs); err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func texts(versions []live.Version) (out []string) {
 func TestRuleSets(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
-	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Now: func() time.Time { return now }})
+	s, err := store.Open(t.Context(), store.Options{At: storetest.At(t), Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func TestRuleSets(t *testing.T) {
 	}
 	holds("A", "one.yaml 1", "other.yaml x")
 	// An old event with a delivery that is still to be sent stays, and so does its set.
-	err = s.Write(t.Context(), func(tx *store.Tx) error {
+	err = s.Write(t.Context(), 0, func(tx *store.Tx) error {
 		d := record.Delivery{ID: record.NewID(), Event: first, Rule: "one", Step: 1, State: record.Pending, Created: now, Due: now}
 		_, err := tx.InsertDelivery(&d)
 		return err
@@ -194,7 +195,7 @@ func TestRuleSetsAtRandom(t *testing.T) {
 		if kept[name] == nil && random.IntN(2) == 0 {
 			d := record.Delivery{ID: record.NewID(), Event: id, Rule: "r", Step: 1, State: record.Waiting, Created: now, Due: now.Add(time.Hour)}
 			kept[name], waiting[name] = append([]live.Version{}, set...), d.ID
-			err := s.Write(t.Context(), func(tx *store.Tx) error {
+			err := s.Write(t.Context(), 0, func(tx *store.Tx) error {
 				_, err := tx.InsertDelivery(&d)
 				return err
 			})
@@ -227,7 +228,7 @@ func TestRuleSetIsNotedAgainAfterAFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	broken := errors.New("broken")
-	err := s.Write(t.Context(), func(tx *store.Tx) error {
+	err := s.Write(t.Context(), 0, func(tx *store.Tx) error {
 		if err := tx.UseRules("A", []live.FileVersion{{Path: v.Path, Hash: v.Hash}}); err != nil {
 			return err
 		}
@@ -247,13 +248,13 @@ func TestRuleSetIsNotedAgainAfterAFailure(t *testing.T) {
 func TestReader(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if _, err := store.OpenReader(t.Context(), dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := store.OpenReader(t.Context(), dir, ""); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("a store that is not there: %v", err)
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
 		t.Fatalf("looking made %v, %v", list, err)
 	}
-	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	s, err := store.Open(t.Context(), store.Options{At: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +277,7 @@ func TestReader(t *testing.T) {
 	if err := s.PutGood(t.Context(), version("one.yaml", "1")); err != nil {
 		t.Fatal(err)
 	}
-	r, err := store.OpenReader(t.Context(), dir)
+	r, err := store.OpenReader(t.Context(), dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +336,7 @@ func TestReader(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
 		t.Error(err)
 	}
-	s2, err := store.Open(t.Context(), store.Options{Dir: dir})
+	s2, err := store.Open(t.Context(), store.Options{At: dir})
 	if err != nil {
 		t.Fatalf("a reader keeps the store from being opened: %v", err)
 	}

@@ -31,7 +31,7 @@ func (s *Store) shrinkable(ctx context.Context) error {
 		return nil
 	case pages*size > rewritten:
 		s.log.Info("the store was made by an earlier version: space that becomes free in it is used again, and never given back to the disk. "+
-			"To change that, stop the server and run: sqlite3 bellhop.db 'PRAGMA auto_vacuum = INCREMENTAL; VACUUM'", "folder", s.opts.Dir, "MiB", pages*size>>20)
+			"To change that, stop the server and run: sqlite3 bellhop.db 'PRAGMA auto_vacuum = INCREMENTAL; VACUUM'", "folder", s.opts.At, "MiB", pages*size>>20)
 		return nil
 	}
 	if _, err := s.write.ExecContext(ctx, `PRAGMA auto_vacuum = INCREMENTAL; VACUUM`); err != nil {
@@ -52,7 +52,7 @@ func (s *Store) giveBack(ctx context.Context) error {
 			return nil
 		}
 		last = free
-		err = s.Write(ctx, func(tx *Tx) error {
+		err = s.Write(ctx, 0, func(tx *Tx) error {
 			rows, err := tx.tx.QueryContext(tx.ctx, fmt.Sprintf(`PRAGMA incremental_vacuum(%d)`, freedPages))
 			_, err = collect(rows, err, "give back what is free", func(*sql.Rows) (page struct{}, err error) { return page, nil }) // SQLite returns one row for each page
 			return err

@@ -9,12 +9,13 @@ import (
 
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 	"bellhop/rules/live"
 )
 
 func reopened(t *testing.T, dir string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	s, err := store.Open(t.Context(), store.Options{At: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,6 +38,7 @@ func closed(t *testing.T, s *store.Store, dir string) int64 {
 // Pruning makes the file smaller, also the file of an earlier build.
 func TestPruneGivesBack(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	for _, earlier := range []bool{false, true} {
 		t.Run(fmt.Sprintf("earlier=%v", earlier), func(t *testing.T) {
 			t.Parallel()
@@ -68,6 +70,7 @@ func TestPruneGivesBack(t *testing.T) {
 // If one of many rule files changes, the store grows only by that change.
 func TestRuleSetsGrowByWhatChanges(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	const files, changes = 1000, 100
 	dir := t.TempDir()
 	s := reopened(t, dir)
@@ -94,6 +97,7 @@ func TestRuleSetsGrowByWhatChanges(t *testing.T) {
 // The body of an event and the appointment after and before it share most of their text. This text is stored once.
 func TestEventGrowsByItsBody(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	const events = 1000
 	dir := t.TempDir()
 	s := reopened(t, dir)
@@ -112,7 +116,7 @@ func TestEventGrowsByItsBody(t *testing.T) {
 		}
 	}
 	var all []record.Event
-	err := s.Write(t.Context(), func(tx *store.Tx) error {
+	err := s.Write(t.Context(), 0, func(tx *store.Tx) error {
 		all = nil
 		for i := range events {
 			e := write(i)

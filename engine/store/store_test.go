@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,10 +18,16 @@ import (
 
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/engine/store/storetest"
 	"bellhop/rules/live"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		storetest.Stop()
+		os.Exit(code) //nolint:forbidigo // TestMain must
+	}))
+}
 
 // workAll works the queue until the handler has finished n jobs. It fails the test if that takes more than a minute.
 func workAll(t *testing.T, s *store.Store, n int, h store.Handler) {
@@ -117,7 +124,7 @@ func TestWriteFailsAlone(t *testing.T) {
 					t.Error(err)
 				}
 			case 1:
-				err := s.Write(t.Context(), func(tx *store.Tx) error {
+				err := s.Write(t.Context(), 0, func(tx *store.Tx) error {
 					if err := tx.Remember("hoopai", fmt.Sprint("broken", i), []byte("{}"), nil, time.Now(), time.Now()); err != nil {
 						return err
 					}
@@ -127,7 +134,7 @@ func TestWriteFailsAlone(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 			default:
-				if err := s.Write(t.Context(), func(*store.Tx) error { panic("at the disco") }); err == nil {
+				if err := s.Write(t.Context(), 0, func(*store.Tx) error { panic("at the disco") }); err == nil {
 					t.Error("a panic was no error")
 				}
 			}
@@ -138,7 +145,7 @@ func TestWriteFailsAlone(t *testing.T) {
 	if err != nil || len(events) != 20 {
 		t.Fatalf("%d events, %v", len(events), err)
 	}
-	err = s.Write(t.Context(), func(tx *store.Tx) error {
+	err = s.Write(t.Context(), 0, func(tx *store.Tx) error {
 		state, _, err := tx.Memory("hoopai", "broken1")
 		if state != nil {
 			t.Error("what a failed call wrote is there")
@@ -154,13 +161,15 @@ func TestWriteFailsAlone(t *testing.T) {
 // again.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	at := storetest.At(t)
+	s, err := store.Open(t.Context(), store.Options{At: at})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Open(t.Context(), store.Options{Dir: dir}); err == nil {
-		t.Fatal("a second process may open the store")
+	if !storetest.Postgres() {
+		if _, err := store.Open(t.Context(), store.Options{At: at}); err == nil {
+			t.Fatal("a second process may open the store")
+		}
 	}
 	for i := range 4 {
 		if _, err := put(t.Context(), s, fmt.Sprint("a", i), 1); err != nil {
@@ -195,9 +204,9 @@ func TestRestart(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	store.SetRunning(t, dir)
+	store.SetRunning(t, at)
 
-	s, err = store.Open(t.Context(), store.Options{Dir: dir})
+	s, err = store.Open(t.Context(), store.Options{At: at})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,6 +274,7 @@ func TestCancelAndRetry(t *testing.T) {
 // A store of an earlier version is brought up to date and keeps its data.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
+	storetest.InFolder(t)
 	ups, err := filepath.Glob("migration/bellhop/*.up.sql")
 	if err != nil || len(ups) < 7 {
 		t.Fatal(ups, err)
@@ -279,7 +289,7 @@ func TestMigrate(t *testing.T) {
 
 func migrate(t *testing.T, from int) {
 	dir := t.TempDir()
-	s, err := store.Open(t.Context(), store.Options{Dir: dir})
+	s, err := store.Open(t.Context(), store.Options{At: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +322,7 @@ func migrate(t *testing.T, from int) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if s, err = store.Open(t.Context(), store.Options{Dir: dir}); err != nil {
+	if s, err = store.Open(t.Context(), store.Options{At: dir}); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
@@ -409,7 +419,7 @@ func TestPages(t *testing.T) {
 
 func TestClosed(t *testing.T) {
 	t.Parallel()
-	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir()})
+	s, err := store.Open(t.Context(), store.Options{At: storetest.At(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -468,7 +478,7 @@ func TestRenewTwice(t *testing.T) {
 	ids := map[string]bool{first.ID: true}
 	for range 3 {
 		again := first
-		if err := s.Write(t.Context(), func(tx *store.Tx) error { return tx.Renew(&again) }); err != nil {
+		if err := s.Write(t.Context(), 0, func(tx *store.Tx) error { return tx.Renew(&again) }); err != nil {
 			t.Fatal(err)
 		}
 		ids[again.ID] = true

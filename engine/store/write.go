@@ -5,13 +5,28 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"sync"
 
 	"bellhop/engine/record"
 )
 
-// maxGroup limits how many calls of Write share one transaction, and so how long the first of them waits.
-const maxGroup = 512
+// A Key stands for what a transaction reads and then writes: an appointment. Transactions with the same key come one
+// after the other, in all processes that share the database. 0 is no key.
+type Key int64
+
+// KeyOf returns the key of an appointment.
+func KeyOf(source, appointment string) Key {
+	if appointment == "" {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write([]byte(source + "\x00" + appointment))
+	return Key(h.Sum64())
+}
+
+// rulesKey is the key of the tables of rule sets.
+const rulesKey Key = 1
 
 // A Tx is the transaction that a function given to [Store.Write] works in. It must not be used by other goroutines, or
 // after the function has returned.
@@ -26,7 +41,8 @@ type Tx struct {
 }
 
 func (t *Tx) enqueue(d *record.Delivery) {
-	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", due: d.Due, priority: t.w.fair.priority(d.Location, d.Due, t.s.opts.Now())})
+	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", Key: KeyOf(d.Source, d.Appointment),
+		due: d.Due, priority: t.s.fair.priority(d.Location, d.Due, t.s.opts.Now())})
 }
 
 // exec runs a statement and returns how many rows it changed. what says in its error what was done.
@@ -42,26 +58,33 @@ func (t *Tx) exec(what, query string, args ...any) (int, error) {
 	return int(n), nil
 }
 
-// Write runs fn in a transaction. It returns nil once the transaction is on the disk, and an error if nothing was
-// written. A panic of fn is an error. Calls that wait at the same time share one transaction. If one of them fails, the
+// Write runs fn in a transaction that has the key. It returns nil once the transaction is on the disk, and an error if
+// nothing was written, or if the connection to a database broke while it was told to commit. A panic of fn is an error. Calls that wait at the same time share one transaction. If one of them fails, the
 // others run again, so fn can run more than once. It must set all its results anew each time, and must not call Write.
 //
 // If ctx ends first, Write returns its error; fn can still run and be committed. After [Store.Close], Write returns
 // [ErrClosed].
-func (s *Store) Write(ctx context.Context, fn func(*Tx) error) error {
-	return s.send(ctx, &writeCall{fn: fn, done: make(chan error, 1)})
+func (s *Store) Write(ctx context.Context, key Key, fn func(*Tx) error) error {
+	return s.writeAll(ctx, []Key{key}, fn)
+}
+
+// writeAll is Write with several keys.
+func (s *Store) writeAll(ctx context.Context, keys []Key, fn func(*Tx) error) error {
+	return s.send(ctx, &writeCall{keys: keys, fn: fn, done: make(chan error, 1)})
 }
 
 // ask is Write for a call that can answer with [ErrNotFound] or a [*record.ConflictError]. This answer undoes what the
 // call wrote, but does not fail its group, so no other call runs again.
-func (s *Store) ask(ctx context.Context, fn func(*Tx) error) error {
-	return s.send(ctx, &writeCall{fn: fn, done: make(chan error, 1), asks: true})
+func (s *Store) ask(ctx context.Context, key Key, fn func(*Tx) error) error {
+	return s.send(ctx, &writeCall{keys: []Key{key}, fn: fn, done: make(chan error, 1), asks: true})
 }
 
 func (s *Store) send(ctx context.Context, call *writeCall) error {
+	// Calls with the same key go to the same writer, so that the writers of this process do not wait for each other.
+	w := s.writers[uint64(call.keys[0])%uint64(len(s.writers))]
 	select {
-	case s.writer.calls <- call:
-	case <-s.writer.stopping:
+	case w.calls <- call:
+	case <-w.stopping:
 		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
@@ -69,7 +92,7 @@ func (s *Store) send(ctx context.Context, call *writeCall) error {
 	select {
 	case err := <-call.done:
 		return err
-	case <-s.writer.finished:
+	case <-w.finished:
 		select {
 		case err := <-call.done:
 			return err
@@ -82,6 +105,7 @@ func (s *Store) send(ctx context.Context, call *writeCall) error {
 }
 
 type writeCall struct {
+	keys []Key // at least one
 	fn   func(*Tx) error
 	done chan error
 	asks bool  // see [Store.ask]
@@ -96,11 +120,10 @@ type writer struct {
 	finished chan struct{}
 
 	rules string // the rule set that was last noted as in force; for the goroutine of run only
-	fair  fairness
 }
 
 func startWriter(s *Store) *writer {
-	w := &writer{s: s, calls: make(chan *writeCall, maxGroup), stopping: make(chan struct{}), finished: make(chan struct{})}
+	w := &writer{s: s, calls: make(chan *writeCall, s.db.dialect().group), stopping: make(chan struct{}), finished: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -115,8 +138,8 @@ func (w *writer) run() {
 	defer close(w.finished)
 	// The transactions do not use a caller's context: a caller that gives up must not undo the work of the others in
 	// its group.
-	ctx := w.s.queue.base
-	group := make([]*writeCall, 0, maxGroup)
+	ctx, most := w.s.queue.base, w.s.db.dialect().group
+	group := make([]*writeCall, 0, most)
 	for {
 		group = group[:0]
 		select {
@@ -133,7 +156,7 @@ func (w *writer) run() {
 			}
 		}
 	more:
-		for len(group) < maxGroup {
+		for len(group) < most {
 			select {
 			case c := <-w.calls:
 				group = append(group, c)
@@ -162,6 +185,11 @@ func (w *writer) commit(ctx context.Context, group []*writeCall) {
 }
 
 func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
+	if patience := w.s.db.dialect().patience; patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	sqlTx, err := w.s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -174,6 +202,13 @@ func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
 		}
 	}()
 	tx := &Tx{ctx: ctx, s: w.s, tx: sqlTx, w: w}
+	var keys []Key
+	for _, c := range group {
+		keys = append(keys, c.keys...)
+	}
+	if err := w.s.db.lock(ctx, sqlTx, keys); err != nil {
+		return err
+	}
 	for _, c := range group {
 		if err := tx.do(c); err != nil {
 			return err

@@ -103,6 +103,9 @@ type Version struct {
 	Hash string // SHA-256 in hexadecimal
 	Data []byte
 	At   time.Time // when it came into force
+
+	// Stamp says what the file was checked with. It is "" if that is not known.
+	Stamp string
 }
 
 // A Snapshot is the state at one moment. It is immutable.

@@ -35,7 +35,7 @@ func recorded(tb testing.TB, src string, n int) (dir string, span store.Span) {
 	tb.Helper()
 	dir = tb.TempDir()
 	now := time.Now()
-	s, err := store.Open(tb.Context(), store.Options{Dir: dir})
+	s, err := store.Open(tb.Context(), store.Options{At: dir})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func recorded(tb testing.TB, src string, n int) (dir string, span store.Span) {
 
 func run(tb testing.TB, dir string, span store.Span, present, proposed string) *backtest.Report {
 	tb.Helper()
-	reader, err := store.OpenReader(tb.Context(), dir)
+	reader, err := store.OpenReader(tb.Context(), dir, "")
 	if err != nil {
 		tb.Fatal(err)
 	}

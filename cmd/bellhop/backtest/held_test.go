@@ -37,7 +37,7 @@ func newHistory(tb testing.TB, src string) *history {
 	h := &history{tb: tb, dir: tb.TempDir(), end: time.Now().Truncate(time.Hour).Add(2 * time.Hour).UTC()}
 	clock := func() time.Time { return h.now }
 	var err error
-	if h.store, err = store.Open(tb.Context(), store.Options{Dir: h.dir, Now: clock}); err != nil {
+	if h.store, err = store.Open(tb.Context(), store.Options{At: h.dir, Now: clock}); err != nil {
 		tb.Fatal(err)
 	}
 	set := compile(tb, src)
@@ -90,7 +90,7 @@ func (h *history) tell(hour float64, text string) {
 
 func (h *history) backtest(present, proposed string, memory int) *backtest.Report {
 	h.tb.Helper()
-	reader, err := store.OpenReader(h.tb.Context(), h.dir)
+	reader, err := store.OpenReader(h.tb.Context(), h.dir, "")
 	if err != nil {
 		h.tb.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func (h *history) settle(until time.Time) {
 		}
 		d := slices.MinFunc(list, func(a, b record.Delivery) int { return a.Due.Compare(b.Due) })
 		h.now = d.Due
-		err = h.store.Write(h.tb.Context(), func(tx *store.Tx) error {
+		err = h.store.Write(h.tb.Context(), 0, func(tx *store.Tx) error {
 			if err := h.r.Due(tx, &d); err != nil {
 				return err
 			}

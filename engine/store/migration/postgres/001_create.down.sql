@@ -1,0 +1,15 @@
+DROP TABLE tasks;
+DROP TABLE nodes;
+DROP TABLE probe;
+DROP TABLE rules_in_force;
+DROP TABLE rule_set_files;
+DROP TABLE rule_sets;
+DROP TABLE rule_versions;
+DROP TABLE rule_files;
+DROP TABLE deliveries;
+DROP FUNCTION count_delivery();
+DROP VIEW delivery_counts;
+DROP TABLE delivery_changes;
+DROP TABLE appointments;
+DROP FUNCTION max(bigint, bigint);
+DROP TABLE events;
