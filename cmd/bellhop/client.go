@@ -187,25 +187,21 @@ func refusal(status int, body []byte) string {
 	return text
 }
 
-// pages gets path, and every page after it if all is set. cursor returns the cursor of the page after one. rows is the
-// key of the rows in a page. The rows of all pages are joined into one answer.
-func (c *client) pages(ctx context.Context, path, rows string, query url.Values, all bool, cursor func(page json.RawMessage) (next string, err error)) (json.RawMessage, error) {
+// pages gets path, and every page after it if all is set. rows is the key of the rows in a page. The rows of all pages
+// are joined into one answer.
+func (c *client) pages(ctx context.Context, path, rows string, query url.Values, all bool) (json.RawMessage, error) {
 	joined := []json.RawMessage{}
 	for {
-		var page map[string]json.RawMessage
-		body, err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page)
-		if err != nil {
+		page := map[string]json.RawMessage{}
+		if _, err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
 			return nil, err
 		}
 		var list []json.RawMessage
-		if err := c.decode(page[rows], &list); err != nil {
+		var next string
+		if err := cmp.Or(c.decode(page[rows], &list), c.decode(page["next"], &next)); err != nil {
 			return nil, err
 		}
 		joined = append(joined, list...)
-		next, err := cursor(body)
-		if err != nil {
-			return nil, fmt.Errorf("the answer of %s is not one of Bellhop's: %w", c.base, err)
-		}
 		if next == "" || !all {
 			return json.Marshal(map[string]any{rows: joined, "next": next})
 		}

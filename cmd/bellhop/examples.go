@@ -7,10 +7,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
-	"bellhop/cmd/bellhop/ruletest"
 	"bellhop/engine/config"
 	"bellhop/rules"
 	"bellhop/rules/text"
@@ -55,6 +55,9 @@ func examples() ([]example, error) {
 	}
 	return list, nil
 }
+
+// eventFile matches the file of an event, as the tests of the examples name it.
+var eventFile = regexp.MustCompile(`\.\./events/[\w-]+\.json`)
 
 // A connectionLine is a connection and its line in the configuration of the examples.
 type connectionLine struct{ name, kind, line string }
@@ -150,16 +153,14 @@ func (p *program) example(name, dir string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("looking for the configuration: %w", err)
 	}
-	events, err := ruletest.Events(e.test)
-	if err != nil {
-		return fmt.Errorf("the example %s: %w", e.name, err)
-	}
 	files := []starterFile{
 		{configPath, exampleConfig(needs)},
 		{filepath.Join(rulesDir, e.name+".yaml"), e.rule},
 		{filepath.Join(rulesDir, e.name+".test.yaml"), e.test},
 	}
-	for _, event := range events { // as the test names them: ../events/create.json
+	events := eventFile.FindAllString(string(e.test), -1)
+	slices.Sort(events)
+	for _, event := range slices.Compact(events) {
 		data, err := testdata.Files.ReadFile(path.Join("rules", event))
 		if err != nil {
 			return err

@@ -103,19 +103,10 @@ func listCommand[Page any](p *program, what, short string, filters [][2]string, 
 			return nil, nil, err
 		}
 		var all Page
-		answer, err := c.pages(ctx, "/api/v1/"+what, what, q, list.all, cursor)
+		answer, err := c.pages(ctx, "/api/v1/"+what, what, q, list.all)
 		if err == nil {
 			err = c.decode(answer, &all)
 		}
 		return answer, func() { show(all) }, err
 	})
-}
-
-// cursor returns the cursor of the page after one.
-func cursor(page json.RawMessage) (next string, err error) {
-	var p struct {
-		Next string `json:"next"`
-	}
-	err = json.Unmarshal(page, &p)
-	return p.Next, err
 }

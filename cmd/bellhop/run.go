@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,20 +100,13 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 
 // override puts the flags that are set into the configuration.
 func (f *serverFlags) override(c *config.Config) {
-	for _, o := range []struct {
-		flag string
-		to   *string
-	}{{f.rules, &c.Rules}, {f.store, &c.Store}, {f.listen, &c.Listen}, {f.admin, &c.Admin}} {
-		if o.flag != "" {
-			*o.to = o.flag
-		}
-	}
+	c.Rules, c.Store = cmp.Or(f.rules, c.Rules), cmp.Or(f.store, c.Store)
+	c.Listen, c.Admin = cmp.Or(f.listen, c.Listen), cmp.Or(f.admin, c.Admin)
 }
 
 // logger returns a logger to standard error. The engine removes the secrets from what it logs.
 func (p *program) logger(format, level string) (*slog.Logger, error) {
-	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	at, ok := levels[strings.ToLower(level)]
+	at, ok := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[strings.ToLower(level)]
 	if !ok {
 		return nil, usagef("--log-level is debug, info, warn or error, not %q", level)
 	}

@@ -53,44 +53,29 @@ func startSinks(ctx context.Context) (_ *sinks, err error) {
 		}
 	}()
 	quiet := log.New(io.Discard, "", 0)
-
-	var lc net.ListenConfig
-	listen := func() (net.Listener, string, error) {
-		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, "", fmt.Errorf("starting a sink: %w", err)
-		}
-		return l, l.Addr().String(), nil
-	}
-
-	l, addr, err := listen()
-	if err != nil {
-		return nil, err
-	}
-	s.mailAddr = addr
 	mailServer := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &mailSession{sinks: s}, nil }))
 	mailServer.Domain, mailServer.EnableSMTPUTF8, mailServer.ErrorLog = "localhost", true, quiet
 	mailServer.ReadTimeout, mailServer.WriteTimeout, mailServer.MaxMessageBytes = time.Minute, time.Minute, 16<<20
-	s.serve(func() error { return mailServer.Serve(l) }, mailServer.Close)
-
-	for _, web := range []struct {
+	web := func(handle http.HandlerFunc) *http.Server {
+		return &http.Server{Handler: handle, ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet}
+	}
+	var lc net.ListenConfig
+	for _, sink := range []struct {
 		addr   *string
-		handle http.HandlerFunc
-	}{{&s.slackAddr, s.slack}, {&s.apiAddr, s.api}} {
-		l, addr, err := listen()
-		if err != nil {
-			return nil, err
+		server interface {
+			Serve(net.Listener) error
+			Close() error
 		}
-		*web.addr = addr
-		server := &http.Server{Handler: web.handle, ReadHeaderTimeout: 10 * time.Second, ErrorLog: quiet}
-		s.serve(func() error { return server.Serve(l) }, server.Close)
+	}{{&s.mailAddr, mailServer}, {&s.slackAddr, web(s.slack)}, {&s.apiAddr, web(s.api)}} {
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("starting a sink: %w", err)
+		}
+		*sink.addr = l.Addr().String()
+		s.stop = append(s.stop, sink.server.Close)
+		s.done.Go(func() { _ = sink.server.Serve(l) }) // it ends when it is stopped; if it ends before, the demo reports missing messages
 	}
 	return s, nil
-}
-
-func (s *sinks) serve(serve, stop func() error) {
-	s.stop = append(s.stop, stop)
-	s.done.Go(func() { _ = serve() }) // it ends when it is stopped; if it ends before, the demo reports missing messages
 }
 
 func (s *sinks) close() error {

@@ -57,18 +57,12 @@ func (p *program) printError(err error) {
 }
 
 // clean makes a text harmless for terminals: control characters become "?", except line breaks, and tabs become spaces.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return r
-		case r == '\t':
-			return ' '
-		case r < ' ', 0x7f <= r && r < 0xa0, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069: // C0, C1, direction
-			return '?'
-		}
-		return r
-	}, text)
+func clean(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = text.Printable(l)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // oneLine joins the lines of a text with "; ", for example those of joined errors.

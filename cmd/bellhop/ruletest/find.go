@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"gopkg.in/yaml.v3"
-
 	"bellhop/rules/live"
 	"bellhop/rules/text"
 )
@@ -66,27 +64,4 @@ func filesBelow(dir string) (files []string, err error) {
 		return nil
 	})
 	return files, err
-}
-
-// Events returns the event files that a test file names in `event` or `state`, as they are written. It returns an error
-// if the test file has mistakes in its YAML.
-func Events(data []byte) ([]string, error) {
-	doc, root := text.Read("", "test file", data, nil)
-	if text.HasErrors(doc.Findings()) || root == nil {
-		return nil, errors.New("this test file cannot be read")
-	}
-	var out []string
-	for _, top := range doc.Entries(root, "a test file", namesOf(fileKeys(), nil)) {
-		if top.Name != "tests" {
-			continue
-		}
-		for _, test := range doc.Items(top.Value, `"tests"`) {
-			for _, e := range doc.Entries(test, "a test", namesOf(testKeys(), nil)) {
-				if (e.Name == "event" || e.Name == "state") && e.Value.Kind == yaml.ScalarNode && !text.IsNull(e.Value) && !slices.Contains(out, e.Value.Value) {
-					out = append(out, e.Value.Value)
-				}
-			}
-		}
-	}
-	return out, nil
 }

@@ -126,27 +126,15 @@ func (e *editor) hold(h *expectedStep, o *outcome, d *record.Delivery) {
 		if quotes := h.until.Style & (yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle); quotes != 0 {
 			fresh.Tag, fresh.Style = "!!str", quotes
 		}
-		e.scalar(h, h.until, fresh)
+		e.change(h.until, fresh, h.node)
 	}
 	if h.why != nil {
 		if !strings.Contains(d.Reason, h.reason) {
-			e.scalar(h, h.why, reason(d))
+			e.change(h.why, reason(d), h.node)
 		}
 		return
 	}
 	e.fields(h, d)
-}
-
-func (e *editor) scalar(h *expectedStep, old, fresh *yaml.Node) {
-	if text, ok := e.inStyle(old, fresh); ok {
-		e.replace(old, text)
-	} else {
-		e.small = false
-		if fresh.Style&yaml.LiteralStyle != 0 {
-			h.node.Style &^= yaml.FlowStyle
-		}
-	}
-	replaceNode(old, fresh)
 }
 
 func timestamp(t time.Time) *yaml.Node {

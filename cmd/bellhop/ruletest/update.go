@@ -234,7 +234,11 @@ func (e *editor) field(s *expectedStep, f expectedField, got any) {
 		}
 		return
 	}
-	fresh := node(got)
+	e.change(old, node(got), s.node, s.action.Value)
+}
+
+// change changes a value. around are the maps that it is in, from which a value of several lines takes the brackets.
+func (e *editor) change(old, fresh *yaml.Node, around ...*yaml.Node) {
 	if fresh.Kind == yaml.ScalarNode && old.Kind == yaml.ScalarNode {
 		if text, ok := e.inStyle(old, fresh); ok {
 			e.replace(old, text)
@@ -246,9 +250,10 @@ func (e *editor) field(s *expectedStep, f expectedField, got any) {
 		}
 	}
 	e.small = false
-	if fresh.Style&yaml.LiteralStyle != 0 || fresh.Kind != yaml.ScalarNode && fresh.Style&yaml.FlowStyle == 0 { // too much for one line
-		s.node.Style &^= yaml.FlowStyle
-		s.action.Value.Style &^= yaml.FlowStyle
+	if fresh.Style&yaml.LiteralStyle != 0 || fresh.Kind != yaml.ScalarNode && fresh.Style&yaml.FlowStyle == 0 {
+		for _, n := range around {
+			n.Style &^= yaml.FlowStyle
+		}
 	}
 	replaceNode(old, fresh)
 }
@@ -392,16 +397,9 @@ func everything(o *outcome) *yaml.Node {
 	fires := node(list(o.fired))
 	fires.Style = yaml.FlowStyle
 	x := mapping("fires", fires)
+	e := &editor{}
 	for _, key := range []string{"steps", "held", "skipped"} {
-		list := sequence()
-		for i := range o.deliveries {
-			if d := &o.deliveries[i]; listOf(d) == key {
-				list.Content = append(list.Content, entry(o, d))
-			}
-		}
-		if len(list.Content) > 0 {
-			put(x, key, list)
-		}
+		e.list(&expectation{node: x}, key, listed[expectedStep]{}, o, func(*record.Delivery) []*yaml.Node { return nil })
 	}
 	return x
 }
