@@ -83,21 +83,44 @@ func fieldTypes(t reflect.Type) map[string]lang.Type {
 }
 
 // values returns what expressions see of an event: one flat map, because looking up a plain name takes a quarter of
-// the time of a field of a map. It is built once per event.
+// the time of a field of a map. It is built once for an event that a rule may match.
 func values(ev *Event) map[string]any {
-	env := make(map[string]any, 64)
-	env["type"] = ev.Type
-	env["on"] = texts(ev.On)
-	env["source"] = ev.Source
-	env["locationId"] = ev.LocationID
-	env["receivedAt"] = ev.ReceivedAt
-	env["changed"] = texts(ev.Changed)
-	env["custom"] = orNil(ev.Custom)
-	addAppointment(env, "appointment.", &ev.Appointment)
-	addAppointment(env, "previous.", &ev.Previous)
-	addContact(env, "contact.", &ev.Contact)
+	env := make(map[string]any, len(eventValues))
+	for i := range eventValues {
+		env[eventValues[i].name] = eventValues[i].of(ev)
+	}
 	return env
 }
+
+// An eventValue is one of the values of an event.
+type eventValue struct {
+	name string
+	of   func(*Event) any
+}
+
+// valueOf returns what reads a value from an event. For an unknown name it reads nil.
+func valueOf(name string) func(*Event) any {
+	i := slices.IndexFunc(eventValues, func(v eventValue) bool { return v.name == name })
+	if i < 0 {
+		return func(*Event) any { return nil }
+	}
+	return eventValues[i].of
+}
+
+var eventValues = slices.Concat(
+	[]eventValue{
+		{"type", func(ev *Event) any { return ev.Type }},
+		{"on", func(ev *Event) any { return texts(ev.On) }},
+		{"source", func(ev *Event) any { return ev.Source }},
+		{"locationId", func(ev *Event) any { return ev.LocationID }},
+		{"receivedAt", func(ev *Event) any { return ev.ReceivedAt }},
+		{"changed", func(ev *Event) any { return texts(ev.Changed) }},
+		{"custom", func(ev *Event) any { return orNil(ev.Custom) }},
+	},
+	appointmentValues("appointment.", func(ev *Event) *Appointment { return &ev.Appointment }),
+	appointmentValues("previous.", func(ev *Event) *Appointment { return &ev.Previous }),
+	contactValues("contact.", func(ev *Event) *Contact { return &ev.Contact }),
+)
 
 // orNil returns a nil map as nil.
 func orNil(m map[string]any) any {
@@ -115,39 +138,47 @@ func texts(list []string) []string {
 	return list
 }
 
-func addAppointment(env map[string]any, prefix string, a *Appointment) {
-	env[prefix+"id"] = a.ID
-	env[prefix+"address"] = a.Address
-	env[prefix+"title"] = a.Title
-	env[prefix+"calendarId"] = a.CalendarID
-	env[prefix+"contactId"] = a.ContactID
-	env[prefix+"groupId"] = a.GroupID
-	env[prefix+"appointmentStatus"] = a.AppointmentStatus
-	env[prefix+"assignedUserId"] = a.AssignedUserID
-	env[prefix+"users"] = texts(a.Users)
-	env[prefix+"notes"] = a.Notes
-	env[prefix+"source"] = a.Source
-	env[prefix+"startTime"] = a.StartTime
-	env[prefix+"endTime"] = a.EndTime
-	if a.AllDay {
-		env[prefix+"startTime"] = lang.WholeDay(a.StartTime)
-		if lang.IsDate(a.EndTime) {
-			env[prefix+"endTime"] = lang.WholeDay(a.EndTime)
-		}
+func appointmentValues(prefix string, of func(*Event) *Appointment) []eventValue {
+	return []eventValue{
+		{prefix + "id", func(ev *Event) any { return of(ev).ID }},
+		{prefix + "address", func(ev *Event) any { return of(ev).Address }},
+		{prefix + "title", func(ev *Event) any { return of(ev).Title }},
+		{prefix + "calendarId", func(ev *Event) any { return of(ev).CalendarID }},
+		{prefix + "contactId", func(ev *Event) any { return of(ev).ContactID }},
+		{prefix + "groupId", func(ev *Event) any { return of(ev).GroupID }},
+		{prefix + "appointmentStatus", func(ev *Event) any { return of(ev).AppointmentStatus }},
+		{prefix + "assignedUserId", func(ev *Event) any { return of(ev).AssignedUserID }},
+		{prefix + "users", func(ev *Event) any { return texts(of(ev).Users) }},
+		{prefix + "notes", func(ev *Event) any { return of(ev).Notes }},
+		{prefix + "source", func(ev *Event) any { return of(ev).Source }},
+		{prefix + "startTime", func(ev *Event) any {
+			if a := of(ev); a.AllDay {
+				return lang.WholeDay(a.StartTime)
+			}
+			return of(ev).StartTime
+		}},
+		{prefix + "endTime", func(ev *Event) any {
+			if a := of(ev); a.AllDay && lang.IsDate(a.EndTime) {
+				return lang.WholeDay(a.EndTime)
+			}
+			return of(ev).EndTime
+		}},
+		{prefix + "dateAdded", func(ev *Event) any { return of(ev).DateAdded }},
+		{prefix + "dateUpdated", func(ev *Event) any { return of(ev).DateUpdated }},
 	}
-	env[prefix+"dateAdded"] = a.DateAdded
-	env[prefix+"dateUpdated"] = a.DateUpdated
 }
 
-func addContact(env map[string]any, prefix string, c *Contact) {
-	env[prefix+"id"] = c.ID
-	env[prefix+"name"] = c.Name
-	env[prefix+"firstName"] = c.FirstName
-	env[prefix+"lastName"] = c.LastName
-	env[prefix+"email"] = c.Email
-	env[prefix+"phone"] = c.Phone
-	env[prefix+"timezone"] = c.Timezone
-	env[prefix+"tags"] = texts(c.Tags)
+func contactValues(prefix string, of func(*Event) *Contact) []eventValue {
+	return []eventValue{
+		{prefix + "id", func(ev *Event) any { return of(ev).ID }},
+		{prefix + "name", func(ev *Event) any { return of(ev).Name }},
+		{prefix + "firstName", func(ev *Event) any { return of(ev).FirstName }},
+		{prefix + "lastName", func(ev *Event) any { return of(ev).LastName }},
+		{prefix + "email", func(ev *Event) any { return of(ev).Email }},
+		{prefix + "phone", func(ev *Event) any { return of(ev).Phone }},
+		{prefix + "timezone", func(ev *Event) any { return of(ev).Timezone }},
+		{prefix + "tags", func(ev *Event) any { return texts(of(ev).Tags) }},
+	}
 }
 
 // rawBody returns the value of raw: the decoded body, nil if there is none.

@@ -26,6 +26,7 @@ type index struct {
 // A lookup is a field that keys test, and how.
 type lookup struct {
 	field string
+	of    func(*Event) any // reads the field
 	tests []lang.Lookup
 	whole lang.Key // under which the rules are filed that test the parts or the elements of this field
 }
@@ -116,7 +117,7 @@ func lookupsOf(used map[lang.Lookup]bool) (out []lookup) {
 		i := slices.IndexFunc(out, func(o lookup) bool { return o.field == l.Field })
 		if i < 0 {
 			i = len(out)
-			out = append(out, lookup{field: l.Field, whole: wholeOf(l.Field)})
+			out = append(out, lookup{field: l.Field, of: valueOf(l.Field), whole: wholeOf(l.Field)})
 		}
 		out[i].tests = append(out[i].tests, l)
 	}
@@ -138,8 +139,8 @@ func rarest(needs []lang.Need, count map[lang.Key]int32) (best lang.Need) {
 	return best
 }
 
-// candidates returns the indexes of the rules that the event may match, rising. values are those of [values].
-func (ix *index) candidates(ev *Event, values map[string]any) []int32 {
+// candidates returns the indexes of the rules that the event may match, rising.
+func (ix *index) candidates(ev *Event) []int32 {
 	heard := eventNames(ev.On)
 	var out []int32
 	look := func(k lang.Key) {
@@ -151,7 +152,7 @@ func (ix *index) candidates(ev *Event, values map[string]any) []int32 {
 		}
 	}
 	for i := range ix.lookups {
-		switch v := values[ix.lookups[i].field].(type) {
+		switch v := ix.lookups[i].of(ev).(type) {
 		case string:
 			ix.lookups[i].text(v, look)
 		case []string:

@@ -75,8 +75,11 @@ func (s *Set) Rules() []*Rule { return s.rules }
 // waiting steps it computes when they are due. It has no side effects and is safe for concurrent use; ev must not
 // change meanwhile. Matches are in the order of the rules, each rule once, however many of its event names fit.
 func (s *Set) Match(ev *Event, now time.Time) []Match {
+	candidates := s.index.candidates(ev)
+	if len(candidates) == 0 {
+		return nil
+	}
 	r := newRun(ev, now)
-	candidates := s.index.candidates(ev, r.Values)
 	if len(candidates) > 1 {
 		r.known = make(map[conditionID]bool, min(len(candidates), 64))
 	}
