@@ -162,7 +162,7 @@ func happened(prev, next *Memory, ev *rules.Event) []string {
 func merge(known rules.Appointment, ev *rules.Event) rules.Appointment {
 	merged := known
 	for i := range fields {
-		if f := &fields[i]; ev.Given.Has(f.name) {
+		if f := &fields[i]; ev.Given&f.bit != 0 {
 			f.copy(&merged, &ev.Appointment)
 		}
 	}
@@ -185,19 +185,20 @@ func Changed(a, b *rules.Appointment) []string {
 // A field says how one field of an appointment is compared and copied.
 type field struct {
 	name string
+	bit  rules.Fields // of the field in a set
 	same func(a, b *rules.Appointment) bool
 	copy func(to, from *rules.Appointment)
 }
 
 func text(name string, of func(*rules.Appointment) *string) field {
-	return field{name,
+	return field{name, rules.FieldsOf(name),
 		func(a, b *rules.Appointment) bool { return *of(a) == *of(b) },
 		func(to, from *rules.Appointment) { *of(to) = *of(from) }}
 }
 
 // moment is a field with a time. The same moment with another offset is no change.
 func moment(name string, of func(*rules.Appointment) *time.Time) field {
-	return field{name,
+	return field{name, rules.FieldsOf(name),
 		func(a, b *rules.Appointment) bool { return of(a).Equal(*of(b)) },
 		func(to, from *rules.Appointment) { *of(to) = *of(from) }}
 }
@@ -210,12 +211,12 @@ var fields = []field{
 	text("groupId", func(a *rules.Appointment) *string { return &a.GroupID }),
 	text("appointmentStatus", func(a *rules.Appointment) *string { return &a.AppointmentStatus }),
 	text("assignedUserId", func(a *rules.Appointment) *string { return &a.AssignedUserID }),
-	{"users",
+	{"users", rules.FieldsOf("users"),
 		func(a, b *rules.Appointment) bool { return slices.Equal(a.Users, b.Users) },
 		func(to, from *rules.Appointment) { to.Users = from.Users }},
 	text("notes", func(a *rules.Appointment) *string { return &a.Notes }),
 	text("source", func(a *rules.Appointment) *string { return &a.Source }),
-	{"startTime",
+	{"startTime", rules.FieldsOf("startTime"),
 		func(a, b *rules.Appointment) bool { return a.StartTime.Equal(b.StartTime) && a.AllDay == b.AllDay },
 		func(to, from *rules.Appointment) { to.StartTime, to.AllDay = from.StartTime, from.AllDay }},
 	moment("endTime", func(a *rules.Appointment) *time.Time { return &a.EndTime }),

@@ -231,8 +231,6 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, g *guest) (bo
 	if r.ContentLength > config.BodyLimit {
 		return nil, http.StatusRequestEntityTooLarge, tooLarge
 	}
-	waiting, stop := context.WithTimeout(r.Context(), answerWithin)
-	defer stop()
 	reader := http.MaxBytesReader(w, r.Body, config.BodyLimit)
 	// The buffer grows with the bytes that were received, because a Content-Length is only a claim. It has room for
 	// one byte more than claimed, so that the end is seen without growing the buffer.
@@ -241,10 +239,13 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, g *guest) (bo
 		most = config.BodyLimit + 1
 	}
 	counted := false
-	for size := min(512, most); ; size = min(4*size, most) {
+	for size := min(2048, most); ; size = min(4*size, most) {
 		if size > smallBody && !counted {
 			counted = true
-			switch err := h.crowd.hold(waiting, g, most); {
+			waiting, stop := context.WithTimeout(r.Context(), answerWithin)
+			err := h.crowd.hold(waiting, g, most)
+			stop()
+			switch {
 			case errors.Is(err, net.ErrClosed):
 				return nil, http.StatusRequestTimeout, "the body took too long"
 			case err != nil:

@@ -454,21 +454,28 @@ func BenchmarkHandler(b *testing.B) {
 		b.Fatal(err)
 	}
 	h, err := New(Options{
-		Sources:  map[string]config.Source{"hoopai": {Verify: config.Verify{Scheme: config.HighLevel, Keys: []string{base64.StdEncoding.EncodeToString(spki)}}}},
+		Sources: map[string]config.Source{
+			"hoopai": {Verify: config.Verify{Scheme: config.HighLevel, Keys: []string{base64.StdEncoding.EncodeToString(spki)}}},
+			"open":   {Verify: config.Verify{Scheme: config.None}},
+		},
 		Receiver: accept,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
 	sig := base64.StdEncoding.EncodeToString(ed25519.Sign(private, body))
-	b.ReportAllocs()
-	for b.Loop() {
-		r := httptest.NewRequest("POST", "/hooks/hoopai", bytes.NewReader(body))
-		r.Header.Set("X-GHL-Signature", sig)
-		w := httptest.NewRecorder()
-		if h.ServeHTTP(w, r); w.Code != 202 {
-			b.Fatal(w.Code, w.Body)
-		}
+	for name, source := range map[string]string{"signed": "hoopai", "unsigned": "open"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest("POST", "/hooks/"+source, bytes.NewReader(body))
+				r.Header.Set("X-GHL-Signature", sig)
+				w := httptest.NewRecorder()
+				if h.ServeHTTP(w, r); w.Code != 202 {
+					b.Fatal(w.Code, w.Body)
+				}
+			}
+		})
 	}
 }
 

@@ -491,7 +491,7 @@ func text(v gjson.Result) string {
 	switch v.Type {
 	case gjson.String:
 		s := v.Str
-		if strings.Contains(v.Raw, `\ud`) || strings.Contains(v.Raw, `\uD`) {
+		if strings.IndexByte(v.Raw, '\\') >= 0 && (strings.Contains(v.Raw, `\ud`) || strings.Contains(v.Raw, `\uD`)) {
 			// A surrogate can lack its other half. gjson then loses the character after it, and encoding/json does not.
 			_ = json.Unmarshal([]byte(v.Raw), &s)
 		}

@@ -136,6 +136,9 @@ func isDate(v gjson.Result) bool {
 		return false
 	}
 	s, _, _ := strings.Cut(strings.TrimSpace(text(v)), "[")
+	if len(s) > 10 && s[4] == '-' && s[7] == '-' && (s[10] == 'T' || s[10] == ' ') {
+		return false // the usual case, which none of the layouts below has
+	}
 	if _, err := time.Parse(time.DateOnly, s); err == nil {
 		return true
 	}
@@ -189,8 +192,10 @@ var basicTime = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?(Z|[
 // With time.Parse, this would need a dozen layouts. time.Parse also returns a time in the machine's zone if the offset
 // happens to be the same, which parseTime never does.
 func parseTime(s string, zone *time.Location) (time.Time, bool) {
-	if m := basicTime.FindStringSubmatch(s); m != nil { // 20261201T090000Z
-		s = m[1] + "-" + m[2] + "-" + m[3] + "T" + m[4] + ":" + m[5] + ":" + first(m[6], "00") + m[7]
+	if len(s) > 8 && s[8] == 'T' {
+		if m := basicTime.FindStringSubmatch(s); m != nil { // 20261201T090000Z
+			s = m[1] + "-" + m[2] + "-" + m[3] + "T" + m[4] + ":" + m[5] + ":" + first(m[6], "00") + m[7]
+		}
 	}
 	p := timeParser{rest: s}
 	year := p.digits(4)
