@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"bellhop/engine/record"
+	"bellhop/engine/store/storetest"
 )
 
 const killRules = `rules:
@@ -181,6 +182,9 @@ func newRealProgram(t *testing.T, rules, config string) *realProgram {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	config = fmt.Sprintf("listen: %s\nadmin: %s\n", p.listen, p.admin) + config
+	if storetest.Postgres() && !strings.Contains(config, "\nstore:") {
+		config += fmt.Sprintf("store: %q\n", storetest.NewServer(t).Database(t))
+	}
 	for name, text := range map[string]string{"bellhop.yaml": config, "rules/a.yaml": rules} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(p.dir, name)), 0o700); err != nil {
 			t.Fatal(err)
@@ -282,18 +286,25 @@ func postEvent(ctx context.Context, client *http.Client, url, body string) (even
 
 func getJSON(t *testing.T, url string, v any) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
+	if err := tryJSON(t.Context(), url, v); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func tryJSON(ctx context.Context, url string, v any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer resp.Body.Close()
 	if err := json.NewDecoder(resp.Body).Decode(v); err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("GET %s: %s %v", url, resp.Status, err)
+		return fmt.Errorf("GET %s: %s %w", url, resp.Status, err)
 	}
+	return nil
 }
 
 func freeAddress(t *testing.T) string {

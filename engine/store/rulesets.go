@@ -89,12 +89,17 @@ func (t *Tx) addSet(id string, files []live.FileVersion) error {
 }
 
 // endLeft ends the rule sets of nodes that have left.
-func (t *Tx) endLeft() error {
-	if _, err := t.exec("end rule sets", `DELETE FROM rules_in_force WHERE node NOT IN (SELECT name FROM nodes)`); err != nil {
+func (s *Store) endLeft(ctx context.Context) error {
+	return s.Write(ctx, 0, func(tx *Tx) error {
+		if err := tx.lockRules(); err != nil {
+			return err
+		}
+		if _, err := tx.exec("end rule sets", `DELETE FROM rules_in_force WHERE node NOT IN (SELECT name FROM nodes)`); err != nil {
+			return err
+		}
+		_, err := tx.exec("end rule sets", `UPDATE rule_sets SET ended_at = ? WHERE ended_at = 0 AND id NOT IN (SELECT id FROM rules_in_force)`, micros(s.opts.Now()))
 		return err
-	}
-	_, err := t.exec("end rule sets", `UPDATE rule_sets SET ended_at = ? WHERE ended_at = 0 AND id NOT IN (SELECT id FROM rules_in_force)`, micros(t.s.opts.Now()))
-	return err
+	})
 }
 
 // RuleSet returns the versions of the rule files that the rule set id is made of, by path. The error is [ErrNotFound]
@@ -123,6 +128,11 @@ func (s *Store) RuleSet(ctx context.Context, id string) ([]live.Version, error) 
 // any, it also deletes the contents of rule files that are in no remaining set and are not the last good version of a
 // file. The set in force stays.
 func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
+	if s.shared() {
+		if err := s.endLeft(ctx); err != nil {
+			return err
+		}
+	}
 	// A set that ended before this time has only events from before it, so no others are looked at.
 	rows, err := s.read.QueryContext(ctx, `SELECT id FROM rule_sets WHERE ended_at > 0 AND ended_at < ?
 		AND id NOT IN (SELECT rules FROM events WHERE id < ?)`, micros(before), record.FirstID(before))
@@ -133,11 +143,6 @@ func (s *Store) pruneRules(ctx context.Context, before time.Time) error {
 	return s.Write(ctx, 0, func(tx *Tx) error {
 		if err := tx.lockRules(); err != nil {
 			return err
-		}
-		if s.shared() {
-			if err := tx.endLeft(); err != nil {
-				return err
-			}
 		}
 		for _, id := range ids { // the set can be in force again by now
 			if _, err := tx.exec("prune rule sets", `DELETE FROM rule_sets WHERE id = ? AND ended_at > 0 AND ended_at < ?`, id, micros(before)); err != nil {
