@@ -10,11 +10,11 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/creachadair/jrpc2"
 	"github.com/creachadair/jrpc2/channel"
+	"github.com/creachadair/jrpc2/handler"
 
 	"bellhop/rules/text"
 )
@@ -61,16 +61,15 @@ type server struct {
 }
 
 // Serve answers the editor that writes to in and reads from out, until the editor sends exit, in ends, or ctx ends. It
-// returns nil if the editor sent shutdown before, and otherwise [errNoShutdown] or the error of the connection. If ctx
-// ends first, a read from in can still be running when Serve returns.
+// returns nil if the editor sent shutdown before, and otherwise [errNoShutdown] or the error of the connection. Unless in
+// has ended, a read from it can still be running when Serve returns.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &server{options: o, wake: make(chan struct{}, 1), open: map[string]*document{}, projects: map[string]*project{}}
-	ch := &exitChannel{Channel: channel.LSP(in, nopCloser{out})}
-	s.rpc = jrpc2.NewServer(s.methods(), &jrpc2.ServerOptions{
+	s.rpc = jrpc2.NewServer(s.methods(cancel), &jrpc2.ServerOptions{
 		AllowPush: true, DisableBuiltin: true, NewContext: func() context.Context { return ctx },
-	}).Start(ch)
+	}).Start(channel.LSP(in, nopCloser{out}))
 	s.working.Go(func() { s.work(ctx) })
 	ended := make(chan error, 1)
 	go func() { ended <- s.rpc.Wait() }() // ends when in ends
@@ -98,44 +97,13 @@ type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
 
-// An exitChannel returns io.EOF when the editor sends exit.
-type exitChannel struct{ channel.Channel }
-
-func (c *exitChannel) Recv() ([]byte, error) {
-	data, err := c.Channel.Recv()
-	if err != nil {
-		return data, err
-	}
-	var message struct {
-		Method string          `json:"method"`
-		ID     json.RawMessage `json:"id"`
-	}
-	if json.Unmarshal(data, &message) == nil && message.Method == "exit" && message.ID == nil {
-		return nil, io.EOF
-	}
-	return data, nil
-}
-
-// methods are the requests and notifications that the server knows.
-type methods map[string]jrpc2.Handler
-
-func (m methods) Assign(_ context.Context, method string) jrpc2.Handler {
-	if h, ok := m[method]; ok {
-		return h
-	}
-	if strings.HasPrefix(method, "$/") { // the protocol allows to ignore these, except requests
-		return func(_ context.Context, req *jrpc2.Request) (any, error) {
-			if req.IsNotification() {
-				return nil, nil
-			}
-			return nil, jrpc2.Errorf(jrpc2.MethodNotFound, "%s is not supported", method)
-		}
-	}
-	return nil
-}
-
-func (s *server) methods() methods {
-	return methods{
+// methods are the requests and notifications that the server knows. end ends the session.
+func (s *server) methods(end func()) handler.Map {
+	return handler.Map{
+		"exit": func(context.Context, *jrpc2.Request) (any, error) {
+			end()
+			return nil, nil
+		},
 		"initialize":                      handle(s, locked(s, s.initialize)),
 		"initialized":                     handle(s, s.afterInitialize),
 		"shutdown":                        handle(s, locked(s, s.endSession)),
