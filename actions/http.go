@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hbollon/go-edlib"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -145,7 +146,7 @@ func (h *HTTP) Check() []Problem {
 	if h.Method != "" && !slices.Contains(httpMethods, h.method()) {
 		suggestion := ""
 		for _, m := range httpMethods {
-			if nearly(h.method(), m) {
+			if edlib.OSADamerauLevenshteinDistance(h.method(), m) == 1 {
 				suggestion = m
 			}
 		}
@@ -184,25 +185,6 @@ func checkHeader(name string) error {
 		return fmt.Errorf("the header %s is set by Bellhop itself", name)
 	}
 	return nil
-}
-
-// nearly reports whether a and b differ by one letter added, removed, replaced or swapped with its neighbour.
-func nearly(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	switch len(b) - len(a) {
-	case 0:
-		return i == len(a) || a[i+1:] == b[i+1:] ||
-			i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
-	case 1:
-		return a[i:] == b[i+1:]
-	}
-	return false
 }
 
 // ConnectionName returns the connection that the step names.

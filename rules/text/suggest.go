@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/hbollon/go-edlib"
 )
 
 // Closest returns the candidate that word was most likely meant to be, or "".
@@ -21,8 +23,10 @@ func Closest(word string, candidates []string) string {
 		if fc == fold {
 			return c
 		}
-		d := distance(fold, fc)
-		if d < bestDistance {
+		if longer := len(fold) - len(fc); max(longer, -longer) > 8 {
+			continue
+		}
+		if d := edlib.OSADamerauLevenshteinDistance(fold, fc); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}
@@ -48,33 +52,6 @@ func FoldWord(s string) string {
 		}
 		return r
 	}, strings.ToLower(s))
-}
-
-// distance counts the insertions, deletions, replacements and swaps of neighbours that turn a into b.
-func distance(a, b string) int {
-	s, t := []rune(a), []rune(b)
-	if len(s)-len(t) > 8 || len(t)-len(s) > 8 {
-		return 64
-	}
-	prev2, prev, cur := make([]int, len(t)+1), make([]int, len(t)+1), make([]int, len(t)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(s); i++ {
-		cur[0] = i
-		for j := 1; j <= len(t); j++ {
-			cost := 1
-			if s[i-1] == t[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
-				cur[j] = min(cur[j], prev2[j-2]+1)
-			}
-		}
-		prev2, prev, cur = prev, cur, prev2
-	}
-	return prev[len(t)]
 }
 
 // DidYouMean returns the end of a sentence about an unknown word, "" without a suggestion.
