@@ -100,6 +100,13 @@ func local(t time.Time) string {
 // zoned returns a time in the zone of this machine, with the offset, because people compare it with other zones.
 func zoned(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -07:00") }
 
+// remark prints a line in a dim colour, unless n is 0.
+func (p *program) remark(n int, format string, args ...any) {
+	if n > 0 {
+		p.printf("%s\n", p.stdout.dim(fmt.Sprintf(format, args...)))
+	}
+}
+
 // table prints rows below a head, in columns.
 func (p *program) table(head []string, rows [][]string) {
 	w := tabwriter.NewWriter(p.stdout, 0, 8, 2, ' ', 0)
@@ -285,9 +292,7 @@ func happened(e *record.Event) string {
 }
 
 func (p *program) printMore(next string) {
-	if next != "" {
-		p.printf("%s\n", p.stdout.dim("There are more: --all shows them, --before "+clean(next)+" the next page."))
-	}
+	p.remark(len(next), "There are more: --all shows them, --before %s the next page.", clean(next))
 }
 
 func (p *program) printDeliveries(list admin.Deliveries) {

@@ -21,19 +21,13 @@ const (
 
 func (p *program) printBacktest(r *backtest.Report, dir string) {
 	p.printf("%s from %s to %s, run through %s; nothing is sent.\n", p.stdout.bold(count(r.Events, "event")), local(r.Since), local(r.Until), dir)
-	if other := r.Received - r.Events; other > 0 {
-		p.printf("%s\n", p.stdout.dim(fmt.Sprintf("%d more reach no rule: they are stale, ignored or unreadable.", other)))
-	}
+	p.remark(r.Received-r.Events, "%d more reach no rule: they are stale, ignored or unreadable.", r.Received-r.Events)
 	if r.Events == 0 {
 		p.printf("There is nothing to compare.\n")
 		return
 	}
-	if r.OtherVersions > 0 {
-		p.printf("%s\n", p.stdout.dim(count(r.OtherVersions, "event")+" came when other rules were in force; \"present\" is what the current rules make of them."))
-	}
-	if r.RecordedDiffers > 0 {
-		p.printf("%s\n", p.stdout.dim("What was recorded at the time differs from that in "+count(r.RecordedDiffers, "message")+"."))
-	}
+	p.remark(r.OtherVersions, "%s came when other rules were in force; \"present\" is what the current rules make of them.", count(r.OtherVersions, "event"))
+	p.remark(r.RecordedDiffers, "What was recorded at the time differs from that in %s.", count(r.RecordedDiffers, "message"))
 	if !r.Differs() {
 		p.printf("\n%s: %s before and after%s.\n", p.stdout.paint("32", "No difference"), count(r.Present, "message"), toCome(r.Waiting.Present))
 	} else {
@@ -59,12 +53,8 @@ func (p *program) printBacktest(r *backtest.Report, dir string) {
 	if same > 0 && r.Differs() {
 		p.printf("\n%s\n", p.stdout.dim(count(same, "rule")+" would send the same as now."))
 	}
-	if r.Uncounted > 0 {
-		p.printf("%s\n", p.stdout.dim("There are too many recipients to count them one by one."))
-	}
-	if r.Unfollowed > 0 {
-		p.printf("%s\n", p.stdout.dim("So many steps wait that "+count(r.Unfollowed, "step")+" could not be followed; they are counted as if nothing had changed after their event."))
-	}
+	p.remark(r.Uncounted, "There are too many recipients to count them one by one.")
+	p.remark(r.Unfollowed, "So many steps wait that %s could not be followed; they are counted as if nothing had changed after their event.", count(r.Unfollowed, "step"))
 }
 
 var tallyHead = []string{"PRESENT", "PROPOSED", "ADDED", "REMOVED", "CHANGED"}
@@ -94,9 +84,7 @@ func (p *program) printDays(days []backtest.Day, waiting *backtest.Tally, most i
 		rows = append(rows, append([]string{"to come"}, tallyRow(waiting)...))
 	}
 	p.table(append([]string{"DAY"}, tallyHead...), rows)
-	if first > 0 {
-		p.printf("%s\n", p.stdout.dim("and "+count(first, "day")+" before"))
-	}
+	p.remark(first, "and %s before", count(first, "day"))
 }
 
 func (p *program) printRecipients(list []backtest.Recipient, most int) {
@@ -107,9 +95,7 @@ func (p *program) printRecipients(list []backtest.Recipient, most int) {
 		rows = append(rows, append([]string{short(to.Action+" "+to.To, 60)}, tallyRow(&to.Tally)...))
 	}
 	p.table(append([]string{"RECIPIENT"}, tallyHead...), rows)
-	if more := len(list) - len(rows); more > 0 {
-		p.printf("%s\n", p.stdout.dim("and more"))
-	}
+	p.remark(len(list)-len(rows), "and more")
 }
 
 func (p *program) printRuleDifference(r *backtest.Rule, events int) {

@@ -250,23 +250,20 @@ func (x *expectation) compareRules(u *unmet) {
 
 // compareSteps compares the steps that are sent at once and those that are held.
 func (x *expectation) compareSteps(u *unmet) {
-	tell := func(s *expectedStep, d *record.Delivery, differences []Difference) {
-		u.told[d] = true
-		if !slices.Contains(u.o.fired, s.rule.value) && has(x.fires, s.rule.value) {
-			return // it is reported already that the rule did not fire
+	tell := func(list []expectedStep, paired []*record.Delivery, held bool) {
+		for i, d := range paired {
+			s := &list[i]
+			u.told[d] = true
+			if !slices.Contains(u.o.fired, s.rule.value) && has(x.fires, s.rule.value) {
+				continue // it is reported already that the rule did not fire
+			}
+			for _, diff := range s.compare(u.o, d, held) {
+				u.add(s.place(&diff), diff)
+			}
 		}
-		for _, diff := range differences {
-			u.add(s.place(&diff), diff)
-		}
 	}
-	for i, d := range x.pair(u.o) {
-		s := &x.steps.list[i]
-		tell(s, d, s.compare(u.o, d))
-	}
-	for i, d := range x.pairHolds(u.o) {
-		h := &x.held.list[i]
-		tell(h, d, h.compareHold(u.o, d))
-	}
+	tell(x.steps.list, x.pair(u.o), false)
+	tell(x.held.list, x.pairHolds(u.o), true)
 }
 
 // compareSkips compares the steps that must not be sent.
@@ -360,18 +357,29 @@ func pair(list []expectedStep, o *outcome, wanted ...func(*record.Delivery) bool
 	return out
 }
 
-// compare says how what is to be sent differs from what was expected.
-func (s *expectedStep) compare(o *outcome, d *record.Delivery) []Difference {
+// compare says how what became of a step differs from what was expected: that it is sent at once, or held.
+func (s *expectedStep) compare(o *outcome, d *record.Delivery, held bool) []Difference {
 	where := Difference{Rule: s.rule.value, Step: s.number, Action: s.action.Name}
-	if d == nil {
+	switch {
+	case d == nil && held:
+		return where.saying("%s is not held: %s", where.title(), o.absent(s.rule.value, s.number, "such step that waits"))
+	case d == nil:
 		return where.saying("%s is missing: %s", where.title(), o.absent(s.rule.value, s.number, "step with "+s.action.Name))
 	}
 	where.Step = d.Step
-	switch {
-	case d.Action != s.action.Name:
+	if s.action.Name != "" && d.Action != s.action.Name {
 		return where.saying("%s, step %d, is %s, not %s", d.Rule, d.Step, d.Action, s.action.Name)
-	case d.State == record.Skipped:
+	}
+	where.Action = d.Action
+	switch skipped := d.State == record.Skipped; {
+	case skipped && held:
+		return where.saying("%s is not held: it was skipped: %s", where.title(), d.Reason)
+	case skipped:
 		return where.saying("%s is not sent: %s", where.title(), d.Reason)
+	case held && !isHeld(d):
+		return where.saying("%s is not held: it is sent at once; list it under steps", where.title())
+	case held:
+		return s.compareHold(where, d)
 	case isHeld(d):
 		return where.saying("%s is not sent now: it is held until %s; list it under held", where.title(), moment(d.At))
 	}
