@@ -2,24 +2,20 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
 	"net"
 	"net/http"
-	"net/mail"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	mime "github.com/emersion/go-message"
 	"github.com/emersion/go-smtp"
 )
 
@@ -198,77 +194,46 @@ const mailLines = 6
 // readMail returns what the demo shows of an e-mail: its sender, recipients and subject, the beginning of its
 // text, and whether it has an invitation.
 func readMail(data []byte) (message, error) {
-	m, err := mail.ReadMessage(bytes.NewReader(data))
+	mail, err := mime.Read(bytes.NewReader(data))
 	if err != nil {
 		return message{}, fmt.Errorf("reading the e-mail: %w", err)
 	}
-	id := strings.Trim(m.Header.Get("Message-ID"), "<>")
-	id, _, _ = strings.Cut(id, "@")
+	id, _, _ := strings.Cut(strings.Trim(mail.Header.Get("Message-ID"), "<>"), "@")
 	out := message{sink: "email", delivery: id}
-	var words mime.WordDecoder
 	for _, name := range []string{"From", "To", "Subject"} {
-		value, err := words.DecodeHeader(m.Header.Get(name))
+		value, err := mail.Header.Text(name)
 		if err != nil {
 			return message{}, fmt.Errorf("reading the e-mail: %w", err)
 		}
 		out.lines = append(out.lines, name+": "+value)
 	}
-	body := m.Body
-	if m.Header.Get("Content-Transfer-Encoding") == "quoted-printable" {
-		body = quotedprintable.NewReader(body)
-	}
-	var found parts
-	if err := found.read(m.Header.Get("Content-Type"), body); err != nil {
+	text, method := "", "" // the invitation's method, such as REQUEST
+	err = mail.Walk(func(_ []int, part *mime.Entity, err error) error {
+		if err != nil {
+			return err
+		}
+		switch kind, params, _ := part.Header.ContentType(); {
+		case kind == "text/calendar":
+			method = strings.ToUpper(params["method"])
+		case kind == "text/plain" && text == "":
+			data, err := io.ReadAll(part.Body)
+			text = string(data)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
 		return message{}, fmt.Errorf("reading the e-mail: %w", err)
 	}
-	text := strings.Split(strings.TrimSpace(strings.ReplaceAll(found.text, "\r\n", "\n")), "\n")
-	for i, line := range text {
-		if i == mailLines {
-			out.lines = append(out.lines, "| …")
-			break
-		}
+	lines := strings.Split(strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n")), "\n")
+	if len(lines) > mailLines {
+		lines = append(lines[:mailLines], "…")
+	}
+	for _, line := range lines {
 		out.lines = append(out.lines, "| "+line)
 	}
-	if found.invitation != "" {
-		out.lines = append(out.lines, "with a calendar invitation ("+found.invitation+")")
+	if method != "" {
+		out.lines = append(out.lines, "with a calendar invitation ("+method+")")
 	}
 	return out, nil
-}
-
-// parts are the parts of an e-mail that are shown.
-type parts struct {
-	text       string
-	invitation string // its method, such as REQUEST
-}
-
-func (p *parts) read(contentType string, body io.Reader) error {
-	kind, params, err := mime.ParseMediaType(cmp.Or(contentType, "text/plain"))
-	if err != nil {
-		return err
-	}
-	if strings.HasPrefix(kind, "multipart/") {
-		r := multipart.NewReader(body, params["boundary"])
-		for {
-			part, err := r.NextPart() // its text is decoded
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			if err := p.read(part.Header.Get("Content-Type"), part); err != nil {
-				return err
-			}
-		}
-	}
-	switch {
-	case kind == "text/calendar":
-		p.invitation = strings.ToUpper(params["method"])
-	case kind == "text/plain" && p.text == "":
-		data, err := io.ReadAll(body)
-		p.text = string(data)
-		return err
-	}
-	_, err = io.Copy(io.Discard, body)
-	return err
 }
