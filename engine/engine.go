@@ -97,20 +97,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	e.metrics.Registry.MustRegister(backlog{context.WithoutCancel(ctx), e.store, e.log})
 	compile := cfg.RuleOptions()
-	e.folder, err = live.Open(ctx, live.Options{
-		Dir: cfg.Rules,
-		Compile: func(path string, data []byte) (*rules.File, []text.Finding) {
-			return rules.Compile(path, data, compile)
-		},
-		Good: e.store,
-		Changed: func(s live.Snapshot) {
-			e.metrics.Reloads.WithLabelValues(result(s)).Inc()
-			e.loaded(ctx, s)
-		},
-		Found:  o.Found,
-		Logger: e.log,
-	})
-	if err != nil {
+	if e.folder, err = e.openRules(ctx, compile, o.Found); err != nil {
 		return nil, err
 	}
 	e.loaded(ctx, e.folder.Snapshot())
@@ -155,6 +142,27 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 	}
 	return e, nil
+}
+
+// openRules loads the folder of rules.
+func (e *Engine) openRules(ctx context.Context, compile rules.Options, found func([]text.Finding)) (*live.Folder, error) {
+	return live.Open(ctx, live.Options{
+		Dir: e.cfg.Rules,
+		Compile: func(path string, data []byte) (*rules.File, []text.Finding) {
+			return rules.Compile(path, data, compile)
+		},
+		Recall: func(path string, data []byte, digest string) (*rules.File, []text.Finding, error) {
+			return rules.Recall(path, data, digest, compile)
+		},
+		Stamp: stamp(compile),
+		Good:  e.store,
+		Changed: func(s live.Snapshot) {
+			e.metrics.Reloads.WithLabelValues(result(s)).Inc()
+			e.loaded(ctx, s)
+		},
+		Found:  found,
+		Logger: e.log,
+	})
 }
 
 // intake returns the server for webhooks.

@@ -18,6 +18,7 @@ type memo struct {
 	texts map[textKey]uses
 	sends map[string]checkedSend
 	steps map[string]checkedStep
+	lists map[string][]string
 }
 
 // A checkedWhen is a condition, for rules with the same events and named values.
@@ -58,8 +59,17 @@ type uses []int
 func newMemo() *memo {
 	return &memo{
 		whens: map[string]*checkedWhen{}, lets: map[string]*checkedLet{}, texts: map[textKey]uses{},
-		sends: map[string]checkedSend{}, steps: map[string]checkedStep{},
+		sends: map[string]checkedSend{}, steps: map[string]checkedStep{}, lists: map[string][]string{},
 	}
+}
+
+// list returns one list for all that are equal.
+func (m *memo) list(of []string) []string {
+	key := strings.Join(of, ",")
+	if m.lists[key] == nil {
+		m.lists[key] = of
+	}
+	return m.lists[key]
 }
 
 // A watch notices whether what was checked since it began could be taken for checked elsewhere.

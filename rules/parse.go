@@ -160,7 +160,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options, m *memo, checked bool)
 		}
 	}
 	if p, ok := at("on"); ok {
-		rule.On = parseOn(r, p.Value)
+		rule.On = m.list(parseOn(r, p.Value))
 	}
 	lacks("on", ", which says what events it is for")
 	if p, ok := at("timezone"); ok {

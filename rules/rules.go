@@ -2,7 +2,9 @@ package rules
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bellhop/rules/lang"
@@ -18,6 +20,20 @@ type Options struct {
 	Zone *time.Location
 	// Language is the language of names of days and months that date prints, one of [lang.Languages]; "" is English.
 	Language string
+}
+
+// Identity identifies all that the options mean for a file.
+func (o Options) Identity() string {
+	zone := ""
+	if o.Zone != nil {
+		zone = o.Zone.String()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%q %q", zone, o.Language)
+	for _, name := range text.SortedKeys(o.Connections) {
+		fmt.Fprintf(&b, " %q %q", name, o.Connections[name])
+	}
+	return b.String()
 }
 
 // A File is one rule file, compiled. It is immutable.
@@ -122,7 +138,7 @@ func newFile(r *text.Document, drafts []*draft, in *fileText, ignores text.Ignor
 func (d *draft) summarise() {
 	rule := d.Rule
 	if d.when != nil {
-		rule.needs, rule.asks = d.when.Needs, d.when.Yes.AllAsks()
+		rule.needs, rule.asks = slices.Clip(d.when.Needs), d.when.Yes.AllAsks()
 		statuses, _ := d.when.Yes.Asks("appointment.appointmentStatus")
 		rule.cancelled = slices.Equal(statuses, []string{Cancelled})
 	}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func repeatedSend(first, again sending) text.Finding {
 }
 
 // A sendKey is the same for two steps that send the same. It is zero if that is unknown.
-type sendKey [16]byte
+type sendKey struct{ high, low uint64 }
 
 // sendKeyOf returns the key of everything that a step sends, to whom and when, as written. The same words in another
 // rule mean the same only if the names in them and the zone do.
@@ -103,7 +104,8 @@ func (b *body) sendKeyOf(st *step) sendKey {
 			h.Write([]byte("\x00" + l.name + "=" + l.src))
 		}
 	}
-	return sendKey(h.Sum(nil)[:16])
+	sum := h.Sum(nil)
+	return sendKey{binary.BigEndian.Uint64(sum), binary.BigEndian.Uint64(sum[8:])}
 }
 
 // fireTogether reports whether there are events for which both rules fire, because the condition of one implies that

@@ -12,6 +12,8 @@ import (
 const (
 	// storing is how long the store may take for one version.
 	storing = 5 * time.Second
+	// together is how many versions are stored at once, so that they can share a transaction.
+	together = 64
 	// retryStoring is the longest pause between attempts to store a version.
 	retryStoring = time.Minute
 )
@@ -69,21 +71,37 @@ func (k *keeper) store(ctx context.Context) bool {
 	k.mu.Lock()
 	work := maps.Clone(k.unsaved)
 	k.mu.Unlock()
-	for _, path := range slices.Sorted(maps.Keys(work)) {
-		err := k.storeOne(ctx, path, work[path])
-		if err != nil {
-			if ctx.Err() == nil && !k.failing {
-				k.failing = true
-				k.log.Error("the last good version of a rule file could not be stored; its rules are in force, and storing is tried again",
-					"file", path, "error", err)
+	type failure struct {
+		path string
+		err  error
+	}
+	failed := make(chan failure, 1)
+	paths := slices.Sorted(maps.Keys(work))
+	atOnce(min(together, len(paths)), len(paths), func(i int) {
+		path := paths[i]
+		if len(failed) > 0 {
+			return
+		}
+		if err := k.storeOne(ctx, path, work[path]); err != nil {
+			select {
+			case failed <- failure{path, err}:
+			default:
 			}
-			return false
+			return
 		}
 		k.mu.Lock()
+		defer k.mu.Unlock()
 		if k.unsaved[path] == work[path] { // otherwise there is a newer version
 			delete(k.unsaved, path)
 		}
-		k.mu.Unlock()
+	})
+	if len(failed) > 0 {
+		if first := <-failed; ctx.Err() == nil && !k.failing {
+			k.failing = true
+			k.log.Error("the last good version of a rule file could not be stored; its rules are in force, and storing is tried again",
+				"file", first.path, "error", first.err)
+		}
+		return false
 	}
 	k.failing = false
 	return true

@@ -71,6 +71,12 @@ type Options struct {
 	// Compile compiles a file's content, which does not change later. The path is relative to Dir, with slashes. It is
 	// called from several goroutines.
 	Compile func(path string, data []byte) (*rules.File, []text.Finding)
+	// Recall makes a file of what [rules.File.Digest] wrote when its content had been compiled, without checking it. If
+	// it is nil, or returns an error, the content is compiled. It is called from several goroutines.
+	Recall func(path string, data []byte, digest string) (*rules.File, []text.Finding, error)
+	// Stamp identifies all that Compile depends on besides its arguments: the program and its configuration. It has no
+	// space. A stored version with another stamp is compiled again. If it is "", all are.
+	Stamp string
 	// Good keeps the last good version of each file over restarts. If it is nil, they are only in memory.
 	Good Versions
 	// Poll is the time between two looks at the folder when nothing says that it changed. 0 is one second,
@@ -88,9 +94,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Versions stores the last good version of each rule file. Its methods are called from one goroutine at a time. An
-// error of GoodVersions makes Open fail. Any other error is logged once and keeps no rule from being loaded; the call
-// is repeated, at first with the next poll, later every minute.
+// Versions stores the last good version of each rule file. Its methods are called from several goroutines, but for a
+// path from one at a time. An error of GoodVersions makes Open fail. Any other error is logged once and keeps no rule
+// from being loaded; the call is repeated, at first with the next poll, later every minute.
 type Versions interface {
 	GoodVersions(ctx context.Context) ([]Version, error)
 	PutGood(ctx context.Context, v Version) error // replaces the version of the same path
@@ -104,7 +110,7 @@ type Version struct {
 	Data []byte
 	At   time.Time // when it came into force
 
-	// Stamp says what the file was checked with. It is "" if that is not known.
+	// Stamp says what the file was checked with, and what was found. It is "" if that is not known.
 	Stamp string
 }
 
@@ -286,6 +292,7 @@ type reading struct {
 	data []byte
 	now  *compiled // the content, if it is not that of the good version
 	was  *compiled // the good version
+	anew bool      // the good version was compiled again
 }
 
 // A compiled is the result of compiling some content.
@@ -301,7 +308,9 @@ func (f *Folder) read(r *reading) {
 	if r.good != nil {
 		r.sum = sha256.Sum256(r.good.Data)
 		unchanged = r.seen.readable() && r.sum == r.seen.sum
-		r.was = f.compile(r.file, r.good.Data)
+		if r.was = f.known(r); r.was == nil {
+			r.was, r.anew = f.compile(r.file, r.good.Data), true
+		}
 	}
 	switch {
 	case !r.seen.readable():
@@ -310,6 +319,31 @@ func (f *Folder) read(r *reading) {
 	case r.was.file == nil:
 		r.now = r.was
 	}
+}
+
+// known returns what was stored with a good version. It returns nil if that has to be found out again.
+func (f *Folder) known(r *reading) *compiled {
+	digest, ok := strings.CutPrefix(r.good.Stamp, f.o.Stamp+" ")
+	if !ok || f.o.Stamp == "" || f.o.Recall == nil || r.good.Hash != hex.EncodeToString(r.sum[:]) {
+		return nil
+	}
+	file, findings, err := f.o.Recall(r.file.path, r.good.Data, digest)
+	if err != nil {
+		f.log.Warn("what was stored of a rule file cannot be used, so it is checked again", "file", r.file.path, "error", err)
+		return nil
+	}
+	return &compiled{file, findings}
+}
+
+// keep has a version stored as the last good one of its file.
+func (f *Folder) keep(path string, v *version, data []byte) {
+	good := &Version{Path: path, Hash: v.hash(), Data: data, At: v.at}
+	if f.o.Stamp != "" && f.o.Recall != nil {
+		if digest, err := v.file.Digest(v.findings); err == nil {
+			good.Stamp = f.o.Stamp + " " + digest
+		}
+	}
+	f.good.put(path, good)
 }
 
 func (f *Folder) compile(fl *file, data []byte) *compiled {
@@ -330,6 +364,9 @@ func (f *Folder) recall(r *reading) {
 	}
 	f.order++
 	fl.force = &version{file: r.was.file, sum: sum, size: len(v.Data), at: v.At, order: f.order, findings: r.was.findings}
+	if r.anew && f.o.Stamp != "" {
+		f.keep(fl.path, fl.force, v.Data)
+	}
 }
 
 // Set returns the rules in force. It is never nil.

@@ -180,10 +180,13 @@ func (f *Folder) settle(ctx context.Context) {
 }
 
 // everywhere calls do for the numbers below n on all processors, and waits.
-func everywhere(n int, do func(i int)) {
+func everywhere(n int, do func(i int)) { atOnce(runtime.GOMAXPROCS(0), n, do) }
+
+// atOnce calls do for the numbers below n, several at once, and waits.
+func atOnce(several, n int, do func(i int)) {
 	var next atomic.Int64
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), n) {
+	for range min(several, n) {
 		workers.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				do(i)
@@ -374,7 +377,7 @@ func (f *Folder) finish(j *joining) {
 		v := fl.candidate
 		v.at = now
 		if v.data != nil {
-			f.good.put(fl.path, &Version{Path: fl.path, Hash: v.hash(), Data: v.data, At: now})
+			f.keep(fl.path, v, v.data)
 			v.data = nil
 		}
 		fl.force, fl.candidate, fl.stale = v, nil, ""

@@ -15,26 +15,28 @@ import (
 // At the end of a line, it applies to that line. On a line of its own, it applies to what begins on the next line,
 // with everything that belongs to it: a rule, a step, a key.
 type ignore struct {
-	from, to int // the lines it applies to, counted from 1
-	code     string
-	at       Span // where the code is written
-	place    Finding
+	Ignore
+	at Span // where the code is written
+}
+
+// An Ignore is a comment that silences warnings.
+type Ignore struct {
+	From, To int // the lines it applies to, counted from 1
+	Code     string
+	Unused   Finding // what is wrong with it if there is no such warning
 }
 
 // silences reports whether the comment applies to a finding.
-func (i ignore) silences(f Finding) bool {
-	return f.Severity == Warning && f.Code == i.code && i.covers(f)
+func (i Ignore) silences(f Finding) bool {
+	return f.Severity == Warning && f.Code == i.Code && i.covers(f)
 }
 
-func (i ignore) covers(f Finding) bool { return f.Line >= i.from && f.Line <= i.to }
+func (i Ignore) covers(f Finding) bool { return f.Line >= i.From && f.Line <= i.To }
 
 const codeIgnore = "ignore"
 
 // Ignores are the comments of one file that apply to findings about several files together.
-type Ignores struct {
-	path string
-	list []ignore
-}
+type Ignores []Ignore
 
 var (
 	ignoreComment = regexp.MustCompile(`(?m)(?:^|[ \t])#[ \t]*bellhop[ \t]*:[ \t]*([^\r\n]*)`)
@@ -44,17 +46,17 @@ var (
 // Silence removes the findings that comments of the file ignore, and reports comments that ignore nothing. Comments
 // for the codes in late, whose findings are about several files together, are returned.
 func (r *Document) Silence(late ...string) Ignores {
-	out := Ignores{path: r.src.name}
+	var out Ignores
 	for _, i := range r.ignores() {
 		before := len(r.findings)
 		r.findings = slices.DeleteFunc(r.findings, i.silences)
 		switch {
 		case len(r.findings) < before:
-		case slices.Contains(late, i.code):
-			i.place = r.finding(Warning, codeIgnore, i.at, "", noneIgnored, Quote(i.code))
-			out.list = append(out.list, i)
-		case slices.ContainsFunc(r.findings, func(f Finding) bool { return f.Code == i.code && i.covers(f) }):
-			r.Warnf(codeIgnore, i.at, "", "%s is a mistake here, and only warnings can be ignored", Quote(i.code))
+		case slices.Contains(late, i.Code):
+			i.Unused = r.finding(Warning, codeIgnore, i.at, "", noneIgnored, Quote(i.Code))
+			out = append(out, i.Ignore)
+		case slices.ContainsFunc(r.findings, func(f Finding) bool { return f.Code == i.Code && i.covers(f) }):
+			r.Warnf(codeIgnore, i.at, "", "%s is a mistake here, and only warnings can be ignored", Quote(i.Code))
 		default:
 			var codes []string
 			for _, f := range r.findings {
@@ -62,8 +64,8 @@ func (r *Document) Silence(late ...string) Ignores {
 					codes = append(codes, f.Code)
 				}
 			}
-			near := Closest(i.code, codes)
-			r.Warnf(codeIgnore, i.at, near, noneIgnored+"%s", Quote(i.code), DidYouMean(near))
+			near := Closest(i.Code, codes)
+			r.Warnf(codeIgnore, i.at, near, noneIgnored+"%s", Quote(i.Code), DidYouMean(near))
 		}
 	}
 	return out
@@ -102,7 +104,7 @@ func (r *Document) ignores() (out []ignore) {
 		from, to := r.src.ignored(at)
 		for _, word := range words[1:] {
 			code := place(word)
-			out = append(out, ignore{from: from, to: to, code: data[code.From:code.To], at: code})
+			out = append(out, ignore{Ignore{From: from, To: to, Code: data[code.From:code.To]}, code})
 		}
 	}
 	return out
@@ -181,11 +183,11 @@ func (s *source) ignored(at int) (from, to int) {
 
 // Silence removes the findings that the comments ignore, and adds a finding for each comment that ignores nothing.
 func (of Ignores) Silence(findings []Finding) []Finding {
-	for _, i := range of.list {
+	for _, i := range of {
 		before := len(findings)
-		findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.File == of.path && i.silences(f) })
+		findings = slices.DeleteFunc(findings, func(f Finding) bool { return f.File == i.Unused.File && i.silences(f) })
 		if len(findings) == before {
-			findings = append(findings, i.place)
+			findings = append(findings, i.Unused)
 		}
 	}
 	return findings
