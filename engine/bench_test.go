@@ -224,3 +224,113 @@ func BenchmarkAcknowledgeAt1000(b *testing.B) {
 	b.ReportMetric(at(.5), "p50-ms")
 	b.ReportMetric(at(.99), "p99-ms")
 }
+
+// BenchmarkBeside posts 20 bookings a second of one location, each with a delivery: alone, and beside another location
+// that imports past bookings as fast as 64 connections can, in turns. It reports how long the first location's
+// acknowledgements and deliveries took, counted from the time at which each booking was to be posted.
+func BenchmarkBeside(b *testing.B) {
+	begin := time.Now()
+	arrived := make(map[string]time.Duration, b.N)
+	var mu sync.Mutex
+	quiet := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get("X-Appointment")
+		mu.Lock()
+		defer mu.Unlock()
+		arrived[id] = time.Since(begin)
+	}))
+	b.Cleanup(quiet.Close)
+	busy := newSink(b, nil)
+	s := start(b, setup{rules: map[string]string{"a.yaml": `rules:
+  - name: quiet
+    on: booked
+    when: locationId == "quiet"
+    then:
+      - http: { connection: quiet, path: /, headers: { X-Appointment: "{{ appointment.id }}" }, json: {} }
+  - name: busy
+    on: booked
+    when: locationId == "busy"
+    then:
+      - http: { connection: busy, path: /, json: {} }
+`}, yaml: fmt.Sprintf("%sconnections: { quiet: { url: %q }, busy: { url: %q } }\negress: { allow: [127.0.0.1] }\n", noneConfig, quiet.URL, busy.URL)})
+	from := func(location string, i int) string {
+		text := strings.Replace(booking(i), "0007BWpSzSwfiuSl0tR2", location, 1)
+		if location == "busy" {
+			text = strings.ReplaceAll(text, "2099", "2019")
+		}
+		return strings.Replace(text, `"id":"appt`, `"id":"`+location, 1)
+	}
+	due := make([]time.Duration, 2*b.N)
+	acknowledged := make([]time.Duration, 2*b.N)
+	next, imported := 0, 0
+	turn := func(n int) {
+		w := dial(b, s.e.HookURL())
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for range n {
+			at := <-tick.C
+			due[next] = at.Sub(begin)
+			if code, err := w.post(from("quiet", next)); err != nil || code != http.StatusAccepted {
+				b.Errorf("answer %d: %v", code, err)
+			}
+			acknowledged[next] = time.Since(begin)
+			next++
+		}
+	}
+	flood := func(during func()) {
+		var over atomic.Bool
+		var n atomic.Int64
+		n.Store(int64(imported))
+		var wg sync.WaitGroup
+		for range 64 {
+			w := dial(b, s.e.HookURL())
+			wg.Go(func() {
+				for !over.Load() {
+					if _, err := w.post(from("busy", int(n.Add(1)))); err != nil { // a 429 is right too
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		during()
+		over.Store(true)
+		wg.Wait()
+		imported = int(n.Load())
+	}
+	const turns = 4
+	var alone, beside [][2]int // ranges of next
+	b.ResetTimer()
+	for i := range turns {
+		n := b.N*(i+1)/turns - b.N*i/turns
+		from := next
+		turn(n)
+		alone = append(alone, [2]int{from, next})
+		from = next
+		flood(func() { turn(n) })
+		beside = append(beside, [2]int{from, next})
+	}
+	until(b, "all of the quiet location are delivered", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(arrived) == 2*b.N
+	})
+	b.StopTimer()
+	report := func(name string, ranges [][2]int) {
+		var answers, deliveries []time.Duration
+		for _, r := range ranges {
+			for i := r[0]; i < r[1]; i++ {
+				answers = append(answers, acknowledged[i]-due[i])
+				deliveries = append(deliveries, arrived[fmt.Sprintf("quiet%08d", i)]-due[i])
+			}
+		}
+		for what, took := range map[string][]time.Duration{"ack": answers, "delivered": deliveries} {
+			slices.Sort(took)
+			for q, label := range map[float64]string{.5: "p50", .99: "p99"} {
+				b.ReportMetric(took[min(int(q*float64(len(took))), len(took)-1)].Seconds()*1e3, fmt.Sprintf("%s-%s-%s-ms", name, what, label))
+			}
+		}
+	}
+	report("alone", alone)
+	report("beside", beside)
+	b.ReportMetric(float64(imported)/(b.Elapsed().Seconds()/2), "imported/s")
+}

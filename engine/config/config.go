@@ -134,7 +134,7 @@ type Delivery struct {
 
 // Intake limits how webhooks are received.
 type Intake struct {
-	MaxConcurrent int `json:"max_concurrent" doc:"Webhooks stored at the same time; more are asked to come again." example:"256"`
+	MaxConcurrent int `json:"max_concurrent" doc:"Webhooks that are stored or wait for it at the same time; more are asked to come again." example:"256"`
 	PerAddress    int `json:"per_address" doc:"Connections at the same time from one address; with more, the slowest give way. Raise it behind a proxy." example:"512"`
 }
 

@@ -38,6 +38,11 @@ const (
 	// several times as much.
 	bodyBytes = 16 << 20
 
+	// share is how many more webhooks one location can have at the store than all the others have. Webhooks that are
+	// stored at the same time share one transaction, which takes longer the more there are. With 4, another location's
+	// webhook waits little longer than for the disk.
+	share = 4
+
 	// logEvery is the shortest time between two log entries of a [limitedLog].
 	logEvery = 10 * time.Second
 )
@@ -46,7 +51,7 @@ const (
 type Options struct {
 	Sources       map[string]config.Source
 	Receiver      Receiver
-	MaxConcurrent int              // most webhooks stored at the same time; 0 is 256
+	MaxConcurrent int              // most webhooks that are stored or wait for it at the same time; 0 is 256
 	Connections   int              // most connections at the same time; 0 is 4096
 	PerAddress    int              // most connections at the same time from one address; 0 is 512
 	Zone          *time.Location   // for times without an offset; nil is UTC
@@ -67,7 +72,7 @@ type Observation struct {
 type Handler struct {
 	o         Options
 	sources   map[string]*source
-	slots     chan struct{}
+	gate      *gate
 	crowd     *crowd
 	normalise payload.Normaliser
 	refused   limitedLog // requests that are not genuine or not allowed
@@ -92,7 +97,7 @@ func New(o Options) (*Handler, error) {
 		o.Now = time.Now
 	}
 	h := &Handler{
-		o: o, sources: map[string]*source{}, slots: make(chan struct{}, o.MaxConcurrent),
+		o: o, sources: map[string]*source{}, gate: newGate(o.MaxConcurrent, share, o.Now),
 		crowd: newCrowd(o.Connections, o.PerAddress, bodyBytes), normalise: payload.Normaliser{Zone: o.Zone, Statuses: statuses(o.Sources)},
 	}
 	for name, s := range o.Sources {
@@ -198,16 +203,16 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 			slog.String("error", "its location is not one of the source's locations"))
 		return refuse(w, http.StatusForbidden, "this location is not allowed here"), ""
 	}
-	// Only genuine webhooks take a slot, so that strangers cannot use them up.
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	default:
-		h.busy.log(r.Context(), h.o, "too many webhooks at once", slog.String("source", s.name))
-		return later(w, tooMany), ""
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()
+	// Only genuine webhooks take a place, so that strangers cannot use them up.
+	if err := h.gate.enter(ctx, ev.LocationID); err != nil {
+		if !errors.Is(r.Context().Err(), context.Canceled) { // else the sender has gone
+			h.busy.log(r.Context(), h.o, "too many webhooks at once", slog.String("source", s.name))
+		}
+		return later(w, tooMany), ""
+	}
+	defer h.gate.leave(ev.LocationID)
 	receipt, err := h.o.Receiver.Receive(ctx, ev)
 	if err != nil {
 		// After every failure to store, a retry is useful, and 429 is the status that all senders retry.
