@@ -112,7 +112,7 @@ To begin with rules of your own:       bellhop init`,
 		p.demoCommand(), p.initCommand(), p.checkCommand(), p.testCommand(), p.runCommand(), p.sendCommand(),
 		p.eventsCommand(), p.deliveriesCommand(), p.versionCommand(),
 		p.schemaCommand(), p.lspCommand(),
-		p.explainCommand(), p.backtestCommand(), p.benchCommand(),
+		p.explainCommand(), p.backtestCommand(), p.benchCommand(), p.storeCommand(),
 	)
 	group(root)
 	return root

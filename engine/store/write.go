@@ -40,9 +40,14 @@ type Tx struct {
 	rules string // the rule set that this transaction has noted as in force; "" if none
 }
 
-func (t *Tx) enqueue(d *record.Delivery) {
-	t.jobs = append(t.jobs, job{Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", Key: KeyOf(d.Source, d.Appointment),
-		due: d.Due, priority: t.s.fair.priority(d.Location, d.Due, t.s.opts.Now())})
+func (t *Tx) enqueue(d *record.Delivery) { t.jobs = append(t.jobs, t.s.jobOf(d)) }
+
+// jobOf returns the job of a delivery that is to be sent.
+func (s *Store) jobOf(d *record.Delivery) job {
+	return job{
+		Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", Key: KeyOf(d.Source, d.Appointment),
+		due: d.Due, priority: s.fair.priority(d.Location, d.Due, s.opts.Now()),
+	}
 }
 
 // exec runs a statement and returns how many rows it changed. what says in its error what was done.
