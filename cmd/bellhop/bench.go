@@ -8,12 +8,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,15 +23,17 @@ import (
 	"bellhop/cmd/bellhop/bench"
 	"bellhop/engine/bare"
 	"bellhop/engine/config"
+	"bellhop/engine/store"
 )
 
 type benchFlags struct {
-	url, source, config, key string
-	sink, store, write       string
-	rate, connections        int
-	locations, rules         int
-	length                   time.Duration
-	signed, bare, json       bool
+	urls                      []string
+	source, config, key       string
+	sink, store, write        string
+	rate, connections         int
+	locations, rules, servers int
+	length                    time.Duration
+	signed, bare, json        bool
 }
 
 func (p *program) benchCommand() *cobra.Command {
@@ -54,7 +58,7 @@ It exits with 0 if everything was acknowledged and delivered, else with 1.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.bench(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.url, "url", "", "the public `address` of the server to load; without it, one that bench starts")
+	flags.StringSliceVar(&f.urls, "url", nil, "the public `address` of the server to load, or several that share a database; without it, one that bench starts")
 	flags.StringVar(&f.source, "source", config.DefaultSource, "with --url, the `source` to send as")
 	configFlag(cmd, &f.config)
 	flags.StringVar(&f.key, "key", "", "with --url, a PEM `file` with the private key to sign with")
@@ -66,7 +70,8 @@ It exits with 0 if everything was acknowledged and delivered, else with 1.`,
 	flags.IntVar(&f.rules, "rules", 100, "the `number` of rules; at least one for each location")
 	flags.BoolVar(&f.bare, "bare", false, "without --url and --rate, compare with a server that only appends webhooks to a file, durably")
 	flags.StringVar(&f.sink, "sink", "", "the `address` where bench takes the deliveries; the rules that --write writes call it")
-	flags.StringVar(&f.store, "store", "", "without --url, the `folder` for the server's store, to measure its disk; it must not exist")
+	flags.StringVar(&f.store, "store", "", "without --url, the `store` of the server: a folder that does not exist, to measure its disk, or the postgres://… of an empty database")
+	flags.IntVar(&f.servers, "servers", 1, "with --store postgres://…, the `number` of servers to start on it")
 	flags.StringVar(&f.write, "write", "", "write a configuration and the rules for a server into this `folder`, and end")
 	flags.BoolVar(&f.json, "json", false, "print the result as JSON")
 	return cmd
@@ -79,16 +84,18 @@ func (p *program) bench(ctx context.Context, f benchFlags) (err error) {
 	switch {
 	case f.rate < 0 || f.connections < 1 || f.locations < 1 || f.rules < 0 || f.length <= 0:
 		return usagef("--rate, --for, --connections, --locations and --rules are numbers above 0; only --rate and --rules can be 0")
-	case f.url != "" && (f.signed || f.store != "" || f.write != ""):
-		return usagef("--signed, --store and --write are for a server that bench starts, not for --url")
-	case f.bare && (f.url != "" || f.write != "" || f.rate > 0):
+	case f.urls != nil && (f.signed || f.store != "" || f.write != "" || f.servers != 1):
+		return usagef("--signed, --store, --servers and --write are for servers that bench starts, not for --url")
+	case f.bare && (f.urls != nil || f.write != "" || f.rate > 0):
 		return usagef("--bare compares how fast a server that bench starts can go, so it fits neither --url, --write nor --rate")
-	case f.url == "" && f.key != "":
+	case f.servers < 1 || f.servers > 1 && !strings.Contains(f.store, "://"):
+		return usagef("--servers is a number above 0, and several servers need a --store postgres://… to share")
+	case f.urls == nil && f.key != "":
 		return usagef("--key is for --url")
 	}
 	sink := f.sink
 	if sink == "" {
-		if sink = defaultSink; f.url == "" && f.write == "" {
+		if sink = defaultSink; f.urls == nil && f.write == "" {
 			sink = "127.0.0.1:0"
 		}
 	}
@@ -104,7 +111,7 @@ func (p *program) bench(ctx context.Context, f benchFlags) (err error) {
 	if !f.json && p.stderr.terminal {
 		o.Progress = p.printBenchProgress
 	}
-	if f.url == "" {
+	if f.urls == nil {
 		stop, err := p.benchServer(ctx, f, &o)
 		if err != nil {
 			return errors.Join(err, l.Close())
@@ -136,8 +143,12 @@ func (p *program) benchTarget(f benchFlags, o *bench.Options) error {
 	if err != nil {
 		return err
 	}
-	if o.URL, err = hookURL(cfg, f.url, f.source); err != nil {
-		return err
+	for _, url := range f.urls {
+		hook, err := hookURL(cfg, url, f.source)
+		if err != nil {
+			return err
+		}
+		o.URLs = append(o.URLs, hook)
 	}
 	verify := cfg.Sources[f.source].Verify
 	key, err := privateKey(verify.Scheme, f.key)
@@ -173,17 +184,27 @@ func (p *program) benchServer(ctx context.Context, f benchFlags, o *bench.Option
 		}
 	}()
 	settings := benchSettings("127.0.0.1:0", "127.0.0.1:0", o.Sink.Addr().String())
-	if f.store != "" {
+	switch {
+	case strings.Contains(f.store, "://"):
+		r, err := store.OpenReader(ctx, f.store, "")
+		if err == nil {
+			return nil, errors.Join(usagef("--store: there is a store in %s already", store.Redacted(f.store)), r.Close())
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		settings["store"] = f.store
+	case f.store != "":
 		if _, err := os.Stat(f.store); err == nil {
 			return nil, usagef("--store: %s exists already", f.store)
 		}
-		store, err := filepath.Abs(f.store)
+		folder, err := filepath.Abs(f.store)
 		if err != nil {
 			return nil, err
 		}
-		settings["store"] = store
+		settings["store"] = folder
 		removeAll := remove
-		remove = func() error { return errors.Join(removeAll(), os.RemoveAll(store)) }
+		remove = func() error { return errors.Join(removeAll(), os.RemoveAll(folder)) }
 	}
 	if f.signed {
 		public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -201,20 +222,35 @@ func (p *program) benchServer(ctx context.Context, f benchFlags, o *bench.Option
 	if err != nil {
 		return nil, err
 	}
-	e, _, end, err := p.launch(ctx, cfg, slog.LevelWarn)
-	if err != nil {
-		return nil, err
+	end := func() error { return nil }
+	for i := range f.servers {
+		node := *cfg
+		node.Node = fmt.Sprint("bench", i+1)
+		e, _, endOne, err := p.launch(ctx, &node, slog.LevelWarn)
+		if err != nil {
+			return nil, errors.Join(err, end())
+		}
+		o.URLs = append(o.URLs, e.HookURL()+"/hooks/"+config.DefaultSource)
+		before := end
+		end = func() error { return errors.Join(endOne(), before()) }
 	}
-	o.URL = e.HookURL() + "/hooks/" + config.DefaultSource
 	if !f.bare {
 		return func() error { return errors.Join(end(), remove()) }, nil
 	}
-	url, endBare, err := serveBare(ctx, filepath.Join(cfg.Store, "bare.log"))
+	url, endBare, err := serveBare(ctx, filepath.Join(barePlace(cfg.Store, dir), "bare.log"))
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}
 	o.Bare = url
 	return func() error { return errors.Join(endBare(), end(), remove()) }, nil
+}
+
+// barePlace returns the folder for the file of a server of package bare: on the disk of the store, if that is a folder.
+func barePlace(store, dir string) string {
+	if strings.Contains(store, "://") {
+		return dir
+	}
+	return store
 }
 
 // serveBare starts a server of package bare, which appends to a new file. stop ends it.

@@ -19,9 +19,9 @@ import (
 	"time"
 )
 
-// Options say what to load a server with. URL and Sink are required.
+// Options say what to load servers with. URLs and Sink are required.
 type Options struct {
-	URL         string                                                    // for the webhooks of a source
+	URLs        []string                                                  // for the webhooks of a source, one for each server; each gets its share
 	Sign        func(http.Header, []byte) error                           // adds the headers that prove who sends a body; nil for none
 	Rate        int                                                       // webhooks a second; 0 is as fast as the connections can
 	For         time.Duration                                             // how long webhooks are sent; 0 is 10 s
@@ -135,7 +135,7 @@ func (b *bench) turns(ctx context.Context) (*Report, error) {
 		return b.sum(), nil
 	}
 	other := &bench{Options: b.Options, run: b.run, begin: b.begin, client: b.client}
-	other.URL, other.Progress = b.Bare, nil
+	other.URLs, other.Progress = []string{b.Bare}, nil
 	for left := b.For; left > 0 && ctx.Err() == nil; left -= turn {
 		b.load(ctx, min(left, turn))
 		b.wait(ctx) // the bare server is alone
@@ -233,7 +233,7 @@ func (b *bench) send(ctx context.Context, g *guests, due time.Duration) {
 
 // post returns the status of the answer, 0 if there was none, and what went wrong.
 func (b *bench) post(ctx context.Context, body []byte) (status int, problem string) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URL, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.URLs[rand.IntN(len(b.URLs))], bytes.NewReader(body))
 	if err != nil {
 		return 0, err.Error()
 	}

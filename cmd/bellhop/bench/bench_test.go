@@ -82,7 +82,7 @@ func TestReport(t *testing.T) {
 			t.Parallel()
 			sink := listen(t)
 			s := server(t, sink, tt.status, tt.deliver)
-			r, err := Run(t.Context(), Options{URL: s.URL, Rate: 200, For: 300 * time.Millisecond, Connections: 4, Sink: sink, Patience: 300 * time.Millisecond})
+			r, err := Run(t.Context(), Options{URLs: []string{s.URL}, Rate: 200, For: 300 * time.Millisecond, Connections: 4, Sink: sink, Patience: 300 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +98,7 @@ func TestSentWhenDue(t *testing.T) {
 	t.Parallel()
 	sink := listen(t)
 	s := server(t, sink, always(202), func(n int) []string { return []string{fmt.Sprint(n)} })
-	r, err := Run(t.Context(), Options{URL: s.URL, Rate: 2, For: 1200 * time.Millisecond, Connections: 4, Sink: sink})
+	r, err := Run(t.Context(), Options{URLs: []string{s.URL}, Rate: 2, For: 1200 * time.Millisecond, Connections: 4, Sink: sink})
 	if err != nil || !r.Good() || r.Sent != 3 || r.Acknowledge.P50 > 400 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -113,7 +113,7 @@ func TestNoCoordinatedOmission(t *testing.T) {
 		once.Do(func() { <-time.After(400 * time.Millisecond) })
 		return 202
 	}, func(n int) []string { return []string{fmt.Sprint(n)} })
-	r, err := Run(t.Context(), Options{URL: s.URL, Rate: 100, For: 500 * time.Millisecond, Connections: 1, Sink: sink})
+	r, err := Run(t.Context(), Options{URLs: []string{s.URL}, Rate: 100, For: 500 * time.Millisecond, Connections: 1, Sink: sink})
 	if err != nil || !r.Good() {
 		t.Fatalf("%+v, %v", r, err)
 	}
