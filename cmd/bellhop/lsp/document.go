@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"strings"
 	"unicode/utf16"
-	"unicode/utf8"
 
 	"bellhop/rules/text"
 )
@@ -67,13 +66,7 @@ func positionOf(s string, offset int) position {
 	return position{last, utf16Length(lines[last])}
 }
 
-func utf16Length(s string) int {
-	n := 0
-	for _, r := range s {
-		n += utf16.RuneLen(r)
-	}
-	return n
-}
+func utf16Length(s string) int { return len(utf16.Encode([]rune(s))) }
 
 // A ruler converts the lines and columns of findings, which count characters from 1, into positions.
 type ruler struct {
@@ -87,16 +80,11 @@ func newRuler(s string) *ruler {
 
 func (r *ruler) position(line, column int) position {
 	line = min(max(line, 1), len(r.lines))
-	text, characters := r.lines[line-1], max(column-1, 0)
 	if line == 1 && r.bom {
-		characters++ // findings do not count the byte order mark, but the editor does
+		column++ // findings do not count the byte order mark, but the editor does
 	}
-	end := 0
-	for ; characters > 0 && end < len(text); characters-- {
-		_, width := utf8.DecodeRuneInString(text[end:])
-		end += width
-	}
-	return position{line - 1, utf16Length(text[:end])}
+	characters := []rune(r.lines[line-1])
+	return position{line - 1, utf16Length(string(characters[:min(max(column-1, 0), len(characters))]))}
 }
 
 func (r *ruler) rangeOf(f text.Finding) textRange {

@@ -289,19 +289,8 @@ func (e *editor) block(old *yaml.Node, text string) (string, bool) {
 	if !ok || indent == "" || !isBlock(text) {
 		return "", false
 	}
-	trimmed := strings.TrimSuffix(text, "\n")
-	var b strings.Builder
-	b.WriteString("|")
-	if trimmed == text {
-		b.WriteString("-")
-	}
-	for l := range strings.SplitSeq(trimmed, "\n") {
-		b.WriteString("\n")
-		if l != "" {
-			b.WriteString(indent + l)
-		}
-	}
-	return b.String(), true
+	out, err := encode(mapping("x", &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.LiteralStyle, Value: text}))
+	return strings.ReplaceAll(strings.TrimPrefix(out, "x: "), "\n  ", "\n"+indent), err == nil
 }
 
 // skips changes the list of skipped steps to what happened, if it differs.
