@@ -44,18 +44,15 @@ func sign(v config.Verify, key crypto.Signer, body []byte, now time.Time) (http.
 			return nil, errors.New("the configuration has no token for it")
 		}
 		h.Set(header, v.Tokens[0])
-	case config.HMACSHA256:
+	case config.HMACSHA256, config.StandardWebhooks:
 		if len(v.Secrets) == 0 {
 			return nil, errors.New("the configuration has no secret for it")
 		}
-		mac := hmac.New(sha256.New, []byte(v.Secrets[0]))
-		mac.Write(body)
-		h.Set(header, "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	case config.StandardWebhooks:
-		if len(v.Secrets) == 0 {
-			return nil, errors.New("the configuration has no secret for it")
-		}
-		if err := actions.Sign(h, v.Secrets[0], "msg_"+rand.Text(), now, body); err != nil {
+		if v.Scheme == config.HMACSHA256 {
+			mac := hmac.New(sha256.New, []byte(v.Secrets[0]))
+			mac.Write(body)
+			h.Set(header, "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		} else if err := actions.Sign(h, v.Secrets[0], "msg_"+rand.Text(), now, body); err != nil {
 			return nil, errors.New("its secret is not base64 with whsec_ before it")
 		}
 	case config.HighLevel, config.Ed25519, config.RSASHA256:

@@ -8,10 +8,8 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -162,16 +160,4 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.Logger.Error("an admin request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 		answer(w, http.StatusInternalServerError, problem{"internal error; the log has the cause"})
 	}
-}
-
-func limitOf(r *http.Request) (int, error) {
-	text := r.URL.Query().Get("limit")
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > record.MaxPage {
-		return 0, &badRequest{fmt.Sprintf("limit is a number from 1 to %d, not %q", record.MaxPage, text)}
-	}
-	return n, nil
 }

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -134,22 +136,29 @@ func (s *server) rules(r *http.Request) (any, error) {
 
 func (s *server) files(*http.Request) (any, error) { return Files{s.Folder.Files()}, nil }
 
+// paged gets a page of rows, of the size that a request asks for, and the cursor of the next page.
+func paged[Row any](r *http.Request, get func(q url.Values, limit int) ([]Row, error), id func(*Row) string) (list []Row, next string, err error) {
+	q, size := r.URL.Query(), 0
+	if text := q.Get("limit"); text != "" {
+		if size, err = strconv.Atoi(text); err != nil || size < 1 || size > record.MaxPage {
+			return nil, "", &badRequest{fmt.Sprintf("limit is a number from 1 to %d, not %q", record.MaxPage, text)}
+		}
+	}
+	list, err = get(q, size)
+	if n := len(list); n > 0 && n == cmp.Or(size, record.PageSize) {
+		next = id(&list[n-1])
+	}
+	return list, next, err
+}
+
 func (s *server) events(r *http.Request) (any, error) {
-	n, err := limitOf(r)
-	if err != nil {
-		return nil, err
-	}
-	q := r.URL.Query()
-	f := store.EventFilter{
-		Source: q.Get("source"), Location: q.Get("location"), Type: q.Get("type"), Status: q.Get("status"),
-		Appointment: q.Get("appointment"), Before: q.Get("before"), Limit: n,
-	}
-	list, err := s.Store.Events(r.Context(), f)
-	page := Events{Events: list}
-	if size := len(list); size > 0 && size == cmp.Or(n, record.PageSize) {
-		page.Next = list[size-1].ID
-	}
-	return page, err
+	list, next, err := paged(r, func(q url.Values, limit int) ([]record.Event, error) {
+		return s.Store.Events(r.Context(), store.EventFilter{
+			Source: q.Get("source"), Location: q.Get("location"), Type: q.Get("type"), Status: q.Get("status"),
+			Appointment: q.Get("appointment"), Before: q.Get("before"), Limit: limit,
+		})
+	}, func(e *record.Event) string { return e.ID })
+	return Events{list, next}, err
 }
 
 func (s *server) event(r *http.Request) (any, error) {
@@ -175,24 +184,17 @@ func (s *server) replay(r *http.Request) (any, error) {
 }
 
 func (s *server) deliveries(r *http.Request) (any, error) {
-	n, err := limitOf(r)
-	if err != nil {
-		return nil, err
-	}
-	q := r.URL.Query()
-	f := store.DeliveryFilter{
-		State: record.State(q.Get("state")), Rule: q.Get("rule"), Event: q.Get("event"), Appointment: q.Get("appointment"),
-		Before: q.Get("before"), Limit: n,
-	}
-	if f.State != "" && !slices.Contains(record.States(), f.State) {
-		return nil, &badRequest{fmt.Sprintf("%q is not a state of a delivery; the states are %s", f.State, stateWords())}
-	}
-	list, err := s.Store.Deliveries(r.Context(), f)
-	page := Deliveries{Deliveries: s.explained(list)}
-	if size := len(list); size > 0 && size == cmp.Or(n, record.PageSize) {
-		page.Next = list[size-1].ID
-	}
-	return page, err
+	list, next, err := paged(r, func(q url.Values, limit int) ([]record.Delivery, error) {
+		f := store.DeliveryFilter{
+			State: record.State(q.Get("state")), Rule: q.Get("rule"), Event: q.Get("event"), Appointment: q.Get("appointment"),
+			Before: q.Get("before"), Limit: limit,
+		}
+		if f.State != "" && !slices.Contains(record.States(), f.State) {
+			return nil, &badRequest{fmt.Sprintf("%q is not a state of a delivery; the states are %s", f.State, stateWords())}
+		}
+		return s.Store.Deliveries(r.Context(), f)
+	}, func(d *record.Delivery) string { return d.ID })
+	return Deliveries{s.explained(list), next}, err
 }
 
 func stateWords() string {
