@@ -30,6 +30,7 @@ package actions
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -131,6 +132,16 @@ type Problem struct {
 	Message    string // a plain sentence
 	Suggestion string // the text to put there instead, "" if none
 }
+
+// problems collects what a Check finds.
+type problems []Problem
+
+func (p *problems) add(field, message, suggestion string) {
+	*p = append(*p, Problem{field, message, suggestion})
+}
+
+// known reports whether a text is given and known before it is rendered.
+func known(text string) bool { return text != "" && !strings.Contains(text, "{{") }
 
 // A Dispatch is what an attempt needs besides the request.
 type Dispatch struct {

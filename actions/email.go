@@ -59,34 +59,29 @@ var (
 
 // Check finds e-mails without content, and texts that are not addresses.
 func (e *Email) Check() []Problem {
-	var problems []Problem
+	var found problems
 	if e.Text == "" && e.HTML == "" {
-		problems = append(problems, Problem{Message: "an e-mail needs text or html"})
+		found.add("", "an e-mail needs text or html", "")
 	}
 	for _, f := range []struct {
 		name  string
 		texts List
 	}{{"to", e.To}, {"cc", e.Cc}, {"bcc", e.Bcc}, {"reply_to", SplitList(e.ReplyTo)}, {"from", List{e.From}}} {
 		for _, text := range f.texts {
-			if text == "" || strings.Contains(text, "{{") {
-				continue
-			}
-			if _, err := addresses(List{text}); err != nil {
-				p := Problem{Field: f.name, Message: err.Error()}
-				if rest, ok := strings.CutPrefix(text, "mailto:"); ok {
-					p.Suggestion = rest
+			if _, err := addresses(List{text}); err != nil && known(text) {
+				suggestion, isLink := strings.CutPrefix(text, "mailto:")
+				if !isLink {
+					suggestion = ""
 				}
-				problems = append(problems, p)
+				found.add(f.name, err.Error(), suggestion)
 			}
 		}
 	}
-	return problems
+	return found
 }
 
-// ConnectionName is the connection that the step names.
 func (e *Email) ConnectionName() string { return e.Connection }
 
-// NeedsConnection is always true.
 func (e *Email) NeedsConnection() bool { return true }
 
 // Destination returns the mail server and the account on it.

@@ -116,31 +116,27 @@ func (h *HTTP) method() string {
 
 // Check finds contradictions, and values that no server would accept.
 func (h *HTTP) Check() []Problem {
-	var problems []Problem
-	add := func(field, message, suggestion string) {
-		problems = append(problems, Problem{field, message, suggestion})
-	}
-	known := func(text string) bool { return text != "" && !strings.Contains(text, "{{") }
+	var found problems
 	switch {
 	case h.URL != "" && h.Connection != "":
-		add("url", connectionOrURL, "")
+		found.add("url", connectionOrURL, "")
 	case h.URL != "" && h.Path != "":
-		add("path", pathOrURL, "")
+		found.add("path", pathOrURL, "")
 	case h.URL == "" && h.Connection == "" && h.Path == "":
-		add("", "an http step needs a url, or a path on a connection", "")
+		found.add("", "an http step needs a url, or a path on a connection", "")
 	case known(h.URL):
 		if _, err := parseHTTP(h.URL); err != nil {
 			suggestion := ""
 			if guess := "https://" + h.URL; !strings.Contains(h.URL, "://") && !strings.HasPrefix(h.URL, "/") && destination(guess) != "http:" {
 				suggestion = guess
 			}
-			add("url", "url "+err.Error(), suggestion)
+			found.add("url", "url "+err.Error(), suggestion)
 		}
 	case strings.HasPrefix(h.Path, "http://") || strings.HasPrefix(h.Path, "https://"):
-		add("path", "path is what comes after the connection's url; for a whole URL write url: and no connection", "")
+		found.add("path", "path is what comes after the connection's url; for a whole URL write url: and no connection", "")
 	case known(h.Path):
 		if _, err := joinPath(&url.URL{Scheme: "https", Host: "example.com"}, h.Path); err != nil {
-			add("path", err.Error(), "")
+			found.add("path", err.Error(), "")
 		}
 	}
 	if h.Method != "" && !slices.Contains(httpMethods, h.method()) {
@@ -150,27 +146,27 @@ func (h *HTTP) Check() []Problem {
 				suggestion = m
 			}
 		}
-		add("method", fmt.Sprintf("%q is none of the methods %s", h.Method, strings.Join(httpMethods, ", ")), suggestion)
+		found.add("method", fmt.Sprintf("%q is none of the methods %s", h.Method, strings.Join(httpMethods, ", ")), suggestion)
 	} else if h.bodies() > 0 && (h.method() == http.MethodGet || h.method() == http.MethodHead) {
-		add("method", "a "+h.method()+" request has no body", http.MethodPost)
+		found.add("method", "a "+h.method()+" request has no body", http.MethodPost)
 	}
 	if h.bodies() > 1 {
-		add("", oneBody, "")
+		found.add("", oneBody, "")
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.Headers)) {
 		if err := checkHeader(name); err != nil {
-			add("headers", err.Error(), "")
+			found.add("headers", err.Error(), "")
 		}
 	}
 	if t := time.Duration(h.Timeout); t < 0 || t > longestTimeout {
-		add("timeout", "timeout is at most "+Duration(longestTimeout).String(), Duration(longestTimeout).String())
+		found.add("timeout", "timeout is at most "+Duration(longestTimeout).String(), Duration(longestTimeout).String())
 	}
 	for _, code := range h.Expect {
 		if code < 100 || code > 599 {
-			add("expect", fmt.Sprintf("%d is no HTTP status: they go from 100 to 599", code), "")
+			found.add("expect", fmt.Sprintf("%d is no HTTP status: they go from 100 to 599", code), "")
 		}
 	}
-	return problems
+	return found
 }
 
 // checkHeader returns an error if a step or a connection must not set the header.
@@ -187,7 +183,6 @@ func checkHeader(name string) error {
 	return nil
 }
 
-// ConnectionName returns the connection that the step names.
 func (h *HTTP) ConnectionName() string { return h.Connection }
 
 // NeedsConnection is false for a step with a url.

@@ -52,10 +52,8 @@ var _ Connection = (*HTTPAPI)(nil)
 
 // Check finds a URL that cannot be called, and credentials that are incomplete or contradict each other.
 func (a *HTTPAPI) Check() []Problem {
-	var problems []Problem
-	add := func(field, message string) {
-		problems = append(problems, Problem{Field: field, Message: message})
-	}
+	var found problems
+	add := func(field, message string) { found.add(field, message, "") }
 	if u, err := parseHTTP(a.URL); err != nil {
 		message := "url " + err.Error()
 		if strings.Contains(a.URL, "@") {
@@ -97,7 +95,7 @@ func (a *HTTPAPI) Check() []Problem {
 			add("headers", "the header Authorization is set from bearer, basic or oauth2")
 		}
 	}
-	return problems
+	return found
 }
 
 // Headers whose values are not secret. The values of all other headers of a connection are treated as secrets.

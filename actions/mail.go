@@ -69,24 +69,24 @@ func (m *Mail) Secrets() []string {
 
 // Check finds mistakes in the entry. Its messages quote nothing of the URL, which holds the password.
 func (m *Mail) Check() []Problem {
-	var problems []Problem
+	var found problems
 	srv, problem := parseSMTP(m.SMTP)
 	if problem != nil {
-		problems = append(problems, *problem)
+		found = append(found, *problem)
 	}
-	if m.From != "" {
-		if a, err := mail.ParseAddress(m.From); err != nil {
-			problems = append(problems, Problem{Field: "from", Message: fmt.Sprintf("%q is not an e-mail address", m.From)})
-		} else if _, err := mailbox(a); err != nil {
-			problems = append(problems, Problem{Field: "from", Message: err.Error()})
+	if a, err := mail.ParseAddress(m.From); m.From == "" {
+		if problem == nil && m.sender(srv) == "" {
+			found.add("from", "from is missing: e-mails need a sender", "")
 		}
-	} else if problem == nil && m.sender(srv) == "" {
-		problems = append(problems, Problem{Field: "from", Message: "from is missing: e-mails need a sender"})
+	} else if err != nil {
+		found.add("from", fmt.Sprintf("%q is not an e-mail address", m.From), "")
+	} else if _, err := mailbox(a); err != nil {
+		found.add("from", err.Error(), "")
 	}
 	if _, err := m.roots(); err != nil {
-		problems = append(problems, Problem{Field: "ca", Message: err.Error()})
+		found.add("ca", err.Error(), "")
 	}
-	return problems
+	return found
 }
 
 // sender is the From address: from, else the user if that is an address, else "".

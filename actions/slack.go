@@ -67,26 +67,24 @@ var (
 
 // Check finds posts without content and values that Slack would not accept.
 func (s *Slack) Check() []Problem {
-	var problems []Problem
+	var found problems
 	if s.Text == "" && s.Blocks == nil {
-		problems = append(problems, Problem{Message: "a Slack post needs text or blocks"})
+		found.add("", "a Slack post needs text or blocks", "")
 	}
-	if s.Blocks != nil {
-		if _, ok := s.Blocks.([]any); !ok && !isTemplate(s.Blocks) {
-			problems = append(problems, Problem{Field: "blocks", Message: "blocks must be a list"})
+	if _, ok := s.Blocks.([]any); !ok && s.Blocks != nil && !isTemplate(s.Blocks) {
+		found.add("blocks", "blocks must be a list", "")
+	}
+	if known(s.Icon) && !slackIcon.MatchString(s.Icon) {
+		guess := ":" + strings.ToLower(strings.Trim(s.Icon, ": ")) + ":"
+		if !slackIcon.MatchString(guess) {
+			guess = ""
 		}
+		found.add("icon", fmt.Sprintf("%q is not an emoji's name between colons, such as :bell:", s.Icon), guess)
 	}
-	if s.Icon != "" && !strings.Contains(s.Icon, "{{") && !slackIcon.MatchString(s.Icon) {
-		p := Problem{Field: "icon", Message: fmt.Sprintf("%q is not an emoji's name between colons, such as :bell:", s.Icon)}
-		if guess := ":" + strings.ToLower(strings.Trim(s.Icon, ": ")) + ":"; slackIcon.MatchString(guess) {
-			p.Suggestion = guess
-		}
-		problems = append(problems, p)
+	if known(s.Thread) && !slackThread.MatchString(s.Thread) {
+		found.add("thread", fmt.Sprintf("%q is not the ts of a message, such as 1718000000.000100", s.Thread), "")
 	}
-	if s.Thread != "" && !strings.Contains(s.Thread, "{{") && !slackThread.MatchString(s.Thread) {
-		problems = append(problems, Problem{Field: "thread", Message: fmt.Sprintf("%q is not the ts of a message, such as 1718000000.000100", s.Thread)})
-	}
-	return problems
+	return found
 }
 
 // isTemplate reports whether v is a single text whose value is known only when it is rendered.
@@ -95,10 +93,8 @@ func isTemplate(v any) bool {
 	return ok && strings.Contains(text, "{{")
 }
 
-// ConnectionName returns the connection that the step names.
 func (s *Slack) ConnectionName() string { return s.Connection }
 
-// NeedsConnection is always true.
 func (s *Slack) NeedsConnection() bool { return true }
 
 // Destination returns the scheme and host of the API, and a short hash that tells one token or webhook from another.
@@ -125,10 +121,8 @@ func (a *SlackAccess) endpoint() string {
 // Check finds a token, a webhook or an API address that is malformed, and a token and webhook that are both missing or
 // both given.
 func (a *SlackAccess) Check() []Problem {
-	var problems []Problem
-	add := func(field, message string) {
-		problems = append(problems, Problem{Field: field, Message: message})
-	}
+	var found problems
+	add := func(field, message string) { found.add(field, message, "") }
 	switch {
 	case a.Token == "" && a.Webhook == "":
 		add("", "a Slack connection needs a token or a webhook")
@@ -142,7 +136,7 @@ func (a *SlackAccess) Check() []Problem {
 			add(address.key, address.key+" "+err.Error())
 		}
 	}
-	return problems
+	return found
 }
 
 // Secrets returns the token and the webhook, and also the path of the webhook, which is its secret part.
