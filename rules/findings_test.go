@@ -130,7 +130,7 @@ func TestFormatIsPrintable(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	f := text.Finding{File: "a\x1b[31m\r.yaml", Line: 1, Column: 1, EndLine: 1, EndColumn: 2, Message: "no \x1b]0;x\a", Suggestion: "\x9b", Severity: text.Error}
-	if err := text.Render(&b, []text.Finding{f}, func(string) []byte { return []byte("x\x1b[2J") }, false); err != nil {
+	if err := f.Render(&b, []byte("x\x1b[2J"), false); err != nil {
 		t.Fatal(err)
 	}
 	if strings.ContainsAny(b.String(), "\x1b\r\a\u009b") {

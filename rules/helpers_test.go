@@ -8,8 +8,10 @@ import (
 
 func render(findings []text.Finding, src string) string {
 	var b strings.Builder
-	if err := text.Render(&b, findings, func(string) []byte { return []byte(src) }, false); err != nil {
-		return err.Error()
+	for _, f := range findings {
+		if err := f.Render(&b, []byte(src), false); err != nil {
+			return err.Error()
+		}
 	}
 	return b.String()
 }

@@ -39,9 +39,8 @@ func moved(event []byte, days int) []byte {
 func ahead(event []byte, now time.Time) []byte { return moved(event, daysAhead(sampled, now)) }
 
 // booking returns the event that init writes, and test with the event's new day.
-func booking(test []byte, now time.Time) (event, itsTest []byte, err error) {
+func booking(test []byte, now time.Time) (event, itsTest []byte) {
 	const words = "Monday 2 January"
-	event, err = testdata.Files.ReadFile("events/create.json")
 	day := sampled.AddDate(0, 0, daysAhead(sampled, now))
-	return ahead(event, now), bytes.ReplaceAll(test, []byte(sampled.Format(words)), []byte(day.Format(words))), err
+	return ahead(embedded(testdata.Files, "events/create.json"), now), bytes.ReplaceAll(test, []byte(sampled.Format(words)), []byte(day.Format(words)))
 }

@@ -20,12 +20,8 @@ func TestStarterAtAnyTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := starter(now)
-		if err != nil {
-			t.Fatal(err)
-		}
 		dir := t.TempDir()
-		for _, f := range files {
+		for _, f := range starter(now) {
 			if _, err := writeNew(filepath.Join(dir, filepath.FromSlash(f.path)), f.data); err != nil {
 				t.Fatal(err)
 			}

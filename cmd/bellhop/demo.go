@@ -185,32 +185,24 @@ func (p *program) watch(ctx context.Context, d *demo, ended chan error) error {
 
 // demoFiles writes the demo's folder and loads the configuration in it.
 func (p *program) demoFiles(d *demo, o demoOptions) error {
-	for _, kind := range []struct{ from, to string }{{"demo/*.yaml", "rules"}, {"events/*.json", "events"}} {
-		names, err := fs.Glob(testdata.Files, kind.from)
-		if err != nil {
-			return err
-		}
+	booked := ahead(embedded(testdata.Files, "events/create.json"), time.Now())
+	files := map[string][]byte{d.event(): bytes.ReplaceAll(booked, []byte("u8jzPde0IgxLd6GncfBA"), []byte("one-more"))}
+	for _, pattern := range []string{"demo/*.yaml", "events/*.json"} {
+		names, _ := fs.Glob(testdata.Files, pattern) // fails only for a bad pattern
 		for _, name := range names {
-			data, err := testdata.Files.ReadFile(name)
-			if kind.to == "events" {
-				data = ahead(data, time.Now())
-			}
-			if err == nil {
-				_, err = writeNew(filepath.Join(d.dir, kind.to, path.Base(name)), data)
-			}
-			if err != nil {
-				return fmt.Errorf("writing the demo's files: %w", err)
+			if data := embedded(testdata.Files, name); strings.HasPrefix(pattern, "demo") {
+				files[filepath.Join(d.dir, "rules", path.Base(name))] = data
+			} else {
+				files[filepath.Join(d.dir, name)] = ahead(data, time.Now())
 			}
 		}
 	}
-	body, err := os.ReadFile(filepath.Join(d.dir, "events", "create.json"))
-	if err != nil {
-		return err
+	for name, data := range files {
+		if _, err := writeNew(name, data); err != nil {
+			return fmt.Errorf("writing the demo's files: %w", err)
+		}
 	}
-	body = bytes.ReplaceAll(body, []byte("u8jzPde0IgxLd6GncfBA"), []byte("one-more"))
-	if _, err := writeNew(d.event(), body); err != nil {
-		return fmt.Errorf("writing the demo's files: %w", err)
-	}
+	var err error
 	d.cfg, err = p.settle(d.dir, map[string]any{
 		"listen": o.listen, "admin": o.admin,
 		"sources": map[string]any{"hoopai": map[string]any{"verify": config.None}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,36 +25,29 @@ type example struct {
 	rule, test  []byte
 }
 
+// embedded returns a file that is a part of this program.
+func embedded(files embed.FS, name string) []byte {
+	data, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // it was there when this program was built
+	}
+	return data
+}
+
 // examples returns the worked examples, sorted by name.
-func examples() ([]example, error) {
-	paths, err := fs.Glob(testdata.Files, "rules/*.yaml")
-	if err != nil {
-		return nil, err
-	}
-	connections, err := exampleConnections()
-	if err != nil {
-		return nil, err
-	}
-	var list []example
+func examples() (list []example) {
+	paths, _ := fs.Glob(testdata.Files, "rules/*.yaml") // fails only for a bad pattern
 	for _, file := range paths {
 		if strings.HasSuffix(file, ".test.yaml") {
 			continue
 		}
-		e := example{name: strings.TrimSuffix(path.Base(file), ".yaml")}
-		if e.rule, err = testdata.Files.ReadFile(file); err != nil {
-			return nil, err
-		}
-		if e.test, err = testdata.Files.ReadFile("rules/" + e.name + ".test.yaml"); err != nil {
-			return nil, err
-		}
-		compiled, _ := rules.Compile(file, e.rule, rules.Options{Connections: kindsOf(connections)})
-		if compiled == nil || len(compiled.Rules) == 0 {
-			return nil, fmt.Errorf("the example %s does not load", e.name)
-		}
-		e.description = compiled.Rules[0].Description
+		e := example{name: strings.TrimSuffix(path.Base(file), ".yaml"), rule: embedded(testdata.Files, file)}
+		e.test = embedded(testdata.Files, "rules/"+e.name+".test.yaml")
+		compiled, _ := rules.Compile(file, e.rule, rules.Options{Connections: kindsOf(exampleConnections())})
+		e.description = compiled.Rules[0].Description // a test runs them all
 		list = append(list, e)
 	}
-	return list, nil
+	return list
 }
 
 // eventFile matches the file of an event, as the tests of the examples name it.
@@ -63,13 +57,8 @@ var eventFile = regexp.MustCompile(`\.\./events/[\w-]+\.json`)
 type connectionLine struct{ name, kind, line string }
 
 // exampleConnections returns the connections that the examples can use.
-func exampleConnections() ([]connectionLine, error) {
-	data, err := testdata.Files.ReadFile(config.FileName)
-	if err != nil {
-		return nil, err
-	}
-	var list []connectionLine
-	_, below, _ := strings.Cut(string(data), "\nconnections:\n")
+func exampleConnections() (list []connectionLine) {
+	_, below, _ := strings.Cut(string(embedded(testdata.Files, config.FileName)), "\nconnections:\n")
 	for line := range strings.Lines(below) {
 		name, _, ok := strings.Cut(strings.TrimSpace(line), ":")
 		kind := map[string]string{"mail": "email", "slack": "slack", "crm": "http"}[name]
@@ -77,7 +66,7 @@ func exampleConnections() ([]connectionLine, error) {
 			list = append(list, connectionLine{name, kind, strings.TrimRight(line, "\n")})
 		}
 	}
-	return list, nil
+	return list
 }
 
 func kindsOf(list []connectionLine) map[string]string {
@@ -98,26 +87,18 @@ func (e *example) needs(all []connectionLine) []connectionLine {
 	})
 }
 
-func (p *program) listExamples() error {
-	list, err := examples()
-	if err != nil {
-		return err
-	}
+func (p *program) listExamples() {
 	var rows [][]string
-	for i := range list {
-		rows = append(rows, []string{list[i].name, list[i].description})
+	for _, e := range examples() {
+		rows = append(rows, []string{e.name, e.description})
 	}
 	p.table([]string{"EXAMPLE", "WHAT IT DOES"}, rows)
 	p.printf("\n%s init --example NAME [DIR] writes one, with its test.\n", p.name)
-	return nil
 }
 
 // example writes a worked example into a folder. If the folder has a configuration, the files go into its rules folder.
 func (p *program) example(name, dir string) error {
-	list, err := examples()
-	if err != nil {
-		return err
-	}
+	list := examples()
 	names := make([]string, len(list))
 	for i := range list {
 		names[i] = list[i].name
@@ -131,11 +112,7 @@ func (p *program) example(name, dir string) error {
 		return usagef("there is no example %q%s", name, hint)
 	}
 	e := &list[at]
-	all, err := exampleConnections()
-	if err != nil {
-		return err
-	}
-	needs := e.needs(all)
+	needs := e.needs(exampleConnections())
 
 	configPath, rulesDir := filepath.Join(dir, config.FileName), filepath.Join(dir, "rules")
 	options := rules.Options{Connections: kindsOf(needs)}
@@ -161,11 +138,7 @@ func (p *program) example(name, dir string) error {
 	events := eventFile.FindAllString(string(e.test), -1)
 	slices.Sort(events)
 	for _, event := range slices.Compact(events) {
-		data, err := testdata.Files.ReadFile(path.Join("rules", event))
-		if err != nil {
-			return err
-		}
-		files = append(files, starterFile{filepath.Join(rulesDir, filepath.FromSlash(event)), data})
+		files = append(files, starterFile{filepath.Join(rulesDir, filepath.FromSlash(event)), embedded(testdata.Files, path.Join("rules", event))})
 	}
 	if err := p.writeFiles("", files); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bellhop/rules/live"
+	"bellhop/engine/config"
 )
 
 // sampleFiles are the files that init writes, besides the sample event.
@@ -40,7 +40,8 @@ events that the test needs and, unless there is a configuration, one with the co
 			case list && name != "":
 				return usagef("--list shows the examples and --example writes one; give one of the two")
 			case list:
-				return p.listExamples()
+				p.listExamples()
+				return nil
 			case name != "":
 				return p.example(name, dir)
 			}
@@ -53,11 +54,7 @@ events that the test needs and, unless there is a configuration, one with the co
 }
 
 func (p *program) init(dir string) error {
-	files, err := starter(time.Now())
-	if err != nil {
-		return err
-	}
-	if err := p.writeFiles(dir, files); err != nil {
+	if err := p.writeFiles(dir, starter(time.Now())); err != nil {
 		return err
 	}
 	p.printNext(dir)
@@ -84,28 +81,14 @@ type starterFile struct {
 }
 
 // starter returns the files that init writes. The appointment of the sample event is after now.
-func starter(now time.Time) ([]starterFile, error) {
-	var files []starterFile
-	var event []byte
-	sample, err := fs.Sub(sampleFiles, "sample")
-	if err != nil {
-		return nil, err
+func starter(now time.Time) []starterFile {
+	event, test := booking(embedded(sampleFiles, "sample/rules/new-booking.test.yaml"), now)
+	return []starterFile{
+		{config.FileName, embedded(sampleFiles, "sample/"+config.FileName)},
+		{"rules/new-booking.test.yaml", test},
+		{"rules/new-booking.yaml", embedded(sampleFiles, "sample/rules/new-booking.yaml")},
+		{sampleEvent, event},
 	}
-	err = fs.WalkDir(sample, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(sample, path)
-		if err == nil && live.IsTest(d.Name()) {
-			event, data, err = booking(data, now)
-		}
-		files = append(files, starterFile{path, data})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return append(files, starterFile{sampleEvent, event}), nil
 }
 
 // sampleEvent is the file of the event that init writes, to try things out with.

@@ -121,18 +121,15 @@ func (p *program) table(head []string, rows [][]string) {
 // printFindings prints findings with the lines that they are about.
 func (p *program) printFindings(o *output, findings []text.Finding) {
 	sources := map[string][]byte{}
-	source := func(file string) []byte {
-		if _, ok := sources[file]; !ok {
-			sources[file] = readHead(file)
-		}
-		return sources[file]
-	}
 	for _, f := range findings {
 		if f.File == "" || f.Line == 0 { // about a flag or a default, not about a place in a file
 			_, _ = fmt.Fprintf(o, "%s: %s\n", f.Severity, clean(f.Message))
 			continue
 		}
-		_ = text.Render(o, []text.Finding{f}, source, o.colour) // the output remembers its failure
+		if _, ok := sources[f.File]; !ok {
+			sources[f.File] = readHead(f.File)
+		}
+		_ = f.Render(o, sources[f.File], o.colour) // the output remembers its failure
 	}
 }
 
@@ -416,21 +413,25 @@ func (p *program) printRequest(request json.RawMessage, margin string) {
 		return
 	}
 	for _, kv := range list {
-		var text string
-		var texts []string
-		switch {
-		case json.Unmarshal(kv.value, &text) == nil:
-		case json.Unmarshal(kv.value, &texts) == nil:
-			text = strings.Join(texts, ", ")
-		default:
-			text = pretty(kv.value)
-		}
-		text = strings.TrimRight(clean(text), "\n")
-		if strings.Contains(text, "\n") {
-			p.printf("%s%s:\n%s\n", margin, clean(kv.key), indent(text, margin+"  "))
-		} else {
-			p.printf("%s%s: %s\n", margin, clean(kv.key), text)
-		}
+		p.printPair(kv, margin)
+	}
+}
+
+func (p *program) printPair(kv pair, margin string) {
+	var text string
+	var texts []string
+	switch {
+	case json.Unmarshal(kv.value, &text) == nil:
+	case json.Unmarshal(kv.value, &texts) == nil:
+		text = strings.Join(texts, ", ")
+	default:
+		text = pretty(kv.value)
+	}
+	text = strings.TrimRight(clean(text), "\n")
+	if strings.Contains(text, "\n") {
+		p.printf("%s%s:\n%s\n", margin, clean(kv.key), indent(text, margin+"  "))
+	} else {
+		p.printf("%s%s: %s\n", margin, clean(kv.key), text)
 	}
 }
 

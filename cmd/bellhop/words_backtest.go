@@ -220,16 +220,8 @@ func (p *program) printChangedRequest(before, after json.RawMessage) {
 			value json.RawMessage
 		}{{"-", old}, {"+", now}} {
 			if side.value != nil {
-				p.printRequest(json.RawMessage(`{`+string(jsonText(key))+`:`+string(side.value)+`}`), "      "+side.mark+" ")
+				p.printPair(pair{key, side.value}, "      "+side.mark+" ")
 			}
 		}
 	}
-}
-
-func jsonText(s string) []byte {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return []byte(`""`)
-	}
-	return data
 }

@@ -40,24 +40,15 @@ const (
 	Warning Severity = "warning"
 )
 
-// Render writes findings for people: the place, the message, the line with a caret under it, and the suggestion. source
-// returns the content of a file, or nil if it is not known; then only the place and the message are written. colour is
-// for terminals.
-func Render(w io.Writer, findings []Finding, source func(file string) []byte, colour bool) error {
-	for _, f := range findings {
-		if err := f.format(w, source(f.File), colour); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // HasErrors says whether any finding keeps its file from being used.
 func HasErrors(findings []Finding) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
 }
 
-func (f Finding) format(w io.Writer, src []byte, colour bool) error {
+// Render writes a finding for people: the place, the message, the line with a caret under it, and the suggestion. src is
+// the content of the file, or nil if it is not known; then only the place and the message are written. colour is for
+// terminals.
+func (f Finding) Render(w io.Writer, src []byte, colour bool) error {
 	bold, red, dim, reset := "", "", "", ""
 	if colour {
 		bold, red, dim, reset = "\x1b[1m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
