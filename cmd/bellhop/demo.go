@@ -211,7 +211,7 @@ func (p *program) demoFiles(d *demo, o demoOptions) error {
 			"slack": map[string]any{"token": "xoxb-demo", "api": "http://" + d.sinks.slackAddr + "/api/"},
 			"crm":   map[string]any{"url": "http://" + d.sinks.apiAddr},
 		},
-		"egress": map[string]any{"allow": d.sinks.allow()},
+		"egress": map[string]any{"allow": []string{d.sinks.mailAddr, d.sinks.slackAddr, d.sinks.apiAddr}},
 	})
 	return err
 }

@@ -12,38 +12,6 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// listFlags are the flags of a list command: its filters, of which one is the page to begin with, and how much to show.
-type listFlags struct {
-	filters map[string]*string
-	limit   int
-	all     bool
-}
-
-func (f *listFlags) add(cmd *cobra.Command, filters [][2]string) {
-	f.filters = map[string]*string{}
-	for _, filter := range append(filters, [2]string{"before", "go on after the `id` at which a page ended"}) {
-		f.filters[filter[0]] = cmd.Flags().String(filter[0], "", filter[1])
-	}
-	cmd.Flags().IntVar(&f.limit, "limit", record.PageSize, fmt.Sprintf("how many to show at once, up to %d", record.MaxPage))
-	cmd.Flags().BoolVar(&f.all, "all", false, "show all, page after page")
-}
-
-func (f *listFlags) query() (url.Values, error) {
-	if f.limit < 1 || f.limit > record.MaxPage {
-		return nil, usagef("--limit is a number from 1 to %d, not %d", record.MaxPage, f.limit)
-	}
-	if f.all {
-		f.limit = record.MaxPage
-	}
-	q := url.Values{"limit": {itoa(f.limit)}}
-	for name, value := range f.filters {
-		if *value != "" {
-			q.Set(name, *value)
-		}
-	}
-	return q, nil
-}
-
 // A question makes the calls to a server about one argument of a command. It returns the answer as it came, and a
 // function that prints it for people.
 type question func(ctx context.Context, c *client, arg string) (answer json.RawMessage, show func(), err error)
@@ -94,16 +62,28 @@ func showCommand[T any](p *program, what, short string, show func(*T)) *cobra.Co
 
 // listCommand returns a command that lists the rows of /api/v1/ and what, such as "events". show prints them all.
 func listCommand[Page any](p *program, what, short string, filters [][2]string, show func(Page)) *cobra.Command {
-	var list listFlags
 	cmd := &cobra.Command{Use: "list", Short: short, Args: between(0, 0)}
-	list.add(cmd, filters)
+	given := map[string]*string{}
+	for _, filter := range append(filters, [2]string{"before", "go on after the `id` at which a page ended"}) {
+		given[filter[0]] = cmd.Flags().String(filter[0], "", filter[1])
+	}
+	limit := cmd.Flags().Int("limit", record.PageSize, fmt.Sprintf("how many to show at once, up to %d", record.MaxPage))
+	every := cmd.Flags().Bool("all", false, "show all, page after page")
 	return p.remoteCommand(cmd, func(ctx context.Context, c *client, _ string) (json.RawMessage, func(), error) {
-		q, err := list.query()
-		if err != nil {
-			return nil, nil, err
+		if *limit < 1 || *limit > record.MaxPage {
+			return nil, nil, usagef("--limit is a number from 1 to %d, not %d", record.MaxPage, *limit)
+		}
+		if *every {
+			*limit = record.MaxPage
+		}
+		q := url.Values{"limit": {itoa(*limit)}}
+		for name, value := range given {
+			if *value != "" {
+				q.Set(name, *value)
+			}
 		}
 		var all Page
-		answer, err := c.pages(ctx, "/api/v1/"+what, what, q, list.all)
+		answer, err := c.pages(ctx, "/api/v1/"+what, what, q, *every)
 		if err == nil {
 			err = c.decode(answer, &all)
 		}

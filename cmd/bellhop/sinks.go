@@ -83,9 +83,6 @@ func (s *sinks) close() error {
 	return errors.Join(errs...)
 }
 
-// allow returns what egress must permit, so that only the sinks can be reached on this machine.
-func (s *sinks) allow() []string { return []string{s.mailAddr, s.slackAddr, s.apiAddr} }
-
 func (s *sinks) add(m message) {
 	s.mu.Lock()
 	s.arrived = append(s.arrived, m)

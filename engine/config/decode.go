@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -111,12 +112,8 @@ func (d *decoder) wrong(n *yaml.Node, path, what string) {
 	d.errorf(n, "wrong-type", "%s must be %s", named(path), what)
 }
 
-func named(path string) string {
-	if path == "" {
-		return "the configuration"
-	}
-	return path
-}
+// named returns the name of a value for people.
+func named(path string) string { return cmp.Or(path, "the configuration") }
 
 func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 	if !d.scalar(n, path, `a length of time, such as "90m" or "3d"`) {

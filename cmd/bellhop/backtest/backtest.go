@@ -263,19 +263,14 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 	}
 	c := comparison{t, occasion{e.ID, place{e.Source, e.Appointment}, e.ReceivedAt}}
 	for name, lists := range byRule(&made) {
-		if err := c.either(ctx, name, lists[0], lists[1]); err != nil {
-			return err
+		if slices.ContainsFunc(slices.Concat(lists[0], lists[1]), decide.Follows) {
+			if err := c.hold(ctx, name, c.of, lists[0], lists[1]); err != nil {
+				return err
+			}
+		} else {
+			c.rule(name, lists[0], lists[1])
 		}
 	}
-	return nil
-}
-
-// either compares what one rule says, at once or when what waits has come to something.
-func (c *comparison) either(ctx context.Context, name string, present, proposed []*record.Delivery) error {
-	if slices.ContainsFunc(present, decide.Follows) || slices.ContainsFunc(proposed, decide.Follows) {
-		return c.hold(ctx, name, c.of, present, proposed)
-	}
-	c.rule(name, present, proposed)
 	return nil
 }
 
@@ -312,9 +307,6 @@ func differing(present, recorded []record.Delivery) int {
 func same(a, b *record.Delivery) bool {
 	return a.Action == b.Action && a.Connection == b.Connection && bytes.Equal(a.Request, b.Request)
 }
-
-// sameMessage asks for the same time besides.
-func sameMessage(a, b *record.Delivery) bool { return same(a, b) && a.Due.Equal(b.Due) }
 
 // A comparison compares the messages of one event.
 type comparison struct {
@@ -360,7 +352,7 @@ func (c *comparison) rule(name string, present, proposed []*record.Delivery) {
 	if len(after) > 0 {
 		r.events++
 	}
-	before, after = unmatched(before, after, sameMessage)
+	before, after = unmatched(before, after, func(a, b *record.Delivery) bool { return same(a, b) && a.Due.Equal(b.Due) })
 	for _, d := range before {
 		i := slices.IndexFunc(after, func(other *record.Delivery) bool { return other.Action == d.Action })
 		if i < 0 {

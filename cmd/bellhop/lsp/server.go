@@ -67,9 +67,13 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &server{options: o, wake: make(chan struct{}, 1), open: map[string]*document{}, projects: map[string]*project{}}
+	output := struct { // the caller closes it
+		io.Writer
+		io.Closer
+	}{out, io.NopCloser(nil)}
 	s.rpc = jrpc2.NewServer(s.methods(cancel), &jrpc2.ServerOptions{
 		AllowPush: true, DisableBuiltin: true, NewContext: func() context.Context { return ctx },
-	}).Start(channel.LSP(in, nopCloser{out}))
+	}).Start(channel.LSP(in, output))
 	s.working.Go(func() { s.work(ctx) })
 	ended := make(chan error, 1)
 	go func() { ended <- s.rpc.Wait() }() // ends when in ends
@@ -91,11 +95,6 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, o Options) error {
 	}
 	return errNoShutdown
 }
-
-// nopCloser does not close the output, because the caller closes it.
-type nopCloser struct{ io.Writer }
-
-func (nopCloser) Close() error { return nil }
 
 // methods are the requests and notifications that the server knows. end ends the session.
 func (s *server) methods(end func()) handler.Map {

@@ -69,37 +69,27 @@ func decode(data []byte, into any) error {
 
 // expected returns the value that a test expects of a field, in the form in which the field is rendered.
 func expected(f actions.Field, n *yaml.Node) any {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	switch {
-	case n.Tag == "!!null" && n.Kind == yaml.ScalarNode:
+	n = text.Resolve(n)
+	value, isBool := text.Bool(n)
+	switch kind := f.Type.Kind(); {
+	case text.IsNull(n), kind == reflect.Bool && isBool && !value: // false is left out of what is rendered
 		return nil
-	case f.Type == reflect.TypeFor[actions.List]():
-		if n.Kind == yaml.ScalarNode {
-			return list(actions.SplitList(n.Value))
-		}
-	case f.Type == reflect.TypeFor[actions.Duration]() && n.Kind == yaml.ScalarNode:
-		var d actions.Duration
-		if text, err := json.Marshal(n.Value); err == nil && json.Unmarshal(text, &d) == nil {
-			return viaJSON(d)
-		}
-	case f.Type.Kind() == reflect.String && n.Kind == yaml.ScalarNode:
+	case kind == reflect.Bool && isBool:
+		return true
+	case kind == reflect.String && n.Kind == yaml.ScalarNode:
 		return n.Value
-	case f.Type.Kind() == reflect.Bool:
-		switch value, ok := text.Bool(n); {
-		case ok && value:
-			return true
-		case ok:
-			return nil // false is left out of what is rendered
+	case f.Type == reflect.TypeFor[actions.List]() && n.Kind == yaml.ScalarNode:
+		return list(actions.SplitList(n.Value))
+	case f.Type == reflect.TypeFor[actions.Duration]() && n.Kind == yaml.ScalarNode:
+		if d, err := actions.ParseDuration(n.Value); err == nil {
+			return actions.Duration(d).String()
 		}
-	case f.Type.Kind() == reflect.Map && n.Kind == yaml.MappingNode:
-		m := map[string]any{}
-		for key, value := range plain(n).(map[string]any) {
+	case kind == reflect.Map && n.Kind == yaml.MappingNode:
+		m, _ := plain(n).(map[string]any)
+		for key, value := range m {
 			if number, ok := value.(json.Number); ok {
-				value = number.String()
+				m[key] = number.String()
 			}
-			m[key] = value
 		}
 		return m
 	}
@@ -110,18 +100,6 @@ func list(texts []string) []any {
 	out := make([]any, len(texts))
 	for i, t := range texts {
 		out[i] = t
-	}
-	return out
-}
-
-func viaJSON(v any) any {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	var out any
-	if decode(data, &out) != nil {
-		return nil
 	}
 	return out
 }
