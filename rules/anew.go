@@ -39,11 +39,10 @@ func (s *Set) Latest(name string, number int) bool {
 
 // immediate finds an immediate step. If there is no such rule, both are nil.
 func (s *Set) immediate(name string, number int) (*Rule, *step) {
-	i, ok := s.names[name]
-	if !ok {
+	rule := s.named(name)
+	if rule == nil {
 		return nil, nil
 	}
-	rule := s.rules[i]
 	for _, st := range rule.body().steps {
 		if st.number == number && st.wait == nil {
 			return rule, st

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"cmp"
 	"slices"
 
 	"bellhop/rules/lang"
@@ -12,15 +11,12 @@ import (
 // rule that needs none is filed under the names of its events. The rules that the index does not return would not match,
 // and their conditions would not fail.
 //
-// The index is immutable. It keeps 12 bytes for each key of a rule.
+// The index is immutable.
 type index struct {
-	keys    []lang.Key // sorted
-	rules   []int32    // parallel to keys: the index of a rule in its set
-	first   []int32    // for the leading bits of a key, where in keys the search begins
-	shift   int        // the number of bits of a key that are not leading
-	lookups []lookup   // what to look up for an event
-	names   [][]int32  // by the number of an event name: the rules without a key
-	hears   []uint16   // for each rule, the event names it is for, as bits; 0 for a disabled rule
+	table
+	lookups []lookup  // what to look up for an event
+	names   [][]int32 // by the number of an event name: the rules without a key
+	hears   []uint16  // for each rule, the event names it is for, as bits; 0 for a disabled rule
 }
 
 // A lookup is a field that keys test, and how.
@@ -47,93 +43,77 @@ var nameBits = func() map[string]uint16 {
 	return out
 }()
 
-// newIndex files rules under what their conditions need.
-func newIndex(rules []*Rule, needs func(*Rule) []lang.Need) *index {
-	ix := &index{hears: make([]uint16, len(rules)), names: make([][]int32, len(Names()))}
-	count := map[lang.Key]int32{}
-	for i, rule := range rules {
-		if !rule.Enabled {
-			continue
+// changed returns the index after rules have moved to other indexes, or are gone, and others are added. rules are all
+// rules then, added the indexes of the new ones, and asked has every test of every rule.
+func (ix *index) changed(moved moves, rules []*Rule, added []int32, asked *table) *index {
+	out := &index{hears: make([]uint16, len(rules)), names: make([][]int32, len(Names())), lookups: slices.Clone(ix.lookups)}
+	for i, hears := range ix.hears {
+		if to := moved.to(int32(i)); to >= 0 {
+			out.hears[to] = hears
 		}
-		ix.hears[i] = eventNames(rule.On)
-		for _, need := range needs(rule) {
-			for _, a := range need {
-				count[a.Key()]++
+	}
+	for n, list := range ix.names {
+		for _, rule := range list {
+			if to := moved.to(rule); to >= 0 {
+				out.names[n] = append(out.names[n], to)
 			}
 		}
 	}
-	type posting struct {
-		key  lang.Key
-		rule int32
-	}
-	var postings []posting
-	used := map[lang.Lookup]bool{}
-	for i, rule := range rules {
-		if ix.hears[i] == 0 {
+	var entries []entry
+	for _, i := range added {
+		rule := rules[i]
+		if !rule.Enabled {
 			continue
 		}
-		need := rarest(needs(rule), count)
+		out.hears[i] = eventNames(rule.On)
+		need := rarest(rule.needs, asked)
 		if need == nil {
-			for n := range ix.names {
-				if ix.hears[i]&(1<<n) != 0 {
-					ix.names[n] = append(ix.names[n], int32(i))
+			for n := range out.names {
+				if out.hears[i]&(1<<n) != 0 {
+					out.names[n] = append(out.names[n], i)
 				}
 			}
 			continue
 		}
 		for _, a := range need {
-			postings = append(postings, posting{a.Key(), int32(i)})
+			entries = append(entries, entry{uint64(a.Key()), i})
 			l := a.Lookup.Value()
-			if used[l] = true; l.Test == lang.Contains || l.Test == lang.Holds {
-				postings = append(postings, posting{wholeOf(l.Field), int32(i)})
+			if out.lookUp(l); l.Test == lang.Contains || l.Test == lang.Holds {
+				entries = append(entries, entry{uint64(wholeOf(l.Field)), i})
 			}
 		}
 	}
-	slices.SortFunc(postings, func(a, b posting) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.rule, b.rule)) })
-	postings = slices.Compact(postings) // a rule can have several tests of the parts of one field
-	ix.keys, ix.rules = make([]lang.Key, len(postings)), make([]int32, len(postings))
-	bits := 0
-	for 1<<bits < len(postings) {
-		bits++
-	}
-	ix.shift, ix.first = 64-bits, make([]int32, 1<<bits+1)
-	for i, p := range postings {
-		ix.keys[i], ix.rules[i] = p.key, p.rule
-		ix.first[uint64(p.key)>>ix.shift+1] = int32(i + 1)
-	}
-	for i := 1; i < len(ix.first); i++ {
-		ix.first[i] = max(ix.first[i], ix.first[i-1])
-	}
-	ix.lookups = lookupsOf(used)
-	return ix
+	out.table = ix.table.changed(moved, entries)
+	return out
 }
 
 // wholeOf is the key under which rules are filed that test the parts of a field.
 func wholeOf(field string) lang.Key { return lang.KeyOf(0, field, "") }
 
-// lookupsOf groups what is looked up by field.
-func lookupsOf(used map[lang.Lookup]bool) (out []lookup) {
-	for l := range used {
-		i := slices.IndexFunc(out, func(o lookup) bool { return o.field == l.Field })
-		if i < 0 {
-			i = len(out)
-			out = append(out, lookup{field: l.Field, of: valueOf(l.Field), whole: wholeOf(l.Field)})
-		}
-		out[i].tests = append(out[i].tests, l)
+// lookUp adds what is to be looked up for an event.
+func (ix *index) lookUp(l lang.Lookup) {
+	i := slices.IndexFunc(ix.lookups, func(o lookup) bool { return o.field == l.Field })
+	switch {
+	case i < 0:
+		ix.lookups = append(ix.lookups, lookup{field: l.Field, of: valueOf(l.Field), whole: wholeOf(l.Field), tests: []lang.Lookup{l}})
+	case !slices.Contains(ix.lookups[i].tests, l):
+		ix.lookups[i].tests = append(slices.Clip(ix.lookups[i].tests), l) // the other index has the list too
 	}
-	return out
 }
 
 // rarest returns the need under whose keys the fewest rules could be filed. It returns nil if there is none.
-func rarest(needs []lang.Need, count map[lang.Key]int32) (best lang.Need) {
-	least := int32(0)
-	for i := range needs {
-		sum := int32(0)
-		for _, a := range needs[i] {
-			sum += count[a.Key()]
+func rarest(needs []lang.Need, asked *table) (best lang.Need) {
+	if len(needs) == 1 {
+		return needs[0]
+	}
+	least := 0
+	for _, need := range needs {
+		sum := 0
+		for _, a := range need {
+			sum += len(asked.of(uint64(a.Key())))
 		}
 		if best == nil || sum < least {
-			best, least = needs[i], sum
+			best, least = need, sum
 		}
 	}
 	return best
@@ -144,10 +124,9 @@ func (ix *index) candidates(ev *Event) []int32 {
 	heard := eventNames(ev.On)
 	var out []int32
 	look := func(k lang.Key) {
-		bucket := uint64(k) >> ix.shift
-		for i := ix.first[bucket]; i < ix.first[bucket+1]; i++ {
-			if ix.keys[i] == k && ix.hears[ix.rules[i]]&heard != 0 {
-				out = append(out, ix.rules[i])
+		for _, rule := range ix.of(uint64(k)) {
+			if ix.hears[rule]&heard != 0 {
+				out = append(out, rule)
 			}
 		}
 	}

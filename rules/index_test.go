@@ -180,9 +180,8 @@ func TestIndexNeedsEveryTest(t *testing.T) {
 }
 
 // manyIndexed returns rules of an agency: nine of ten are for one calendar each, the others ask for a title, and all ask
-// for the status of the appointment too. Their conditions are three, so that there can be many, but the function
-// returns what each would need.
-func manyIndexed(tb testing.TB, n int) ([]*Rule, func(*Rule) []lang.Need) {
+// for the status of the appointment too. They are made of three, so that there can be many, each with needs of its own.
+func manyIndexed(tb testing.TB, n int) []*Rule {
 	tb.Helper()
 	src := []string{
 		`appointment.appointmentStatus == "confirmed" && appointment.calendarId == "cal0"`,
@@ -199,7 +198,6 @@ func manyIndexed(tb testing.TB, n int) ([]*Rule, func(*Rule) []lang.Need) {
 		of = append(of, f.Rules[0])
 	}
 	rules := make([]*Rule, n)
-	needed := make(map[*Rule][]lang.Need, n)
 	for i := range rules {
 		kind, test, field, text := 0, lang.Equals, "appointment.calendarId", fmt.Sprint("cal", i)
 		switch {
@@ -219,9 +217,15 @@ func manyIndexed(tb testing.TB, n int) ([]*Rule, func(*Rule) []lang.Need) {
 		} else {
 			needs = append(needs, lang.NeedOf(test, field, text)...)
 		}
-		rules[i], needed[rule] = rule, needs
+		rule.Name, rule.needs = fmt.Sprint(i), needs
+		rules[i] = rule
 	}
-	return rules, func(r *Rule) []lang.Need { return needed[r] }
+	return rules
+}
+
+func indexOf(rules []*Rule) *index {
+	set, _ := NewSet([]*File{{Rules: rules}})
+	return set.index
 }
 
 func agencyEvent() *Event {
@@ -236,7 +240,7 @@ func TestConditionIsEvaluatedOnce(t *testing.T) {
 	t.Parallel()
 	r := newRun(agencyEvent(), time.Now())
 	r.known = map[conditionID]bool{}
-	all, _ := manyIndexed(t, 100)
+	all := manyIndexed(t, 100)
 	for _, rule := range all {
 		r.start(rule)
 		if _, err := r.applies(); err != nil {
@@ -253,7 +257,7 @@ func TestConditionIsEvaluatedOnce(t *testing.T) {
 func TestIndexIsFlat(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{100, 1_000, 10_000, 100_000} {
-		ix := newIndex(manyIndexed(t, n))
+		ix := indexOf(manyIndexed(t, n))
 		ev := agencyEvent()
 		if got := len(ix.candidates(ev)); got != 1 {
 			t.Errorf("%d rules: %d conditions are evaluated, want 1", n, got)
@@ -269,7 +273,7 @@ func TestIndexIsFlat(t *testing.T) {
 func BenchmarkIndex(b *testing.B) {
 	for _, n := range []int{100, 1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			ix := newIndex(manyIndexed(b, n))
+			ix := indexOf(manyIndexed(b, n))
 			ev := agencyEvent()
 			b.ReportAllocs()
 			for b.Loop() {

@@ -40,34 +40,95 @@ func (c *comparison) proof(rule *Rule) *body {
 	return b
 }
 
+// A sameSend is a warning about a step.
+type sameSend struct {
+	key     uint64 // in the table of what is sent
+	rule    *Rule  // of the step
+	finding text.Finding
+}
+
+// sent returns the keys of what the rule sends, as far as they are known.
+func (rule *Rule) sent() (out []sendKey) {
+	if !rule.Enabled || rule.Shadow {
+		return nil
+	}
+	if !slices.Contains(rule.sends, sendKey{}) {
+		return rule.sends
+	}
+	return slices.DeleteFunc(slices.Clone(rule.sends), func(k sendKey) bool { return k == sendKey{} })
+}
+
 // sameSends warns about steps that send the same to the same recipient for the same event: in one rule, or in two
 // rules whose events overlap and of which one fires whenever the other does. What is sent is compared as it is
-// written.
-func sameSends(rules []*Rule) []text.Finding {
-	var findings []text.Finding
-	var c comparison
-	alike := map[sendKey][]sending{}
-	for _, rule := range rules {
-		if !rule.Enabled || rule.Shadow {
+// written. was is the set before, from which the rules have moved or are gone. What was compared then is not compared
+// again.
+func (s *Set) sameSends(was *Set, moved moves, added []int32) (out []sameSend) {
+	fresh := make(map[*Rule]bool, len(added))
+	touched := map[uint64]bool{} // the keys of which rules came or are gone; whether all with the key are compared again
+	for _, i := range added {
+		rule := s.rules[i]
+		fresh[rule] = true
+		for _, key := range rule.sent() {
+			touched[key.high] = false
+		}
+	}
+	if !moved.rising() { // files changed places
+		for _, key := range s.alike.keys {
+			touched[key] = true
+		}
+	}
+	gone := map[*Rule]bool{}
+	for i, rule := range was.rules {
+		if moved.to(int32(i)) >= 0 {
 			continue
 		}
-		for i, key := range rule.sends {
-			if key == (sendKey{}) {
+		gone[rule] = true
+		for _, key := range rule.sent() {
+			first := was.alike.of(key.high) // later ones were compared with them
+			touched[key.high] = touched[key.high] || slices.Contains(first[:min(len(first), maxAlike)], int32(i))
+		}
+	}
+	var c comparison
+	for key, all := range touched {
+		group := s.alike.of(key)
+		old := slices.IndexFunc(group, func(i int32) bool { return fresh[s.rules[i]] })
+		all = all || old >= 0 && slices.ContainsFunc(group[old:], func(i int32) bool { return !fresh[s.rules[i]] })
+		touched[key] = all
+		out = c.compare(out, s.rules, key, group, func(r *Rule) bool { return all || fresh[r] })
+	}
+	for _, found := range was.same {
+		if all := touched[found.key]; !all && !gone[found.rule] {
+			out = append(out, found)
+		}
+	}
+	return out
+}
+
+// compare compares the rules of a group, which may send the same, each with the first ones before it. It reports only
+// those that are wanted.
+func (c *comparison) compare(out []sameSend, rules []*Rule, key uint64, group []int32, wanted func(*Rule) bool) []sameSend {
+	alike := map[sendKey][]sending{}
+	for _, i := range group {
+		rule := rules[i]
+		for n, k := range rule.sends {
+			if k.high != key {
 				continue
 			}
-			for _, other := range alike[key] {
-				if !c.fireTogether(other.rule, rule) {
-					continue
+			this := sending{rule, n}
+			if wanted(rule) {
+				for _, other := range alike[k] {
+					if c.fireTogether(other.rule, rule) {
+						out = append(out, sameSend{key, rule, repeatedSend(other, this)})
+						break
+					}
 				}
-				findings = append(findings, repeatedSend(other, sending{rule, i}))
-				break
 			}
-			if len(alike[key]) < maxAlike {
-				alike[key] = append(alike[key], sending{rule, i})
+			if len(alike[k]) < maxAlike {
+				alike[k] = append(alike[k], this)
 			}
 		}
 	}
-	return findings
+	return out
 }
 
 func repeatedSend(first, again sending) text.Finding {

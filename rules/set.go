@@ -1,61 +1,166 @@
 package rules
 
 import (
+	"hash/maphash"
 	"slices"
+	"strconv"
 	"time"
 
-	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
 // A Set is the rules of a folder, ready to be matched. It is immutable and safe for concurrent use.
 type Set struct {
+	files []*File // without those that were left out
 	rules []*Rule
 	index *index
-	names map[string]int // rule name to index
+
+	names table      // the hashes of the names
+	asked table      // every test that any condition needs
+	alike table      // the first half of the key of each step that is sent
+	same  []sameSend // see sameSends
 }
 
 // NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files, in the
 // given order; the set then lacks that whole file. Steps that send the same for the same event are warnings and stay
 // in the set. The findings are sorted by file, in the given order, and position.
 func NewSet(files []*File) (*Set, []text.Finding) {
-	s := &Set{names: map[string]int{}}
+	return (&Set{index: &index{}}).Changed(files)
+}
+
+// Changed returns what [NewSet] returns, and takes less time for files that are in this set.
+func (s *Set) Changed(files []*File) (*Set, []text.Finding) {
+	is := &Set{files: files}
+	moved, added := is.place(s)
 	var findings []text.Finding
-	owner := map[string]*File{}
-	line := map[string]int{}
+	if is.collide() {
+		is.files, findings = withoutCollisions(files)
+		moved, added = is.place(s)
+	}
+	var asked, alike []entry
+	for _, i := range added {
+		rule := is.rules[i]
+		if !rule.Enabled {
+			continue
+		}
+		for _, need := range rule.needs {
+			for _, a := range need {
+				asked = append(asked, entry{uint64(a.Key()), i})
+			}
+		}
+		for _, key := range rule.sent() {
+			alike = append(alike, entry{key.high, i})
+		}
+	}
+	is.asked, is.alike = s.asked.changed(moved, asked), s.alike.changed(moved, alike)
+	is.index = s.index.changed(moved, is.rules, added, &is.asked)
+	is.same = is.sameSends(s, moved, added)
+	same := make([]text.Finding, len(is.same))
+	for i, found := range is.same {
+		same[i] = found.finding
+	}
+	for _, f := range files {
+		same = f.ignores.Silence(same)
+	}
+	findings = append(findings, same...)
+	sortByFile(findings, files)
+	return is, findings
+}
+
+// place puts the rules of the files in their order. It returns where the rules of another set are now, and the indexes of
+// those that are not in the other set.
+func (s *Set) place(was *Set) (moved moves, added []int32) {
+	n := 0
+	for _, f := range s.files {
+		n += len(f.Rules)
+	}
+	s.rules = make([]*Rule, 0, n)
+	begin := make(map[*File]int32, len(s.files))
+	for _, f := range s.files {
+		begin[f] = int32(len(s.rules))
+		s.rules = append(s.rules, f.Rules...)
+	}
+	moved = make(moves, len(was.rules))
+	there := make(map[*File]bool, len(was.files))
+	i := 0
+	for _, f := range was.files {
+		to, kept := begin[f]
+		there[f] = true
+		for range f.Rules {
+			if moved[i] = -1; kept {
+				moved[i] = to
+				to++
+			}
+			i++
+		}
+	}
+	for _, f := range s.files {
+		if !there[f] {
+			for k := range f.Rules {
+				added = append(added, begin[f]+int32(k))
+			}
+		}
+	}
+	names := make([]entry, len(added))
+	for k, i := range added {
+		names[k] = entry{hashOf(s.rules[i].Name), i}
+	}
+	s.names = was.names.changed(moved, names)
+	return moved, added
+}
+
+var nameSeed = maphash.MakeSeed()
+
+func hashOf(name string) uint64 { return maphash.String(nameSeed, name) }
+
+// named returns the rule with a name, nil if there is none.
+func (s *Set) named(name string) *Rule {
+	for _, i := range s.names.of(hashOf(name)) {
+		if s.rules[i].Name == name {
+			return s.rules[i]
+		}
+	}
+	return nil
+}
+
+// collide reports whether two rules have one name.
+func (s *Set) collide() bool {
+	for i := 1; i < len(s.names.keys); i++ {
+		for k := i; k > 0 && s.names.keys[k-1] == s.names.keys[i]; k-- {
+			if s.rules[s.names.rules[k-1]].Name == s.rules[s.names.rules[i]].Name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// withoutCollisions leaves out the files with a rule whose name an earlier one has, and says so.
+func withoutCollisions(files []*File) (without []*File, findings []text.Finding) {
+	owner := map[string]*Rule{}
 	for _, f := range files {
 		taken := false
 		for _, rule := range f.Rules {
-			other, ok := owner[rule.Name]
-			if !ok {
+			other := owner[rule.Name]
+			if other == nil {
 				continue
 			}
 			taken = true
 			findings = append(findings, text.Finding{
 				File: f.Path, Line: rule.line, Column: rule.column, EndLine: rule.endLine, EndColumn: rule.endColumn,
 				Severity: text.Error, Code: "duplicate-rule",
-				Message: "there is another rule named " + text.Quote(rule.Name) + ", in " + other.Path + ":" + lang.Print(line[rule.Name]),
+				Message: "there is another rule named " + text.Quote(rule.Name) + ", in " + other.File + ":" + strconv.Itoa(other.line),
 			})
 		}
 		if taken {
 			continue
 		}
+		without = append(without, f)
 		for _, rule := range f.Rules {
-			owner[rule.Name], line[rule.Name] = f, rule.line
-			s.rules = append(s.rules, rule)
+			owner[rule.Name] = rule
 		}
 	}
-	same := sameSends(s.rules)
-	for _, f := range files {
-		same = f.ignores.Silence(same)
-	}
-	findings = append(findings, same...)
-	sortByFile(findings, files)
-	for i, rule := range s.rules {
-		s.names[rule.Name] = i
-	}
-	s.index = newIndex(s.rules, func(r *Rule) []lang.Need { return r.needs })
-	return s, findings
+	return without, findings
 }
 
 // sortByFile sorts findings by file, in the order of files, and by position.

@@ -371,11 +371,10 @@ func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 
 // held finds a held step in this set. If there is no such rule, both are nil.
 func (s *Set) held(h Held) (*Rule, *step) {
-	i, ok := s.names[h.Rule]
-	if !ok {
+	rule := s.named(h.Rule)
+	if rule == nil {
 		return nil, nil
 	}
-	rule := s.rules[i]
 	key, others, _ := strings.Cut(h.Key, " ")
 	var same *step // the step in its place, though its text may have changed
 	for _, st := range rule.body().steps {

@@ -210,6 +210,7 @@ func Open(ctx context.Context, o Options) (*Folder, error) {
 		ask:   make(chan struct{}, 1),
 		files: map[string]*file{},
 	}
+	f.set, _ = rules.NewSet(nil)
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}

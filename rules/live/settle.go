@@ -295,7 +295,7 @@ func (j *joining) files() ([]*rules.File, map[*file]bool) {
 // turn tries the candidates that have not lost, and reports whether one of them loses.
 func (f *Folder) turn(j *joining) bool {
 	files, trying := j.files()
-	set, findings := rules.NewSet(files)
+	set, findings := f.set.Changed(files)
 	for _, fl := range f.files {
 		fl.joined = j.losers[fl]
 	}
@@ -336,6 +336,9 @@ func (fl *file) shows(candidate bool) bool {
 
 // secondChance removes from the losers those who lost a name to a file that lost in turn.
 func (j *joining) secondChance() bool {
+	if len(j.losers) == 0 {
+		return false
+	}
 	owner := map[string]string{}
 	files, _ := j.files()
 	for _, file := range files {
