@@ -492,8 +492,7 @@ func text(v gjson.Result) string {
 	case gjson.String:
 		s := v.Str
 		if strings.IndexByte(v.Raw, '\\') >= 0 && (strings.Contains(v.Raw, `\ud`) || strings.Contains(v.Raw, `\uD`)) {
-			// A surrogate can lack its other half. gjson then loses the character after it, and encoding/json does not.
-			_ = json.Unmarshal([]byte(v.Raw), &s)
+			s = surrogates(v)
 		}
 		if strings.IndexByte(s, 0) >= 0 {
 			s = strings.ReplaceAll(s, "\x00", "\uFFFD")
@@ -503,6 +502,14 @@ func text(v gjson.Result) string {
 		return v.Raw
 	}
 	return ""
+}
+
+// surrogates reads a text in which a surrogate can lack its other half. gjson then loses the character after it, and
+// encoding/json does not.
+func surrogates(v gjson.Result) string {
+	s := v.Str
+	_ = json.Unmarshal([]byte(v.Raw), &s)
+	return s
 }
 
 // keep stores a text unless it is empty.
