@@ -13,8 +13,9 @@ import (
 
 // A crowdOf enters a gate in goroutines of a synctest bubble and notes who is let in, in which order.
 type crowdOf struct {
-	t    *testing.T
-	gate *gate
+	t     *testing.T
+	gate  *gate
+	later time.Duration // is added to the gate's clock
 
 	mu      sync.Mutex
 	inside  map[string]int
@@ -24,7 +25,9 @@ type crowdOf struct {
 }
 
 func newCrowdOf(t *testing.T, most, share int) *crowdOf {
-	return &crowdOf{t: t, gate: newGate(most, share, time.Now), inside: map[string]int{}, refused: map[string]int{}, leave: map[string]chan struct{}{}}
+	c := &crowdOf{t: t, inside: map[string]int{}, refused: map[string]int{}, leave: map[string]chan struct{}{}}
+	c.gate = newGate(most, share, func() time.Time { return time.Now().Add(c.later) })
+	return c
 }
 
 // send starts a webhook that has a number of its location, and returns when it is inside, waits or is refused.
@@ -117,7 +120,7 @@ func TestGateAlone(t *testing.T) {
 		c := newCrowdOf(t, 256, 4)
 		c.send("quiet", 1)
 		c.store("quiet", 1)
-		time.Sleep(together + time.Second)
+		c.later = together + time.Second
 		c.sendMany("busy", 1, 240)
 		c.want("busy at the store", c.inside["busy"], 224)
 		c.send("quiet", 2)
