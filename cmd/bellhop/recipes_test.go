@@ -36,10 +36,7 @@ var recipes = map[string]map[string][]edit{
 	},
 `},
 			{"", `
-func fnHalf(_ *Machine, args []any) (any, error) {
-	n, err := wantInt("half", args[0])
-	return float64(n) / 2, err
-}
+func fnHalf(_ *Machine, args []any) any { return float64(wantInt("half", args[0])) / 2 }
 `},
 		},
 		"README.md": {{"### Expressions\n", "\n`half(n)` is half of a number.\n"}},

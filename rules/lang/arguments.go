@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"iter"
 	"math"
 	"reflect"
 	"time"
@@ -8,69 +9,127 @@ import (
 	"bellhop/rules/text"
 )
 
+// Describe returns what a value is, for people.
 func Describe(v any) string {
+	switch k := kindOf(v); k {
+	case nilKind:
+		return "nothing (the value is missing)"
+	case TextKind:
+		return "the text " + text.Quote(v.(string))
+	case BadKind:
+		return "something else"
+	default:
+		return Type{Kind: k}.String()
+	}
+}
+
+// kindOf returns the kind of a value; [BadKind] if no expression has such a value.
+func kindOf(v any) kind {
 	switch v := v.(type) {
 	case nil:
-		return "nothing (the value is missing)"
+		return nilKind
 	case string:
-		return "the text " + text.Quote(v)
+		return TextKind
 	case bool:
-		return "true or false"
-	case int, int64, float64:
-		return "a number"
+		return BoolKind
+	case int:
+		return intKind
+	case float64:
+		if _, ok := wholeNumber(v); ok {
+			return intKind
+		}
+		return floatKind
 	case time.Time:
-		return "a time"
+		return TimeKind
 	case time.Duration:
-		return "a duration"
+		return DurationKind
 	case *time.Location:
-		return "a time zone"
+		return zoneKind
 	}
 	switch reflect.ValueOf(v).Kind() {
 	case reflect.Slice, reflect.Array:
-		return "a list"
+		return listKind
 	case reflect.Map:
-		return "a map"
+		return mapKind
 	}
-	return "something else"
+	return BadKind
 }
 
-func wantText(name string, v any) (string, error) {
+// The functions below return a value as what is needed, or stop the program that runs. name is for the message.
+
+func wantText(name string, v any) string {
 	s, ok := v.(string)
 	if !ok {
-		return "", Errorf("%s needs a text, but got %s", name, Describe(v))
+		panic(Errorf("%s needs a text, but got %s", name, Describe(v)))
 	}
-	return s, nil
+	return s
 }
 
-func wantInt(name string, v any) (int, error) {
-	switch v := v.(type) {
-	case int:
-		return v, nil
-	case float64:
-		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
-			return int(v), nil
-		}
+func wantInt(name string, v any) int {
+	i, ok := wholeNumber(v)
+	if !ok {
+		panic(Errorf("%s needs a whole number, but got %s", name, Describe(v)))
 	}
-	return 0, Errorf("%s needs a whole number, but got %s", name, Describe(v))
+	return i
 }
 
-func wantTime(name string, v any) (time.Time, error) {
+// wantTime also refuses a time that is missing.
+func wantTime(name string, v any) time.Time {
 	t, ok := v.(time.Time)
 	switch {
 	case !ok:
-		return t, Errorf("%s needs a time, but got %s", name, Describe(v))
+		panic(Errorf("%s needs a time, but got %s", name, Describe(v)))
 	case t.IsZero():
-		return t, Errorf("%s needs a time, but the time is missing", name)
+		panic(Errorf("%s needs a time, but the time is missing", name))
 	}
-	return t, nil
+	return t
 }
 
-func wantList(name string, v any) (reflect.Value, error) {
-	rv := reflect.ValueOf(v)
-	if v == nil || rv.Kind() != reflect.Slice && rv.Kind() != reflect.Array {
-		return rv, Errorf("%s needs a list, but got %s", name, Describe(v))
+func wantList(name string, v any) reflect.Value {
+	if kindOf(v) != listKind {
+		panic(Errorf("%s needs a list, but got %s", name, Describe(v)))
 	}
-	return rv, nil
+	return reflect.ValueOf(v)
+}
+
+func wholeNumber(v any) (int, bool) {
+	switch v := v.(type) {
+	case int:
+		return v, true
+	case float64:
+		return int(v), v == math.Trunc(v) && math.Abs(v) < 1<<53
+	}
+	return 0, false
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+// flat iterates over values, and over the elements of those that are lists.
+func flat(args []any) iter.Seq[any] {
+	return func(yield func(any) bool) {
+		for _, a := range args {
+			if kindOf(a) != listKind {
+				if !yield(a) {
+					return
+				}
+				continue
+			}
+			list := reflect.ValueOf(a)
+			for i := range list.Len() {
+				if !yield(list.Index(i).Interface()) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // textKeys returns a map with texts as its keys. Maps made by groupBy have keys of any type.

@@ -81,18 +81,11 @@ func (p *Prover) Sum(t Term) linear {
 
 // fixedDate reads a text as a time. ok is false if the text is no time, or if its zone depends on the event.
 func fixedDate(text string, zone *time.Location) (t time.Time, ok bool) {
-	v, err := ParseDate(noZone, text, nil)
-	if err != nil {
-		return t, false
+	t, err := ParseDate(noZone, text, nil)
+	if err == nil && t.Location() == noZone && zone != nil {
+		return Clock(shown(t), zone), true
 	}
-	t = v.(time.Time)
-	if t.Location() != noZone {
-		return t, true
-	}
-	if zone == nil {
-		return t, false
-	}
-	return Clock(shown(t), zone), true
+	return t, err == nil && t.Location() != noZone
 }
 
 func (l linear) times(k float64) linear {

@@ -71,8 +71,8 @@ func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language) 
 
 func (r *Machine) Refill() { r.units, r.bytes = maxUnits, maxBytes }
 
-// charge takes units and bytes from the budget, and fails if they are not left.
-func (r *Machine) charge(units, bytes int) error {
+// take takes units and bytes from the budget, and fails if they are not left.
+func (r *Machine) take(units, bytes int) error {
 	if r.units -= units; r.units < 0 || units < 0 { // a negative price is one that overflowed
 		r.units = -1
 		return errTooMuch
@@ -82,6 +82,13 @@ func (r *Machine) charge(units, bytes int) error {
 		return errTooMuch
 	}
 	return nil
+}
+
+// charge is [Machine.take] for an [operation].
+func (r *Machine) charge(units, bytes int) {
+	if err := r.take(units, bytes); err != nil {
+		panic(err)
+	}
 }
 
 // spend takes units from the budget without failing. It is for work that is small whatever the payload holds: an
@@ -128,116 +135,102 @@ func (r *Machine) lazily(name string) any {
 }
 
 // object returns an object as a map, for rules that pass it on as a whole.
-func (r *Machine) object(name string) (any, error) {
-	if err := r.charge(3000, 2048); err != nil {
-		return nil, err
-	}
+func (r *Machine) object(name string) map[string]any {
+	r.charge(3000, 2048)
 	m := make(map[string]any, 16)
 	for k, v := range r.Values {
 		if field, ok := strings.CutPrefix(k, name+"."); ok {
 			m[field] = v
 		}
 	}
-	return m, nil
-}
-
-// measure returns the cost of walking a whole value, in units and bytes. It gives up when that exceeds the budget. A
-// list that occurs several times in the value counts each time.
-func (r *Machine) measure(v any) (units, bytes int, err error) {
-	switch v := v.(type) {
-	case nil, bool, int, float64, time.Time, time.Duration:
-		return 10, 16, nil
-	case string:
-		return 10 + len(v)/4, 16 + len(v), nil
-	case []string:
-		units, bytes = 10, 24
-		for _, s := range v {
-			units += 10 + len(s)/4
-			bytes += 16 + len(s)
-			if units > r.units {
-				return units, bytes, errTooMuch
-			}
-		}
-		return units, bytes, nil
-	case []int:
-		return 10 + 4*len(v), 8 * len(v), nil
-	case []any:
-		units, bytes = 10, 24
-		for _, e := range v {
-			if err := r.measureInto(&units, &bytes, e, 1); err != nil {
-				return units, bytes, err
-			}
-		}
-		return units, bytes, nil
-	}
-	err = r.measureInto(&units, &bytes, v, 0)
-	return units, bytes, err
+	return m
 }
 
 // ChargeFor charges the cost of walking a whole value, multiplied.
 func (r *Machine) ChargeFor(v any, timesUnits, timesBytes int) error {
-	units, bytes, err := r.measure(v)
+	c, err := r.measure(v)
 	if err != nil {
 		return err
 	}
-	return r.charge(units*timesUnits, bytes*timesBytes)
+	return r.take(c.units*timesUnits, c.bytes*timesBytes)
+}
+
+// chargeFor is [Machine.ChargeFor] for an [operation].
+func (r *Machine) chargeFor(v any, timesUnits, timesBytes int) {
+	if err := r.ChargeFor(v, timesUnits, timesBytes); err != nil {
+		panic(err)
+	}
+}
+
+// A cost is the cost of walking a whole value. A list that occurs several times in the value counts each time.
+type cost struct{ units, bytes int }
+
+// measure returns the cost of walking a value. It gives up when that exceeds the budget.
+func (r *Machine) measure(v any) (c cost, err error) {
+	if c.walk(v, r.units, 0); c.units > r.units {
+		err = errTooMuch
+	}
+	return c, err
 }
 
 // maxValueDepth limits the nesting of a value that an operation walks.
 const maxValueDepth = 200
 
-func (r *Machine) measureInto(units, bytes *int, v any, depth int) error {
-	if *units > r.units || depth > maxValueDepth {
-		return errTooMuch
+// walk adds the cost of a value. It stops when more than limit units are reached.
+func (c *cost) walk(v any, limit, depth int) {
+	if depth > maxValueDepth {
+		c.units = limit + 1
+	}
+	if c.units > limit {
+		return
 	}
 	switch v := v.(type) {
 	case nil, bool, int, float64, time.Time, time.Duration:
-		*units += 20
-		*bytes += 16
+		c.add(20, 16)
+		return
 	case string:
-		*units += 10 + len(v)/4
-		*bytes += 16 + len(v)
+		c.add(10+len(v)/4, 16+len(v))
+		return
+	case []string:
+		c.add(20, 24)
+		for _, s := range v {
+			c.add(10+len(s)/4, 16+len(s))
+		}
+		return
+	case []int:
+		c.add(10+4*len(v), 8*len(v))
+		return
 	case []any:
-		*units += 20
-		*bytes += 24
+		c.add(20, 24)
 		for _, e := range v {
-			if err := r.measureInto(units, bytes, e, depth+1); err != nil {
-				return err
-			}
+			c.walk(e, limit, depth+1)
 		}
+		return
 	case map[string]any:
-		*units += 50
-		*bytes += 48
+		c.add(50, 48)
 		for k, e := range v {
-			*units += 50 + len(k)/4
-			*bytes += 32 + len(k)
-			if err := r.measureInto(units, bytes, e, depth+1); err != nil {
-				return err
-			}
+			c.add(50+len(k)/4, 32+len(k))
+			c.walk(e, limit, depth+1)
 		}
-	default:
-		rv := reflect.ValueOf(v)
-		*units += 50
-		*bytes += 48
-		switch rv.Kind() {
-		case reflect.Slice, reflect.Array:
-			for i := range rv.Len() {
-				if err := r.measureInto(units, bytes, rv.Index(i).Interface(), depth+1); err != nil {
-					return err
-				}
-			}
-		case reflect.Map:
-			for it := rv.MapRange(); it.Next(); {
-				if err := r.measureInto(units, bytes, it.Key().Interface(), depth+1); err != nil {
-					return err
-				}
-				if err := r.measureInto(units, bytes, it.Value().Interface(), depth+1); err != nil {
-					return err
-				}
-			}
+		return
+	}
+	c.add(50, 48)
+	switch rv := reflect.ValueOf(v); rv.Kind() {
+	case reflect.Slice, reflect.Array:
+		for i := range rv.Len() {
+			c.walk(rv.Index(i).Interface(), limit, depth+1)
+		}
+	case reflect.Map:
+		for it := rv.MapRange(); it.Next(); {
+			c.walk(it.Key().Interface(), limit, depth+1)
+			c.walk(it.Value().Interface(), limit, depth+1)
 		}
 	}
-	return nil
+}
+
+func (c *cost) add(units, bytes int) {
+	c.units += units
+	c.bytes += bytes
 }
 
 // An Error says what went wrong with a value, in words for the rule's author.

@@ -38,27 +38,22 @@ func shown(t time.Time) time.Time {
 const maxDays = 4_000_000
 
 // calendar returns a function that moves a time by a number of days or months. A missing time stays missing.
-func calendar(name string, move func(naive time.Time, n int) time.Time) func(*Machine, []any) (any, error) {
-	return func(r *Machine, args []any) (any, error) {
-		if err := r.charge(1000, 64); err != nil {
-			return nil, err
-		}
-		t := args[0].(time.Time)
-		n, err := wantInt(name, args[1])
+func calendar(name string, move func(naive time.Time, n int) time.Time) operation {
+	return func(r *Machine, args []any) any {
+		r.charge(1000, 64)
+		t, n := args[0].(time.Time), wantInt(name, args[1])
 		switch {
-		case err != nil:
-			return nil, err
 		case n > maxDays || n < -maxDays:
-			return nil, Errorf("%s cannot go as far as %d", name, n)
+			panic(Errorf("%s cannot go as far as %d", name, n))
 		case t.IsZero():
-			return t, nil
+			return t
 		}
 		t = r.Zoned(t)
 		out := Clock(move(shown(t), n), t.Location())
 		if out.Year() > 9999 || out.Year() < 1 {
-			return nil, Errorf("%s goes beyond the years 1 to 9999", name)
+			panic(Errorf("%s goes beyond the years 1 to 9999", name))
 		}
-		return out, nil
+		return out
 	}
 }
 
@@ -91,21 +86,19 @@ func moveWorkdays(naive time.Time, n int) time.Time {
 }
 
 // fnClock returns the same day at a time of the day.
-func fnClock(r *Machine, args []any) (any, error) {
-	if err := r.charge(1000, 64); err != nil {
-		return nil, err
-	}
+func fnClock(r *Machine, args []any) any {
+	r.charge(1000, 64)
 	t, of := args[0].(time.Time), args[1].(string)
 	hour, minute, ok := timeOfDay(of)
 	switch {
 	case !ok:
-		return nil, Errorf(`clock needs a time of the day such as "09:00", but got %s`, text.Quote(of))
+		panic(Errorf(`clock needs a time of the day such as "09:00", but got %s`, text.Quote(of)))
 	case t.IsZero():
-		return t, nil
+		return t
 	}
 	t = r.Zoned(t)
 	year, month, day := t.Date()
-	return Clock(time.Date(year, month, day, hour, minute, 0, 0, time.UTC), t.Location()), nil
+	return Clock(time.Date(year, month, day, hour, minute, 0, 0, time.UTC), t.Location())
 }
 
 // timeOfDay reads 09:00 or 9:00.
@@ -114,49 +107,29 @@ func timeOfDay(text string) (hour, minute int, ok bool) {
 	return t.Hour(), t.Minute(), err == nil
 }
 
-func fnStartOfDay(r *Machine, args []any) (any, error) {
-	return fnClock(r, []any{args[0], "00:00"})
-}
+func fnStartOfDay(r *Machine, args []any) any { return fnClock(r, []any{args[0], "00:00"}) }
 
 // fnDaysBetween counts the days between the dates of two times, as date prints them.
-func fnDaysBetween(r *Machine, args []any) (any, error) {
-	if err := r.charge(500, 0); err != nil {
-		return nil, err
-	}
+func fnDaysBetween(r *Machine, args []any) any {
+	r.charge(500, 0)
 	var days [2]int64
 	for i := range days {
-		t, err := wantTime("daysBetween", args[i])
-		if err != nil {
-			return nil, err
-		}
-		year, month, day := r.Zoned(t).Date()
+		year, month, day := r.Zoned(wantTime("daysBetween", args[i])).Date()
 		days[i] = time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / 86400
 	}
-	return int(days[1] - days[0]), nil
+	return int(days[1] - days[0])
 }
 
 // fnAmount returns a duration as a number of units.
-func fnAmount(unit time.Duration) func(*Machine, []any) (any, error) {
-	return func(_ *Machine, args []any) (any, error) {
-		return float64(args[0].(time.Duration)) / float64(unit), nil
-	}
+func fnAmount(unit time.Duration) operation {
+	return func(_ *Machine, args []any) any { return float64(args[0].(time.Duration)) / float64(unit) }
 }
 
 // scaled returns a duration times a number.
-func scaled(d time.Duration, by float64) (any, error) {
+func scaled(d time.Duration, by float64) time.Duration {
 	out := float64(d) * by
 	if !(out > -(1<<63) && out < 1<<63) { // also false for an infinite value and for NaN
-		return nil, Errorf("the duration is longer than 292 years")
+		panic(Errorf("the duration is longer than 292 years"))
 	}
-	return time.Duration(out), nil
-}
-
-func number(v any) (float64, bool) {
-	switch v := v.(type) {
-	case int:
-		return float64(v), true
-	case float64:
-		return v, true
-	}
-	return 0, false
+	return time.Duration(out)
 }

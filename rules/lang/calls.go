@@ -279,8 +279,7 @@ func dateConstants(c *Checker, n ast.Node, args []ast.Node) bool {
 	if s == nil || len(args) > 1 {
 		return true
 	}
-	v, err := ParseDate(time.UTC, s.Value, nil)
-	switch t, _ := v.(time.Time); {
+	switch t, err := ParseDate(time.UTC, s.Value, nil); {
 	case err != nil:
 		c.FailAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, text.Quote(s.Value))
 		return false

@@ -22,8 +22,8 @@ type function struct {
 
 	// call computes the value and charges for the work. If it is nil, the function is expr's own, and price charges
 	// for it.
-	call  func(r *Machine, args []any) (any, error)
-	price func(r *Machine, args []any) error
+	call  operation
+	price func(r *Machine, args []any)
 
 	// each is the type that the second argument must have, which is evaluated for each element of a list. result
 	// returns the type of the value, for the list and the type of the second argument.
@@ -149,59 +149,51 @@ func (f *function) takes(n int) bool {
 }
 
 // run calls the function. Its arguments fit one of the forms, each by itself.
-func (f *function) run(r *Machine, args []any) (any, error) {
+func (f *function) run(r *Machine, args []any) any {
 	for i, v := range args {
-		if err := f.accept(i, len(args), v); err != nil {
-			return nil, err
-		}
+		f.accept(i, len(args), v)
 	}
 	if f.call != nil {
 		return f.call(r, args)
 	}
-	if err := f.price(r, args); err != nil {
-		return nil, err
-	}
+	f.price(r, args)
 	return callBuiltin(f.name, args)
 }
 
-// accept returns an error if a value cannot be the ith of n arguments.
-func (f *function) accept(i, n int, v any) error {
+// accept stops the program if a value cannot be the ith of n arguments.
+func (f *function) accept(i, n int, v any) {
 	if v == nil && i == 0 && f.missing == nilOfMissing {
-		return nil
+		return
 	}
 	var wanted []string
 	for _, form := range f.forms {
 		switch {
 		case !form.takes(n):
 		case form.arg(i).holds(v):
-			return nil
+			return
 		case !slices.Contains(wanted, form.arg(i).wanted()):
 			wanted = append(wanted, form.arg(i).wanted())
 		}
 	}
-	return Errorf("%s needs %s, but got %s", f.name, text.OneOf(wanted), Describe(v))
+	panic(Errorf("%s needs %s, but got %s", f.name, text.OneOf(wanted), Describe(v)))
 }
 
 // callBuiltin calls one of expr's own functions, which may panic as well as fail.
-func callBuiltin(name string, args []any) (v any, err error) {
+func callBuiltin(name string, args []any) any {
 	defer func() {
-		if p := recover(); p != nil {
-			v, err = nil, Errorf("%s cannot work with %s", name, describeAll(args))
+		if recover() != nil {
+			panic(Errorf("%s cannot work with %s", name, describeAll(args)))
 		}
 	}()
 	f := builtin.Builtins[builtin.Index[name]]
 	switch {
 	case f.Fast != nil:
-		v = f.Fast(args[0])
+		return f.Fast(args[0])
 	case f.Safe != nil:
-		v, _, err = f.Safe(args...)
-	default:
-		v, err = f.Func(args...)
+		v, _, err := f.Safe(args...)
+		return must(v, err)
 	}
-	if err != nil {
-		err = Errorf("%s cannot work with %s", name, describeAll(args))
-	}
-	return v, err
+	return must(f.Func(args...))
 }
 
 func describeAll(args []any) string {
@@ -213,31 +205,25 @@ func describeAll(args []any) string {
 }
 
 // perByte is a price that grows with the texts among the arguments: units for each byte.
-func perByte(units int) func(*Machine, []any) error {
-	return func(r *Machine, args []any) error {
+func perByte(units int) func(*Machine, []any) {
+	return func(r *Machine, args []any) {
 		size := 0
 		for _, a := range args {
 			if s, ok := a.(string); ok {
 				size += len(s)
 			}
 		}
-		return r.charge(50+size*units, min(units, 3)*size)
+		r.charge(50+size*units, min(units, 3)*size)
 	}
 }
 
 // walks is a price for walking all the arguments, in quarters of the cost of doing so.
-func walks(quarters int) func(*Machine, []any) error {
-	return func(r *Machine, args []any) error {
+func walks(quarters int) func(*Machine, []any) {
+	return func(r *Machine, args []any) {
 		for _, a := range args {
-			units, bytes, err := r.measure(a)
-			if err != nil {
-				return err
-			}
-			if err := r.charge(units*quarters/4, bytes); err != nil {
-				return err
-			}
+			c := must(r.measure(a))
+			r.charge(c.units*quarters/4, c.bytes)
 		}
-		return nil
 	}
 }
 

@@ -62,154 +62,103 @@ var listFunctions = []function{
 	},
 }
 
-func fnElement(i int) func(*Machine, []any) (any, error) {
-	return func(r *Machine, args []any) (any, error) { return fnGet(r, []any{args[0], i}) }
+func fnElement(i int) operation {
+	return func(r *Machine, args []any) any { return fnGet(r, []any{args[0], i}) }
 }
 
 // fnGet returns an element or an entry. What does not exist is nil, at every depth: raw.a.b is nil if raw.a is.
-func fnGet(_ *Machine, args []any) (any, error) {
-	switch from := args[0].(type) {
-	case nil:
-		return nil, nil
-	case map[string]any:
+func fnGet(_ *Machine, args []any) any {
+	if m, ok := args[0].(map[string]any); ok {
 		if key, ok := args[1].(string); ok {
-			return from[key], nil
+			return m[key]
 		}
-		return nil, nil
-	case []string:
-		if i, ok := index(args[1], len(from)); ok {
-			return from[i], nil
-		}
-		return nil, nil
-	case []any:
-		if i, ok := index(args[1], len(from)); ok {
-			return from[i], nil
-		}
-		return nil, nil
+		return nil
 	}
 	switch rv := reflect.ValueOf(args[0]); rv.Kind() {
 	case reflect.Slice, reflect.Array:
-		if i, ok := index(args[1], rv.Len()); ok {
-			return rv.Index(i).Interface(), nil
+		i, ok := wholeNumber(args[1])
+		if i < 0 { // from the end
+			i += rv.Len()
 		}
-	case reflect.Map:
+		if ok && i >= 0 && i < rv.Len() {
+			return rv.Index(i).Interface()
+		}
+	case reflect.Map: // made by groupBy
 		if key := reflect.ValueOf(args[1]); key.IsValid() && key.Type().AssignableTo(rv.Type().Key()) && key.Comparable() {
 			if v := rv.MapIndex(key); v.IsValid() {
-				return v.Interface(), nil
+				return v.Interface()
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
-// index reads the index of an element; negative ones count from the end.
-func index(v any, length int) (int, bool) {
-	i, err := wantInt("", v)
-	if err != nil {
-		return 0, false
-	}
-	if i < 0 {
-		i += length
-	}
-	return i, i >= 0 && i < length
+func fnTake(r *Machine, args []any) any { return opSlice(r, []any{args[0], 0, args[1]}) }
+
+func (r *Machine) chargeMap(v any) (m map[string]any, keys []string) {
+	m = textKeys(v)
+	r.charge(50+300*len(m), 64*len(m))
+	return m, slices.Sorted(maps.Keys(m))
 }
 
-func fnTake(r *Machine, args []any) (any, error) {
-	return opSlice(r, []any{args[0], 0, args[1]})
+func fnKeys(r *Machine, args []any) any {
+	_, keys := r.chargeMap(args[0])
+	return keys
 }
 
-func (r *Machine) chargeMap(v any) (map[string]any, []string, error) {
-	m := textKeys(v)
-	if err := r.charge(50+300*len(m), 64*len(m)); err != nil {
-		return nil, nil, err
-	}
-	return m, slices.Sorted(maps.Keys(m)), nil
-}
-
-func fnKeys(r *Machine, args []any) (any, error) {
-	_, keys, err := r.chargeMap(args[0])
-	return keys, err
-}
-
-func fnValues(r *Machine, args []any) (any, error) {
-	m, keys, err := r.chargeMap(args[0])
-	if err != nil {
-		return nil, err
-	}
+func fnValues(r *Machine, args []any) any {
+	m, keys := r.chargeMap(args[0])
 	out := make([]any, len(keys))
 	for i, k := range keys {
 		out[i] = m[k]
 	}
-	return out, nil
+	return out
 }
 
-func fnToPairs(r *Machine, args []any) (any, error) {
-	m, keys, err := r.chargeMap(args[0])
-	if err != nil {
-		return nil, err
-	}
+func fnToPairs(r *Machine, args []any) any {
+	m, keys := r.chargeMap(args[0])
 	out := make([]any, len(keys))
 	for i, k := range keys {
 		out[i] = []any{k, m[k]}
 	}
-	return out, nil
+	return out
 }
 
-func fnFromPairs(r *Machine, args []any) (any, error) {
-	list := reflect.ValueOf(args[0])
-	if err := r.charge(50+300*list.Len(), 64*list.Len()); err != nil {
-		return nil, err
-	}
-	out := make(map[string]any, list.Len())
-	for i := range list.Len() {
-		pair, err := wantList("fromPairs", list.Index(i).Interface())
-		if err != nil {
-			return nil, err
-		}
+func fnFromPairs(r *Machine, args []any) any {
+	pairs := slices.Collect(flat(args))
+	r.charge(50+300*len(pairs), 64*len(pairs))
+	out := make(map[string]any, len(pairs))
+	for _, p := range pairs {
+		pair := wantList("fromPairs", p)
 		if pair.Len() != 2 {
-			return nil, Errorf("fromPairs needs lists of a key and a value")
+			panic(Errorf("fromPairs needs lists of a key and a value"))
 		}
 		out[Print(pair.Index(0).Interface())] = pair.Index(1).Interface()
 	}
-	return out, nil
+	return out
 }
 
-func fnConcat(r *Machine, args []any) (any, error) {
+func fnConcat(r *Machine, args []any) any {
 	size := 0
 	for _, a := range args {
 		size += reflect.ValueOf(a).Len()
 	}
-	if err := r.charge(50+50*size, 32*size); err != nil {
-		return nil, err
-	}
-	out := make([]any, 0, size)
-	for _, a := range args {
-		list := reflect.ValueOf(a)
-		for i := range list.Len() {
-			out = append(out, list.Index(i).Interface())
-		}
-	}
-	return out, nil
+	r.charge(50+50*size, 32*size)
+	return slices.AppendSeq(make([]any, 0, size), flat(args))
 }
 
 // comparingAll is the price of comparing each element with every other.
-func comparingAll(r *Machine, args []any) error {
-	units, bytes, err := r.measure(args[0])
-	if err != nil {
-		return err
-	}
+func comparingAll(r *Machine, args []any) {
+	c := must(r.measure(args[0]))
 	n := reflect.ValueOf(args[0]).Len()
 	if n > maxElements {
-		return errTooMuch
+		panic(errTooMuch)
 	}
-	return r.charge(n*n*20+n*units/4, bytes)
+	r.charge(n*n*20+n*c.units/4, c.bytes)
 }
 
 // sorting is the price of sorting a list.
-func sorting(r *Machine, args []any) error {
-	units, bytes, err := r.measure(args[0])
-	if err != nil {
-		return err
-	}
-	return r.charge(units*max(1, bits.Len(uint(reflect.ValueOf(args[0]).Len())))*4, bytes)
+func sorting(r *Machine, args []any) {
+	c := must(r.measure(args[0]))
+	r.charge(c.units*max(1, bits.Len(uint(reflect.ValueOf(args[0]).Len())))*4, c.bytes)
 }

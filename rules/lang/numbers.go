@@ -1,10 +1,9 @@
 package lang
 
 import (
-	"cmp"
-	"iter"
-	"reflect"
 	"time"
+
+	"github.com/expr-lang/expr/vm/runtime"
 )
 
 var numberFunctions = []function{
@@ -25,11 +24,11 @@ var numberFunctions = []function{
 	{name: "round", doc: "The number rounded.", example: "round(1.5)", forms: []form{to(floatType, numberType)}, price: perByte(0)},
 	{
 		name: "max", doc: "The largest number, the latest time or the longest duration.", example: "max(appointment.startTime, now())",
-		forms: extremes, call: fnExtreme("max", 1), keepsZone: true, aliases: []string{"latest"},
+		forms: extremes, call: fnExtreme("max", runtime.Less), keepsZone: true, aliases: []string{"latest"},
 	},
 	{
 		name: "min", doc: "The smallest number, the earliest time or the shortest duration.", example: "min(appointment.startTime, now())",
-		forms: extremes, call: fnExtreme("min", -1), keepsZone: true, aliases: []string{"earliest"},
+		forms: extremes, call: fnExtreme("min", runtime.More), keepsZone: true, aliases: []string{"earliest"},
 	},
 	{
 		name: "mean", doc: "The average.", example: "mean(1, 2, 4)",
@@ -54,75 +53,31 @@ var (
 	bitwise  = []form{to(intType, intType, intType)}
 )
 
-func fnAbs(r *Machine, args []any) (any, error) {
+func fnAbs(r *Machine, args []any) any {
 	if d, ok := args[0].(time.Duration); ok {
-		return d.Abs(), nil
+		return d.Abs()
 	}
-	if err := r.charge(50, 0); err != nil {
-		return nil, err
-	}
+	r.charge(50, 0)
 	return callBuiltin("abs", args)
 }
 
-// fnExtreme is min or max of numbers, times or durations, including those in lists.
-func fnExtreme(name string, sign int) func(*Machine, []any) (any, error) {
-	numbers := func(r *Machine, args []any) (any, error) {
-		if err := walks(10)(r, args); err != nil {
-			return nil, err
-		}
-		return callBuiltin(name, args)
-	}
-	return func(r *Machine, args []any) (any, error) {
+// fnExtreme is min or max of numbers, times or durations, including those in lists. Expr's own knows only numbers. better
+// reports that the second value is more extreme.
+func fnExtreme(name string, better func(a, b any) bool) operation {
+	return func(r *Machine, args []any) any {
+		walks(10)(r, args)
 		var best any
 		for v := range flat(args) {
-			switch v.(type) {
-			case time.Time, time.Duration:
-			default:
-				return numbers(r, args)
+			if k := kindOf(v); k != TimeKind && k != DurationKind || best != nil && k != kindOf(best) {
+				return callBuiltin(name, args)
 			}
-			if err := r.charge(20, 0); err != nil {
-				return nil, err
-			}
-			switch {
-			case best == nil:
-				best = v
-			case reflect.TypeOf(best) != reflect.TypeOf(v):
-				return nil, Errorf("%s cannot work with %s and %s", name, Describe(best), Describe(v))
-			case order(v, best) == sign:
+			if best == nil || better(best, v) {
 				best = v
 			}
 		}
 		if best == nil {
-			return numbers(r, args)
+			return callBuiltin(name, args)
 		}
-		return best, nil
-	}
-}
-
-// order compares two times or two durations.
-func order(a, b any) int {
-	if t, ok := a.(time.Time); ok {
-		return t.Compare(b.(time.Time))
-	}
-	return cmp.Compare(a.(time.Duration), b.(time.Duration))
-}
-
-// flat iterates over values, and over the elements of those that are lists.
-func flat(args []any) iter.Seq[any] {
-	return func(yield func(any) bool) {
-		for _, a := range args {
-			rv := reflect.ValueOf(a)
-			if a == nil || rv.Kind() != reflect.Slice {
-				if !yield(a) {
-					return
-				}
-				continue
-			}
-			for i := range rv.Len() {
-				if !yield(rv.Index(i).Interface()) {
-					return
-				}
-			}
-		}
+		return best
 	}
 }

@@ -134,29 +134,17 @@ func patternSize(re *syntax.Regexp) int {
 	return size
 }
 
-func opMatches(r *Machine, args []any) (any, error) {
+func opMatches(r *Machine, args []any) any {
 	if args[0] == nil || args[1] == nil {
-		return false, nil
+		return false
 	}
-	text, err := wantText("matches", args[0])
-	if err != nil {
-		return nil, err
-	}
+	text := wantText("matches", args[0])
 	p, ok := args[1].(*pattern)
 	if !ok {
-		source, err := wantText("matches", args[1])
-		if err != nil {
-			return nil, err
-		}
-		if err := r.charge(200_000, 64<<10); err != nil {
-			return nil, err
-		}
-		if p, err = compilePattern(source); err != nil {
-			return nil, err
-		}
+		source := wantText("matches", args[1])
+		r.charge(200_000, 64<<10)
+		p = must(compilePattern(source))
 	}
-	if err := r.charge(p.cost(text), 0); err != nil {
-		return nil, err
-	}
-	return p.re.MatchString(text), nil
+	r.charge(p.cost(text), 0)
+	return p.re.MatchString(text)
 }

@@ -42,17 +42,22 @@ func Print(v any) string {
 	}
 	rv := reflect.ValueOf(v)
 	if rv.Kind() == reflect.Slice || rv.Kind() == reflect.Array {
-		texts := make([]string, rv.Len())
-		for i := range texts {
-			texts[i] = Print(rv.Index(i).Interface())
-		}
-		return strings.Join(texts, ", ")
+		return printed(rv, ", ")
 	}
 	data, err := marshal(v)
 	if err != nil {
 		return Describe(v)
 	}
 	return string(data)
+}
+
+// printed returns the elements of a list as text.
+func printed(list reflect.Value, glue string) string {
+	texts := make([]string, list.Len())
+	for i := range texts {
+		texts[i] = Print(list.Index(i).Interface())
+	}
+	return strings.Join(texts, glue)
 }
 
 // JSON converts a value to types that JSON has: times, durations and zones become texts.

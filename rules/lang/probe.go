@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -582,23 +583,14 @@ func show(v any) string {
 		return missingValue
 	case string:
 		return text.Quote(short(v, maxShown))
-	case bool:
-		return strconv.FormatBool(v)
-	case time.Time:
-		if v.IsZero() {
-			return "no time"
-		}
-		return v.Format(time.RFC3339)
 	case time.Duration:
 		return v.String()
-	case *time.Location:
-		return v.String()
-	case int:
-		return strconv.Itoa(v)
 	case float64:
 		return strconv.FormatFloat(v, 'g', -1, 64)
+	case bool, int, time.Time, *time.Location:
+		return cmp.Or(Print(v), "no time")
 	}
-	if units, _, err := (&Machine{units: maxUnits, bytes: maxBytes}).measure(v); err != nil || units > maxShownUnits {
+	if _, err := (&Machine{units: maxShownUnits}).measure(v); err != nil {
 		return Describe(v) + " too large to be shown"
 	}
 	var b strings.Builder

@@ -58,9 +58,9 @@ func (e *Env) config() *conf.Config {
 	c := conf.CreateNew()
 	c.MaxNodes = 4 * maxNodes
 	c.WithEnv(env)
-	define := func(name string, f func(*Machine, []any) (any, error)) {
+	define := func(name string, f operation) {
 		c.Functions[name] = &builtin.Function{Name: name, Func: func(args ...any) (any, error) {
-			return f(args[0].(*Machine), args[1:])
+			return f(args[0].(*Machine), args[1:]), nil
 		}}
 	}
 	for name, f := range functions {

@@ -90,104 +90,75 @@ var textFunctions = []function{
 	},
 }
 
-func fnLen(r *Machine, args []any) (any, error) {
-	switch v := args[0].(type) {
-	case string:
-		if err := r.charge(10+len(v)/2, 0); err != nil {
-			return nil, err
-		}
-		return utf8.RuneCountInString(v), nil
+func fnLen(r *Machine, args []any) any {
+	if s, ok := args[0].(string); ok {
+		r.charge(10+len(s)/2, 0)
+		return utf8.RuneCountInString(s)
 	}
-	return reflect.ValueOf(args[0]).Len(), nil
+	return reflect.ValueOf(args[0]).Len()
 }
 
-func fnString(r *Machine, args []any) (any, error) {
-	if err := r.ChargeFor(args[0], 20, 2); err != nil {
-		return nil, err
-	}
-	return Print(args[0]), nil
+func fnString(r *Machine, args []any) any {
+	r.chargeFor(args[0], 20, 2)
+	return Print(args[0])
 }
 
 // parts is the price of splitting a text.
-func parts(r *Machine, args []any) error {
+func parts(r *Machine, args []any) {
 	text, sep := args[0].(string), args[1].(string)
-	if err := r.charge(50+2*len(text), 0); err != nil {
-		return err
-	}
+	r.charge(50+2*len(text), 0)
 	parts := utf8.RuneCountInString(text)
 	if sep != "" {
 		parts = strings.Count(text, sep) + 1
 	}
-	return r.charge(20*parts, 16*parts)
+	r.charge(20*parts, 16*parts)
 }
 
 // replacing is the price of replacing parts of a text.
-func replacing(r *Machine, args []any) error {
+func replacing(r *Machine, args []any) {
 	text, old, fresh := args[0].(string), args[1].(string), args[2].(string)
-	if err := r.charge(50+2*len(text), 0); err != nil {
-		return err
-	}
+	r.charge(50+2*len(text), 0)
 	size := len(text) + strings.Count(text, old)*len(fresh)
-	return r.charge(2*size, size)
+	r.charge(2*size, size)
 }
 
-func fnRepeat(r *Machine, args []any) (any, error) {
-	text := args[0].(string)
-	n, err := wantInt("repeat", args[1])
-	if err != nil {
-		return nil, err
-	}
+func fnRepeat(r *Machine, args []any) any {
+	text, n := args[0].(string), wantInt("repeat", args[1])
 	if n < 0 {
-		return nil, Errorf("repeat needs a number that is not negative")
+		panic(Errorf("repeat needs a number that is not negative"))
 	}
 	if n > maxBytes || len(text)*n > maxBytes {
-		return nil, errTooMuch
+		panic(errTooMuch)
 	}
-	if err := r.charge(50+len(text)*n, len(text)*n); err != nil {
-		return nil, err
-	}
-	return strings.Repeat(text, n), nil
+	r.charge(50+len(text)*n, len(text)*n)
+	return strings.Repeat(text, n)
 }
 
-func fnJoin(r *Machine, args []any) (any, error) {
+func fnJoin(r *Machine, args []any) any {
 	list, glue := reflect.ValueOf(args[0]), ""
 	if len(args) == 2 {
 		glue = args[1].(string)
 	}
-	units, bytes, err := r.measure(args[0])
-	if err != nil {
-		return nil, err
-	}
+	c := must(r.measure(args[0]))
 	size := list.Len() * len(glue)
-	if err := r.charge(20*units+size, bytes+size); err != nil {
-		return nil, err
-	}
-	texts := make([]string, list.Len())
-	for i := range texts {
-		texts[i] = Print(list.Index(i).Interface())
-	}
-	return strings.Join(texts, glue), nil
+	r.charge(20*c.units+size, c.bytes+size)
+	return printed(list, glue)
 }
 
-func fnToJSON(r *Machine, args []any) (any, error) {
-	if err := r.ChargeFor(args[0], 20, 6); err != nil {
-		return nil, err
-	}
+func fnToJSON(r *Machine, args []any) any {
+	r.chargeFor(args[0], 20, 6)
 	data, err := marshal(args[0])
 	if err != nil {
-		return nil, Errorf("toJSON cannot write %s", Describe(args[0]))
+		panic(Errorf("toJSON cannot write %s", Describe(args[0])))
 	}
-	return string(data), nil
+	return string(data)
 }
 
-func fnFromJSON(r *Machine, args []any) (any, error) {
+func fnFromJSON(r *Machine, args []any) (v any) {
 	text := args[0].(string)
-	if err := r.charge(100+40*len(text), 20*len(text)); err != nil {
-		return nil, err
-	}
-	var v any
+	r.charge(100+40*len(text), 20*len(text))
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		return nil, Errorf("fromJSON was given a text that is not JSON")
+		panic(Errorf("fromJSON was given a text that is not JSON"))
 	}
-	return v, nil
+	return v
 }

@@ -97,15 +97,15 @@ var timeMethods = []timeMethod{
 func (m *timeMethod) operation() string { return "$" + m.name }
 
 // run calls the method.
-func (m *timeMethod) run(r *Machine, args []any) (any, error) {
+func (m *timeMethod) run(r *Machine, args []any) any {
 	t, ok := args[0].(time.Time)
 	if !ok {
-		return nil, Errorf("a time is needed here, but this is %s", Describe(args[0]))
+		panic(Errorf("a time is needed here, but this is %s", Describe(args[0])))
 	}
 	if t.IsZero() { // a missing time has the year 1 everywhere
-		return m.part(t), nil
+		return m.part(t)
 	}
-	return m.part(r.Zoned(t)), nil
+	return m.part(r.Zoned(t))
 }
 
 // findMethod returns the method with a name, nil if there is none.
@@ -149,7 +149,7 @@ func TimeMethods() (words []Word) {
 	return words
 }
 
-func fnNow(r *Machine, _ []any) (any, error) { return r.Now.In(r.naive), nil }
+func fnNow(r *Machine, _ []any) any { return r.Now.In(r.naive) }
 
 // Zoned returns a time as the rule sees it: in the zone given by tz, else in the rule's, else in its own. A whole day
 // begins at midnight of that zone.
@@ -160,31 +160,24 @@ func (r *Machine) Zoned(t time.Time) time.Time {
 	return shift(t, r.Zone)
 }
 
-func fnDate(r *Machine, args []any) (any, error) {
-	if err := r.charge(2000, 128); err != nil {
-		return nil, err
-	}
+func fnDate(r *Machine, args []any) any {
+	r.charge(2000, 128)
 	if text, ok := args[0].(string); ok {
-		return ParseDate(r.naive, text, args[1:])
+		return must(ParseDate(r.naive, text, args[1:]))
 	}
-	t, err := wantTime("date", args[0])
-	if err != nil {
-		return nil, err
-	}
+	t := wantTime("date", args[0])
 	if len(args) != 2 {
-		return nil, Errorf("date needs a layout to print a time, such as date(t, \"2 Jan 2006\")")
+		panic(Errorf("date needs a layout to print a time, such as date(t, \"2 Jan 2006\")"))
 	}
 	layout := args[1].(string)
-	if err := r.charge(20*len(layout), 2*len(layout)); err != nil {
-		return nil, err
-	}
-	return r.language.format(r.Zoned(t), layout), nil
+	r.charge(20*len(layout), 2*len(layout))
+	return r.language.format(r.Zoned(t), layout)
 }
 
 // ParseDate reads a text as a time. zone is used if the text has no offset.
-func ParseDate(zone *time.Location, written string, args []any) (any, error) {
+func ParseDate(zone *time.Location, written string, args []any) (t time.Time, err error) {
 	if len(written) > 1000 {
-		return nil, Errorf("%s is not a date", text.Quote(written))
+		return t, Errorf("%s is not a date", text.Quote(written))
 	}
 	layouts := []string{
 		"2006-01-02", "15:04:05", "2006-01-02 15:04:05", time.RFC3339, time.RFC822, time.RFC850, time.RFC1123,
@@ -194,15 +187,12 @@ func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 		layouts = []string{args[0].(string)}
 	}
 	if len(args) > 1 {
-		name := args[1].(string)
-		z, ok := FindZone(name)
-		if !ok {
-			return nil, Errorf("%s is not a time zone", text.Quote(name))
+		if zone, err = zoneNamed(args[1].(string)); err != nil {
+			return t, err
 		}
-		zone = z
 	}
 	for _, layout := range layouts {
-		t, err := time.ParseInLocation(layout, written, noZone)
+		t, err = time.ParseInLocation(layout, written, noZone)
 		switch {
 		case err != nil:
 		case t.Location() == noZone:
@@ -213,18 +203,16 @@ func ParseDate(zone *time.Location, written string, args []any) (any, error) {
 			}
 		}
 	}
-	return nil, Errorf("%s is not a date", text.Quote(written))
+	return t, Errorf("%s is not a date", text.Quote(written))
 }
 
 // noZone marks a time that was read from a text without an offset. No text has this offset.
 var noZone = time.FixedZone("", 1)
 
-func fnDuration(r *Machine, args []any) (any, error) {
+func fnDuration(r *Machine, args []any) any {
 	text := args[0].(string)
-	if err := r.charge(200+10*len(text), 0); err != nil {
-		return nil, err
-	}
-	return parseDuration(text)
+	r.charge(200+10*len(text), 0)
+	return must(parseDuration(text))
 }
 
 // parseDuration also accepts a sign.
@@ -240,27 +228,21 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-func fnTZ(r *Machine, args []any) (any, error) {
-	t, err := wantTime("tz", args[0])
-	if err != nil {
-		return nil, err
-	}
+func fnTZ(r *Machine, args []any) any {
+	t := wantTime("tz", args[0])
 	zone, ok := args[1].(*time.Location)
 	if !ok {
-		z, err := fnTimezone(r, args[1:])
-		if err != nil {
-			return nil, err
-		}
-		zone = z.(*time.Location)
+		zone = fnTimezone(r, args[1:]).(*time.Location)
 	}
-	return shift(t, chosen.on(zone)), nil
+	return shift(t, chosen.on(zone))
 }
 
-func fnTimezone(r *Machine, args []any) (any, error) {
-	name := args[0].(string)
-	if err := r.charge(20_000, 4096); err != nil { // a zone is read from a file on first use
-		return nil, err
-	}
+func fnTimezone(r *Machine, args []any) any {
+	r.charge(20_000, 4096) // a zone is read from a file on first use
+	return must(zoneNamed(args[0].(string)))
+}
+
+func zoneNamed(name string) (*time.Location, error) {
 	zone, ok := FindZone(name)
 	if !ok {
 		return nil, Errorf("%s is not a time zone", text.Quote(name))
@@ -268,18 +250,10 @@ func fnTimezone(r *Machine, args []any) (any, error) {
 	return zone, nil
 }
 
-func fnWeekday(r *Machine, args []any) (any, error) {
-	t, err := wantTime("weekday", args[0])
-	if err != nil {
-		return nil, err
-	}
-	return r.Zoned(t).Weekday().String(), nil
+func fnWeekday(r *Machine, args []any) any {
+	return r.Zoned(wantTime("weekday", args[0])).Weekday().String()
 }
 
-func fnTimeOfDay(r *Machine, args []any) (any, error) {
-	t, err := wantTime("timeOfDay", args[0])
-	if err != nil {
-		return nil, err
-	}
-	return r.Zoned(t).Format("15:04"), nil
+func fnTimeOfDay(r *Machine, args []any) any {
+	return r.Zoned(wantTime("timeOfDay", args[0])).Format("15:04")
 }

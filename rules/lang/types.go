@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -92,40 +91,18 @@ var (
 	elementsType = Type{Kind: elementsKind}
 )
 
-// noun returns the type for people, without an article.
+// nouns are the kinds for people, without an article.
+var nouns = [...]string{
+	AnyKind: "anything", BadKind: "anything", nilKind: "nothing", BoolKind: "true or false", intKind: "whole number", floatKind: "number",
+	TextKind: "text", TimeKind: "time", DurationKind: "duration", zoneKind: "time zone", listKind: "list", mapKind: "map", ObjectKind: "the whole ",
+	numberKind: "number", sameKind: "the same", elementKind: "an element", elementsKind: "an element",
+}
+
 func (t Type) noun() string {
-	switch t.Kind {
-	case nilKind:
-		return "nothing"
-	case BoolKind:
-		return "true or false"
-	case intKind:
-		return "whole number"
-	case floatKind, numberKind:
-		return "number"
-	case TextKind:
-		return "text"
-	case TimeKind:
-		return "time"
-	case DurationKind:
-		return "duration"
-	case zoneKind:
-		return "time zone"
-	case listKind:
-		if t.elem != nil && t.elem.Kind == TextKind {
-			return "list of texts"
-		}
-		return "list"
-	case mapKind:
-		return "map"
-	case ObjectKind:
-		return "the whole " + t.Name
-	case sameKind:
-		return "the same"
-	case elementKind, elementsKind:
-		return "an element"
+	if t.Kind == listKind && t.element().Kind == TextKind {
+		return "list of texts"
 	}
-	return "anything"
+	return nouns[t.Kind] + t.Name
 }
 
 // wanted returns the type for people, with its article.
@@ -162,34 +139,11 @@ func (t Type) fits(want Type) bool {
 
 // holds reports whether a value at run time is of the type, as the argument of a function.
 func (t Type) holds(v any) bool {
-	switch t.Kind {
-	case AnyKind:
+	if t.Kind == AnyKind {
 		return true
-	case TextKind:
-		_, ok := v.(string)
-		return ok
-	case TimeKind:
-		_, ok := v.(time.Time)
-		return ok
-	case DurationKind:
-		_, ok := v.(time.Duration)
-		return ok
-	case zoneKind:
-		_, ok := v.(*time.Location)
-		return ok
-	case intKind:
-		_, err := wantInt("", v)
-		return err == nil
-	case numberKind:
-		_, ok := number(v)
-		return ok
-	case listKind:
-		_, err := wantList("", v)
-		return err == nil
-	case mapKind:
-		return reflect.ValueOf(v).Kind() == reflect.Map
 	}
-	return false
+	k := kindOf(v)
+	return k == t.Kind || t.Kind == numberKind && (k == intKind || k == floatKind)
 }
 
 // Open reports that nothing is known about the type, so no mistake can be reported.
