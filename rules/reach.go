@@ -19,16 +19,16 @@ var knownFacts = func() map[string]*lang.Formula {
 	const status = "appointment.appointmentStatus"
 	out := map[string]*lang.Formula{}
 	for _, name := range Names() {
-		facts := []*lang.Formula{lang.In(name, "on", true), lang.Among("type", Create, Update)}
+		facts := []*lang.Formula{lang.In(name, "on", true), lang.Among("type", true, Create, Update)}
 		switch name {
 		case Create, Update, Delete:
-			facts[1] = lang.Among("type", name)
+			facts[1] = lang.Among("type", true, name)
 		case Cancelled:
-			facts[1] = lang.Both(lang.In(Booked, "on", false), lang.Either(lang.Among("type", Delete), lang.Among(status, Cancelled)))
+			facts[1] = lang.Both(lang.In(Booked, "on", false), lang.Either(lang.Among("type", true, Delete), lang.Among(status, true, Cancelled)))
 		case Booked:
-			facts = append(facts, lang.NotAmong(status, Cancelled))
+			facts = append(facts, lang.Among(status, false, Cancelled))
 		case Confirmed, Showed, NoShow:
-			facts = append(facts, lang.Among(status, name))
+			facts = append(facts, lang.Among(status, true, name))
 		case Rescheduled:
 			facts = append(facts, lang.Either(lang.In("startTime", "changed", true), lang.In("endTime", "changed", true)))
 		case Reassigned:
@@ -48,7 +48,7 @@ func factsOf(name, src string) *lang.Formula {
 		}
 		kids = append(kids, lang.Either(lang.In(other, "on", false), knownFacts[other]))
 		if other == Create || other == Update || other == Delete {
-			kids = append(kids, lang.Either(lang.In(other, "on", true), lang.NotAmong("type", other)))
+			kids = append(kids, lang.Either(lang.In(other, "on", true), lang.Among("type", false, other)))
 		}
 	}
 	return lang.Both(kids...)
@@ -150,7 +150,7 @@ func (s *scope) doubtSending(c *lang.Checker, at ast.Node) {
 	}
 	part := falsePart(s.when.Node, func(o ast.Node) bool { return !p.Possible(p.Claim(s.when.Checker.Term(o), true), then) })
 	hint := ""
-	if full := p.Expand(s.when.Checker.Term(part)); strings.Contains(full.Checker.Source(full.Node), "now()") {
+	if full := s.when.Checker.Term(part).Expand(); strings.Contains(full.Checker.Source(full.Node), "now()") {
 		hint = "; receivedAt, instead of now(), is when the event came"
 	}
 	c.Doc.Warnf("never-sent", c.Whole(), "", "this step is never sent: the condition is checked again when the step is due, and %s is never true then%s", s.when.Checker.Source(part), hint)

@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -14,7 +13,6 @@ import (
 // An Absence looks for values that may be missing in one expression.
 type Absence struct {
 	c      *Checker
-	p      *Prover
 	given  []Fact // what is known to hold where the current part is evaluated
 	effect string // what happens if the value is missing
 	advice string
@@ -33,7 +31,7 @@ type Fact struct {
 // Absences warns about operations that fail if a value is missing. given is what is known to hold whenever the
 // expression is evaluated.
 func (c *Checker) Absences(tree ast.Node, given []Fact, effect, advice string) *Absence {
-	a := &Absence{c: c, p: NewProver(1), given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
+	a := &Absence{c: c, given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
 	a.walk(tree, 0)
 	return a
 }
@@ -157,7 +155,7 @@ func second(args []ast.Node) ast.Node {
 
 // noneOf returns a suitable default for a missing value next to n, as source.
 func (a *Absence) noneOf(n ast.Node) string {
-	switch t := a.p.Expand(Term{n, a.c}).typ(); {
+	switch t := a.c.Term(n).Expand().typ(); {
 	case t.Kind == TextKind:
 		return `""`
 	case t.Kind == BoolKind:
@@ -174,7 +172,7 @@ func (a *Absence) noneOf(n ast.Node) string {
 func (a *Absence) Condition(n ast.Node) { a.use(use{n, "false"}) }
 
 func (a *Absence) use(u use) {
-	t := a.p.Expand(Term{u.of, a.c})
+	t := a.c.Term(u.of).Expand()
 	a.Unsure = a.Unsure || t.typ().missing
 	if !t.typ().missing || a.found[u.of] || a.given != nil && present(t, a.given, false) {
 		return
@@ -203,7 +201,7 @@ func present(t Term, given []Fact, ran bool) bool {
 	for _, g := range given {
 		formulas = append(formulas, p.Claim(g.Term, g.Holds))
 	}
-	for _, none := range p.absent(t) {
+	for _, none := range t.absent() {
 		if !p.Possible(append(formulas[:len(formulas):len(formulas)], none)...) {
 			return true
 		}
@@ -212,41 +210,41 @@ func present(t Term, given []Fact, ran bool) bool {
 }
 
 // absent returns formulas, each of which is true if a value is missing.
-func (p *Prover) absent(t Term) []*Formula {
+func (t Term) absent() []*Formula {
 	key := t.Node.String()
 	var out []*Formula
 	switch of := t.typ(); {
 	case of.missing:
-		out = append(out, claim(atom{kind: 's', key: key, set: []string{"nil"}, positive: true}))
+		out = append(out, oneOf(key, true, "nil"))
 	case of.Kind == TimeKind: // a missing time is in the year 1
-		out = append(out,
-			claim(atom{kind: 's', key: key, set: []string{"nil", `""`}, positive: true}),
+		out = append(out, oneOf(key, true, "nil", `""`),
 			claim(atom{kind: 'd', key: key, bound: time.Time{}.Sub(epoch).Seconds()}), // the earliest time that can be written
 			claim(atom{kind: 'd', key: key + ".Year()", bound: 1, whole: true}))
 	default:
-		out = append(out, claim(atom{kind: 's', key: key, set: []string{`""`}, positive: true}), claim(atom{kind: 'd', key: lengthOf(t.Node), whole: true}))
+		out = append(out, oneOf(key, true, `""`), shorter(t.Node, 0))
 	}
 	list, index := ast.Node(nil), 0
 	if m, ok := t.Node.(*ast.MemberNode); ok {
 		if i, ok := constantInt(m.Property); ok {
 			list, index = m.Node, i
 		} else if name, ok := m.Property.(*ast.StringNode); ok {
-			out = append(out, claim(atom{kind: 'b', key: strconv.Quote(name.Value) + " in " + p.Expand(Term{m.Node, t.Checker}).Node.String()}))
+			out = append(out, In(name.Value, Term{m.Node, t.Checker}.Expand().Node.String(), false))
 		}
 	}
 	if name, args := CallOf(t.Node); name == "first" || name == "last" {
 		list = args[0]
 	}
 	if list != nil {
-		n := p.Expand(Term{list, t.Checker}).Node
-		out = append(out, claim(atom{kind: 'd', key: lengthOf(n), bound: float64(max(index, -index-1)), whole: true}))
-		out = append(out, claim(atom{kind: 's', key: n.String(), set: []string{"[]"}, positive: true}))
+		n := Term{list, t.Checker}.Expand().Node
+		out = append(out, shorter(n, max(index, -index-1)), oneOf(n.String(), true, "[]"))
 	}
 	return out
 }
 
-func lengthOf(n ast.Node) string {
-	return (&ast.BuiltinNode{Name: "len", Arguments: []ast.Node{n}}).String()
+// shorter says that a list or a text has at most so many elements.
+func shorter(n ast.Node, most int) *Formula {
+	length := &ast.BuiltinNode{Name: "len", Arguments: []ast.Node{n}}
+	return claim(atom{kind: 'd', key: length.String(), bound: float64(most), whole: true})
 }
 
 // Value finds a part of an expression's value that may be missing and has no default: a field of contact or previous,
@@ -254,12 +252,7 @@ func lengthOf(n ast.Node) string {
 func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
-		for _, l := range a.c.Lets {
-			if l.Name == n.Value && l.Optional {
-				return a.unless(n, n.Value)
-			}
-		}
-		if a.c.Types[n].Type.missing {
+		if l := a.c.let(n.Value); l != nil && l.Optional || a.c.Types[n].Type.missing {
 			return a.unless(n, n.Value)
 		}
 	case *ast.ChainNode:
@@ -313,7 +306,7 @@ func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 
 // Optional reports whether the value of an expression may be missing.
 func (t Term) Optional() bool {
-	at, _ := (&Absence{c: t.Checker, p: NewProver(1)}).Value(t.Node)
+	at, _ := (&Absence{c: t.Checker}).Value(t.Node)
 	return at != nil
 }
 
@@ -329,7 +322,7 @@ func (a *Absence) through(n ast.Node) (ast.Node, string) {
 // unless returns n if it may be missing where it is used and that has not been reported.
 func (a *Absence) unless(n ast.Node, name string) (ast.Node, string) {
 	a.Unsure = true
-	if a.found[n] || len(a.given) > 0 && present(a.p.Expand(Term{n, a.c}), a.given, true) {
+	if a.found[n] || len(a.given) > 0 && present(a.c.Term(n).Expand(), a.given, true) {
 		return nil, ""
 	}
 	return n, name

@@ -24,7 +24,7 @@ type linear struct {
 var epoch = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (p *Prover) Sum(t Term) linear {
-	t = p.Expand(t)
+	t = t.Expand()
 	switch n := t.Node.(type) {
 	case *ast.IntegerNode:
 		return linear{Extra: float64(n.Value), whole: true}
@@ -55,7 +55,7 @@ func (p *Prover) Sum(t Term) linear {
 			return p.Sum(Term{args[0], t.Checker})
 		}
 		if len(args) == 1 {
-			s, ok := p.text(Term{args[0], t.Checker})
+			s, ok := Term{args[0], t.Checker}.text()
 			if ok && name == "duration" {
 				if d, err := parseDuration(s); err == nil {
 					return linear{Extra: d.Seconds()}
@@ -89,11 +89,8 @@ func fixedDate(text string, zone *time.Location) (t time.Time, ok bool) {
 }
 
 func (l linear) times(k float64) linear {
-	out := linear{Extra: l.Extra * k, whole: l.whole && k == math.Trunc(k), limits: l.limits}
+	out := linear{Extra: l.Extra * k, whole: l.whole && k == math.Trunc(k), limits: l.limits, Factors: map[string]float64{}}
 	for key, v := range l.Factors {
-		if out.Factors == nil {
-			out.Factors = map[string]float64{}
-		}
 		out.Factors[key] = v * k
 	}
 	return out
@@ -114,40 +111,31 @@ func (l linear) plus(m linear) linear {
 // AtMost is the formula for: a is at most b, or with strict, less than b.
 func (p *Prover) AtMost(a, b Term, strict bool) *Formula {
 	d := p.Sum(a).plus(p.Sum(b).times(-1))
-	bound := -d.Extra
 	keys := text.SortedKeys(d.Factors)
-	at := atom{kind: 'd', bound: bound, strict: strict, whole: d.whole}
+	at := atom{kind: 'd', bound: -d.Extra, strict: strict, whole: d.whole}
+	if len(keys) == 0 {
+		return constantly(0 < at.bound || 0 == at.bound && !strict)
+	}
+	scale := d.Factors[keys[0]]
+	at.key, at.bound = keys[0], at.bound/math.Abs(scale)
 	switch {
-	case len(keys) == 0:
-		return constantly(0 < bound || 0 == bound && !strict)
-	case len(keys) == 1:
-		factor := d.Factors[keys[0]]
-		if at.bound = bound / math.Abs(factor); factor > 0 {
-			at.key = keys[0]
-		} else {
-			at.other = keys[0]
-		}
-	case len(keys) == 2 && d.Factors[keys[0]]*d.Factors[keys[1]] == -1 && math.Abs(d.Factors[keys[0]]) == 1:
-		for _, k := range keys {
-			if d.Factors[k] > 0 {
-				at.key = k
-			} else {
-				at.other = k
-			}
-		}
-	default: // the sum, divided by its first factor, is treated as a value of its own
-		scale := d.Factors[keys[0]]
+	case len(keys) == 2 && math.Abs(scale) == 1 && d.Factors[keys[1]] == -scale:
+		at.other = keys[1]
+	case len(keys) > 1: // the sum, divided by its first factor, is treated as a value of its own
 		var b strings.Builder
 		for _, k := range keys {
 			fmt.Fprintf(&b, "%+g*(%s) ", d.Factors[k]/scale, k)
 		}
-		at.bound, at.whole = bound/math.Abs(scale), false
-		if at.key = b.String(); scale < 0 {
-			at.key, at.other = "", at.key
-		}
+		at.key, at.whole = b.String(), false
 	}
-	if at.whole {
-		at = tightened(at)
+	if scale < 0 {
+		at.key, at.other = at.other, at.key
+	}
+	switch { // a strict bound between whole numbers is turned into one that is not
+	case at.whole && strict:
+		at.bound, at.strict = math.Ceil(at.bound)-1, false
+	case at.whole:
+		at.bound = math.Floor(at.bound)
 	}
 	kids := []*Formula{claim(at)}
 	for _, l := range d.limits {
@@ -156,69 +144,52 @@ func (p *Prover) AtMost(a, b Term, strict bool) *Formula {
 	return Both(kids...)
 }
 
-// tightened turns a strict bound between whole numbers into one that is not strict.
-func tightened(a atom) atom {
-	if a.strict {
-		a.bound, a.strict = math.Ceil(a.bound)-1, false
-	} else {
-		a.bound = math.Floor(a.bound)
-	}
-	return a
-}
-
 // closes reports whether the claims about differences can hold together: no cycle through them has a negative sum.
 func closes(known []*atom) bool {
+	const most = 16 // values
 	type bound struct {
-		set    bool
 		w      float64
 		strict bool
 	}
-	names := map[string]int{}
-	index := func(k string) int {
-		if i, ok := names[k]; ok {
-			return i
+	less := func(a, b bound) bool { return a.w < b.w || a.w == b.w && a.strict && !b.strict }
+	var d [most][most]bound
+	for i := range d {
+		for j := range d[i] {
+			d[i][j].w = math.Inf(1)
 		}
-		names[k] = len(names)
-		return len(names) - 1
 	}
-	index("") // zero
-	var edges []*atom
+	names := map[string]int{"": 0} // zero
+	index := func(k string) int {
+		if _, ok := names[k]; !ok {
+			names[k] = len(names)
+		}
+		return names[k]
+	}
 	for _, a := range known {
-		if a.kind == 'd' {
-			index(a.key)
-			index(a.other)
-			edges = append(edges, a)
+		if a.kind != 'd' {
+			continue
+		}
+		i, j := index(a.key), index(a.other)
+		if len(names) > most {
+			return true
+		}
+		if e := (bound{a.bound, a.strict}); less(e, d[i][j]) {
+			d[i][j] = e
 		}
 	}
 	n := len(names)
-	if n > 16 {
-		return true
-	}
-	d := make([]bound, n*n)
-	less := func(a, b bound) bool {
-		return !b.set || a.w < b.w || a.w == b.w && a.strict && !b.strict
-	}
-	for _, a := range edges {
-		e := bound{true, a.bound, a.strict}
-		if at := &d[index(a.key)*n+index(a.other)]; less(e, *at) {
-			*at = e
-		}
-	}
 	for k := range n {
 		for i := range n {
 			for j := range n {
-				a, b := d[i*n+k], d[k*n+j]
-				if !a.set || !b.set {
-					continue
-				}
-				if sum := (bound{true, a.w + b.w, a.strict || b.strict}); less(sum, d[i*n+j]) {
-					d[i*n+j] = sum
+				a, b := d[i][k], d[k][j]
+				if sum := (bound{a.w + b.w, a.strict || b.strict}); less(sum, d[i][j]) {
+					d[i][j] = sum
 				}
 			}
 		}
 	}
 	for i := range n {
-		if b := d[i*n+i]; b.set && (b.w < 0 || b.w == 0 && b.strict) {
+		if less(d[i][i], bound{}) {
 			return false
 		}
 	}

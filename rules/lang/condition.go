@@ -44,7 +44,7 @@ func NewCondition(whole *Program, as Term) *Condition {
 	p := as.Checker.Prover
 	p.Steps = ProverSteps
 	out.Yes, out.No = p.Claim(as, true), p.Claim(as, false)
-	out.Needs = needsOf(as)
+	out.Needs = needsOf(as, true)
 	return out
 }
 

@@ -127,7 +127,7 @@ func (d *doubter) either(a, b ast.Node) string {
 // plain reports a single comparison that is always the same.
 func (d *doubter) plain(n ast.Node, holds bool) {
 	code, words := verdict(holds)
-	if id, ok := n.(*ast.IdentifierNode); ok && d.p.Expand(Term{id, d.c}).Node != ast.Node(id) {
+	if id, ok := n.(*ast.IdentifierNode); ok && d.c.Term(id).Expand().Node != ast.Node(id) {
 		return // reported where the named value is defined
 	}
 	b, ok := n.(*ast.BinaryNode)
@@ -137,7 +137,7 @@ func (d *doubter) plain(n ast.Node, holds bool) {
 	}
 	for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
 		of, value := side[0], side[1]
-		t := d.p.Expand(Term{of, d.c})
+		t := d.c.Term(of).Expand()
 		if _, isNil := value.(*ast.NilNode); isNil {
 			switch t.typ().Kind {
 			case TextKind:

@@ -36,33 +36,29 @@ var (
 )
 
 // Both is true if all of the formulas are; Either is true if one of them is.
-func Both(kids ...*Formula) *Formula { return join2('&', kids) }
+func Both(kids ...*Formula) *Formula { return connected(true, kids...) }
 
-func Either(kids ...*Formula) *Formula { return join2('|', kids) }
+func Either(kids ...*Formula) *Formula { return connected(false, kids...) }
 
-// Among says that a value, named as it is written, is one of some texts; NotAmong says that it is none of them.
-func Among(key string, texts ...string) *Formula { return ofTexts(key, texts, true) }
-
-func NotAmong(key string, texts ...string) *Formula { return ofTexts(key, texts, false) }
-
-func ofTexts(key string, texts []string, positive bool) *Formula {
+// Among says that a value, named as it is written, is one of some texts; if positive is false, that it is none of them.
+func Among(key string, positive bool, texts ...string) *Formula {
 	set := make([]string, len(texts))
 	for i, v := range texts {
 		set[i] = strconv.Quote(v)
 	}
-	return claim(atom{kind: 's', key: key, set: set, positive: positive})
+	return oneOf(key, positive, set...)
 }
 
 // In says that a list contains a text, or does not.
 func In(word, list string, positive bool) *Formula {
-	return claim(atom{kind: 'b', key: strconv.Quote(word) + " in " + list, positive: positive})
+	return truly(strconv.Quote(word)+" in "+list, positive)
 }
 
 // Asks returns the texts of which the formula requires a value to be one; ok is false if it requires none.
 func (f *Formula) Asks(key string) (texts []string, ok bool) {
-	for _, c := range f.claims() {
-		if c.op == 'a' && c.atom.kind == 's' && c.atom.positive && c.atom.key == key {
-			for _, v := range c.atom.set {
+	for _, a := range f.asked() {
+		if a.key == key {
+			for _, v := range a.set {
 				if s, err := strconv.Unquote(v); err == nil {
 					texts = append(texts, s)
 				}
@@ -73,18 +69,19 @@ func (f *Formula) Asks(key string) (texts []string, ok bool) {
 	return nil, false
 }
 
-func join2(op byte, kids []*Formula) *Formula {
-	out := &Formula{op: op}
-	decisive, neutral := never, always
-	if op == '|' {
-		decisive, neutral = always, never
+// connected returns a formula that is true if all of the others are, or one of them.
+func connected(all bool, kids ...*Formula) *Formula {
+	out := &Formula{op: '|'}
+	if all {
+		out.op = '&'
 	}
+	decisive, neutral := constantly(!all), constantly(all)
 	for _, k := range kids {
-		switch {
-		case k.op == decisive.op:
+		switch k.op {
+		case decisive.op:
 			return decisive
-		case k.op == neutral.op:
-		case k.op == op:
+		case neutral.op:
+		case out.op:
 			out.kids = append(out.kids, k.kids...)
 		default:
 			out.kids = append(out.kids, k)
@@ -108,18 +105,25 @@ func constantly(b bool) *Formula {
 
 func claim(a atom) *Formula { return &Formula{op: 'a', atom: &a} }
 
+// truly claims that a condition is true, or that it is not.
+func truly(key string, positive bool) *Formula {
+	return claim(atom{kind: 'b', key: key, positive: positive})
+}
+
+// oneOf claims that a value is one of some, or that it is not.
+func oneOf(key string, positive bool, set ...string) *Formula {
+	return claim(atom{kind: 's', key: key, set: set, positive: positive})
+}
+
 // Asks are the values of which a condition requires some things to be one, as hashes, so that many can be kept: for each
 // thing its name, the number of values, and these.
 type Asks []uint64
 
 // AllAsks returns everything of which the formula requires certain values.
 func (f *Formula) AllAsks() (out Asks) {
-	for _, c := range f.claims() {
-		if c.op != 'a' || c.atom.kind != 's' || !c.atom.positive {
-			continue
-		}
-		out = append(out, hashOf(c.atom.key), uint64(len(c.atom.set)))
-		for _, v := range c.atom.set {
+	for _, a := range f.asked() {
+		out = append(out, hashOf(a.key), uint64(len(a.set)))
+		for _, v := range a.set {
 			out = append(out, hashOf(v))
 		}
 	}
@@ -156,10 +160,16 @@ func (a Asks) Disjoint(b Asks) bool {
 	return false
 }
 
-// claims returns the formulas that must all be true.
-func (f *Formula) claims() []*Formula {
-	if f.op == '&' {
-		return f.kids
+// asked returns the claims that a value is one of some, without which the formula is not true.
+func (f *Formula) asked() (out []*atom) {
+	kids := f.kids
+	if f.op != '&' {
+		kids = []*Formula{f}
 	}
-	return []*Formula{f}
+	for _, k := range kids {
+		if k.op == 'a' && k.atom.kind == 's' && k.atom.positive {
+			out = append(out, k.atom)
+		}
+	}
+	return out
 }

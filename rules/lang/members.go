@@ -99,7 +99,7 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 
 // writtenEntry reports whether a node is a map literal that has an entry other than nil.
 func (c *Checker) writtenEntry(of ast.Node, key string) bool {
-	m, ok := new(Prover).Expand(Term{of, c}).Node.(*ast.MapNode)
+	m, ok := Term{of, c}.Expand().Node.(*ast.MapNode)
 	return ok && slices.ContainsFunc(m.Pairs, func(n ast.Node) bool {
 		pair, ok := n.(*ast.PairNode)
 		if !ok {

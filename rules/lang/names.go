@@ -64,10 +64,7 @@ func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 // similarName returns what an unknown name was probably meant to be.
 func (c *Checker) similarName(name string) string {
 	candidates := c.Env.Names()
-	for _, l := range c.Lets {
-		candidates = append(candidates, l.Name)
-	}
-	for _, l := range c.locals {
+	for _, l := range slices.Concat(c.Lets, c.locals) {
 		candidates = append(candidates, l.Name)
 	}
 	if s := text.Closest(name, candidates); s != "" && text.FoldWord(s) == text.FoldWord(name) {
@@ -87,6 +84,15 @@ func (c *Checker) similarName(name string) string {
 		}
 	}
 	return ""
+}
+
+// let returns the named value with a name, nil if there is none.
+func (c *Checker) let(name string) *Let {
+	i := slices.IndexFunc(c.Lets, func(l Let) bool { return l.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &c.Lets[i]
 }
 
 // hidden reports whether a local name hides one of the environment.
@@ -111,15 +117,8 @@ func (c *Checker) Taken(name string) string {
 	if f := functions[name]; f != nil && !f.newer {
 		return "it is a function"
 	}
-	for _, l := range c.Lets {
-		if l.Name == name {
-			return "it is defined above"
-		}
-	}
-	for _, l := range c.locals {
-		if l.Name == name {
-			return "it is defined above"
-		}
+	if c.let(name) != nil || c.hidden(name) {
+		return "it is defined above"
 	}
 	return ""
 }
@@ -160,7 +159,7 @@ func (c *Checker) bareWords(n *ast.BinaryNode) bool {
 
 // known reports whether a name means something here, or is close to one that does.
 func (c *Checker) known(name string) bool {
-	if functions[name] != nil && !functions[name].isPredicate() || c.hidden(name) || slices.Contains(c.Later, name) || slices.ContainsFunc(c.Lets, func(l Let) bool { return l.Name == name }) {
+	if functions[name] != nil && !functions[name].isPredicate() || c.hidden(name) || slices.Contains(c.Later, name) || c.let(name) != nil {
 		return true
 	}
 	switch strings.ToLower(name) {

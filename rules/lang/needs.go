@@ -74,61 +74,47 @@ func (a Alternative) Key() Key {
 	return KeyOf(l.Test, l.Field, a.Text)
 }
 
-// needs finds the needs of a condition.
-type needs struct {
-	p *Prover // only to look up named values
-}
-
-// needsOf returns the needs of a condition.
-func needsOf(t Term) []Need { return (&needs{NewProver(1)}).of(t, true) }
-
-// of returns needs of a part: if the event passes none of the tests of one of them, the part is certainly false, or
-// certainly true if holds is false. It follows && || and ! as [decide] does, and nothing else: in any other operation,
-// an error of an operand is an error of the whole.
-func (n *needs) of(t Term, holds bool) []Need {
+// needsOf returns needs of a condition or a part of one: if the event passes none of the tests of one of them, the part
+// is certainly false, or certainly true if holds is false. It follows && || and ! as [decide] does, and nothing else: in
+// any other operation, an error of an operand is an error of the whole.
+func needsOf(t Term, holds bool) []Need {
 	named := t.Node
-	t = n.p.Expand(t)
+	t = t.Expand()
 	op, operands := divide(t.Node)
 	switch {
 	case op != "" && t.Node != named:
 		return nil // a named value is evaluated as a whole, so each of its operands can make it fail
 	case op == "!":
-		return n.of(Term{operands[0], t.Checker}, !holds)
+		return needsOf(Term{operands[0], t.Checker}, !holds)
 	case op != "":
-		return n.joined(t, op, (op == "&&") == holds, holds)
+		return joined(t, op, (op == "&&") == holds, holds)
 	}
 	b, ok := t.Node.(*ast.BinaryNode)
 	if !ok {
 		return nil
 	}
-	switch b.Operator {
-	case "==":
-		if holds {
-			return n.equal(t, b)
+	l, r := Term{b.Left, t.Checker}, Term{b.Right, t.Checker}
+	switch op := b.Operator; {
+	case op == "==" && holds, op == "!=" && !holds:
+		if _, ok := l.text(); ok {
+			l, r = r, l
 		}
-	case "!=":
-		if !holds {
-			return n.equal(t, b)
-		}
-	case "in":
-		if holds {
-			return n.member(t, b)
-		}
-	case "startsWith", "endsWith", "contains":
-		if holds {
-			return n.part(t, b)
-		}
+		return equals(l, []Term{r})
+	case op == "in" && holds:
+		return memberNeeds(l, r.Expand())
+	case (op == "startsWith" || op == "endsWith" || op == "contains") && holds:
+		return partNeeds(op, l, r)
 	}
 	return nil
 }
 
 // joined returns the needs of a chain of operands. If all is true, each operand must be as wanted, so the needs of each
 // are needs of the chain. Otherwise one of them must be, so one need of each operand is taken and they are joined.
-func (n *needs) joined(t Term, op string, all, holds bool) []Need {
+func joined(t Term, op string, all, holds bool) []Need {
 	var out []Need
 	var either Need
 	for _, o := range Operands(t.Node, op, nil) {
-		list := n.of(Term{o, t.Checker}, holds)
+		list := needsOf(Term{o, t.Checker}, holds)
 		switch {
 		case all:
 			out = append(out, list...)
@@ -169,79 +155,66 @@ func AlternativeOf(t Test, field, text string) Alternative {
 	return Alternative{unique.Make(l), text}
 }
 
-// field returns the name of a plain field of a kind. fallback is the text after ??, which takes the place of an empty
+// plain returns the name of a plain field of a kind. fallback is the text after ??, which takes the place of an empty
 // field.
-func (n *needs) field(t Term, k kind) (name string, fallback *string, ok bool) {
-	t = n.p.Expand(t)
+func plain(t Term, k kind) (name string, fallback *string, ok bool) {
+	t = t.Expand()
 	if b, isDefault := t.Node.(*ast.BinaryNode); isDefault && b.Operator == "??" && k == TextKind {
-		text, ok := n.p.text(Term{b.Right, t.Checker})
+		text, fixed := Term{b.Right, t.Checker}.text()
 		// If the left side has a fallback itself, an empty field has that one.
-		if name, inner, plain := n.field(Term{b.Left, t.Checker}, k); ok && plain && inner == nil {
-			return name, &text, true
-		}
-		return "", nil, false
+		name, inner, ok := plain(Term{b.Left, t.Checker}, k)
+		return name, &text, ok && fixed && inner == nil
 	}
 	env := t.Checker.Env
+	var of Type
 	if object, field, isField := env.fieldOf(t.Node); isField {
-		of, ok := env.field(object, field)
-		return object + "." + field, nil, ok && of.Kind == k && !of.missing
+		name = object + "." + field
+		of, ok = env.field(object, field)
+	} else if id, isName := t.Node.(*ast.IdentifierNode); isName {
+		name = id.Value
+		of, ok = env.Variables[name]
 	}
-	if id, isName := t.Node.(*ast.IdentifierNode); isName {
-		of, ok := env.Variables[id.Value]
-		return id.Value, nil, ok && of.Kind == k && !of.missing && !slices.Contains(env.Lazy, id.Value)
-	}
-	return "", nil, false
+	return name, nil, ok && of.Kind == k && !of.missing && !slices.Contains(env.Lazy, name)
 }
 
 // equals returns the need that a field is one of some texts.
-func (n *needs) equals(t Term, texts []string) []Need {
-	field, fallback, ok := n.field(t, TextKind)
+func equals(t Term, list []Term) []Need {
+	texts := make([]string, len(list))
+	for i, e := range list {
+		var fixed bool
+		if texts[i], fixed = e.text(); !fixed {
+			return nil
+		}
+	}
+	field, fallback, ok := plain(t, TextKind)
 	if !ok {
 		return nil
 	}
 	if fallback != nil && slices.Contains(texts, *fallback) {
-		texts = append(slices.Clip(texts), "") // an empty field has this value
+		texts = append(texts, "") // an empty field has this value
 	}
 	return NeedOf(Equals, field, texts...)
 }
 
-func (n *needs) equal(t Term, b *ast.BinaryNode) []Need {
-	left, right := Term{b.Left, t.Checker}, Term{b.Right, t.Checker}
-	if text, ok := n.p.text(right); ok {
-		return n.equals(left, []string{text})
+func memberNeeds(l, r Term) []Need {
+	if elements, ok := r.elements(); ok {
+		return equals(l, elements)
 	}
-	if text, ok := n.p.text(left); ok {
-		return n.equals(right, []string{text})
-	}
-	return nil
-}
-
-func (n *needs) member(t Term, b *ast.BinaryNode) []Need {
-	left, right := Term{b.Left, t.Checker}, n.p.Expand(Term{b.Right, t.Checker})
-	if list, ok := right.Node.(*ast.ArrayNode); ok {
-		texts := make([]string, len(list.Nodes))
-		for i, e := range list.Nodes {
-			if texts[i], ok = n.p.text(Term{e, right.Checker}); !ok {
-				return nil
-			}
-		}
-		return n.equals(left, texts)
-	}
-	text, fixed := n.p.text(left)
-	field, _, ok := n.field(right, listKind)
+	text, fixed := l.text()
+	field, _, ok := plain(r, listKind)
 	if !fixed || !ok {
 		return nil
 	}
 	return NeedOf(Holds, field, text)
 }
 
-func (n *needs) part(t Term, b *ast.BinaryNode) (out []Need) {
-	text, fixed := n.p.text(Term{b.Right, t.Checker})
-	field, fallback, ok := n.field(Term{b.Left, t.Checker}, TextKind)
+func partNeeds(op string, l, r Term) (out []Need) {
+	text, fixed := r.text()
+	field, fallback, ok := plain(l, TextKind)
 	if !fixed || !ok || fallback != nil || text == "" {
 		return nil
 	}
-	switch end := min(len(text), MaxEnd); b.Operator {
+	switch end := min(len(text), MaxEnd); op {
 	case "startsWith":
 		return NeedOf(StartsWith, field, text[:end])
 	case "endsWith":

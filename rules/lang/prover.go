@@ -53,20 +53,11 @@ func (p *Prover) Claim(t Term, positive bool) *Formula {
 }
 
 func (p *Prover) build(t Term, positive bool) *Formula {
-	t = p.Expand(t)
-	join := func(and bool, kids ...*Formula) *Formula {
-		if and == positive {
-			return Both(kids...)
-		}
-		return Either(kids...)
-	}
+	t = t.Expand()
 	sub := func(n ast.Node, positive bool) *Formula { return p.Claim(Term{n, t.Checker}, positive) }
 	switch n := t.Node.(type) {
 	case *ast.BoolNode:
-		if n.Value == positive {
-			return always
-		}
-		return never
+		return constantly(n.Value == positive)
 	case *ast.UnaryNode:
 		if operatorOf(n) == "!" {
 			return sub(n.Node, !positive)
@@ -75,60 +66,64 @@ func (p *Prover) build(t Term, positive bool) *Formula {
 		yes := Both(sub(n.Cond, true), sub(n.Exp1, positive))
 		return Either(yes, Both(sub(n.Cond, false), sub(n.Exp2, positive)))
 	case *ast.BinaryNode:
-		switch operatorOf(n) {
-		case "&&":
-			return join(true, sub(n.Left, positive), sub(n.Right, positive))
-		case "||":
-			return join(false, sub(n.Left, positive), sub(n.Right, positive))
-		case "==":
-			return p.equal(t, n.Left, n.Right, positive)
-		case "!=":
-			return p.equal(t, n.Left, n.Right, !positive)
+		l, r := Term{n.Left, t.Checker}.Expand(), Term{n.Right, t.Checker}.Expand()
+		switch op := operatorOf(n); op {
+		case "&&", "||":
+			return connected((op == "&&") == positive, sub(n.Left, positive), sub(n.Right, positive))
+		case "==", "!=":
+			return p.equal(l, r, (op == "==") == positive)
 		case "<", "<=", ">", ">=":
-			return p.order(t, n, positive)
+			return p.order(n, l, r, positive)
 		case "in":
-			return p.member(t, n, positive)
+			return p.member(l, r, positive)
 		case "contains", "startsWith", "endsWith":
-			if s, ok := p.text(Term{n.Right, t.Checker}); ok && s != "" {
-				left := p.Expand(Term{n.Left, t.Checker})
-				if wrongCase(left, s) {
-					return constantly(!positive)
-				}
-				if c, ok := p.text(left); ok {
-					return constantly(holdsPart(n.Operator, c, s) == positive)
-				}
-				if of, fallback, ok := p.defaulted(left); ok {
-					if text, err := strconv.Unquote(fallback); err == nil && !holdsPart(n.Operator, text, s) {
-						left = of
-					}
-				}
-				if k := left.typ(); k.Kind == TextKind || k.Kind == AnyKind {
-					return claim(atom{kind: 'p', key: left.Node.String(), op: n.Operator, text: s, positive: positive})
-				}
+			if f := part(op, l, r, positive); f != nil {
+				return f
 			}
 		case "matches":
-			if s, ok := p.text(Term{n.Right, t.Checker}); ok && positive {
+			if s, ok := r.text(); ok && positive {
 				if re, err := compilePattern(s); err == nil && !re.re.MatchString("") {
-					left := p.Expand(Term{n.Left, t.Checker}).Node.String()
-					return Both(claim(atom{kind: 'b', key: t.Node.String(), positive: true}), claim(atom{kind: 's', key: left, set: []string{"nil", `""`}}))
+					return Both(truly(t.Node.String(), true), oneOf(l.Node.String(), false, "nil", `""`))
 				}
 			}
 		}
 	}
-	return claim(atom{kind: 'b', key: t.Node.String(), positive: positive})
+	return truly(t.Node.String(), positive)
+}
+
+// part is the formula for a text that contains another, or begins or ends with it; nil if nothing is known.
+func part(op string, l, r Term, positive bool) *Formula {
+	s, ok := r.text()
+	if !ok || s == "" {
+		return nil
+	}
+	if wrongCase(l, s) {
+		return constantly(!positive)
+	}
+	if c, ok := l.text(); ok {
+		return constantly(holdsPart(op, c, s) == positive)
+	}
+	if of, fallback, ok := l.defaulted(); ok {
+		if text, err := strconv.Unquote(fallback); err == nil && !holdsPart(op, text, s) {
+			l = of
+		}
+	}
+	if !l.typ().Is(TextKind) {
+		return nil
+	}
+	return claim(atom{kind: 'p', key: l.Node.String(), op: op, text: s, positive: positive})
 }
 
 // Expand replaces a named value by its expression.
-func (p *Prover) Expand(t Term) Term {
+func (t Term) Expand() Term {
 	for range 20 {
 		switch n := t.Node.(type) {
 		case *ast.ChainNode:
 			t.Node = n.Node
 			continue
 		case *ast.IdentifierNode:
-			i := slices.IndexFunc(t.Checker.Lets, func(l Let) bool { return l.Name == n.Value })
-			if i >= 0 && t.Checker.Lets[i].Term.Node != nil {
-				t = t.Checker.Lets[i].Term
+			if l := t.Checker.let(n.Value); l != nil && l.Term.Node != nil {
+				t = l.Term
 				continue
 			}
 		}
@@ -137,15 +132,10 @@ func (p *Prover) Expand(t Term) Term {
 	return t
 }
 
-func (t Term) typ() Type {
-	if done, ok := t.Checker.Types[t.Node]; ok {
-		return done.Type
-	}
-	return Any
-}
+func (t Term) typ() Type { return t.Checker.Types[t.Node].Type } // [Any] if the node was not checked
 
-func (p *Prover) text(t Term) (string, bool) {
-	s, ok := p.Expand(t).Node.(*ast.StringNode)
+func (t Term) text() (string, bool) {
+	s, ok := t.Expand().Node.(*ast.StringNode)
 	if !ok {
 		return "", false
 	}
@@ -153,8 +143,8 @@ func (p *Prover) text(t Term) (string, bool) {
 }
 
 // value returns a constant as a text that differs for every value.
-func (p *Prover) value(t Term) (string, bool) {
-	switch n := p.Expand(t).Node.(type) {
+func (t Term) value() (string, bool) {
+	switch n := t.Expand().Node.(type) {
 	case *ast.StringNode:
 		return strconv.Quote(n.Value), true
 	case *ast.BoolNode:
@@ -169,52 +159,63 @@ func (p *Prover) value(t Term) (string, bool) {
 	return "", false
 }
 
-func (p *Prover) equal(t Term, left, right ast.Node, positive bool) *Formula {
-	l, r := p.Expand(Term{left, t.Checker}), p.Expand(Term{right, t.Checker})
-	lv, lConst := p.value(l)
-	rv, rConst := p.value(r)
-	if lConst && !rConst {
-		l, r, lv, rv, lConst, rConst = r, l, rv, lv, rConst, lConst
+func (p *Prover) equal(l, r Term, positive bool) *Formula {
+	if _, ok := l.value(); ok {
+		l, r = r, l
 	}
-	if rConst && rv == "nil" && neverNil(l.typ()) && !lConst {
-		return constantly(!positive)
+	if b, ok := r.Node.(*ast.BoolNode); ok && l.typ().Kind == BoolKind && !l.typ().missing {
+		return p.Claim(l, b.Value == positive)
 	}
-	switch {
-	case lConst && rConst:
-		return constantly((lv == rv) == positive)
-	case amount(l.typ()) && amount(r.typ()):
-		if positive {
-			return Both(p.AtMost(l, r, false), p.AtMost(r, l, false))
-		}
-		return Either(p.AtMost(l, r, true), p.AtMost(r, l, true))
-	case rConst && (rv == "true" || rv == "false") && l.typ().Kind == BoolKind && !l.typ().missing:
-		return p.Claim(l, (rv == "true") == positive)
-	case rConst:
-		if s, ok := p.text(r); ok && wrongCase(l, s) {
-			return constantly(!positive)
-		}
-		if of, fallback, ok := p.defaulted(l); ok {
-			return claim(atom{kind: 's', key: of.Node.String(), set: withMissing([]string{rv}, fallback), positive: positive})
-		}
-		return claim(atom{kind: 's', key: l.Node.String(), set: []string{rv}, positive: positive})
+	if f := p.among(l, []Term{r}, positive); f != nil {
+		return f
+	}
+	if amount(l.typ()) && amount(r.typ()) {
+		return p.same(l, r, positive)
 	}
 	a, b := l.Node.String(), r.Node.String()
 	if a == b && !l.typ().Open() {
 		return constantly(positive)
 	}
-	return claim(atom{kind: 'b', key: min(a, b) + " == " + max(a, b), positive: positive})
+	return truly(min(a, b)+" == "+max(a, b), positive)
+}
+
+// among is the formula for a value that is one of some constants; nil if they are not all constant.
+func (p *Prover) among(l Term, list []Term, positive bool) *Formula {
+	var set []string
+	var kids []*Formula // for numbers, times and durations
+	for _, e := range list {
+		v, ok := e.value()
+		if !ok {
+			return nil
+		}
+		if s, isText := e.text(); isText && wrongCase(l, s) || v == "nil" && neverNil(l.typ()) {
+			continue
+		}
+		set = append(set, v)
+		if amount(l.typ()) && amount(e.typ()) {
+			kids = append(kids, p.same(l, e, positive))
+		}
+	}
+	of, fallback, hasDefault := l.defaulted()
+	if v, ok := l.value(); ok {
+		return constantly(slices.Contains(set, v) == positive)
+	}
+	switch {
+	case len(set) == 0:
+		return constantly(!positive)
+	case len(kids) == len(set):
+		return connected(!positive, kids...)
+	case !hasDefault:
+		of = l
+	case slices.Contains(set, fallback):
+		set = append(set, "nil", `""`) // the missing values that the default stands for
+	}
+	return oneOf(of.Node.String(), positive, set...)
 }
 
 // neverNil reports whether a value is never nil, whatever the event holds.
 func neverNil(t Type) bool {
-	if t.missing {
-		return false
-	}
-	switch t.Kind {
-	case BoolKind, intKind, floatKind, TextKind, TimeKind, DurationKind, listKind:
-		return true
-	}
-	return false
+	return !t.missing && (amount(t) || t.Kind == BoolKind || t.Kind == TextKind || t.Kind == listKind)
 }
 
 func amount(t Type) bool {
@@ -223,49 +224,39 @@ func amount(t Type) bool {
 
 // wrongCase reports a comparison of lower( ) with capitals, or of upper( ) with small letters.
 func wrongCase(t Term, s string) bool {
-	name := ""
-	switch n := t.Node.(type) {
-	case *ast.BuiltinNode:
-		name = n.Name
-	case *ast.CallNode:
-		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
-			name = id.Value
-		}
-	}
-	return name == "lower" && strings.ToLower(s) != s || name == "upper" && strings.ToUpper(s) != s
+	return isCallOf(t.Node, "lower") && strings.ToLower(s) != s || isCallOf(t.Node, "upper") && strings.ToUpper(s) != s
 }
 
-func (p *Prover) order(t Term, n *ast.BinaryNode, positive bool) *Formula {
-	l, r := p.Expand(Term{n.Left, t.Checker}), p.Expand(Term{n.Right, t.Checker})
-	op := n.Operator
-	lt, rt := l.typ(), r.typ()
+var (
+	mirrored = map[string]string{"<": ">", "<=": ">=", ">": "<", ">=": "<="} // a < b is b > a
+	opposite = map[string]string{"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+)
+
+func (p *Prover) order(n *ast.BinaryNode, l, r Term, positive bool) *Formula {
+	op, lt, rt := n.Operator, l.typ(), r.typ()
+	if !positive {
+		op = opposite[op]
+	}
 	if amount(lt) && amount(rt) {
-		if !positive {
-			op = map[string]string{"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
-		}
 		if op[0] == '>' {
 			l, r = r, l
 		}
 		return p.AtMost(l, r, len(op) == 1)
 	}
-	if neverNil(lt) && neverNil(rt) && lt.Kind == TextKind && rt.Kind == TextKind {
-		if !positive {
-			op = map[string]string{"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
-		}
-		ls, lConst := p.text(l)
-		rs, rConst := p.text(r)
-		if lConst && !rConst {
-			l, rs, rConst = r, ls, true
-			op = map[string]string{"<": ">", "<=": ">=", ">": "<", ">=": "<="}[op]
-		} else if lConst {
-			return constantly(holdsOrder(op, ls, rs))
-		}
-		if rConst {
-			return claim(atom{kind: 'o', key: l.Node.String(), op: op, text: rs, positive: true})
+	if !lt.missing && !rt.missing && lt.Kind == TextKind && rt.Kind == TextKind {
+		a, aConst := l.text()
+		b, bConst := r.text()
+		switch {
+		case aConst && bConst:
+			return constantly(holdsOrder(op, a, b))
+		case aConst:
+			return claim(atom{kind: 'o', key: r.Node.String(), op: mirrored[op], text: a, positive: true})
+		case bConst:
+			return claim(atom{kind: 'o', key: l.Node.String(), op: op, text: b, positive: true})
 		}
 	}
 	// If a value is missing, neither the comparison nor its opposite is true.
-	return Both(claim(atom{kind: 'b', key: n.String(), positive: positive}), p.there(l), p.there(r))
+	return Both(truly(n.String(), positive), p.there(l), p.there(r))
 }
 
 // there says that a value is not nil, because a comparison with it did not fail.
@@ -273,72 +264,53 @@ func (p *Prover) there(t Term) *Formula {
 	if !p.ran || !t.typ().missing {
 		return always
 	}
-	return claim(atom{kind: 's', key: t.Node.String(), set: []string{"nil"}})
+	return oneOf(t.Node.String(), false, "nil")
 }
 
 // defaulted returns the left side of ??, and its default: x ?? "none" equals "none" if x does, or if x is missing.
-func (p *Prover) defaulted(t Term) (of Term, fallback string, ok bool) {
+func (t Term) defaulted() (of Term, fallback string, ok bool) {
 	b, ok := t.Node.(*ast.BinaryNode)
 	if !ok || b.Operator != "??" {
 		return t, "", false
 	}
-	fallback, ok = p.value(Term{b.Right, t.Checker})
-	return p.Expand(Term{b.Left, t.Checker}), fallback, ok
+	fallback, ok = Term{b.Right, t.Checker}.value()
+	return Term{b.Left, t.Checker}.Expand(), fallback, ok
 }
 
-// withMissing returns the set, and if the default is in it, also the missing values that it stands for.
-func withMissing(set []string, fallback string) []string {
-	if slices.Contains(set, fallback) {
-		return append(set[:len(set):len(set)], "nil", `""`)
-	}
-	return set
-}
-
-func (p *Prover) member(t Term, n *ast.BinaryNode, positive bool) *Formula {
-	l, r := p.Expand(Term{n.Left, t.Checker}), p.Expand(Term{n.Right, t.Checker})
-	switch list := r.Node.(type) {
-	case *ast.ArrayNode:
-		var set []string
+// elements returns the elements of a list that is written out.
+func (t Term) elements() (out []Term, ok bool) {
+	list, ok := t.Node.(*ast.ArrayNode)
+	if ok {
 		for _, e := range list.Nodes {
-			v, ok := p.value(Term{e, r.Checker})
-			if !ok {
-				return claim(atom{kind: 'b', key: l.Node.String() + " in " + r.Node.String(), positive: positive})
-			}
-			if s, isText := p.text(Term{e, r.Checker}); isText && wrongCase(l, s) {
-				continue
-			}
-			set = append(set, v)
-		}
-		if lv, ok := p.value(l); ok {
-			return constantly(slices.Contains(set, lv) == positive)
-		}
-		if len(set) == 0 {
-			return constantly(!positive)
-		}
-		if amount(l.typ()) {
-			var kids []*Formula
-			for _, e := range list.Nodes {
-				kids = append(kids, p.equal(Term{n, r.Checker}, l.Node, e, positive))
-			}
-			if positive {
-				return Either(kids...)
-			}
-			return Both(kids...)
-		}
-		if of, fallback, ok := p.defaulted(l); ok {
-			return claim(atom{kind: 's', key: of.Node.String(), set: withMissing(set, fallback), positive: positive})
-		}
-		return claim(atom{kind: 's', key: l.Node.String(), set: set, positive: positive})
-	case *ast.BinaryNode:
-		if list.Operator == ".." && l.typ().Kind == intKind {
-			low, high := Term{list.Left, r.Checker}, Term{list.Right, r.Checker}
-			if positive {
-				return Both(p.AtMost(low, l, false), p.AtMost(l, high, false))
-			}
-			return Either(p.AtMost(l, low, true), p.AtMost(high, l, true))
+			out = append(out, Term{e, t.Checker})
 		}
 	}
-	return claim(atom{kind: 'b', key: l.Node.String() + " in " + r.Node.String(), positive: positive})
+	return out, ok
+}
+
+func (p *Prover) member(l, r Term, positive bool) *Formula {
+	if elements, ok := r.elements(); ok {
+		if f := p.among(l, elements, positive); f != nil {
+			return f
+		}
+	}
+	if n, ok := r.Node.(*ast.BinaryNode); ok && n.Operator == ".." && l.typ().Kind == intKind {
+		low, high := Term{n.Left, r.Checker}, Term{n.Right, r.Checker}
+		return connected(positive, p.upTo(low, l, positive), p.upTo(l, high, positive))
+	}
+	return truly(l.Node.String()+" in "+r.Node.String(), positive)
+}
+
+// upTo says that a is at most b, or that it is not; same says that two amounts are equal, or that they are not.
+func (p *Prover) upTo(a, b Term, positive bool) *Formula {
+	if positive {
+		return p.AtMost(a, b, false)
+	}
+	return p.AtMost(b, a, true)
+}
+
+func (p *Prover) same(a, b Term, positive bool) *Formula {
+	return connected(positive, p.upTo(a, b, positive), p.upTo(b, a, positive))
 }
 
 func holdsPart(op, s, part string) bool {
@@ -472,10 +444,7 @@ func (p *Prover) textPossible(claims []*atom) bool {
 func excludes(a, b *atom) bool {
 	switch {
 	case a.positive && b.positive:
-		if a.op == b.op && a.op == "startsWith" {
-			return !strings.HasPrefix(a.text, b.text) && !strings.HasPrefix(b.text, a.text)
-		}
-		return a.op == b.op && a.op == "endsWith" && !strings.HasSuffix(a.text, b.text) && !strings.HasSuffix(b.text, a.text)
+		return a.op == b.op && a.op != "contains" && !holdsPart(a.op, a.text, b.text) && !holdsPart(a.op, b.text, a.text)
 	case a.positive:
 		return (a.op == b.op || b.op == "contains") && holdsPart(b.op, a.text, b.text)
 	case b.positive:
@@ -486,8 +455,5 @@ func excludes(a, b *atom) bool {
 
 // apart reports whether a is an upper bound below the lower bound b.
 func apart(a, b *atom) bool {
-	if a.op[0] != '<' || b.op[0] != '>' {
-		return false
-	}
-	return a.text < b.text || a.text == b.text && (a.op == "<" || b.op == ">")
+	return a.op[0] == '<' && b.op[0] == '>' && (a.text < b.text || a.text == b.text && (a.op == "<" || b.op == ">"))
 }

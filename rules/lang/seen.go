@@ -17,7 +17,7 @@ const (
 
 // seenIn returns the zone in which a time is seen.
 func seenIn(t Term, depth int) string {
-	t = new(Prover).Expand(t)
+	t = t.Expand()
 	if depth > 50 {
 		return unknownZone
 	}
@@ -65,10 +65,10 @@ func same(a, b string) string {
 
 // namedZone returns the zone that an argument names.
 func namedZone(t Term) string {
-	t = new(Prover).Expand(t)
+	t = t.Expand()
 	if name, args := CallOf(t.Node); name == "timezone" && len(args) == 1 {
 		t.Node = args[0]
-		t = new(Prover).Expand(t)
+		t = t.Expand()
 	}
 	if s, ok := t.Node.(*ast.StringNode); ok {
 		return s.Value
@@ -138,9 +138,9 @@ func (f *printing) look(node ast.Node) {
 		f.offset = f.offset || offsetPart.MatchString(n.Value) && strings.ContainsAny(n.Value, "Z:")
 		return
 	case *ast.IdentifierNode:
-		if i := slices.IndexFunc(f.c.Lets, func(l Let) bool { return l.Name == n.Value }); f.found == nil && i >= 0 {
+		if l := f.c.let(n.Value); f.found == nil && l != nil {
 			f.depth++
-			f.in(f.c.Lets[i].Term)
+			f.in(l.Term)
 			f.depth--
 		}
 		return

@@ -74,7 +74,7 @@ func (c *Checker) sharedKey() string {
 		}
 		fmt.Fprintf(&b, "\x00%d %s %s", i, l.Name, l.Type.id())
 		if l.Term.Node != nil {
-			if _, ok := new(Prover).Expand(l.Term).Node.(*ast.MapNode); ok { // see writtenEntry
+			if _, ok := l.Term.Expand().Node.(*ast.MapNode); ok { // see writtenEntry
 				b.WriteString(l.Term.Node.String())
 			}
 		}
