@@ -1,9 +1,12 @@
 package lang
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/expr-lang/expr/ast"
+
+	"bellhop/actions"
 )
 
 // An overload is one way in which an operator calculates. [Any] stands for an operand of which nothing is known.
@@ -17,12 +20,11 @@ type overload struct {
 var arithmetic = map[string][]overload{
 	"+": {
 		{numberType, numberType, numberType, ""},
-		{Text, Text, Text, "$add"},
+		{Any, Any, Any, "$add"},
+		{or(Text), or(Text), Text, "$add"},
 		{Time, durationType, Time, ""},
 		{durationType, Time, Time, ""},
 		{durationType, durationType, durationType, ""},
-		{Any, Text, Text, "$add"},
-		{Text, Any, Text, "$add"},
 		{Any, anything, Any, "$add"},
 		{anything, Any, Any, "$add"},
 	},
@@ -36,13 +38,9 @@ var arithmetic = map[string][]overload{
 	},
 	"*": {
 		{numberType, numberType, numberType, ""},
-		{numberType, durationType, durationType, "$times"},
-		{durationType, numberType, durationType, "$times"},
-		{Any, durationType, durationType, "$times"},
-		{durationType, Any, durationType, "$times"},
-		{Any, numberType, Any, "$times"},
-		{numberType, Any, Any, "$times"},
-		{Any, Any, Any, "$times"},
+		{or(numberType), durationType, durationType, "$times"},
+		{durationType, or(numberType), durationType, "$times"},
+		{or(numberType), or(numberType), Any, "$times"},
 	},
 	"/": {
 		{durationType, durationType, floatType, "$divide"},
@@ -50,41 +48,22 @@ var arithmetic = map[string][]overload{
 		{durationType, Any, Any, "$divide"},
 		{Any, durationType, Any, "$divide"},
 		{Any, Any, Any, "$divide"},
-		{numberType, numberType, floatType, ""},
-		{numberType, Any, floatType, ""},
-		{Any, numberType, floatType, ""},
+		{or(numberType), or(numberType), floatType, ""},
 	},
-	"%": {
-		{intType, intType, intType, ""},
-		{intType, Any, intType, ""},
-		{Any, intType, intType, ""},
-		{Any, Any, intType, ""},
-	},
-	"**": powers,
-	"^":  powers,
-}
-
-var powers = []overload{
-	{numberType, numberType, floatType, ""},
-	{numberType, Any, floatType, ""},
-	{Any, numberType, floatType, ""},
-	{Any, Any, floatType, ""},
+	"%":  {{or(intType), or(intType), intType, ""}},
+	"**": {{or(numberType), or(numberType), floatType, ""}},
+	"^":  {{or(numberType), or(numberType), floatType, ""}},
 }
 
 // anything is an operand of any type.
 var anything = Type{Kind: sameKind}
 
+// or is an operand of a type, or one of which nothing is known.
+func or(t Type) Type { return t.OrNil() }
+
 // takes reports whether an operand of type t suits an operand of an overload.
 func (o Type) takes(t Type) bool {
-	switch o.Kind {
-	case sameKind:
-		return true
-	case AnyKind:
-		return t.Open()
-	case numberKind:
-		return t.Number()
-	}
-	return t.Kind == o.Kind
+	return o.Kind == sameKind || (o.missing || o.Kind == AnyKind) && t.Open() || o.Kind == numberKind && t.Number() || t.Kind == o.Kind
 }
 
 func (c *Checker) calculation(n *ast.BinaryNode, overloads []overload, l, r checked, out ast.Node) checked {
@@ -116,10 +95,7 @@ func (c *Checker) calculation(n *ast.BinaryNode, overloads []overload, l, r chec
 }
 
 func (c *Checker) addition(n *ast.BinaryNode, l, r Type) checked {
-	for _, side := range []struct {
-		node       ast.Node
-		typ, other Type
-	}{{n.Left, l, r}, {n.Right, r, l}} {
+	for _, side := range sidesOf(n, l, r) {
 		if side.other.Kind == TextKind && side.typ.Kind != TextKind {
 			return c.FailAt(side.node, "type", "string("+c.Source(side.node)+")", "a text can only be joined with a text, but this is %s", side.typ)
 		}
@@ -132,22 +108,38 @@ func (c *Checker) addition(n *ast.BinaryNode, l, r Type) checked {
 
 // wantsDuration reports a number or a text where a duration is needed.
 func (c *Checker) wantsDuration(n *ast.BinaryNode, at ast.Node, t, of Type) checked {
-	suggestion := ""
-	if s, ok := at.(*ast.StringNode); ok {
-		if _, err := parseDuration(s.Value); err == nil {
-			suggestion = "duration(" + c.Source(at) + ")"
-		}
-	}
-	const example = `such as duration("90m")`
+	do, hint := "compare a duration with a duration", ""
 	switch {
 	case of.Kind == TimeKind && n.Operator == "-":
-		return c.FailAt(at, "type", suggestion, "take a duration from a time, %s; this is %s", example, t)
+		do = "take a duration from a time"
 	case of.Kind == TimeKind:
-		return c.FailAt(at, "type", suggestion, "add a duration to a time, %s; this is %s", example, t)
+		do = "add a duration to a time"
 	case n.Operator == "+" || n.Operator == "-":
-		return c.FailAt(at, "type", suggestion, "add a duration to a duration, %s; this is %s", example, t)
+		do = "add a duration to a duration"
 	case t.Number():
-		return c.FailAt(at, "type", suggestion, "compare a duration with a duration, %s; this is a number. hours( ) and minutes( ) make a number of a duration", example)
+		hint = ". hours( ) and minutes( ) make a number of a duration"
 	}
-	return c.FailAt(at, "type", suggestion, "compare a duration with a duration, %s; this is %s", example, t)
+	return c.FailAt(at, "type", c.asDuration(at), `%s, such as duration("90m"); this is %s%s`, do, t, hint)
+}
+
+// asDuration returns the call that makes a duration of a text literal, "" if it is not even nearly one.
+func (c *Checker) asDuration(n ast.Node) string {
+	s, ok := n.(*ast.StringNode)
+	if !ok {
+		return ""
+	}
+	if _, err := parseDuration(s.Value); err == nil {
+		return "duration(" + c.Source(n) + ")"
+	} else if near := nearDuration(err); near != "" {
+		return "duration(" + quoteLike(c.Source(n), near) + ")"
+	}
+	return ""
+}
+
+// nearDuration returns the duration that a text which cannot be read as one was probably meant to be, or "".
+func nearDuration(err error) string {
+	if d, ok := errors.AsType[*actions.DurationError](err); ok {
+		return d.Suggestion
+	}
+	return ""
 }

@@ -2,7 +2,6 @@ package lang
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 
-	"bellhop/actions"
 	"bellhop/rules/text"
 )
 
@@ -26,18 +24,14 @@ func (c *Checker) call(n *ast.CallNode) checked {
 	case *ast.MemberNode:
 		return c.method(n, callee)
 	}
-	for _, a := range n.Arguments {
-		c.visit(a)
-	}
+	c.all(n.Arguments)
 	return c.FailAt(n.Callee, "function", "", "%s is not a function", text.Quote(c.Source(n.Callee)))
 }
 
 func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
 	f := functions[name]
 	if f == nil || f.isPredicate() {
-		for _, a := range args {
-			c.visit(a)
-		}
+		c.all(args)
 		at := c.piece.span(n.Location().From, n.Location().From+utf8.RuneCountInString(name))
 		if c.Env.Has(name) {
 			return c.fail("function", at, "", "%s is a value, not a function", name)
@@ -79,14 +73,12 @@ func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
 		v := c.visit(a)
 		out[i], types[i] = v.node, v.Type
 		if v.Type.Kind == BadKind {
-			for _, a := range args[i+1:] {
-				c.visit(a)
-			}
+			c.all(args[i+1:])
 			return checked{n, Bad}
 		}
 	}
 	result, ok := c.arguments(n, f, args, types)
-	if !ok || f.constant != nil && !f.constant(c, n, args) {
+	if !ok || f.constant != nil && !f.constant(c, args) {
 		return checked{n, Bad}
 	}
 	if (name == "first" || name == "last") && !c.elementAt(args[0], &ast.IntegerNode{}, types[0]).missing {
@@ -141,18 +133,15 @@ func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Ty
 	}
 	switch {
 	case len(results) > 0:
-		t := results[0]
-		for _, other := range results[1:] { // if the type of an argument is unknown, several forms may fit
-			t = join(t, other)
-		}
-		return t, true
+		return joined(results), true // if the type of an argument is unknown, several forms may fit
 	case best >= 0:
 		c.argument(n, f.name, args, types, best, nearest.arg(best))
 	case f.name == "date" && len(args) == 1 && types[0].Kind == TimeKind:
 		c.FailAt(n, "arguments", "date("+c.Source(args[0])+`, "Mon 2 Jan 15:04")`, `date needs a layout too, such as "Mon 2 Jan 15:04"`)
 	default:
 		slices.Sort(counts)
-		c.FailAt(n, "arguments", "", "%s takes %s; %s given", f.name, countOf(slices.Compact(counts), more), given(len(args)))
+		given := cmp.Or(strings.TrimLeft(strconv.Itoa(len(args)), "0"), "none")
+		c.FailAt(n, "arguments", "", "%s takes %s; %s given", f.name, countOf(slices.Compact(counts), more), given)
 	}
 	return Bad, false
 }
@@ -201,26 +190,18 @@ func plural(one bool, singular, plural string) string {
 // countOf says how many arguments a function takes: "1 to 3 arguments". With more, the last may be repeated.
 func countOf(counts []int, more bool) string {
 	first, last := counts[0], counts[len(counts)-1]
+	n := fmt.Sprintf("%d to %d", first, last)
 	switch {
 	case more:
-		return fmt.Sprintf("at least %d %s", first, plural(first == 1, "argument", "arguments"))
+		n, last = fmt.Sprintf("at least %d", first), first
 	case last == 0:
-		return "no arguments"
-	case last == 1 && first == 1:
-		return "1 argument"
+		n = "no"
 	case first == last:
-		return fmt.Sprintf("%d arguments", first)
+		n = strconv.Itoa(first)
 	case len(counts) == 2 && last == first+1:
-		return fmt.Sprintf("%d or %d arguments", first, last)
+		n = fmt.Sprintf("%d or %d", first, last)
 	}
-	return fmt.Sprintf("%d to %d arguments", first, last)
-}
-
-func given(n int) string {
-	if n == 0 {
-		return "none"
-	}
-	return strconv.Itoa(n)
+	return n + " " + plural(last == 1, "argument", "arguments")
 }
 
 // writtenText returns an argument that is a text literal, nil if it is not.
@@ -232,53 +213,40 @@ func writtenText(args []ast.Node, i int) *ast.StringNode {
 	return s
 }
 
-// zoneConstant checks a literal zone name in one of the arguments.
-func zoneConstant(i int) func(*Checker, ast.Node, []ast.Node) bool {
-	return func(c *Checker, _ ast.Node, args []ast.Node) bool {
+// literal checks an argument if it is a text literal. ok returns false if it reported a mistake.
+func literal(i int, ok func(c *Checker, s *ast.StringNode) bool) func(*Checker, []ast.Node) bool {
+	return func(c *Checker, args []ast.Node) bool {
 		s := writtenText(args, i)
-		if s == nil {
-			return true
-		}
-		if _, ok := LoadZone(s.Value); !ok {
-			suggestion := ClosestZone(s.Value)
-			c.FailAt(s, "time-zone", quoteLike(c.Source(s), suggestion), "%s is not a time zone%s", text.Quote(s.Value), text.DidYouMean(suggestion))
-			return false
-		}
-		if place, why := NoSummer(s.Value); why != "" {
-			c.WarnAt(s, "time-zone", quoteLike(c.Source(s), place), "%s", why)
-		}
-		return true
+		return s == nil || ok(c, s)
 	}
 }
 
-func durationConstant(c *Checker, _ ast.Node, args []ast.Node) bool {
-	s := writtenText(args, 0)
-	if s == nil {
-		return true
+func zoneLiteral(c *Checker, s *ast.StringNode) bool {
+	if _, ok := LoadZone(s.Value); !ok {
+		suggestion := ClosestZone(s.Value)
+		c.FailAt(s, "time-zone", quoteLike(c.Source(s), suggestion), "%s is not a time zone%s", text.Quote(s.Value), text.DidYouMean(suggestion))
+		return false
 	}
+	if place, why := NoSummer(s.Value); why != "" {
+		c.WarnAt(s, "time-zone", quoteLike(c.Source(s), place), "%s", why)
+	}
+	return true
+}
+
+func durationLiteral(c *Checker, s *ast.StringNode) bool {
 	_, err := parseDuration(s.Value)
-	if err == nil {
-		return true
+	if err != nil {
+		c.FailAt(s, "duration", quoteLike(c.Source(s), nearDuration(err)), "%s", err)
 	}
-	suggestion := ""
-	if d, ok := errors.AsType[*actions.DurationError](err); ok {
-		suggestion = d.Suggestion
-	}
-	c.FailAt(s, "duration", quoteLike(c.Source(s), suggestion), "%s", err)
-	return false
+	return err == nil
 }
 
-func dateConstants(c *Checker, n ast.Node, args []ast.Node) bool {
-	if s := writtenText(args, 1); s != nil && !c.layout(s) {
-		return false
-	}
-	if !zoneConstant(2)(c, n, args) {
-		return false
-	}
-	s := writtenText(args, 0)
-	if s == nil || len(args) > 1 {
-		return true
-	}
+// dateLiterals checks the layout of date, its zone, and a text that it reads without a layout.
+func dateLiterals(c *Checker, args []ast.Node) bool {
+	return literal(1, (*Checker).layout)(c, args) && literal(2, zoneLiteral)(c, args) && (len(args) > 1 || literal(0, dateLiteral)(c, args))
+}
+
+func dateLiteral(c *Checker, s *ast.StringNode) bool {
 	switch t, err := ParseDate(time.UTC, s.Value, nil); {
 	case err != nil:
 		c.FailAt(s, "date", "", `%s cannot be read as a date; write it as "2026-01-31" or "2026-01-31 15:04:05"`, text.Quote(s.Value))
@@ -290,26 +258,21 @@ func dateConstants(c *Checker, n ast.Node, args []ast.Node) bool {
 	return true
 }
 
-func clockConstant(c *Checker, _ ast.Node, args []ast.Node) bool {
-	s := writtenText(args, 1)
-	if s == nil {
-		return true
+func clockLiteral(c *Checker, s *ast.StringNode) bool {
+	_, _, ok := timeOfDay(s.Value)
+	if !ok {
+		suggestion, _ := ClockTime(strings.TrimSpace(s.Value))
+		c.FailAt(s, "time-of-day", quoteLike(c.Source(s), suggestion), `%s is not a time of the day; write %s`, text.Quote(s.Value), text.Quote(cmp.Or(suggestion, "09:00")))
 	}
-	if _, _, ok := timeOfDay(s.Value); ok {
-		return true
-	}
-	suggestion, _ := ClockTime(strings.TrimSpace(s.Value))
-	c.FailAt(s, "time-of-day", quoteLike(c.Source(s), suggestion), `%s is not a time of the day; write %s`, text.Quote(s.Value), text.Quote(cmp.Or(suggestion, "09:00")))
-	return false
+	return ok
 }
 
-func orderConstant(c *Checker, _ ast.Node, args []ast.Node) bool {
-	s := writtenText(args, 1)
-	if s == nil || s.Value == "asc" || s.Value == "desc" {
-		return true
+func orderLiteral(c *Checker, s *ast.StringNode) bool {
+	ok := s.Value == "asc" || s.Value == "desc"
+	if !ok {
+		c.FailAt(s, "arguments", quoteLike(c.Source(s), "desc"), `the order is "asc" or "desc"`)
 	}
-	c.FailAt(s, "arguments", quoteLike(c.Source(s), "desc"), `the order is "asc" or "desc"`)
-	return false
+	return ok
 }
 
 // quoteLike puts a suggestion into the same quotes as the text it replaces.

@@ -76,6 +76,15 @@ func (c *Checker) visit(n ast.Node) checked {
 	return out
 }
 
+// all checks several nodes.
+func (c *Checker) all(nodes []ast.Node) (out []ast.Node, types []Type) {
+	for _, n := range nodes {
+		v := c.visit(n)
+		out, types = append(out, v.node), append(types, v.Type)
+	}
+	return out, types
+}
+
 func (c *Checker) check(n ast.Node) checked {
 	switch n := n.(type) {
 	case *ast.NilNode:
@@ -116,34 +125,21 @@ func (c *Checker) check(n ast.Node) checked {
 	case *ast.ConditionalNode:
 		return c.conditional(n)
 	case *ast.ArrayNode:
-		elem := Type{}
+		nodes, types := c.all(n.Nodes)
 		out := *n
-		out.Nodes = make([]ast.Node, len(n.Nodes))
-		for i := range n.Nodes {
-			e := c.visit(n.Nodes[i])
-			out.Nodes[i] = e.node
-			if i == 0 {
-				elem = e.Type
-			} else {
-				elem = join(elem, e.Type)
-			}
-		}
-		return checked{&out, ListOf(elem)}
+		out.Nodes = nodes
+		return checked{&out, ListOf(joined(types))}
 	case *ast.MapNode:
 		out := *n
 		out.Pairs = make([]ast.Node, len(n.Pairs))
 		for i, p := range n.Pairs {
-			pair, ok := p.(*ast.PairNode)
-			if !ok {
-				return c.FailAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.Source(n)))
-			}
+			pair := *p.(*ast.PairNode)
 			key := c.visit(pair.Key)
 			if !key.Type.Is(TextKind) {
 				c.FailAt(pair.Key, "type", "", "the key of a map must be a text, but this is %s", key.Type)
 			}
-			copied := *pair
-			copied.Key, copied.Value = key.node, c.visit(pair.Value).node
-			out.Pairs[i] = &copied
+			pair.Key, pair.Value = key.node, c.visit(pair.Value).node
+			out.Pairs[i] = &pair
 		}
 		return checked{&out, mapType}
 	}
@@ -165,14 +161,10 @@ func (c *Checker) declaration(n *ast.VariableDeclaratorNode) checked {
 }
 
 func (c *Checker) sequence(n *ast.SequenceNode) checked {
-	last := Any
+	nodes, types := c.all(n.Nodes)
 	out := *n
-	out.Nodes = make([]ast.Node, len(n.Nodes))
-	for i := range n.Nodes {
-		v := c.visit(n.Nodes[i])
-		out.Nodes[i], last = v.node, v.Type
-	}
-	return checked{&out, last}
+	out.Nodes = nodes
+	return checked{&out, types[len(types)-1]}
 }
 
 func (c *Checker) conditional(n *ast.ConditionalNode) checked {

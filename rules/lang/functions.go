@@ -31,13 +31,13 @@ type function struct {
 	result func(list, each Type) Type
 
 	missing   onMissing
-	carries   bool                                                  // if its first argument is missing, so is its value
-	keepsZone bool                                                  // the time it returns is seen in the zone of its arguments
-	zone      int                                                   // which argument is the name of a time zone, from 1; 0 for none
-	natural   bool                                                  // its value is a number that is never negative
-	constant  func(c *Checker, call ast.Node, args []ast.Node) bool // checks literal arguments; false if it reported a mistake
-	aliases   []string                                              // its names in other languages
-	newer     bool                                                  // it was added later, so older rules may have a named value with its name
+	carries   bool                                   // if its first argument is missing, so is its value
+	keepsZone bool                                   // the time it returns is seen in the zone of its arguments
+	zone      int                                    // which argument is the name of a time zone, from 1; 0 for none
+	natural   bool                                   // its value is a number that is never negative
+	constant  func(c *Checker, args []ast.Node) bool // checks literal arguments; false if it reported a mistake
+	aliases   []string                               // its names in other languages
+	newer     bool                                   // it was added later, so older rules may have a named value with its name
 }
 
 // onMissing says what a function does with an argument that is nil.
@@ -77,11 +77,11 @@ func (f form) of(args []Type) Type {
 	case elementKind:
 		return args[0].element().OrNil()
 	case elementsKind:
-		t := args[0].element()
-		for _, a := range args[1:] {
-			t = join(t, a.element())
+		elements := make([]Type, len(args))
+		for i, a := range args {
+			elements[i] = a.element()
 		}
-		return t
+		return joined(elements)
 	}
 	return f.result
 }

@@ -58,7 +58,7 @@ var listFunctions = []function{
 	},
 	{
 		name: "sort", doc: `The list in order; with "desc", backwards.`, example: `sort(contact.tags, "desc")`,
-		forms: []form{to(sameType, listType), to(sameType, listType, Text)}, price: sorting, constant: orderConstant,
+		forms: []form{to(sameType, listType), to(sameType, listType, Text)}, price: sorting, constant: literal(1, orderLiteral),
 	},
 }
 

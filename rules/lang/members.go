@@ -101,10 +101,7 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 func (c *Checker) writtenEntry(of ast.Node, key string) bool {
 	m, ok := Term{of, c}.Expand().Node.(*ast.MapNode)
 	return ok && slices.ContainsFunc(m.Pairs, func(n ast.Node) bool {
-		pair, ok := n.(*ast.PairNode)
-		if !ok {
-			return false
-		}
+		pair := n.(*ast.PairNode)
 		name, ok := pair.Key.(*ast.StringNode)
 		_, none := pair.Value.(*ast.NilNode)
 		return ok && name.Value == key && !none
@@ -187,9 +184,7 @@ var methodWords = map[string]string{
 
 func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 	base := c.visit(callee.Node)
-	for _, a := range n.Arguments {
-		c.visit(a)
-	}
+	c.all(n.Arguments)
 	if base.Type.Kind == BadKind {
 		return checked{n, Bad}
 	}
@@ -221,8 +216,8 @@ func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 				return c.FailAt(n, "method", s, "write %s", s)
 			}
 		default:
-			if layout, ok := c.literal(n, 0); ok && word == "date" {
-				args[0] = quoteLike(args[0], fixLayout(layout))
+			if layout := writtenText(n.Arguments, 0); layout != nil && word == "date" {
+				args[0] = quoteLike(args[0], fixLayout(layout.Value))
 			}
 			s := word + "(" + strings.Join(append([]string{on}, args...), ", ") + ")"
 			if !functions[word].takes(len(args) + 1) {
@@ -243,18 +238,6 @@ func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 		return c.FailAt(property, "method", suggestion, "a time has no method %s; there are %s", text.Quote(property.Value), methodList())
 	}
 	return c.FailAt(property, "method", "", "%s has no method %s", base.Type, text.Quote(property.Value))
-}
-
-// literal returns an argument of a call that is a text literal.
-func (c *Checker) literal(n *ast.CallNode, i int) (string, bool) {
-	if i >= len(n.Arguments) {
-		return "", false
-	}
-	s, ok := n.Arguments[i].(*ast.StringNode)
-	if !ok {
-		return "", false
-	}
-	return s.Value, true
 }
 
 // addMethod matches the names that other languages have for + and - of times.
@@ -288,17 +271,6 @@ func (c *Checker) moved(on string, add []string, by ast.Node) (string, bool) {
 
 // durationUnit returns the unit that a function of another language is named after.
 func durationUnit(name string) string {
-	switch strings.TrimSuffix(strings.ToLower(name), "s") {
-	case "hour":
-		return "h"
-	case "minute", "min":
-		return "m"
-	case "second", "sec":
-		return "s"
-	case "day":
-		return "d"
-	case "week":
-		return "w"
-	}
-	return ""
+	units := map[string]string{"hour": "h", "minute": "m", "min": "m", "second": "s", "sec": "s", "day": "d", "week": "w"}
+	return units[strings.TrimSuffix(strings.ToLower(name), "s")]
 }

@@ -87,7 +87,7 @@ func needsOf(t Term, holds bool) []Need {
 	case op == "!":
 		return needsOf(Term{operands[0], t.Checker}, !holds)
 	case op != "":
-		return joined(t, op, (op == "&&") == holds, holds)
+		return chained(t, op, (op == "&&") == holds, holds)
 	}
 	b, ok := t.Node.(*ast.BinaryNode)
 	if !ok {
@@ -108,9 +108,9 @@ func needsOf(t Term, holds bool) []Need {
 	return nil
 }
 
-// joined returns the needs of a chain of operands. If all is true, each operand must be as wanted, so the needs of each
+// chained returns the needs of a chain of operands. If all is true, each operand must be as wanted, so the needs of each
 // are needs of the chain. Otherwise one of them must be, so one need of each operand is taken and they are joined.
-func joined(t Term, op string, all, holds bool) []Need {
+func chained(t Term, op string, all, holds bool) []Need {
 	var out []Need
 	var either Need
 	for _, o := range Operands(t.Node, op, nil) {

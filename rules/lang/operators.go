@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -190,9 +189,7 @@ func (c *Checker) numbers(n *ast.BinaryNode, l, r checked) checked {
 
 // fallback checks ??.
 func (c *Checker) fallback(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode) checked {
-	switch {
-	case l.Type.Kind == TextKind, l.Type.Kind == TimeKind, l.Type.Kind == AnyKind, l.Type.Kind == nilKind, l.Type.missing:
-	default:
+	if k := l.Type.Kind; k != TextKind && k != TimeKind && k != AnyKind && k != nilKind && !l.Type.missing {
 		c.WarnAt(n, "needless-default", "", "%s is never missing, so the default after ?? is never used", text.Quote(c.Source(n.Left)))
 	}
 	out.Left = call(n.Left, "$present", l.node)
@@ -276,85 +273,72 @@ func (c *Checker) in(n *ast.BinaryNode, l, r checked) checked {
 	return checked{call(n, "$in", l.node, right), boolType}
 }
 
+// A side is an operand and its type, with those of the other operand.
+type side struct {
+	node, against ast.Node
+	typ, other    Type
+}
+
+func sidesOf(n *ast.BinaryNode, l, r Type) []side {
+	return []side{{n.Left, n.Right, l, r}, {n.Right, n.Left, r, l}}
+}
+
 // mismatch reports two values that an operator cannot join, with a suggestion where there is one.
 func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type) checked {
-	left, right := n.Left, n.Right
 	verb := "compare"
-	switch n.Operator {
-	case "+", "-", "*", "/", "%", "**", "^":
+	if _, ok := arithmetic[n.Operator]; ok {
 		verb = "calculate with"
 	}
-	for _, side := range []struct {
-		node  ast.Node
-		typ   Type
-		other Type
-	}{{left, l, r}, {right, r, l}} {
+	equality := n.Operator == "==" || n.Operator == "!="
+	for _, side := range sidesOf(n, l, r) {
 		s, literal := side.node.(*ast.StringNode)
-		switch {
-		case side.typ.Kind == TextKind && side.other.Kind == TimeKind:
-			suggestion := ""
+		source, suggestion := c.Source(side.node), ""
+		switch of, other := side.typ, side.other; {
+		case of.Kind == TextKind && other.Kind == TimeKind:
+			suggestion = "date(" + source + ")"
 			if literal {
-				if _, err := ParseDate(time.UTC, s.Value, nil); err == nil {
-					suggestion = "date(" + c.Source(side.node) + ")"
+				if _, err := ParseDate(time.UTC, s.Value, nil); err != nil {
+					suggestion = ""
 				}
-			} else {
-				suggestion = "date(" + c.Source(side.node) + ")"
 			}
 			return c.FailAt(side.node, "type", suggestion, `%s cannot %s a time and a text; write a time as date("2026-01-31 15:04:05")`, n.Operator, verb)
-		case side.typ.Kind == TextKind && side.other.Kind == DurationKind:
-			suggestion := ""
-			if literal {
-				if _, err := parseDuration(s.Value); err == nil {
-					suggestion = "duration(" + c.Source(side.node) + ")"
-				} else if d, ok := errors.AsType[*actions.DurationError](err); ok && d.Suggestion != "" {
-					suggestion = "duration(" + quoteLike(c.Source(side.node), d.Suggestion) + ")"
-				}
-			}
-			return c.FailAt(side.node, "type", suggestion, `%s cannot %s a duration and a text; write a duration as duration("90m")`, n.Operator, verb)
-		case side.typ.Kind == TextKind && side.other.Number() && literal:
-			suggestion := ""
+		case of.Kind == TextKind && other.Kind == DurationKind:
+			return c.FailAt(side.node, "type", c.asDuration(side.node), `%s cannot %s a duration and a text; write a duration as duration("90m")`, n.Operator, verb)
+		case of.Kind == TextKind && other.Number() && literal:
 			if _, err := strconv.ParseFloat(s.Value, 64); err == nil {
 				suggestion = s.Value
 			}
 			return c.FailAt(side.node, "type", suggestion, "%s cannot %s a number and a text", n.Operator, verb)
-		case side.typ.Number() && side.other.Kind == TextKind && (isCallOf(left, "weekday") || isCallOf(right, "weekday")):
+		case of.Number() && other.Kind == TextKind && (isCallOf(side.node, "weekday") || isCallOf(side.against, "weekday")):
 			return c.FailAt(side.node, "type", "", `weekday( ) is the English name of the day, such as "Monday"`)
-		case side.typ.Kind == TextKind && side.other.Kind == BoolKind && (n.Operator == "==" || n.Operator == "!="):
-			other := left
-			if side.node == left {
-				other = right
+		case literal && other.Kind == BoolKind && n.Operator == "==":
+			eq, ok := side.against.(*ast.BinaryNode)
+			if !ok || eq.Operator != "==" {
+				break
 			}
-			if eq, ok := other.(*ast.BinaryNode); ok && eq.Operator == "==" && n.Operator == "==" && literal {
-				if _, ok := eq.Right.(*ast.StringNode); ok {
-					s := c.Source(eq.Left) + " in [" + c.Source(eq.Right) + ", " + c.Source(side.node) + "]"
-					return c.FailAt(n, "type", s, "to compare with several values, write %s", s)
-				}
+			if _, ok := eq.Right.(*ast.StringNode); ok {
+				s := c.Source(eq.Left) + " in [" + c.Source(eq.Right) + ", " + source + "]"
+				return c.FailAt(n, "type", s, "to compare with several values, write %s", s)
 			}
-			return c.FailAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)
-		case side.typ.Number() && side.other.Kind == TextKind && IsLiteral(side.node):
-			return c.FailAt(side.node, "type", `"`+c.Source(side.node)+`"`, "%s cannot %s a text and a number; a text is written in quotes", n.Operator, verb)
-		case side.typ.Kind == listKind && side.other.Kind == TextKind && (n.Operator == "==" || n.Operator == "!="):
-			not := ""
+		case of.Number() && other.Kind == TextKind && IsLiteral(side.node):
+			return c.FailAt(side.node, "type", `"`+source+`"`, "%s cannot %s a text and a number; a text is written in quotes", n.Operator, verb)
+		case of.Kind == listKind && other.Kind == TextKind && equality:
+			in := " in "
 			if n.Operator == "!=" {
-				not = "not "
+				in = " not in "
 			}
-			other := left
-			if side.node == left {
-				other = right
-			}
-			s := c.Source(other) + " " + not + "in " + c.Source(side.node)
+			s := c.Source(side.against) + in + source
 			return c.FailAt(n, "type", s, "a list is never equal to a text; to ask whether it has this element, write %s", s)
-		case side.typ.Number() && side.other.Kind == TimeKind && verb == "compare":
-			suggestion := ""
-			if s := c.Source(side.node); isoDate.MatchString(s) {
-				suggestion = `date("` + s + `")`
+		case of.Number() && other.Kind == TimeKind && verb == "compare":
+			if isoDate.MatchString(source) {
+				suggestion = `date("` + source + `")`
 			}
 			return c.FailAt(side.node, "type", suggestion, `a time can only be compared with a time, such as now() or date("2026-01-31"), but this is a number`)
-		case side.typ.Kind == ObjectKind && c.Env.Objects[side.typ.Name].Moment != "" && (side.other.Kind == DurationKind || side.other.Kind == TimeKind):
-			suggestion := c.Source(side.node) + "." + c.Env.Objects[side.typ.Name].Moment
-			return c.FailAt(side.node, "type", suggestion, "%s cannot %s %s; use a time of it, such as %s", n.Operator, verb, side.typ, suggestion)
-		case side.typ.Number() && (side.other.Kind == DurationKind || side.other.Kind == TimeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
-			return c.wantsDuration(n, side.node, side.typ, side.other)
+		case of.Kind == ObjectKind && c.Env.Objects[of.Name].Moment != "" && (other.Kind == DurationKind || other.Kind == TimeKind):
+			suggestion = source + "." + c.Env.Objects[of.Name].Moment
+			return c.FailAt(side.node, "type", suggestion, "%s cannot %s %s; use a time of it, such as %s", n.Operator, verb, of, suggestion)
+		case of.Number() && (other.Kind == DurationKind || other.Kind == TimeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
+			return c.wantsDuration(n, side.node, of, other)
 		}
 	}
 	return c.FailAt(n, "type", "", "%s cannot %s %s and %s", n.Operator, verb, l, r)

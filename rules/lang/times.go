@@ -19,19 +19,19 @@ var timeFunctions = []function{
 	{
 		name: "date", doc: "Prints a time. With a text first, reads it as a time.", example: `date(appointment.startTime, "Mon 2 Jan 15:04")`,
 		forms: []form{to(Text, Time, Text), to(Time, Text), to(Time, Text, Text), to(Time, Text, Text, Text)}, call: fnDate,
-		carries: true, zone: 3, constant: dateConstants, aliases: []string{"format", "formatDate", "strftime", "dateFormat"},
+		carries: true, zone: 3, constant: dateLiterals, aliases: []string{"format", "formatDate", "strftime", "dateFormat"},
 	},
 	{
 		name: "duration", doc: "A length of time.", example: `duration("1d12h")`,
-		forms: []form{to(durationType, Text)}, call: fnDuration, constant: durationConstant, aliases: []string{"days"},
+		forms: []form{to(durationType, Text)}, call: fnDuration, constant: literal(0, durationLiteral), aliases: []string{"days"},
 	},
 	{
 		name: "tz", doc: "The same moment seen in another time zone than the rule's.", example: `tz(appointment.startTime, "Europe/Paris")`,
-		forms: []form{to(Time, Time, Text), to(Time, Time, zoneType)}, call: fnTZ, carries: true, zone: 2, constant: zoneConstant(1),
+		forms: []form{to(Time, Time, Text), to(Time, Time, zoneType)}, call: fnTZ, carries: true, zone: 2, constant: literal(1, zoneLiteral),
 	},
 	{
 		name: "timezone", doc: "A time zone by its name.", example: `timezone("Europe/Paris")`,
-		forms: []form{to(zoneType, Text)}, call: fnTimezone, zone: 1, constant: zoneConstant(0),
+		forms: []form{to(zoneType, Text)}, call: fnTimezone, zone: 1, constant: literal(0, zoneLiteral),
 	},
 	{
 		name: "weekday", doc: `The day of the week in the rule's time zone, such as "Monday".`, example: `weekday(appointment.startTime) == "Monday"`,
@@ -56,7 +56,7 @@ var timeFunctions = []function{
 	},
 	{
 		name: "clock", doc: "The same day at a time of the day.", example: `clock(appointment.startTime, "09:00")`,
-		forms: []form{to(Time, Time, Text)}, call: fnClock, carries: true, keepsZone: true, newer: true, constant: clockConstant, aliases: []string{"setTime", "atTime"},
+		forms: []form{to(Time, Time, Text)}, call: fnClock, carries: true, keepsZone: true, newer: true, constant: literal(1, clockLiteral), aliases: []string{"setTime", "atTime"},
 	},
 	{
 		name: "startOfDay", doc: "The beginning of the same day.", example: "startOfDay(appointment.startTime)",

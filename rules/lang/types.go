@@ -166,14 +166,7 @@ func (t Type) sure() Type {
 
 // scalar reports whether a comparison costs the same whatever the payload holds.
 func (t Type) scalar() bool {
-	if t.missing {
-		return false
-	}
-	switch t.Kind {
-	case nilKind, BoolKind, intKind, floatKind, TimeKind, DurationKind:
-		return true
-	}
-	return false
+	return amount(t) || !t.missing && (t.Kind == nilKind || t.Kind == BoolKind)
 }
 
 func (t Type) element() Type {
@@ -212,6 +205,17 @@ func join(a, b Type) Type {
 		return a
 	}
 	return Any
+}
+
+// joined returns the type of a value that has one of some types.
+func joined(types []Type) (t Type) {
+	for i, other := range types {
+		if i == 0 {
+			t = other
+		}
+		t = join(t, other)
+	}
+	return t
 }
 
 // comparable reports whether == between the two types can ever be true.
