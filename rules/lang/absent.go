@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"slices"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -32,7 +33,7 @@ type Fact struct {
 // expression is evaluated.
 func (c *Checker) Absences(tree ast.Node, given []Fact, effect, advice string) *Absence {
 	a := &Absence{c: c, given: given, effect: effect, advice: advice, found: map[ast.Node]bool{}}
-	a.walk(tree, 0)
+	a.walk(tree)
 	return a
 }
 
@@ -46,36 +47,28 @@ func (a *Absence) under(conditions []ast.Node, holds bool, look func()) {
 	a.given = a.given[:before]
 }
 
-func (a *Absence) walk(n ast.Node, depth int) {
-	if n == nil || depth > maxNodes {
-		return
-	}
+func (a *Absence) walk(n ast.Node) {
 	for _, u := range a.uses(n) {
 		a.use(u)
 	}
-	switch op := Connective(n); {
-	case op != "":
+	if op := Connective(n); op != "" {
 		// If any of the other operands is false (for ||: true), this one does not matter. So where it matters, they
 		// are not.
 		parts := Operands(n, op, nil)
 		for i, o := range parts {
-			others := make([]ast.Node, 0, len(parts))
-			others = append(append(others, parts[:i]...), parts[i+1:]...)
-			if len(others) > maxFacts {
-				others = others[:maxFacts]
-			}
-			a.under(others, op == "&&", func() { a.walk(o, depth+1) })
+			others := slices.Delete(slices.Clone(parts), i, i+1)
+			a.under(others[:min(len(others), maxFacts)], op == "&&", func() { a.walk(o) })
 		}
 		return
 	}
 	if cond, ok := n.(*ast.ConditionalNode); ok {
-		a.walk(cond.Cond, depth+1)
-		a.under([]ast.Node{cond.Cond}, true, func() { a.walk(cond.Exp1, depth+1) })
-		a.under([]ast.Node{cond.Cond}, false, func() { a.walk(cond.Exp2, depth+1) })
+		a.walk(cond.Cond)
+		a.under([]ast.Node{cond.Cond}, true, func() { a.walk(cond.Exp1) })
+		a.under([]ast.Node{cond.Cond}, false, func() { a.walk(cond.Exp2) })
 		return
 	}
 	for _, k := range children(n) {
-		a.walk(k, depth+1)
+		a.walk(k)
 	}
 }
 
@@ -111,8 +104,6 @@ func (a *Absence) uses(n ast.Node) []use {
 		if m, ok := n.Callee.(*ast.MemberNode); ok {
 			return []use{{m.Node, ""}}
 		}
-	case *ast.PredicateNode:
-		return nil
 	}
 	name, args := CallOf(n)
 	f := functions[name]
@@ -121,13 +112,8 @@ func (a *Absence) uses(n ast.Node) []use {
 	}
 	if f.isPredicate() {
 		out := []use{{args[0], "[]"}}
-		if p, ok := second(args).(*ast.PredicateNode); ok {
-			switch f.each.Kind {
-			case BoolKind:
-				out = append(out, use{p.Node, "false"})
-			case numberKind:
-				out = append(out, use{p.Node, "0"})
-			}
+		if none := map[kind]string{BoolKind: "false", numberKind: "0"}[f.each.Kind]; none != "" && len(args) > 1 {
+			out = append(out, use{args[1].(*ast.PredicateNode).Node, none})
 		}
 		return out
 	}
@@ -144,13 +130,6 @@ func (a *Absence) uses(n ast.Node) []use {
 		out = append(out, use{arg, a.noneOf(arg)})
 	}
 	return out
-}
-
-func second(args []ast.Node) ast.Node {
-	if len(args) > 1 {
-		return args[1]
-	}
-	return nil
 }
 
 // noneOf returns a suitable default for a missing value next to n, as source.

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/expr-lang/expr/ast"
-
-	"bellhop/rules/text"
 )
 
 // A Condition is a rule's `when`. `a && b` is false if either is false, whatever error the other raises, and `a || b`
@@ -80,29 +78,14 @@ func (c *Condition) program() (*Program, error) {
 	if p := c.whole.Load(); p != nil {
 		return p, nil
 	}
-	ch, tree := c.read()
-	if tree == nil {
+	ch := again(c.env, c.Source, c.lets)
+	tree, _ := ch.parse()
+	p := ch.program(tree, c.Place, ch.share)
+	if p == nil {
 		return nil, fmt.Errorf("%s: %w", c.Place, errClause)
 	}
-	done := ch.visit(tree)
-	code, err := ch.share(done.node)
-	if err != nil || ch.bad {
-		return nil, fmt.Errorf("%s: %w", c.Place, cmp.Or(err, errClause))
-	}
-	p := &Program{code, done.Type, c.Place}
 	c.whole.Store(p)
 	return p, nil
-}
-
-// read parses the expression again. It was compiled before, so no new mistake can be found.
-func (c *Condition) read() (*Checker, ast.Node) {
-	r, t := text.Alone(c.Source)
-	ch := &Checker{Scope: Scope{Env: c.env, Doc: r, Lets: c.lets}, piece: WholeOf(t)}
-	tree, ok := ch.parse(parseConfig)
-	if !ok {
-		return nil, nil
-	}
-	return ch, tree
 }
 
 func truth(p *Program, v any) (bool, error) {
@@ -168,20 +151,17 @@ func (c *clause) cost() int {
 	return sum
 }
 
-// divided returns the operands, compiled one by one.
+// divided returns the operands, compiled one by one; nil if one of them does not stand alone.
 func (c *Condition) divided() *clause {
 	if parts := c.parts.Load(); parts != nil {
 		return parts
 	}
-	ch, tree := c.read()
-	if tree == nil {
-		return nil
+	ch := again(c.env, c.Source, c.lets)
+	tree, _ := ch.parse()
+	parts := ch.clause(tree, c.Place)
+	if parts != nil {
+		c.parts.Store(parts)
 	}
-	parts, err := ch.clause(tree, c.Place)
-	if err != nil {
-		return nil
-	}
-	c.parts.Store(parts)
 	return parts
 }
 
@@ -195,31 +175,26 @@ func divide(n ast.Node) (op string, operands []ast.Node) {
 	return "", nil
 }
 
-func (c *Checker) clause(n ast.Node, place string) (*clause, error) {
-	var out clause
-	var parts []ast.Node
-	if out.op, parts = divide(n); out.op != "" {
-		if out.op != "!" {
-			parts = Operands(n, out.op, nil) // of the whole chain, so that each gets the same share of the budget
+func (c *Checker) clause(n ast.Node, place string) *clause {
+	op, parts := divide(n)
+	if op == "" {
+		p := c.program(n, place, c.assemble)
+		if p == nil {
+			return nil
 		}
-		for _, o := range parts {
-			part, err := c.clause(o, place)
-			if err != nil {
-				return nil, err
-			}
-			out.operands = append(out.operands, part)
+		return &clause{program: p}
+	}
+	if op != "!" {
+		parts = Operands(n, op, nil) // of the whole chain, so that each gets the same share of the budget
+	}
+	out := &clause{op: op}
+	for _, o := range parts {
+		part := c.clause(o, place)
+		if part == nil {
+			return nil
 		}
-		slices.SortStableFunc(out.operands, func(a, b *clause) int { return cmp.Compare(a.cost(), b.cost()) })
-		return &out, nil
+		out.operands = append(out.operands, part)
 	}
-	done := c.visit(n)
-	if c.bad {
-		return nil, errClause
-	}
-	p, err := c.Env.assemble(done.node, c.piece.src)
-	if err != nil {
-		return nil, err
-	}
-	out.program = &Program{p, done.Type, place}
-	return &out, nil
+	slices.SortStableFunc(out.operands, func(a, b *clause) int { return cmp.Compare(a.cost(), b.cost()) })
+	return out
 }

@@ -10,22 +10,20 @@ import (
 
 var clockPart = regexp.MustCompile(`^[ T]([0-9]{2}:[0-9]{2})(:00)?$`)
 
-// longDay warns about a day that is found by adding 24 hours.
-func (d *doubter) longDay(n ast.Node, args []ast.Node, f *printing) {
-	sum, ok := f.found.(*ast.BinaryNode)
-	if !ok || sum.Operator != "+" && sum.Operator != "-" || f.layout != "2006-01-02" || !changes(d.c.Naive) {
+// longDay warns about a day that is found by adding 24 hours. printed is the call that prints it, which stands in args.
+func (c *Checker) longDay(n ast.Node, args []ast.Node, printed Term) {
+	_, parts := CallOf(printed.Node)
+	sum, ok := parts[0].(*ast.BinaryNode)
+	if layout := writtenText(parts, 1); layout == nil || layout.Value != "2006-01-02" || !ok || sum.Operator != "+" && sum.Operator != "-" || !changes(c.Naive) {
 		return
 	}
 	moment, by := sum.Left, sum.Right
-	if f.c.Types[moment].Type.Kind == DurationKind {
+	if printed.Checker.Types[moment].Type.Kind == DurationKind {
 		moment, by = by, moment
 	}
 	name, of := CallOf(by)
-	if name != "duration" || len(of) != 1 {
-		return
-	}
-	text, ok := of[0].(*ast.StringNode)
-	if !ok {
+	text := writtenText(of, 0)
+	if name != "duration" || text == nil {
 		return
 	}
 	amount, err := parseDuration(text.Value)
@@ -36,13 +34,13 @@ func (d *doubter) longDay(n ast.Node, args []ast.Node, f *printing) {
 	if sum.Operator == "-" {
 		days = -days
 	}
-	day := fmt.Sprintf("addDays(%s, %d)", f.c.Source(moment), days)
+	day := fmt.Sprintf("addDays(%s, %d)", printed.Checker.Source(moment), days)
 	suggestion, example := "", "clock("+day+`, "09:00")`
-	if join, ok := args[0].(*ast.BinaryNode); ok && len(args) == 1 && join.Operator == "+" && join.Left == f.call {
+	if join, ok := args[0].(*ast.BinaryNode); ok && len(args) == 1 && join.Operator == "+" && join.Left == printed.Node {
 		if clock, ok := join.Right.(*ast.StringNode); ok && clockPart.MatchString(clock.Value) {
-			suggestion = "clock(" + day + ", " + quoteLike(d.c.Source(clock), clockPart.FindStringSubmatch(clock.Value)[1]) + ")"
+			suggestion = "clock(" + day + ", " + quoteLike(c.Source(clock), clockPart.FindStringSubmatch(clock.Value)[1]) + ")"
 			example = suggestion
 		}
 	}
-	d.c.WarnAt(n, "long-day", suggestion, "a day is not 24 hours when the clocks change, and then this may be another day; write %s", example)
+	c.WarnAt(n, "long-day", suggestion, "a day is not 24 hours when the clocks change, and then this may be another day; write %s", example)
 }

@@ -10,13 +10,12 @@ import (
 var letterZ = doubt{
 	code:    "time-zone",
 	example: `date(tz(appointment.startTime, "Europe/Paris"), "2006-01-02T15:04:05Z")`,
-	look: func(d *doubter, n ast.Node) bool {
+	look: func(c *Checker, n ast.Node) bool {
 		name, args := CallOf(n)
 		layout := writtenText(args, 1)
 		if name != "date" || layout == nil || !bareZ.MatchString(layout.Value) {
 			return false
 		}
-		c := d.c
 		if c.Types[args[0]].Type.Kind != TimeKind {
 			if zone := ruleZone(c); len(args) == 2 && !isUTC(zone) {
 				s := quoteLike(c.Source(layout), bareZ.ReplaceAllString(layout.Value, "${1}Z07:00"))

@@ -18,19 +18,19 @@ func isCondition(n ast.Node) bool {
 var alwaysSame = doubt{
 	code:    "never-true",
 	example: `appointment.title == "a" && appointment.title == "b"`,
-	look:    (*doubter).judge,
+	look:    (*Checker).judge,
 }
 
-func (d *doubter) judge(n ast.Node) bool {
+func (c *Checker) judge(n ast.Node) bool {
 	if !isCondition(n) {
 		return false
 	}
-	t := Term{n, d.c}
+	t := Term{n, c}
 	switch {
-	case !d.p.Possible(d.p.Claim(t, true)):
-		d.explain(n, false)
-	case !d.p.Possible(d.p.Claim(t, false)):
-		d.explain(n, true)
+	case !c.Prover.Possible(c.Prover.Claim(t, true)):
+		c.explain(n, false)
+	case !c.Prover.Possible(c.Prover.Claim(t, false)):
+		c.explain(n, true)
 	default:
 		return false
 	}
@@ -46,34 +46,34 @@ func verdict(holds bool) (code, words string) {
 }
 
 // explain reports the smallest part of n that makes it always true, or never.
-func (d *doubter) explain(n ast.Node, holds bool) {
+func (c *Checker) explain(n ast.Node, holds bool) {
 	code, words := verdict(holds)
 	if u, ok := n.(*ast.UnaryNode); ok {
-		d.explain(u.Node, !holds)
+		c.explain(u.Node, !holds)
 		return
 	}
 	op := Connective(n)
 	if op == "" {
-		d.plain(n, holds)
+		c.plain(n, holds)
 		return
 	}
 	all := Operands(n, op, nil)
 	if (op == "&&") == holds { // then each operand is always so
 		for _, o := range all {
-			d.explain(o, holds)
+			c.explain(o, holds)
 		}
 		return
 	}
 	impossible := func(n ...ast.Node) bool {
 		formulas := make([]*Formula, len(n))
 		for i := range n {
-			formulas[i] = d.p.Claim(Term{n[i], d.c}, !holds)
+			formulas[i] = c.Prover.Claim(Term{n[i], c}, !holds)
 		}
-		return !d.p.Possible(formulas...)
+		return !c.Prover.Possible(formulas...)
 	}
 	for _, o := range all {
 		if impossible(o) {
-			d.explain(o, holds)
+			c.explain(o, holds)
 			return
 		}
 	}
@@ -82,28 +82,28 @@ func (d *doubter) explain(n ast.Node, holds bool) {
 			if !impossible(all[j], all[i]) {
 				continue
 			}
-			from, _ := d.c.extent(all[j])
-			_, to := d.c.extent(all[i])
+			from, _ := c.extent(all[j])
+			_, to := c.extent(all[i])
 			suggestion := ""
-			at := d.c.span(all[i])
+			at := c.span(all[i])
 			if j == i-1 {
-				at = d.c.piece.span(from, to)
-				at, suggestion = d.c.mend(at, d.either(all[j], all[i]))
+				at = c.piece.span(from, to)
+				at, suggestion = c.mend(at, c.either(all[j], all[i]))
 			}
-			a, b := d.c.Source(all[j]), d.c.Source(all[i])
+			a, b := c.Source(all[j]), c.Source(all[i])
 			if holds {
-				d.c.Doc.Warnf(code, at, suggestion, "this condition is always true, because one of %s and %s always is", a, b)
+				c.Doc.Warnf(code, at, suggestion, "this condition is always true, because one of %s and %s always is", a, b)
 			} else {
-				d.c.Doc.Warnf(code, at, suggestion, "this condition is never true, because %s and %s cannot be true together", a, b)
+				c.Doc.Warnf(code, at, suggestion, "this condition is never true, because %s and %s cannot be true together", a, b)
 			}
 			return
 		}
 	}
-	d.c.WarnAt(n, code, "", "this condition is %s", words)
+	c.WarnAt(n, code, "", "this condition is %s", words)
 }
 
 // either returns what was probably meant by x == a && x == b, or by x != a || x != b.
-func (d *doubter) either(a, b ast.Node) string {
+func (c *Checker) either(a, b ast.Node) string {
 	first, ok1 := a.(*ast.BinaryNode)
 	second, ok2 := b.(*ast.BinaryNode)
 	if !ok1 || !ok2 || first.Operator != second.Operator || first.Left.String() != second.Left.String() {
@@ -114,38 +114,38 @@ func (d *doubter) either(a, b ast.Node) string {
 	if !ok1 || !ok2 {
 		return ""
 	}
-	list := " in [" + d.c.Source(first.Right) + ", " + d.c.Source(second.Right) + "]"
+	list := " in [" + c.Source(first.Right) + ", " + c.Source(second.Right) + "]"
 	switch first.Operator {
 	case "==":
-		return d.c.Source(first.Left) + list
+		return c.Source(first.Left) + list
 	case "!=":
-		return d.c.Source(first.Left) + " not" + list
+		return c.Source(first.Left) + " not" + list
 	}
 	return ""
 }
 
 // plain reports a single comparison that is always the same.
-func (d *doubter) plain(n ast.Node, holds bool) {
+func (c *Checker) plain(n ast.Node, holds bool) {
 	code, words := verdict(holds)
-	if id, ok := n.(*ast.IdentifierNode); ok && d.c.Term(id).Expand().Node != ast.Node(id) {
+	if id, ok := n.(*ast.IdentifierNode); ok && c.Term(id).Expand().Node != ast.Node(id) {
 		return // reported where the named value is defined
 	}
 	b, ok := n.(*ast.BinaryNode)
 	if !ok {
-		d.c.WarnAt(n, code, "", "this condition is %s", words)
+		c.WarnAt(n, code, "", "this condition is %s", words)
 		return
 	}
 	for _, side := range [][2]ast.Node{{b.Left, b.Right}, {b.Right, b.Left}} {
 		of, value := side[0], side[1]
-		t := d.c.Term(of).Expand()
+		t := c.Term(of).Expand()
 		if _, isNil := value.(*ast.NilNode); isNil {
 			switch t.typ().Kind {
 			case TextKind:
-				d.c.WarnAt(n, code, d.c.Source(of)+" "+b.Operator+` ""`, `this is %s: %s is never nil, a missing text is ""`, words, d.c.Source(of))
+				c.WarnAt(n, code, c.Source(of)+" "+b.Operator+` ""`, `this is %s: %s is never nil, a missing text is ""`, words, c.Source(of))
 			case TimeKind:
-				d.c.WarnAt(n, code, "("+d.c.Source(of)+" ?? nil) "+b.Operator+" nil", "this is %s: a time is never nil by itself; %s ?? nil is, where it is missing", words, d.c.Source(of))
+				c.WarnAt(n, code, "("+c.Source(of)+" ?? nil) "+b.Operator+" nil", "this is %s: a time is never nil by itself; %s ?? nil is, where it is missing", words, c.Source(of))
 			default:
-				d.c.WarnAt(n, code, "", "this is %s: %s is never nil", words, d.c.Source(of))
+				c.WarnAt(n, code, "", "this is %s: %s is never nil", words, c.Source(of))
 			}
 			return
 		}
@@ -160,10 +160,10 @@ func (d *doubter) plain(n ast.Node, holds bool) {
 				if name == "upper" {
 					fold, letters = strings.ToUpper(s.Value), "capitals"
 				}
-				d.c.WarnAt(v, code, quoteLike(d.c.Source(v), fold), "this is %s: %s( ) gives %s only", words, name, letters)
+				c.WarnAt(v, code, quoteLike(c.Source(v), fold), "this is %s: %s( ) gives %s only", words, name, letters)
 				return
 			}
 		}
 	}
-	d.c.WarnAt(n, code, "", "this is %s", words)
+	c.WarnAt(n, code, "", "this is %s", words)
 }

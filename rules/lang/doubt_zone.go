@@ -9,16 +9,15 @@ import (
 var otherZone = doubt{
 	code:    "time-zone",
 	example: `date(date(tz(appointment.startTime, "Asia/Tokyo"), "2006-01-02") + " 09:00")`,
-	look: func(d *doubter, n ast.Node) bool {
-		if name, args := CallOf(n); name == "date" && len(args) > 0 && d.c.Types[args[0]].Type.Kind != TimeKind {
-			d.reread(n, args)
+	look: func(c *Checker, n ast.Node) bool {
+		if name, args := CallOf(n); name == "date" && len(args) > 0 && c.Types[args[0]].Type.Kind != TimeKind {
+			c.reread(n, args)
 		}
 		return false
 	},
 }
 
-func (d *doubter) reread(n ast.Node, args []ast.Node) {
-	c := d.c
+func (c *Checker) reread(n ast.Node, args []ast.Node) {
 	reads := ruleZone(c)
 	if layout := writtenText(args, 1); len(args) == 2 && layout != nil && bareZ.MatchString(layout.Value) && !isUTC(reads) {
 		return // reported by letterZ
@@ -27,19 +26,20 @@ func (d *doubter) reread(n ast.Node, args []ast.Node) {
 		reads = namedZone(Term{args[2], c})
 	}
 	f := &printing{}
-	if f.in(Term{args[0], c}); f.found == nil || f.offset {
+	if f.look(Term{args[0], c}, 0); f.call.Node == nil || f.offset {
 		return
 	}
-	switch {
-	case f.zone == unknownZone:
-	case f.zone == ownZone:
+	_, of := CallOf(f.call.Node)
+	switch zone := seenIn(Term{of[0], f.call.Checker}, 0); zone {
+	case unknownZone:
+	case ownZone:
 		if len(args) < 3 {
 			c.WarnAt(n, "time-zone", "", "this reads in the configured time zone what was printed in the appointment's own; set timezone: in the rule to say whose")
 		}
-	case f.zone != reads:
-		c.WarnAt(n, "time-zone", "", "this reads in %s what was printed in %s; write a time of the day as clock(%s, \"09:00\")", reads, f.zone, f.c.Source(f.found))
+	case reads:
+		c.longDay(n, args, f.call)
 	default:
-		d.longDay(n, args, f)
+		c.WarnAt(n, "time-zone", "", "this reads in %s what was printed in %s; write a time of the day as clock(%s, \"09:00\")", reads, zone, f.call.Checker.Source(of[0]))
 	}
 }
 
@@ -51,8 +51,6 @@ func (c *Checker) DoubtClock(at ast.Node) {
 		return
 	}
 	for _, k := range children(at) {
-		if k != nil {
-			c.DoubtClock(k)
-		}
+		c.DoubtClock(k)
 	}
 }

@@ -78,10 +78,7 @@ func (c *Checker) predicate(n *ast.BuiltinNode) checked {
 	out.Arguments[0] = list.node
 	var body Type
 	if len(n.Arguments) > 1 {
-		p, ok := n.Arguments[1].(*ast.PredicateNode)
-		if !ok {
-			return c.FailAt(n, "unsupported", "", "%s is not supported in a rule", text.Quote(c.Source(n)))
-		}
+		p := n.Arguments[1].(*ast.PredicateNode)
 		c.preds = append(c.preds, predicateScope{list.Type.element(), n.Name == "reduce"})
 		v := c.visit(p.Node)
 		c.preds = c.preds[:len(c.preds)-1]

@@ -100,32 +100,27 @@ func (p *Probe) causes(o Truth) []*Probe {
 
 // Sentence describes one cause: its value, and the values it was made of.
 func (p *Probe) Sentence() string {
-	text := short(p.Part.Source, 120)
-	switch {
-	case p.Part.Error != "":
-		text += " failed: " + p.Part.Error
-	case p.Part.Missing:
-		text += " is missing"
-	default:
-		text += " is " + p.Part.Value
-	}
 	var values []string
 	p.each(func(q *Probe) {
 		if q.value && q.Part.Error == "" && len(values) < 3 && q != p {
-			values = append(values, q.known())
+			values = append(values, q.said())
 		}
 	})
 	if len(values) > 0 {
-		text += " (" + strings.Join(values, ", ") + ")"
+		return p.said() + " (" + strings.Join(values, ", ") + ")"
 	}
-	return text
+	return p.said()
 }
 
-func (p *Probe) known() string {
-	if p.Part.Missing {
-		return p.Part.Source + " is missing"
+func (p *Probe) said() string {
+	source := short(p.Part.Source, 120)
+	switch {
+	case p.Part.Error != "":
+		return source + " failed: " + p.Part.Error
+	case p.Part.Missing:
+		return source + " is missing"
 	}
-	return p.Part.Source + " is " + p.Part.Value
+	return source + " is " + p.Part.Value
 }
 
 // each calls f for the probe and all probes below it.
@@ -174,18 +169,16 @@ func NewProber(env *Env, run *Machine) *Prober {
 	return &Prober{env: env, run: run, left: explainEffort}
 }
 
-// begin prepares the prober for an expression and returns its tree.
-func (p *Prober) begin(src, place string, lets []Let) (ast.Node, bool) {
+// begin prepares the prober for an expression that was compiled before, and returns its tree.
+func (p *Prober) begin(src, place string, lets []Let) ast.Node {
 	p.src, p.place, p.known, p.n, p.decls = src, place, lets, 0, nil
-	return p.checker().parse(parseConfig)
+	tree, _ := p.checker().parse()
+	return tree
 }
 
 // checker returns a checker for any part of the expression. Every part is checked in a tree of its own, because
 // compiling changes the tree.
-func (p *Prober) checker() *Checker {
-	r, t := text.Alone(p.src)
-	return &Checker{Scope: Scope{Env: p.env, Doc: r, Lets: p.known}, piece: WholeOf(t)}
-}
+func (p *Prober) checker() *Checker { return again(p.env, p.src, p.known) }
 
 // Lets explains the named values of the machine. names are their names.
 func (p *Prober) Lets(names []string) (out []Part) {
@@ -207,9 +200,7 @@ func (p *Prober) Whole(of *Program, eval func() (any, error)) *Probe {
 		p.fill(&out.Part, v, err, of.Place)
 		out.Part.Missing = err == nil && missing(v)
 	}, &out.Part)
-	if tree, ok := p.begin(src, of.Place, p.named); ok {
-		out.parts = p.below(tree)
-	}
+	out.parts = p.below(p.begin(src, of.Place, p.named))
 	if len(out.parts) == 1 && out.parts[0].Part.Source == out.Part.Source {
 		out.parts = out.parts[0].parts
 	}
@@ -228,11 +219,7 @@ func (p *Probe) Untimely(absent bool) (found bool) {
 }
 
 func (p *Prober) Condition(c *Condition) *Probe {
-	tree, ok := p.begin(c.Source, c.Place, c.lets)
-	if !ok {
-		return &Probe{Part: Part{Source: strings.TrimSpace(c.Source), Error: "this cannot be taken apart"}}
-	}
-	root := p.clause(tree)
+	root := p.clause(p.begin(c.Source, c.Place, c.lets))
 	root.Part.Source = strings.TrimSpace(c.Source)
 	return root
 }
@@ -311,17 +298,12 @@ func (p *Prober) probe(n ast.Node) *Probe {
 	if out.value && !(out.Part.Missing && p.isDeep(n)) {
 		return out
 	}
-	out.parts = p.parts(n)
-	if slices.ContainsFunc(out.parts, func(q *Probe) bool { return q.Part.Source == out.Part.Source }) { // as in a not in b
-		var parts []*Probe
-		for _, q := range out.parts {
-			if q.Part.Source == out.Part.Source {
-				parts = append(parts, q.parts...)
-			} else {
-				parts = append(parts, q)
-			}
+	for _, q := range p.parts(n) {
+		if q.Part.Source == out.Part.Source { // as in a not in b
+			out.parts = append(out.parts, q.parts...)
+		} else {
+			out.parts = append(out.parts, q)
 		}
-		out.parts = parts
 	}
 	return out
 }
@@ -357,15 +339,7 @@ func (p *Prober) compile(n ast.Node) *Program {
 		n = &ast.VariableDeclaratorNode{Name: d.Name, Value: d.Value, Expr: n}
 	}
 	c := p.checker()
-	done := c.visit(n)
-	if c.bad {
-		return nil
-	}
-	code, err := p.env.assemble(done.node, p.src)
-	if err != nil {
-		return nil
-	}
-	return &Program{code, done.Type, p.place}
+	return c.program(n, p.place, c.assemble)
 }
 
 // parts returns the probes of the nodes below a node.
@@ -373,9 +347,7 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 	var out []*Probe
 	add := func(nodes ...ast.Node) {
 		for _, k := range nodes {
-			if k != nil {
-				out = append(out, p.below(k)...)
-			}
+			out = append(out, p.below(k)...)
 		}
 	}
 	switch n := n.(type) {
@@ -386,15 +358,18 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 		p.decls = p.decls[:len(p.decls)-1]
 	case *ast.ConditionalNode: // only the branch that is used
 		add(n.Cond)
-		if holds, known := p.truth(n.Cond); known && holds {
+		switch holds, _ := p.eval(n.Cond); holds {
+		case true:
 			add(n.Exp1)
-		} else if known {
+		case false:
 			add(n.Exp2)
 		}
 	case *ast.BinaryNode:
 		add(n.Left)
-		if n.Operator == "??" && !p.absent(n.Left) {
-			break
+		if n.Operator == "??" {
+			if v, ok := p.eval(n.Left); !ok || !missing(v) {
+				break
+			}
 		}
 		add(n.Right)
 	case *ast.BuiltinNode:
@@ -413,8 +388,6 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 		add(n.Arguments...)
 	case *ast.ChainNode:
 		return p.parts(n.Node)
-	case *ast.MemberNode:
-		add(n.Node, n.Property)
 	default:
 		add(children(n)...)
 	}
@@ -438,10 +411,7 @@ func (p *Prober) each(n *ast.BuiltinNode) *Probe {
 	if n.Name == "reduce" || len(n.Arguments) < 2 || p.n >= maxProbes {
 		return nil
 	}
-	body, ok := n.Arguments[1].(*ast.PredicateNode)
-	if !ok {
-		return nil
-	}
+	body := n.Arguments[1].(*ast.PredicateNode)
 	loop := &ast.BuiltinNode{Name: "map", Arguments: []ast.Node{
 		&ast.CallNode{Callee: &ast.IdentifierNode{Value: "take"}, Arguments: []ast.Node{n.Arguments[0], &ast.IntegerNode{Value: maxElementsOf}}},
 		&ast.PredicateNode{Node: body.Node},
@@ -475,26 +445,14 @@ func (p *Prober) eval(n ast.Node) (v any, ok bool) {
 	return v, ok
 }
 
-func (p *Prober) truth(n ast.Node) (holds, known bool) {
-	v, ok := p.eval(n)
-	holds, isBool := v.(bool)
-	return holds, ok && isBool
-}
-
-func (p *Prober) absent(n ast.Node) bool {
-	v, ok := p.eval(n)
-	return ok && missing(v)
-}
-
 // source returns the text of a node, with the parentheses that belong to it.
 func (p *Prober) source(n ast.Node) string {
 	from, to := p.checker().extent(n)
-	runes := []rune(p.src)
-	from, to = min(max(from, 0), len(runes)), min(max(to, 0), len(runes))
+	from, to = byteOffset(p.src, from), byteOffset(p.src, to)
 	depth, least := 0, 0
-	var quote rune
+	var quote byte
 	for i := from; i < to; i++ {
-		switch c := runes[i]; {
+		switch c := p.src[i]; {
 		case quote != 0:
 			if c == '\\' && quote != '`' {
 				i++
@@ -511,26 +469,14 @@ func (p *Prober) source(n ast.Node) string {
 		}
 	}
 	for open := -least; open > 0; open-- {
-		i := from - 1
-		for i >= 0 && runes[i] != '(' {
-			i--
+		if i := strings.LastIndexByte(p.src[:from], '('); i >= 0 {
+			from = i
 		}
-		if i < 0 {
-			break
-		}
-		from = i
 	}
 	for open := depth - least; open > 0; open-- {
-		i := to
-		for i < len(runes) && runes[i] != ')' {
-			i++
-		}
-		if i == len(runes) {
-			break
-		}
-		to = i + 1
+		to += strings.IndexByte(p.src[to:], ')') + 1
 	}
-	return strings.TrimSpace(string(runes[from:to]))
+	return strings.TrimSpace(p.src[from:to])
 }
 
 // isValue reports whether n is a value of the event, however deep: appointment.title, raw.a["b"].
@@ -561,19 +507,17 @@ func (p *Prober) isDeep(n ast.Node) bool {
 
 // isFixed reports whether n is the same for every event.
 func isFixed(n ast.Node) bool {
-	switch n := n.(type) {
+	switch n.(type) {
 	case *ast.IdentifierNode, *ast.PointerNode:
 		return false
-	case *ast.CallNode:
-		if id, ok := n.Callee.(*ast.IdentifierNode); ok {
-			return id.Value != "now" && !slices.ContainsFunc(n.Arguments, func(a ast.Node) bool { return !isFixed(a) })
-		}
-	case *ast.BuiltinNode:
-		if n.Name == "now" {
-			return false
-		}
 	}
-	return !slices.ContainsFunc(children(n), func(k ast.Node) bool { return k != nil && !isFixed(k) })
+	below := children(n)
+	if name, args := CallOf(n); name == "now" {
+		return false
+	} else if name != "" {
+		below = args
+	}
+	return !slices.ContainsFunc(below, func(k ast.Node) bool { return !isFixed(k) })
 }
 
 // show returns a value for people, on one line.

@@ -87,22 +87,26 @@ var parseConfig = func() *conf.Config {
 	return c
 }()
 
-// finish compiles a checked tree.
-func (c *Checker) finish(done checked) *Program {
-	code, err := c.share(done.node)
-	if err != nil { // expr refuses what our checker accepted
-		c.fail("syntax", c.piece.Whole(), "", "this expression cannot be used here")
+// program checks and compiles the expression or a part of it, with [Checker.share] or [Checker.assemble]. It returns nil
+// after a mistake, or if the part has no meaning on its own.
+func (c *Checker) program(n ast.Node, place string, compile func(ast.Node) (*compiled, error)) *Program {
+	done := c.visit(n)
+	if c.bad {
 		return nil
 	}
-	return &Program{code, done.Type, c.Doc.Place(c.piece.Whole())}
+	code, err := compile(done.node)
+	if err != nil {
+		return nil
+	}
+	return &Program{code, done.Type, place}
 }
 
-func (e *Env) assemble(node ast.Node, src string) (*compiled, error) {
-	config := e.config()
-	defer e.configs.Put(config)
+func (c *Checker) assemble(node ast.Node) (*compiled, error) {
+	config := c.Env.config()
+	defer c.Env.configs.Put(config)
 	cost := 20 * treeSize(node, 20_000)
 	root := &ast.SequenceNode{Nodes: []ast.Node{node}}
-	tree := &parser.Tree{Node: root, Source: file.NewSource(src)}
+	tree := &parser.Tree{Node: root, Source: file.NewSource(c.piece.src)}
 	if _, err := exprcheck.Check(tree, config); err != nil {
 		return nil, err
 	}

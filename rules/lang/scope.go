@@ -41,23 +41,28 @@ type Let struct {
 // node is nil if it cannot be parsed.
 func (s *Scope) Compile(p Piece) (*Program, Term) {
 	c := &Checker{Scope: *s, piece: p}
-	tree, ok := c.parse(parseConfig)
+	tree, ok := c.parse()
 	if !ok {
 		s.afterSlip(c)
 		return nil, Term{nil, c}
 	}
-	done := c.visit(tree)
+	out := c.program(tree, c.Doc.Place(c.Whole()), c.share)
 	if s.Used != nil {
 		maps.Copy(s.Used, c.uses)
 	}
-	if c.bad {
-		return nil, Term{tree, c}
-	}
-	out := c.finish(done)
-	if out != nil && !s.Checked {
+	switch {
+	case out != nil && !s.Checked:
 		c.doubts(tree)
+	case out == nil && !c.bad: // expr refuses what our checker accepted
+		c.fail("syntax", c.Whole(), "", "this expression cannot be used here")
 	}
 	return out, Term{tree, c}
+}
+
+// again returns a checker for an expression that was compiled before.
+func again(env *Env, src string, lets []Let) *Checker {
+	doc, whole := text.Alone(src)
+	return &Checker{Scope: Scope{Env: env, Doc: doc, Lets: lets}, piece: WholeOf(whole)}
 }
 
 // maxSlips limits how often an expression is read again.

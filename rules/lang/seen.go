@@ -99,62 +99,33 @@ func changes(zone *time.Location) bool {
 
 // printing looks for the first time that is printed into a text without its offset.
 type printing struct {
-	c      *Checker
-	call   ast.Node
-	found  ast.Node // the time
-	zone   string   // the zone in which it is printed
-	layout string
+	call   Term // of date; without a node if there is none
 	offset bool // the text contains an offset
-	depth  int  // nesting of named values
-}
-
-func (f *printing) in(t Term) {
-	if t.Node == nil || f.depth > 20 {
-		return
-	}
-	outer := f.c
-	f.c = t.Checker
-	f.walk(t.Node)
-	if f.found == nil {
-		f.c = outer
-	}
-}
-
-// walk looks at the parts of a node before the node.
-func (f *printing) walk(n ast.Node) {
-	for _, k := range children(n) {
-		if k != nil {
-			f.walk(k)
-		}
-	}
-	f.look(n)
 }
 
 var offsetPart = regexp.MustCompile(`(?:[0-9]|^)(?:Z|[+-][0-9]{2}:?[0-9]{2})$`)
 
-func (f *printing) look(node ast.Node) {
-	switch n := node.(type) {
+// look looks at the parts of a node before the node. depth is the nesting of named values.
+func (f *printing) look(t Term, depth int) {
+	if t.Node == nil || depth > 20 {
+		return
+	}
+	for _, k := range children(t.Node) {
+		f.look(Term{k, t.Checker}, depth)
+	}
+	switch n := t.Node.(type) {
 	case *ast.StringNode:
 		f.offset = f.offset || offsetPart.MatchString(n.Value) && strings.ContainsAny(n.Value, "Z:")
-		return
 	case *ast.IdentifierNode:
-		if l := f.c.let(n.Value); f.found == nil && l != nil {
-			f.depth++
-			f.in(l.Term)
-			f.depth--
+		if l := t.Checker.let(n.Value); l != nil && f.call.Node == nil {
+			f.look(l.Term, depth+1)
 		}
+	}
+	name, args := CallOf(t.Node)
+	if f.call.Node != nil || name != "date" || len(args) < 2 || t.Checker.Types[args[0]].Type.Kind != TimeKind {
 		return
 	}
-	name, args := CallOf(node)
-	if f.found != nil || name != "date" || len(args) < 2 || f.c.Types[args[0]].Type.Kind != TimeKind {
-		return
-	}
-	layout, ok := args[1].(*ast.StringNode)
-	if ok && strings.Contains(layout.Value, "07") {
-		return
-	}
-	f.call, f.found, f.zone = node, args[0], seenIn(Term{args[0], f.c}, 0)
-	if ok {
-		f.layout = layout.Value
+	if layout := writtenText(args, 1); layout == nil || !strings.Contains(layout.Value, "07") {
+		f.call = t
 	}
 }

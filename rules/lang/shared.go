@@ -60,7 +60,7 @@ func (p *programs) drop(key string) {
 
 // share compiles the checked expression, unless that was done for another rule.
 func (c *Checker) share(node ast.Node) (*compiled, error) {
-	return c.Env.programs.get(c.sharedKey(), func() (*compiled, error) { return c.Env.assemble(node, c.piece.src) })
+	return c.Env.programs.get(c.sharedKey(), func() (*compiled, error) { return c.assemble(node) })
 }
 
 // sharedKey identifies what a checked expression compiles to: its text, and the position and type of each named value

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/conf"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/parser/lexer"
@@ -23,7 +22,7 @@ const (
 )
 
 // parse parses the checker's expression. If it returns false, the mistake has been reported.
-func (c *Checker) parse(config *conf.Config) (ast.Node, bool) {
+func (c *Checker) parse() (ast.Node, bool) {
 	if strings.TrimSpace(c.piece.src) == "" {
 		c.fail("empty", c.piece.Whole(), "", "an expression is missing here")
 		return nil, false
@@ -35,7 +34,7 @@ func (c *Checker) parse(config *conf.Config) (ast.Node, bool) {
 	if !c.Checked && !c.tokens() {
 		return nil, false
 	}
-	tree, err := parser.ParseWithConfig(c.piece.src, config)
+	tree, err := parser.ParseWithConfig(c.piece.src, parseConfig)
 	if err != nil {
 		c.syntaxError(err)
 		return nil, false

@@ -1,6 +1,8 @@
 package lang
 
 import (
+	"slices"
+
 	"github.com/expr-lang/expr/ast"
 
 	"bellhop/rules/text"
@@ -53,10 +55,8 @@ func (c *Checker) extent(n ast.Node) (from, to int) {
 		from, to = c.extent(cond.Cond)
 	}
 	for _, k := range children(n) {
-		if k != nil {
-			f, t := c.extent(k)
-			from, to = min(from, f), max(to, t)
-		}
+		f, t := c.extent(k)
+		from, to = min(from, f), max(to, t)
 	}
 	switch n := n.(type) {
 	case *ast.MemberNode:
@@ -125,7 +125,7 @@ func constant(at ast.Node, v any) ast.Node {
 
 // treeSize counts the nodes of an expression, each as often as it occurs, up to a limit.
 func treeSize(n ast.Node, limit int) (size int) {
-	if n == nil || limit < 0 {
+	if limit < 0 {
 		return 0
 	}
 	size = 1
@@ -147,7 +147,7 @@ func children(n ast.Node) []ast.Node {
 	case *ast.MemberNode:
 		return []ast.Node{n.Node, n.Property}
 	case *ast.SliceNode:
-		return []ast.Node{n.Node, n.From, n.To}
+		return slices.DeleteFunc([]ast.Node{n.Node, n.From, n.To}, func(k ast.Node) bool { return k == nil })
 	case *ast.CallNode:
 		return append([]ast.Node{n.Callee}, n.Arguments...)
 	case *ast.BuiltinNode:
