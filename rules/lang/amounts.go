@@ -34,9 +34,7 @@ func ClockTime(text string) (string, bool) {
 // A Stretch is an amount of time with its sign, such as 24h or 3 days.
 type Stretch struct{ Sign, Amount string }
 
-var (
-	calendarAmount = regexp.MustCompile(`^(?i)([0-9]{1,4}) ?(?:(d|days?)|(w|wks?|weeks?)|(mths?|months?)|(y|yrs?|years?)|(?:workdays?|weekdays?))[ ,]*$`)
-)
+var calendarAmount = regexp.MustCompile(`^(?i)([0-9]{1,4}) ?(?:(d|days?)|(w|wks?|weeks?)|(mths?|months?)|(y|yrs?|years?)|(?:workdays?|weekdays?))[ ,]*$`)
 
 // From returns the expression for the time that is this much before or after another. Days and longer are counted on
 // the calendar, because a day is not always 24 hours long.

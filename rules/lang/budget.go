@@ -36,7 +36,6 @@ type Machine struct {
 	lets     []*Program
 
 	results []letValue
-	made    map[string]any // the values of lazy variables that were used
 	units   int
 	bytes   int
 	vms     []*vm.VM // one for each depth of let inside let
@@ -123,13 +122,10 @@ func (r *Machine) LetValue(i int) (any, error) {
 
 // lazily returns a lazy variable, which is computed on first use.
 func (r *Machine) lazily(name string) any {
-	v, ok := r.made[name]
+	v, ok := r.Values[name]
 	if !ok {
 		v = r.lazy(name)
-		if r.made == nil {
-			r.made = map[string]any{}
-		}
-		r.made[name] = v
+		r.Values[name] = v
 	}
 	return v
 }

@@ -96,11 +96,11 @@ func (c *Checker) bareZone(arg ast.Node) bool {
 	if id, ok := arg.(*ast.IdentifierNode); ok && c.known(id.Value) {
 		return false
 	}
-	if _, ok := LoadZone(written); !ok && !strings.Contains(written, "/") {
-		return false
-	}
 	zone := written
 	if _, ok := LoadZone(written); !ok {
+		if !strings.Contains(written, "/") {
+			return false
+		}
 		zone = cmp.Or(ClosestZone(written), written)
 	}
 	c.FailAt(arg, "quote", `"`+zone+`"`, "the name of a time zone is a text: write \"%s\"", zone)

@@ -95,11 +95,15 @@ func (f form) spell(name string) string {
 	if f.more {
 		words = append(words, "…")
 	}
-	result := f.result.noun()
-	if f.result.Kind == AnyKind {
-		result = f.result.String()
+	return spelled(name, words, f.result)
+}
+
+func spelled(name string, args []string, result Type) string {
+	noun := result.noun()
+	if result.Kind == AnyKind {
+		noun = result.String()
 	}
-	return name + "(" + strings.Join(words, ", ") + ") → " + result
+	return name + "(" + strings.Join(args, ", ") + ") → " + noun
 }
 
 // spellPredicate is [form.spell] for a function that looks at each element: "filter(list, condition with #) → list".
@@ -111,11 +115,7 @@ func (f *function) spellPredicate() string {
 	if f.name == "reduce" {
 		each += " and #acc, first value"
 	}
-	result := f.result(listType, f.each)
-	if result.Kind == AnyKind {
-		return f.name + "(list, " + each + ") → " + result.String()
-	}
-	return f.name + "(list, " + each + ") → " + result.noun()
+	return spelled(f.name, []string{"list", each}, f.result(listType, f.each))
 }
 
 // functions are the functions of expressions, by name.

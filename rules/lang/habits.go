@@ -32,6 +32,14 @@ func (w *words) instead(n int, code, suggestion, message string) correction {
 	return correction{w.i + n, code, suggestion, message}
 }
 
+// where is [words.instead] if a condition holds.
+func (w *words) where(holds bool, n int, code, suggestion, message string) correction {
+	if !holds {
+		return correction{}
+	}
+	return w.instead(n, code, suggestion, message)
+}
+
 // operator is a habit that is an operator, or two that are written together, such as ===.
 func operator(wrong, right, message string) habit {
 	return habit{operators, "1 " + wrong + " 2", "1 " + right + " 2", func(w *words) correction {
@@ -81,10 +89,7 @@ var habits = []habit{
 		return correction{last, "operator", s, "write " + s}
 	}},
 	{operators, `appointment.title == "a", "b"`, "", func(w *words) correction {
-		if !w.is(",") || len(w.open) > 0 {
-			return correction{}
-		}
-		return w.instead(0, "syntax", "", `a comma is not expected here; several values are written field in ["a", "b"]`)
+		return w.where(w.is(",") && len(w.open) == 0, 0, "syntax", "", `a comma is not expected here; several values are written field in ["a", "b"]`)
 	}},
 	{brackets, `appointment.title in ("a", "b")`, `appointment.title in ["a", "b"]`, func(w *words) correction {
 		if !w.at(0).Is(lexer.Bracket, "(") || !w.at(-1).Is(lexer.Operator, "in") {
@@ -98,10 +103,7 @@ var habits = []habit{
 		return correction{last, "bracket", s, "write a list as " + s}
 	}},
 	{operators, `.appointment.title == "a"`, `appointment.title == "a"`, func(w *words) correction {
-		if w.i > 0 || !w.is(".") || w.at(1).Kind != lexer.Identifier {
-			return correction{}
-		}
-		return w.instead(1, "syntax", w.at(1).Value, "write names without a dot in front")
+		return w.where(w.i == 0 && w.is(".") && w.at(1).Kind == lexer.Identifier, 1, "syntax", w.at(1).Value, "write names without a dot in front")
 	}},
 	{operators, "appointment.title == \"a\"\n# and nothing else\n|| contact.name == \"b\"", "appointment.title == \"a\"\n// and nothing else\n|| contact.name == \"b\"", func(w *words) correction {
 		t := w.at(0)
@@ -115,16 +117,12 @@ var habits = []habit{
 		return w.instead(0, "comment", suggestion, "a comment in an expression begins with //, not with #")
 	}},
 	{operators, `appointment.title == "a" # only these`, "", func(w *words) correction {
-		if !w.is("#") || len(w.open) > 0 || !endsOperand(w.at(-1)) {
-			return correction{}
-		}
-		return w.instead(0, "comment", "", "a comment cannot stand inside an expression; put it on a line of its own above")
+		comment := w.is("#") && len(w.open) == 0 && endsOperand(w.at(-1))
+		return w.where(comment, 0, "comment", "", "a comment cannot stand inside an expression; put it on a line of its own above")
 	}},
 	{names, `${appointment.title}`, "", func(w *words) correction {
-		if w.i > 0 || !w.named(0, "$") || !w.at(1).Is(lexer.Bracket, "{") {
-			return correction{}
-		}
-		return w.instead(1, "braces", "", "no ${ } is needed here: a value is written as it is, such as appointment.title")
+		return w.where(w.i == 0 && w.named(0, "$") && w.at(1).Is(lexer.Bracket, "{"), 1, "braces", "",
+			"no ${ } is needed here: a value is written as it is, such as appointment.title")
 	}},
 	{operators, `contact.name | default("guest")`, `contact.name ?? "guest"`, func(w *words) correction {
 		if !w.is("|") || !w.named(1, "default", "d") {
@@ -152,39 +150,35 @@ var habits = []habit{
 		return w.instead(1, "function", s, "a function is called with parentheses: write "+s)
 	}},
 	{names, `any(contact.tags, t => t == "vip")`, "", func(w *words) correction {
-		last := 0
+		arrow := 0 // its length in words
 		switch {
-		case w.at(0).Kind != lexer.Identifier || !w.inCall():
 		case w.at(1).Is(lexer.Operator, "=") && w.at(2).Is(lexer.Operator, ">") && w.at(2).From == w.at(1).To:
-			last = w.i + 2
+			arrow = 2
 		case w.at(1).Is(lexer.Operator, "=>") && w.at(-1).Is(lexer.Operator, ","):
-			last = w.i + 1
+			arrow = 1
 		}
-		if last == 0 {
+		if arrow == 0 || !w.inCall() {
 			return correction{}
 		}
-		return correction{last, "operator", "", "leave out " + text.Quote(w.written(w.i, last)) + ": an element is called # in what follows"}
+		return w.instead(arrow, "operator", "", "leave out "+text.Quote(w.written(w.i, w.i+arrow))+": an element is called # in what follows")
 	}},
 	{names, `appointment.startTime > new Date()`, `appointment.startTime > now()`, func(w *words) correction {
 		if !w.named(0, "new") || w.at(1).Kind != lexer.Identifier || w.at(1).Value != "Date" {
 			return correction{}
 		}
-		if last, _ := arguments(w.tokens, w.i+2); last == w.i+3 {
-			return correction{last, "function", "now()", writeNow}
+		if w.emptyCall(2) {
+			return w.instead(3, "function", "now()", writeNow)
 		}
 		return w.instead(1, "function", "date", `write a time as date("2026-01-31 15:04:05")`)
 	}},
 	{names, `appointment.startTime > Date.now()`, `appointment.startTime > now()`, func(w *words) correction {
-		if w.at(0).Kind != lexer.Identifier || w.at(0).Value != "Date" && w.at(0).Value != "datetime" || !w.at(1).Is(lexer.Operator, ".") || w.at(2).Kind != lexer.Identifier {
-			return correction{}
-		}
-		if last, _ := arguments(w.tokens, w.i+3); last == w.i+4 {
-			return correction{last, "function", "now()", writeNow}
-		}
-		return correction{}
+		name := w.at(0).Value
+		method := (name == "Date" || name == "datetime") && w.at(1).Is(lexer.Operator, ".") && w.at(2).Kind == lexer.Identifier
+		return w.where(method && w.emptyCall(3), 4, "function", "now()", writeNow)
 	}},
 	{names, `appointment.title is not "a"`, `appointment.title != "a"`, func(w *words) correction {
-		if !w.named(0, "is") || !endsOperand(w.at(-1)) || !w.at(1).Is(lexer.Operator, "not") && !w.named(1, "not") {
+		not := w.at(1).Is(lexer.Operator, "not") || w.named(1, "not")
+		if !not || !w.named(0, "is") || !endsOperand(w.at(-1)) {
 			return correction{}
 		}
 		return w.instead(1, "operator", "!=", w.written(w.i, w.i+1)+" is written !=")
@@ -210,44 +204,37 @@ var habits = []habit{
 		return w.instead(1, "operator", s, w.written(w.i, w.i+1)+" is written "+s)
 	}},
 	{names, `appointment.startTime > Date("2026-05-01")`, `appointment.startTime > date("2026-05-01")`, func(w *words) correction {
-		if w.at(0).Kind != lexer.Identifier || w.at(0).Value != "Date" || !w.at(1).Is(lexer.Bracket, "(") || w.at(-1).Is(lexer.Operator, ".", "?.") {
+		if w.at(0).Value != "Date" || !w.at(1).Is(lexer.Bracket, "(") || w.at(-1).Is(lexer.Operator, ".", "?.") {
 			return correction{}
 		}
-		if last, _ := arguments(w.tokens, w.i+1); last == w.i+2 {
-			return correction{last, "function", "now()", writeNow}
+		if w.emptyCall(1) {
+			return w.instead(2, "function", "now()", writeNow)
 		}
 		return w.instead(0, "function", "date", `write a time as date("2026-01-31 15:04:05"), with a small d`)
 	}},
 	{operands, `appointment.title in ["a" "b"]`, `appointment.title in ["a" , "b"]`, func(w *words) correction {
-		t := w.at(0)
-		if !endsOperand(w.at(-1)) || !beginsOperand(t) || t.Is(lexer.Bracket) || t.Kind == lexer.Operator || !amongValues(w.tokens[:w.i]) {
+		if !endsOperand(w.at(-1)) || !amongValues(w.tokens[:w.i]) {
 			return correction{}
 		}
 		this := w.written(w.i, w.i)
 		return w.instead(0, "syntax", ", "+this, "a comma is missing between "+w.written(w.i-1, w.i-1)+" and "+this)
 	}},
 	{choices, `if appointment.title == "a"`, "", func(w *words) correction {
-		hasBrace := func() bool {
-			return slices.ContainsFunc(w.tokens, func(t lexer.Token) bool { return t.Is(lexer.Bracket, "{") })
-		}
-		if !(w.named(0, "then") && endsOperand(w.at(-1)) && w.at(-w.i).Is(lexer.Operator, "if")) && !(w.i == 0 && w.is("if") && !hasBrace()) {
-			return correction{}
-		}
-		return w.instead(0, "syntax", "", "write a choice as condition ? a : b; a condition alone needs no if")
+		then := w.named(0, "then") && endsOperand(w.at(-1)) && w.at(-w.i).Is(lexer.Operator, "if")
+		brace := func(t lexer.Token) bool { return t.Is(lexer.Bracket, "{") }
+		alone := w.i == 0 && w.is("if") && !slices.ContainsFunc(w.tokens, brace)
+		return w.where(then || alone, 0, "syntax", "", "write a choice as condition ? a : b; a condition alone needs no if")
 	}},
 	{numbers, `appointment.startTime > now() + 2 hours`, `appointment.startTime > now() + duration("2h")`, func(w *words) correction {
-		if w.at(0).Kind != lexer.Number || w.at(1).Kind != lexer.Identifier {
+		if w.at(1).Kind != lexer.Identifier {
 			return correction{}
 		}
 		amount, ok := ReadDuration(w.written(w.i, w.i+1))
-		if !ok {
-			return correction{}
-		}
 		s := `duration("` + amount + `")`
-		return w.instead(1, "duration", s, "write a duration as "+s)
+		return w.where(ok, 1, "duration", s, "write a duration as "+s)
 	}},
 	{numbers, `timeOfDay(appointment.startTime) < 9:00`, `timeOfDay(appointment.startTime) < "09:00"`, func(w *words) correction {
-		if w.at(0).Kind != lexer.Number || !w.at(1).Is(lexer.Operator, ":") || w.at(2).Kind != lexer.Number || !hourMinute.MatchString(w.written(w.i, w.i+2)) {
+		if !w.at(1).Is(lexer.Operator, ":") || w.at(2).Kind != lexer.Number || !hourMinute.MatchString(w.written(w.i, w.i+2)) {
 			return correction{}
 		}
 		s := `"` + strings.Repeat("0", 5-len(w.written(w.i, w.i+2))) + w.written(w.i, w.i+2) + `"`
@@ -260,23 +247,16 @@ var habits = []habit{
 	operator("<>", "!=", "write != for unequal, not <>"),
 	operator("&", "&&", "write && for and, not a single &"),
 	{operators, `appointment.title = "a"`, `appointment.title == "a"`, func(w *words) correction {
-		if !w.is("=") || w.at(-1).Kind == lexer.Identifier && w.at(-2).Is(lexer.Operator, "let") {
-			return correction{}
-		}
-		return w.instead(0, "operator", "==", "= is not a comparison; write ==")
+		let := w.at(-1).Kind == lexer.Identifier && w.at(-2).Is(lexer.Operator, "let")
+		return w.where(w.is("=") && !let, 0, "operator", "==", "= is not a comparison; write ==")
 	}},
 	{operators, `(appointment.title == "a") | (contact.name == "b")`, `(appointment.title == "a") || (contact.name == "b")`, func(w *words) correction {
-		if !w.is("|") || w.at(1).Kind == lexer.Identifier && w.at(2).Is(lexer.Bracket, "(") {
-			return correction{}
-		}
-		return w.instead(0, "operator", "||", "write || for or, not a single |")
+		call := w.at(1).Kind == lexer.Identifier && w.at(2).Is(lexer.Bracket, "(")
+		return w.where(w.is("|") && !call, 0, "operator", "||", "write || for or, not a single |")
 	}},
 	{names, `appointment.title equals "a"`, `appointment.title == "a"`, func(w *words) correction {
-		if w.at(0).Kind != lexer.Identifier || w.at(-1).Is(lexer.Operator, ".", "?.", "#") {
-			return correction{}
-		}
 		word, ok := operatorWord(w.at(0).Value, endsOperand(w.at(-1)), beginsOperand(w.at(1)))
-		if !ok {
+		if !ok || w.at(-1).Is(lexer.Operator, ".", "?.", "#") {
 			return correction{}
 		}
 		return w.instead(0, "operator", word, w.at(0).Value+" is written "+word)
@@ -285,19 +265,13 @@ var habits = []habit{
 		if !endsOperand(w.at(-1)) {
 			return correction{}
 		}
-		const missing = "an operator such as && or == is missing before "
-		switch t := w.at(0); t.Kind {
-		case lexer.Identifier:
-			return w.instead(0, "operator", "", missing+text.Quote(t.Value))
-		case lexer.Number, lexer.String:
-			return w.instead(0, "operator", "", missing+text.Printable(t.Value))
+		word := text.Printable(w.at(0).Value)
+		if w.at(0).Kind == lexer.Identifier {
+			word = text.Quote(w.at(0).Value)
 		}
-		return correction{}
+		return w.instead(0, "operator", "", "an operator such as && or == is missing before "+word)
 	}},
 	{byteTexts, `appointment.title == b"a"`, "", func(w *words) correction {
-		if w.at(0).Kind != lexer.Bytes {
-			return correction{}
-		}
 		return w.instead(0, "unsupported", "", "a b before the quote is not supported in a rule")
 	}},
 }

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"regexp/syntax"
@@ -41,11 +42,8 @@ func compilePattern(source string) (*pattern, error) {
 	}
 	simple := parsed.Simplify()
 	prog, err := syntax.Compile(simple)
-	if err != nil {
-		return nil, Errorf("the pattern %s is not valid", text.Quote(source))
-	}
-	re, err := regexp.Compile(source)
-	if err != nil {
+	re, other := regexp.Compile(source)
+	if cmp.Or(err, other) != nil {
 		return nil, Errorf("the pattern %s is not valid", text.Quote(source))
 	}
 	out := &pattern{re: re, perByte: 4 + 4*len(prog.Inst), longest: -1}
@@ -87,51 +85,40 @@ func longestMatch(re *syntax.Regexp) int {
 	return n
 }
 
+var patternMistakes = map[syntax.ErrorCode]string{
+	syntax.ErrMissingParen:          "a ( is never closed",
+	syntax.ErrUnexpectedParen:       "a ) has no ( before it",
+	syntax.ErrMissingBracket:        "a [ is never closed",
+	syntax.ErrMissingRepeatArgument: "*, + or ? has nothing before it to repeat",
+	syntax.ErrInvalidRepeatSize:     "a repetition is too large",
+	syntax.ErrInvalidCharRange:      "what stands between [ and ] is no range of characters",
+	syntax.ErrInvalidCharClass:      "what stands between [ and ] is no range of characters",
+	syntax.ErrInvalidEscape:         `a \ is followed by something that has no meaning`,
+	syntax.ErrTrailingBackslash:     `a \ is followed by something that has no meaning`,
+	syntax.ErrInvalidPerlOp:         "looking ahead or behind is not supported",
+}
+
 func patternMistake(err error) string {
 	mistake, ok := errors.AsType[*syntax.Error](err)
 	if !ok {
 		return "the pattern cannot be read"
 	}
-	switch mistake.Code {
-	case syntax.ErrMissingParen:
-		return "a ( is never closed"
-	case syntax.ErrUnexpectedParen:
-		return "a ) has no ( before it"
-	case syntax.ErrMissingBracket:
-		return "a [ is never closed"
-	case syntax.ErrMissingRepeatArgument:
-		return "*, + or ? has nothing before it to repeat"
-	case syntax.ErrInvalidRepeatSize:
-		return "a repetition is too large"
-	case syntax.ErrInvalidCharRange, syntax.ErrInvalidCharClass:
-		return "what stands between [ and ] is no range of characters"
-	case syntax.ErrInvalidEscape, syntax.ErrTrailingBackslash:
-		return `a \ is followed by something that has no meaning`
-	case syntax.ErrInvalidPerlOp:
-		return "looking ahead or behind is not supported"
-	}
-	return string(mistake.Code)
+	return cmp.Or(patternMistakes[mistake.Code], string(mistake.Code))
 }
 
+// patternSize returns the size of a pattern, or maxPattern+1 if it is larger than allowed.
 func patternSize(re *syntax.Regexp) int {
 	size := 1
 	if re.Op == syntax.OpLiteral {
 		size = len(re.Rune)
 	}
 	for _, sub := range re.Sub {
-		size += patternSize(sub)
-		if size > maxPattern {
-			return maxPattern + 1
-		}
+		size = min(size+patternSize(sub), maxPattern+1)
 	}
 	if re.Op == syntax.OpRepeat {
-		n := max(re.Max, re.Min+1, 1)
-		if size*n > maxPattern {
-			return maxPattern + 1
-		}
-		size *= n
+		size *= max(re.Max, re.Min+1, 1)
 	}
-	return size
+	return min(size, maxPattern+1)
 }
 
 func opMatches(r *Machine, args []any) any {

@@ -72,12 +72,6 @@ func JSON(v any) any {
 		return v.Format(time.RFC3339)
 	case time.Duration, *time.Location:
 		return Print(v)
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, e := range v {
-			out[k] = JSON(e)
-		}
-		return out
 	}
 	switch rv := reflect.ValueOf(v); rv.Kind() {
 	case reflect.Slice, reflect.Array:
@@ -88,8 +82,8 @@ func JSON(v any) any {
 		return out
 	case reflect.Map:
 		out := make(map[string]any, rv.Len())
-		for it := rv.MapRange(); it.Next(); {
-			out[Print(it.Key().Interface())] = JSON(it.Value().Interface())
+		for k, e := range textKeys(v) {
+			out[k] = JSON(e)
 		}
 		return out
 	}

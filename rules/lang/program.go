@@ -151,15 +151,13 @@ func plainRuntime(message string) string {
 	switch {
 	case strings.Contains(message, "memory budget"):
 		return errTooMuch.Error()
+	case strings.Contains(message, "is nil, not bool"):
+		return "true or false is needed, but the value is missing"
+	case strings.HasSuffix(message, "not bool"):
+		return "true or false is needed, but the value is something else"
+	case strings.Contains(message, "interface conversion") && strings.Contains(message, "is nil"):
+		return "a value is missing"
 	case strings.Contains(message, "interface conversion"):
-		switch {
-		case strings.Contains(message, "is nil, not bool"):
-			return "true or false is needed, but the value is missing"
-		case strings.HasSuffix(message, "not bool"):
-			return "true or false is needed, but the value is something else"
-		case strings.Contains(message, "is nil"):
-			return "a value is missing"
-		}
 		return "a value is of another kind than is needed here"
 	case strings.Contains(message, "divide by zero"):
 		return "a number is divided by 0"

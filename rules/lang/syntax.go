@@ -3,7 +3,6 @@ package lang
 import (
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -152,14 +151,8 @@ func (c *Checker) lex() ([]lexer.Token, error) {
 	tokens := make([]lexer.Token, 0, 8+len(c.piece.src)/5)
 	for {
 		t, err := l.Next()
-		if errors.Is(err, io.EOF) {
-			return tokens, nil
-		}
-		if err != nil {
+		if err != nil || t.Kind == lexer.EOF {
 			return tokens, err
-		}
-		if t.Kind == lexer.EOF {
-			return tokens, nil
 		}
 		tokens = append(tokens, t)
 	}
@@ -169,11 +162,8 @@ var bareDuration = regexp.MustCompile(`^[0-9]+(ms|[smhdw])([0-9]+(ms|[smhdw]))*\
 
 // lexError explains an expression that cannot be divided into tokens.
 func (c *Checker) lexError(tokens []lexer.Token, err error) {
-	var e *file.Error
-	if !errors.As(err, &e) {
-		c.fail("syntax", c.piece.Whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
-		return
-	}
+	e := new(file.Error)
+	errors.As(err, &e)
 	// The bad token begins where the last good one ended.
 	from := 0
 	if len(tokens) > 0 {
@@ -266,11 +256,8 @@ var unexpected = regexp.MustCompile(`^unexpected token (\w+)(?:\("(.*)"\))?$`)
 
 // syntaxError explains an expression that cannot be parsed.
 func (c *Checker) syntaxError(err error) {
-	var e *file.Error
-	if !errors.As(err, &e) {
-		c.fail("syntax", c.piece.Whole(), "", "%s cannot be read as an expression", text.Quote(c.piece.src))
-		return
-	}
+	e := new(file.Error)
+	errors.As(err, &e)
 	at := c.piece.span(e.From, max(e.To, e.From+1))
 	end := utf8.RuneCountInString(strings.TrimRight(c.piece.src, " \t\r\n"))
 	atEnd := c.piece.span(end, end)
@@ -283,11 +270,9 @@ func (c *Checker) syntaxError(err error) {
 			c.fail("syntax", atEnd, "", "the expression ends here, but something must follow")
 		}
 	case m != nil:
-		word := m[2]
+		word := text.Quote(m[2])
 		if m[1] == "String" {
 			word = "a text"
-		} else {
-			word = text.Quote(word)
 		}
 		c.fail("syntax", at, "", "%s is not expected here", word)
 	case strings.Contains(message, "coalesce"):
@@ -319,15 +304,9 @@ func End(s string) (length int, problem string) {
 	l := lexer.New()
 	l.Reset(file.NewSource(s))
 	depth := 0
-	last, lastEnd := 0, 0 // bytes and characters up to the last token
-	advance := func(to int) int {
-		last += byteOffset(s[last:], to-lastEnd)
-		lastEnd = to
-		return last
-	}
 	for {
 		t, err := l.Next()
-		if errors.Is(err, io.EOF) || err == nil && t.Kind == lexer.EOF {
+		if err == nil && t.Kind == lexer.EOF {
 			return 0, unclosedAt(s)
 		}
 		if err != nil { // a mistake in the expression: take it up to the next }}, so that the mistake is explained
@@ -351,7 +330,7 @@ func End(s string) (length int, problem string) {
 				depth--
 				continue
 			}
-			at := advance(t.From)
+			at := byteOffset(s, t.From)
 			if strings.HasPrefix(s[at:], "}}") {
 				return at, ""
 			}

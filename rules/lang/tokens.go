@@ -41,6 +41,11 @@ func (w *words) joined() bool {
 // inCall reports whether the innermost open bracket is a parenthesis.
 func (w *words) inCall() bool { return len(w.open) > 0 && w.open[len(w.open)-1].Value == "(" }
 
+// emptyCall reports whether the word n after the present one opens a bracket that the next one closes.
+func (w *words) emptyCall(n int) bool {
+	return w.at(n).Is(lexer.Bracket, "(") && w.at(n+1).Is(lexer.Bracket, ")")
+}
+
 // beginsLine reports whether only blanks precede the present word on its line.
 func (w *words) beginsLine() bool {
 	before := w.src[:byteOffset(w.src, w.at(0).From)]

@@ -67,19 +67,16 @@ func FindZone(name string) (*time.Location, bool) {
 
 var (
 	placeWords = regexp.MustCompile(`[a-z]+`)
-	offsetName = regexp.MustCompile(`^(?:utc|gmt|z)? ?([+-])(\d{1,2})(?::?(\d{2}))?$`)
+	offsetName = regexp.MustCompile(`^(?:utc|gmt|z)$|^(?:utc|gmt|z)? ?([+-])(\d{1,2})(?::?(\d{2}))?$`)
 )
 
 // offsetZone reads gmt+2, utc-03:00 or +0530, in lower case.
 func offsetZone(name string) (*time.Location, bool) {
-	if name == "z" || name == "gmt" || name == "utc" {
-		return time.UTC, true
-	}
 	m := offsetName.FindStringSubmatch(name)
 	if m == nil {
 		return nil, false
 	}
-	hours, _ := strconv.Atoi(m[2]) // digits only, because of the pattern
+	hours, _ := strconv.Atoi("0" + m[2]) // digits only, because of the pattern
 	minutes, _ := strconv.Atoi("0" + m[3])
 	if hours > 14 || minutes > 59 {
 		return nil, false
