@@ -172,7 +172,7 @@ func (c *Checker) conditional(n *ast.ConditionalNode) checked {
 	if !cond.Type.Is(BoolKind) {
 		return c.FailAt(n.Cond, "type", "", "before ? there must be true or false, but this is %s", cond.Type)
 	}
-	out := &ast.ConditionalNode{Ternary: n.Ternary, Cond: cond.node, Exp1: a.node, Exp2: b.node}
-	out.SetLocation(n.Location())
-	return checked{out, join(a.Type, b.Type)}
+	out := *n
+	out.Cond, out.Exp1, out.Exp2 = cond.node, a.node, b.node
+	return checked{&out, join(a.Type, b.Type)}
 }

@@ -213,7 +213,7 @@ var habits = []habit{
 		return w.instead(0, "function", "date", `write a time as date("2026-01-31 15:04:05"), with a small d`)
 	}},
 	{operands, `appointment.title in ["a" "b"]`, `appointment.title in ["a" , "b"]`, func(w *words) correction {
-		if !endsOperand(w.at(-1)) || !amongValues(w.tokens[:w.i]) {
+		if !endsOperand(w.at(-1)) || !w.amongValues() {
 			return correction{}
 		}
 		this := w.written(w.i, w.i)

@@ -22,9 +22,7 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 			if !ok {
 				return c.unknownField(property, id.Value)
 			}
-			flat := &ast.IdentifierNode{Value: id.Value + "." + property.Value}
-			flat.SetLocation(n.Location())
-			return checked{flat, t}
+			return checked{placed(&ast.IdentifierNode{Value: id.Value + "." + property.Value}, n), t}
 		}
 	}
 	if object, field, ok := c.Env.fieldOf(n.Node); ok && object != field && property != nil {

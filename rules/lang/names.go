@@ -15,9 +15,7 @@ func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 	name := n.Value
 	for _, l := range slices.Backward(c.locals) {
 		if l.Name == name {
-			local := &ast.IdentifierNode{Value: localName(name)}
-			local.SetLocation(n.Location())
-			return checked{local, l.Type}
+			return checked{placed(&ast.IdentifierNode{Value: localName(name)}, n), l.Type}
 		}
 	}
 	for i, l := range c.Lets {

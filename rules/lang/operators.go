@@ -43,8 +43,7 @@ func (c *Checker) binary(n *ast.BinaryNode) checked {
 	}
 	l, r := c.visit(n.Left), c.visit(n.Right)
 	// A new node, because in a < b < c both comparisons share b, and the tree is rewritten.
-	out := &ast.BinaryNode{Operator: n.Operator, Left: l.node, Right: r.node}
-	out.SetLocation(n.Location())
+	out := placed(&ast.BinaryNode{Operator: n.Operator, Left: l.node, Right: r.node}, n)
 	if l.Type.Kind == BadKind || r.Type.Kind == BadKind {
 		if isCondition(n) || n.Operator == "matches" {
 			return checked{out, boolType} // a mistake in an operand does not cause another finding
@@ -211,9 +210,7 @@ func (c *Checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode)
 	}
 	eq := call(n, "$eq", l.node, r.node)
 	if n.Operator == "!=" {
-		not := &ast.UnaryNode{Operator: "!", Node: eq}
-		not.SetLocation(n.Location())
-		return checked{not, boolType}
+		return checked{placed(&ast.UnaryNode{Operator: "!", Node: eq}, n), boolType}
 	}
 	return checked{eq, boolType}
 }

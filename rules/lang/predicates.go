@@ -89,10 +89,9 @@ func (c *Checker) predicate(n *ast.BuiltinNode) checked {
 		case f.each.Kind == numberKind && !v.Type.fits(f.each):
 			return c.FailAt(p.Node, "type", "", "sum adds numbers, but this is %s", v.Type)
 		}
-		seq := &ast.SequenceNode{Nodes: []ast.Node{call(p, "$step", constant(p, 25+25*treeSize(v.node, 10_000))), v.node}}
-		seq.SetLocation(v.node.Location())
+		step := call(p, "$step", constant(p, 25+25*treeSize(v.node, 10_000)))
 		loop := *p
-		loop.Node = seq
+		loop.Node = placed(&ast.SequenceNode{Nodes: []ast.Node{step, v.node}}, v.node)
 		out.Arguments[1] = &loop
 	} else { // count(list) and sum(list): each element costs the same
 		body = list.Type.element()

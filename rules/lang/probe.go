@@ -195,12 +195,10 @@ func (p *Prober) Lets(names []string) (out []Part) {
 func (p *Prober) Whole(of *Program, eval func() (any, error)) *Probe {
 	src := of.code.Source().String()
 	out := &Probe{Part: Part{Source: strings.TrimSpace(src)}}
-	p.spend(func() {
-		v, err := eval()
-		p.fill(&out.Part, v, err, of.Place)
-		out.Part.Missing = err == nil && missing(v)
-	}, &out.Part)
-	out.parts = p.below(p.begin(src, of.Place, p.named))
+	tree := p.begin(src, of.Place, p.named)
+	v, ok := p.spend(&out.Part, eval)
+	out.Part.Missing = ok && missing(v)
+	out.parts = p.below(tree)
 	if len(out.parts) == 1 && out.parts[0].Part.Source == out.Part.Source {
 		out.parts = out.parts[0].parts
 	}
@@ -226,37 +224,28 @@ func (p *Prober) Condition(c *Condition) *Probe {
 
 // clause divides a condition as the engine does.
 func (p *Prober) clause(n ast.Node) *Probe {
-	out := &Probe{}
-	var operands []ast.Node
-	out.op, operands = divide(n)
-	if out.op == "" || p.n >= maxProbes {
-		out = p.probe(n)
+	op, operands := divide(n)
+	if op == "" || p.n >= maxProbes {
+		out := p.probe(n)
 		if out.untrue != "" {
 			out.Part.Value, out.Part.Error = "", out.untrue
 		}
 		return out
 	}
 	p.n++
-	out.Part.Source = p.source(n)
+	out := &Probe{op: op, Part: Part{Source: p.source(n)}}
 	for _, o := range operands {
 		operand := p.clause(o)
-		if out.op == "!" && operand.Part.Source == out.Part.Source { // in a not in b, the operand of not has no text of its own
-			operand.Part.Source = ""
-		}
-		if operand.op == out.op && out.op != "!" { // a && b && c is one row of three
+		if operand.op == op && op != "!" { // a && b && c is one row of three
 			out.operands = append(out.operands, operand.operands...)
-			continue
+		} else {
+			out.operands = append(out.operands, operand)
 		}
-		out.operands = append(out.operands, operand)
 	}
 	out.join()
-	for _, o := range out.operands {
-		if o.Part.Source == "" {
-			out.parts = append(out.parts, o.parts...)
-			out.operands = nil
-			continue
-		}
-		out.parts = append(out.parts, o)
+	out.parts = out.operands
+	if o := out.operands[0]; op == "!" && o.Part.Source == out.Part.Source { // the operand of a not in b has no text of its own
+		out.parts, out.operands = o.parts, nil
 	}
 	return out
 }
@@ -286,15 +275,12 @@ func (p *Prober) probe(n ast.Node) *Probe {
 		out.Part.Error = "this part cannot be evaluated by itself"
 		return out
 	}
-	p.spend(func() {
-		v, err := p.run.Eval(program)
-		p.fill(&out.Part, v, err, program.Place)
-		out.Part.Missing = err == nil && out.value && missing(v)
-		truth, isBool := v.(bool)
-		if out.truth = truth; err == nil && !isBool {
-			out.untrue = notTruth(v).Error()
-		}
-	}, &out.Part)
+	v, ok := p.spend(&out.Part, func() (any, error) { return p.run.Eval(program) })
+	out.Part.Missing = ok && out.value && missing(v)
+	truth, isBool := v.(bool)
+	if out.truth = truth; ok && !isBool {
+		out.untrue = notTruth(v).Error()
+	}
 	if out.value && !(out.Part.Missing && p.isDeep(n)) {
 		return out
 	}
@@ -308,23 +294,21 @@ func (p *Prober) probe(n ast.Node) *Probe {
 	return out
 }
 
-// spend does some work, if any is left to spend.
-func (p *Prober) spend(f func(), part *Part) {
+// spend evaluates a part, if any work is left to spend. ok is false if there is no value.
+func (p *Prober) spend(part *Part, eval func() (any, error)) (v any, ok bool) {
 	if p.left <= 0 {
 		part.Error = noEffortLeft
-		return
+		return nil, false
 	}
 	p.run.Refill()
-	f()
+	v, err := eval()
 	p.left -= maxUnits - max(p.run.units, 0)
-}
-
-func (p *Prober) fill(part *Part, v any, err error, place string) {
 	if err != nil {
-		part.Error = InPlace(err, place)
-		return
+		part.Error = InPlace(err, p.place)
+		return nil, false
 	}
 	part.Value = show(v)
+	return v, true
 }
 
 // InPlace removes the place from an error that is shown next to its expression.
@@ -422,27 +406,18 @@ func (p *Prober) each(n *ast.BuiltinNode) *Probe {
 	}
 	p.n++
 	out := &Probe{Part: Part{Source: p.source(body.Node)}}
-	p.spend(func() {
-		v, err := p.run.Eval(program)
-		p.fill(&out.Part, v, err, program.Place)
-		if err == nil {
-			out.Part.Value = "for each element: " + out.Part.Value
-		}
-	}, &out.Part)
+	if _, ok := p.spend(&out.Part, func() (any, error) { return p.run.Eval(program) }); ok {
+		out.Part.Value = "for each element: " + out.Part.Value
+	}
 	return out
 }
 
 func (p *Prober) eval(n ast.Node) (v any, ok bool) {
 	program := p.compile(n)
-	if program == nil || p.left <= 0 {
+	if program == nil {
 		return nil, false
 	}
-	p.spend(func() {
-		var err error
-		v, err = p.run.Eval(program)
-		ok = err == nil
-	}, &Part{})
-	return v, ok
+	return p.spend(&Part{}, func() (any, error) { return p.run.Eval(program) })
 }
 
 // source returns the text of a node, with the parentheses that belong to it.

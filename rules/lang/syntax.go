@@ -77,7 +77,7 @@ func (c *Checker) tokens() bool {
 	}
 	if len(w.open) > 0 {
 		if !c.cut() {
-			o := w.open[len(w.open)-1]
+			o := w.inner()
 			c.fail("bracket", c.piece.span(o.From, o.To), "", "this %s is never closed", o.Value)
 		}
 		return false
@@ -96,12 +96,12 @@ func (c *Checker) bracket(w *words, t lexer.Token) bool {
 	case opening == "" && n > maxNesting:
 		c.fail("bound", at, "", "brackets are nested too deep here")
 	case opening == "":
-		w.open = append(w.open, t)
+		w.open = append(w.open, w.i)
 		return true
 	case n == 0:
 		c.fail("bracket", at, "", "this %s has no %s before it", t.Value, opening)
-	case w.open[n-1].Value != opening:
-		o := w.open[n-1]
+	case w.inner().Value != opening:
+		o := w.inner()
 		c.fail("bracket", c.piece.span(o.From, o.To), "", "this %s is not closed before the next %s", o.Value, t.Value)
 	default:
 		w.open = w.open[:n-1]

@@ -11,8 +11,8 @@ import (
 type words struct {
 	src    string
 	tokens []lexer.Token
-	i      int           // the present word
-	open   []lexer.Token // the brackets that are open before it
+	i      int   // the present word
+	open   []int // the brackets that are open before it
 }
 
 // at returns the word n after the present one; n may be negative. Its kind is EOF if there is none.
@@ -39,7 +39,10 @@ func (w *words) joined() bool {
 }
 
 // inCall reports whether the innermost open bracket is a parenthesis.
-func (w *words) inCall() bool { return len(w.open) > 0 && w.open[len(w.open)-1].Value == "(" }
+func (w *words) inCall() bool { return len(w.open) > 0 && w.inner().Value == "(" }
+
+// inner returns the innermost open bracket. There must be one.
+func (w *words) inner() lexer.Token { return w.tokens[w.open[len(w.open)-1]] }
 
 // emptyCall reports whether the word n after the present one opens a bracket that the next one closes.
 func (w *words) emptyCall(n int) bool {
@@ -93,21 +96,14 @@ func (w *words) between() (last int, s string) {
 	return end - 1, ">= " + w.written(i+1, and-1) + " && " + w.written(from, i-1) + " <= " + w.written(and+1, end-1)
 }
 
-// amongValues reports whether the next word stands in a list or among the arguments of a function.
-func amongValues(tokens []lexer.Token) bool {
-	depth := 0
-	for i, t := range slices.Backward(tokens) {
-		switch {
-		case t.Is(lexer.Bracket, ")", "]", "}"):
-			depth++
-		case t.Is(lexer.Bracket, "(", "[", "{"):
-			if depth--; depth < 0 {
-				before := i > 0 && endsOperand(tokens[i-1])
-				return t.Value == "[" && !before || t.Value == "(" && before && tokens[i-1].Kind == lexer.Identifier && functions[tokens[i-1].Value] != nil && !functions[tokens[i-1].Value].isPredicate()
-			}
-		}
+// amongValues reports whether the present word stands in a list or among the arguments of a function.
+func (w *words) amongValues() bool {
+	if len(w.open) == 0 {
+		return false
 	}
-	return false
+	before := w.at(w.open[len(w.open)-1] - 1 - w.i)
+	f := functions[before.Value]
+	return w.inner().Value == "[" && !endsOperand(before) || w.inCall() && before.Kind == lexer.Identifier && f != nil && !f.isPredicate()
 }
 
 // arguments returns the bracket that closes the one at word open, and the commas between them; 0 if there is none.

@@ -98,29 +98,26 @@ func (c *Checker) Source(n ast.Node) string {
 
 // call returns a call of one of our functions, at the place of the node it replaces.
 func call(at ast.Node, name string, args ...ast.Node) ast.Node {
-	callee := &ast.IdentifierNode{Value: name}
-	callee.SetLocation(at.Location())
-	machine := &ast.IdentifierNode{Value: machineName}
-	machine.SetLocation(at.Location())
-	n := &ast.CallNode{Callee: callee, Arguments: append([]ast.Node{machine}, args...)}
+	callee, machine := placed(&ast.IdentifierNode{Value: name}, at), placed(&ast.IdentifierNode{Value: machineName}, at)
+	return placed(&ast.CallNode{Callee: callee, Arguments: append([]ast.Node{machine}, args...)}, at)
+}
+
+// placed puts a new node at the place of another.
+func placed[N ast.Node](n N, at ast.Node) N {
 	n.SetLocation(at.Location())
 	return n
 }
 
 func constant(at ast.Node, v any) ast.Node {
-	var n ast.Node
 	switch v := v.(type) {
 	case nil:
-		n = &ast.NilNode{}
+		return placed(&ast.NilNode{}, at)
 	case string:
-		n = &ast.StringNode{Value: v}
+		return placed(&ast.StringNode{Value: v}, at)
 	case int:
-		n = &ast.IntegerNode{Value: v}
-	default:
-		n = &ast.ConstantNode{Value: v}
+		return placed(&ast.IntegerNode{Value: v}, at)
 	}
-	n.SetLocation(at.Location())
-	return n
+	return placed(&ast.ConstantNode{Value: v}, at)
 }
 
 // treeSize counts the nodes of an expression, each as often as it occurs, up to a limit.

@@ -1,9 +1,5 @@
 package lang
 
-import (
-	"strings"
-)
-
 // A Word is a name that means something in a rule file.
 type Word struct {
 	Name string
@@ -30,6 +26,3 @@ func Operators() []Word {
 		{Name: "true", Doc: "Always holds."},
 	}
 }
-
-// Zones returns the names of time zones.
-func Zones() []string { return strings.Fields(zoneNames) }
