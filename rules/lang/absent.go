@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -117,13 +118,11 @@ func (a *Absence) uses(n ast.Node) []use {
 		}
 		return out
 	}
-	if f != nil {
-		switch f.missing {
-		case takesMissing:
-			return nil
-		case nilOfMissing:
-			args = args[1:]
-		}
+	switch {
+	case f != nil && f.missing == takesMissing:
+		return nil
+	case f != nil && f.missing == nilOfMissing:
+		args = args[1:]
 	}
 	var out []use
 	for _, arg := range args {
@@ -165,27 +164,18 @@ func (a *Absence) use(u use) {
 	if u.none != "" && a.advice == "" {
 		suggestion = "(" + source + " ?? " + u.none + ")"
 	}
-	advice := a.advice
-	if advice == "" {
-		advice = "give a default with ??"
-	}
-	a.c.WarnAt(u.of, "missing-value", suggestion, "%s may be missing, and then %s; %s", source, a.effect, advice)
+	a.c.WarnAt(u.of, "missing-value", suggestion, "%s may be missing, and then %s; %s", source, a.effect, cmp.Or(a.advice, "give a default with ??"))
 }
 
 // present reports whether a value cannot be missing where all of given holds. ran says that the conditions of given
 // were evaluated without an error, which is informative too.
 func present(t Term, given []Fact, ran bool) bool {
 	p := &Prover{Steps: ProverSteps, ran: ran}
-	formulas := make([]*Formula, 0, len(given)+1)
+	var formulas []*Formula
 	for _, g := range given {
 		formulas = append(formulas, p.Claim(g.Term, g.Holds))
 	}
-	for _, none := range t.absent() {
-		if !p.Possible(append(formulas[:len(formulas):len(formulas)], none)...) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(t.absent(), func(none *Formula) bool { return !p.Possible(append(formulas, none)...) })
 }
 
 // absent returns formulas, each of which is true if a value is missing.
@@ -230,22 +220,8 @@ func shorter(n ast.Node, most int) *Formula {
 // which not every event has, or a value that may be nil. name is the part's name for people.
 func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 	switch n := n.(type) {
-	case *ast.IdentifierNode:
-		if l := a.c.let(n.Value); l != nil && l.Optional || a.c.Types[n].Type.missing {
-			return a.unless(n, n.Value)
-		}
 	case *ast.ChainNode:
 		return a.Value(n.Node)
-	case *ast.MemberNode:
-		if object, field, ok := a.c.Env.fieldOf(n); ok && !a.c.hidden(object) {
-			if t, _ := a.c.Env.field(object, field); a.c.Env.Objects[object].Optional && t.Kind != listKind {
-				return a.unless(n, object+"."+field)
-			}
-			return nil, ""
-		}
-		if a.c.Types[n].Type.missing {
-			return a.unless(n, a.c.Source(n))
-		}
 	case *ast.SliceNode:
 		return a.through(n.Node)
 	case *ast.BinaryNode:
@@ -253,20 +229,26 @@ func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 		case "??":
 			return a.Value(n.Right)
 		case "+":
-			if at, name := a.through(n.Left); at != nil {
-				return at, name
+			if at, name = a.through(n.Left); at == nil {
+				at, name = a.through(n.Right)
 			}
-			return a.through(n.Right)
 		}
+		return at, name
 	case *ast.ConditionalNode:
-		for _, branch := range []struct {
-			n     ast.Node
-			holds bool
-		}{{n.Exp1, true}, {n.Exp2, false}} {
-			a.under([]ast.Node{n.Cond}, branch.holds, func() { at, name = a.Value(branch.n) })
-			if at != nil {
-				return at, name
+		if a.under([]ast.Node{n.Cond}, true, func() { at, name = a.Value(n.Exp1) }); at == nil {
+			a.under([]ast.Node{n.Cond}, false, func() { at, name = a.Value(n.Exp2) })
+		}
+		return at, name
+	case *ast.IdentifierNode:
+		if l := a.c.let(n.Value); l != nil && l.Optional {
+			return a.unless(n, n.Value)
+		}
+	case *ast.MemberNode:
+		if object, field, ok := a.c.Env.fieldOf(n); ok && !a.c.hidden(object) {
+			if t, _ := a.c.Env.field(object, field); a.c.Env.Objects[object].Optional && t.Kind != listKind {
+				return a.unless(n, object+"."+field)
 			}
+			return nil, ""
 		}
 	case *ast.BuiltinNode, *ast.CallNode:
 		name, args := CallOf(n)
@@ -276,9 +258,11 @@ func (a *Absence) Value(n ast.Node) (at ast.Node, name string) {
 			}
 			return a.through(args[0])
 		}
-		if a.c.Types[n].Type.missing {
-			return a.unless(n, a.c.Source(n))
-		}
+	default:
+		return nil, ""
+	}
+	if a.c.Types[n].Type.missing {
+		return a.unless(n, a.c.Source(n))
 	}
 	return nil, ""
 }

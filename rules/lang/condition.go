@@ -54,6 +54,7 @@ type clause struct {
 	op       string // "&&", "||", "!" or "" for a program
 	operands []*clause
 	program  *Program
+	cost     int // units of what it does outside loops
 }
 
 func (c *Condition) Holds(r *Machine) (bool, error) {
@@ -139,18 +140,6 @@ func (c *clause) holds(r *Machine) (bool, error) {
 	return truth(c.program, v)
 }
 
-// cost returns what the clause costs outside loops, in units.
-func (c *clause) cost() int {
-	if c.program != nil {
-		return c.program.cost
-	}
-	sum := 0
-	for _, o := range c.operands {
-		sum += o.cost()
-	}
-	return sum
-}
-
 // divided returns the operands, compiled one by one; nil if one of them does not stand alone.
 func (c *Condition) divided() *clause {
 	if parts := c.parts.Load(); parts != nil {
@@ -182,7 +171,7 @@ func (c *Checker) clause(n ast.Node, place string) *clause {
 		if p == nil {
 			return nil
 		}
-		return &clause{program: p}
+		return &clause{program: p, cost: p.cost}
 	}
 	if op != "!" {
 		parts = Operands(n, op, nil) // of the whole chain, so that each gets the same share of the budget
@@ -193,8 +182,8 @@ func (c *Checker) clause(n ast.Node, place string) *clause {
 		if part == nil {
 			return nil
 		}
-		out.operands = append(out.operands, part)
+		out.operands, out.cost = append(out.operands, part), out.cost+part.cost
 	}
-	slices.SortStableFunc(out.operands, func(a, b *clause) int { return cmp.Compare(a.cost(), b.cost()) })
+	slices.SortStableFunc(out.operands, func(a, b *clause) int { return cmp.Compare(a.cost, b.cost) })
 	return out
 }

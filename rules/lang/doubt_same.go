@@ -37,24 +37,24 @@ func (c *Checker) judge(n ast.Node) bool {
 	return true
 }
 
-// verdict returns the code and the words for such a condition.
-func verdict(holds bool) (code, words string) {
-	if holds {
-		return "always-true", "always true"
-	}
-	return "never-true", "never true"
+// A verdict is what is said of such a condition.
+type verdict struct{ code, words, pair string }
+
+var verdicts = map[bool]verdict{
+	true:  {"always-true", "always true", "this condition is always true, because one of %s and %s always is"},
+	false: {"never-true", "never true", "this condition is never true, because %s and %s cannot be true together"},
 }
 
 // explain reports the smallest part of n that makes it always true, or never.
 func (c *Checker) explain(n ast.Node, holds bool) {
-	code, words := verdict(holds)
+	v := verdicts[holds]
 	if u, ok := n.(*ast.UnaryNode); ok {
 		c.explain(u.Node, !holds)
 		return
 	}
 	op := Connective(n)
 	if op == "" {
-		c.plain(n, holds)
+		c.plain(n, v)
 		return
 	}
 	all := Operands(n, op, nil)
@@ -82,36 +82,25 @@ func (c *Checker) explain(n ast.Node, holds bool) {
 			if !impossible(all[j], all[i]) {
 				continue
 			}
-			from, _ := c.extent(all[j])
-			_, to := c.extent(all[i])
-			suggestion := ""
-			at := c.span(all[i])
+			at, suggestion := c.span(all[i]), ""
 			if j == i-1 {
-				at = c.piece.span(from, to)
-				at, suggestion = c.mend(at, c.either(all[j], all[i]))
+				from, _ := c.extent(all[j])
+				_, to := c.extent(all[i])
+				at, suggestion = c.mend(c.piece.span(from, to), c.either(all[j], all[i]))
 			}
-			a, b := c.Source(all[j]), c.Source(all[i])
-			if holds {
-				c.Doc.Warnf(code, at, suggestion, "this condition is always true, because one of %s and %s always is", a, b)
-			} else {
-				c.Doc.Warnf(code, at, suggestion, "this condition is never true, because %s and %s cannot be true together", a, b)
-			}
+			c.Doc.Warnf(v.code, at, suggestion, v.pair, c.Source(all[j]), c.Source(all[i]))
 			return
 		}
 	}
-	c.WarnAt(n, code, "", "this condition is %s", words)
+	c.WarnAt(n, v.code, "", "this condition is %s", v.words)
 }
 
 // either returns what was probably meant by x == a && x == b, or by x != a || x != b.
 func (c *Checker) either(a, b ast.Node) string {
 	first, ok1 := a.(*ast.BinaryNode)
 	second, ok2 := b.(*ast.BinaryNode)
-	if !ok1 || !ok2 || first.Operator != second.Operator || first.Left.String() != second.Left.String() {
-		return ""
-	}
-	_, ok1 = first.Right.(*ast.StringNode)
-	_, ok2 = second.Right.(*ast.StringNode)
-	if !ok1 || !ok2 {
+	if !ok1 || !ok2 || first.Operator != second.Operator || first.Left.String() != second.Left.String() ||
+		writtenText(children(first), 1) == nil || writtenText(children(second), 1) == nil {
 		return ""
 	}
 	list := " in [" + c.Source(first.Right) + ", " + c.Source(second.Right) + "]"
@@ -125,8 +114,8 @@ func (c *Checker) either(a, b ast.Node) string {
 }
 
 // plain reports a single comparison that is always the same.
-func (c *Checker) plain(n ast.Node, holds bool) {
-	code, words := verdict(holds)
+func (c *Checker) plain(n ast.Node, is verdict) {
+	code, words := is.code, is.words
 	if id, ok := n.(*ast.IdentifierNode); ok && c.Term(id).Expand().Node != ast.Node(id) {
 		return // reported where the named value is defined
 	}
@@ -139,21 +128,18 @@ func (c *Checker) plain(n ast.Node, holds bool) {
 		of, value := side[0], side[1]
 		t := c.Term(of).Expand()
 		if _, isNil := value.(*ast.NilNode); isNil {
+			source := c.Source(of)
 			switch t.typ().Kind {
 			case TextKind:
-				c.WarnAt(n, code, c.Source(of)+" "+b.Operator+` ""`, `this is %s: %s is never nil, a missing text is ""`, words, c.Source(of))
+				c.WarnAt(n, code, source+" "+b.Operator+` ""`, `this is %s: %s is never nil, a missing text is ""`, words, source)
 			case TimeKind:
-				c.WarnAt(n, code, "("+c.Source(of)+" ?? nil) "+b.Operator+" nil", "this is %s: a time is never nil by itself; %s ?? nil is, where it is missing", words, c.Source(of))
+				c.WarnAt(n, code, "("+source+" ?? nil) "+b.Operator+" nil", "this is %s: a time is never nil by itself; %s ?? nil is, where it is missing", words, source)
 			default:
-				c.WarnAt(n, code, "", "this is %s: %s is never nil", words, c.Source(of))
+				c.WarnAt(n, code, "", "this is %s: %s is never nil", words, source)
 			}
 			return
 		}
-		texts := []ast.Node{value}
-		if list, isList := value.(*ast.ArrayNode); isList {
-			texts = list.Nodes
-		}
-		for _, v := range texts {
+		for _, v := range listed(value) {
 			if s, isText := v.(*ast.StringNode); isText && wrongCase(t, s.Value) {
 				name, _ := CallOf(t.Node)
 				fold, letters := strings.ToLower(s.Value), "small letters"

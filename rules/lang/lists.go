@@ -30,11 +30,11 @@ var listFunctions = []function{
 	},
 	{
 		name: "values", doc: "The values of a map, in the order of its keys.", example: "values(custom)",
-		forms: []form{to(listType, mapType)}, call: fnValues,
+		forms: []form{to(listType, mapType)}, call: fnEntries(func(_ string, v any) any { return v }),
 	},
 	{
 		name: "toPairs", doc: "The entries of a map as lists of key and value.", example: "toPairs(custom)",
-		forms: []form{to(listType, mapType)}, call: fnToPairs,
+		forms: []form{to(listType, mapType)}, call: fnEntries(func(k string, v any) any { return []any{k, v} }),
 	},
 	{
 		name: "fromPairs", doc: "A map from lists of key and value.", example: `fromPairs([["a", 1], ["b", 2]])`,
@@ -106,22 +106,16 @@ func fnKeys(r *Machine, args []any) any {
 	return keys
 }
 
-func fnValues(r *Machine, args []any) any {
-	m, keys := r.chargeMap(args[0])
-	out := make([]any, len(keys))
-	for i, k := range keys {
-		out[i] = m[k]
+// fnEntries returns what it makes of each entry of a map, in the order of the keys.
+func fnEntries(of func(key string, value any) any) operation {
+	return func(r *Machine, args []any) any {
+		m, keys := r.chargeMap(args[0])
+		out := make([]any, len(keys))
+		for i, k := range keys {
+			out[i] = of(k, m[k])
+		}
+		return out
 	}
-	return out
-}
-
-func fnToPairs(r *Machine, args []any) any {
-	m, keys := r.chargeMap(args[0])
-	out := make([]any, len(keys))
-	for i, k := range keys {
-		out[i] = []any{k, m[k]}
-	}
-	return out
 }
 
 func fnFromPairs(r *Machine, args []any) any {

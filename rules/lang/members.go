@@ -36,7 +36,9 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 	if base.Type.Kind == BadKind || prop.Type.Kind == BadKind {
 		return checked{n, Bad}
 	}
-	at := n.Node
+	if property != nil && c.length(n, base.Type, property.Value) {
+		return checked{n, Bad}
+	}
 	get := func(t Type) checked { return checked{call(n, "$get", base.node, prop.node), t} }
 	switch base.Type.Kind {
 	case AnyKind, mapKind:
@@ -48,25 +50,21 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 		}
 		return get(Any.OrNil())
 	case ObjectKind:
-		if property == nil {
-			if !prop.Type.Is(TextKind) {
-				return c.FailAt(n.Property, "type", "", "pick a field by its name, a text; this is %s", prop.Type)
+		switch {
+		case property != nil:
+			if t, ok := c.Env.field(base.Type.Name, property.Value); ok {
+				return get(t)
 			}
-			return get(Any.OrNil())
-		}
-		t, ok := c.Env.field(base.Type.Name, property.Value)
-		if !ok {
 			return c.unknownField(property, base.Type.Name)
+		case !prop.Type.Is(TextKind):
+			return c.FailAt(n.Property, "type", "", "pick a field by its name, a text; this is %s", prop.Type)
 		}
-		return get(t)
+		return get(Any.OrNil())
 	case listKind:
-		if property != nil {
-			if property.Value == "length" || property.Value == "size" || property.Value == "count" {
-				return c.FailAt(n, "unknown-field", "len("+c.Source(at)+")", "the number of elements is len(%s)", c.Source(at))
-			}
+		switch {
+		case property != nil:
 			return c.FailAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", text.Quote(property.Value))
-		}
-		if prop.Type.Kind != intKind && !prop.Type.Open() {
+		case !prop.Type.Is(intKind):
 			return c.FailAt(n.Property, "type", "", "pick an element by a whole number; this is %s", prop.Type)
 		}
 		return get(c.elementAt(n.Node, n.Property, base.Type))
@@ -80,19 +78,26 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 			return c.FailAt(n.Property, "unknown-field", "", "a time has no field %s; there are %s", text.Quote(property.Value), methodList())
 		}
 	case TextKind:
-		if property != nil && (property.Value == "length" || property.Value == "size") {
-			return c.FailAt(n, "unknown-field", "len("+c.Source(at)+")", "the number of characters is len(%s)", c.Source(at))
-		}
 		if property == nil {
 			return c.FailAt(n.Property, "type", "", "a text has no elements; for a part of a text write [0:3]")
 		}
 	case nilKind:
-		return c.FailAt(at, "type", "", "nil has no fields")
+		return c.FailAt(n.Node, "type", "", "nil has no fields")
 	}
 	if property != nil {
 		return c.FailAt(n.Property, "unknown-field", "", "%s has no field %s", base.Type, text.Quote(property.Value))
 	}
 	return c.FailAt(n.Property, "type", "", "%s has no elements", base.Type)
+}
+
+// length reports a field of a list or a text that other languages have for its length.
+func (c *Checker) length(n *ast.MemberNode, t Type, field string) bool {
+	parts := map[kind]string{listKind: "elements", TextKind: "characters"}[t.Kind]
+	found := parts != "" && (field == "length" || field == "size" || field == "count" && t.Kind == listKind)
+	if found {
+		c.FailAt(n, "unknown-field", "len("+c.Source(n.Node)+")", "the number of %s is len(%s)", parts, c.Source(n.Node))
+	}
+	return found
 }
 
 // writtenEntry reports whether a node is a map literal that has an entry other than nil.
@@ -110,14 +115,12 @@ func (c *Checker) writtenEntry(of ast.Node, key string) bool {
 func (c *Checker) elementAt(list, index ast.Node, t Type) Type {
 	i, fixed := constantInt(index)
 	least := 0 // the list has at least this many elements
-	switch n := list.(type) {
-	case *ast.ArrayNode:
-		least = len(n.Nodes)
-	default:
-		if name, args := CallOf(n); (name == "split" || name == "splitAfter") && len(args) == 2 {
-			if separator, ok := args[1].(*ast.StringNode); ok && separator.Value != "" {
-				least = 1
-			}
+	if literal, ok := list.(*ast.ArrayNode); ok {
+		least = len(literal.Nodes)
+	}
+	if name, args := CallOf(list); (name == "split" || name == "splitAfter") && len(args) == 2 {
+		if separator := writtenText(args, 1); separator != nil && separator.Value != "" {
+			least = 1
 		}
 	}
 	if fixed && max(i+1, -i) <= least {
@@ -199,38 +202,35 @@ func (c *Checker) method(n *ast.CallNode, callee *ast.MemberNode) checked {
 		}
 	}
 	on := c.Source(callee.Node)
-	var args []string
+	args := []string{on}
 	for _, a := range n.Arguments {
 		args = append(args, c.Source(a))
 	}
-	if word, ok := methodWords[property.Value]; ok {
-		switch word {
-		case "contains", "startsWith", "endsWith", "matches":
-			if len(args) == 1 {
-				s := on + " " + word + " " + args[0]
-				if base.Type.Kind == listKind {
-					s = args[0] + " in " + on
-				}
-				return c.FailAt(n, "method", s, "write %s", s)
-			}
-		default:
-			if layout := writtenText(n.Arguments, 0); layout != nil && word == "date" {
-				args[0] = quoteLike(args[0], fixLayout(layout.Value))
-			}
-			s := word + "(" + strings.Join(append([]string{on}, args...), ", ") + ")"
-			if !functions[word].takes(len(args) + 1) {
-				return c.FailAt(n, "method", "", "use the function %s: %s", word, s)
-			}
-			return c.FailAt(n, "method", s, "write %s", s)
-		}
+	word := methodWords[property.Value]
+	f := functions[word]
+	if layout := writtenText(n.Arguments, 0); layout != nil && word == "date" {
+		args[1] = quoteLike(args[1], fixLayout(layout.Value))
+	}
+	s := word + "(" + strings.Join(args, ", ") + ")"
+	switch {
+	case f != nil && !f.takes(len(args)):
+		return c.FailAt(n, "method", "", "use the function %s: %s", word, s)
+	case f == nil && word != "" && len(args) == 2 && base.Type.Kind == listKind:
+		s = args[1] + " in " + on
+	case f == nil && word != "" && len(args) == 2:
+		s = on + " " + word + " " + args[1]
+	case f == nil:
+		s = ""
+	}
+	if s != "" {
+		return c.FailAt(n, "method", s, "write %s", s)
 	}
 	if base.Type.Kind == TimeKind {
 		if m := addMethod.FindStringSubmatch(property.Value); m != nil && len(n.Arguments) == 1 {
-			s, ok := c.moved(on, m, n.Arguments[0])
-			if !ok {
-				return c.FailAt(property, "method", "", `a time has no method %s; add a duration with + and subtract it with -, such as %s %s duration("24h")`, text.Quote(property.Value), on, signOf(m))
+			if s, ok := c.moved(on, m, n.Arguments[0]); ok {
+				return c.FailAt(n, "method", s, "write %s", s)
 			}
-			return c.FailAt(n, "method", s, "write %s", s)
+			return c.FailAt(property, "method", "", `a time has no method %s; add a duration with + and subtract it with -, such as %s %s duration("24h")`, text.Quote(property.Value), on, signOf(m))
 		}
 		suggestion := text.Closest(property.Value, methodNames())
 		return c.FailAt(property, "method", suggestion, "a time has no method %s; there are %s", text.Quote(property.Value), methodList())

@@ -65,16 +65,17 @@ func (c *Checker) similarName(name string) string {
 	for _, l := range slices.Concat(c.Lets, c.locals) {
 		candidates = append(candidates, l.Name)
 	}
-	if s := text.Closest(name, candidates); s != "" && text.FoldWord(s) == text.FoldWord(name) {
-		return s
+	closest := text.Closest(name, candidates)
+	if closest != "" && text.FoldWord(closest) == text.FoldWord(name) {
+		return closest
 	}
 	for _, object := range c.Env.Main {
 		if _, ok := c.Env.field(object, name); ok {
 			return object + "." + name
 		}
 	}
-	if s := text.Closest(name, candidates); s != "" {
-		return s
+	if closest != "" {
+		return closest
 	}
 	for _, object := range c.Env.Main {
 		if s := text.Closest(name, text.SortedKeys(c.Env.Objects[object].Fields)); s != "" {
@@ -135,12 +136,8 @@ func (c *Checker) bareWords(n *ast.BinaryNode) bool {
 	if t.Kind != TextKind {
 		return false
 	}
-	words := []ast.Node{n.Right}
-	if list, ok := n.Right.(*ast.ArrayNode); ok {
-		words = list.Nodes
-	}
 	found := false
-	for _, w := range words {
+	for _, w := range listed(n.Right) {
 		id, ok := w.(*ast.IdentifierNode)
 		if !ok || c.known(id.Value) {
 			continue
@@ -157,14 +154,10 @@ func (c *Checker) bareWords(n *ast.BinaryNode) bool {
 
 // known reports whether a name means something here, or is close to one that does.
 func (c *Checker) known(name string) bool {
-	if functions[name] != nil && !functions[name].isPredicate() || c.hidden(name) || slices.Contains(c.Later, name) || c.let(name) != nil {
-		return true
-	}
-	switch strings.ToLower(name) {
-	case "true", "false", "nil", "null", "none", "undefined":
-		return true
-	}
-	return c.Env.Has(name)
+	values := []string{"true", "false", "nil", "null", "none", "undefined"}
+	f := functions[name]
+	return f != nil && !f.isPredicate() || c.hidden(name) || c.let(name) != nil || c.Env.Has(name) || slices.Contains(c.Later, name) ||
+		slices.Contains(values, strings.ToLower(name))
 }
 
 // word checks a text literal that a value is compared with. It reports a text that the value never is, and then

@@ -2,6 +2,7 @@ package lang
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,11 +132,8 @@ func (c *Checker) connective(n *ast.BinaryNode, l, r Type, out ast.Node) checked
 
 // order checks <, <=, > and >=.
 func (c *Checker) order(n *ast.BinaryNode, l, r checked, out ast.Node) checked {
-	switch {
-	case l.Type.Open() || r.Type.Open():
-	case l.Type.Number() && r.Type.Number():
-	case l.Type.Kind == r.Type.Kind && (l.Type.Kind == TextKind || l.Type.Kind == TimeKind || l.Type.Kind == DurationKind):
-	default:
+	ordered := l.Type.Number() && r.Type.Number() || l.Type.Kind == r.Type.Kind && slices.Contains([]kind{TextKind, TimeKind, DurationKind}, l.Type.Kind)
+	if !ordered && !l.Type.Open() && !r.Type.Open() {
 		return c.mismatch(n, l.Type, r.Type)
 	}
 	wrong := func(t Type, other ast.Node) bool { return t.words != nil && t.words.ordered && !c.word(t, other) }

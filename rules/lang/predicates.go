@@ -52,16 +52,11 @@ func (c *Checker) pointer(n *ast.PointerNode) checked {
 	switch n.Name {
 	case "":
 		return checked{n, p.elem}
-	case "index":
-		if p.acc {
-			return checked{n, intType}
+	case "index", "acc":
+		if !p.acc {
+			return c.FailAt(n, "unsupported", "", "#%s works only inside reduce", n.Name)
 		}
-		return c.FailAt(n, "unsupported", "", "#index works only inside reduce")
-	case "acc":
-		if p.acc {
-			return checked{n, Any}
-		}
-		return c.FailAt(n, "unsupported", "", "#acc works only inside reduce")
+		return checked{n, map[string]Type{"index": intType, "acc": Any}[n.Name]}
 	}
 	return c.FailAt(n, "unknown-name", "", "there is no %s; # alone is the element", text.Quote("#"+n.Name))
 }

@@ -36,6 +36,7 @@ const (
 	explainEffort = 4 * maxUnits // units for evaluating the parts of one rule
 	maxElementsOf = 20           // elements for which the value of a predicate is shown
 	noEffortLeft  = "not evaluated: looking at every part of this rule takes too much work"
+	notAlone      = "this part cannot be evaluated by itself"
 	missingValue  = "nothing"
 )
 
@@ -270,12 +271,10 @@ func (p *Probe) join() {
 func (p *Prober) probe(n ast.Node) *Probe {
 	p.n++
 	out := &Probe{Part: Part{Source: p.source(n)}, value: isValue(n)}
-	program := p.compile(n)
-	if program == nil {
-		out.Part.Error = "this part cannot be evaluated by itself"
+	v, ok := p.value(&out.Part, n)
+	if out.Part.Error == notAlone {
 		return out
 	}
-	v, ok := p.spend(&out.Part, func() (any, error) { return p.run.Eval(program) })
 	out.Part.Missing = ok && out.value && missing(v)
 	truth, isBool := v.(bool)
 	if out.truth = truth; ok && !isBool {
@@ -316,14 +315,18 @@ func InPlace(err error, place string) string {
 	return strings.TrimPrefix(err.Error(), place+": ")
 }
 
-// compile returns a program for a part, inside the local declarations around it. It returns nil if the part has no
-// meaning on its own.
-func (p *Prober) compile(n ast.Node) *Program {
+// value evaluates a node, inside the local declarations around it. ok is false if it has no value.
+func (p *Prober) value(part *Part, n ast.Node) (v any, ok bool) {
 	for _, d := range slices.Backward(p.decls) {
 		n = &ast.VariableDeclaratorNode{Name: d.Name, Value: d.Value, Expr: n}
 	}
 	c := p.checker()
-	return c.program(n, p.place, c.assemble)
+	program := c.program(n, p.place, c.assemble)
+	if program == nil {
+		part.Error = notAlone
+		return nil, false
+	}
+	return p.spend(part, func() (any, error) { return p.run.Eval(program) })
 }
 
 // parts returns the probes of the nodes below a node.
@@ -342,7 +345,7 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 		p.decls = p.decls[:len(p.decls)-1]
 	case *ast.ConditionalNode: // only the branch that is used
 		add(n.Cond)
-		switch holds, _ := p.eval(n.Cond); holds {
+		switch holds, _ := p.value(&Part{}, n.Cond); holds {
 		case true:
 			add(n.Exp1)
 		case false:
@@ -351,7 +354,7 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 	case *ast.BinaryNode:
 		add(n.Left)
 		if n.Operator == "??" {
-			if v, ok := p.eval(n.Left); !ok || !missing(v) {
+			if v, ok := p.value(&Part{}, n.Left); !ok || !missing(v) {
 				break
 			}
 		}
@@ -400,24 +403,15 @@ func (p *Prober) each(n *ast.BuiltinNode) *Probe {
 		&ast.CallNode{Callee: &ast.IdentifierNode{Value: "take"}, Arguments: []ast.Node{n.Arguments[0], &ast.IntegerNode{Value: maxElementsOf}}},
 		&ast.PredicateNode{Node: body.Node},
 	}}
-	program := p.compile(loop)
-	if program == nil {
+	out := &Probe{Part: Part{Source: p.source(body.Node)}}
+	if _, ok := p.value(&out.Part, loop); ok {
+		out.Part.Value = "for each element: " + out.Part.Value
+	}
+	if out.Part.Error == notAlone {
 		return nil
 	}
 	p.n++
-	out := &Probe{Part: Part{Source: p.source(body.Node)}}
-	if _, ok := p.spend(&out.Part, func() (any, error) { return p.run.Eval(program) }); ok {
-		out.Part.Value = "for each element: " + out.Part.Value
-	}
 	return out
-}
-
-func (p *Prober) eval(n ast.Node) (v any, ok bool) {
-	program := p.compile(n)
-	if program == nil {
-		return nil, false
-	}
-	return p.spend(&Part{}, func() (any, error) { return p.run.Eval(program) })
 }
 
 // source returns the text of a node, with the parentheses that belong to it.

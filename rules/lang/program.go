@@ -34,16 +34,10 @@ func (e *Env) config() *conf.Config {
 		return c
 	}
 	env := types.Map{machineName: types.Any}
+	known := map[kind]types.Type{TextKind: types.String, TimeKind: types.TypeOf(time.Time{}), listKind: types.TypeOf([]string{})}
 	add := func(name string, t Type) {
-		switch {
-		case t.Kind == TextKind:
-			env[name] = types.String
-		case t.Kind == TimeKind:
-			env[name] = types.TypeOf(time.Time{})
-		case t.Kind == listKind:
-			env[name] = types.TypeOf([]string{})
-		default:
-			env[name] = types.Any
+		if env[name] = types.Any; known[t.Kind] != nil {
+			env[name] = known[t.Kind]
 		}
 	}
 	for name, t := range e.Variables {

@@ -119,19 +119,14 @@ func findMethod(name string) *timeMethod {
 
 // timeMethodOf returns the method of a time that a node calls, nil if it calls none.
 func timeMethodOf(n ast.Node) *timeMethod {
-	call, ok := n.(*ast.CallNode)
-	if !ok {
-		return nil
+	if call, ok := n.(*ast.CallNode); ok {
+		if m, ok := call.Callee.(*ast.MemberNode); ok {
+			if name := writtenText(children(m), 1); name != nil {
+				return findMethod(name.Value)
+			}
+		}
 	}
-	m, ok := call.Callee.(*ast.MemberNode)
-	if !ok {
-		return nil
-	}
-	name, ok := m.Property.(*ast.StringNode)
-	if !ok {
-		return nil
-	}
-	return findMethod(name.Value)
+	return nil
 }
 
 func methodNames() (names []string) {

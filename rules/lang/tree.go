@@ -179,6 +179,14 @@ func constantInt(n ast.Node) (int, bool) {
 	return 0, false
 }
 
+// listed returns the elements of a list that is written out, else the node itself.
+func listed(n ast.Node) []ast.Node {
+	if list, ok := n.(*ast.ArrayNode); ok {
+		return list.Nodes
+	}
+	return []ast.Node{n}
+}
+
 func IsLiteral(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.NilNode:

@@ -220,15 +220,7 @@ func joined(types []Type) (t Type) {
 
 // comparable reports whether == between the two types can ever be true.
 func (t Type) comparable(u Type) bool {
-	switch {
-	case t.Open() || u.Open(), t.Kind == nilKind || u.Kind == nilKind:
-		return true
-	case t.Number() && u.Number():
-		return true
-	case t.Kind == mapKind && u.Kind == ObjectKind, t.Kind == ObjectKind && u.Kind == mapKind:
-		return true
-	}
-	return t.Kind == u.Kind
+	return t.fits(u) || u.fits(t) || t.Kind == nilKind || u.Kind == nilKind || t.Number() && u.Number()
 }
 
 // weekdayType and clockType are the types of weekday( ) and timeOfDay( ).
