@@ -128,18 +128,17 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 	if got := root.Outcome(); got != truth {
 		// This can differ only for a condition that is stopped for taking too much work, because its parts have a
 		// larger budget each.
-		root.Part.Value, root.Part.Error = "", ""
+		root.Value, root.Error = "", ""
 		if failed == nil {
-			root.Part.Value = strconv.FormatBool(truth == lang.True)
+			root.Value = strconv.FormatBool(truth == lang.True)
 		}
 	}
 	if failed != nil {
-		root.Part.Error = lang.InPlace(failed, r.body.when.Place)
+		root.Error = lang.InPlace(failed, r.body.when.Place)
 	}
 	causes := root.Mark(truth)
-	part := root.Tree()
-	out.When = &part
-	out.Reason = reason(out.Outcome, causes, root.Part.Error)
+	out.When = root
+	out.Reason = reason(out.Outcome, causes, root.Error)
 	return out
 }
 
@@ -151,13 +150,12 @@ func explainMoment(p *lang.Prober, r *run, w *wait, step *ExplainedStep) *lang.P
 	})
 	absent := step.Skip == noMoment
 	if absent { // a time counted from a missing time is missing
-		root.Part.Value, root.Part.Missing = "", true
+		root.Value, root.Missing = "", true
 	}
 	if step.At.IsZero() {
 		root.Untimely(absent)
 	}
-	out := root.Tree()
-	return &out
+	return root
 }
 
 func explained(st *step, r *run, now time.Time) ExplainedStep {
@@ -203,7 +201,7 @@ func wordList(words []string) string {
 }
 
 // reason describes the marked parts in a sentence.
-func reason(o Outcome, causes []*lang.Probe, failed string) string {
+func reason(o Outcome, causes []*lang.Part, failed string) string {
 	if o == Fired {
 		return "its condition is true"
 	}

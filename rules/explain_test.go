@@ -42,7 +42,7 @@ func outline(p *lang.Part, indent string) string {
 	}
 	line += "\n"
 	for i := range p.Parts {
-		line += outline(&p.Parts[i], indent+"  ")
+		line += outline(p.Parts[i], indent+"  ")
 	}
 	return line
 }
@@ -341,7 +341,7 @@ func TestExplainIsBounded(t *testing.T) {
 func count(p *lang.Part, n *int) {
 	*n++
 	for i := range p.Parts {
-		count(&p.Parts[i], n)
+		count(p.Parts[i], n)
 	}
 }
 
@@ -401,9 +401,9 @@ func addUp(p *lang.Part) string {
 	return own
 }
 
-func joined(op string, parts []lang.Part) string {
+func joined(op string, parts []*lang.Part) string {
 	if op == "not" {
-		return map[string]string{"fired": "not-true", "not-true": "fired", "failed": "failed"}[addUp(&parts[0])]
+		return map[string]string{"fired": "not-true", "not-true": "fired", "failed": "failed"}[addUp(parts[0])]
 	}
 	decisive, rest := "not-true", "fired"
 	if op == "||" {
@@ -411,7 +411,7 @@ func joined(op string, parts []lang.Part) string {
 	}
 	out := rest
 	for i := range parts {
-		switch sum := addUp(&parts[i]); sum {
+		switch sum := addUp(parts[i]); sum {
 		case decisive:
 			return decisive
 		case rest:

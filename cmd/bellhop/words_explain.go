@@ -146,6 +146,6 @@ func (p *program) printPart(part *lang.Part, margin int) {
 	}
 	p.printf("%s%s%s = %s\n", strings.Repeat(" ", margin-2), arrow, source, value)
 	for i := range part.Parts {
-		p.printPart(&part.Parts[i], margin+2)
+		p.printPart(part.Parts[i], margin+2)
 	}
 }

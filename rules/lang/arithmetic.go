@@ -77,13 +77,9 @@ func (c *Checker) calculation(n *ast.BinaryNode, overloads []overload, l, r chec
 		return c.mismatch(n, l.Type, r.Type)
 	}
 	o := overloads[i]
-	if by, ok := n.Right.(*ast.IntegerNode); ok && by.Value == 0 {
-		switch {
-		case n.Operator == "%":
-			return c.FailAt(by, "zero", "", "a number cannot be divided by 0")
-		case n.Operator == "/" && l.Type.Kind == DurationKind:
-			return c.FailAt(by, "zero", "", "a duration cannot be divided by 0")
-		}
+	divided := map[string]Type{"%": numberType, "/": durationType}[n.Operator]
+	if by, ok := n.Right.(*ast.IntegerNode); ok && by.Value == 0 && (n.Operator == "%" || n.Operator == "/" && l.Type.Kind == DurationKind) {
+		return c.FailAt(by, "zero", "", "%s cannot be divided by 0", divided)
 	}
 	if o.result.Kind == numberKind {
 		o.result = join(l.Type, r.Type)

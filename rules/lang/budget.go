@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -23,7 +22,7 @@ const (
 	maxExprSize = 32 << 10
 )
 
-var errTooMuch = errors.New("this takes more work than a rule may do; it was stopped")
+var errTooMuch = Errorf("this takes more work than a rule may do; it was stopped")
 
 // A Machine evaluates expressions for one event. It is not safe for concurrent use.
 type Machine struct {
@@ -183,43 +182,38 @@ func (c *cost) walk(v any, limit, depth int) {
 	switch v := v.(type) {
 	case nil, bool, int, float64, time.Time, time.Duration:
 		c.add(20, 16)
-		return
 	case string:
 		c.add(10+len(v)/4, 16+len(v))
-		return
 	case []string:
 		c.add(20, 24)
 		for _, s := range v {
 			c.add(10+len(s)/4, 16+len(s))
 		}
-		return
 	case []int:
 		c.add(10+4*len(v), 8*len(v))
-		return
 	case []any:
 		c.add(20, 24)
 		for _, e := range v {
 			c.walk(e, limit, depth+1)
 		}
-		return
 	case map[string]any:
 		c.add(50, 48)
 		for k, e := range v {
 			c.add(50+len(k)/4, 32+len(k))
 			c.walk(e, limit, depth+1)
 		}
-		return
-	}
-	c.add(50, 48)
-	switch rv := reflect.ValueOf(v); rv.Kind() {
-	case reflect.Slice, reflect.Array:
-		for i := range rv.Len() {
-			c.walk(rv.Index(i).Interface(), limit, depth+1)
-		}
-	case reflect.Map:
-		for it := rv.MapRange(); it.Next(); {
-			c.walk(it.Key().Interface(), limit, depth+1)
-			c.walk(it.Value().Interface(), limit, depth+1)
+	default:
+		c.add(50, 48)
+		switch rv := reflect.ValueOf(v); rv.Kind() {
+		case reflect.Slice, reflect.Array:
+			for i := range rv.Len() {
+				c.walk(rv.Index(i).Interface(), limit, depth+1)
+			}
+		case reflect.Map:
+			for it := rv.MapRange(); it.Next(); {
+				c.walk(it.Key().Interface(), limit, depth+1)
+				c.walk(it.Value().Interface(), limit, depth+1)
+			}
 		}
 	}
 }

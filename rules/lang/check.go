@@ -69,9 +69,6 @@ func (c *Checker) visit(n ast.Node) checked {
 		return done
 	}
 	out := c.check(n)
-	if c.Types == nil {
-		c.Types = map[ast.Node]checked{}
-	}
 	c.Types[n] = out
 	return out
 }

@@ -80,8 +80,7 @@ func (c *Condition) program() (*Program, error) {
 		return p, nil
 	}
 	ch := again(c.env, c.Source, c.lets)
-	tree, _ := ch.parse()
-	p := ch.program(tree, c.Place, ch.share)
+	p := ch.program(ch.parse(), c.Place, ch.share)
 	if p == nil {
 		return nil, fmt.Errorf("%s: %w", c.Place, errClause)
 	}
@@ -146,8 +145,7 @@ func (c *Condition) divided() *clause {
 		return parts
 	}
 	ch := again(c.env, c.Source, c.lets)
-	tree, _ := ch.parse()
-	parts := ch.clause(tree, c.Place)
+	parts := ch.clause(ch.parse(), c.Place)
 	if parts != nil {
 		c.parts.Store(parts)
 	}

@@ -13,19 +13,15 @@ import (
 
 func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 	name := n.Value
-	for _, l := range slices.Backward(c.locals) {
-		if l.Name == name {
-			return checked{placed(&ast.IdentifierNode{Value: localName(name)}, n), l.Type}
-		}
+	if i := named(c.locals, name); i >= 0 {
+		return checked{placed(&ast.IdentifierNode{Value: localName(name)}, n), c.locals[i].Type}
 	}
-	for i, l := range c.Lets {
-		if l.Name == name {
-			if c.uses == nil {
-				c.uses = map[int]bool{}
-			}
-			c.uses[i] = true
-			return checked{call(n, "$let", constant(n, i)), l.Type}
+	if i := named(c.Lets, name); i >= 0 {
+		if c.uses == nil {
+			c.uses = map[int]bool{}
 		}
+		c.uses[i] = true
+		return checked{call(n, "$let", constant(n, i)), c.Lets[i].Type}
 	}
 	if t, ok := c.Env.Variables[name]; ok {
 		if slices.Contains(c.Env.Lazy, name) {
@@ -87,7 +83,7 @@ func (c *Checker) similarName(name string) string {
 
 // let returns the named value with a name, nil if there is none.
 func (c *Checker) let(name string) *Let {
-	i := slices.IndexFunc(c.Lets, func(l Let) bool { return l.Name == name })
+	i := named(c.Lets, name)
 	if i < 0 {
 		return nil
 	}
@@ -96,7 +92,12 @@ func (c *Checker) let(name string) *Let {
 
 // hidden reports whether a local name hides one of the environment.
 func (c *Checker) hidden(name string) bool {
-	return slices.ContainsFunc(c.locals, func(l Let) bool { return l.Name == name })
+	return named(c.locals, name) >= 0
+}
+
+// named returns the index of the value with a name, -1 if there is none.
+func named(list []Let, name string) int {
+	return slices.IndexFunc(list, func(l Let) bool { return l.Name == name })
 }
 
 // localName returns a name for a local value that is not the name of a function, because expr does not tell the two

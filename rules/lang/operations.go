@@ -9,7 +9,7 @@ import (
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
-// An operation computes a value while a program runs. If it cannot, it panics with an [Error], or with errTooMuch: expr's
+// An operation computes a value while a program runs. If it cannot, it panics with an [Error]: expr's
 // machine then stops the program with this error.
 type operation func(r *Machine, args []any) any
 

@@ -24,8 +24,15 @@ type Part struct {
 	Missing bool   `json:"missing,omitempty"` // the event lacks it: nil, an empty text, a zero time
 	Error   string `json:"error,omitempty"`   // why there is no value
 	// Cause marks the parts that made a condition false or failing, or that keep a moment from having a time.
-	Cause bool   `json:"cause,omitempty"`
-	Parts []Part `json:"parts,omitempty"`
+	Cause bool    `json:"cause,omitempty"`
+	Parts []*Part `json:"parts,omitempty"` // including the operands
+
+	// op joins the operands as in the engine: "&&", "||" or "!". If it is "", the part is evaluated as a whole.
+	op       string
+	operands []*Part
+	truth    bool   // its value, if that is a boolean
+	untrue   string // why its value cannot decide: it is not a boolean
+	value    bool   // it is a value of the event
 }
 
 // The limits of an explanation.
@@ -49,21 +56,9 @@ const (
 	Failed // it could not be evaluated
 )
 
-// A Probe is one part of a condition, evaluated on its own.
-type Probe struct {
-	Part Part
-	// op joins the operands as in the engine: "&&", "||" or "!". If it is "", the part is evaluated as a whole.
-	op       string
-	operands []*Probe
-	parts    []*Probe // the parts shown below this one, including the operands
-	truth    bool     // its value, if that is a boolean
-	untrue   string   // why its value cannot decide: it is not a boolean
-	value    bool     // it is a value of the event
-}
-
-func (p *Probe) Outcome() Truth {
+func (p *Part) Outcome() Truth {
 	switch {
-	case p.Part.Error != "":
+	case p.Error != "":
 		return Failed
 	case p.truth:
 		return True
@@ -74,15 +69,15 @@ func (p *Probe) Outcome() Truth {
 // Mark finds the parts that made the condition what it is: for "a && b" that is false, each operand that is false;
 // for "a || b", all operands; for a condition that failed, each operand that failed. A condition that is true needs
 // no cause.
-func (p *Probe) Mark(o Truth) []*Probe {
+func (p *Part) Mark(o Truth) []*Part {
 	if o == True {
 		return nil
 	}
 	return p.causes(o)
 }
 
-func (p *Probe) causes(o Truth) []*Probe {
-	var out []*Probe
+func (p *Part) causes(o Truth) []*Part {
+	var out []*Part
 	for _, operand := range p.operands {
 		want := o
 		if p.op == "!" && o != Failed {
@@ -93,17 +88,17 @@ func (p *Probe) causes(o Truth) []*Probe {
 		}
 	}
 	if len(out) == 0 {
-		p.Part.Cause = true
-		return []*Probe{p}
+		p.Cause = true
+		return []*Part{p}
 	}
 	return out
 }
 
 // Sentence describes one cause: its value, and the values it was made of.
-func (p *Probe) Sentence() string {
+func (p *Part) Sentence() string {
 	var values []string
-	p.each(func(q *Probe) {
-		if q.value && q.Part.Error == "" && len(values) < 3 && q != p {
+	p.each(func(q *Part) {
+		if q.value && q.Error == "" && len(values) < 3 && q != p {
 			values = append(values, q.said())
 		}
 	})
@@ -113,32 +108,23 @@ func (p *Probe) Sentence() string {
 	return p.said()
 }
 
-func (p *Probe) said() string {
-	source := short(p.Part.Source, 120)
+func (p *Part) said() string {
+	source := short(p.Source, 120)
 	switch {
-	case p.Part.Error != "":
-		return source + " failed: " + p.Part.Error
-	case p.Part.Missing:
+	case p.Error != "":
+		return source + " failed: " + p.Error
+	case p.Missing:
 		return source + " is missing"
 	}
-	return source + " is " + p.Part.Value
+	return source + " is " + p.Value
 }
 
 // each calls f for the probe and all probes below it.
-func (p *Probe) each(f func(*Probe)) {
+func (p *Part) each(f func(*Part)) {
 	f(p)
-	for _, q := range p.parts {
+	for _, q := range p.Parts {
 		q.each(f)
 	}
-}
-
-// Tree returns the part with the parts below it.
-func (p *Probe) Tree() Part {
-	out := p.Part
-	for _, q := range p.parts {
-		out.Parts = append(out.Parts, q.Tree())
-	}
-	return out
 }
 
 func short(text string, n int) string {
@@ -173,8 +159,7 @@ func NewProber(env *Env, run *Machine) *Prober {
 // begin prepares the prober for an expression that was compiled before, and returns its tree.
 func (p *Prober) begin(src, place string, lets []Let) ast.Node {
 	p.src, p.place, p.known, p.n, p.decls = src, place, lets, 0, nil
-	tree, _ := p.checker().parse()
-	return tree
+	return p.checker().parse()
 }
 
 // checker returns a checker for any part of the expression. Every part is checked in a tree of its own, because
@@ -185,56 +170,56 @@ func (p *Prober) checker() *Checker { return again(p.env, p.src, p.known) }
 func (p *Prober) Lets(names []string) (out []Part) {
 	for i, l := range p.run.lets {
 		root := p.Whole(l, func() (any, error) { return p.run.LetValue(i) })
-		root.Part.Name = names[i]
-		out = append(out, root.Tree())
+		root.Name = names[i]
+		out = append(out, *root)
 		p.named = append(p.named, Let{Name: names[i], Type: l.Type})
 	}
 	return out
 }
 
 // Whole evaluates an expression and its parts.
-func (p *Prober) Whole(of *Program, eval func() (any, error)) *Probe {
+func (p *Prober) Whole(of *Program, eval func() (any, error)) *Part {
 	src := of.code.Source().String()
-	out := &Probe{Part: Part{Source: strings.TrimSpace(src)}}
+	out := &Part{Source: strings.TrimSpace(src)}
 	tree := p.begin(src, of.Place, p.named)
-	v, ok := p.spend(&out.Part, eval)
-	out.Part.Missing = ok && missing(v)
-	out.parts = p.below(tree)
-	if len(out.parts) == 1 && out.parts[0].Part.Source == out.Part.Source {
-		out.parts = out.parts[0].parts
+	v, ok := p.spend(out, eval)
+	out.Missing = ok && missing(v)
+	out.Parts = p.below(tree)
+	if len(out.Parts) == 1 && out.Parts[0].Source == out.Source {
+		out.Parts = out.Parts[0].Parts
 	}
 	return out
 }
 
 // Untimely marks the innermost parts that are missing or failed, and so keep a moment from having a time.
-func (p *Probe) Untimely(absent bool) (found bool) {
-	for _, q := range p.parts {
+func (p *Part) Untimely(absent bool) (found bool) {
+	for _, q := range p.Parts {
 		found = q.Untimely(absent) || found
 	}
-	if !found && (p.Part.Error != "" || absent && p.Part.Missing) {
-		p.Part.Cause, found = true, true
+	if !found && (p.Error != "" || absent && p.Missing) {
+		p.Cause, found = true, true
 	}
 	return found
 }
 
-func (p *Prober) Condition(c *Condition) *Probe {
+func (p *Prober) Condition(c *Condition) *Part {
 	root := p.clause(p.begin(c.Source, c.Place, c.lets))
-	root.Part.Source = strings.TrimSpace(c.Source)
+	root.Source = strings.TrimSpace(c.Source)
 	return root
 }
 
 // clause divides a condition as the engine does.
-func (p *Prober) clause(n ast.Node) *Probe {
+func (p *Prober) clause(n ast.Node) *Part {
 	op, operands := divide(n)
 	if op == "" || p.n >= maxProbes {
 		out := p.probe(n)
 		if out.untrue != "" {
-			out.Part.Value, out.Part.Error = "", out.untrue
+			out.Value, out.Error = "", out.untrue
 		}
 		return out
 	}
 	p.n++
-	out := &Probe{op: op, Part: Part{Source: p.source(n)}}
+	out := &Part{op: op, Source: p.source(n)}
 	for _, o := range operands {
 		operand := p.clause(o)
 		if operand.op == op && op != "!" { // a && b && c is one row of three
@@ -244,50 +229,50 @@ func (p *Prober) clause(n ast.Node) *Probe {
 		}
 	}
 	out.join()
-	out.parts = out.operands
-	if o := out.operands[0]; op == "!" && o.Part.Source == out.Part.Source { // the operand of a not in b has no text of its own
-		out.parts, out.operands = o.parts, nil
+	out.Parts = out.operands
+	if o := out.operands[0]; op == "!" && o.Source == out.Source { // the operand of a not in b has no text of its own
+		out.Parts, out.operands = o.Parts, nil
 	}
 	return out
 }
 
 // join computes the result from those of the operands.
-func (p *Probe) join() {
+func (p *Part) join() {
 	truth, err := decide(p.op, len(p.operands), func(i int) (bool, error) {
 		o := p.operands[i]
-		if o.Part.Error != "" {
-			return false, errors.New(o.Part.Error)
+		if o.Error != "" {
+			return false, errors.New(o.Error)
 		}
 		return o.truth, nil
 	})
 	if err != nil {
-		p.Part.Error = err.Error()
+		p.Error = err.Error()
 		return
 	}
-	p.truth, p.Part.Value = truth, strconv.FormatBool(truth)
+	p.truth, p.Value = truth, strconv.FormatBool(truth)
 }
 
 // probe evaluates one part, and its own parts.
-func (p *Prober) probe(n ast.Node) *Probe {
+func (p *Prober) probe(n ast.Node) *Part {
 	p.n++
-	out := &Probe{Part: Part{Source: p.source(n)}, value: isValue(n)}
-	v, ok := p.value(&out.Part, n)
-	if out.Part.Error == notAlone {
+	out := &Part{Source: p.source(n), value: isValue(n)}
+	v, ok := p.value(out, n)
+	if out.Error == notAlone {
 		return out
 	}
-	out.Part.Missing = ok && out.value && missing(v)
+	out.Missing = ok && out.value && missing(v)
 	truth, isBool := v.(bool)
 	if out.truth = truth; ok && !isBool {
 		out.untrue = notTruth(v).Error()
 	}
-	if out.value && !(out.Part.Missing && p.isDeep(n)) {
+	if out.value && !(out.Missing && p.isDeep(n)) {
 		return out
 	}
 	for _, q := range p.parts(n) {
-		if q.Part.Source == out.Part.Source { // as in a not in b
-			out.parts = append(out.parts, q.parts...)
+		if q.Source == out.Source { // as in a not in b
+			out.Parts = append(out.Parts, q.Parts...)
 		} else {
-			out.parts = append(out.parts, q)
+			out.Parts = append(out.Parts, q)
 		}
 	}
 	return out
@@ -330,8 +315,8 @@ func (p *Prober) value(part *Part, n ast.Node) (v any, ok bool) {
 }
 
 // parts returns the probes of the nodes below a node.
-func (p *Prober) parts(n ast.Node) []*Probe {
-	var out []*Probe
+func (p *Prober) parts(n ast.Node) []*Part {
+	var out []*Part
 	add := func(nodes ...ast.Node) {
 		for _, k := range nodes {
 			out = append(out, p.below(k)...)
@@ -382,7 +367,7 @@ func (p *Prober) parts(n ast.Node) []*Probe {
 }
 
 // below returns a probe of n, or if n itself is not shown, those of its parts.
-func (p *Prober) below(n ast.Node) []*Probe {
+func (p *Prober) below(n ast.Node) []*Part {
 	switch n.(type) {
 	case *ast.ArrayNode, *ast.MapNode, *ast.PairNode, *ast.SequenceNode:
 		return p.parts(n)
@@ -390,11 +375,11 @@ func (p *Prober) below(n ast.Node) []*Probe {
 	if p.n >= maxProbes || isFixed(n) {
 		return nil
 	}
-	return []*Probe{p.probe(n)}
+	return []*Part{p.probe(n)}
 }
 
 // each shows the value of a predicate for the first elements of its list.
-func (p *Prober) each(n *ast.BuiltinNode) *Probe {
+func (p *Prober) each(n *ast.BuiltinNode) *Part {
 	if n.Name == "reduce" || len(n.Arguments) < 2 || p.n >= maxProbes {
 		return nil
 	}
@@ -403,11 +388,11 @@ func (p *Prober) each(n *ast.BuiltinNode) *Probe {
 		&ast.CallNode{Callee: &ast.IdentifierNode{Value: "take"}, Arguments: []ast.Node{n.Arguments[0], &ast.IntegerNode{Value: maxElementsOf}}},
 		&ast.PredicateNode{Node: body.Node},
 	}}
-	out := &Probe{Part: Part{Source: p.source(body.Node)}}
-	if _, ok := p.value(&out.Part, loop); ok {
-		out.Part.Value = "for each element: " + out.Part.Value
+	out := &Part{Source: p.source(body.Node)}
+	if _, ok := p.value(out, loop); ok {
+		out.Value = "for each element: " + out.Value
 	}
-	if out.Part.Error == notAlone {
+	if out.Error == notAlone {
 		return nil
 	}
 	p.n++

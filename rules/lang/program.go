@@ -125,16 +125,11 @@ func (p *Program) At(err error) error { return fmt.Errorf("%s: %w", p.Place, err
 
 // Failed says in words why a program failed.
 func (p *Program) Failed(err error) error {
-	var own *Error
-	switch {
-	case errors.Is(err, errTooMuch):
-		return p.At(errTooMuch)
-	case errors.As(err, &own):
+	if own, ok := errors.AsType[*Error](err); ok {
 		return p.At(own)
 	}
 	message := err.Error()
-	var fe *file.Error
-	if errors.As(err, &fe) {
+	if fe, ok := errors.AsType[*file.Error](err); ok {
 		message = fe.Message
 	}
 	return p.At(&Error{plainRuntime(message)})

@@ -11,6 +11,8 @@ import (
 	"maps"
 	"time"
 
+	"github.com/expr-lang/expr/ast"
+
 	"bellhop/rules/text"
 )
 
@@ -41,8 +43,8 @@ type Let struct {
 // node is nil if it cannot be parsed.
 func (s *Scope) Compile(p Piece) (*Program, Term) {
 	c := &Checker{Scope: *s, piece: p}
-	tree, ok := c.parse()
-	if !ok {
+	tree := c.parse()
+	if tree == nil {
 		s.afterSlip(c)
 		return nil, Term{nil, c}
 	}
@@ -62,7 +64,7 @@ func (s *Scope) Compile(p Piece) (*Program, Term) {
 // again returns a checker for an expression that was compiled before.
 func again(env *Env, src string, lets []Let) *Checker {
 	doc, whole := text.Alone(src)
-	return &Checker{Scope: Scope{Env: env, Doc: doc, Lets: lets}, piece: WholeOf(whole)}
+	return &Checker{Scope: Scope{Env: env, Doc: doc, Lets: lets}, piece: WholeOf(whole), Types: map[ast.Node]checked{}}
 }
 
 // maxSlips limits how often an expression is read again.

@@ -20,31 +20,30 @@ const (
 	maxNesting = 100 // brackets in brackets
 )
 
-// parse parses the checker's expression. If it returns false, the mistake has been reported.
-func (c *Checker) parse() (ast.Node, bool) {
-	if strings.TrimSpace(c.piece.src) == "" {
-		c.fail("empty", c.piece.Whole(), "", "an expression is missing here")
-		return nil, false
+// parse parses the checker's expression. It returns nil after a mistake.
+func (c *Checker) parse() ast.Node {
+	switch {
+	case strings.TrimSpace(c.piece.src) == "":
+		c.fail("empty", c.Whole(), "", "an expression is missing here")
+	case len(c.piece.src) > maxExprSize:
+		c.fail("bound", c.Whole(), "", "this expression is longer than %d characters", maxExprSize)
+	case c.Checked || c.tokens():
+		tree, err := parser.ParseWithConfig(c.piece.src, parseConfig)
+		if err != nil {
+			c.syntaxError(err)
+			return nil
+		}
+		if size := treeSize(tree.Node, maxNodes); size <= maxNodes {
+			c.Types = make(map[ast.Node]checked, size)
+			return tree.Node
+		}
+		c.tooLong()
 	}
-	if len(c.piece.src) > maxExprSize {
-		c.fail("bound", c.piece.Whole(), "", "this expression is longer than %d characters", maxExprSize)
-		return nil, false
-	}
-	if !c.Checked && !c.tokens() {
-		return nil, false
-	}
-	tree, err := parser.ParseWithConfig(c.piece.src, parseConfig)
-	if err != nil {
-		c.syntaxError(err)
-		return nil, false
-	}
-	size := treeSize(tree.Node, maxNodes)
-	if size > maxNodes {
-		c.fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
-		return nil, false
-	}
-	c.Types = make(map[ast.Node]checked, size)
-	return tree.Node, true
+	return nil
+}
+
+func (c *Checker) tooLong() {
+	c.fail("bound", c.Whole(), "", "this expression is too long; split it up with let")
 }
 
 // tokens looks for mistakes that can be recognised from the words alone: those of [habits], and brackets that do not
@@ -56,7 +55,7 @@ func (c *Checker) tokens() bool {
 		return false
 	}
 	if len(tokens) > maxTokens {
-		c.fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
+		c.tooLong()
 		return false
 	}
 	if c.looksLikeText(tokens) {
@@ -264,7 +263,7 @@ func (c *Checker) syntaxError(err error) {
 	message := strings.TrimPrefix(e.Message, "compilation failed: ")
 	switch m := unexpected.FindStringSubmatch(message); {
 	case strings.Contains(message, "maximum allowed nodes"):
-		c.fail("bound", c.piece.Whole(), "", "this expression is too long; split it up with let")
+		c.tooLong()
 	case m != nil && m[1] == "EOF", strings.Contains(message, "unexpected end"):
 		if !c.cut() {
 			c.fail("syntax", atEnd, "", "the expression ends here, but something must follow")
