@@ -60,10 +60,7 @@ func NewMachine(values map[string]any, lazy func(name string) any, now time.Time
 // Use prepares the machine for the expressions of one rule: its named values, and how it sees times.
 func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language) {
 	r.lets, r.Zone, r.naive, r.language = lets, zone, naive, l
-	r.results = nil
-	if len(lets) > 0 {
-		r.results = make([]letValue, len(lets))
-	}
+	r.results = make([]letValue, len(lets))
 	r.Refill()
 }
 

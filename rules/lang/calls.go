@@ -77,8 +77,8 @@ func (c *Checker) function(n ast.Node, name string, args []ast.Node) checked {
 			return checked{n, Bad}
 		}
 	}
-	result, ok := c.arguments(n, f, args, types)
-	if !ok || f.constant != nil && !f.constant(c, args) {
+	result := c.arguments(n, f, args, types)
+	if result.Kind == BadKind || f.constant != nil && !f.constant(c, args) {
 		return checked{n, Bad}
 	}
 	if (name == "first" || name == "last") && !c.elementAt(args[0], &ast.IntegerNode{}, types[0]).missing {
@@ -110,7 +110,7 @@ func (c *Checker) bareZone(arg ast.Node) bool {
 var zoneName = regexp.MustCompile(`^[A-Za-z]+(?:[/_+-][A-Za-z0-9]+)*$`)
 
 // arguments finds the form of a function that fits the arguments, or reports what does not fit.
-func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Type) (Type, bool) {
+func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Type) Type {
 	var results []Type
 	var counts []int
 	best, more := -1, false
@@ -133,7 +133,7 @@ func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Ty
 	}
 	switch {
 	case len(results) > 0:
-		return joined(results), true // if the type of an argument is unknown, several forms may fit
+		return joined(results) // if the type of an argument is unknown, several forms may fit
 	case best >= 0:
 		c.argument(n, f.name, args, types, best, nearest.arg(best))
 	case f.name == "date" && len(args) == 1 && types[0].Kind == TimeKind:
@@ -143,7 +143,7 @@ func (c *Checker) arguments(n ast.Node, f *function, args []ast.Node, types []Ty
 		given := cmp.Or(strings.TrimLeft(strconv.Itoa(len(args)), "0"), "none")
 		c.FailAt(n, "arguments", "", "%s takes %s; %s given", f.name, countOf(slices.Compact(counts), more), given)
 	}
-	return Bad, false
+	return Bad
 }
 
 // argument reports an argument of the wrong type.

@@ -32,13 +32,12 @@ func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 	if _, ok := c.Env.Objects[name]; ok {
 		return checked{call(n, "$object", constant(n, name)), Type{Kind: ObjectKind, Name: name}}
 	}
-	if slices.Contains(c.Later, name) {
+	switch f := functions[name]; {
+	case slices.Contains(c.Later, name):
 		return c.FailAt(n, "let-order", "", "%s is defined further down, or is this one itself; a named value can only use those above it", name)
-	}
-	if f := functions[name]; f != nil && !f.isPredicate() {
-		if name == "now" {
-			return c.FailAt(n, "function", "now()", "for the present time write now()")
-		}
+	case name == "now":
+		return c.FailAt(n, "function", "now()", writeNow)
+	case f != nil && !f.isPredicate():
 		return c.FailAt(n, "function", name+"()", "%s is a function: call it as %s(…)", name, name)
 	}
 	switch strings.ToLower(name) {
@@ -111,13 +110,12 @@ func localName(name string) string {
 
 // Taken says why a name cannot be given to a value. It returns "" if it can.
 func (c *Checker) Taken(name string) string {
-	if c.Env.Has(name) {
+	switch f := functions[name]; {
+	case c.Env.Has(name):
 		return "it is a name of the event"
-	}
-	if f := functions[name]; f != nil && !f.newer {
+	case f != nil && !f.newer:
 		return "it is a function"
-	}
-	if c.let(name) != nil || c.hidden(name) {
+	case c.let(name) != nil || c.hidden(name):
 		return "it is defined above"
 	}
 	return ""

@@ -41,13 +41,10 @@ var keySeed = maphash.MakeSeed()
 
 // KeyOf returns the key of a test of a field, such as appointment.calendarId, with a text.
 func KeyOf(t Test, field, text string) Key {
-	var h maphash.Hash
-	h.SetSeed(keySeed)
-	_ = h.WriteByte(byte(t)) // never fails
-	_, _ = h.WriteString(field)
-	_ = h.WriteByte(0)
-	_, _ = h.WriteString(text)
-	return Key(h.Sum64())
+	return Key(maphash.Comparable(keySeed, struct {
+		test        Test
+		field, text string
+	}{t, field, text}))
 }
 
 // A Lookup is a test of a field that the keys of a condition use, so an index must look it up for each event.

@@ -17,17 +17,14 @@ func (c *Checker) unary(n *ast.UnaryNode) checked {
 	v := c.visit(n.Node)
 	out := *n
 	out.Node = v.node
-	if operatorOf(n) == "!" {
-		if v.Type.Kind == TextKind {
-			s := c.Source(n.Node) + ` == ""`
-			return c.FailAt(n, "type", s, "%s needs true or false after it, but this is a text; to ask whether it is empty, write %s", n.Operator, s)
-		}
-		if !v.Type.Is(BoolKind) {
-			return c.FailAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.Type)
-		}
+	switch not := operatorOf(n) == "!"; {
+	case not && v.Type.Kind == TextKind:
+		s := c.Source(n.Node) + ` == ""`
+		return c.FailAt(n, "type", s, "%s needs true or false after it, but this is a text; to ask whether it is empty, write %s", n.Operator, s)
+	case not && !v.Type.Is(BoolKind):
+		return c.FailAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.Type)
+	case not:
 		return checked{&out, boolType}
-	}
-	switch {
 	case v.Type.Number():
 		return checked{&out, v.Type}
 	case v.Type.Kind != DurationKind && !v.Type.Open():

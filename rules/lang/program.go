@@ -83,36 +83,33 @@ var parseConfig = func() *conf.Config {
 
 // program checks and compiles the expression or a part of it, with [Checker.share] or [Checker.assemble]. It returns nil
 // after a mistake, or if the part has no meaning on its own.
-func (c *Checker) program(n ast.Node, place string, compile func(ast.Node) (*compiled, error)) *Program {
+func (c *Checker) program(n ast.Node, place string, compile func(ast.Node) *compiled) *Program {
 	done := c.visit(n)
 	if c.bad {
 		return nil
 	}
-	code, err := compile(done.node)
-	if err != nil {
-		return nil
+	if code := compile(done.node); code != nil {
+		return &Program{code, done.Type, place}
 	}
-	return &Program{code, done.Type, place}
+	return nil
 }
 
-func (c *Checker) assemble(node ast.Node) (*compiled, error) {
+// assemble compiles a checked expression. It returns nil for one that expr refuses.
+func (c *Checker) assemble(node ast.Node) *compiled {
 	config := c.Env.config()
 	defer c.Env.configs.Put(config)
 	cost := 20 * treeSize(node, 20_000)
 	root := &ast.SequenceNode{Nodes: []ast.Node{node}}
 	tree := &parser.Tree{Node: root, Source: file.NewSource(c.piece.src)}
-	if _, err := exprcheck.Check(tree, config); err != nil {
-		return nil, err
-	}
-	if err := optimizer.Optimize(&tree.Node, config); err != nil {
-		return nil, err
+	if _, err := exprcheck.Check(tree, config); err != nil || optimizer.Optimize(&tree.Node, config) != nil {
+		return nil
 	}
 	code, err := compiler.Compile(tree, config)
 	if err != nil {
-		return nil, err
+		return nil
 	}
 	root.Nodes = nil // the program refers to its tree, which is not needed any more
-	return &compiled{code, cost}, nil
+	return &compiled{code, cost}
 }
 
 var (

@@ -401,19 +401,17 @@ func (p *Prover) consistent(known []*atom) bool {
 
 // textPossible reports whether one value can be everything that is claimed of it.
 func (p *Prover) textPossible(claims []*atom) bool {
-	var only []string
-	finite := false
+	var only []string // nil if it can be anything
 	for _, a := range claims {
 		if a.kind == 's' && a.positive {
 			p.Steps -= len(a.set) / 4
-			if !finite {
-				only, finite = slices.Clone(a.set), true
-			} else {
-				only = slices.DeleteFunc(only, func(v string) bool { return !slices.Contains(a.set, v) })
+			if only == nil {
+				only = append([]string{}, a.set...)
 			}
+			only = slices.DeleteFunc(only, func(v string) bool { return !slices.Contains(a.set, v) })
 		}
 	}
-	if finite {
+	if only != nil {
 		only = slices.DeleteFunc(only, func(v string) bool {
 			text, err := strconv.Unquote(v)
 			return slices.ContainsFunc(claims, func(a *atom) bool {

@@ -20,47 +20,32 @@ type compiled struct {
 // programs are the compiled expressions in use, by what they depend on. They are dropped when no rule uses them any
 // more. It is safe for concurrent use.
 type programs struct {
-	mu sync.Mutex
-	by map[string]weak.Pointer[compiled]
+	by sync.Map // from text to weak.Pointer[compiled]
 }
 
-// get returns the compiled expression for a key. If there is none, it compiles one.
-func (p *programs) get(key string, compile func() (*compiled, error)) (*compiled, error) {
-	p.mu.Lock()
-	if c := p.by[key].Value(); c != nil {
-		p.mu.Unlock()
-		return c, nil
+// get returns the compiled expression for a key, nil if there is none.
+func (p *programs) get(key string) *compiled {
+	kept, ok := p.by.Load(key)
+	if !ok {
+		return nil
 	}
-	p.mu.Unlock()
-	c, err := compile()
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if other := p.by[key].Value(); other != nil { // another goroutine was faster
-		return other, nil
-	}
-	if p.by == nil {
-		p.by = map[string]weak.Pointer[compiled]{}
-	}
-	p.by[key] = weak.Make(c)
-	runtime.AddCleanup(c, p.drop, key)
-	return c, nil
+	return kept.(weak.Pointer[compiled]).Value()
 }
 
-// drop removes a key whose expression is not in use. By now it can be in use again.
-func (p *programs) drop(key string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.by[key].Value() == nil {
-		delete(p.by, key)
+// share compiles the checked expression as [Checker.assemble] does, unless that was done for another rule.
+func (c *Checker) share(node ast.Node) *compiled {
+	p, key := &c.Env.programs, c.sharedKey()
+	if kept := p.get(key); kept != nil {
+		return kept
 	}
-}
-
-// share compiles the checked expression, unless that was done for another rule.
-func (c *Checker) share(node ast.Node) (*compiled, error) {
-	return c.Env.programs.get(c.sharedKey(), func() (*compiled, error) { return c.assemble(node) })
+	out := c.assemble(node)
+	if kept := p.get(key); kept != nil || out == nil { // another goroutine may have been faster
+		return kept
+	}
+	kept := weak.Make(out)
+	p.by.Store(key, kept)
+	runtime.AddCleanup(out, func(key string) { p.by.CompareAndDelete(key, kept) }, key)
+	return out
 }
 
 // sharedKey identifies what a checked expression compiles to: its text, and the position and type of each named value

@@ -115,10 +115,7 @@ func (c *Checker) looksLikeText(tokens []lexer.Token) bool {
 	for _, t := range tokens {
 		switch {
 		case t.Kind == lexer.Identifier:
-			if _, ok := operatorWord(t.Value, true, true); ok {
-				return false
-			}
-			if c.known(t.Value) {
+			if _, ok := operatorWord(t.Value, true, true); ok || c.known(t.Value) {
 				return false
 			}
 			words++
@@ -304,31 +301,23 @@ func End(s string) (length int, problem string) {
 	l.Reset(file.NewSource(s))
 	depth := 0
 	for {
-		t, err := l.Next()
-		if err == nil && t.Kind == lexer.EOF {
-			return 0, unclosedAt(s)
-		}
-		if err != nil { // a mistake in the expression: take it up to the next }}, so that the mistake is explained
-			end := strings.Index(s, "}}")
-			if end < 0 {
+		switch t, err := l.Next(); {
+		case err != nil: // a mistake in the expression: take it up to the next }}, so that the mistake is explained
+			end, next := strings.Index(s, "}}"), strings.Index(s, "{{")
+			switch {
+			case end < 0:
 				return 0, unclosedAt(s)
-			}
-			if next := strings.Index(s, "{{"); next >= 0 && next < end {
+			case next >= 0 && next < end:
 				return 0, twiceBrace
 			}
 			return end, ""
-		}
-		if t.Kind != lexer.Bracket {
-			continue
-		}
-		switch t.Value {
-		case "{":
+		case t.Kind == lexer.EOF:
+			return 0, unclosedAt(s)
+		case t.Is(lexer.Bracket, "{"):
 			depth++
-		case "}":
-			if depth > 0 {
-				depth--
-				continue
-			}
+		case t.Is(lexer.Bracket, "}") && depth > 0:
+			depth--
+		case t.Is(lexer.Bracket, "}"):
 			at := byteOffset(s, t.From)
 			if strings.HasPrefix(s[at:], "}}") {
 				return at, ""

@@ -58,12 +58,10 @@ func FindZone(name string) (*time.Location, bool) {
 			return strings.ToUpper(w[:1]) + w[1:]
 		})
 	}
-	for _, try := range []string{strings.Join(parts, "/"), strings.ToUpper(strings.TrimSpace(name))} {
-		if z, ok := LoadZone(try); ok {
-			return z, true
-		}
+	if z, ok := LoadZone(strings.Join(parts, "/")); ok {
+		return z, true
 	}
-	return nil, false
+	return LoadZone(strings.ToUpper(strings.TrimSpace(name)))
 }
 
 var (
