@@ -42,7 +42,7 @@ func NewCondition(whole *Program, as Term) *Condition {
 	p := as.Checker.Prover
 	p.Steps = ProverSteps
 	out.Yes, out.No = p.Claim(as, true), p.Claim(as, false)
-	out.Needs = needsOf(as, true)
+	out.Needs = p.needs(as, true)
 	return out
 }
 

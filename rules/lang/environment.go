@@ -1,6 +1,8 @@
 package lang
 
 import (
+	"slices"
+	"strings"
 	"sync"
 
 	"bellhop/rules/text"
@@ -34,6 +36,18 @@ func (e *Env) Has(name string) bool {
 	_, variable := e.Variables[name]
 	_, object := e.Objects[name]
 	return variable || object
+}
+
+// plain returns the type of a variable or a field that always has a value; [Any] for every other expression.
+func (e *Env) plain(key string) Type {
+	t := e.Variables[key]
+	if object, name, ok := strings.Cut(key, "."); ok {
+		t, _ = e.field(object, name)
+	}
+	if t.missing || slices.Contains(e.Lazy, key) {
+		return Any
+	}
+	return t
 }
 
 // field returns the type of a field of an object.

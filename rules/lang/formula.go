@@ -58,15 +58,20 @@ func In(word, list string, positive bool) *Formula {
 func (f *Formula) Asks(key string) (texts []string, ok bool) {
 	for _, a := range f.asked() {
 		if a.key == key {
-			for _, v := range a.set {
-				if s, err := strconv.Unquote(v); err == nil {
-					texts = append(texts, s)
-				}
-			}
-			return texts, true
+			return a.texts(), true
 		}
 	}
 	return nil, false
+}
+
+// texts returns the texts in the set.
+func (a *atom) texts() (texts []string) {
+	for _, v := range a.set {
+		if s, err := strconv.Unquote(v); err == nil {
+			texts = append(texts, s)
+		}
+	}
+	return texts
 }
 
 // connected returns a formula that is true if all of the others are, or one of them.

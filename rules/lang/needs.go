@@ -71,10 +71,10 @@ func (a Alternative) Key() Key {
 	return KeyOf(l.Test, l.Field, a.Text)
 }
 
-// needsOf returns needs of a condition or a part of one: if the event passes none of the tests of one of them, the part
-// is certainly false, or certainly true if holds is false. It follows && || and ! as [decide] does, and nothing else: in
-// any other operation, an error of an operand is an error of the whole.
-func needsOf(t Term, holds bool) []Need {
+// needs returns needs of a condition or a part of one: if the event passes none of the tests of one of them, the part
+// is certainly false, or certainly true if holds is false. It follows && || and ! as [decide] does, and single claims
+// about a plain field: in any other operation, an error of an operand is an error of the whole.
+func (p *Prover) needs(t Term, holds bool) []Need {
 	named := t.Node
 	t = t.Expand()
 	op, operands := divide(t.Node)
@@ -82,36 +82,54 @@ func needsOf(t Term, holds bool) []Need {
 	case op != "" && t.Node != named:
 		return nil // a named value is evaluated as a whole, so each of its operands can make it fail
 	case op == "!":
-		return needsOf(Term{operands[0], t.Checker}, !holds)
+		return p.needs(Term{operands[0], t.Checker}, !holds)
 	case op != "":
-		return chained(t, op, (op == "&&") == holds, holds)
+		return p.chained(t, op, (op == "&&") == holds, holds)
 	}
 	b, ok := t.Node.(*ast.BinaryNode)
-	if !ok {
+	if !ok || t.Checker.Types[b.Left].Type.Kind == BoolKind || t.Checker.Types[b.Right].Type.Kind == BoolKind {
 		return nil
 	}
-	l, r := Term{b.Left, t.Checker}, Term{b.Right, t.Checker}
-	switch op := b.Operator; {
-	case op == "==" && holds, op == "!=" && !holds:
-		if _, ok := l.text(); ok {
-			l, r = r, l
+	f, env := p.Claim(t, holds), t.Checker.Env
+	if f.op != 'a' || !f.atom.positive {
+		return nil
+	}
+	switch a := f.atom; {
+	case b.Operator == "in" && a.kind == 'b':
+		text, fixed := Term{b.Left, t.Checker}.text()
+		if list := (Term{b.Right, t.Checker}).Expand().Node.String(); fixed && env.plain(list).Kind == listKind {
+			return NeedOf(Holds, list, text)
 		}
-		return equals(l, []Term{r})
-	case op == "in" && holds:
-		return memberNeeds(l, r.Expand())
-	case (op == "startsWith" || op == "endsWith" || op == "contains") && holds:
-		return partNeeds(op, l, r)
+	case env.plain(a.key).Kind == TextKind && a.kind == 's':
+		return NeedOf(Equals, a.key, a.texts()...)
+	case env.plain(a.key).Kind == TextKind && a.kind == 'p':
+		return partNeeds(a)
 	}
 	return nil
 }
 
+// partNeeds returns the needs of the claim that a field begins or ends with a text or contains it.
+func partNeeds(a *atom) (out []Need) {
+	text := a.text
+	switch end := min(len(text), MaxEnd); a.op {
+	case "startsWith":
+		return NeedOf(StartsWith, a.key, text[:end])
+	case "endsWith":
+		return NeedOf(EndsWith, a.key, text[len(text)-end:])
+	}
+	for i := 0; i+PartSize <= len(text) && len(out) < maxParts; i++ {
+		out = append(out, NeedOf(Contains, a.key, text[i:i+PartSize])...)
+	}
+	return out
+}
+
 // chained returns the needs of a chain of operands. If all is true, each operand must be as wanted, so the needs of each
 // are needs of the chain. Otherwise one of them must be, so one need of each operand is taken and they are joined.
-func chained(t Term, op string, all, holds bool) []Need {
+func (p *Prover) chained(t Term, op string, all, holds bool) []Need {
 	var out []Need
 	var either Need
 	for _, o := range Operands(t.Node, op, nil) {
-		list := needsOf(Term{o, t.Checker}, holds)
+		list := p.needs(Term{o, t.Checker}, holds)
 		switch {
 		case all:
 			out = append(out, list...)
@@ -150,75 +168,4 @@ func AlternativeOf(t Test, field, text string) Alternative {
 		l.Size = len(text)
 	}
 	return Alternative{unique.Make(l), text}
-}
-
-// plain returns the name of a plain field of a kind. fallback is the text after ??, which takes the place of an empty
-// field.
-func plain(t Term, k kind) (name string, fallback *string, ok bool) {
-	t = t.Expand()
-	if b, isDefault := t.Node.(*ast.BinaryNode); isDefault && b.Operator == "??" && k == TextKind {
-		text, fixed := Term{b.Right, t.Checker}.text()
-		// If the left side has a fallback itself, an empty field has that one.
-		name, inner, ok := plain(Term{b.Left, t.Checker}, k)
-		return name, &text, ok && fixed && inner == nil
-	}
-	env := t.Checker.Env
-	var of Type
-	if object, field, isField := env.fieldOf(t.Node); isField {
-		name = object + "." + field
-		of, ok = env.field(object, field)
-	} else if id, isName := t.Node.(*ast.IdentifierNode); isName {
-		name = id.Value
-		of, ok = env.Variables[name]
-	}
-	return name, nil, ok && of.Kind == k && !of.missing && !slices.Contains(env.Lazy, name)
-}
-
-// equals returns the need that a field is one of some texts.
-func equals(t Term, list []Term) []Need {
-	texts := make([]string, len(list))
-	for i, e := range list {
-		var fixed bool
-		if texts[i], fixed = e.text(); !fixed {
-			return nil
-		}
-	}
-	field, fallback, ok := plain(t, TextKind)
-	if !ok {
-		return nil
-	}
-	if fallback != nil && slices.Contains(texts, *fallback) {
-		texts = append(texts, "") // an empty field has this value
-	}
-	return NeedOf(Equals, field, texts...)
-}
-
-func memberNeeds(l, r Term) []Need {
-	if elements, ok := r.elements(); ok {
-		return equals(l, elements)
-	}
-	text, fixed := l.text()
-	field, _, ok := plain(r, listKind)
-	if !fixed || !ok {
-		return nil
-	}
-	return NeedOf(Holds, field, text)
-}
-
-func partNeeds(op string, l, r Term) (out []Need) {
-	text, fixed := r.text()
-	field, fallback, ok := plain(l, TextKind)
-	if !fixed || !ok || fallback != nil || text == "" {
-		return nil
-	}
-	switch end := min(len(text), MaxEnd); op {
-	case "startsWith":
-		return NeedOf(StartsWith, field, text[:end])
-	case "endsWith":
-		return NeedOf(EndsWith, field, text[len(text)-end:])
-	}
-	for i := 0; i+PartSize <= len(text) && len(out) < maxParts; i++ {
-		out = append(out, NeedOf(Contains, field, text[i:i+PartSize])...)
-	}
-	return out
 }
