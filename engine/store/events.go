@@ -63,7 +63,7 @@ func (s *Store) Events(ctx context.Context, f EventFilter) ([]record.Event, erro
 	few := f.Appointment != ""
 	w.equal(aside("type", few), f.Type)
 	if rareType && !few {
-		w.terms = append(w.terms, "type NOT IN ('AppointmentCreate', 'AppointmentUpdate', 'AppointmentDelete')")
+		w.terms = append(w.terms, "type <> 'AppointmentCreate' AND type <> 'AppointmentUpdate' AND type <> 'AppointmentDelete'")
 		few = true
 	}
 	w.equal(aside("location", few), f.Location)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -258,4 +259,26 @@ func (s *Store) Recount(t *testing.T) map[record.State]int {
 		}
 	}
 	return counts
+}
+
+// Flushed describes the file that the writer flushes.
+func (s *Store) Flushed() (os.FileInfo, error) { return s.db.(*sqliteDB).wal.Stat() }
+
+// MoveFolder makes the store look for its log in another folder, and returns the one where it looked.
+func (s *Store) MoveFolder(to string) (from string) {
+	db := s.db.(*sqliteDB)
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	from, db.dir = db.dir, to
+	return from
+}
+
+// DropConnections closes all connections to the file, and opens those for writing again.
+func (s *Store) DropConnections(ctx context.Context) error {
+	for _, pool := range []*sql.DB{s.read, s.hot, s.write} {
+		n := pool.Stats().MaxOpenConnections
+		pool.SetMaxIdleConns(-1)
+		pool.SetMaxIdleConns(n)
+	}
+	return s.write.PingContext(ctx)
 }

@@ -112,3 +112,45 @@ func TestNewest(t *testing.T) {
 		t.Errorf("%s, %v", at, err)
 	}
 }
+
+// What was acknowledged is flushed also after SQLite made a new log, and a failed flush is not forgotten.
+func TestFlush(t *testing.T) {
+	t.Parallel()
+	storetest.InFolder(t)
+	dir := t.TempDir()
+	s, err := store.Open(t.Context(), store.Options{At: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	wal := filepath.Join(dir, "bellhop.db-wal")
+	flushed := func() os.FileInfo {
+		t.Helper()
+		if _, err := put(t.Context(), s, "a1", 1); err != nil {
+			t.Fatal(err)
+		}
+		info, err := s.Flushed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, err := os.Stat(wal)
+		if err != nil || !os.SameFile(info, now) {
+			t.Fatalf("the file that is flushed is not the log: %v", err)
+		}
+		return now
+	}
+	first := flushed()
+	if err := s.DropConnections(t.Context()); err != nil { // SQLite then removes the log
+		t.Fatal(err)
+	}
+	if second := flushed(); os.SameFile(first, second) {
+		t.Error("the log is still the same, so this tests nothing")
+	}
+	s.MoveFolder(filepath.Join(dir, "nowhere"))
+	for range 2 {
+		if _, err := put(t.Context(), s, "a2", 1); err == nil || !strings.Contains(err.Error(), "flush the store") {
+			t.Fatalf("a write after a failed flush: %v", err)
+		}
+		s.MoveFolder(dir)
+	}
+}

@@ -9,7 +9,7 @@ import (
 // were cancelled for one of the reasons in passing, which a later event can undo.
 func (t *Tx) Held(source, appointment string, passing [2]string) ([]record.Delivery, error) {
 	return listDeliveries(t.ctx, t.tx, `
-		WHERE source = ? AND appointment = ? AND follows AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead')
+		WHERE source = ? AND appointment = ? AND follows AND state <> 'sent' AND state <> 'shadow'
 		AND (state <> 'cancelled' OR replace(reason, ?, '') IN (?, ?)) ORDER BY id`, source, appointment, record.UnderWay, passing[0], passing[1])
 }
 

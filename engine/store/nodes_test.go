@@ -317,10 +317,10 @@ func TestTextsThatAreNoTexts(t *testing.T) {
 func TestTranslate(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ query, want string }{
-		{`SELECT a FROM b WHERE c = ? AND d < ?`, `SELECT a FROM b WHERE c = $1 AND d < $2`},
-		{`SELECT a FROM b WHERE c = ?2 AND d < ?1`, `SELECT a FROM b WHERE c = $2 AND d < $1`},
-		{`SELECT a FROM b INDEXED BY b_c WHERE +c = ? AND +d = ?`, `SELECT a FROM b  WHERE c = $1 AND d = $2`},
-		{`SELECT a FROM b WHERE m ? 'x' AND c = $1`, `SELECT a FROM b WHERE m ? 'x' AND c = $1`},
+		{`/* test */ SELECT a FROM b WHERE c = ? AND d < ?`, `/* test */ SELECT a FROM b WHERE c = $1 AND d < $2`},
+		{`/* test */ SELECT a FROM b WHERE c = ?2 AND d < ?1`, `/* test */ SELECT a FROM b WHERE c = $2 AND d < $1`},
+		{`/* test */ SELECT a FROM b INDEXED BY b_c WHERE +c = ? AND +d = ?`, `/* test */ SELECT a FROM b  WHERE c = $1 AND d = $2`},
+		{`/* test */ SELECT a FROM b WHERE m ? 'x' AND c = $1`, `/* test */ SELECT a FROM b WHERE m ? 'x' AND c = $1`},
 	} {
 		if got := translate(tt.query); got != tt.want {
 			t.Errorf("%s\nis\n%s\nwant\n%s", tt.query, got, tt.want)

@@ -17,7 +17,7 @@ import (
 func (t *Tx) Before(d *record.Delivery) (id string, due time.Time, err error) {
 	var at int64
 	err = t.tx.QueryRowContext(t.ctx, `SELECT id, due_at FROM deliveries INDEXED BY deliveries_order
-		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event < ?5 AND step_key = '' AND state IN ('pending', 'sending', 'retrying')
+		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event < ?5 AND step_key = '' AND (state = 'pending' OR state = 'sending' OR state = 'retrying')
 		ORDER BY event DESC LIMIT 1`, d.Appointment, d.Source, d.Rule, d.Step, d.Event).Scan(&id, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", time.Time{}, nil

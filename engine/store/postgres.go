@@ -197,6 +197,9 @@ func (db *postgresDB) lock(ctx context.Context, tx *sql.Tx, keys []Key) error {
 	return nil
 }
 
+// flush does nothing, because a commit is durable.
+func (db *postgresDB) flush() error { return nil }
+
 // giveBack does nothing, because the server's autovacuum does it.
 func (db *postgresDB) giveBack(context.Context, *Store) error { return nil }
 

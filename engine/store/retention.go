@@ -121,7 +121,7 @@ func (s *Store) pruneAppointments(ctx context.Context, cut int64) error {
 			for _, a := range list {
 				_, err := tx.exec("prune", `DELETE FROM appointments AS a WHERE source = ?1 AND id = ?2 AND touched_at < ?3 AND ends_at < ?3
 					AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.source = a.source AND d.appointment = a.id AND d.follows
-						AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead'))`, a.source, a.id, cut)
+						AND d.state <> 'sent' AND d.state <> 'shadow')`, a.source, a.id, cut)
 				if err != nil {
 					return err
 				}

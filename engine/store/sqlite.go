@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -30,7 +31,17 @@ const (
 )
 
 // A sqliteDB is a database in a file that one process has open. All writes share one connection.
-type sqliteDB struct{ dir string }
+//
+// SQLite itself flushes only what keeps the file whole (synchronous=NORMAL): River's own transactions, such as fetching
+// jobs, need no flush, because after a crash all jobs are given back. The writer flushes the write-ahead log after each of
+// its transactions, once for all that came before.
+type sqliteDB struct {
+	dir string
+
+	mu     sync.Mutex
+	wal    *os.File
+	failed error // what was written before a failed flush can be lost, even if a later flush succeeds
+}
 
 var _ database = (*sqliteDB)(nil)
 
@@ -74,6 +85,7 @@ func (db *sqliteDB) open(ctx context.Context, s *Store) (*queueDriver, error) {
 		return nil, errors.New("it is in use by another process")
 	}
 	s.onClose(lock.Unlock)
+	s.onClose(db.closeLog)
 	if err := guard(db.path()); err != nil {
 		return nil, err
 	}
@@ -113,6 +125,51 @@ func (db *sqliteDB) migrate(ctx context.Context, s *Store, run func(context.Cont
 		return fmt.Errorf("clear leadership: %w", err)
 	}
 	return nil
+}
+
+// flush makes all that was committed so far durable. After a failure it fails until the store is opened again.
+func (db *sqliteDB) flush() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.failed == nil {
+		err := db.openLog()
+		if err == nil {
+			err = flushData(db.wal)
+		}
+		if err != nil {
+			db.failed = fmt.Errorf("flush the store to the disk: %w; restart the server, because what was written before can be lost", err)
+		}
+	}
+	return db.failed
+}
+
+// openLog opens the write-ahead log, also if SQLite has made a new one since: it removes the log, after flushing what was in
+// it, when the last connection is closed.
+func (db *sqliteDB) openLog() error {
+	path := db.path() + "-wal"
+	if db.wal != nil {
+		there, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if opened, err := db.wal.Stat(); err == nil && os.SameFile(there, opened) {
+			return nil
+		}
+	}
+	log, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	err = db.closeLog()
+	db.wal = log
+	return err
+}
+
+func (db *sqliteDB) closeLog() error {
+	if db.wal == nil {
+		return nil
+	}
+	return db.wal.Close()
 }
 
 // lock has nothing to lock: there is one writer.
@@ -201,9 +258,9 @@ func openPool(path string, n int, readOnly bool) (*sql.DB, error) {
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(10000)",
 		"journal_mode(WAL)",
-		"synchronous(FULL)",
+		"synchronous(NORMAL)",
 		"cache_size(-32000)",
-		"wal_autocheckpoint(4000)",
+		"wal_autocheckpoint(16000)",
 		"journal_size_limit(67108864)",
 		"temp_store(MEMORY)",
 	}}

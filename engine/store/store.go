@@ -63,6 +63,8 @@ type database interface {
 	migrate(ctx context.Context, s *Store, run func(context.Context) error) error
 	// lock locks keys until the end of the transaction.
 	lock(ctx context.Context, tx *sql.Tx, keys []Key) error
+	// flush makes all that was committed so far durable.
+	flush() error
 	// time returns a time as River stores it.
 	time(t time.Time) any
 	// giveBack returns free space to the disk, if the database does not do that by itself.

@@ -64,7 +64,7 @@ func (t *Tx) exec(what, query string, args ...any) (int, error) {
 }
 
 // Write runs fn in a transaction that has the key. It returns nil once the transaction is on the disk, and an error if
-// nothing was written, or if the connection to a database broke while it was told to commit. A panic of fn is an error. Calls that wait at the same time share one transaction. If one of them fails, the
+// nothing was written, or if it is not known: the disk failed, or the connection to a database broke. A panic of fn is an error. Calls that wait at the same time share one transaction. If one of them fails, the
 // others run again, so fn can run more than once. It must set all its results anew each time, and must not call Write.
 //
 // If ctx ends first, Write returns its error; fn can still run and be committed. After [Store.Close], Write returns
@@ -224,6 +224,9 @@ func (w *writer) transact(ctx context.Context, group []*writeCall) (err error) {
 	}
 	if err := sqlTx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	if err := w.s.db.flush(); err != nil {
+		return err
 	}
 	if tx.rules != "" {
 		w.rules = tx.rules

@@ -1,3 +1,7 @@
+DROP INDEX events_type;
+CREATE INDEX events_type ON events (type, id) WHERE type NOT IN ('AppointmentCreate', 'AppointmentUpdate', 'AppointmentDelete');
+DROP INDEX deliveries_order;
+CREATE INDEX deliveries_order ON deliveries (appointment, rule, step, event) WHERE step_key = '' AND state IN ('pending', 'sending', 'retrying');
 DROP INDEX deliveries_held;
 CREATE INDEX deliveries_held ON deliveries (source, appointment) WHERE follows = 1 AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead');
 DROP TABLE probe;

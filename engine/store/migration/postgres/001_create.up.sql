@@ -20,7 +20,7 @@ CREATE UNIQUE INDEX events_dedupe ON events (dedupe);
 CREATE INDEX events_location ON events (location, id);
 CREATE INDEX events_appointment ON events (appointment, id);
 CREATE INDEX events_source ON events (source, id);
-CREATE INDEX events_type ON events (type, id) WHERE type NOT IN ('AppointmentCreate', 'AppointmentUpdate', 'AppointmentDelete');
+CREATE INDEX events_type ON events (type, id) WHERE type <> 'AppointmentCreate' AND type <> 'AppointmentUpdate' AND type <> 'AppointmentDelete';
 CREATE INDEX events_status ON events (status, id) WHERE status <> 'accepted';
 
 -- In a statement for both databases, max of two numbers is the larger one.
@@ -65,8 +65,8 @@ CREATE TABLE deliveries (
 );
 CREATE UNIQUE INDEX deliveries_step ON deliveries (event, rule, step, copy);
 CREATE INDEX deliveries_appointment ON deliveries (appointment);
-CREATE INDEX deliveries_held ON deliveries (source, appointment) WHERE follows AND state IN ('waiting', 'pending', 'sending', 'retrying', 'cancelled', 'skipped', 'dead');
-CREATE INDEX deliveries_order ON deliveries (appointment, rule, step, event) WHERE step_key = '' AND state IN ('pending', 'sending', 'retrying');
+CREATE INDEX deliveries_held ON deliveries (source, appointment) WHERE follows AND state <> 'sent' AND state <> 'shadow';
+CREATE INDEX deliveries_order ON deliveries (appointment, rule, step, event) WHERE step_key = '' AND (state = 'pending' OR state = 'sending' OR state = 'retrying');
 CREATE INDEX deliveries_state ON deliveries (state, id);
 CREATE INDEX deliveries_rule ON deliveries (rule, id);
 CREATE INDEX deliveries_waiting ON deliveries (rule, step, step_key) WHERE state = 'waiting';
