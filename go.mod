@@ -4,7 +4,6 @@ go 1.26.0
 
 require (
 	code.dny.dev/ssrf v0.3.0
-	filippo.io/edwards25519 v1.2.0
 	github.com/creachadair/jrpc2 v1.3.6
 	github.com/creachadair/mds v0.31.0
 	github.com/emersion/go-message v0.18.2

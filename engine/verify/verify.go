@@ -176,16 +176,12 @@ func publicKey[K any](text, kind string, bare func([]byte) (K, bool)) (key K, er
 }
 
 func newEd25519(v config.Verify) (Verifier, error) {
-	keys, err := readAll("key", v.Keys, func(text string) (*edKey, error) {
-		key, err := publicKey(text, "Ed25519", func(raw []byte) (ed25519.PublicKey, bool) { return raw, len(raw) == ed25519.PublicKeySize })
-		if err != nil {
-			return nil, err
-		}
-		return newEdKey(key)
+	keys, err := readAll("key", v.Keys, func(text string) (ed25519.PublicKey, error) {
+		return publicKey(text, "Ed25519", func(raw []byte) (ed25519.PublicKey, bool) { return raw, len(raw) == ed25519.PublicKeySize })
 	})
-	return &keyed[*edKey]{Header(v), keys, func(key *edKey, value string, body []byte) bool {
+	return &keyed[ed25519.PublicKey]{Header(v), keys, func(key ed25519.PublicKey, value string, body []byte) bool {
 		sig, ok := decodeSignature(value, ed25519.SignatureSize)
-		return ok && key.verify(body, sig)
+		return ok && ed25519.Verify(key, body, sig)
 	}, errMismatch}, err
 }
 
