@@ -92,7 +92,7 @@ func (p *program) copyStore(ctx context.Context, f copyFlags) (err error) {
 	copied, err := store.Copy(ctx, old, now, func(table string, rows int) {
 		if time.Since(said) > time.Second && !f.json {
 			said = time.Now()
-			fmt.Fprintf(p.stderr, "%s: %d\n", strings.ReplaceAll(table, "_", " "), rows)
+			_, _ = fmt.Fprintf(p.stderr, "%s: %d\n", strings.ReplaceAll(table, "_", " "), rows)
 		}
 	})
 	if err != nil {

@@ -89,7 +89,7 @@ const unknownResult = "the process ended, or its result could not be stored: thi
 // has one worker at a time. Claim finds a delivery in state sending only if an earlier claim was not recorded: the
 // process ended, or the store failed.
 func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, err error) {
-	err = j.store.Write(ctx, j.key(), func(tx *Tx) error {
+	err = j.store.writeJob(ctx, j.key(), func(tx *Tx) error {
 		d, ok = record.Delivery{}, false
 		got, err := tx.take(j, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?`, micros(j.store.opts.Now()))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -178,7 +178,7 @@ func (j *Job) Current(ctx context.Context, d *record.Delivery) (bool, error) {
 	if n == 1 {
 		return true, nil
 	}
-	return false, j.store.Write(ctx, j.key(), func(tx *Tx) error {
+	return false, j.store.writeJob(ctx, j.key(), func(tx *Tx) error {
 		_, err := tx.exec("write delivery", `UPDATE deliveries SET reason = replace(reason, ?, '') WHERE id = ? AND turn = ? AND state = 'cancelled'`,
 			record.UnderWay, j.job.Delivery, j.job.Turn+1)
 		return err
@@ -197,7 +197,7 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 	}
 	over := false
 	mine, more := j.mine()
-	err = j.store.Write(ctx, j.key(), func(tx *Tx) error {
+	err = j.store.writeJob(ctx, j.key(), func(tx *Tx) error {
 		over = !d.State.Open()
 		// It was not sent after all. It is rendered again later, with the appointment as it then is.
 		unsent := d.Fresh && d.State == record.Pending

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 
 	"bellhop/engine/record"
@@ -73,6 +74,11 @@ func (s *Store) Write(ctx context.Context, key Key, fn func(*Tx) error) error {
 	return s.writeAll(ctx, []Key{key}, fn)
 }
 
+// writeJob is Write for a call about a job of the queue.
+func (s *Store) writeJob(ctx context.Context, key Key, fn func(*Tx) error) error {
+	return s.send(ctx, &writeCall{keys: []Key{key}, fn: fn, done: make(chan error, 1), job: true})
+}
+
 // writeAll is Write with several keys.
 func (s *Store) writeAll(ctx context.Context, keys []Key, fn func(*Tx) error) error {
 	return s.send(ctx, &writeCall{keys: keys, fn: fn, done: make(chan error, 1)})
@@ -87,8 +93,12 @@ func (s *Store) ask(ctx context.Context, key Key, fn func(*Tx) error) error {
 func (s *Store) send(ctx context.Context, call *writeCall) error {
 	// Calls with the same key go to the same writer, so that the writers of this process do not wait for each other.
 	w := s.writers[uint64(call.keys[0])%uint64(len(s.writers))]
+	queue := w.calls
+	if call.job {
+		queue = w.jobs
+	}
 	select {
-	case w.calls <- call:
+	case queue <- call:
 	case <-w.stopping:
 		return ErrClosed
 	case <-ctx.Done():
@@ -113,6 +123,7 @@ type writeCall struct {
 	keys []Key // at least one
 	fn   func(*Tx) error
 	done chan error
+	job  bool  // it is about a job of the queue, for which nobody waits
 	asks bool  // see [Store.ask]
 	told error // its answer, nil if none
 }
@@ -120,6 +131,7 @@ type writeCall struct {
 type writer struct {
 	s        *Store
 	calls    chan *writeCall
+	jobs     chan *writeCall // those about jobs
 	stopping chan struct{}
 	stopOnce sync.Once
 	finished chan struct{}
@@ -128,7 +140,8 @@ type writer struct {
 }
 
 func startWriter(s *Store) *writer {
-	w := &writer{s: s, calls: make(chan *writeCall, s.db.dialect().group), stopping: make(chan struct{}), finished: make(chan struct{})}
+	n := s.db.dialect().group
+	w := &writer{s: s, calls: make(chan *writeCall, n), jobs: make(chan *writeCall, n), stopping: make(chan struct{}), finished: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -150,27 +163,44 @@ func (w *writer) run() {
 		select {
 		case c := <-w.calls:
 			group = append(group, c)
+		case c := <-w.jobs:
+			group = append(group, c)
 		case <-w.stopping:
-			for {
-				select {
-				case c := <-w.calls:
-					c.done <- ErrClosed
-				default:
-					return
-				}
+			for _, c := range slices.Concat(taken(w.calls, nil, most), taken(w.jobs, nil, most)) {
+				c.done <- ErrClosed
 			}
+			return
 		}
-	more:
-		for len(group) < most {
-			select {
-			case c := <-w.calls:
-				group = append(group, c)
-			default:
-				break more
-			}
+		group = taken(w.calls, group, most)
+		calls := len(group)
+		if group[0].job {
+			calls--
 		}
+		// A sender or an operator does not wait for the jobs of another location, of which there can be very many. Two are
+		// what an event with one delivery needs.
+		limit := most
+		if calls > 0 {
+			limit = min(most, len(group)+max(jobsBeside, 2*calls))
+		}
+		group = taken(w.jobs, group, limit)
 		w.commit(ctx, group)
 	}
+}
+
+// jobsBeside is how many calls about jobs a group can have beside a single other one.
+const jobsBeside = 8
+
+// taken adds the calls that wait in a queue to a group, which has at most so many.
+func taken(queue chan *writeCall, group []*writeCall, most int) []*writeCall {
+	for len(group) < most {
+		select {
+		case c := <-queue:
+			group = append(group, c)
+		default:
+			return group
+		}
+	}
+	return group
 }
 
 // commit runs a group in one transaction. If a call fails, each call runs again in its own transaction, so that a call
