@@ -16,6 +16,8 @@ func (s *Set) Anew(name string, number int, action string, ev *Event, now time.T
 		return Step{Number: number, Skip: "the appointment was moved, and the rule is no longer there"}, false
 	case !rule.Enabled:
 		return Step{Number: number, Skip: "the appointment was moved, and the rule was switched off"}, false
+	case rule.body().err != nil:
+		return Step{Number: number, Err: rule.body().err}, rule.Shadow
 	case st == nil || st.kind.Name != action:
 		return Step{Number: number, Skip: "the appointment was moved, and the rule no longer has this step"}, false
 	}

@@ -141,6 +141,38 @@ func TestRecall(t *testing.T) {
 	}
 }
 
+// A rule whose text cannot be read again, because a zone it names is gone, fails; it is not taken for one that is not
+// meant.
+func TestBodyThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	data := "rules:\n  - name: a\n    on: booked\n    timezone: Europe/Paris\n    then: [{at: appointment.endTime, slack: {channel: a, text: b}}]\n"
+	o := Options{Connections: map[string]string{"slack": "slack"}}
+	f, findings := Compile("a.yaml", []byte(data), o)
+	digest, err := f.Digest(findings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _, err = Recall("a.yaml", []byte(strings.Replace(data, "Paris", "Pariz", 1)), digest, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, _ := NewSet([]*File{f})
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	ev := &Event{Type: Create, On: []string{Create, Booked}}
+	if m := set.Match(ev, now); len(m) != 1 || m[0].Err == nil || !strings.HasPrefix(m[0].Err.Error(), "a.yaml:4:15: ") {
+		t.Errorf("it matches %+v", m)
+	}
+	if due, _ := set.Due(Held{Rule: "a", Step: 1}, ev, now); due.Err == nil || due.Skip != "" {
+		t.Errorf("its step is %+v", due)
+	}
+	if anew, _ := set.Anew("a", 1, "slack", ev, now); anew.Err == nil || anew.Skip != "" {
+		t.Errorf("its step is %+v", anew)
+	}
+	if got := set.Explain(ev, now); got[0].Outcome != Failing {
+		t.Errorf("it is explained as %+v", got)
+	}
+}
+
 // A digest that is cut off or changed is an error or another file, but no panic.
 func FuzzRecall(f *testing.F) {
 	data := []byte("rules:\n  - name: a\n    on: [booked]\n    when: appointment.title == \"a\"\n    then: [{slack: {channel: a, text: '{{ appointment.title }}'}}]\n")

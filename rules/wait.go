@@ -330,6 +330,8 @@ func (s *Set) Due(h Held, ev *Event, now time.Time) (_ Step, shadow bool) {
 		return Step{Number: h.Step, Skip: "the rule is no longer there"}, false
 	case !rule.Enabled:
 		return Step{Number: h.Step, Skip: "the rule was switched off"}, false
+	case rule.body().err != nil:
+		return Step{Number: h.Step, Err: rule.body().err}, rule.Shadow
 	case st == nil:
 		return Step{Number: h.Step, Skip: "the rule no longer has this step"}, false
 	}
