@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -138,6 +139,28 @@ func TestRecall(t *testing.T) {
 	}
 	if rules < 100 || alone == rules || alone < rules*9/10 {
 		t.Errorf("of %d rules, %d are read from their own lines", rules, alone)
+	}
+}
+
+// Events that ask first for the same rules at the same time match the same.
+func TestBodiesMadeAtOnce(t *testing.T) {
+	t.Parallel()
+	files, _ := sampleFiles(t)
+	for _, f := range files {
+		if f.Path != "anchor.yaml" && f.Path != "plain.yaml" {
+			continue
+		}
+		set, _ := NewSet([]*File{f})
+		ev := &Event{Type: Create, On: []string{Create, Booked, Cancelled}, Body: json.RawMessage(`{"x":"y"}`), Custom: map[string]any{"x": "y"}}
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				if got := set.Match(ev, time.Now()); len(got) != 2 || got[0].Steps[0].Request == nil || got[1].Steps[0].Request == nil {
+					t.Errorf("%s: got %+v", f.Path, got)
+				}
+			})
+		}
+		all.Wait()
 	}
 }
 
