@@ -48,7 +48,7 @@ configured folder as it is now.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.since, "since", "7d", "how far to go back, such as 12h or 7d, or a `date` such as 2026-01-31")
 	flags.StringVar(&f.rules, "rules", "", "the changed rules `folder`, if not the configured one")
-	flags.StringVar(&f.store, "store", "", "the `folder` of the store, if not the configured one")
+	flags.StringVar(&f.store, "store", "", "the `store`, a folder or postgres://…, if not the configured one")
 	flags.IntVar(&f.limit, "limit", 3, "how many messages to show of each rule and kind of difference")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	return cmd

@@ -41,7 +41,7 @@ while it runs; SIGHUP makes it look at them at once. Flags win over the configur
 	configFlag(cmd, &f.config)
 	flags := cmd.Flags()
 	flags.StringVar(&f.rules, "rules", "", "the `folder` of rule files")
-	flags.StringVar(&f.store, "store", "", "the `folder` that holds events and deliveries")
+	flags.StringVar(&f.store, "store", "", "the `store` of events and deliveries: a folder, or postgres://…")
 	flags.StringVar(&f.listen, "listen", "", "the public `address` for webhooks")
 	flags.StringVar(&f.admin, "admin", "", "the operators' `address`: page, API and metrics")
 	flags.StringVar(&f.logFormat, "log-format", "text", "the log's form: text or json")

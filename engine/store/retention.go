@@ -11,7 +11,7 @@ import (
 )
 
 // pruneBatch is about how many rows one transaction of [Store.Prune] deletes, so that intake never waits long for it.
-const pruneBatch = 500
+const pruneBatch = 200
 
 // Newest returns when the newest event was received. It is zero if there is none.
 func (s *Store) Newest(ctx context.Context) (time.Time, error) {
