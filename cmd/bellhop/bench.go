@@ -85,7 +85,7 @@ func (p *program) bench(ctx context.Context, f benchFlags) (err error) {
 	case f.rate < 0 || f.connections < 1 || f.locations < 1 || f.rules < 0 || f.length <= 0:
 		return usagef("--rate, --for, --connections, --locations and --rules are numbers above 0; only --rate and --rules can be 0")
 	case f.urls != nil && (f.signed || f.store != "" || f.write != "" || f.servers != 1):
-		return usagef("--signed, --store, --servers and --write are for a server that bench starts, not for --url")
+		return usagef("--signed, --store, --servers and --write are for servers that bench starts, not for --url")
 	case f.bare && (f.urls != nil || f.write != "" || f.rate > 0):
 		return usagef("--bare compares how fast a server that bench starts can go, so it fits neither --url, --write nor --rate")
 	case f.servers < 1 || f.servers > 1 && !strings.Contains(f.store, "://"):
