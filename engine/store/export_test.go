@@ -24,13 +24,16 @@ import (
 func SetRunning(t *testing.T, at string) {
 	t.Helper()
 	script := `/* test */ UPDATE river_job SET state = 'running', finalized_at = NULL WHERE args ->> 'd' IN (SELECT id FROM deliveries WHERE state = 'sending')`
-	db, err := openPool(filepath.Join(at, "bellhop.db"), 1, false)
+	var db *sql.DB
+	var err error
 	if isURL(at) {
 		script = strings.Replace(script, "SET", "SET attempted_by = '{gone}',", 1)
 		var c *pgx.ConnConfig
 		if c, err = parsePostgres(at); err == nil {
 			db = openPostgres(c, 1)
 		}
+	} else {
+		db, err = openPool(filepath.Join(at, "bellhop.db"), 1, false)
 	}
 	if err != nil {
 		t.Fatal(err)
