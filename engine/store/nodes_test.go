@@ -183,6 +183,34 @@ func TestStoppedProcess(t *testing.T) {
 	}
 }
 
+// A job keeps the key of its appointment, so that what is written about a delivery waits for what an event writes.
+func TestJobKeepsItsKey(t *testing.T) {
+	t.Parallel()
+	s := processes(t, 1)[0]
+	want := map[string]Key{}
+	for i := range 50 {
+		a := fmt.Sprint("a", i)
+		want[pending(t, s, a)] = KeyOf("hoopai", a)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var mu sync.Mutex
+	err := s.Work(ctx, WorkOptions{Workers: len(want), Stop: time.Second}, func(_ context.Context, j *Job) time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		if key := want[j.job.Delivery]; j.key() != key {
+			t.Errorf("the key of a job is %d, want %d", j.key(), key)
+		}
+		if delete(want, j.job.Delivery); len(want) == 0 {
+			stop()
+		}
+		return 0
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A record that was committed, but whose answer was lost, is made again without harm.
 func TestRecordTwice(t *testing.T) {
 	t.Parallel()

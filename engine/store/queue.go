@@ -36,7 +36,9 @@ type job struct {
 	Destination string `json:"to"`
 	Turn        int    `json:"n,omitempty"`
 	Waits       bool   `json:"w,omitempty"` // the step waits, so its destination can change before it is due
-	Key         Key    `json:"k,omitempty"` // of the appointment, needed only in a database that processes share
+	// Key is that of the appointment, in a database that processes share. It is a text, because River's reading of numbers
+	// keeps only 15 digits or so of them.
+	Key Key `json:"k,string,omitempty"`
 
 	due      time.Time
 	priority int // see fairness

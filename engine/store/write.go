@@ -45,10 +45,14 @@ func (t *Tx) enqueue(d *record.Delivery) { t.jobs = append(t.jobs, t.s.jobOf(d))
 
 // jobOf returns the job of a delivery that is to be sent.
 func (s *Store) jobOf(d *record.Delivery) job {
-	return job{
-		Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "", Key: KeyOf(d.Source, d.Appointment),
+	j := job{
+		Delivery: d.ID, Destination: d.Destination, Turn: d.Turn, Waits: d.Key != "",
 		due: d.Due, priority: s.fair.priority(d.Location, d.Due, s.opts.Now()),
 	}
+	if s.shared() {
+		j.Key = KeyOf(d.Source, d.Appointment)
+	}
+	return j
 }
 
 // exec runs a statement and returns how many rows it changed. what says in its error what was done.
@@ -64,9 +68,10 @@ func (t *Tx) exec(what, query string, args ...any) (int, error) {
 	return int(n), nil
 }
 
-// Write runs fn in a transaction that has the key. It returns nil once the transaction is on the disk, and an error if
-// nothing was written, or if it is not known: the disk failed, or the connection to a database broke. A panic of fn is an error. Calls that wait at the same time share one transaction. If one of them fails, the
-// others run again, so fn can run more than once. It must set all its results anew each time, and must not call Write.
+// Write runs fn in a transaction that has the key. It returns nil once the transaction is on the disk. It returns an error
+// if nothing was written, or if that is not known: the disk failed, or the connection to a database broke. A panic of fn is
+// an error. Calls that wait at the same time share one transaction. If one of them fails, the others run again, so fn can
+// run more than once. It must set all its results anew each time, and must not call Write.
 //
 // If ctx ends first, Write returns its error; fn can still run and be committed. After [Store.Close], Write returns
 // [ErrClosed].
