@@ -21,7 +21,7 @@ func (s *Set) Anew(name string, number int, action string, ev *Event, now time.T
 	case st == nil || st.kind.Name != action:
 		return Step{Number: number, Skip: "the appointment was moved, and the rule no longer has this step"}, false
 	}
-	r := newRun(ev, now)
+	r := newRun(s.know(ev), now)
 	r.start(rule)
 	switch yes, err := r.applies(); {
 	case err != nil:

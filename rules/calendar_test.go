@@ -274,11 +274,11 @@ func TestWhoseZone(t *testing.T) {
 	check("contact", "10:00 08:00 UTC") // the configured zone
 	check("user", "10:00 08:00 UTC")
 	check("location", "10:00 08:00 UTC")
-	ev.Zones.Location = "america/chicago"
+	ev.Location.Timezone = "america/chicago"
 	check("contact", "05:00 08:00 CST")
 	check("user", "05:00 08:00 CST")
 	check("location", "05:00 08:00 CST")
-	ev.Contact.Timezone, ev.Zones.User = "Tokyo Standard Time", "UTC+2"
+	ev.Contact.Timezone, ev.User.Timezone = "Tokyo Standard Time", "UTC+2"
 	check("contact", "19:00 08:00 JST")
 	check("user", "12:00 08:00 +0200")
 	check("location", "05:00 08:00 CST")

@@ -26,11 +26,15 @@ var world = &lang.Env{
 		"receivedAt": lang.Time,
 		"custom":     lang.Any.OrNil(),
 		"raw":        lang.Any,
+		"users":      lang.ListOf(lang.Type{Kind: lang.ObjectKind, Name: "user"}),
 	},
 	Objects: map[string]lang.Object{
-		"appointment": {Fields: fieldTypes(reflect.TypeFor[Appointment]()), Moment: "startTime"},
-		"previous":    {Fields: fieldTypes(reflect.TypeFor[Appointment]()), Moment: "startTime", Optional: true},
-		"contact":     {Fields: fieldTypes(reflect.TypeFor[Contact]()), Optional: true},
+		"appointment": {Fields: fieldTypes("appointment"), Moment: "startTime"},
+		"previous":    {Fields: fieldTypes("previous"), Moment: "startTime", Optional: true},
+		"contact":     {Fields: fieldTypes("contact"), Optional: true},
+		"user":        {Fields: fieldTypes("user"), Optional: true},
+		"calendar":    {Fields: fieldTypes("calendar"), Optional: true},
+		"location":    {Fields: fieldTypes("location"), Optional: true},
 	},
 	Main: []string{"appointment", "contact"},
 	Lazy: []string{"raw"},
@@ -63,10 +67,23 @@ func similarStatus(word string) string {
 	return text.Closest(word, Statuses())
 }
 
-func fieldTypes(t reflect.Type) map[string]lang.Type {
+// objects are the types of the names that have fields.
+var objects = map[string]reflect.Type{
+	"appointment": reflect.TypeFor[Appointment](),
+	"previous":    reflect.TypeFor[Appointment](),
+	"contact":     reflect.TypeFor[Contact](),
+	"user":        reflect.TypeFor[User](),
+	"calendar":    reflect.TypeFor[Calendar](),
+	"location":    reflect.TypeFor[Location](),
+}
+
+func fieldTypes(object string) map[string]lang.Type {
 	fields := map[string]lang.Type{}
-	for f := range t.Fields() {
+	for f := range objects[object].Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if f.Tag.Get("doc") == "" { // not for expressions
+			continue
+		}
 		switch f.Type {
 		case reflect.TypeFor[string]():
 			fields[name] = lang.Text
@@ -74,6 +91,10 @@ func fieldTypes(t reflect.Type) map[string]lang.Type {
 			fields[name] = lang.Time
 		case reflect.TypeFor[[]string]():
 			fields[name] = lang.Texts
+		case reflect.TypeFor[bool]():
+			fields[name] = lang.Bool
+		case reflect.TypeFor[map[string]any]():
+			fields[name] = lang.Any.OrNil()
 		}
 	}
 	if _, ok := fields["appointmentStatus"]; ok {
@@ -116,10 +137,20 @@ var eventValues = slices.Concat(
 		{"receivedAt", func(ev *Event) any { return ev.ReceivedAt }},
 		{"changed", func(ev *Event) any { return texts(ev.Changed) }},
 		{"custom", func(ev *Event) any { return orNil(ev.Custom) }},
+		{"users", func(ev *Event) any {
+			list := make([]any, len(ev.Users))
+			for i := range ev.Users {
+				list[i] = whole(&ev.Users[i], userFieldValues)
+			}
+			return list
+		}},
 	},
-	appointmentValues("appointment.", func(ev *Event) *Appointment { return &ev.Appointment }),
-	appointmentValues("previous.", func(ev *Event) *Appointment { return &ev.Previous }),
-	contactValues("contact.", func(ev *Event) *Contact { return &ev.Contact }),
+	below("appointment", func(ev *Event) *Appointment { return &ev.Appointment }, appointmentFieldValues),
+	below("previous", func(ev *Event) *Appointment { return &ev.Previous }, appointmentFieldValues),
+	below("contact", func(ev *Event) *Contact { return &ev.Contact }, contactFieldValues),
+	below("user", func(ev *Event) *User { return &ev.User }, userFieldValues),
+	below("calendar", func(ev *Event) *Calendar { return &ev.Calendar }, calendarFieldValues),
+	below("location", func(ev *Event) *Location { return &ev.Location }, locationFieldValues),
 )
 
 // orNil returns a nil map as nil.
@@ -138,47 +169,100 @@ func texts(list []string) []string {
 	return list
 }
 
-func appointmentValues(prefix string, of func(*Event) *Appointment) []eventValue {
-	return []eventValue{
-		{prefix + "id", func(ev *Event) any { return of(ev).ID }},
-		{prefix + "address", func(ev *Event) any { return of(ev).Address }},
-		{prefix + "title", func(ev *Event) any { return of(ev).Title }},
-		{prefix + "calendarId", func(ev *Event) any { return of(ev).CalendarID }},
-		{prefix + "contactId", func(ev *Event) any { return of(ev).ContactID }},
-		{prefix + "groupId", func(ev *Event) any { return of(ev).GroupID }},
-		{prefix + "appointmentStatus", func(ev *Event) any { return of(ev).AppointmentStatus }},
-		{prefix + "assignedUserId", func(ev *Event) any { return of(ev).AssignedUserID }},
-		{prefix + "users", func(ev *Event) any { return texts(of(ev).Users) }},
-		{prefix + "notes", func(ev *Event) any { return of(ev).Notes }},
-		{prefix + "source", func(ev *Event) any { return of(ev).Source }},
-		{prefix + "startTime", func(ev *Event) any {
-			if a := of(ev); a.AllDay {
-				return lang.WholeDay(a.StartTime)
-			}
-			return of(ev).StartTime
-		}},
-		{prefix + "endTime", func(ev *Event) any {
-			if a := of(ev); a.AllDay && lang.IsDate(a.EndTime) {
-				return lang.WholeDay(a.EndTime)
-			}
-			return of(ev).EndTime
-		}},
-		{prefix + "dateAdded", func(ev *Event) any { return of(ev).DateAdded }},
-		{prefix + "dateUpdated", func(ev *Event) any { return of(ev).DateUpdated }},
-	}
+// A fieldOf is one field of a T in expressions.
+type fieldOf[T any] struct {
+	name string
+	of   func(*T) any
 }
 
-func contactValues(prefix string, of func(*Event) *Contact) []eventValue {
-	return []eventValue{
-		{prefix + "id", func(ev *Event) any { return of(ev).ID }},
-		{prefix + "name", func(ev *Event) any { return of(ev).Name }},
-		{prefix + "firstName", func(ev *Event) any { return of(ev).FirstName }},
-		{prefix + "lastName", func(ev *Event) any { return of(ev).LastName }},
-		{prefix + "email", func(ev *Event) any { return of(ev).Email }},
-		{prefix + "phone", func(ev *Event) any { return of(ev).Phone }},
-		{prefix + "timezone", func(ev *Event) any { return of(ev).Timezone }},
-		{prefix + "tags", func(ev *Event) any { return texts(of(ev).Tags) }},
+// below returns the values of the fields of an object.
+func below[T any](object string, of func(*Event) *T, fields []fieldOf[T]) (values []eventValue) {
+	for _, f := range fields {
+		values = append(values, eventValue{object + "." + f.name, func(ev *Event) any { return f.of(of(ev)) }})
 	}
+	return values
+}
+
+// whole returns an object as an element of a list.
+func whole[T any](v *T, fields []fieldOf[T]) map[string]any {
+	m := make(map[string]any, len(fields))
+	for _, f := range fields {
+		m[f.name] = f.of(v)
+	}
+	return m
+}
+
+var appointmentFieldValues = []fieldOf[Appointment]{
+	{"id", func(a *Appointment) any { return a.ID }},
+	{"address", func(a *Appointment) any { return a.Address }},
+	{"title", func(a *Appointment) any { return a.Title }},
+	{"calendarId", func(a *Appointment) any { return a.CalendarID }},
+	{"contactId", func(a *Appointment) any { return a.ContactID }},
+	{"groupId", func(a *Appointment) any { return a.GroupID }},
+	{"appointmentStatus", func(a *Appointment) any { return a.AppointmentStatus }},
+	{"assignedUserId", func(a *Appointment) any { return a.AssignedUserID }},
+	{"users", func(a *Appointment) any { return texts(a.Users) }},
+	{"notes", func(a *Appointment) any { return a.Notes }},
+	{"source", func(a *Appointment) any { return a.Source }},
+	{"startTime", func(a *Appointment) any {
+		if a.AllDay {
+			return lang.WholeDay(a.StartTime)
+		}
+		return a.StartTime
+	}},
+	{"endTime", func(a *Appointment) any {
+		if a.AllDay && lang.IsDate(a.EndTime) {
+			return lang.WholeDay(a.EndTime)
+		}
+		return a.EndTime
+	}},
+	{"dateAdded", func(a *Appointment) any { return a.DateAdded }},
+	{"dateUpdated", func(a *Appointment) any { return a.DateUpdated }},
+}
+
+var contactFieldValues = []fieldOf[Contact]{
+	{"id", func(c *Contact) any { return c.ID }},
+	{"name", func(c *Contact) any { return c.Name }},
+	{"firstName", func(c *Contact) any { return c.FirstName }},
+	{"lastName", func(c *Contact) any { return c.LastName }},
+	{"email", func(c *Contact) any { return c.Email }},
+	{"phone", func(c *Contact) any { return c.Phone }},
+	{"timezone", func(c *Contact) any { return c.Timezone }},
+	{"language", func(c *Contact) any { return c.Language }},
+	{"tags", func(c *Contact) any { return texts(c.Tags) }},
+	{"dnd", func(c *Contact) any { return c.DND }},
+	{"custom", func(c *Contact) any { return orNil(c.Custom) }},
+}
+
+var userFieldValues = []fieldOf[User]{
+	{"id", func(u *User) any { return u.ID }},
+	{"name", func(u *User) any { return u.Name }},
+	{"firstName", func(u *User) any { return u.FirstName }},
+	{"lastName", func(u *User) any { return u.LastName }},
+	{"email", func(u *User) any { return u.Email }},
+	{"phone", func(u *User) any { return u.Phone }},
+	{"timezone", func(u *User) any { return u.Timezone }},
+	{"language", func(u *User) any { return u.Language }},
+	{"slack", func(u *User) any { return u.Slack }},
+	{"team", func(u *User) any { return u.Team }},
+	{"custom", func(u *User) any { return orNil(u.Custom) }},
+}
+
+var calendarFieldValues = []fieldOf[Calendar]{
+	{"id", func(c *Calendar) any { return c.ID }},
+	{"name", func(c *Calendar) any { return c.Name }},
+	{"custom", func(c *Calendar) any { return orNil(c.Custom) }},
+}
+
+var locationFieldValues = []fieldOf[Location]{
+	{"id", func(l *Location) any { return l.ID }},
+	{"name", func(l *Location) any { return l.Name }},
+	{"timezone", func(l *Location) any { return l.Timezone }},
+	{"language", func(l *Location) any { return l.Language }},
+	{"email", func(l *Location) any { return l.Email }},
+	{"phone", func(l *Location) any { return l.Phone }},
+	{"address", func(l *Location) any { return l.Address }},
+	{"custom", func(l *Location) any { return orNil(l.Custom) }},
 }
 
 // rawBody returns the value of raw: the decoded body, nil if there is none.

@@ -26,11 +26,10 @@ type Event struct {
 
 	Appointment Appointment // as in the payload; once the state is known, as it is after the event
 	Given       Fields      // the fields of Appointment that are in the payload
-	Contact     Contact
-	Zones       PayloadZones
-	Custom      map[string]any  // the customData of a workflow webhook
-	Body        json.RawMessage // the whole body as it came; decoded only for rules that use `raw`
-	Problems    []Problem       // parts of the payload that could not be read
+	People
+	Custom   map[string]any  // the customData of a workflow webhook
+	Body     json.RawMessage // the whole body as it came; decoded only for rules that use `raw`
+	Problems []Problem       // parts of the payload that could not be read
 
 	On       []string    // what happened: the wire type and derived names, see [Names]
 	Changed  []string    // JSON names of the appointment's fields that differ from Previous, sorted
@@ -160,24 +159,6 @@ func (a *Appointment) EndsBefore(at time.Time) bool {
 // Moved reports whether the time of the appointment differs from before.
 func (a *Appointment) Moved(before *Appointment) bool {
 	return !a.StartTime.Equal(before.StartTime) || !a.EndTime.Equal(before.EndTime) || a.AllDay != before.AllDay
-}
-
-// A Contact is the person who booked, as far as the payload tells.
-type Contact struct {
-	ID        string   `json:"id" doc:"The platform's id of the person."`
-	Name      string   `json:"name" doc:"The full name."`
-	FirstName string   `json:"firstName" doc:"The first name."`
-	LastName  string   `json:"lastName" doc:"The last name."`
-	Email     string   `json:"email" doc:"The e-mail address."`
-	Phone     string   `json:"phone" doc:"The telephone number."`
-	Timezone  string   `json:"timezone" doc:"The person's time zone."`
-	Tags      []string `json:"tags" doc:"The labels that the person carries, a list."`
-}
-
-// PayloadZones are names of time zones in the payload besides the contact's, as they came.
-type PayloadZones struct {
-	Location string
-	User     string
 }
 
 // The wire types of the booking platform.

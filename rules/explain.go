@@ -65,6 +65,7 @@ type ExplainedStep struct {
 // rule fires is decided by the same code as in Match; the parts are evaluated in addition, each on its own, so that
 // one that fails does not hide the others.
 func (s *Set) Explain(ev *Event, now time.Time) []Explanation {
+	ev = s.know(ev)
 	out := make([]Explanation, 0, len(s.rules))
 	for _, rule := range s.rules {
 		out = append(out, explain(rule, ev, now))
@@ -78,7 +79,7 @@ func (s *Set) ExplainRule(ev *Event, now time.Time, name string) (e Explanation,
 	if i < 0 {
 		return Explanation{}, false
 	}
-	return explain(s.rules[i], ev, now), true
+	return explain(s.rules[i], s.know(ev), now), true
 }
 
 func explain(rule *Rule, ev *Event, now time.Time) Explanation {

@@ -59,7 +59,7 @@ func everythingOf(t *testing.T, f *File) []string {
 		for _, status := range []string{"confirmed", Cancelled} {
 			for _, contact := range []Contact{{}, {ID: "c", FirstName: "Guest", Email: "guest@example.com", Timezone: "Europe/Paris", Tags: []string{"vip"}}} {
 				ev := &Event{
-					ID: "e", Source: "hoopai", Type: Create, LocationID: "l", ReceivedAt: now, On: []string{Create, name}, Contact: contact,
+					ID: "e", Source: "hoopai", Type: Create, LocationID: "l", ReceivedAt: now, On: []string{Create, name}, People: People{Contact: contact},
 					Appointment: Appointment{ID: "a", Title: "Haircut", CalendarID: "c", AppointmentStatus: status, StartTime: now.Add(50 * time.Hour), EndTime: now.Add(51 * time.Hour)},
 					Custom:      map[string]any{"n": 1}, Body: json.RawMessage(`{"type":"AppointmentCreate"}`),
 				}

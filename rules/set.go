@@ -19,6 +19,8 @@ type Set struct {
 	asked table      // every test that any condition needs
 	alike table      // the first half of the key of each step that is sent
 	same  []sameSend // see sameSends
+
+	directory *Directory // see Knowing
 }
 
 // NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files, in the
@@ -180,6 +182,7 @@ func (s *Set) Rules() []*Rule { return s.rules }
 // waiting steps it computes when they are due. It has no side effects and is safe for concurrent use; ev must not
 // change meanwhile. Matches are in the order of the rules, each rule once, however many of its event names fit.
 func (s *Set) Match(ev *Event, now time.Time) []Match {
+	ev = s.know(ev)
 	candidates := s.index.candidates(ev)
 	if len(candidates) == 0 {
 		return nil

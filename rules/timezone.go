@@ -94,11 +94,11 @@ func (b *body) zones(ev *Event) (zone, naive *time.Location) {
 	case "":
 		return b.zone, naive
 	case "contact":
-		names = []string{ev.Contact.Timezone, ev.Zones.Location}
+		names = []string{ev.Contact.Timezone, ev.Location.Timezone}
 	case "user":
-		names = []string{ev.Zones.User, ev.Zones.Location}
+		names = []string{ev.User.Timezone, ev.Location.Timezone}
 	default:
-		names = []string{ev.Zones.Location}
+		names = []string{ev.Location.Timezone}
 	}
 	for _, name := range names {
 		if z, ok := lang.FindZone(name); ok {

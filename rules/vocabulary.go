@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"reflect"
-
 	"bellhop/rules/lang"
 )
 
@@ -87,7 +85,11 @@ func Variables() []lang.Word {
 	docs := map[string]string{
 		"appointment": "The appointment, as it is with this event.",
 		"previous":    "The appointment as it was before this event; empty if it was not known.",
-		"contact":     "The person who booked, as far as the event says; a missing field is empty.",
+		"contact":     "The person who booked, as far as is known; a missing field is empty.",
+		"user":        "The colleague who is assigned, as far as is known; a missing field is empty.",
+		"users":       "The colleagues who take part, a list; each has the fields of user.",
+		"calendar":    "The calendar of the appointment, as far as is known; a missing field is empty.",
+		"location":    "The location that the event came for, as far as is known; a missing field is empty.",
 		"changed":     "The names of the appointment's fields that this event changed.",
 		"custom":      "The custom data of a workflow webhook; anything in it may be missing.",
 		"locationId":  "The location that the event came for.",
@@ -110,13 +112,8 @@ func Variables() []lang.Word {
 
 // FieldsBelow returns the fields of one of the variables, in the order of the struct; nil if it has no known ones.
 func FieldsBelow(variable string) []lang.Word {
-	var of reflect.Type
-	switch variable {
-	case "appointment", "previous":
-		of = reflect.TypeFor[Appointment]()
-	case "contact":
-		of = reflect.TypeFor[Contact]()
-	default:
+	of, ok := objects[variable]
+	if !ok {
 		return nil
 	}
 	var words []lang.Word

@@ -103,7 +103,7 @@ func TestExamplesOfFunctions(t *testing.T) {
 	ev := &rules.Event{
 		Type: rules.Create, On: []string{rules.Create, rules.Booked}, ReceivedAt: now, Custom: map[string]any{"plan": "gold"},
 		Appointment: rules.Appointment{ID: "a", Title: "VIP: massage", Notes: "{}", Users: []string{"u1", "u2"}, StartTime: now.Add(48 * time.Hour), EndTime: now.Add(49 * time.Hour)},
-		Contact:     rules.Contact{Email: "guest@example.com", Tags: []string{"vip", "regular"}},
+		People:      rules.People{Contact: rules.Contact{Email: "guest@example.com", Tags: []string{"vip", "regular"}}},
 	}
 	for _, w := range lang.Functions() {
 		src := "rules:\n- name: a\n  on: booked\n  let: {it: " + text.Quoted(w.Example) + "}\n  when: string(it) != \"-\"\n  then: [{slack: {channel: desk, text: '{{ string(it) }}'}}]\n"

@@ -157,7 +157,7 @@ func (s *scope) isMoment(c *lang.Checker, n ast.Node) {
 	case t.Kind == lang.DurationKind && !isSum(n):
 		hint := "appointment.startTime - " + written
 		c.FailAt(n, "at", hint, `"at" takes a time, but this is a duration; count it from a time, such as %s`, hint)
-	case t.Kind == lang.ObjectKind && t.Name != "contact":
+	case t.Kind == lang.ObjectKind && world.Objects[t.Name].Moment != "":
 		c.FailAt(n, "at", written+".startTime", `"at" takes a time, such as %s.startTime, but this is %s`, written, t)
 	case t.Number():
 		c.FailAt(n, "at", "", `"at" takes a time, but this is a number; a duration has a unit and is counted from a time, such as %s`, aMoment)
@@ -281,7 +281,7 @@ func (s *Set) Moment(h Held, ev *Event) (at time.Time, ok bool) {
 	if st == nil {
 		return at, false
 	}
-	r := newRun(ev, h.Planned)
+	r := newRun(s.know(ev), h.Planned)
 	r.start(rule)
 	at, err := st.wait.moment(r)
 	return at, err == nil
@@ -315,7 +315,7 @@ func (s *Set) Plan(h Held, ev *Event, now time.Time) (_ Step, ok bool) {
 	if st == nil {
 		return Step{}, false
 	}
-	r := newRun(ev, h.Planned)
+	r := newRun(s.know(ev), h.Planned)
 	r.start(rule)
 	return st.plan(r, now), true
 }
@@ -335,7 +335,7 @@ func (s *Set) Due(h Held, ev *Event, now time.Time) (_ Step, shadow bool) {
 	case st == nil:
 		return Step{Number: h.Step, Skip: "the rule no longer has this step"}, false
 	}
-	out := st.due(rule, h, ev, now)
+	out := st.due(rule, h, s.know(ev), now)
 	out.Number = h.Step
 	return out, rule.Shadow
 }

@@ -154,14 +154,15 @@ func (p *payload) unwrap(ev *rules.Event) {
 			case "calendar":
 				calendar = v
 				keep(&p.calendarID, v.Get("id"))
+				ev.Calendar = rules.Calendar{ID: text(v.Get("id")), Name: first(text(v.Get("calendarName")), text(v.Get("name")))}
 			case "calendarId", "calendar_id":
 				keep(&p.calendarID, v)
 			case "location":
 				location = text(v.Get("id"))
-				keep(&ev.Zones.Location, v.Get("timezone"))
+				readLocation(&ev.Location, v)
 			case "user":
 				keep(&p.userID, v.Get("id"))
-				keep(&ev.Zones.User, v.Get("timezone"))
+				ev.User = readUser(v)
 			case "assignedUserId", "assigned_user_id", "userId", "user_id":
 				keep(&p.userID, v)
 			case "contact":
@@ -282,6 +283,13 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	}
 	ev.Contact.ID = first(ev.Contact.ID, a.ContactID)
 	ev.Contact.Name = first(ev.Contact.Name, strings.TrimSpace(ev.Contact.FirstName+" "+ev.Contact.LastName))
+	// What stands beside the appointment can be of another one.
+	if ev.Calendar.ID != "" && ev.Calendar.ID != a.CalendarID {
+		ev.Calendar = rules.Calendar{}
+	}
+	if ev.User.ID != "" && ev.User.ID != a.AssignedUserID {
+		ev.User = rules.User{}
+	}
 	if p.custom.IsObject() {
 		ev.Custom, _ = rules.DecodePayload([]byte(p.custom.Raw)).(map[string]any)
 	}
@@ -483,6 +491,26 @@ func readContact(c *rules.Contact, object gjson.Result) {
 		}
 		return true
 	})
+}
+
+// readUser reads a `user` object, which has the keys of a contact.
+func readUser(object gjson.Result) rules.User {
+	var p rules.Contact
+	readContact(&p, object)
+	return rules.User{
+		ID: p.ID, Name: first(p.Name, strings.TrimSpace(p.FirstName+" "+p.LastName)), FirstName: p.FirstName, LastName: p.LastName,
+		Email: p.Email, Phone: p.Phone, Timezone: p.Timezone,
+	}
+}
+
+// readLocation reads a `location` object.
+func readLocation(l *rules.Location, object gjson.Result) {
+	keep(&l.Name, object.Get("name"))
+	keep(&l.Timezone, object.Get("timezone"))
+	keep(&l.Email, object.Get("email"))
+	keep(&l.Phone, object.Get("phone"))
+	keep(&l.Address, object.Get("address"))
+	keep(&l.Address, object.Get("fullAddress"))
 }
 
 // text returns a text, or a number as it was written, because the ids of some senders are numbers. It returns "" for

@@ -34,13 +34,16 @@ type golden struct {
 	Given       []string          `json:"given"`
 	Appointment rules.Appointment `json:"appointment"`
 	Contact     rules.Contact     `json:"contact"`
+	User        rules.User        `json:"user,omitzero"`
+	Calendar    rules.Calendar    `json:"calendar,omitzero"`
+	Location    rules.Location    `json:"location,omitzero"`
 	Custom      map[string]any    `json:"custom,omitempty"`
 }
 
 func goldenOf(ev *rules.Event) golden {
 	g := golden{
 		Type: ev.Type, LocationID: ev.LocationID, WebhookID: ev.WebhookID, SentAt: ev.SentAt, Given: []string{},
-		Appointment: ev.Appointment, Contact: ev.Contact, Custom: ev.Custom,
+		Appointment: ev.Appointment, Contact: ev.Contact, User: ev.User, Calendar: ev.Calendar, Location: ev.Location, Custom: ev.Custom,
 	}
 	for _, name := range rules.AppointmentFields() {
 		if ev.Given.Has(name) {

@@ -150,8 +150,8 @@ func TestZonesOfPeople(t *testing.T) {
 	t.Parallel()
 	ev := normalised(t, `{"timezone":"Mars/Phobos","location":{"id":"l","timezone":"America/Chicago"},"user":{"id":"u","timezone":"GMT+2"},
 		"calendar":{"appointmentId":"a","startTime":"2026-07-09T17:00:00","selectedTimezone":"Europe/Paris"}}`)
-	if ev.Zones != (rules.PayloadZones{Location: "America/Chicago", User: "GMT+2"}) || ev.Contact.Timezone != "Mars/Phobos" {
-		t.Errorf("%+v, %+v", ev.Zones, ev.Contact)
+	if ev.Location.Timezone != "America/Chicago" || ev.User.Timezone != "GMT+2" || ev.Contact.Timezone != "Mars/Phobos" {
+		t.Errorf("%+v", ev.People)
 	}
 	if len(ev.Problems) != 1 || ev.Problems[0].Field != "contact.timezone" || ev.Problems[0].Text != "Mars/Phobos" {
 		t.Errorf("%v", ev.Problems)

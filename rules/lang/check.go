@@ -91,7 +91,7 @@ func (c *Checker) check(n ast.Node) checked {
 	case *ast.FloatNode:
 		return checked{n, floatType}
 	case *ast.BoolNode:
-		return checked{n, boolType}
+		return checked{n, Bool}
 	case *ast.StringNode:
 		return checked{n, Text}
 	case *ast.IdentifierNode:

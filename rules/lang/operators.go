@@ -24,7 +24,7 @@ func (c *Checker) unary(n *ast.UnaryNode) checked {
 	case not && !v.Type.Is(BoolKind):
 		return c.FailAt(n.Node, "type", "", "%s needs true or false after it, but this is %s", n.Operator, v.Type)
 	case not:
-		return checked{&out, boolType}
+		return checked{&out, Bool}
 	case v.Type.Number():
 		return checked{&out, v.Type}
 	case v.Type.Kind != DurationKind && !v.Type.Open():
@@ -37,14 +37,14 @@ func (c *Checker) unary(n *ast.UnaryNode) checked {
 
 func (c *Checker) binary(n *ast.BinaryNode) checked {
 	if c.bareWords(n) {
-		return checked{n, boolType}
+		return checked{n, Bool}
 	}
 	l, r := c.visit(n.Left), c.visit(n.Right)
 	// A new node, because in a < b < c both comparisons share b, and the tree is rewritten.
 	out := placed(&ast.BinaryNode{Operator: n.Operator, Left: l.node, Right: r.node}, n)
 	if l.Type.Kind == BadKind || r.Type.Kind == BadKind {
 		if isCondition(n) || n.Operator == "matches" {
-			return checked{out, boolType} // a mistake in an operand does not cause another finding
+			return checked{out, Bool} // a mistake in an operand does not cause another finding
 		}
 		return checked{out, Bad}
 	}
@@ -107,7 +107,7 @@ func (c *Checker) sides(n *ast.BinaryNode, l, r Type, k kind, needs string) (wro
 
 func (c *Checker) connective(n *ast.BinaryNode, l, r Type, out ast.Node) checked {
 	if l.Is(BoolKind) && r.Is(BoolKind) {
-		return checked{out, boolType}
+		return checked{out, Bool}
 	}
 	if operatorOf(n) == "||" && l.Kind == TextKind && r.Kind == TextKind {
 		s := c.Source(n.Left) + " ?? " + c.Source(n.Right)
@@ -135,10 +135,10 @@ func (c *Checker) order(n *ast.BinaryNode, l, r checked, out ast.Node) checked {
 	}
 	wrong := func(t Type, other ast.Node) bool { return t.words != nil && t.words.ordered && !c.word(t, other) }
 	if wrong(l.Type, n.Right) || wrong(r.Type, n.Left) || l.Type.scalar() && r.Type.scalar() {
-		return checked{out, boolType}
+		return checked{out, Bool}
 	}
 	name := map[string]string{"<": "$less", "<=": "$lessEq", ">": "$more", ">=": "$moreEq"}[n.Operator]
-	return checked{call(n, name, l.node, r.node), boolType}
+	return checked{call(n, name, l.node, r.node), Bool}
 }
 
 // part checks contains, startsWith and endsWith.
@@ -150,7 +150,7 @@ func (c *Checker) part(n *ast.BinaryNode, l, r checked) checked {
 	if wrong, ok := c.sides(n, l.Type, r.Type, TextKind, "compares texts"); !ok {
 		return wrong
 	}
-	return checked{call(n, "$"+n.Operator, l.node, r.node), boolType}
+	return checked{call(n, "$"+n.Operator, l.node, r.node), Bool}
 }
 
 // pattern checks matches.
@@ -165,7 +165,7 @@ func (c *Checker) pattern(n *ast.BinaryNode, l, r checked) checked {
 		}
 		r.node = constant(s, p)
 	}
-	return checked{call(n, "$matches", l.node, r.node), boolType}
+	return checked{call(n, "$matches", l.node, r.node), Bool}
 }
 
 // numbers checks the range a..b.
@@ -198,16 +198,16 @@ func (c *Checker) equality(n *ast.BinaryNode, l, r checked, out *ast.BinaryNode)
 		return c.mismatch(n, l.Type, r.Type)
 	}
 	if !c.word(l.Type, n.Right) || !c.word(r.Type, n.Left) {
-		return checked{out, boolType}
+		return checked{out, Bool}
 	}
 	if l.Type.scalar() || r.Type.scalar() || IsLiteral(n.Left) || IsLiteral(n.Right) {
-		return checked{out, boolType}
+		return checked{out, Bool}
 	}
 	eq := call(n, "$eq", l.node, r.node)
 	if n.Operator == "!=" {
-		return checked{placed(&ast.UnaryNode{Operator: "!", Node: eq}, n), boolType}
+		return checked{placed(&ast.UnaryNode{Operator: "!", Node: eq}, n), Bool}
 	}
-	return checked{eq, boolType}
+	return checked{eq, Bool}
 }
 
 func (c *Checker) in(n *ast.BinaryNode, l, r checked) checked {
@@ -250,7 +250,7 @@ func (c *Checker) in(n *ast.BinaryNode, l, r checked) checked {
 				break
 			}
 			if !c.word(l.Type, s) {
-				return checked{n, boolType}
+				return checked{n, Bool}
 			}
 			set.words[s.Value] = struct{}{}
 			set.longest = max(set.longest, len(s.Value))
@@ -260,9 +260,9 @@ func (c *Checker) in(n *ast.BinaryNode, l, r checked) checked {
 		}
 	}
 	if !c.word(r.Type.element(), n.Left) {
-		return checked{n, boolType}
+		return checked{n, Bool}
 	}
-	return checked{call(n, "$in", l.node, right), boolType}
+	return checked{call(n, "$in", l.node, right), Bool}
 }
 
 // A side is an operand and its type, with those of the other operand.

@@ -66,11 +66,11 @@ var textFunctions = []function{
 	},
 	{
 		name: "hasPrefix", doc: "Whether a text begins with another.", example: `hasPrefix(appointment.title, "VIP")`,
-		forms: []form{to(boolType, Text, Text)}, price: perByte(1),
+		forms: []form{to(Bool, Text, Text)}, price: perByte(1),
 	},
 	{
 		name: "hasSuffix", doc: "Whether a text ends with another.", example: `hasSuffix(contact.email, "@example.com")`,
-		forms: []form{to(boolType, Text, Text)}, price: perByte(1),
+		forms: []form{to(Bool, Text, Text)}, price: perByte(1),
 	},
 	{
 		name: "toJSON", doc: "Anything as JSON.", example: "toJSON(contact.tags)",

@@ -73,7 +73,7 @@ var (
 	Any          = Type{Kind: AnyKind}
 	Bad          = Type{Kind: BadKind}
 	nilType      = Type{Kind: nilKind}
-	boolType     = Type{Kind: BoolKind}
+	Bool         = Type{Kind: BoolKind}
 	intType      = Type{Kind: intKind}
 	floatType    = Type{Kind: floatKind}
 	Text         = Type{Kind: TextKind}

@@ -1,0 +1,131 @@
+package rules
+
+import (
+	"cmp"
+	"reflect"
+)
+
+// People are those whom the ids of an event stand for. They come from the payload, else from the directory, else from
+// the platform. A field that nobody knows is empty. The JSON names are those of rule expressions; the doc tags explain
+// the fields to people.
+type People struct {
+	Contact  Contact
+	User     User   // who is assigned
+	Users    []User // who takes part, in the order of the appointment's users
+	Calendar Calendar
+	Location Location
+}
+
+// A Contact is the person who booked.
+type Contact struct {
+	ID        string         `json:"id" doc:"The platform's id of the person."`
+	Name      string         `json:"name" doc:"The full name."`
+	FirstName string         `json:"firstName" doc:"The first name."`
+	LastName  string         `json:"lastName" doc:"The last name."`
+	Email     string         `json:"email" doc:"The e-mail address."`
+	Phone     string         `json:"phone" doc:"The telephone number."`
+	Timezone  string         `json:"timezone" doc:"The person's time zone."`
+	Language  string         `json:"language" doc:"The person's language, such as de."`
+	Tags      []string       `json:"tags" doc:"The labels that the person carries, a list."`
+	DND       bool           `json:"dnd" doc:"True if the person wants no messages at all."`
+	Custom    map[string]any `json:"custom" doc:"Further fields of the person, as they came."`
+
+	// OptOuts are the channels by which the person wants no messages: email, sms, whatsapp, call. DND stands for all.
+	OptOuts []string `json:"optOuts"`
+}
+
+// A User is a colleague who works at a location.
+type User struct {
+	ID        string         `json:"id" doc:"The platform's id of the colleague."`
+	Name      string         `json:"name" doc:"The full name."`
+	FirstName string         `json:"firstName" doc:"The first name."`
+	LastName  string         `json:"lastName" doc:"The last name."`
+	Email     string         `json:"email" doc:"The e-mail address."`
+	Phone     string         `json:"phone" doc:"The telephone number."`
+	Timezone  string         `json:"timezone" doc:"The colleague's time zone."`
+	Language  string         `json:"language" doc:"The colleague's language, such as de."`
+	Slack     string         `json:"slack" doc:"The colleague's member id in Slack, such as U024BE7LH."`
+	Team      string         `json:"team" doc:"The team that the colleague belongs to."`
+	Custom    map[string]any `json:"custom" doc:"Further fields of the colleague, as they came."`
+}
+
+// A Calendar is what appointments are booked in.
+type Calendar struct {
+	ID     string         `json:"id" doc:"The platform's id of the calendar."`
+	Name   string         `json:"name" doc:"What the calendar is called."`
+	Custom map[string]any `json:"custom" doc:"Further fields of the calendar, as they came."`
+}
+
+// A Location is a business of its own on the platform.
+type Location struct {
+	ID       string         `json:"id" doc:"The platform's id of the location."`
+	Name     string         `json:"name" doc:"What the location is called."`
+	Timezone string         `json:"timezone" doc:"The location's time zone."`
+	Language string         `json:"language" doc:"The location's language, such as de."`
+	Email    string         `json:"email" doc:"The location's e-mail address."`
+	Phone    string         `json:"phone" doc:"The location's telephone number."`
+	Address  string         `json:"address" doc:"Where the location is."`
+	Custom   map[string]any `json:"custom" doc:"Further fields of the location, as they came."`
+}
+
+// A Directory holds what is known of people, calendars and locations, by their ids. It is immutable. A nil Directory is
+// empty.
+type Directory struct {
+	Contacts  map[string]Contact
+	Users     map[string]User
+	Calendars map[string]Calendar
+	Locations map[string]Location
+}
+
+// Knowing returns a set with the same rules that sees whom a directory knows.
+func (s *Set) Knowing(d *Directory) *Set {
+	knowing := *s
+	knowing.directory = d
+	return &knowing
+}
+
+// know returns the event with the people whom its ids stand for. A field that the event itself has is kept.
+func (s *Set) know(ev *Event) *Event {
+	known, a, d := *ev, &ev.Appointment, s.directory
+	if d == nil {
+		d = &Directory{}
+	}
+	known.Contact.ID = cmp.Or(ev.Contact.ID, a.ContactID)
+	known.User.ID = cmp.Or(a.AssignedUserID, ev.User.ID)
+	if ev.User.ID != "" && ev.User.ID != known.User.ID { // it was assigned to another one since
+		known.User = User{ID: known.User.ID}
+	}
+	known.Calendar.ID = cmp.Or(a.CalendarID, ev.Calendar.ID)
+	if ev.Calendar.ID != "" && ev.Calendar.ID != known.Calendar.ID {
+		known.Calendar = Calendar{ID: known.Calendar.ID}
+	}
+	known.Location.ID = cmp.Or(ev.LocationID, ev.Location.ID)
+	fill(&known.Contact, d.Contacts, known.Contact.ID)
+	fill(&known.User, d.Users, known.User.ID)
+	fill(&known.Calendar, d.Calendars, known.Calendar.ID)
+	fill(&known.Location, d.Locations, known.Location.ID)
+	known.Users = make([]User, len(a.Users))
+	for i, id := range a.Users {
+		if u := &known.Users[i]; id == known.User.ID {
+			*u = known.User
+		} else {
+			u.ID = id
+			fill(u, d.Users, id)
+		}
+	}
+	return &known
+}
+
+// fill sets the fields of an object that are empty to those that are known of it.
+func fill[T any](to *T, known map[string]T, id string) {
+	from, ok := known[id]
+	if !ok {
+		return
+	}
+	have, more := reflect.ValueOf(to).Elem(), reflect.ValueOf(from)
+	for i := range have.NumField() {
+		if f := have.Field(i); f.IsZero() {
+			f.Set(more.Field(i))
+		}
+	}
+}
