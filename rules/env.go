@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -32,12 +33,12 @@ var world = &lang.Env{
 		"appointment": {Fields: fieldTypes("appointment"), Moment: "startTime"},
 		"previous":    {Fields: fieldTypes("previous"), Moment: "startTime", Optional: true},
 		"contact":     {Fields: fieldTypes("contact"), Optional: true},
-		"user":        {Fields: fieldTypes("user"), Optional: true},
-		"calendar":    {Fields: fieldTypes("calendar"), Optional: true},
-		"location":    {Fields: fieldTypes("location"), Optional: true},
+		"user":        {Fields: fieldTypes("user"), Optional: true, Lazy: true},
+		"calendar":    {Fields: fieldTypes("calendar"), Optional: true, Lazy: true},
+		"location":    {Fields: fieldTypes("location"), Optional: true, Lazy: true},
 	},
 	Main: []string{"appointment", "contact"},
-	Lazy: []string{"raw"},
+	Lazy: []string{"raw", "users"},
 	Aliases: map[string]string{
 		"status": "appointmentStatus", "start": "startTime", "begin": "startTime", "end": "endTime", "calendar": "calendarId",
 		"assignee": "assignedUserId", "user": "assignedUserId", "userId": "assignedUserId", "location": "address", "name": "title",
@@ -106,12 +107,23 @@ func fieldTypes(object string) map[string]lang.Type {
 // values returns what expressions see of an event: one flat map, because looking up a plain name takes a quarter of
 // the time of a field of a map. It is built once for an event that a rule may match.
 func values(ev *Event) map[string]any {
-	env := make(map[string]any, len(eventValues))
+	env := maps.Clone(emptyValues)
 	for i := range eventValues {
-		env[eventValues[i].name] = eventValues[i].of(ev)
+		if v := eventValues[i].of(ev); v != "" {
+			env[eventValues[i].name] = v
+		}
 	}
 	return env
 }
+
+// emptyValues are the values of an event without content, most of which are those of any event.
+var emptyValues = func() map[string]any {
+	env := make(map[string]any, len(eventValues))
+	for i := range eventValues {
+		env[eventValues[i].name] = eventValues[i].of(&Event{})
+	}
+	return env
+}()
 
 // An eventValue is one of the values of an event.
 type eventValue struct {
@@ -121,11 +133,12 @@ type eventValue struct {
 
 // valueOf returns what reads a value from an event. For an unknown name it reads nil.
 func valueOf(name string) func(*Event) any {
-	i := slices.IndexFunc(eventValues, func(v eventValue) bool { return v.name == name })
-	if i < 0 {
-		return func(*Event) any { return nil }
+	for _, values := range [][]eventValue{eventValues, lazyValues} {
+		if i := slices.IndexFunc(values, func(v eventValue) bool { return v.name == name }); i >= 0 {
+			return values[i].of
+		}
 	}
-	return eventValues[i].of
+	return func(*Event) any { return nil }
 }
 
 var eventValues = slices.Concat(
@@ -137,17 +150,14 @@ var eventValues = slices.Concat(
 		{"receivedAt", func(ev *Event) any { return ev.ReceivedAt }},
 		{"changed", func(ev *Event) any { return texts(ev.Changed) }},
 		{"custom", func(ev *Event) any { return orNil(ev.Custom) }},
-		{"users", func(ev *Event) any {
-			list := make([]any, len(ev.Users))
-			for i := range ev.Users {
-				list[i] = whole(&ev.Users[i], userFieldValues)
-			}
-			return list
-		}},
 	},
 	below("appointment", func(ev *Event) *Appointment { return &ev.Appointment }, appointmentFieldValues),
 	below("previous", func(ev *Event) *Appointment { return &ev.Previous }, appointmentFieldValues),
 	below("contact", func(ev *Event) *Contact { return &ev.Contact }, contactFieldValues),
+)
+
+// lazyValues are the fields of the objects that few expressions use, for an index.
+var lazyValues = slices.Concat(
 	below("user", func(ev *Event) *User { return &ev.User }, userFieldValues),
 	below("calendar", func(ev *Event) *Calendar { return &ev.Calendar }, calendarFieldValues),
 	below("location", func(ev *Event) *Location { return &ev.Location }, locationFieldValues),
@@ -183,7 +193,7 @@ func below[T any](object string, of func(*Event) *T, fields []fieldOf[T]) (value
 	return values
 }
 
-// whole returns an object as an element of a list.
+// whole returns an object with all its fields.
 func whole[T any](v *T, fields []fieldOf[T]) map[string]any {
 	m := make(map[string]any, len(fields))
 	for _, f := range fields {
@@ -265,10 +275,26 @@ var locationFieldValues = []fieldOf[Location]{
 	{"custom", func(l *Location) any { return orNil(l.Custom) }},
 }
 
-// rawBody returns the value of raw: the decoded body, nil if there is none.
-func (e *Event) rawBody(string) any {
-	if len(bytes.TrimSpace(e.Body)) == 0 {
-		return nil
+// lazyValue returns the value of a variable or an object that few expressions use. raw is the decoded body, nil if there
+// is none.
+func (e *Event) lazyValue(name string) any {
+	switch name {
+	case "user":
+		return whole(&e.User, userFieldValues)
+	case "calendar":
+		return whole(&e.Calendar, calendarFieldValues)
+	case "location":
+		return whole(&e.Location, locationFieldValues)
+	case "users":
+		list := make([]any, len(e.Users))
+		for i := range e.Users {
+			list[i] = whole(&e.Users[i], userFieldValues)
+		}
+		return list
+	case "raw":
+		if len(bytes.TrimSpace(e.Body)) > 0 {
+			return DecodePayload(e.Body)
+		}
 	}
-	return DecodePayload(e.Body)
+	return nil
 }

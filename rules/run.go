@@ -27,7 +27,7 @@ type conditionID struct {
 }
 
 func newRun(ev *Event, now time.Time) *run {
-	return &run{ev: ev, Machine: lang.NewMachine(values(ev), ev.rawBody, now)}
+	return &run{ev: ev, Machine: lang.NewMachine(values(ev), ev.lazyValue, now)}
 }
 
 // start prepares the run for a rule.

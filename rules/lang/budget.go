@@ -116,10 +116,14 @@ func (r *Machine) LetValue(i int) (any, error) {
 	return l.value, l.err
 }
 
-// lazily returns a lazy variable, which is computed on first use.
+// lazily returns a lazy variable or a field of a lazy object, which is computed on first use.
 func (r *Machine) lazily(name string) any {
 	v, ok := r.Values[name]
-	if !ok {
+	switch object, field, below := strings.Cut(name, "."); {
+	case ok:
+	case below:
+		v = r.lazily(object).(map[string]any)[field]
+	default:
 		v = r.lazy(name)
 		r.Values[name] = v
 	}

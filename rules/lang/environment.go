@@ -25,6 +25,7 @@ type Object struct {
 	Fields   map[string]Type
 	Optional bool   // not every event has it; its texts may then be empty
 	Moment   string // the field that is meant if a time is needed
+	Lazy     bool   // its fields are computed on the first use of one
 }
 
 // Names returns all the names.

@@ -22,7 +22,11 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 			if !ok {
 				return c.unknownField(property, id.Value)
 			}
-			return checked{placed(&ast.IdentifierNode{Value: id.Value + "." + property.Value}, n), t}
+			name := id.Value + "." + property.Value
+			if object.Lazy {
+				return checked{call(n, "$lazy", constant(n, name)), t}
+			}
+			return checked{placed(&ast.IdentifierNode{Value: name}, n), t}
 		}
 	}
 	if object, field, ok := c.Env.fieldOf(n.Node); ok && object != field && property != nil {

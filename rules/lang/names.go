@@ -29,8 +29,12 @@ func (c *Checker) identifier(n *ast.IdentifierNode) checked {
 		}
 		return checked{n, t}
 	}
-	if _, ok := c.Env.Objects[name]; ok {
-		return checked{call(n, "$object", constant(n, name)), Type{Kind: ObjectKind, Name: name}}
+	if object, ok := c.Env.Objects[name]; ok {
+		whole := "$object"
+		if object.Lazy {
+			whole = "$lazy"
+		}
+		return checked{call(n, whole, constant(n, name)), Type{Kind: ObjectKind, Name: name}}
 	}
 	switch f := functions[name]; {
 	case slices.Contains(c.Later, name):
