@@ -1,37 +1,49 @@
 package rules
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
 
-// The environment has exactly the names that the checker accepts.
+// The environment has exactly the names that the checker accepts, and an index reads the same values.
 func TestEnvironmentFitsItsTypes(t *testing.T) {
 	t.Parallel()
-	env := newRun(&Event{}, time.Time{}).Values
+	ev := &Event{People: People{Users: []User{{ID: "u1"}}}}
+	env := newRun(ev, time.Time{}).Values
 	known := map[string]bool{}
 	for name := range world.Variables {
-		known[name] = true
+		if known[name] = true; slices.Contains(world.Lazy, name) {
+			env[name] = ev.lazyValue(name)
+		}
 	}
 	for name, object := range world.Objects {
 		for field := range object.Fields {
 			known[name+"."+field] = true
+			if valueOf(name+"."+field)(ev) == nil && field != "custom" {
+				t.Errorf("an index cannot read %s.%s", name, field)
+			}
+		}
+		if object.Lazy {
+			for field, v := range ev.lazyValue(name).(map[string]any) {
+				env[name+"."+field] = v
+			}
 		}
 	}
-	known["raw"] = false // decoded on first use
 	for name := range env {
 		if !known[name] && name[0] != ' ' { // the machine itself
 			t.Errorf("%s is in the environment and has no type", name)
 		}
 	}
-	for name, wanted := range known {
-		if _, ok := env[name]; wanted && !ok {
+	for name := range known {
+		if _, ok := env[name]; !ok {
 			t.Errorf("%s has a type and is not in the environment", name)
 		}
 	}
-	for _, field := range AppointmentFields() {
-		if _, ok := env["appointment."+field]; !ok {
-			t.Errorf("appointment.%s is missing", field)
+	user := whole(&ev.Users[0], userFieldValues)
+	for field := range world.Objects["user"].Fields {
+		if _, ok := user[field]; !ok {
+			t.Errorf("an element of users lacks %s", field)
 		}
 	}
 }
