@@ -147,7 +147,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 // openRules loads the folder of rules.
 func (e *Engine) openRules(ctx context.Context, compile rules.Options, found func([]text.Finding)) (*live.Folder, error) {
 	return live.Open(ctx, live.Options{
-		Dir: e.cfg.Rules,
+		Dir: e.cfg.Rules, Also: []string{e.cfg.Directory},
 		Compile: func(path string, data []byte) (*rules.File, []text.Finding) {
 			return rules.Compile(path, data, compile)
 		},

@@ -100,7 +100,7 @@ func (rule *Rule) read(checked bool) []*draft {
 	parseSafely(r, func() {
 		switch {
 		case at.To == 0:
-			drafts = parse(r, in.o, checked)
+			drafts, _ = parse(r, in.o, &Directory{}, checked)
 		default:
 			if root := r.Root(); root != nil && len(root.Content) == 1 {
 				drafts = []*draft{parseRule(r, text.Resolve(root.Content[0]), in.o, newMemo(), checked)}

@@ -18,6 +18,9 @@ import (
 
 // Digest returns what [Recall] needs to make the file again without checking it. findings are those of [Compile].
 func (f *File) Digest(findings []text.Finding) (string, error) {
+	if f.people != nil {
+		return "", errors.New("people are read from the file itself")
+	}
 	w := &digestWriter{out: make([]byte, 0, 256*(1+len(f.Rules)))}
 	w.json(findings)
 	w.json(f.ignores)

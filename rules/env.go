@@ -43,7 +43,7 @@ var world = &lang.Env{
 		"status": "appointmentStatus", "start": "startTime", "begin": "startTime", "end": "endTime", "calendar": "calendarId",
 		"assignee": "assignedUserId", "user": "assignedUserId", "userId": "assignedUserId", "location": "address", "name": "title",
 		"contact": "contactId", "group": "groupId", "note": "notes", "created": "dateAdded", "updated": "dateUpdated",
-		"mail": "email", "tel": "phone", "mobile": "phone", "tag": "tags", "surname": "lastName",
+		"title": "name", "mail": "email", "tel": "phone", "mobile": "phone", "tag": "tags", "surname": "lastName",
 	},
 }
 

@@ -18,37 +18,41 @@ import (
 // maxName is the length of a rule's name, in characters.
 const maxName = 100
 
-// parse reads a file. The rules are complete only if no error was reported. checked says that none was before, so that
-// only what rules do is read.
-func parse(r *text.Document, o Options, checked bool) []*draft {
+// parse reads a file: its rules, and its entries of the directory, which it adds to people. The rules are complete only if
+// no error was reported. checked says that none was before, so that only what rules do is read.
+func parse(r *text.Document, o Options, people *Directory, checked bool) (rules []*draft, entries []listed) {
 	root := r.Root()
 	if root == nil || text.IsNull(root) {
-		return nil
+		return nil, nil
 	}
 	if root.Kind == yaml.SequenceNode {
 		at := r.At(root)
 		r.Errorf("file", text.Span{From: at.From, To: min(at.From+1, at.To)}, "", "a rule file begins with the line rules: and the list of rules stands below it")
-		return nil
+		return nil, nil
 	}
 	if root.Kind != yaml.MappingNode {
 		r.Errorf("file", r.At(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
-		return nil
+		return nil, nil
 	}
-	var rules []*draft
 	found := false
-	entries := r.Pairs(root)
-	for _, p := range entries {
+	pairs := r.Pairs(root)
+	for _, p := range pairs {
+		if slices.Contains(directoryKeys, p.Name) {
+			found = true
+			entries = append(entries, people.read(r, p)...)
+			continue
+		}
 		if p.Name != "rules" {
-			suggestion := text.Closest(p.Name, []string{"rules"})
+			suggestion := text.Closest(p.Name, append([]string{"rules"}, directoryKeys...))
 			switch {
 			case suggestion == "" && p.Name == "rule":
 				suggestion = "rules"
-			case suggestion == "" && slices.Contains(ruleKeys, p.Name) && len(entries) > 1:
+			case suggestion == "" && slices.Contains(ruleKeys, p.Name) && len(pairs) > 1:
 				r.Errorf("unknown-key", r.At(p.Key), "", "%s belongs to a rule; a rule file begins with rules: and each rule with -", text.Quote(p.Name))
-				return nil
+				return nil, nil
 			}
 			r.Errorf("unknown-key", r.At(p.Key), suggestion, "a rule file has no %s%s%s", text.Quote(p.Name), text.DidYouMean(suggestion), text.ListIfNone(suggestion, []string{"rules"}))
-			if suggestion == "" || found {
+			if suggestion != "rules" || found {
 				continue
 			}
 		}
@@ -67,7 +71,7 @@ func parse(r *text.Document, o Options, checked bool) []*draft {
 	if !found && r.Errors() == 0 {
 		r.Errorf("file", r.At(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
 	}
-	return rules
+	return rules, entries
 }
 
 func parseRules(r *text.Document, list *yaml.Node, o Options, checked bool) []*draft {

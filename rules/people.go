@@ -68,28 +68,9 @@ type Location struct {
 	Custom   map[string]any `json:"custom" doc:"Further fields of the location, as they came."`
 }
 
-// A Directory holds what is known of people, calendars and locations, by their ids. It is immutable. A nil Directory is
-// empty.
-type Directory struct {
-	Contacts  map[string]Contact
-	Users     map[string]User
-	Calendars map[string]Calendar
-	Locations map[string]Location
-}
-
-// Knowing returns a set with the same rules that sees whom a directory knows.
-func (s *Set) Knowing(d *Directory) *Set {
-	knowing := *s
-	knowing.directory = d
-	return &knowing
-}
-
 // know returns the event with the people whom its ids stand for. A field that the event itself has is kept.
 func (s *Set) know(ev *Event) *Event {
 	known, a, d := *ev, &ev.Appointment, s.directory
-	if d == nil {
-		d = &Directory{}
-	}
 	known.Contact.ID = cmp.Or(ev.Contact.ID, a.ContactID)
 	known.User.ID = cmp.Or(a.AssignedUserID, ev.User.ID)
 	if ev.User.ID != "" && ev.User.ID != known.User.ID { // it was assigned to another one since

@@ -41,8 +41,13 @@ type File struct {
 	Path  string // as given to Compile
 	Rules []*Rule
 
+	people  *Directory   // what the file says of people; nil if nothing
+	listed  []listed     // the ids in it
 	ignores text.Ignores // for findings about several files together
 }
+
+// People returns how many people, calendars and locations the file describes.
+func (f *File) People() int { return len(f.listed) }
 
 // A Rule is one compiled rule. It is immutable and safe for concurrent use. It keeps what many rules need to be searched
 // and compared; the rest is made when it is needed, see [body].
@@ -101,16 +106,22 @@ type Step struct {
 func Compile(path string, data []byte, o Options) (*File, []text.Finding) {
 	r := text.New(path, ruleFile, data, lineKeys())
 	var drafts []*draft
+	var people Directory
+	var listed []listed
 	var ignores text.Ignores
 	parseSafely(r, func() {
-		drafts = parse(r, o, false)
+		drafts, listed = parse(r, o, &people, false)
 		ignores = r.Silence(codeSameSend)
 	})
 	findings := r.Findings()
 	if r.Errors() > 0 {
 		return nil, findings
 	}
-	return newFile(r, drafts, &fileText{path: path, data: data, o: o}, ignores), findings
+	f := newFile(r, drafts, &fileText{path: path, data: data, o: o}, ignores)
+	if f.listed = listed; listed != nil {
+		f.people = &people
+	}
+	return f, findings
 }
 
 // newFile returns the file of drafts without a mistake.

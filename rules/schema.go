@@ -27,8 +27,37 @@ func Schema() *jsonschema.Schema {
 	file.Schema = schema.Dialect
 	file.Types, file.Type = []string{"object", "null"}, ""
 	schema.Property(file, "rules", "The rules of this file.", &jsonschema.Schema{Types: []string{"array", "null"}, Items: rule})
-	file.Required = []string{"rules"}
+	for name, f := range actions.Keys(reflect.TypeFor[Directory]()) {
+		s := schema.Values(name, entrySchema(f))
+		s.Types, s.Type = []string{"object", "null"}, ""
+		schema.Property(file, name, f.Tag.Get("doc"), s)
+	}
+	schema.OneAtLeast(file, "a file has rules, or entries of "+schema.Or(directoryKeys), append([]string{"rules"}, directoryKeys...)...)
 	return file
+}
+
+// entrySchema returns the schema of an entry of the directory, as readEntry reads it.
+func entrySchema(of reflect.StructField) *jsonschema.Schema {
+	_, title, _ := strings.Cut(of.Tag.Get("noun"), " ")
+	entry := schema.Object(title, "")
+	entry.Types, entry.Type = []string{"object", "null"}, ""
+	for f := range of.Type.Elem().Fields() {
+		name, doc := f.Tag.Get("json"), f.Tag.Get("doc")
+		if doc == "" || name == "id" {
+			continue
+		}
+		s := schema.Text()
+		switch {
+		case name == "dnd":
+			s = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{schema.Bool(Channels()...), {Type: "array", Items: schema.Word(Channels()...)}}}
+		case f.Type.Kind() == reflect.Slice:
+			s = schema.OneOrList(schema.Text(), "write a text, or a list of texts")
+		case f.Type.Kind() == reflect.Map:
+			s = &jsonschema.Schema{Type: "object"}
+		}
+		schema.Property(entry, name, doc, schema.OrNothing(s))
+	}
+	return entry
 }
 
 func stepSchema() *jsonschema.Schema {

@@ -20,23 +20,26 @@ type Set struct {
 	alike table      // the first half of the key of each step that is sent
 	same  []sameSend // see sameSends
 
-	directory *Directory // see Knowing
+	directory *Directory // what the files say of people
 }
 
 // NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files, in the
 // given order; the set then lacks that whole file. Steps that send the same for the same event are warnings and stay
 // in the set. The findings are sorted by file, in the given order, and position.
 func NewSet(files []*File) (*Set, []text.Finding) {
-	return (&Set{index: &index{}}).Changed(files)
+	return (&Set{index: &index{}, directory: &Directory{}}).Changed(files)
 }
 
 // Changed returns what [NewSet] returns, and takes less time for files that are in this set.
 func (s *Set) Changed(files []*File) (*Set, []text.Finding) {
-	is := &Set{files: files}
-	moved, added := is.place(s)
+	is := &Set{}
 	var findings []text.Finding
+	is.directory, is.files, findings = joinDirectories(files)
+	moved, added := is.place(s)
 	if is.collide() {
-		is.files, findings = withoutCollisions(files)
+		var collisions []text.Finding
+		is.files, collisions = withoutCollisions(is.files)
+		findings = append(findings, collisions...)
 		moved, added = is.place(s)
 	}
 	var asked, alike []entry

@@ -61,6 +61,9 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 	all := len(paths) == 0
 	if all {
 		paths = []string{cfg.Rules}
+		if _, err := os.Stat(cfg.Directory); !errors.Is(err, fs.ErrNotExist) {
+			paths = append(paths, cfg.Directory)
+		}
 	}
 	set := r.checkRules(cfg, paths)
 	if all && !text.HasErrors(r.Findings) {

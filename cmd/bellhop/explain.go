@@ -108,7 +108,7 @@ func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
 			return explain.Answer{}, fmt.Errorf("reading the state before: %w", err)
 		}
 	}
-	loaded, err := live.LoadFolder(cmp.Or(f.rules, cfg.Rules), cfg.RuleOptions())
+	loaded, err := live.LoadFolder(cfg.RuleOptions(), cmp.Or(f.rules, cfg.Rules), cfg.Directory)
 	if err != nil {
 		return explain.Answer{}, err
 	}

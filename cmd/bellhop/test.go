@@ -91,7 +91,7 @@ func (p *program) test(f testFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	options.Rules = cfg.RuleOptions()
+	options.Rules, options.Directory = cfg.RuleOptions(), cfg.Directory
 	if len(paths) == 0 {
 		paths = []string{cfg.Rules}
 	}

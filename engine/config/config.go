@@ -54,6 +54,7 @@ type Config struct {
 	Admin       string                `json:"admin" like:":[0-9]+$" words:"write host and port, such as 127.0.0.1:8081" doc:"The operators' address: page, API, /metrics and /readyz." example:"127.0.0.1:8081"`
 	AdminToken  string                `json:"admin_token" doc:"The token that the operators' address asks for; required beyond this machine." example:"${ADMIN_TOKEN}"`
 	Rules       string                `json:"rules" doc:"The folder of rule files." example:"./rules"`
+	Directory   string                `json:"directory" doc:"The folder of files about people, calendars and locations; it may be missing." example:"./directory"`
 	Store       string                `json:"store" doc:"A folder, or the address of a PostgreSQL database." example:"./data"`
 	Node        string                `json:"node" doc:"The name of this server among those that share a PostgreSQL database. By default, its host and its folder of rules." example:"desk-1"`
 	Timezone    string                `json:"timezone" doc:"Where times without an offset are read." example:"Europe/London"`
@@ -145,6 +146,7 @@ func Default() *Config {
 		Listen:      "127.0.0.1:8080",
 		Admin:       "127.0.0.1:8081",
 		Rules:       "rules",
+		Directory:   "directory",
 		Store:       "data",
 		Timezone:    "UTC",
 		Retention:   30 * 24 * time.Hour,
@@ -205,7 +207,7 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 		}
 		cfg.Path = path
 		d.decodeFile(bytes.TrimPrefix(data, bom))
-		cfg.Rules = d.relative(cfg.Rules)
+		cfg.Rules, cfg.Directory = d.relative(cfg.Rules), d.relative(cfg.Directory)
 		if !strings.Contains(cfg.Store, "://") {
 			cfg.Store = d.relative(cfg.Store)
 		}

@@ -120,7 +120,7 @@ func TestLoadWhole(t *testing.T) {
 	cfg.Connections = nil
 	want := &Config{
 		Listen: "0.0.0.0:8080", Admin: "localhost:9090", AdminToken: "admin-token-1",
-		Rules: filepath.Join(dir, "desk-rules"), Store: filepath.Join(dir, "state"), Timezone: "Europe/London",
+		Rules: filepath.Join(dir, "desk-rules"), Directory: filepath.Join(dir, "directory"), Store: filepath.Join(dir, "state"), Timezone: "Europe/London",
 		Retention: 14 * 24 * time.Hour,
 		Sources: map[string]Source{
 			"hoopai":   {Verify: Verify{Scheme: HighLevel}, Locations: []string{"0007BWpSzSwfiuSl0tR2", "ve9EPM428h8vShlRW1KT"}},

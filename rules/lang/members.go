@@ -57,6 +57,7 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 		switch {
 		case property != nil:
 			if t, ok := c.Env.field(base.Type.Name, property.Value); ok {
+				t.missing = t.missing || base.Type.missing
 				return get(t)
 			}
 			return c.unknownField(property, base.Type.Name)
@@ -66,6 +67,12 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 		return get(Any.OrNil())
 	case listKind:
 		switch {
+		case property != nil && base.Type.element().Kind == ObjectKind:
+			if _, ok := c.Env.field(base.Type.element().Name, property.Value); !ok {
+				return c.unknownField(property, base.Type.element().Name)
+			}
+			s := "map(" + c.Source(n.Node) + ", ." + property.Value + ")"
+			return c.FailAt(n, "unknown-field", s, "a list has no field %s; for a list of what its elements have, write %s", text.Quote(property.Value), s)
 		case property != nil:
 			return c.FailAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", text.Quote(property.Value))
 		case !prop.Type.Is(intKind):

@@ -329,6 +329,9 @@ func (c *Checker) mismatch(n *ast.BinaryNode, l, r Type) checked {
 		case of.Kind == ObjectKind && c.Env.Objects[of.Name].Moment != "" && (other.Kind == DurationKind || other.Kind == TimeKind):
 			suggestion = source + "." + c.Env.Objects[of.Name].Moment
 			return c.FailAt(side.node, "type", suggestion, "%s cannot %s %s; use a time of it, such as %s", n.Operator, verb, of, suggestion)
+		case of.Kind == ObjectKind && other.Kind == TextKind && c.Env.Objects[of.Name].Fields["id"].Kind == TextKind:
+			suggestion = source + ".id"
+			return c.FailAt(side.node, "type", suggestion, "%s cannot %s %s and a text; use a text of it, such as %s", n.Operator, verb, of, suggestion)
 		case of.Number() && (other.Kind == DurationKind || other.Kind == TimeKind) && (verb == "compare" || n.Operator == "+" || n.Operator == "-"):
 			return c.wantsDuration(n, side.node, of, other)
 		}

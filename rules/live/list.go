@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,9 +50,10 @@ func hidden(name string) bool {
 }
 
 // Paths returns the rule files under dir as Open would load them: relative to dir, with slashes, sorted. A file that
-// cannot be read is among them; [Read] then says why. Those beyond the first [maxFiles] are not loaded.
-func Paths(dir string) ([]string, error) {
-	l, err := list(dir)
+// cannot be read is among them; [Read] then says why. Those beyond the first [maxFiles] are not loaded. For others, see
+// [Options.Also].
+func Paths(dir string, others ...string) ([]string, error) {
+	l, err := listAll(dir, others)
 	if err != nil {
 		return nil, fmt.Errorf("reading the rules folder %s: %w", dir, err)
 	}
@@ -164,6 +166,7 @@ type listing struct {
 	root   fs.FileInfo
 	files  []entry                // sorted by path
 	broken []entry                // folders that cannot be read, and links that may be such folders
+	gone   []entry                // further folders that are missing
 	dirs   map[string]fs.FileInfo // the real folders to watch
 }
 
@@ -177,7 +180,7 @@ type entry struct {
 
 // unreadable reports whether path lies in a folder that cannot be read, and why.
 func (l *listing) unreadable(path string) (trouble, bool) {
-	for _, b := range l.broken {
+	for _, b := range slices.Concat(l.broken, l.gone) {
 		if strings.HasPrefix(path, b.path+"/") {
 			return b.problem, true
 		}
@@ -212,6 +215,51 @@ func list(dir string) (*listing, error) {
 		return nil, err
 	}
 	return w.listing, nil
+}
+
+// listAll finds the files under a folder and under others, which may be missing. The paths of the others are relative to the
+// first, such as ../directory/users.yaml. Another that lies in a folder before it is part of that one.
+func listAll(dir string, others []string) (*listing, error) {
+	all, err := list(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range others {
+		prefix := filepath.ToSlash(relative(dir, other))
+		l, err := list(other)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			all.gone = append(all.gone, entry{path: prefix, problem: trouble{"unreadable", "the folder " + other + " is gone; if that is meant, leave an empty one"}})
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", other, err)
+		}
+		if slices.ContainsFunc(slices.Collect(maps.Values(all.dirs)), func(info fs.FileInfo) bool { return os.SameFile(info, l.root) }) {
+			continue
+		}
+		for _, list := range []*[]entry{&l.files, &l.broken} {
+			for i := range *list {
+				(*list)[i].path = prefix + "/" + (*list)[i].path
+			}
+		}
+		all.files, all.broken = append(all.files, l.files...), append(all.broken, l.broken...)
+		maps.Copy(all.dirs, l.dirs)
+	}
+	slices.SortFunc(all.files, func(a, b entry) int { return strings.Compare(a.path, b.path) })
+	return all, nil
+}
+
+// relative returns the path of another folder as seen from a folder; its absolute path if there is no way.
+func relative(dir, other string) string {
+	from, err := filepath.Abs(dir)
+	to, err2 := filepath.Abs(other)
+	if err != nil || err2 != nil {
+		return other
+	}
+	if rel, err := filepath.Rel(from, to); err == nil {
+		return rel
+	}
+	return to
 }
 
 // WithoutPath removes the path and the operation from a file system error. The caller names the file as the user wrote it.

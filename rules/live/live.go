@@ -68,6 +68,9 @@ const (
 // Options say which folder is watched, and how. Dir and Compile are required.
 type Options struct {
 	Dir string
+	// Also are more folders with files of the same kinds, as of people. They may be missing. The paths of their files are
+	// relative to Dir, such as ../directory/users.yaml.
+	Also []string
 	// Compile compiles a file's content, which does not change later. The path is relative to Dir, with slashes. It is
 	// called from several goroutines.
 	Compile func(path string, data []byte) (*rules.File, []text.Finding)
@@ -225,7 +228,7 @@ func Open(ctx context.Context, o Options) (*Folder, error) {
 			good[v.Path] = v
 		}
 	}
-	l, err := list(o.Dir)
+	l, err := listAll(o.Dir, o.Also)
 	if err != nil {
 		return nil, fmt.Errorf("opening the rules folder %s: %w", o.Dir, err)
 	}
@@ -457,7 +460,7 @@ func (f *Folder) scan(ctx context.Context, all bool) time.Duration {
 	if poll {
 		f.polled = start
 	}
-	l, err := list(f.o.Dir)
+	l, err := listAll(f.o.Dir, f.o.Also)
 	problem := ""
 	switch {
 	case err != nil:

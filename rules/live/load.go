@@ -19,9 +19,9 @@ type Source struct {
 }
 
 // Sources returns the rule files of a folder as [Open] would load them: sorted, with dir in their names. A file that
-// cannot be read is among them; loading it says why.
-func Sources(dir string) ([]Source, error) {
-	paths, err := Paths(dir)
+// cannot be read is among them; loading it says why. For others, see [Options.Also].
+func Sources(dir string, others ...string) ([]Source, error) {
+	paths, err := Paths(dir, others...)
 	sources := make([]Source, len(paths))
 	for i, path := range paths {
 		path = filepath.Join(dir, filepath.FromSlash(path))
@@ -71,9 +71,9 @@ func Load(sources []Source, o rules.Options) Loaded {
 	return out
 }
 
-// LoadFolder is [Load] for the rule files of a folder.
-func LoadFolder(dir string, o rules.Options) (Loaded, error) {
-	sources, err := Sources(dir)
+// LoadFolder is [Load] for the rule files of a folder. For others, see [Options.Also].
+func LoadFolder(o rules.Options, dir string, others ...string) (Loaded, error) {
+	sources, err := Sources(dir, others...)
 	if err != nil {
 		return Loaded{}, err
 	}

@@ -27,6 +27,7 @@ type FileStatus struct {
 	Hash     string    `json:"hash"`    // the first 12 digits of its SHA-256, "" if there is none
 	LoadedAt time.Time `json:"loadedAt"`
 	Rules    int       `json:"rules"`
+	People   int       `json:"people"` // people, calendars and locations
 }
 
 // Status is ok if the content of a file is in force.
@@ -80,7 +81,7 @@ func (fl *file) status(problem string) FileStatus {
 		s.Lines = append(s.Lines, fl.lines[found.Line])
 	}
 	if v := fl.force; v != nil {
-		s.InForce, s.Hash, s.LoadedAt, s.Rules = true, short(v.sum), v.at, len(v.file.Rules)
+		s.InForce, s.Hash, s.LoadedAt, s.Rules, s.People = true, short(v.sum), v.at, len(v.file.Rules), v.file.People()
 	}
 	switch {
 	case problem != "":

@@ -29,14 +29,15 @@ type project struct {
 
 	stale atomic.Bool // the folder must be listed again
 
-	mu      sync.Mutex
-	config  stamp // of the configuration file that was read
-	loaded  bool
-	rules   string // the folder of rules
-	options rules.Options
-	guide   *guide
-	paths   []string // the rule files of the folder, relative to it; nil before the first look
-	files   map[string]*compiled
+	mu        sync.Mutex
+	config    stamp // of the configuration file that was read
+	loaded    bool
+	rules     string // the folder of rules
+	directory string // the folder of people, which may be missing
+	options   rules.Options
+	guide     *guide
+	paths     []string // the rule files of the folder, relative to it; nil before the first look
+	files     map[string]*compiled
 }
 
 // compiled is the result of compiling a file.
@@ -98,7 +99,7 @@ func (p *project) member(path string) (rel string, ok bool) {
 		return "", false
 	}
 	rel, err := filepath.Rel(p.rules, path)
-	return filepath.ToSlash(rel), err == nil && filepath.IsLocal(rel) && live.IsRules(filepath.Base(rel))
+	return filepath.ToSlash(rel), err == nil && (filepath.IsLocal(rel) || isBelow(p.directory, path)) && live.IsRules(filepath.Base(rel))
 }
 
 // isBelow says whether a file or folder is in a folder, or is the folder.
@@ -124,6 +125,9 @@ func (p *project) refresh() {
 	p.rules = cfg.Rules
 	if !filepath.IsAbs(p.rules) {
 		p.rules = filepath.Join(p.root, p.rules)
+	}
+	if p.directory = cfg.Directory; !filepath.IsAbs(p.directory) {
+		p.directory = filepath.Join(p.root, p.directory)
 	}
 	p.options = cfg.RuleOptions()
 	p.guide = &guide{schema: rulesSchema(), connections: p.options.Connections, sources: slices.Sorted(maps.Keys(cfg.Sources))}
@@ -256,7 +260,7 @@ func (p *project) guideFor(d *document) (*guide, bool) {
 // listed returns the rule files of the folder. The caller holds p.mu.
 func (p *project) listed() []string {
 	if p.stale.Swap(false) || p.paths == nil {
-		p.paths, _ = live.Paths(p.rules) // a folder that cannot be read has no files
+		p.paths, _ = live.Paths(p.rules, p.directory) // a folder that cannot be read has no files
 	}
 	return p.paths
 }

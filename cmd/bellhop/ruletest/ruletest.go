@@ -27,6 +27,8 @@ import (
 type Options struct {
 	// Rules are the options for compiling the tested rules. Its Zone is also for times without an offset in tests.
 	Rules rules.Options
+	// Directory is the folder of people, which may be missing.
+	Directory string
 	// Select selects tests by their names; nil selects all.
 	Select *regexp.Regexp
 }
@@ -168,6 +170,12 @@ func (r *Runner) set(f *file) (*rules.Set, []text.Finding) {
 	sources := make([]live.Source, len(paths))
 	for i, path := range paths {
 		sources[i] = live.Source{Name: path, Path: path}
+	}
+	if r.options.Directory != "" {
+		people, err := live.Sources(r.options.Directory)
+		if err == nil {
+			sources = append(sources, people...)
+		}
 	}
 	loaded := live.Load(sources, r.options.Rules)
 	mistakes := loaded.Mistakes()
