@@ -12,6 +12,7 @@
 //
 //   - work.turn.enter takes a place for the destination.
 //   - work.turn.claim marks the delivery as being sent; receive.Receiver.Due renders it, or decides that it is not sent.
+//   - work.turn.look looks up whom it needs to know, and has it decided again.
 //   - work.turn.wanted looks whether an event that came meanwhile has changed it.
 //   - work.turn.attempt sends it.
 //   - work.turn.record writes down the result.
@@ -54,6 +55,9 @@ type Options struct {
 	// Run. nil logs the mistakes instead.
 	Found   func([]text.Finding)
 	Version string // is shown to operators
+
+	// People looks up what is not known of people and places; nil looks nobody up.
+	People work.People
 
 	// Tune changes the options of the worker after they were set from the configuration. nil changes nothing.
 	Tune func(*work.Options)
@@ -110,9 +114,9 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	for name, c := range cfg.Connections {
 		connections[name] = c.Connection
 	}
-	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Differ: func() bool { return e.differ.Load() > 0 }})
+	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Asks: o.People != nil, Differ: func() bool { return e.differ.Load() > 0 }})
 	workOptions := work.Options{
-		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
+		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, People: o.People, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
 		Attempts: cfg.Delivery.Attempts, MaxAge: cfg.Delivery.MaxAge, Places: cfg.Delivery.Concurrency,
 		PerDestination: cfg.Delivery.PerDestination, Stop: cfg.Delivery.Shutdown,
 	}

@@ -41,11 +41,12 @@ type server struct {
 
 // A setup has the rules and the configuration of an engine. The zero value has no rules.
 type setup struct {
-	dir   string            // the folder of the rules, the data and the configuration; "" is a new one
-	rules map[string]string // rule files, by name
-	yaml  string            // is added to the configuration, which has only the two addresses
-	tune  func(*work.Options)
-	env   map[string]string
+	dir    string            // the folder of the rules, the data and the configuration; "" is a new one
+	rules  map[string]string // rule files, by name
+	yaml   string            // is added to the configuration, which has only the two addresses
+	tune   func(*work.Options)
+	people work.People
+	env    map[string]string
 }
 
 // start runs an engine on free ports. It runs until the test ends or close is called.
@@ -82,7 +83,7 @@ func start(tb testing.TB, s setup) *server {
 	var ctx context.Context
 	ctx, out.stop = context.WithCancel(context.Background())
 	out.e, err = engine.New(ctx, engine.Options{
-		Config: cfg, Version: "test", Tune: s.tune,
+		Config: cfg, Version: "test", Tune: s.tune, People: s.people,
 		Logger: slog.New(slog.NewTextHandler(out.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

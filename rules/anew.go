@@ -10,24 +10,41 @@ import (
 // Anew renders an immediate step again, at now, for an appointment that has moved since ev. ev holds the current
 // state. Skip says why the step is no longer wanted; shadow says that the rule is in shadow mode.
 func (s *Set) Anew(name string, number int, action string, ev *Event, now time.Time) (_ Step, shadow bool) {
+	step, shadow := s.Render(name, number, action, ev, now)
+	switch {
+	case step.Action != "":
+	case step.Skip == conditionFalse:
+		step.Skip = "the appointment was moved, and the condition is no longer true"
+	case step.Skip != "":
+		step.Skip = "the appointment was moved, and " + step.Skip
+	}
+	return step, shadow
+}
+
+const conditionFalse = "the condition is not true"
+
+// Render decides and renders an immediate step for ev, at now, after its rule was found to apply, or may apply. Skip says
+// why the step is not wanted; shadow says that the rule is in shadow mode.
+func (s *Set) Render(name string, number int, action string, ev *Event, now time.Time) (_ Step, shadow bool) {
 	rule, st := s.immediate(name, number)
 	switch {
 	case rule == nil:
-		return Step{Number: number, Skip: "the appointment was moved, and the rule is no longer there"}, false
+		return Step{Number: number, Skip: "the rule is no longer there"}, false
 	case !rule.Enabled:
-		return Step{Number: number, Skip: "the appointment was moved, and the rule was switched off"}, false
+		return Step{Number: number, Skip: "the rule was switched off"}, false
 	case rule.body().err != nil:
 		return Step{Number: number, Err: rule.body().err}, rule.Shadow
 	case st == nil || st.kind.Name != action:
-		return Step{Number: number, Skip: "the appointment was moved, and the rule no longer has this step"}, false
+		return Step{Number: number, Skip: "the rule no longer has this step"}, false
 	}
 	r := newRun(s.know(ev), now)
 	r.start(rule)
 	switch yes, err := r.applies(); {
 	case err != nil:
-		return Step{Number: number, Err: fmt.Errorf("condition: %w", err)}, false
+		out := Step{Number: number, Action: action, Connection: st.connection, Destination: st.destination(rule)}
+		return out.failed(fmt.Errorf("condition: %w", err)), false
 	case !yes:
-		return Step{Number: number, Skip: "the appointment was moved, and the condition is no longer true"}, false
+		return Step{Number: number, Skip: conditionFalse}, false
 	}
 	return st.render(r), rule.Shadow
 }

@@ -23,6 +23,24 @@ type Directory struct {
 	Locations map[string]Location `json:"locations" noun:"a location" doc:"The locations, by their ids on the platform."`
 }
 
+// has reports whether there is an entry for an object, such as a contact.
+func (d *Directory) has(object, id string) (ok bool) {
+	if d == nil {
+		return false
+	}
+	switch object {
+	case "contact":
+		_, ok = d.Contacts[id]
+	case "user":
+		_, ok = d.Users[id]
+	case "calendar":
+		_, ok = d.Calendars[id]
+	case "location":
+		_, ok = d.Locations[id]
+	}
+	return ok
+}
+
 // A listed is an entry of the directory, at the place of its id in a file.
 type listed struct {
 	key, id string // such as "users" and the id
@@ -149,8 +167,8 @@ func plainValue(r *text.Document, n *yaml.Node) any {
 	return n.Value
 }
 
-// Channels returns the channels by which a contact can refuse messages.
-func Channels() []string { return []string{"email", "sms", "whatsapp", "call"} }
+// channels returns the channels by which a contact can refuse messages.
+func channels() []string { return []string{"email", "sms", "whatsapp", "call"} }
 
 // readOptOut reads `dnd`: true for all messages, or a list of channels.
 func readOptOut(r *text.Document, n *yaml.Node, c *Contact) {
@@ -170,12 +188,12 @@ func readOptOut(r *text.Document, n *yaml.Node, c *Contact) {
 		t, ok := r.Scalar(n, text.Quote("dnd"))
 		switch {
 		case !ok:
-		case slices.Contains(Channels(), t.Value):
+		case slices.Contains(channels(), t.Value):
 			c.OptOuts = append(c.OptOuts, t.Value)
 		default:
-			suggestion := cmp.Or(text.Closest(t.Value, Channels()), channelWords[strings.ToLower(t.Value)])
+			suggestion := cmp.Or(text.Closest(t.Value, channels()), channelWords[strings.ToLower(t.Value)])
 			r.Mendf(text.Error, "channel", t, t.Span(0, len(t.Value)), suggestion, "dnd is true, false or some of %s; there is no channel %s%s",
-				text.OneOf(Channels()), text.Quote(t.Value), text.DidYouMean(suggestion))
+				text.OneOf(channels()), text.Quote(t.Value), text.DidYouMean(suggestion))
 		}
 	}
 }

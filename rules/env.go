@@ -32,7 +32,7 @@ var world = &lang.Env{
 	Objects: map[string]lang.Object{
 		"appointment": {Fields: fieldTypes("appointment"), Moment: "startTime"},
 		"previous":    {Fields: fieldTypes("previous"), Moment: "startTime", Optional: true},
-		"contact":     {Fields: fieldTypes("contact"), Optional: true},
+		"contact":     {Fields: fieldTypes("contact"), Optional: true, Lazy: true},
 		"user":        {Fields: fieldTypes("user"), Optional: true, Lazy: true},
 		"calendar":    {Fields: fieldTypes("calendar"), Optional: true, Lazy: true},
 		"location":    {Fields: fieldTypes("location"), Optional: true, Lazy: true},
@@ -153,11 +153,11 @@ var eventValues = slices.Concat(
 	},
 	below("appointment", func(ev *Event) *Appointment { return &ev.Appointment }, appointmentFieldValues),
 	below("previous", func(ev *Event) *Appointment { return &ev.Previous }, appointmentFieldValues),
-	below("contact", func(ev *Event) *Contact { return &ev.Contact }, contactFieldValues),
 )
 
 // lazyValues are the fields of the objects that few expressions use, for an index.
 var lazyValues = slices.Concat(
+	below("contact", func(ev *Event) *Contact { return &ev.Contact }, contactFieldValues),
 	below("user", func(ev *Event) *User { return &ev.User }, userFieldValues),
 	below("calendar", func(ev *Event) *Calendar { return &ev.Calendar }, calendarFieldValues),
 	below("location", func(ev *Event) *Location { return &ev.Location }, locationFieldValues),
@@ -279,16 +279,24 @@ var locationFieldValues = []fieldOf[Location]{
 // is none.
 func (e *Event) lazyValue(name string) any {
 	switch name {
+	case "contact":
+		return e.sought(name, e.Contact.ID, whole(&e.Contact, contactFieldValues))
 	case "user":
-		return whole(&e.User, userFieldValues)
+		return e.sought(name, e.User.ID, whole(&e.User, userFieldValues))
 	case "calendar":
-		return whole(&e.Calendar, calendarFieldValues)
+		return e.sought(name, e.Calendar.ID, whole(&e.Calendar, calendarFieldValues))
 	case "location":
-		return whole(&e.Location, locationFieldValues)
+		return e.sought(name, e.Location.ID, whole(&e.Location, locationFieldValues))
 	case "users":
 		list := make([]any, len(e.Users))
 		for i := range e.Users {
-			list[i] = whole(&e.Users[i], userFieldValues)
+			u := e.sought("user", e.Users[i].ID, whole(&e.Users[i], userFieldValues))
+			for _, field := range []string{"name", "email"} { // what a look-up always has
+				if unknown, ok := u[field].(lang.Unknown); ok {
+					return unknown
+				}
+			}
+			list[i] = u
 		}
 		return list
 	case "raw":

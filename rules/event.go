@@ -27,6 +27,8 @@ type Event struct {
 	Appointment Appointment // as in the payload; once the state is known, as it is after the event
 	Given       Fields      // the fields of Appointment that are in the payload
 	People
+	Asks     bool            // what is not known of people and places can be looked up
+	Answers  *Directory      // what was looked up; nil if nothing was
 	Custom   map[string]any  // the customData of a workflow webhook
 	Body     json.RawMessage // the whole body as it came; decoded only for rules that use `raw`
 	Problems []Problem       // parts of the payload that could not be read

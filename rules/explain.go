@@ -40,6 +40,7 @@ const (
 	Failing    Outcome = "failed"      // its condition could not be evaluated
 	OtherEvent Outcome = "other-event" // it is for other events
 	Disabled   Outcome = "disabled"
+	Open       Outcome = "open" // it depends on what is looked up before the steps are sent
 )
 
 // An ExplainedStep is a step of a rule that fired: what is sent, or why nothing is.
@@ -96,7 +97,10 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 	r.start(rule)
 	out.Outcome, out.Reason = Fired, "the rule has no condition"
 	yes, failed := r.applies()
+	unknown, open := lang.UnknownIn(failed)
 	switch {
+	case open:
+		out.Outcome = Open
 	case failed != nil:
 		out.Outcome = Failing
 	case !yes:
@@ -124,7 +128,7 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 	if r.body.when == nil {
 		return out
 	}
-	truth := map[Outcome]lang.Truth{Fired: lang.True, NotTrue: lang.False, Failing: lang.Failed}[out.Outcome]
+	truth := map[Outcome]lang.Truth{Fired: lang.True, NotTrue: lang.False, Failing: lang.Failed, Open: lang.Failed}[out.Outcome]
 	root := p.Condition(r.body.when)
 	if got := root.Outcome(); got != truth {
 		// This can differ only for a condition that is stopped for taking too much work, because its parts have a
@@ -139,6 +143,10 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 	}
 	causes := root.Mark(truth)
 	out.When = root
+	if open {
+		out.Reason = unknown.Error() + ": it is looked up before anything is sent"
+		return out
+	}
 	out.Reason = reason(out.Outcome, causes, root.Error)
 	return out
 }
@@ -185,6 +193,9 @@ func explained(st *step, r *run, now time.Time) ExplainedStep {
 	}
 	if s.Err != nil {
 		out.Error = s.Err.Error()
+	}
+	if s.Wants != nil {
+		out.Then = s.Wants.Error() + ": it is looked up before this is sent"
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 
 	"bellhop/rules/lang"
 )
@@ -81,6 +82,9 @@ func (ix *index) changed(moved moves, rules []*Rule, added []int32, asked *table
 			if out.lookUp(l); l.Test == lang.Contains || l.Test == lang.Holds {
 				entries = append(entries, entry{uint64(wholeOf(l.Field)), i})
 			}
+			if object, name, _ := strings.Cut(l.Field, "."); slices.Contains(soughtFields[object], name) {
+				entries = append(entries, entry{uint64(soughtOf(l.Field)), i})
+			}
 		}
 	}
 	out.table = ix.table.changed(moved, entries)
@@ -89,6 +93,9 @@ func (ix *index) changed(moved moves, rules []*Rule, added []int32, asked *table
 
 // wholeOf is the key under which rules are filed that test the parts of a field.
 func wholeOf(field string) lang.Key { return lang.KeyOf(0, field, "") }
+
+// soughtOf is the key under which rules are filed that test a field of a person or a place.
+func soughtOf(field string) lang.Key { return lang.KeyOf(1, field, "") }
 
 // lookUp adds what is to be looked up for an event.
 func (ix *index) lookUp(l lang.Lookup) {
@@ -131,11 +138,16 @@ func (ix *index) candidates(ev *Event) []int32 {
 		}
 	}
 	for i := range ix.lookups {
-		switch v := ix.lookups[i].of(ev).(type) {
+		l := &ix.lookups[i]
+		value := l.of(ev)
+		if ev.seeks(l.field, value) { // any test of it may succeed
+			look(soughtOf(l.field))
+		}
+		switch v := value.(type) {
 		case string:
-			ix.lookups[i].text(v, look)
+			l.text(v, look)
 		case []string:
-			ix.lookups[i].list(v, look)
+			l.list(v, look)
 		}
 	}
 	for n, rules := range ix.names {

@@ -3,6 +3,10 @@ package rules
 import (
 	"cmp"
 	"reflect"
+	"slices"
+	"strings"
+
+	"bellhop/rules/lang"
 )
 
 // People are those whom the ids of an event stand for. They come from the payload, else from the directory, else from
@@ -68,9 +72,57 @@ type Location struct {
 	Custom   map[string]any `json:"custom" doc:"Further fields of the location, as they came."`
 }
 
+// soughtFields are the fields that the platform's API has.
+var soughtFields = map[string][]string{
+	"contact":  {"name", "firstName", "lastName", "email", "phone", "timezone", "tags", "dnd", "custom"},
+	"user":     {"name", "firstName", "lastName", "email", "phone"},
+	"calendar": {"name"},
+	"location": {"name", "timezone", "email", "phone", "address"},
+}
+
+// sought marks the fields of an object that are empty, and can be looked up, as unknown.
+func (e *Event) sought(object, id string, fields map[string]any) map[string]any {
+	if e.mayAsk(object, id) {
+		for _, name := range soughtFields[object] {
+			if isEmpty(fields[name]) {
+				fields[name] = lang.Unknown{Object: object, ID: id}
+			}
+		}
+	}
+	return fields
+}
+
+// mayAsk reports whether more can become known of an object.
+func (e *Event) mayAsk(object, id string) bool {
+	return e.Asks && id != "" && !e.Answers.has(object, id)
+}
+
+// seeks reports whether a field, such as contact.email, has to be looked up.
+func (e *Event) seeks(field string, v any) bool {
+	object, name, _ := strings.Cut(field, ".")
+	if !e.Asks || !slices.Contains(soughtFields[object], name) || !isEmpty(v) {
+		return false
+	}
+	id, _ := valueOf(object + ".id")(e).(string)
+	return e.mayAsk(object, id)
+}
+
+// isEmpty reports whether a value of a field says nothing.
+func isEmpty(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v == ""
+	case bool:
+		return !v
+	case []string:
+		return len(v) == 0
+	}
+	return v == nil
+}
+
 // know returns the event with the people whom its ids stand for. A field that the event itself has is kept.
 func (s *Set) know(ev *Event) *Event {
-	known, a, d := *ev, &ev.Appointment, s.directory
+	known, a := *ev, &ev.Appointment
 	known.Contact.ID = cmp.Or(ev.Contact.ID, a.ContactID)
 	known.User.ID = cmp.Or(a.AssignedUserID, ev.User.ID)
 	if ev.User.ID != "" && ev.User.ID != known.User.ID { // it was assigned to another one since
@@ -81,17 +133,24 @@ func (s *Set) know(ev *Event) *Event {
 		known.Calendar = Calendar{ID: known.Calendar.ID}
 	}
 	known.Location.ID = cmp.Or(ev.LocationID, ev.Location.ID)
-	fill(&known.Contact, d.Contacts, known.Contact.ID)
-	fill(&known.User, d.Users, known.User.ID)
-	fill(&known.Calendar, d.Calendars, known.Calendar.ID)
-	fill(&known.Location, d.Locations, known.Location.ID)
 	known.Users = make([]User, len(a.Users))
 	for i, id := range a.Users {
-		if u := &known.Users[i]; id == known.User.ID {
-			*u = known.User
-		} else {
-			u.ID = id
-			fill(u, d.Users, id)
+		known.Users[i].ID = id
+	}
+	for _, d := range []*Directory{s.directory, ev.Answers} {
+		if d == nil {
+			continue
+		}
+		fill(&known.Contact, d.Contacts, known.Contact.ID)
+		fill(&known.User, d.Users, known.User.ID)
+		fill(&known.Calendar, d.Calendars, known.Calendar.ID)
+		fill(&known.Location, d.Locations, known.Location.ID)
+		for i := range known.Users {
+			if u := &known.Users[i]; u.ID == known.User.ID {
+				*u = known.User
+			} else {
+				fill(u, d.Users, u.ID)
+			}
 		}
 	}
 	return &known

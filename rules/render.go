@@ -113,6 +113,9 @@ func (st *step) render(r *run) Step {
 				out.Skip = unresolved
 				return out
 			}
+			if unknown, ok := lang.UnknownIn(err); ok {
+				return st.wants(r, unknown)
+			}
 			out.Err = fmt.Errorf("%s: %w", f.field.Name, err)
 			return out
 		}

@@ -94,6 +94,9 @@ type Step struct {
 	Request     json.RawMessage // the rendered request; nil if the step waits
 	Skip        string          // why nothing is sent
 	Err         error           // why rendering failed; recorded, nothing is sent
+	// Wants is what has to be looked up before the step can be decided, planned or rendered: [Set.Due] or [Set.Render] does
+	// that then. It is nil if nothing has to be.
+	Wants *lang.Unknown
 
 	// For a step that waits:
 	At    time.Time // when it is due; zero if the step does not wait

@@ -35,6 +35,9 @@ func (r *run) start(rule *Rule) {
 	r.rule, r.body = rule, rule.body()
 	r.zone, r.naive = r.body.zones(r.ev)
 	r.Use(r.body.programs, r.zone, r.naive, r.body.language)
+	if unknown, ok := r.body.awaits(r.ev); ok {
+		r.Await(unknown)
+	}
 }
 
 // applies reports whether the condition of the run's rule is true. Rules with the same condition share one evaluation,

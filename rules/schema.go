@@ -49,7 +49,7 @@ func entrySchema(of reflect.StructField) *jsonschema.Schema {
 		s := schema.Text()
 		switch {
 		case name == "dnd":
-			s = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{schema.Bool(Channels()...), {Type: "array", Items: schema.Word(Channels()...)}}}
+			s = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{schema.Bool(channels()...), {Type: "array", Items: schema.Word(channels()...)}}}
 		case f.Type.Kind() == reflect.Slice:
 			s = schema.OneOrList(schema.Text(), "write a text, or a list of texts")
 		case f.Type.Kind() == reflect.Map:

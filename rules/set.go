@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"bellhop/rules/lang"
 	"bellhop/rules/text"
 )
 
@@ -199,17 +200,21 @@ func (s *Set) Match(ev *Event, now time.Time) []Match {
 		rule := s.rules[i]
 		r.start(rule)
 		yes, err := r.applies()
-		if err != nil {
+		unknown, open := lang.UnknownIn(err)
+		if err != nil && !open {
 			out = append(out, Match{Rule: rule, Err: err})
 		}
-		if !yes || err != nil {
+		if !yes && !open {
 			continue
 		}
 		m := Match{Rule: rule, Steps: make([]Step, len(r.body.steps))}
 		for j, st := range r.body.steps {
-			if st.wait != nil {
+			switch {
+			case st.wait != nil: // its condition is looked at again when it is due
 				m.Steps[j] = st.plan(r, now)
-			} else {
+			case open:
+				m.Steps[j] = st.wants(r, unknown)
+			default:
 				m.Steps[j] = st.render(r)
 			}
 		}

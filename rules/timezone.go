@@ -89,23 +89,43 @@ func (b *body) zones(ev *Event) (zone, naive *time.Location) {
 	if naive == nil {
 		naive = time.UTC
 	}
-	var names []string
-	switch b.whose {
-	case "":
+	if b.whose == "" {
 		return b.zone, naive
-	case "contact":
-		names = []string{ev.Contact.Timezone, ev.Location.Timezone}
-	case "user":
-		names = []string{ev.User.Timezone, ev.Location.Timezone}
-	default:
-		names = []string{ev.Location.Timezone}
 	}
-	for _, name := range names {
+	for _, owner := range owners(b.whose) {
+		name, _ := valueOf(owner + ".timezone")(ev).(string)
 		if z, ok := lang.FindZone(name); ok {
 			return z, z
 		}
 	}
 	return naive, naive
+}
+
+// owners are those whose zone a rule has: the first whose zone is known.
+func owners(whose string) []string {
+	if whose == "location" {
+		return []string{"location"}
+	}
+	return []string{whose, "location"}
+}
+
+// awaits returns what has to be looked up before the zone of the rule is known.
+func (b *body) awaits(ev *Event) (lang.Unknown, bool) {
+	if b.whose == "" || !ev.Asks {
+		return lang.Unknown{}, false
+	}
+	for _, owner := range owners(b.whose) {
+		field := owner + ".timezone"
+		name, _ := valueOf(field)(ev).(string)
+		if ev.seeks(field, name) {
+			id, _ := valueOf(owner + ".id")(ev).(string)
+			return lang.Unknown{Object: owner, ID: id}, true
+		}
+		if _, ok := lang.FindZone(name); ok {
+			break
+		}
+	}
+	return lang.Unknown{}, false
 }
 
 // zoneName identifies the zone of a rule; "" means each time's own offset.

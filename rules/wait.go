@@ -360,8 +360,7 @@ func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 	r.start(rule)
 	switch yes, err := r.applies(); {
 	case err != nil:
-		out.Err = fmt.Errorf("condition: %w", err)
-		return out
+		return out.failed(fmt.Errorf("condition: %w", err))
 	case !yes:
 		out.Skip = "the condition is no longer true"
 		return out
@@ -401,13 +400,32 @@ func (st *step) outline(r *run) (out Step, ok bool) {
 	at, err := st.wait.moment(r)
 	switch {
 	case err != nil:
-		out.Err = err
+		out = out.failed(err)
 	case at.Before(firstMoment):
 		out.Skip = noMoment
 	default:
 		out.At, out.Until, ok = at, st.wait.until(at, &r.ev.Appointment), true
 	}
 	return out, ok
+}
+
+// failed returns the step with an error; if that tells what has to be looked up first, with that.
+func (s Step) failed(err error) Step {
+	if unknown, ok := lang.UnknownIn(err); ok {
+		s.Wants = &unknown
+	} else {
+		s.Err = err
+	}
+	return s
+}
+
+// wants returns a step of which something has to be looked up first.
+func (st *step) wants(r *run, unknown lang.Unknown) Step {
+	out := Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Destination: st.destination(r.rule), Wants: &unknown}
+	if st.wait != nil {
+		out.Key = st.wait.keys
+	}
+	return out
 }
 
 // plan computes when a step is due. r.Now is the value of now() in `at`; now is the present.
@@ -444,7 +462,10 @@ func (w *wait) moment(r *run) (time.Time, error) {
 	case at.Year() > 9999:
 		return time.Time{}, fmt.Errorf("at: %w", w.program.Failed(lang.Errorf("the moment lies beyond the year 9999")))
 	}
-	return r.Settled(at), nil
+	if at, err = r.Settled(at); err != nil {
+		return time.Time{}, fmt.Errorf("at: %w", err)
+	}
+	return at, nil
 }
 
 // until returns the last time at which a step that is due at a time may be sent; zero if there is no limit.
@@ -489,7 +510,7 @@ func (rule *Rule) forCancelled(ev *Event) bool {
 const noMoment = `there is no time to count from: a time that "at" names is missing`
 
 func (r *run) tooLate(at time.Time) string {
-	return "too late: it was due at " + r.Zoned(at).Format("2006-01-02 15:04:05 -07:00")
+	return "too late: it was due at " + r.Seen(at).Format("2006-01-02 15:04:05 -07:00")
 }
 
 func later(a, b time.Time) time.Time {

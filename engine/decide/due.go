@@ -40,6 +40,8 @@ func Decide(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now 
 		d.Connection, d.Destination = step.Connection, step.Destination
 	}
 	switch d.State, d.Reason = outcome(&step, shadow); {
+	case step.Wants != nil:
+		d.State, d.Wants = record.Sending, step.Wants
 	case d.State == record.Pending && step.Request == nil:
 		d.State, d.At, d.Until, d.Due, d.Key = record.Waiting, step.At, step.Until, step.At, step.Key
 	case d.State == record.Pending:

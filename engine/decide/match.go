@@ -65,6 +65,8 @@ func outcome(step *rules.Step, shadow bool) (state record.State, reason string) 
 		return record.Skipped, "rendering error: " + step.Err.Error()
 	case step.Skip != "":
 		return record.Skipped, step.Skip
+	case step.Wants != nil:
+		return record.Pending, step.Wants.Error()
 	case shadow && step.Request != nil:
 		return record.Shadow, "the rule is in shadow mode, which sends nothing"
 	}

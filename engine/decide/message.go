@@ -37,7 +37,7 @@ func Still(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now t
 		d.State, d.Reason = next.State, next.Reason
 		return nil, err
 	}
-	next.Connection, next.Destination, next.Request, next.Tells = step.Connection, step.Destination, step.Request, timesOf(state)
+	next.Connection, next.Destination, next.Request, next.Tells, next.Wants = step.Connection, step.Destination, step.Request, timesOf(state), step.Wants
 	if !d.Tried() || bytes.Equal(next.Request, d.Request) && next.Connection == d.Connection {
 		next.State = record.Sending
 		*d = next
@@ -46,6 +46,31 @@ func Still(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now t
 	d.State, d.Reason = record.Cancelled, moved
 	next.Attempts, next.Retried, next.Created, next.Due = nil, time.Time{}, now, now
 	return &next, nil
+}
+
+// First renders, at now, a claimed immediate step that could not be rendered when its event was stored, because something
+// had to be looked up. A message tells the appointment as it is by now, a call as it was with its event. First changes only
+// d. An error is an internal mistake, which is recorded in d too.
+func First(set *rules.Set, d *record.Delivery, from Origin, state *Memory, message bool, now time.Time) error {
+	ev := *from.Event
+	if message {
+		ev.Appointment = state.Appointment
+	}
+	var step rules.Step
+	var shadow bool
+	err := safely(func() { step, shadow = set.Render(d.Rule, d.Step, d.Action, &ev, now) })
+	if err != nil {
+		step.Err = err
+	}
+	switch d.State, d.Reason = outcome(&step, shadow); {
+	case step.Wants != nil:
+		d.State, d.Wants = record.Sending, step.Wants
+	case d.State == record.Pending:
+		d.State, d.Connection, d.Destination, d.Request, d.Tells = record.Sending, step.Connection, step.Destination, step.Request, timesOf(state)
+	case d.State == record.Shadow:
+		d.Request = step.Request
+	}
+	return err
 }
 
 // toldTimes are the times of an appointment that a message was rendered with.

@@ -48,10 +48,40 @@ func (r *Receiver) still(tx *store.Tx, d *record.Delivery, now time.Time) error 
 			return err
 		}
 	}
+	check := r.inOrder
 	if kind.Message {
-		return r.stillSo(tx, d, now)
+		check = r.stillSo
 	}
-	return r.inOrder(tx, d, now)
+	if err := check(tx, d, now); err != nil || d.State != record.Sending || d.Request != nil || d.Wants != nil {
+		return err
+	}
+	return r.first(tx, d, kind.Message, now)
+}
+
+// first renders a step that waited for a look-up.
+func (r *Receiver) first(tx *store.Tx, d *record.Delivery, message bool, now time.Time) error {
+	from, state, err := r.situation(tx, d)
+	if err != nil {
+		d.State, d.Reason = record.Skipped, "rendering error: "+err.Error()
+		return ignoreUnlessStore(err)
+	}
+	if err := decide.First(r.Rules().Set, d, from, state, message, now); err != nil {
+		r.Logger.Error("rendering failed", "delivery", d.ID, "error", err)
+	}
+	return nil
+}
+
+// situation returns the event of a delivery, and the appointment's state by now.
+func (r *Receiver) situation(tx *store.Tx, d *record.Delivery) (decide.Origin, *decide.Memory, error) {
+	from, err := r.origin(tx, d)
+	if err != nil {
+		return from, nil, err
+	}
+	state, _, _, err := remembered(tx, d.Source, d.Appointment)
+	if state == nil { // the appointment was pruned: it is as it was at the event
+		state = from.State
+	}
+	return from, state, err
 }
 
 // inOrder postpones a call while a call of the same step for an earlier event of the appointment is open.
@@ -103,17 +133,10 @@ func (r *Receiver) Due(tx *store.Tx, d *record.Delivery) error {
 	if r.elsewhere(d, now) {
 		return nil
 	}
-	from, err := r.origin(tx, d)
+	from, state, err := r.situation(tx, d)
 	if err != nil {
 		d.State, d.Reason = record.Skipped, "rendering error: "+err.Error()
 		return ignoreUnlessStore(err)
-	}
-	state, _, _, err := remembered(tx, d.Source, d.Appointment)
-	if err != nil {
-		return err
-	}
-	if state == nil { // the appointment was pruned: it is as it was at the event
-		state = from.State
 	}
 	if err := decide.Decide(r.Rules().Set, d, from, state, now); err != nil {
 		r.Logger.Error("rendering failed", "delivery", d.ID, "error", err)

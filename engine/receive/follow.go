@@ -1,11 +1,14 @@
 package receive
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"bellhop/engine/decide"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
+	"bellhop/rules"
 )
 
 // follow changes the deliveries that wait for the appointment; see [decide.Change.Follow].
@@ -60,6 +63,12 @@ func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (decide.Origin, erro
 	o, err := decide.OriginOf(&r.bodies, &e)
 	if err != nil {
 		return decide.Origin{}, decide.RecordError{Err: err}
+	}
+	if o.Event.Asks = r.Asks; d.People != nil {
+		o.Event.Answers = new(rules.Directory)
+		if err := json.Unmarshal(d.People, o.Event.Answers); err != nil {
+			return decide.Origin{}, decide.RecordError{Err: fmt.Errorf("what was looked up for delivery %s: %w", d.ID, err)}
+		}
 	}
 	return o, nil
 }

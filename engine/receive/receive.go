@@ -29,6 +29,7 @@ type Options struct {
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
 	Now     func() time.Time // nil is time.Now
+	Asks    bool             // what is not known of people and places is looked up before a delivery is sent
 
 	// Differ reports whether other nodes have other rules than this one. nil is never.
 	Differ func() bool
@@ -145,6 +146,7 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 		return result{}, err
 	}
 	now := r.Now().UTC()
+	ev.Asks = r.Asks
 	if err := r.match(tx, inForce.Set, ev, now, &res, nil); err != nil {
 		return result{}, err
 	}

@@ -95,6 +95,7 @@ func (r *Receiver) replay(ctx context.Context, id string, wanted func(*record.De
 	err = r.Store.Write(ctx, store.KeyOf(e.Source, e.Appointment), func(tx *store.Tx) error {
 		res = result{}
 		set, now := r.Rules().Set, r.Now().UTC()
+		ev.Asks = r.Asks
 		if err := r.match(tx, set, ev, now, &res, wanted); err != nil {
 			return err
 		}

@@ -6,12 +6,14 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"bellhop/actions"
+	"bellhop/rules/lang"
 )
 
 // A State is the state of a delivery.
@@ -70,6 +72,11 @@ type Delivery struct {
 	Attempts    []Attempt       `json:"attempts"`
 	Request     json.RawMessage `json:"request"`
 
+	// People is what was looked up for it, a [rules.Directory] as JSON; nil if nothing was.
+	People json.RawMessage `json:"people,omitempty"`
+	// Wants is what has to be looked up before a claimed delivery can be decided about; nil if nothing has to be.
+	Wants *lang.Unknown `json:"-"`
+
 	// These fields are for a step that waits.
 	At    time.Time `json:"at,omitzero"`    // when the step is due; zero if the step does not wait
 	Until time.Time `json:"until,omitzero"` // the latest time to send it, unless an operator retries it; zero if there is none
@@ -96,7 +103,7 @@ type Delivery struct {
 type Attempt struct {
 	At      time.Time       `json:"at"`
 	Millis  int64           `json:"ms"`
-	Outcome string          `json:"outcome"` // sent, retry, permanent or [Interrupted]
+	Outcome string          `json:"outcome"` // sent, retry, permanent, [LookedUp] or [Interrupted]
 	Error   string          `json:"error,omitempty"`
 	Receipt actions.Receipt `json:"receipt,omitzero"`
 }
@@ -160,9 +167,14 @@ type Event struct {
 	Dedupe []byte `json:"-"`
 }
 
+// LookedUp is the outcome of an attempt that ended before anything was sent: somebody could not be looked up.
+const LookedUp = "lookup"
+
 // Tried reports whether an attempt may have been made. If so, the contents that are sent under the delivery's id must
 // not change.
-func (d *Delivery) Tried() bool { return len(d.Attempts) > 0 }
+func (d *Delivery) Tried() bool {
+	return slices.ContainsFunc(d.Attempts, func(a Attempt) bool { return a.Outcome != LookedUp })
+}
 
 // Replayed reports whether the delivery was made more than a minute after its event was received.
 func (d *Delivery) Replayed() bool {

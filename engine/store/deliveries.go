@@ -16,10 +16,10 @@ import (
 // already a delivery with the same event, rule, step and copy, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 	n, err := t.exec("insert delivery", `
-		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?, ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
+		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?, ?, ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
 		d.ID, d.Event, d.Source, d.Location, d.Appointment, d.Rule, d.Step, d.Action, d.Connection, d.Destination,
-		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.Copy, blob(d.Request), d.Tells)
+		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.Copy, blob(d.Request), d.Tells, blob(d.People))
 	if err != nil {
 		return false, err
 	}
@@ -29,13 +29,13 @@ func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 	return n == 1, nil
 }
 
-// Take turns a delivery that was never sent into d and enqueues it. That delivery has the event, rule, step and key of
+// Take turns a delivery that was never sent, and so has no attempts ([]), into d and enqueues it. That delivery has the event, rule, step and key of
 // d, is not a copy, and was skipped or only watched. It keeps its id: Take sets d.ID and d.Turn. It returns false if
 // there is none, for example because the rule now has another step with that number.
 func (t *Tx) Take(d *record.Delivery) (taken bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET action = ?, connection = ?, destination = ?, state = ?, reason = ?, created_at = ?, due_at = ?,
-			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, turn = turn + 1
-		WHERE event = ? AND rule = ? AND step = ? AND copy = 0 AND step_key = ? AND state IN ('shadow', 'skipped') AND attempts = '[]' RETURNING id, turn`,
+			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, people = NULL, turn = turn + 1
+		WHERE event = ? AND rule = ? AND step = ? AND copy = 0 AND step_key = ? AND state IN ('shadow', 'skipped') AND length(attempts) = 2 RETURNING id, turn`,
 		d.Action, d.Connection, d.Destination, string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, blob(d.Request),
 		d.Event, d.Rule, d.Step, d.Key).Scan(&d.ID, &d.Turn)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -48,19 +48,19 @@ func (t *Tx) Take(d *record.Delivery) (taken bool, err error) {
 	return true, nil
 }
 
-const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells`
+const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people`
 
 func scanDelivery(row scanner) (d record.Delivery, err error) {
 	var created, due, retried, at, until int64
-	var attempts, request []byte
+	var attempts, request, people []byte
 	err = row.Scan(&d.ID, &d.Event, &d.Source, &d.Location, &d.Appointment, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.Destination,
-		&d.State, &d.Reason, &created, &due, &retried, &d.Turn, &at, &until, &d.Key, &d.Follows, &d.Copy, &attempts, &request, &d.Tells)
+		&d.State, &d.Reason, &created, &due, &retried, &d.Turn, &at, &until, &d.Key, &d.Follows, &d.Copy, &attempts, &request, &d.Tells, &people)
 	if err != nil {
 		return d, err
 	}
 	d.Created, d.Due, d.Retried = fromMicros(created), fromMicros(due), fromMicros(retried)
 	d.At, d.Until = fromMicros(at), fromMicros(until)
-	d.Request, d.Attempts = request, []record.Attempt{}
+	d.Request, d.People, d.Attempts = request, people, []record.Attempt{}
 	if len(attempts) > len("[]") {
 		if err := json.Unmarshal(attempts, &d.Attempts); err != nil {
 			return d, fmt.Errorf("attempts of delivery %s: %w", d.ID, err)
@@ -113,10 +113,13 @@ func (s *Store) move(ctx context.Context, id string, to record.State, reason str
 			d.Due = s.opts.Now().UTC()
 			d.Retried = d.Due
 			d.Follows = d.Key != "" // even if another delivery had replaced it
+			if d.Request == nil {
+				d.People = nil // it is looked up again
+			}
 			tx.enqueue(&d)
 		}
-		_, err = tx.exec("change delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ? WHERE id = ?`,
-			string(to), reason, micros(d.Due), micros(d.Retried), d.Turn, d.Follows, id)
+		_, err = tx.exec("change delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ?, people = ? WHERE id = ?`,
+			string(to), reason, micros(d.Due), micros(d.Retried), d.Turn, d.Follows, blob(d.People), id)
 		return err
 	})
 	return d, err

@@ -72,7 +72,8 @@ func (j *Job) To(ctx context.Context, present func(*record.Delivery) string) (to
 // A Due decides, in the transaction that claims a delivery, whether the delivery is sent. It gets the delivery in state
 // [record.Sending]. If it is to be sent, Due leaves the state and makes sure that it has its request; otherwise Due
 // sets another state and the reason. If it has to wait longer, Due sets a new due time and the state [record.Waiting],
-// or [record.Pending] or [record.Retrying] for an immediate step.
+// or [record.Pending] or [record.Retrying] for an immediate step. If something has to be looked up first, Due leaves the
+// state and the request, and sets Wants; after that, [Job.Resume] calls Due again.
 //
 // An error means that the store failed: nothing is changed, and the job is tried again. Like the function given to
 // [Store.Write], a Due can run more than once. If a Due is nil, everything is sent as it is.
@@ -94,8 +95,10 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 		got, err := tx.take(j, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?`, micros(j.store.opts.Now()))
 		if errors.Is(err, sql.ErrNoRows) {
 			got, err = tx.take(j, `state = 'sending'`)
-			// There can have been an attempt, so what is sent under this id must not change any more.
-			got.Attempts = append(got.Attempts, record.Attempt{At: j.store.opts.Now().UTC(), Outcome: record.Interrupted, Error: unknownResult})
+			if got.Request != nil {
+				// There can have been an attempt, so what is sent under this id must not change any more.
+				got.Attempts = append(got.Attempts, record.Attempt{At: j.store.opts.Now().UTC(), Outcome: record.Interrupted, Error: unknownResult})
+			}
 		}
 		if errors.Is(err, sql.ErrNoRows) {
 			d, err = tx.early(j.job)
@@ -104,22 +107,50 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 		if err != nil {
 			return fmt.Errorf("claim delivery: %w", err)
 		}
-		rendered, tells := got.Request, got.Tells
 		got.Fresh = got.Request == nil
-		if due != nil {
-			if err := due(tx, &got); err != nil {
-				return err
-			}
-		}
-		if got.Key != "" || got.State != record.Sending || !bytes.Equal(rendered, got.Request) || !bytes.Equal(tells, got.Tells) {
-			if err := tx.settle(&got); err != nil {
-				return err
-			}
+		if err := tx.decide(&got, due); err != nil {
+			return err
 		}
 		d, ok = got, got.State == record.Sending
 		return nil
 	})
 	return d, ok, err
+}
+
+// Resume decides again about the claimed delivery d, after what it wants was looked up and added to d.People. The results
+// are those of Claim; an empty delivery means that this job must do nothing more.
+func (j *Job) Resume(ctx context.Context, claimed *record.Delivery, due Due) (d record.Delivery, ok bool, err error) {
+	err = j.store.writeJob(ctx, j.key(), func(tx *Tx) error {
+		d, ok = record.Delivery{}, false
+		got, err := tx.take(j, `state = 'sending'`)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("claim delivery: %w", err)
+		}
+		got.People, got.Fresh = claimed.People, claimed.Fresh
+		if err := tx.decide(&got, due); err != nil {
+			return err
+		}
+		d, ok = got, got.State == record.Sending
+		return nil
+	})
+	return d, ok, err
+}
+
+// decide calls due, and writes what it changed in a claimed delivery.
+func (t *Tx) decide(d *record.Delivery, due Due) error {
+	before := *d
+	if due != nil {
+		if err := due(t, d); err != nil {
+			return err
+		}
+	}
+	if d.Key == "" && d.State == record.Sending && bytes.Equal(before.Request, d.Request) && bytes.Equal(before.Tells, d.Tells) {
+		return nil
+	}
+	return t.settle(d)
 }
 
 // take marks the delivery of a job as being sent, if it is in one of some states. args are for the states.
@@ -146,8 +177,8 @@ func (t *Tx) early(j job) (record.Delivery, error) {
 // settle writes what a [Due] changed in a delivery.
 func (t *Tx) settle(d *record.Delivery) error {
 	_, err := t.exec("write delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, step_key = ?,
-		connection = ?, destination = ?, request = ?, tells = ? WHERE id = ?`,
-		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, d.ID)
+		connection = ?, destination = ?, request = ?, tells = ?, people = ? WHERE id = ?`,
+		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, blob(d.People), d.ID)
 	return err
 }
 

@@ -31,6 +31,11 @@ func (w *Worker) judge(err error) verdict {
 // send makes one attempt, which began at start, and records the result in d. It returns the attempt's error.
 func (w *Worker) send(ctx context.Context, d *record.Delivery, start time.Time) error {
 	receipt, err := w.do(ctx, d)
+	return w.result(ctx, d, start, receipt, err)
+}
+
+// result records what came of an attempt that began at start, and returns its error.
+func (w *Worker) result(ctx context.Context, d *record.Delivery, start time.Time, receipt actions.Receipt, err error) error {
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", errInterrupted, err)
 	}

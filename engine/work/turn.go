@@ -33,7 +33,7 @@ const (
 )
 
 // stages are the stages of a turn, in order. Each can end the turn.
-var stages = []func(*turn) next{(*turn).enter, (*turn).claim, (*turn).wanted, (*turn).attempt, (*turn).record}
+var stages = []func(*turn) next{(*turn).enter, (*turn).claim, (*turn).look, (*turn).wanted, (*turn).attempt, (*turn).record}
 
 // work runs a turn. It returns after which time the job comes back, 0 if it is done. stopping ends when the worker begins
 // to stop, ctx when it must have stopped.
@@ -91,7 +91,11 @@ func (t *turn) enter() next {
 
 // claim marks the delivery as being sent and renders it if it waited.
 func (t *turn) claim() next {
-	d, ok, err := t.job.Claim(t.ctx, t.o.Due)
+	return t.claimed(t.job.Claim(t.ctx, t.o.Due))
+}
+
+// claimed takes the result of a claim.
+func (t *turn) claimed(d record.Delivery, ok bool, err error) next {
 	switch {
 	case err != nil:
 		return t.failed("a delivery could not be claimed", err)
@@ -111,6 +115,9 @@ func (t *turn) claim() next {
 // wanted checks that the delivery can be sent now: it is not too old, its destination is free, and no event that came
 // since the claim has changed it.
 func (t *turn) wanted() next {
+	if t.d.State != record.Sending {
+		return goOn
+	}
 	if age := time.Since(started(&t.d, time.Now())); age > t.o.MaxAge {
 		t.d.State, t.d.Due, t.postpone = record.Dead, time.Now().UTC(), 0
 		t.d.Reason = strings.TrimSuffix(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), cmp.Or(t.d.Reason, "no attempt could be made")), ": ")

@@ -1,6 +1,6 @@
 // Package work sends deliveries. For each delivery that is due a [Worker] goes through the stages in turn.go: it takes a
-// place for the destination (gate.go), claims the delivery, checks that it is still wanted, sends it (attempt.go) and
-// records the result.
+// place for the destination (gate.go), claims the delivery, looks up whom it needs to know (look.go), checks that it is still
+// wanted, sends it (attempt.go) and records the result.
 package work
 
 import (
@@ -22,6 +22,7 @@ type Options struct {
 	Store       *store.Store
 	Due         store.Due                     // called when a delivery is claimed
 	Destination func(*record.Delivery) string // returns where a waiting step goes now; nil keeps the destination it was planned with
+	People      People                        // looks up what deliveries want; nil if they want nothing
 	Guard       *actions.Guard
 	Connections map[string]actions.Connection
 	Redactor    *actions.Redactor // nil hides nothing
@@ -35,6 +36,7 @@ type Options struct {
 	Timeout        time.Duration // for one attempt, unless its request sets a shorter one; 0 is 5 min
 	Places         int           // deliveries held in memory at once; 0 is 2000
 	PerDestination int           // attempts at once to one destination; 0 is 16
+	LookUps        int           // deliveries at once for which somebody is looked up; 0 is 64
 	Stop           time.Duration // for running attempts to finish when the worker stops; 0 is 5 s
 	Breaker        Breaker
 }
@@ -59,6 +61,9 @@ func (o Options) withDefaults() Options {
 	if o.PerDestination == 0 {
 		o.PerDestination = 16
 	}
+	if o.LookUps == 0 {
+		o.LookUps = 64
+	}
 	if o.Redactor == nil {
 		o.Redactor = actions.NewRedactor(nil)
 	}
@@ -67,14 +72,15 @@ func (o Options) withDefaults() Options {
 
 // A Worker sends the deliveries in the store's queue. Its methods are safe for concurrent use; Run is called once.
 type Worker struct {
-	o    Options
-	gate *gate
+	o       Options
+	gate    *gate
+	looking chan struct{} // has a place for each look-up under way
 }
 
 // New returns a worker.
 func New(o Options) *Worker {
 	o = o.withDefaults()
-	return &Worker{o: o, gate: newGate(o.Places, o.PerDestination, o.Breaker)}
+	return &Worker{o: o, gate: newGate(o.Places, o.PerDestination, o.Breaker), looking: make(chan struct{}, o.LookUps)}
 }
 
 // Run works until ctx is done. It then waits for the running attempts, at most for Options.Stop, and closes the

@@ -32,6 +32,7 @@ type Machine struct {
 	language *Language             // for the names of days and months
 	Values   map[string]any        // the variables, and the fields of objects under "object.field"
 	lazy     func(name string) any // returns the value of a lazy variable
+	await    *Unknown              // what has to be looked up before Zone and naive are known; nil if they are
 	lets     []*Program
 
 	results []letValue
@@ -59,7 +60,7 @@ func NewMachine(values map[string]any, lazy func(name string) any, now time.Time
 
 // Use prepares the machine for the expressions of one rule: its named values, and how it sees times.
 func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language) {
-	r.lets, r.Zone, r.naive, r.language = lets, zone, naive, l
+	r.lets, r.Zone, r.naive, r.language, r.await = lets, zone, naive, l, nil
 	r.results = make([]letValue, len(lets))
 	r.Refill()
 }
@@ -122,12 +123,18 @@ func (r *Machine) lazily(name string) any {
 	switch object, field, below := strings.Cut(name, "."); {
 	case ok:
 	case below:
-		v = r.lazily(object).(map[string]any)[field]
+		v = r.fields(object)[field]
 	default:
 		v = r.lazy(name)
 		r.Values[name] = v
 	}
 	return v
+}
+
+// fields returns the fields of a lazy object. Some of them may be [Unknown].
+func (r *Machine) fields(object string) map[string]any {
+	m, _ := r.lazily(object).(map[string]any)
+	return m
 }
 
 // object returns an object as a map, for rules that pass it on as a whole.

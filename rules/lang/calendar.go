@@ -48,7 +48,7 @@ func calendar(name string, move func(naive time.Time, n int) time.Time) operatio
 		case t.IsZero():
 			return t
 		}
-		t = r.Zoned(t)
+		t = r.zoned(t)
 		out := Clock(move(shown(t), n), t.Location())
 		if out.Year() > 9999 || out.Year() < 1 {
 			panic(Errorf("%s goes beyond the years 1 to 9999", name))
@@ -96,7 +96,7 @@ func fnClock(r *Machine, args []any) any {
 	case t.IsZero():
 		return t
 	}
-	t = r.Zoned(t)
+	t = r.zoned(t)
 	year, month, day := t.Date()
 	return Clock(time.Date(year, month, day, hour, minute, 0, 0, time.UTC), t.Location())
 }
@@ -114,7 +114,7 @@ func fnDaysBetween(r *Machine, args []any) any {
 	r.charge(500, 0)
 	var days [2]int64
 	for i := range days {
-		year, month, day := r.Zoned(wantTime("daysBetween", args[i])).Date()
+		year, month, day := r.zoned(wantTime("daysBetween", args[i])).Date()
 		days[i] = time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix() / 86400
 	}
 	return int(days[1] - days[0])

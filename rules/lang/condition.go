@@ -113,6 +113,10 @@ func decide(op string, operands int, holds func(i int) (bool, error)) (bool, err
 			return decisive, nil
 		case err != nil && failed == nil:
 			failed = err
+		case err != nil: // what is unknown comes first: once it is known, it may decide
+			if _, unknown := UnknownIn(err); unknown {
+				failed = err
+			}
 		}
 	}
 	return !decisive && failed == nil, failed

@@ -66,17 +66,8 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 		}
 		return get(Any.OrNil())
 	case listKind:
-		switch {
-		case property != nil && base.Type.element().Kind == ObjectKind:
-			if _, ok := c.Env.field(base.Type.element().Name, property.Value); !ok {
-				return c.unknownField(property, base.Type.element().Name)
-			}
-			s := "map(" + c.Source(n.Node) + ", ." + property.Value + ")"
-			return c.FailAt(n, "unknown-field", s, "a list has no field %s; for a list of what its elements have, write %s", text.Quote(property.Value), s)
-		case property != nil:
-			return c.FailAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", text.Quote(property.Value))
-		case !prop.Type.Is(intKind):
-			return c.FailAt(n.Property, "type", "", "pick an element by a whole number; this is %s", prop.Type)
+		if !c.listElement(n, property, base, prop) {
+			return checked{n, Bad}
 		}
 		return get(c.elementAt(n.Node, n.Property, base.Type))
 	case TimeKind:
@@ -99,6 +90,27 @@ func (c *Checker) member(n *ast.MemberNode) checked {
 		return c.FailAt(n.Property, "unknown-field", "", "%s has no field %s", base.Type, text.Quote(property.Value))
 	}
 	return c.FailAt(n.Property, "type", "", "%s has no elements", base.Type)
+}
+
+// listElement reports whether an element of a list is picked by its number, and what is wrong if not.
+func (c *Checker) listElement(n *ast.MemberNode, property *ast.StringNode, list, index checked) bool {
+	element := list.Type.element()
+	switch {
+	case property != nil && element.Kind == ObjectKind:
+		if _, ok := c.Env.field(element.Name, property.Value); !ok {
+			c.unknownField(property, element.Name)
+			return false
+		}
+		s := "map(" + c.Source(n.Node) + ", ." + property.Value + ")"
+		c.FailAt(n, "unknown-field", s, "a list has no field %s; for a list of what its elements have, write %s", text.Quote(property.Value), s)
+	case property != nil:
+		c.FailAt(n.Property, "unknown-field", "", "a list has no field %s; its elements are [0], [1] and so on", text.Quote(property.Value))
+	case !index.Type.Is(intKind):
+		c.FailAt(n.Property, "type", "", "pick an element by a whole number; this is %s", index.Type)
+	default:
+		return true
+	}
+	return false
 }
 
 // length reports a field of a list or a text that other languages have for its length.

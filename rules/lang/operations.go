@@ -24,7 +24,7 @@ func must[T any](v T, err error) T {
 // operations replace operators that need a limit. A name with "$" cannot be written in a rule.
 var operations = map[string]operation{
 	"$let":        func(r *Machine, args []any) any { return must(r.LetValue(args[0].(int))) },
-	"$lazy":       func(r *Machine, args []any) any { return r.lazily(args[0].(string)) },
+	"$lazy":       func(r *Machine, args []any) any { return known(r.lazily(args[0].(string))) },
 	"$object":     func(r *Machine, args []any) any { return r.object(args[0].(string)) },
 	"$step":       opStep,
 	"$walked":     opWalked,

@@ -122,6 +122,9 @@ func (p *Program) At(err error) error { return fmt.Errorf("%s: %w", p.Place, err
 
 // Failed says in words why a program failed.
 func (p *Program) Failed(err error) error {
+	if unknown, ok := UnknownIn(err); ok {
+		return unknown
+	}
 	if own, ok := errors.AsType[*Error](err); ok {
 		return p.At(own)
 	}

@@ -105,7 +105,7 @@ func (m *timeMethod) run(r *Machine, args []any) any {
 	if t.IsZero() { // a missing time has the year 1 everywhere
 		return m.part(t)
 	}
-	return m.part(r.Zoned(t))
+	return m.part(r.zoned(t))
 }
 
 // findMethod returns the method with a name, nil if there is none.
@@ -144,11 +144,23 @@ func TimeMethods() (words []Word) {
 	return words
 }
 
-func fnNow(r *Machine, _ []any) any { return r.Now.In(r.naive) }
+func fnNow(r *Machine, _ []any) any {
+	r.needZone()
+	return r.Now.In(r.naive)
+}
 
-// Zoned returns a time as the rule sees it: in the zone given by tz, else in the rule's, else in its own. A whole day
+// zoned returns a time as the rule sees it: in the zone given by tz, else in the rule's, else in its own. A whole day
 // begins at midnight of that zone.
-func (r *Machine) Zoned(t time.Time) time.Time {
+func (r *Machine) zoned(t time.Time) time.Time {
+	if chosen.has(t) {
+		return t
+	}
+	r.needZone()
+	return r.Seen(t)
+}
+
+// Seen is zoned for what is not an expression: it does not fail, even if the rule's zone is not known yet.
+func (r *Machine) Seen(t time.Time) time.Time {
 	if r.Zone == nil || chosen.has(t) {
 		return t
 	}
@@ -158,6 +170,7 @@ func (r *Machine) Zoned(t time.Time) time.Time {
 func fnDate(r *Machine, args []any) any {
 	r.charge(2000, 128)
 	if text, ok := args[0].(string); ok {
+		r.needZone()
 		return must(ParseDate(r.naive, text, args[1:]))
 	}
 	t := wantTime("date", args[0])
@@ -166,7 +179,7 @@ func fnDate(r *Machine, args []any) any {
 	}
 	layout := args[1].(string)
 	r.charge(20*len(layout), 2*len(layout))
-	return r.language.format(r.Zoned(t), layout)
+	return r.language.format(r.zoned(t), layout)
 }
 
 // ParseDate reads a text as a time. zone is used if the text has no offset.
@@ -246,9 +259,9 @@ func zoneNamed(name string) (*time.Location, error) {
 }
 
 func fnWeekday(r *Machine, args []any) any {
-	return r.Zoned(wantTime("weekday", args[0])).Weekday().String()
+	return r.zoned(wantTime("weekday", args[0])).Weekday().String()
 }
 
 func fnTimeOfDay(r *Machine, args []any) any {
-	return r.Zoned(wantTime("timeOfDay", args[0])).Format("15:04")
+	return r.zoned(wantTime("timeOfDay", args[0])).Format("15:04")
 }

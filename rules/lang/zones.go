@@ -150,12 +150,16 @@ func WholeDay(t time.Time) time.Time {
 }
 
 // Settled turns a whole day into a fixed moment: its beginning in the rule's zone. Other times are returned
-// unchanged.
-func (r *Machine) Settled(t time.Time) time.Time {
-	if r.Zone != nil && wholeDays.has(t) {
-		return shift(t, r.Zone)
+// unchanged. An error is an [Unknown].
+func (r *Machine) Settled(t time.Time) (time.Time, error) {
+	switch {
+	case !wholeDays.has(t):
+	case r.await != nil:
+		return t, *r.await
+	case r.Zone != nil:
+		return shift(t, r.Zone), nil
 	}
-	return t
+	return t, nil
 }
 
 // shift returns a time in a zone. A time that was counted from a whole day keeps what its clock shows.

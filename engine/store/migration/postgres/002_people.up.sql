@@ -1,0 +1,2 @@
+-- What was looked up for a delivery, as JSON; null if nothing was.
+ALTER TABLE deliveries ADD COLUMN people bytea;
