@@ -30,10 +30,10 @@ type answer struct {
 	scrub func(string) string // removes the connection's secrets
 }
 
-// exchange sends r and reads the answer. doing begins every error, which never quotes the URL, since that may hold a
+// exchange sends r and reads the answer, up to a limit in bytes. doing begins every error, which never quotes the URL, since that may hold a
 // credential. It uses the transport directly because the client fails on a redirect it cannot parse, though it would
 // not follow it.
-func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) string) (*answer, error) {
+func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) string, limit int64) (*answer, error) {
 	if err := sendable(r); err != nil {
 		return nil, Own(fmt.Errorf("%s: %w", doing, err))
 	}
@@ -47,7 +47,7 @@ func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) st
 		return a, nil // its body is a connection, which may never end
 	}
 	// The status is known: a body that breaks off, or lasts until the attempt ends, does not change it.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, drainedBody))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, limit))
 	a.body = []byte(scrub(string(body)))
 	return a, nil
 }

@@ -452,5 +452,5 @@ func (c *call) send(ctx context.Context, token string) (*answer, error) {
 		fetched := NewRedactor([]string{token})
 		scrub = func(text string) string { return fetched.Redact(c.scrub(text)) }
 	}
-	return exchange(c.guard, r, c.doing(), scrub)
+	return exchange(c.guard, r, c.doing(), scrub, drainedBody)
 }

@@ -214,7 +214,7 @@ func (s *Slack) Do(ctx context.Context, d Dispatch) (Receipt, error) {
 	if a.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+a.Token)
 	}
-	ans, err := exchange(d.Guard, r, doing, a.scrub.of(a))
+	ans, err := exchange(d.Guard, r, doing, a.scrub.of(a), drainedBody)
 	if err != nil {
 		return Receipt{}, err
 	}

@@ -38,6 +38,7 @@ import (
 	"bellhop/engine/config"
 	"bellhop/engine/hook"
 	"bellhop/engine/metrics"
+	"bellhop/engine/people"
 	"bellhop/engine/receive"
 	"bellhop/engine/store"
 	"bellhop/engine/work"
@@ -114,6 +115,9 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	for name, c := range cfg.Connections {
 		connections[name] = c.Connection
 	}
+	if o.People == nil && cfg.People != nil {
+		o.People = newPeople(cfg, guard, e.store, e.log)
+	}
 	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Asks: o.People != nil, Differ: func() bool { return e.differ.Load() > 0 }})
 	workOptions := work.Options{
 		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, People: o.People, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
@@ -146,6 +150,17 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 	}
 	return e, nil
+}
+
+// newPeople returns what looks up people, as the configuration says.
+func newPeople(cfg *config.Config, guard *actions.Guard, s *store.Store, log *slog.Logger) *people.Client {
+	p := cfg.People
+	api, _ := cfg.Connections[p.Connection].Connection.(*actions.HTTPAPI) // as the configuration was checked
+	o := people.Options{API: api, Guard: guard, Store: s, Tokens: p.Tokens, Keep: p.Keep, Stale: p.Stale, Logger: log}
+	if a := p.App; a != nil {
+		o.App = &people.App{ClientID: a.ClientID, ClientSecret: a.ClientSecret, Company: a.Company, RefreshToken: a.RefreshToken, V3: a.Version == "v3"}
+	}
+	return people.New(o)
 }
 
 // openRules loads the folder of rules.

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/emersion/go-smtp"
 
 	"bellhop/actions"
 	"bellhop/engine/people"
@@ -296,5 +300,84 @@ func TestCancelledDuringLookUp(t *testing.T) {
 	}
 	if d := s.one("a2"); d.Tried() && d.Attempts[len(d.Attempts)-1].Outcome != "sent" {
 		t.Errorf("the attempts are %+v", d.Attempts)
+	}
+}
+
+// A mailbox is a mail server that keeps the recipients of each mail, and its data.
+type mailbox struct {
+	mu    sync.Mutex
+	mails []string
+}
+
+func (m *mailbox) NewSession(*smtp.Conn) (smtp.Session, error) { return &mailSession{m: m}, nil }
+
+type mailSession struct {
+	m  *mailbox
+	to []string
+}
+
+func (s *mailSession) Reset()                               { s.to = nil }
+func (s *mailSession) Logout() error                        { return nil }
+func (s *mailSession) Mail(string, *smtp.MailOptions) error { return nil }
+func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.to = append(s.to, to)
+	return nil
+}
+
+func (s *mailSession) Data(r io.Reader) error {
+	data, err := io.ReadAll(r)
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	s.m.mails = append(s.m.mails, strings.Join(s.to, ",")+"\n"+string(data))
+	return err
+}
+
+// The documented payload, which has ids only, an API that answers as HighLevel's does, and a rule for the guest: one mail to
+// the right person.
+func TestMailToTheGuest(t *testing.T) {
+	t.Parallel()
+	api := newSink(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Version") == "" || r.Header.Get("Authorization") != "Bearer pit-harbour-street" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"contact":{"id":"epfJBd0Kh8oOOL8dKLzd","firstName":"Guest","email":"guest@example.com","timezone":"America/New_York"}}`)
+	})
+	box := &mailbox{}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := smtp.NewServer(box)
+	server.Domain = "mail.example.com"
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	s := start(t, setup{
+		rules: map[string]string{"r.yaml": `rules:
+  - name: confirmation
+    on: booked
+    timezone: contact
+    then:
+      - email:
+          to: "{{ contact.email }}"
+          subject: "Booked: {{ appointment.title }}"
+          text: "Dear {{ contact.firstName }}, see you at {{ date(appointment.startTime, '15:04') }}."
+`},
+		yaml: sourceNone + fmt.Sprintf(`egress: { allow: [127.0.0.1] }
+connections:
+  mail: { smtp: "smtp://%s?tls=none", from: desk@example.com }
+  platform: { url: %q }
+people: { connection: platform, tokens: { 0007BWpSzSwfiuSl0tR2: [pit-outdated, pit-harbour-street] } }
+`, listener.Addr(), api.URL),
+	})
+	s.accept(read(t, "events/create.json"))
+	until(t, "the mail is sent", func() bool { return len(s.deliveries("state=sent")) == 1 })
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	if len(box.mails) != 1 || !strings.HasPrefix(box.mails[0], "guest@example.com\n") || !strings.Contains(box.mails[0], "Dear Guest, see you at 23:30.") {
+		t.Errorf("the mails are %q", box.mails)
+	}
+	if strings.Contains(s.log.String(), "pit-") {
+		t.Error("a token is in the log")
 	}
 }

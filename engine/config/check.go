@@ -67,11 +67,57 @@ func (d *decoder) check() {
 	for _, name := range text.SortedKeys(c.Sources) {
 		d.checkSource(name, c.Sources[name])
 	}
+	if c.People != nil {
+		d.people(c.People)
+	}
 	for i, allowed := range c.Egress.Allow {
 		if strings.TrimSpace(allowed) == "" {
 			d.bad(fmt.Sprintf("egress.allow[%d]", i), "egress.allow has an empty entry")
 		} else if _, err := actions.NewGuard(actions.GuardOptions{Allow: []string{allowed}}); err != nil {
 			d.bad(fmt.Sprintf("egress.allow[%d]", i), "%s", err)
+		}
+	}
+}
+
+// people checks how people are looked up, and fills in what is usual.
+func (d *decoder) people(p *People) {
+	switch conn, ok := d.cfg.Connections[p.Connection]; {
+	case p.Connection == "":
+		d.find("people", "missing-key", "people needs a connection: the http connection of the platform's API, such as %s", highLevelURL)
+	case !ok:
+		d.report(d.place("people.connection"), text.Error, "unknown-connection", fmt.Sprintf("there is no connection %q%s", p.Connection,
+			text.DidYouMean(text.Closest(p.Connection, text.SortedKeys(d.cfg.Connections)))), text.Closest(p.Connection, text.SortedKeys(d.cfg.Connections)))
+	case conn.Kind != "http":
+		d.find("people.connection", "wrong-kind", "the connection %s is for %s; people needs one for http, with the url of the platform's API", p.Connection, conn.Kind)
+	}
+	if p.Preset == "" {
+		p.Preset = HighLevelAPI
+	}
+	if p.Preset != HighLevelAPI && !d.skip("people.preset") {
+		d.report(d.place("people.preset"), text.Error, "bad-value", fmt.Sprintf("%q is no API that is known; there is %s", p.Preset, HighLevelAPI), HighLevelAPI)
+	}
+	if d.places["people.keep"] == nil {
+		p.Keep = time.Hour
+	}
+	if p.Keep <= 0 {
+		d.bad("people.keep", "people.keep must be greater than zero")
+	}
+	if p.Stale < 0 || p.Stale > 0 && p.Stale < p.Keep {
+		d.bad("people.stale", "people.stale is the greatest age of an answer, so it must be longer than keep, which is %s", actions.Duration(p.Keep))
+	}
+	for _, location := range text.SortedKeys(p.Tokens) {
+		if at := "people.tokens." + location; len(p.Tokens[location]) == 0 || slices.ContainsFunc(p.Tokens[location], func(s string) bool { return strings.TrimSpace(s) == "" }) {
+			d.bad(at, "the token of %s is empty", location)
+		}
+	}
+	if a := p.App; a != nil {
+		for _, key := range []struct{ name, value string }{{"client_id", a.ClientID}, {"client_secret", a.ClientSecret}, {"company", a.Company}, {"refresh_token", a.RefreshToken}} {
+			if key.value == "" && !d.skip("people.app."+key.name) {
+				d.find("people.app", "missing-key", "people.app needs a %s", key.name)
+			}
+		}
+		if a.Version != "" && a.Version != "v3" {
+			d.bad("people.app.version", "people.app.version is v3, or left out")
 		}
 	}
 }

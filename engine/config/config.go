@@ -62,6 +62,7 @@ type Config struct {
 	Retention   time.Duration         `json:"retention" doc:"How long events and deliveries are kept, and repeated webhooks recognised." example:"30d"`
 	Sources     map[string]Source     `json:"sources" doc:"Who may send webhooks: each name is a path under /hooks/."`
 	Connections map[string]Connection `json:"connections" doc:"Where actions send to, and with which credentials."`
+	People      *People               `json:"people" doc:"How contacts, colleagues, calendars and locations are looked up whom neither a webhook nor the directory describes." example:"{connection: platform, preset: highlevel}"`
 	Egress      Egress                `json:"egress" doc:"What actions may connect to."`
 	Delivery    Delivery              `json:"delivery" doc:"How deliveries are attempted."`
 	Intake      Intake                `json:"intake" doc:"How webhooks are taken in."`
@@ -117,6 +118,31 @@ func Schemes() (names []string) {
 type Connection struct {
 	Kind string // the kind's name, such as "email"
 	actions.Connection
+}
+
+// People says how people and places are looked up.
+type People struct {
+	Connection string              `json:"connection" doc:"The http connection of the platform's API." example:"platform"`
+	Preset     string              `json:"preset" doc:"Which API it is: highlevel." example:"highlevel"`
+	Keep       time.Duration       `json:"keep" doc:"How long an answer is used before it is asked for again; an hour if not given." example:"1h"`
+	Stale      time.Duration       `json:"stale" doc:"Up to which age an answer is used while the API does not answer; without it, none is." example:"24h"`
+	Tokens     map[string][]string `json:"tokens" doc:"The private tokens of locations, by their ids; of several, the one that works is used. The others use the connection's." example:"{0007BWpSzSwfiuSl0tR2: \"${HARBOUR_TOKEN}\"}"`
+	App        *App                `json:"app" doc:"An agency's app, whose token is exchanged for one of each location." example:"{client_id: \"${APP_ID}\", client_secret: \"${APP_SECRET}\", company: ve9EPM428h8vShlRW1KT, refresh_token: \"${APP_REFRESH_TOKEN}\"}"`
+}
+
+// HighLevelAPI is the preset of [People], and its API's address.
+const (
+	HighLevelAPI = "highlevel"
+	highLevelURL = "https://services.leadconnectorhq.com"
+)
+
+// An App is an agency's app on the platform.
+type App struct {
+	ClientID     string `json:"client_id" doc:"The app's client id." example:"${APP_ID}"`
+	ClientSecret string `json:"client_secret" doc:"The app's client secret." example:"${APP_SECRET}"`
+	Company      string `json:"company" doc:"The agency's id." example:"ve9EPM428h8vShlRW1KT"`
+	RefreshToken string `json:"refresh_token" doc:"The refresh token that the platform gave when the app was installed; later ones are kept in the store." example:"${APP_REFRESH_TOKEN}"`
+	Version      string `json:"version" doc:"v3 for the version of the API with that name; without it, the one before." example:"v3"`
 }
 
 // Egress says what actions can connect to.
@@ -278,6 +304,14 @@ func (c *Config) credentials() []string {
 	}
 	for _, conn := range c.Connections {
 		secrets = append(secrets, conn.Secrets()...)
+	}
+	if p := c.People; p != nil {
+		for _, tokens := range p.Tokens {
+			secrets = append(secrets, tokens...)
+		}
+		if p.App != nil {
+			secrets = append(secrets, p.App.ClientSecret, p.App.RefreshToken)
+		}
 	}
 	return secrets
 }

@@ -38,6 +38,8 @@ var tables = []table{
 	{name: "rule_versions", key: []string{"hash"}, texts: []string{"hash"}, blobs: []string{"data"}},
 	{name: "rule_sets", key: []string{"id"}, texts: []string{"id"}, numbers: []string{"number", "ended_at"}},
 	{name: "rule_set_files", key: []string{"path", "hash", "since"}, texts: []string{"path", "hash"}, numbers: []string{"since", "until"}},
+	{name: "quotas", key: []string{"name"}, texts: []string{"name"}, numbers: []string{"at"}, blobs: []string{"times"}},
+	{name: "tokens", key: []string{"name"}, texts: []string{"name", "token"}},
 	{name: "rules_in_force", key: []string{"node"}, texts: []string{"node", "id"}, node: true},
 }
 

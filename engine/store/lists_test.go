@@ -76,7 +76,7 @@ func TestPlans(t *testing.T) {
 		t.Errorf("only %d statements were run", len(plans))
 	}
 	for query, plan := range plans {
-		if strings.HasPrefix(query, "-- name: River") {
+		if strings.HasPrefix(query, "-- name: River") || strings.Contains(query, "LIMIT 1) AS found") { // of River, and of a copy, which looks for any row
 			continue
 		}
 		_, where, _ := strings.Cut(query, " WHERE ")
@@ -87,7 +87,7 @@ func TestPlans(t *testing.T) {
 		// An appointment or an event has only a few deliveries, so these can be sorted.
 		sorts := strings.Contains(where, "appointment = ?") || strings.Contains(where, "event = ?")
 		if storetest.Postgres() {
-			few := regexp.MustCompile(`FROM (rule_|rules_|river_job WHERE state = 'running'|nodes)`)
+			few := regexp.MustCompile(`FROM (rule_|rules_|river_job WHERE state = 'running'|nodes|quotas|tokens|deliveries INDEXED BY deliveries_waiting)`) // the last has a row for each waiting step
 			big := regexp.MustCompile(`Seq Scan on (events|deliveries|appointments|river_job)\b`)
 			if text := strings.Join(plan, "\n"); big.MatchString(text) || strings.Contains(text, "Sort") && !sorts && !strings.Contains(query, "appointment = ?") && !few.MatchString(query) {
 				t.Errorf("%s\n%s", query, text)

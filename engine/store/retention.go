@@ -45,6 +45,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 				err = s.pruneRules(ctx, before)
 			}
 			if err == nil {
+				err = s.pruneQuotas(ctx, cut)
+			}
+			if err == nil {
 				err = s.db.giveBack(ctx, s)
 			}
 			return events, err

@@ -14,8 +14,8 @@ import (
 	"bellhop/rules/lang"
 )
 
-// People looks up people and places of a location by their ids. An error is [people.ErrNotFound], or one that
-// [actions.Classify] understands. It is called from several goroutines at once.
+// People looks up people and places of a location by their ids. An error is [people.ErrNotFound], a [*people.Wait], or one
+// that [actions.Classify] understands. It is called from several goroutines at once.
 type People interface {
 	Contact(ctx context.Context, location, id string) (rules.Contact, error)
 	User(ctx context.Context, location, id string) (rules.User, error)
@@ -41,6 +41,11 @@ func (t *turn) look() next {
 		start := time.Now()
 		err := t.answer(t.ctx, &t.d)
 		<-t.looking
+		if wait, ok := errors.AsType[*people.Wait](err); ok {
+			t.postpone = max(wait.For, time.Millisecond)
+			t.putOff()
+			return goOn
+		}
 		switch {
 		case errors.Is(err, people.ErrNotFound):
 			t.d.State, t.d.Reason = record.Skipped, "unresolved "+t.d.Wants.Object+": "+t.o.Redactor.Redact(err.Error())

@@ -1,1 +1,3 @@
+DROP TABLE tokens;
+DROP TABLE quotas;
 ALTER TABLE deliveries DROP COLUMN people;
