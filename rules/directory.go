@@ -55,6 +55,15 @@ var directoryKeys = func() (names []string) {
 	return names
 }()
 
+// ReadDirectory reads what a key of another file says of people, with findings in that file.
+func ReadDirectory(r *text.Document, n *yaml.Node, what string) *Directory {
+	d := &Directory{}
+	for _, p := range r.Entries(n, what, directoryKeys) {
+		d.read(r, p)
+	}
+	return d
+}
+
 // read adds what stands below a key of a file, such as users, and returns the entries.
 func (d *Directory) read(r *text.Document, p text.Pair) (entries []listed) {
 	field, ok := reflect.TypeFor[Directory]().FieldByNameFunc(func(name string) bool { return strings.ToLower(name) == p.Name })

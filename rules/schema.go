@@ -27,13 +27,25 @@ func Schema() *jsonschema.Schema {
 	file.Schema = schema.Dialect
 	file.Types, file.Type = []string{"object", "null"}, ""
 	schema.Property(file, "rules", "The rules of this file.", &jsonschema.Schema{Types: []string{"array", "null"}, Items: rule})
+	addDirectory(file)
+	schema.OneAtLeast(file, "a file has rules, or entries of "+schema.Or(directoryKeys), append([]string{"rules"}, directoryKeys...)...)
+	return file
+}
+
+// DirectorySchema returns the schema of what [ReadDirectory] reads.
+func DirectorySchema() *jsonschema.Schema {
+	s := schema.Object("people", "")
+	addDirectory(s)
+	return s
+}
+
+// addDirectory adds the keys of the directory to an object.
+func addDirectory(to *jsonschema.Schema) {
 	for name, f := range actions.Keys(reflect.TypeFor[Directory]()) {
 		s := schema.Values(name, entrySchema(f))
 		s.Types, s.Type = []string{"object", "null"}, ""
-		schema.Property(file, name, f.Tag.Get("doc"), s)
+		schema.Property(to, name, f.Tag.Get("doc"), s)
 	}
-	schema.OneAtLeast(file, "a file has rules, or entries of "+schema.Or(directoryKeys), append([]string{"rules"}, directoryKeys...)...)
-	return file
 }
 
 // entrySchema returns the schema of an entry of the directory, as readEntry reads it.

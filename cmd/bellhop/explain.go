@@ -116,6 +116,6 @@ func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
 		p.printFindings(p.stderr, mistakes)
 		_, _ = fmt.Fprintf(p.stderr, "Files with mistakes are left out.\n\n")
 	}
-	o := explain.Options{Rules: live.Snapshot{Set: loaded.Set}, Compile: cfg.RuleOptions(), Zone: cfg.Zone, Rule: f.rule}
+	o := explain.Options{Rules: live.Snapshot{Set: loaded.Set}, Compile: cfg.RuleOptions(), Zone: cfg.Zone, Rule: f.rule, Asks: cfg.People != nil}
 	return explain.Imagine(payload, o)
 }

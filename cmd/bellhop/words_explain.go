@@ -56,6 +56,7 @@ var outcomeWords = map[rules.Outcome]struct{ colour, words string }{
 	rules.Fired:      {"32", "fires"},
 	rules.NotTrue:    {"33", "does not fire"},
 	rules.Failing:    {"31", "fails"},
+	rules.Open:       {"36", "may fire"},
 	rules.OtherEvent: {"2", "is not asked"},
 	rules.Disabled:   {"2", "is off"},
 }

@@ -41,7 +41,7 @@ func (s *server) explain(r *http.Request) (any, error) {
 	if err := dec.Decode(&q); err != nil {
 		return nil, &badRequest{`the question is a JSON object with "event", or with "payload" and perhaps "source", "state" and "now"; "rule" narrows it`}
 	}
-	o := explain.Options{Rules: s.Folder.Snapshot(), Compile: s.Compile, Zone: s.Compile.Zone, Rule: q.Rule}
+	o := explain.Options{Rules: s.Folder.Snapshot(), Compile: s.Compile, Zone: s.Compile.Zone, Rule: q.Rule, Asks: s.Receiver.Asks}
 	var answer explain.Answer
 	switch isNull := func(m json.RawMessage) bool { return len(m) == 0 || string(m) == "null" }; {
 	case q.Event != "" && !isNull(q.Payload), q.Event == "" && isNull(q.Payload):

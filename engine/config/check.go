@@ -91,10 +91,10 @@ func (d *decoder) people(p *People) {
 		d.find("people.connection", "wrong-kind", "the connection %s is for %s; people needs one for http, with the url of the platform's API", p.Connection, conn.Kind)
 	}
 	if p.Preset == "" {
-		p.Preset = HighLevelAPI
+		p.Preset = highLevelAPI
 	}
-	if p.Preset != HighLevelAPI && !d.skip("people.preset") {
-		d.report(d.place("people.preset"), text.Error, "bad-value", fmt.Sprintf("%q is no API that is known; there is %s", p.Preset, HighLevelAPI), HighLevelAPI)
+	if p.Preset != highLevelAPI && !d.skip("people.preset") {
+		d.report(d.place("people.preset"), text.Error, "bad-value", fmt.Sprintf("%q is no API that is known; there is %s", p.Preset, highLevelAPI), highLevelAPI)
 	}
 	if d.places["people.keep"] == nil {
 		p.Keep = time.Hour

@@ -130,9 +130,9 @@ type People struct {
 	App        *App                `json:"app" doc:"An agency's app, whose token is exchanged for one of each location." example:"{client_id: \"${APP_ID}\", client_secret: \"${APP_SECRET}\", company: ve9EPM428h8vShlRW1KT, refresh_token: \"${APP_REFRESH_TOKEN}\"}"`
 }
 
-// HighLevelAPI is the preset of [People], and its API's address.
+// highLevelAPI is the preset of [People], and its API's address.
 const (
-	HighLevelAPI = "highlevel"
+	highLevelAPI = "highlevel"
 	highLevelURL = "https://services.leadconnectorhq.com"
 )
 

@@ -51,3 +51,20 @@ func restore(n *payload.Normaliser, e *record.Event) (*rules.Event, *Memory, err
 	}
 	return ev, after, nil
 }
+
+// Answers returns what was looked up for deliveries; nil if nothing was. An error says that a record cannot be used.
+func Answers(deliveries ...record.Delivery) (all *rules.Directory, err error) {
+	for i := range deliveries {
+		d := &deliveries[i]
+		if d.People == nil {
+			continue
+		}
+		if all == nil {
+			all = new(rules.Directory)
+		}
+		if err := json.Unmarshal(d.People, all); err != nil {
+			return nil, RecordError{fmt.Errorf("what was looked up for delivery %s: %w", d.ID, err)}
+		}
+	}
+	return all, nil
+}

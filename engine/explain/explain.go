@@ -56,6 +56,7 @@ type Options struct {
 	Compile rules.Options // for versions that are no longer in force
 	Zone    *time.Location
 	Rule    string // explain only this rule; "" is all
+	Asks    bool   // what is not known of people and places is looked up before a delivery is sent
 }
 
 // Event explains a recorded event with the rules that were in force when it was received, or with the present ones if
@@ -69,6 +70,15 @@ func Event(ctx context.Context, s *store.Store, id string, o Options) (Answer, e
 	ev, err := decide.Restore(&payload.Normaliser{Zone: o.Zone}, &e)
 	if err != nil {
 		return Answer{}, fmt.Errorf("event %s: %w", id, err)
+	}
+	// What was looked up for its deliveries is known.
+	deliveries, err := s.Deliveries(ctx, store.DeliveryFilter{Event: id})
+	if err != nil {
+		return Answer{}, err
+	}
+	ev.Asks = o.Asks
+	if ev.Answers, err = decide.Answers(deliveries...); err != nil {
+		return Answer{}, err
 	}
 	a := answer(ev, e.Status, ev.ReceivedAt)
 	a.Event = e.ID
@@ -126,6 +136,7 @@ func Imagine(p Payload, o Options) (Answer, error) {
 	if err != nil {
 		return Answer{}, mistakef("the event: %s", err)
 	}
+	ev.Asks = o.Asks
 	var prev *decide.Memory
 	if p.State != nil {
 		if prev, err = stateBefore(n, ev, p.State); err != nil {

@@ -1,14 +1,11 @@
 package receive
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 
 	"bellhop/engine/decide"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
-	"bellhop/rules"
 )
 
 // follow changes the deliveries that wait for the appointment; see [decide.Change.Follow].
@@ -64,11 +61,7 @@ func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (decide.Origin, erro
 	if err != nil {
 		return decide.Origin{}, decide.RecordError{Err: err}
 	}
-	if o.Event.Asks = r.Asks; d.People != nil {
-		o.Event.Answers = new(rules.Directory)
-		if err := json.Unmarshal(d.People, o.Event.Answers); err != nil {
-			return decide.Origin{}, decide.RecordError{Err: fmt.Errorf("what was looked up for delivery %s: %w", d.ID, err)}
-		}
-	}
-	return o, nil
+	o.Event.Asks = r.Asks
+	o.Event.Answers, err = decide.Answers(*d)
+	return o, err
 }

@@ -241,6 +241,10 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 		t.report.Unreadable++
 		return nil //nolint:nilerr // it is counted, and the others are still compared
 	}
+	if ev.Answers, err = decide.Answers(recorded...); err != nil {
+		t.report.Unreadable++
+		return nil //nolint:nilerr // it is counted, and the others are still compared
+	}
 	t.report.Events++
 	if err := t.settleDue(ctx, func(due time.Time) bool { return !due.After(e.ReceivedAt) }); err != nil {
 		return err

@@ -184,6 +184,9 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 	if e, ok := at["state"]; ok && c.event != nil {
 		f.readState(c, e)
 	}
+	if e, ok := at["people"]; ok && c.event != nil && !text.IsNull(e.Value) {
+		c.event.Answers = rules.ReadDirectory(doc, e.Value, text.Quote("people"))
+	}
 	if e, ok := at["expect"]; ok {
 		c.expect.key = e.Key
 		c.expect.read(f, e.Value)

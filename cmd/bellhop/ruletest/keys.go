@@ -20,6 +20,7 @@ func testKeys() []rules.Key {
 		{Name: "event", Required: true, Example: "../events/booking.json", Doc: "The webhook that is received: a file, relative to this one, or the payload itself."},
 		{Name: "with", Example: "{appointment.title: Check-up}", Doc: "Changes to the event, each by its path in the payload."},
 		{Name: "state", Example: "{appointmentStatus: new}", Doc: "What was known of the appointment before: fields, of which the others were as the event says, or the file of an earlier event. Without it, the appointment was never seen."},
+		{Name: "people", Example: "{contacts: {epfJBd0Kh8oOOL8dKLzd: {email: guest@example.com}}}", Doc: "Who the ids stand for, as if it had been looked up; the webhook and the directory come first."},
 		{Name: "now", Example: "2026-12-01T09:00:00Z", Doc: "When the event is received, and what now() gives; without it, the time that the event names. Without an offset it is in the configured zone."},
 		{Name: "source", Example: "hoopai", Doc: "Who sends the event: hoopai if nothing is given."},
 		{Name: "expect", Doc: "What must come of the event. Left empty, bellhop test --update writes it."},

@@ -37,6 +37,7 @@ func testSchema() *jsonschema.Schema {
 		"event":  payload("event", &jsonschema.Schema{Type: "object"}),
 		"with":   schema.OrNothing(schema.Values("changes to the event", &jsonschema.Schema{})),
 		"state":  payload("state", schema.OrNothing(state)),
+		"people": schema.OrNothing(rules.DirectorySchema()),
 		"expect": expectSchema(),
 	})
 	return test
