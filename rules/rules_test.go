@@ -27,9 +27,12 @@ func booking() *rules.Event {
 			ID: "a1", Title: "Haircut & colour", Address: "1 High Street", CalendarID: "cal1", AppointmentStatus: "confirmed",
 			AssignedUserID: "u1", Users: []string{"u1", "u2"}, StartTime: start, EndTime: start.Add(time.Hour),
 		},
-		People: rules.People{Contact: rules.Contact{ID: "c1", FirstName: "Guest", Email: "guest@example.com", Tags: []string{"vip"}}},
-		Body:   json.RawMessage(`{"type":"AppointmentCreate","appointment":{"id":"a1"},"size":5,"list":["x","y"],"note":null}`),
-		On:     []string{rules.Create, rules.Booked, rules.Confirmed},
+		People: rules.People{
+			Contact: rules.Contact{ID: "c1", FirstName: "Guest", Email: "guest@example.com", Tags: []string{"vip"}},
+			User:    rules.User{ID: "u1", Slack: "U024BE7LH"},
+		},
+		Body: json.RawMessage(`{"type":"AppointmentCreate","appointment":{"id":"a1"},"size":5,"list":["x","y"],"note":null}`),
+		On:   []string{rules.Create, rules.Booked, rules.Confirmed},
 	}
 }
 
