@@ -153,4 +153,9 @@ func TestFlush(t *testing.T) {
 		}
 		s.MoveFolder(dir)
 	}
+	ran := false
+	err = s.Write(t.Context(), 0, func(*store.Tx) error { ran = true; return nil })
+	if ran || err == nil {
+		t.Errorf("a call ran after a failed flush, and returned: %v", err)
+	}
 }

@@ -172,8 +172,13 @@ func (db *sqliteDB) closeLog() error {
 	return db.wal.Close()
 }
 
-// lock has nothing to lock: there is one writer.
-func (db *sqliteDB) lock(context.Context, *sql.Tx, []Key) error { return nil }
+// lock has nothing to lock: there is one writer. After a failed flush it fails, so that nothing more is written. A group
+// whose flush failed is committed, and its calls must not run again one by one.
+func (db *sqliteDB) lock(context.Context, *sql.Tx, []Key) error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.failed
+}
 
 func (db *sqliteDB) giveBack(ctx context.Context, s *Store) error { return s.giveBack(ctx) }
 
