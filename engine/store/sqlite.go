@@ -70,7 +70,9 @@ func (db *sqliteDB) dialect() *dialect { return &sqliteDialect }
 // riverTime is River's format for times, in UTC. SQLite compares them as texts.
 const riverTime = "2006-01-02 15:04:05.000"
 
-func (db *sqliteDB) time(t time.Time) any { return t.UTC().Round(time.Millisecond).Format(riverTime) }
+func (db *sqliteDB) time(t time.Time) any { return riverText(t) }
+
+func riverText(t time.Time) string { return t.UTC().Round(time.Millisecond).Format(riverTime) }
 
 func (db *sqliteDB) open(ctx context.Context, s *Store) (*queueDriver, error) {
 	if err := os.MkdirAll(db.dir, 0o700); err != nil {
@@ -216,8 +218,7 @@ func putOffAll(ctx context.Context, write *sql.DB, p *riverdriver.JobSetStateIfR
 		return err
 	}
 	for _, i := range list {
-		at := p.ScheduledAt[i].UTC().Round(time.Millisecond).Format(riverTime)
-		if _, err := tx.ExecContext(ctx, putOff, string(p.State[i]), at, p.Attempt[i], string(p.MetadataUpdates[i]), p.ID[i]); err != nil {
+		if _, err := tx.ExecContext(ctx, putOff, string(p.State[i]), riverText(*p.ScheduledAt[i]), p.Attempt[i], string(p.MetadataUpdates[i]), p.ID[i]); err != nil {
 			return errors.Join(err, tx.Rollback())
 		}
 	}
