@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// [Store.giveBack] leaves an eighth of the file unused for new data, or 1 MiB if that is more.
+	// giveBack leaves an eighth of the file unused for new data, or 1 MiB if that is more.
 	keptShare = 8
 	keptPages = 256
 	// freedPages is how many pages the writer gives back at a time. 256 pages are 1 MiB, which takes a few
@@ -20,7 +20,7 @@ const (
 
 // shrinkable rewrites a file of an earlier build so that it can become smaller. If the file is too large for that, it
 // only logs how to do it.
-func (s *Store) shrinkable(ctx context.Context) error {
+func (db *sqliteDB) shrinkable(ctx context.Context, s *Store) error {
 	var mode, pages, size int64
 	err := s.write.QueryRowContext(ctx, `SELECT auto_vacuum, page_count, page_size FROM pragma_auto_vacuum, pragma_page_count, pragma_page_size`).Scan(&mode, &pages, &size)
 	if err != nil {
@@ -41,7 +41,7 @@ func (s *Store) shrinkable(ctx context.Context) error {
 }
 
 // giveBack gives unused pages back to the disk. It does so in steps, so that others can write between them.
-func (s *Store) giveBack(ctx context.Context) error {
+func (db *sqliteDB) giveBack(ctx context.Context, s *Store) error {
 	for last := int64(-1); ; {
 		var mode, pages, free int64
 		err := s.read.QueryRowContext(ctx, `SELECT auto_vacuum, page_count, freelist_count FROM pragma_auto_vacuum, pragma_page_count, pragma_freelist_count`).Scan(&mode, &pages, &free)

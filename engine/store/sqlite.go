@@ -101,7 +101,7 @@ func (db *sqliteDB) open(ctx context.Context, s *Store) (*queueDriver, error) {
 		}
 		s.onClose((*p.pool).Close)
 	}
-	if err = s.shrinkable(ctx); err != nil {
+	if err = db.shrinkable(ctx, s); err != nil {
 		return nil, err
 	}
 	return &queueDriver{Driver: riversqlite.New(s.write), line: sqliteDialect.line, due: make(chan struct{}, 1), report: reportToSQLite(s.write)}, nil
@@ -181,8 +181,6 @@ func (db *sqliteDB) lock(context.Context, *sql.Tx, []Key) error {
 	defer db.mu.Unlock()
 	return db.failed
 }
-
-func (db *sqliteDB) giveBack(ctx context.Context, s *Store) error { return s.giveBack(ctx) }
 
 // putOff is what River does with a job that is put off, for which it has one statement for everything that can happen to
 // a job, at more than twice the cost. Many deliveries are put off while a destination does not answer. River also turns
