@@ -118,10 +118,7 @@ func TestFlush(t *testing.T) {
 	t.Parallel()
 	storetest.InFolder(t)
 	dir := t.TempDir()
-	s, err := store.Open(t.Context(), store.Options{At: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := reopened(t, dir)
 	defer s.Close()
 	wal := filepath.Join(dir, "bellhop.db-wal")
 	flushed := func() os.FileInfo {
@@ -154,7 +151,7 @@ func TestFlush(t *testing.T) {
 		s.MoveFolder(dir)
 	}
 	ran := false
-	err = s.Write(t.Context(), 0, func(*store.Tx) error { ran = true; return nil })
+	err := s.Write(t.Context(), 0, func(*store.Tx) error { ran = true; return nil })
 	if ran || err == nil {
 		t.Errorf("a call ran after a failed flush, and returned: %v", err)
 	}
