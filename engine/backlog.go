@@ -20,7 +20,7 @@ type backlog struct {
 }
 
 var (
-	openDeliveries = prometheus.NewDesc("bellhop_deliveries", "Deliveries that are waiting, pending, retrying or dead now.", []string{"state"}, nil)
+	openDeliveries = prometheus.NewDesc("bellhop_deliveries", "Deliveries that are waiting, pending, retrying, dead or held now.", []string{"state"}, nil)
 	oldestDelivery = prometheus.NewDesc("bellhop_deliveries_oldest_seconds", "How long ago the oldest delivery in this state was made.", []string{"state"}, nil)
 )
 
@@ -43,7 +43,7 @@ func (b backlog) Collect(to chan<- prometheus.Metric) {
 	for _, l := range list {
 		counts[l.State] = l
 	}
-	for _, state := range []record.State{record.Waiting, record.Pending, record.Retrying, record.Dead} {
+	for _, state := range []record.State{record.Waiting, record.Pending, record.Retrying, record.Dead, record.Held} {
 		l := counts[state]
 		age := 0.0
 		if l.Count > 0 {

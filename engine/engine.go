@@ -118,7 +118,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	if o.People == nil && cfg.People != nil {
 		o.People = newPeople(cfg, guard, e.store, e.log)
 	}
-	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Asks: o.People != nil, Differ: func() bool { return e.differ.Load() > 0 }})
+	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Asks: o.People != nil, Brake: cfg.Delivery.Brake, Differ: func() bool { return e.differ.Load() > 0 }})
 	workOptions := work.Options{
 		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, People: o.People, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
 		Attempts: cfg.Delivery.Attempts, MaxAge: cfg.Delivery.MaxAge, Places: cfg.Delivery.Concurrency,

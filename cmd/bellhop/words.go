@@ -44,7 +44,7 @@ func (o *output) state(s record.State) string {
 		return o.paint("32", string(s))
 	case record.Dead:
 		return o.paint("31", string(s))
-	case record.Retrying, record.Skipped, record.Cancelled, record.Shadow:
+	case record.Retrying, record.Held, record.Skipped, record.Cancelled, record.Shadow:
 		return o.paint("33", string(s))
 	}
 	return string(s)
@@ -85,6 +85,9 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func count(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
+	}
+	if stem, ok := strings.CutSuffix(one, "ry"); ok {
+		return itoa(n) + " " + stem + "ries"
 	}
 	return itoa(n) + " " + one + "s"
 }

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,8 +11,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/jsonschema-go/jsonschema"
+	"golang.org/x/sync/errgroup"
 
 	"bellhop/engine/explain"
 	"bellhop/engine/record"
@@ -47,12 +51,15 @@ func routes() []route {
 		{"POST", "/events/{id}/replay", "Match an event against the current rules; what was enqueued for it before is not enqueued again, unless it was only recorded (shadow) or skipped", nil, reflect.TypeFor[Deliveries](), (*server).replay, nil},
 		{
 			"GET", "/deliveries", "Deliveries, newest first",
-			append([]param{{"state", "one of " + stateWords()}, {"rule", "its name"}, {"event", "its id"}, {"appointment", "its id"}}, paging...),
+			append([]param{{"state", "one of " + stateWords()}, {"rule", "its name"}, {"event", "its id"}, {"appointment", "its id"}, {"location", "its id"}}, paging...),
 			reflect.TypeFor[Deliveries](), (*server).deliveries, nil,
 		},
 		{"GET", "/deliveries/{id}", "One delivery, with its attempts and what is sent", nil, reflect.TypeFor[record.Delivery](), (*server).delivery, nil},
 		{"POST", "/deliveries/{id}/retry", "Try a dead, cancelled, skipped or shadow delivery again", nil, reflect.TypeFor[record.Delivery](), (*server).retry, nil},
 		{"POST", "/deliveries/{id}/cancel", "Cancel a delivery that is not being sent", nil, reflect.TypeFor[record.Delivery](), (*server).cancel, nil},
+		{"POST", "/deliveries/{id}/release", "Send a delivery that the brake holds", nil, reflect.TypeFor[record.Delivery](), (*server).release, nil},
+		{"POST", "/deliveries/release", "Send up to 500 of the deliveries that the brake holds", heldFilter, reflect.TypeFor[Changed](), (*server).releaseAll, nil},
+		{"POST", "/deliveries/cancel", "Cancel up to 500 of the deliveries that the brake holds", heldFilter, reflect.TypeFor[Changed](), (*server).cancelAll, nil},
 		{"GET", "/destinations", "Where deliveries went lately, and which destinations are paused, until when and why", nil, reflect.TypeFor[Destinations](), (*server).destinations, nil},
 		{"GET", "/nodes", "The servers that share the database, and which rules each has in force; none if the store is a folder", nil, reflect.TypeFor[Nodes](), (*server).nodes, nil},
 		{"POST", "/explain", "What each rule did about a recorded event, or would about another one, and why", nil, reflect.TypeFor[explain.Answer](), (*server).explain, reflect.TypeFor[Question]()},
@@ -101,6 +108,12 @@ type Event struct {
 type Deliveries struct {
 	Deliveries []record.Delivery `json:"deliveries"`
 	Next       string            `json:"next"` // the cursor of the next page, "" after the last
+}
+
+// Changed says how many deliveries were changed, and whether there are more.
+type Changed struct {
+	Changed int  `json:"changed"`
+	More    bool `json:"more"`
 }
 
 // Destinations is a list of destinations.
@@ -186,7 +199,7 @@ func (s *server) replay(r *http.Request) (any, error) {
 func (s *server) deliveries(r *http.Request) (any, error) {
 	list, next, err := paged(r, func(q url.Values, limit int) ([]record.Delivery, error) {
 		f := store.DeliveryFilter{
-			State: record.State(q.Get("state")), Rule: q.Get("rule"), Event: q.Get("event"), Appointment: q.Get("appointment"),
+			State: record.State(q.Get("state")), Rule: q.Get("rule"), Event: q.Get("event"), Appointment: q.Get("appointment"), Location: q.Get("location"),
 			Before: q.Get("before"), Limit: limit,
 		}
 		if f.State != "" && !slices.Contains(record.States(), f.State) {
@@ -241,7 +254,52 @@ func (s *server) retry(r *http.Request) (any, error) {
 }
 
 func (s *server) cancel(r *http.Request) (any, error) {
-	return s.Store.Cancel(r.Context(), r.PathValue("id"), "cancelled by an operator")
+	return s.Store.Cancel(r.Context(), r.PathValue("id"), cancelledByHand)
+}
+
+const cancelledByHand = "cancelled by an operator"
+
+func (s *server) release(r *http.Request) (any, error) {
+	return s.Store.Release(r.Context(), r.PathValue("id"))
+}
+
+// heldFilter selects deliveries that the brake holds; all without a parameter.
+var heldFilter = []param{{"rule", "its name"}, {"location", "its id"}}
+
+func (s *server) releaseAll(r *http.Request) (any, error) {
+	return s.changeHeld(r, s.Store.Release)
+}
+
+func (s *server) cancelAll(r *http.Request) (any, error) {
+	return s.changeHeld(r, func(ctx context.Context, id string) (record.Delivery, error) {
+		return s.Store.Cancel(ctx, id, cancelledByHand)
+	})
+}
+
+// changeHeld changes a page of the deliveries that the brake holds. Many at once share a transaction.
+func (s *server) changeHeld(r *http.Request, change func(context.Context, string) (record.Delivery, error)) (any, error) {
+	q := r.URL.Query()
+	list, err := s.Store.Deliveries(r.Context(), store.DeliveryFilter{State: record.Held, Rule: q.Get("rule"), Location: q.Get("location"), Limit: record.MaxPage})
+	if err != nil {
+		return nil, err
+	}
+	var changed atomic.Int64
+	group, ctx := errgroup.WithContext(r.Context())
+	group.SetLimit(64)
+	for i := range list {
+		group.Go(func() error {
+			_, err := change(ctx, list[i].ID)
+			if _, gone := errors.AsType[*record.ConflictError](err); gone || errors.Is(err, store.ErrNotFound) {
+				return nil // somebody else has changed it
+			}
+			if err == nil {
+				changed.Add(1)
+			}
+			return err
+		})
+	}
+	err = group.Wait()
+	return Changed{int(changed.Load()), len(list) == record.MaxPage}, err
 }
 
 // schemaOptions returns how the API's types are described. [rules.Part] is described by hand because it contains

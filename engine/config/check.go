@@ -56,13 +56,18 @@ func (d *decoder) check() {
 		{"delivery.max_age", c.Delivery.MaxAge > 0},
 		{"delivery.concurrency", c.Delivery.Concurrency > 0},
 		{"delivery.per_destination", c.Delivery.PerDestination > 0},
-		{"delivery.shutdown", c.Delivery.Shutdown >= 0},
 		{"intake.max_concurrent", c.Intake.MaxConcurrent > 0},
 		{"intake.per_address", c.Intake.PerAddress > 0},
 	} {
 		if !v.ok {
 			d.bad(v.path, "%s must be greater than zero", v.path)
 		}
+	}
+	if c.Delivery.Shutdown < 0 {
+		d.bad("delivery.shutdown", "delivery.shutdown must not be negative")
+	}
+	if c.Delivery.Brake < 0 {
+		d.bad("delivery.brake", "delivery.brake must not be negative; 0 is no brake")
 	}
 	for _, name := range text.SortedKeys(c.Sources) {
 		d.checkSource(name, c.Sources[name])

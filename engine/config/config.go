@@ -156,6 +156,7 @@ type Delivery struct {
 	MaxAge         time.Duration `json:"max_age" doc:"Age at which a delivery is given up." example:"3d"`
 	Concurrency    int           `json:"concurrency" doc:"Deliveries held in memory at the same time: those being attempted, and those that wait for their destination." example:"2000"`
 	PerDestination int           `json:"per_destination" doc:"Attempts at the same time to one destination." example:"16"`
+	Brake          int           `json:"brake" doc:"Messages of one rule at one location in an hour. What is over is held until an operator releases or cancels it. 0 is no brake." example:"1000"`
 	Shutdown       time.Duration `json:"shutdown" doc:"How long running attempts may take to finish when the server stops." example:"5s"`
 }
 
@@ -179,7 +180,7 @@ func Default() *Config {
 		Sources:     map[string]Source{},
 		Connections: map[string]Connection{},
 		Delivery: Delivery{
-			Attempts: 100, MaxAge: 3 * 24 * time.Hour, Concurrency: 2000, PerDestination: 16, Shutdown: 5 * time.Second,
+			Attempts: 100, MaxAge: 3 * 24 * time.Hour, Concurrency: 2000, PerDestination: 16, Brake: 1000, Shutdown: 5 * time.Second,
 		},
 		Intake: Intake{MaxConcurrent: 256, PerAddress: 512},
 		Zone:   time.UTC,

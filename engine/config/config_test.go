@@ -129,7 +129,7 @@ func TestLoadWhole(t *testing.T) {
 		},
 		Egress: Egress{Allow: []string{"10.0.0.0/8"}},
 		Delivery: Delivery{
-			Attempts: 12, MaxAge: 36 * time.Hour, Concurrency: 16, PerDestination: 4, Shutdown: 5 * time.Second,
+			Attempts: 12, MaxAge: 36 * time.Hour, Concurrency: 16, PerDestination: 4, Brake: 1000, Shutdown: 5 * time.Second,
 		},
 		Intake: Intake{MaxConcurrent: 100, PerAddress: 512}, Path: path, Zone: cfg.Zone, secrets: cfg.secrets,
 	}
@@ -249,6 +249,7 @@ func TestFindings(t *testing.T) {
 		{"bare duration", "retention: »30«", "bad-value", "retention", ""},
 		{"no duration", "delivery: {max_age: »\"soon\"«}", "bad-value", "delivery.max_age", ""},
 		{"no retention", "retention: »0s«", "bad-value", "retention", ""},
+		{"a negative brake", "delivery: {brake: »-1«}", "bad-value", "0 is no brake", ""},
 		{"address", "listen: »8080«", "bad-value", `must be host:port, such as 127.0.0.1:8080; "8080"`, ""},
 		{"port", "listen: »127.0.0.1:99999«", "bad-value", "host:port", ""},
 		{"address with a scheme", "listen: »http://127.0.0.1:80«", "bad-value", "host:port", ""},

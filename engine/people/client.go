@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"bellhop/actions"
+	"bellhop/engine/store"
 	"bellhop/rules"
 )
 
@@ -170,7 +171,7 @@ func (c *Client) take(ctx context.Context, location string) error {
 	if left > 0 {
 		return &Wait{left}
 	}
-	wait, err := c.o.Store.Take(ctx, "people "+location, limit, span, now)
+	wait, err := c.o.Store.Count(ctx, store.Quota{Name: "people\x1f" + location, Limit: limit, Span: span}, now)
 	if err != nil {
 		return fmt.Errorf("counting requests to the platform: %w", err)
 	}

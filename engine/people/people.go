@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bellhop/actions"
+	"bellhop/engine/store"
 )
 
 // ErrNotFound is the error for an id that the platform does not know.
@@ -24,9 +25,9 @@ func (w *Wait) Error() string {
 
 // A Store keeps what all processes share. Its methods are safe for concurrent use.
 type Store interface {
-	// Take counts a request for a name, and returns 0 if there were fewer than limit in the span of time before now.
-	// Otherwise it counts nothing, and returns how long to wait.
-	Take(ctx context.Context, name string, limit int, span time.Duration, now time.Time) (wait time.Duration, err error)
+	// Count counts a request, and returns 0, if that keeps to the quota. Otherwise it counts nothing, and returns how long
+	// to wait.
+	Count(ctx context.Context, q store.Quota, now time.Time) (wait time.Duration, err error)
 
 	// Token returns what was kept under a name by SetToken; "" if nothing was.
 	Token(ctx context.Context, name string) (string, error)

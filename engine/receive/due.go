@@ -124,12 +124,22 @@ func (r *Receiver) stillSo(tx *store.Tx, d *record.Delivery, now time.Time) erro
 }
 
 // Due is the [store.Due] of the receiver. A waiting step is rendered from its event, the present state of its
-// appointment and the rules in force. For an immediate step, Due decides whether it is still sent.
+// appointment and the rules in force. For an immediate step, Due decides whether it is still sent. What is to be sent has to
+// be allowed, see allow.go.
 func (r *Receiver) Due(tx *store.Tx, d *record.Delivery) error {
 	now := r.Now().UTC()
-	if d.Key == "" {
-		return r.still(tx, d, now)
+	due := r.still
+	if d.Key != "" {
+		due = r.waited
 	}
+	if err := due(tx, d, now); err != nil || d.State != record.Sending || d.Wants != nil {
+		return err
+	}
+	return r.allow(tx, d, now)
+}
+
+// waited decides about a step that waited.
+func (r *Receiver) waited(tx *store.Tx, d *record.Delivery, now time.Time) error {
 	if r.elsewhere(d, now) {
 		return nil
 	}

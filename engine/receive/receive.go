@@ -29,6 +29,7 @@ type Options struct {
 	Metrics *metrics.Metrics
 	Logger  *slog.Logger
 	Now     func() time.Time // nil is time.Now
+	Brake   int              // messages of one rule at one location in an hour; 0 is no limit
 	Asks    bool             // what is not known of people and places is looked up before a delivery is sent
 
 	// Differ reports whether other nodes have other rules than this one. nil is never.

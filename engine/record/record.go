@@ -26,6 +26,7 @@ const (
 	Retrying  State = "retrying"  // the last attempt failed; it will be tried again
 	Sent      State = "sent"      // sent; nothing is left to do
 	Dead      State = "dead"      // given up; an operator can retry it
+	Held      State = "held"      // stopped by the brake; an operator can release or cancel it
 	Cancelled State = "cancelled" // no longer wanted
 	Skipped   State = "skipped"   // not sent, for the reason in the record
 	Shadow    State = "shadow"    // not sent, because its rule is in shadow mode
@@ -33,7 +34,7 @@ const (
 
 // States returns all states, in the order of a delivery's life.
 func States() []State {
-	return []State{Waiting, Pending, Sending, Retrying, Sent, Dead, Cancelled, Skipped, Shadow}
+	return []State{Waiting, Pending, Sending, Retrying, Sent, Dead, Held, Cancelled, Skipped, Shadow}
 }
 
 // The number of events or deliveries in a page: the default and the maximum.
@@ -97,6 +98,8 @@ type Delivery struct {
 	Turn  int  `json:"-"` // the turn of the job that can claim the delivery; a job of an earlier turn does nothing
 	Copy  int  `json:"-"` // the number of copies before it for this event, rule and step; each copy has its own id
 	Fresh bool `json:"-"` // rendered by the claim that returned it, and so never sent
+	// Allowed is true once the limits and the brake let the delivery pass, or an operator released it.
+	Allowed bool `json:"-"`
 }
 
 // An Attempt is one try to send a delivery.
@@ -112,9 +115,9 @@ type Attempt struct {
 // towards the limit of attempts.
 const Interrupted = "interrupted"
 
-// Open reports whether a delivery in this state is still to be sent, or is being sent.
+// Open reports whether a delivery in this state is still to be sent, perhaps once an operator releases it, or is being sent.
 func (s State) Open() bool {
-	return s == Waiting || s == Pending || s == Sending || s == Retrying
+	return s == Waiting || s == Pending || s == Sending || s == Retrying || s == Held
 }
 
 // A ConflictError means that a delivery cannot be cancelled or retried: because of its state, because another delivery

@@ -15,11 +15,11 @@ type Backlog struct {
 	Oldest time.Time // when the oldest of them was made
 }
 
-// Backlogs returns the backlogs of the waiting, pending, retrying and dead deliveries. It leaves out states without a
+// Backlogs returns the backlogs of the waiting, pending, retrying, dead and held deliveries. It leaves out states without a
 // delivery. It reads a few rows, however many deliveries there are.
 func (s *Store) Backlogs(ctx context.Context) ([]Backlog, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT state, n, (SELECT min(id) FROM deliveries d WHERE d.state = c.state) FROM delivery_counts c
-		WHERE state IN ('waiting', 'pending', 'retrying', 'dead') AND n > 0`)
+		WHERE state IN ('waiting', 'pending', 'retrying', 'dead', 'held') AND n > 0`)
 	return collect(rows, err, "count what is open", func(rows *sql.Rows) (b Backlog, err error) {
 		var first string
 		if err := rows.Scan(&b.State, &b.Count, &first); err != nil {

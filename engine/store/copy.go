@@ -32,7 +32,7 @@ var tables = []table{
 		name: "deliveries", key: []string{"id"},
 		texts:   []string{"id", "event", "source", "location", "appointment", "rule", "action", "connection", "destination", "state", "reason", "step_key"},
 		numbers: []string{"step", "created_at", "due_at", "retried_at", "turn", "moment_at", "until_at", "copy"},
-		blobs:   []string{"attempts", "request", "tells", "people"}, flags: []string{"follows"},
+		blobs:   []string{"attempts", "request", "tells", "people"}, flags: []string{"follows", "allowed"},
 	},
 	{name: "rule_files", key: []string{"node", "path"}, texts: []string{"node", "path", "hash", "stamp"}, numbers: []string{"loaded_at"}, node: true},
 	{name: "rule_versions", key: []string{"hash"}, texts: []string{"hash"}, blobs: []string{"data"}},

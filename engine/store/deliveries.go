@@ -16,10 +16,10 @@ import (
 // already a delivery with the same event, rule, step and copy, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 	n, err := t.exec("insert delivery", `
-		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?, ?, ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
+		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people, allowed)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?, ?, ?, ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
 		d.ID, d.Event, d.Source, d.Location, d.Appointment, d.Rule, d.Step, d.Action, d.Connection, d.Destination,
-		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.Copy, blob(d.Request), d.Tells, blob(d.People))
+		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.Copy, blob(d.Request), d.Tells, blob(d.People), d.Allowed)
 	if err != nil {
 		return false, err
 	}
@@ -34,7 +34,7 @@ func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 // there is none, for example because the rule now has another step with that number.
 func (t *Tx) Take(d *record.Delivery) (taken bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET action = ?, connection = ?, destination = ?, state = ?, reason = ?, created_at = ?, due_at = ?,
-			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, people = NULL, turn = turn + 1
+			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, people = NULL, allowed = false, turn = turn + 1
 		WHERE event = ? AND rule = ? AND step = ? AND copy = 0 AND step_key = ? AND state IN ('shadow', 'skipped') AND length(attempts) = 2 RETURNING id, turn`,
 		d.Action, d.Connection, d.Destination, string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, blob(d.Request),
 		d.Event, d.Rule, d.Step, d.Key).Scan(&d.ID, &d.Turn)
@@ -48,13 +48,13 @@ func (t *Tx) Take(d *record.Delivery) (taken bool, err error) {
 	return true, nil
 }
 
-const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people`
+const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people, allowed`
 
 func scanDelivery(row scanner) (d record.Delivery, err error) {
 	var created, due, retried, at, until int64
 	var attempts, request, people []byte
 	err = row.Scan(&d.ID, &d.Event, &d.Source, &d.Location, &d.Appointment, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.Destination,
-		&d.State, &d.Reason, &created, &due, &retried, &d.Turn, &at, &until, &d.Key, &d.Follows, &d.Copy, &attempts, &request, &d.Tells, &people)
+		&d.State, &d.Reason, &created, &due, &retried, &d.Turn, &at, &until, &d.Key, &d.Follows, &d.Copy, &attempts, &request, &d.Tells, &people, &d.Allowed)
 	if err != nil {
 		return d, err
 	}
@@ -69,10 +69,16 @@ func scanDelivery(row scanner) (d record.Delivery, err error) {
 	return d, nil
 }
 
-// Cancel cancels a delivery that is waiting, pending or retrying, and returns it. The error is [ErrNotFound] if there
+// Cancel cancels a delivery that is waiting, pending, retrying or held, and returns it. The error is [ErrNotFound] if there
 // is none, and a [*record.ConflictError] if it is in another state.
 func (s *Store) Cancel(ctx context.Context, id, reason string) (record.Delivery, error) {
-	return s.move(ctx, id, record.Cancelled, reason, []record.State{record.Waiting, record.Pending, record.Retrying}, false)
+	return s.move(ctx, id, record.Cancelled, reason, []record.State{record.Waiting, record.Pending, record.Retrying, record.Held}, false)
+}
+
+// Release makes a held delivery pending again, due now, and returns it. The limits and the brake let it pass then. The error
+// is [ErrNotFound] if there is none, and a [*record.ConflictError] if it is in another state.
+func (s *Store) Release(ctx context.Context, id string) (record.Delivery, error) {
+	return s.move(ctx, id, record.Pending, "released by an operator", []record.State{record.Held}, true)
 }
 
 // Retry makes a dead or cancelled delivery pending again, due now, and returns it. Only attempts from now on count
@@ -107,19 +113,21 @@ func (s *Store) move(ctx context.Context, id string, to record.State, reason str
 				return err
 			}
 		}
-		d.State, d.Reason = to, reason
+		released := d.State == record.Held && enqueue
+		d.State, d.Reason, d.Allowed = to, reason, d.Allowed || released
 		if enqueue {
 			d.Turn++
-			d.Due = s.opts.Now().UTC()
-			d.Retried = d.Due
+			if d.Due = s.opts.Now().UTC(); !released {
+				d.Retried = d.Due
+			}
 			d.Follows = d.Key != "" // even if another delivery had replaced it
-			if d.Request == nil {
+			if d.Request == nil && !released {
 				d.People = nil // it is looked up again
 			}
 			tx.enqueue(&d)
 		}
-		_, err = tx.exec("change delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ?, people = ? WHERE id = ?`,
-			string(to), reason, micros(d.Due), micros(d.Retried), d.Turn, d.Follows, blob(d.People), id)
+		_, err = tx.exec("change delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, retried_at = ?, turn = ?, follows = ?, people = ?, allowed = ? WHERE id = ?`,
+			string(to), reason, micros(d.Due), micros(d.Retried), d.Turn, d.Follows, blob(d.People), d.Allowed, id)
 		return err
 	})
 	return d, err
@@ -129,6 +137,7 @@ func (s *Store) move(ctx context.Context, id string, to record.State, reason str
 type DeliveryFilter struct {
 	State                    record.State
 	Rule, Event, Appointment string
+	Location                 string
 
 	Before string // only those with a smaller id; the cursor of a page
 	Limit  int    // 0 is [record.PageSize]; the maximum is [record.MaxPage]
@@ -143,6 +152,7 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) ([]record.Deli
 	w.equal(aside("rule", few || f.State != "" && slices.Contains(passingStates, f.State)), f.Rule)
 	w.equal("event", f.Event)
 	w.equal(aside("appointment", f.Event != ""), f.Appointment)
+	w.equal(aside("location", true), f.Location)
 	if f.Before != "" {
 		w.add("id < ?", f.Before)
 	}
@@ -150,7 +160,7 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) ([]record.Deli
 }
 
 // passingStates are the states that only few deliveries are in.
-var passingStates = []record.State{record.Waiting, record.Pending, record.Sending, record.Retrying, record.Dead}
+var passingStates = []record.State{record.Waiting, record.Pending, record.Sending, record.Retrying, record.Dead, record.Held}
 
 // listDeliveries returns the deliveries that rest selects. rest is the part of the query that begins with WHERE.
 func listDeliveries(ctx context.Context, db querier, rest string, args ...any) ([]record.Delivery, error) {

@@ -17,7 +17,7 @@ func (t *Tx) Held(source, appointment string, passing [2]string) ([]record.Deliv
 // [*record.ConflictError] if one of them is open.
 func (t *Tx) takePlace(d *record.Delivery) error {
 	others, err := listDeliveries(t.ctx, t.tx, ` WHERE appointment = ? AND source = ? AND rule = ? AND id <> ?
-		AND (follows OR state IN ('waiting', 'pending', 'sending', 'retrying'))`, d.Appointment, d.Source, d.Rule, d.ID)
+		AND (follows OR state IN ('waiting', 'pending', 'sending', 'retrying', 'held'))`, d.Appointment, d.Source, d.Rule, d.ID)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,14 @@ type Job struct {
 // key returns the key of the delivery's appointment.
 func (j *Job) key() Key { return j.job.Key }
 
+// keys returns all that a claim locks: the key of the appointment, and that of the count which the brake looks at.
+func (j *Job) keys() []Key {
+	if j.job.Brake == 0 {
+		return []Key{j.job.Key}
+	}
+	return []Key{j.job.Key, j.job.Brake}
+}
+
 // mine returns a condition, with its arguments, that is true while no other process has taken over the job. A process
 // that was stopped for a while, or cut off from the database, must not go on with what it had.
 func (j *Job) mine() (and string, args []any) {
@@ -90,7 +98,7 @@ const unknownResult = "the process ended, or its result could not be stored: thi
 // has one worker at a time. Claim finds a delivery in state sending only if an earlier claim was not recorded: the
 // process ended, or the store failed.
 func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, err error) {
-	err = j.store.writeJob(ctx, j.key(), func(tx *Tx) error {
+	err = j.store.writeJob(ctx, j.keys(), func(tx *Tx) error {
 		d, ok = record.Delivery{}, false
 		got, err := tx.take(j, `state IN ('pending', 'retrying') OR state = 'waiting' AND due_at <= ?`, micros(j.store.opts.Now()))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -120,7 +128,7 @@ func (j *Job) Claim(ctx context.Context, due Due) (d record.Delivery, ok bool, e
 // Resume decides again about the claimed delivery d, after what it wants was looked up and added to d.People. The results
 // are those of Claim; an empty delivery means that this job must do nothing more.
 func (j *Job) Resume(ctx context.Context, claimed *record.Delivery, due Due) (d record.Delivery, ok bool, err error) {
-	err = j.store.writeJob(ctx, j.key(), func(tx *Tx) error {
+	err = j.store.writeJob(ctx, j.keys(), func(tx *Tx) error {
 		d, ok = record.Delivery{}, false
 		got, err := tx.take(j, `state = 'sending'`)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -147,7 +155,7 @@ func (t *Tx) decide(d *record.Delivery, due Due) error {
 			return err
 		}
 	}
-	if d.Key == "" && d.State == record.Sending && bytes.Equal(before.Request, d.Request) && bytes.Equal(before.Tells, d.Tells) {
+	if d.Key == "" && d.State == record.Sending && d.Allowed == before.Allowed && bytes.Equal(before.Request, d.Request) && bytes.Equal(before.Tells, d.Tells) {
 		return nil
 	}
 	return t.settle(d)
@@ -177,8 +185,8 @@ func (t *Tx) early(j job) (record.Delivery, error) {
 // settle writes what a [Due] changed in a delivery.
 func (t *Tx) settle(d *record.Delivery) error {
 	_, err := t.exec("write delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, step_key = ?,
-		connection = ?, destination = ?, request = ?, tells = ?, people = ? WHERE id = ?`,
-		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, blob(d.People), d.ID)
+		connection = ?, destination = ?, request = ?, tells = ?, people = ?, allowed = ? WHERE id = ?`,
+		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, blob(d.People), d.Allowed, d.ID)
 	return err
 }
 
@@ -209,7 +217,7 @@ func (j *Job) Current(ctx context.Context, d *record.Delivery) (bool, error) {
 	if n == 1 {
 		return true, nil
 	}
-	return false, j.store.writeJob(ctx, j.key(), func(tx *Tx) error {
+	return false, j.store.writeJob(ctx, []Key{j.key()}, func(tx *Tx) error {
 		_, err := tx.exec("write delivery", `UPDATE deliveries SET reason = replace(reason, ?, '') WHERE id = ? AND turn = ? AND state = 'cancelled'`,
 			record.UnderWay, j.job.Delivery, j.job.Turn+1)
 		return err
@@ -228,7 +236,7 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 	}
 	over := false
 	mine, more := j.mine()
-	err = j.store.writeJob(ctx, j.key(), func(tx *Tx) error {
+	err = j.store.writeJob(ctx, []Key{j.key()}, func(tx *Tx) error {
 		over = !d.State.Open()
 		// It was not sent after all. It is rendered again later, with the appointment as it then is.
 		unsent := d.Fresh && d.State == record.Pending

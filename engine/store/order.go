@@ -33,7 +33,7 @@ func (t *Tx) Before(d *record.Delivery) (id string, due time.Time, err error) {
 func (t *Tx) After(d *record.Delivery, open bool) (event string, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `SELECT event FROM deliveries
 		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event > ?5 AND step_key = ''
-			AND (state = 'sent' OR ?6 AND state IN ('pending', 'sending', 'retrying'))
+			AND (state = 'sent' OR ?6 AND state IN ('pending', 'sending', 'retrying', 'held'))
 		ORDER BY event DESC LIMIT 1`, d.Appointment, d.Source, d.Rule, d.Step, d.Event, open).Scan(&event)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
@@ -47,7 +47,7 @@ func (t *Tx) After(d *record.Delivery, open bool) (event string, err error) {
 // Replace cancels the deliveries of d's step for earlier events that are still to be sent, except those being sent.
 func (t *Tx) Replace(d *record.Delivery, reason string) error {
 	_, err := t.exec("replace deliveries", `UPDATE deliveries SET state = 'cancelled', reason = ?6, turn = turn + 1
-		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event < ?5 AND step_key = '' AND state IN ('pending', 'retrying')`,
+		WHERE appointment = ?1 AND source = ?2 AND rule = ?3 AND step = ?4 AND event < ?5 AND step_key = '' AND state IN ('pending', 'retrying', 'held')`,
 		d.Appointment, d.Source, d.Rule, d.Step, d.Event, reason)
 	return err
 }

@@ -39,6 +39,8 @@ type job struct {
 	// Key is that of the appointment, in a database that processes share. It is a text, because River's reading of numbers
 	// keeps only 15 digits or so of them.
 	Key Key `json:"k,string,omitempty"`
+	// Brake is the key of the count of its rule's deliveries at its location, likewise.
+	Brake Key `json:"b,string,omitempty"`
 
 	due      time.Time
 	priority int // see fairness

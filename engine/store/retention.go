@@ -45,7 +45,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 				err = s.pruneRules(ctx, before)
 			}
 			if err == nil {
-				err = s.pruneQuotas(ctx, cut)
+				err = s.pruneQuotas(ctx)
 			}
 			if err == nil {
 				err = s.db.giveBack(ctx, s)
@@ -59,7 +59,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (events int, err er
 				seen, gone = 0, 0
 				for rows := 0; seen < len(list) && rows < pruneBatch; seen++ {
 					deliveries, err := tx.exec("prune", `DELETE FROM deliveries WHERE event = ?1 AND NOT EXISTS (
-						SELECT 1 FROM deliveries d WHERE d.event = ?1 AND d.state IN ('waiting', 'pending', 'sending', 'retrying'))`, list[seen].id)
+						SELECT 1 FROM deliveries d WHERE d.event = ?1 AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'held'))`, list[seen].id)
 					if err != nil {
 						return err
 					}
@@ -97,7 +97,7 @@ func keysOf(list []aged) []Key {
 // pruned returns the next events after one and before first that have nothing left to send.
 func (s *Store) pruned(ctx context.Context, after, first string) ([]aged, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT id, source, appointment FROM events e WHERE id > ?1 AND id < ?2 AND NOT EXISTS (
-		SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying')) ORDER BY id LIMIT ?3`,
+		SELECT 1 FROM deliveries d WHERE d.event = e.id AND d.state IN ('waiting', 'pending', 'sending', 'retrying', 'held')) ORDER BY id LIMIT ?3`,
 		after, first, pruneBatch)
 	return collect(rows, err, "find events to prune", func(rows *sql.Rows) (e aged, err error) {
 		var appointment string

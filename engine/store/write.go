@@ -50,7 +50,7 @@ func (s *Store) jobOf(d *record.Delivery) job {
 		due: d.Due, priority: s.fair.priority(d.Location, d.Due, s.opts.Now()),
 	}
 	if s.shared() {
-		j.Key = KeyOf(d.Source, d.Appointment)
+		j.Key, j.Brake = KeyOf(d.Source, d.Appointment), quotaKey(BrakeName(d))
 	}
 	return j
 }
@@ -80,8 +80,8 @@ func (s *Store) Write(ctx context.Context, key Key, fn func(*Tx) error) error {
 }
 
 // writeJob is Write for a call about a job of the queue.
-func (s *Store) writeJob(ctx context.Context, key Key, fn func(*Tx) error) error {
-	return s.send(ctx, &writeCall{keys: []Key{key}, fn: fn, done: make(chan error, 1), job: true})
+func (s *Store) writeJob(ctx context.Context, keys []Key, fn func(*Tx) error) error {
+	return s.send(ctx, &writeCall{keys: keys, fn: fn, done: make(chan error, 1), job: true})
 }
 
 // writeAll is Write with several keys.

@@ -103,6 +103,9 @@ func (t *turn) claimed(d record.Delivery, ok bool, err error) next {
 		t.postpone = max(time.Until(d.Due), time.Millisecond)
 		return over
 	case !ok:
+		if d.State == record.Held {
+			t.held(&d)
+		}
 		if t.postpone = 0; d.ID != "" { // the claim decided not to send it
 			t.o.Metrics.Deliveries.WithLabelValues(d.Action, string(d.State)).Inc()
 		}

@@ -6,6 +6,7 @@ package work
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -75,12 +76,15 @@ type Worker struct {
 	o       Options
 	gate    *gate
 	looking chan struct{} // has a place for each look-up under way
+
+	mu     sync.Mutex
+	braked map[[2]string]time.Time // by rule and location, when it was logged that the brake holds its messages
 }
 
 // New returns a worker.
 func New(o Options) *Worker {
 	o = o.withDefaults()
-	return &Worker{o: o, gate: newGate(o.Places, o.PerDestination, o.Breaker), looking: make(chan struct{}, o.LookUps)}
+	return &Worker{o: o, gate: newGate(o.Places, o.PerDestination, o.Breaker), looking: make(chan struct{}, o.LookUps), braked: map[[2]string]time.Time{}}
 }
 
 // Run works until ctx is done. It then waits for the running attempts, at most for Options.Stop, and closes the
@@ -130,6 +134,18 @@ func (w *Worker) bringBack(ctx context.Context) {
 // dead logs that a delivery is dead.
 func (w *Worker) dead(d *record.Delivery) {
 	w.o.Logger.Warn("a delivery is dead", "delivery", d.ID, "rule", d.Rule, "action", d.Action, "destination", d.Destination, "reason", d.Reason)
+}
+
+// held logs, once an hour for a rule at a location, that the brake holds its messages.
+func (w *Worker) held(d *record.Delivery) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	of := [2]string{d.Rule, d.Location}
+	if time.Since(w.braked[of]) < time.Hour {
+		return
+	}
+	w.braked[of] = time.Now()
+	w.o.Logger.Error("the brake holds the messages of a rule; see bellhop deliveries list --state held, and release or cancel them", "rule", d.Rule, "location", d.Location, "first", d.ID)
 }
 
 // log logs an error of the store, unless the worker is being stopped.

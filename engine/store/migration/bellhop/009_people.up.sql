@@ -1,10 +1,10 @@
 -- What was looked up for a delivery, as JSON; null if nothing was.
 ALTER TABLE deliveries ADD COLUMN people blob;
 
--- When the latest requests were made that count towards a limit, and tokens of the platform.
+-- When what counts towards a limit happened, and tokens of the platform.
 CREATE TABLE quotas (
     name text PRIMARY KEY NOT NULL,
-    at integer NOT NULL, -- the latest
+    at integer NOT NULL, -- until when it matters
     times blob NOT NULL
 );
 CREATE INDEX quotas_at ON quotas (at);
@@ -12,3 +12,6 @@ CREATE TABLE tokens (
     name text PRIMARY KEY NOT NULL,
     token text NOT NULL
 );
+
+-- Whether limits and the brake let the delivery pass.
+ALTER TABLE deliveries ADD COLUMN allowed integer NOT NULL DEFAULT 0;

@@ -8,7 +8,7 @@ import (
 )
 
 // In any span there are at most so many requests, whoever makes them, and over a restart.
-func TestTake(t *testing.T) {
+func TestQuota(t *testing.T) {
 	t.Parallel()
 	const limit, span = 10, 10 * time.Second
 	stores := processes(t, 2)
@@ -16,7 +16,7 @@ func TestTake(t *testing.T) {
 	var taken []time.Time
 	for i := range 400 {
 		now = now.Add(time.Duration(i%7) * 130 * time.Millisecond)
-		wait, err := stores[i%len(stores)].Take(t.Context(), "l1", limit, span, now)
+		wait, err := stores[i%len(stores)].Count(t.Context(), Quota{Name: "l1", Limit: limit, Span: span}, now)
 		switch {
 		case err != nil:
 			t.Fatal(err)
@@ -26,7 +26,7 @@ func TestTake(t *testing.T) {
 			t.Fatalf("wait %s", wait)
 		default: // after the wait there is a place
 			now = now.Add(wait)
-			if wait, err = stores[0].Take(t.Context(), "l1", limit, span, now); wait != 0 || err != nil {
+			if wait, err = stores[0].Count(t.Context(), Quota{Name: "l1", Limit: limit, Span: span}, now); wait != 0 || err != nil {
 				t.Fatalf("after the wait: %s %v", wait, err)
 			}
 			taken = append(taken, now)
@@ -37,12 +37,12 @@ func TestTake(t *testing.T) {
 			t.Fatalf("%d requests from %s to %s", limit+1, taken[i-limit], taken[i])
 		}
 	}
-	if wait, err := stores[0].Take(t.Context(), "l2", limit, span, now); wait != 0 || err != nil {
+	if wait, err := stores[0].Count(t.Context(), Quota{Name: "l2", Limit: limit, Span: span}, now); wait != 0 || err != nil {
 		t.Errorf("another location waits %s, %v", wait, err)
 	}
 }
 
-func TestTakeAtOnce(t *testing.T) {
+func TestQuotaAtOnce(t *testing.T) {
 	t.Parallel()
 	stores := processes(t, 2)
 	now := time.Now()
@@ -50,7 +50,7 @@ func TestTakeAtOnce(t *testing.T) {
 	var taken atomic.Int64
 	for i := range 40 {
 		group.Go(func() {
-			wait, err := stores[i%len(stores)].Take(t.Context(), "l1", 15, time.Minute, now)
+			wait, err := stores[i%len(stores)].Count(t.Context(), Quota{Name: "l1", Limit: 15, Span: time.Minute}, now)
 			if err != nil {
 				t.Error(err)
 			}
