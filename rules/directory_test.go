@@ -92,6 +92,18 @@ func TestConditionOnPeople(t *testing.T) {
 	}
 }
 
+// A guest to whom the appointment was given later is not confused with the one whom the payload describes, so that nobody
+// gets another one's mail.
+func TestContactOfAnEvent(t *testing.T) {
+	t.Parallel()
+	ev := booking()
+	ev.Appointment.ContactID = "c2"
+	set := knowing(t, colleagues, "rules:\n  - name: r\n    on: booked\n    then: [{ slack: { channel: \"#c\", text: '{{ contact.id }} {{ contact.email ?? \"none\" }}' } }]\n")
+	if got := string(set.Match(ev, noon)[0].Steps[0].Request); !strings.Contains(got, "c2 none") {
+		t.Errorf("sent %s", got)
+	}
+}
+
 // A colleague who was assigned later is not confused with the one whom the payload describes.
 func TestPeopleOfAnEvent(t *testing.T) {
 	t.Parallel()

@@ -123,9 +123,12 @@ func isEmpty(v any) bool {
 // know returns the event with the people whom its ids stand for. A field that the event itself has is kept.
 func (s *Set) know(ev *Event) *Event {
 	known, a := *ev, &ev.Appointment
-	known.Contact.ID = cmp.Or(ev.Contact.ID, a.ContactID)
+	known.Contact.ID = cmp.Or(a.ContactID, ev.Contact.ID)
+	if ev.Contact.ID != "" && ev.Contact.ID != known.Contact.ID { // it is another one's by now
+		known.Contact = Contact{ID: known.Contact.ID}
+	}
 	known.User.ID = cmp.Or(a.AssignedUserID, ev.User.ID)
-	if ev.User.ID != "" && ev.User.ID != known.User.ID { // it was assigned to another one since
+	if ev.User.ID != "" && ev.User.ID != known.User.ID {
 		known.User = User{ID: known.User.ID}
 	}
 	known.Calendar.ID = cmp.Or(a.CalendarID, ev.Calendar.ID)

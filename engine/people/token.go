@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -162,7 +163,7 @@ func (c *Client) companyToken(ctx context.Context, refused bool) (string, error)
 		return t.company.text, nil
 	}
 	// Another process may have renewed it.
-	if kept, err := c.kept2(ctx); err != nil {
+	if kept, err := c.stored(ctx); err != nil {
 		return "", err
 	} else if kept.text != t.company.text && c.o.Now().Add(early).Before(kept.until) {
 		t.company = kept
@@ -211,21 +212,16 @@ func (c *Client) companyToken(ctx context.Context, refused bool) (string, error)
 	return got.text, nil
 }
 
-// kept2 returns the app's token that is in the store, empty if there is none.
-func (c *Client) kept2(ctx context.Context) (token, error) {
+// stored returns the app's token that is in the store, empty if there is none.
+func (c *Client) stored(ctx context.Context) (token, error) {
 	text, err := c.o.Store.Token(ctx, accessName)
 	if err != nil {
 		return token{}, fmt.Errorf("reading the app's token: %w", err)
 	}
-	var t token
-	if len(text) > len(time.RFC3339) {
-		for i := range text {
-			if text[i] == ' ' {
-				t.until, _ = time.Parse(time.RFC3339, text[:i])
-				t.text = text[i+1:]
-				break
-			}
-		}
+	until, text, _ := strings.Cut(text, " ")
+	at, err := time.Parse(time.RFC3339, until)
+	if err != nil {
+		return token{}, nil //nolint:nilerr // nothing was kept
 	}
-	return t, nil
+	return token{text, at}, nil
 }
