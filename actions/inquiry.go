@@ -2,10 +2,13 @@ package actions
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -83,7 +86,11 @@ func (a *HTTPAPI) Ask(ctx context.Context, guard *Guard, q Inquiry) (Answer, err
 	}
 	out := Answer{Status: ans.StatusCode, Header: ans.Header, Body: ans.body}
 	if ans.StatusCode < 200 || ans.StatusCode > 299 {
-		out.Err = ans.failure(doing)
+		// An answer can repeat what the form holds, such as a refresh token.
+		form := NewRedactor(slices.Concat(slices.Collect(maps.Values(q.Form))...))
+		failure := Classify(ans.failure(doing))
+		failure.Err = errors.New(form.Redact(failure.Err.Error()))
+		out.Err = &failure
 	}
 	return out, nil
 }

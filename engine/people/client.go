@@ -12,6 +12,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/tidwall/gjson"
 	"golang.org/x/sync/singleflight"
 
 	"bellhop/actions"
@@ -19,8 +20,10 @@ import (
 	"bellhop/rules"
 )
 
-// keptAnswers is how many answers are kept in memory.
-const keptAnswers = 50_000
+const (
+	keptAnswers = 50_000      // in memory
+	keptUnknown = time.Minute // how long it is remembered that the platform does not know an id
+)
 
 // A Client looks up people and places. It is safe for concurrent use. The errors of its methods are [ErrNotFound], a [*Wait],
 // or one that [actions.Classify] understands.
@@ -86,7 +89,7 @@ func look[T any](ctx context.Context, c *Client, k kind[T], location, id string)
 	}
 	key := k.noun + "\x00" + location + "\x00" + id // a location does not see what another one asked for
 	old, known := c.kept.Get(key)
-	if known && c.o.Now().Sub(old.at) < c.o.Keep {
+	if known && c.o.Now().Sub(old.at) < c.o.Keep && (old.value != nil || c.o.Now().Sub(old.at) < keptUnknown) {
 		return k.of(old)
 	}
 	// Whoever gives up leaves the request to those who wait with it.
@@ -127,8 +130,9 @@ func (k kind[T]) of(a answer) (T, error) {
 // ask asks the platform, with each token of the location until one works.
 func ask[T any](ctx context.Context, c *Client, k kind[T], location, id string) (T, error) {
 	var none T
+	first := c.first(location)
 	for attempt := 0; ; attempt++ {
-		token, err := c.token(ctx, location, attempt)
+		token, err := c.token(ctx, location, first, attempt)
 		if err != nil {
 			return none, err
 		}
@@ -143,20 +147,42 @@ func ask[T any](ctx context.Context, c *Client, k kind[T], location, id string) 
 		}
 		c.obey(location, &ans)
 		switch {
-		case ans.Status == http.StatusUnauthorized && c.another(location, attempt):
+		case outdated(&ans) && c.another(location, attempt):
 			continue
 		case notFound(&ans):
 			return none, ErrNotFound
 		case ans.Err != nil:
 			return none, explained(&ans, k.scope, location)
 		}
-		c.worked(location, attempt)
+		c.worked(location, first+attempt)
 		value, err := k.read(ans.Body)
 		if err != nil {
 			return none, fmt.Errorf("the answer about the %s %s cannot be read: %w", k.noun, id, err)
 		}
-		return value, nil
+		return value, k.belongs(ans.Body, location, id)
 	}
+}
+
+// belongs returns an error if an answer is about something else than what was asked for, or belongs to another location,
+// which the token can read too.
+func (k kind[T]) belongs(body []byte, location, id string) error {
+	of := gjson.GetBytes(body, k.noun)
+	if !of.IsObject() {
+		of = gjson.ParseBytes(body)
+	}
+	if got := of.Get("id").String(); got != id {
+		return fmt.Errorf("the answer about the %s %s is about %s", k.noun, id, got)
+	}
+	if owner := of.Get("locationId").String(); owner != "" && owner != location {
+		return fmt.Errorf("%w: the %s is of another location", ErrNotFound, k.noun)
+	}
+	return nil
+}
+
+// outdated reports whether the platform refuses the token itself.
+func outdated(ans *actions.Answer) bool {
+	said := strings.ToLower(string(ans.Body))
+	return ans.Status == http.StatusUnauthorized && !strings.Contains(said, "version header") && !strings.Contains(said, "scope")
 }
 
 // take waits for nothing: it returns a [*Wait] if the location has made as many requests as it may.
@@ -217,7 +243,7 @@ func notFound(ans *actions.Answer) bool {
 // it while deliveries wait.
 func explained(ans *actions.Answer, scope, location string) error {
 	said := strings.ToLower(string(ans.Body))
-	advice := ""
+	var advice string
 	switch {
 	case ans.Status == http.StatusUnauthorized && strings.Contains(said, "version header"):
 		advice = "the URL of `people.connection` is not that of the platform's API, or something between removes the header Version"

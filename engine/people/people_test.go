@@ -239,6 +239,7 @@ func TestFailures(t *testing.T) {
 		"too many, still": {429, "", ``, "the platform's API takes no more requests for the next 11s", 11 * time.Second},
 		"down":            {500, "", `oops`, "500: oops", 0},
 		"no JSON":         {200, "", `<html>`, "it is not the JSON that is expected", 0},
+		"another id":      {200, "", `{"contact":{"id":"c9"}}`, "the answer about the contact c1 is about c9", 0},
 		"empty":           {200, "", ``, "it is empty", 0},
 		"another shape":   {200, "", `{"contacts":[]}`, "it holds no contact", 0},
 		"redirect":        {302, "Location: https://login.example.com", ``, "302", 0},
@@ -346,6 +347,23 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// What belongs to another location is not given to this one, although the token can read it (P9).
+func TestOtherLocation(t *testing.T) {
+	t.Parallel()
+	p := newPlatform(t)
+	p.answer = func(w http.ResponseWriter, _ *http.Request) bool {
+		_, _ = w.Write([]byte(`{"contact":{"id":"c1","email":"guest@example.com","locationId":"l1"}}`))
+		return true
+	}
+	c, _ := newClient(t, p, nil)
+	if _, err := c.Contact(t.Context(), "l1", "c1"); err != nil {
+		t.Error(err)
+	}
+	if got, err := c.Contact(t.Context(), "l2", "c1"); !errors.Is(err, people.ErrNotFound) {
+		t.Errorf("%+v %v", got, err)
+	}
+}
+
 // An agency's app renews its token, which is good once, and exchanges it for each location's.
 func TestApp(t *testing.T) {
 	t.Parallel()
@@ -359,7 +377,7 @@ func TestApp(t *testing.T) {
 		case "/oauth/token":
 			if r.PostForm.Get("refresh_token") != refresh || r.PostForm.Get("client_secret") != "app-secret" {
 				w.WriteHeader(400)
-				_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
+				_, _ = fmt.Fprintf(w, `{"error":"invalid_grant","message":"%s is no good"}`, r.PostForm.Get("refresh_token"))
 				return true
 			}
 			renewed++
@@ -404,10 +422,15 @@ func TestApp(t *testing.T) {
 		t.Errorf("after a restart: %v, renewed %d times", err, renewed)
 	}
 	p.mu.Lock()
-	refresh = "another one"
+	refresh = "refresh-token-anew"
 	p.mu.Unlock()
 	clock.add(25 * time.Hour)
 	if _, err := again.Contact(t.Context(), "l1", "c4"); err == nil || !strings.Contains(err.Error(), "install the app again") || strings.Contains(err.Error(), "refresh-token") {
 		t.Errorf("%v", err)
+	}
+	// The app was installed again, and its new refresh token is in the configuration.
+	o.App = &people.App{ClientID: "app", ClientSecret: "app-secret", Company: "agency1", RefreshToken: "refresh-token-anew"}
+	if _, err := people.New(o).Contact(t.Context(), "l1", "c4"); err != nil {
+		t.Errorf("with a new refresh token: %v", err)
 	}
 }

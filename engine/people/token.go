@@ -2,6 +2,8 @@ package people
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,10 +39,11 @@ type token struct {
 	until time.Time
 }
 
-// token returns the token for an attempt to ask about a location; "" stands for the connection's own credentials.
-func (c *Client) token(ctx context.Context, location string, attempt int) (string, error) {
+// token returns the token for an attempt to ask about a location, of which the token with the number first comes first; ""
+// stands for the connection's own credentials.
+func (c *Client) token(ctx context.Context, location string, first, attempt int) (string, error) {
 	if own := c.o.Tokens[location]; len(own) > 0 {
-		return own[c.numbered(location, attempt)], nil
+		return own[(first+attempt)%len(own)], nil
 	}
 	if c.o.App == nil {
 		return "", nil
@@ -48,11 +51,11 @@ func (c *Client) token(ctx context.Context, location string, attempt int) (strin
 	return c.exchange(ctx, location, attempt > 0)
 }
 
-// numbered returns the number of the private token for an attempt: the one that worked last comes first.
-func (c *Client) numbered(location string, attempt int) int {
+// first returns the number of the private token that worked last.
+func (c *Client) first(location string) int {
 	c.tokens.mu.Lock()
 	defer c.tokens.mu.Unlock()
-	return (c.tokens.working[location] + attempt) % len(c.o.Tokens[location])
+	return c.tokens.working[location]
 }
 
 // another reports whether there is another token to try after one was refused.
@@ -63,12 +66,12 @@ func (c *Client) another(location string, attempt int) bool {
 	return c.o.App != nil && attempt == 0
 }
 
-func (c *Client) worked(location string, attempt int) {
-	if len(c.o.Tokens[location]) > 0 && attempt > 0 {
-		n := c.numbered(location, attempt)
+// worked notes that the private token with a number works.
+func (c *Client) worked(location string, number int) {
+	if n := len(c.o.Tokens[location]); n > 0 {
 		c.tokens.mu.Lock()
 		defer c.tokens.mu.Unlock()
-		c.tokens.working[location] = n
+		c.tokens.working[location] = number % n
 	}
 }
 
@@ -109,6 +112,9 @@ func (c *Client) exchange(ctx context.Context, location string, refused bool) (s
 	if err != nil {
 		return "", err
 	}
+	if err := passing(&ans); err != nil {
+		return "", err
+	}
 	if ans.Err != nil {
 		return "", fmt.Errorf("the app's token could not be exchanged for one of the location %s; the app must be installed there, and the token of a private integration cannot be exchanged (%s)",
 			location, ans.Err.Error())
@@ -121,6 +127,17 @@ func (c *Client) exchange(ctx context.Context, location string, refused bool) (s
 	defer c.tokens.mu.Unlock()
 	c.tokens.exchanged[location] = got.token
 	return got.text, nil
+}
+
+// passing returns the error of an answer that says nothing of the request: the platform is down, or takes no more.
+func passing(ans *actions.Answer) error {
+	switch {
+	case ans.Status == http.StatusTooManyRequests:
+		return &Wait{max(actions.Classify(ans.Err).After, time.Second)}
+	case ans.Status >= http.StatusInternalServerError:
+		return ans.Err
+	}
+	return nil
 }
 
 // A granted is the answer to a request for a token.
@@ -141,14 +158,19 @@ func (c *Client) read(body []byte) (granted, error) {
 	if in.Access == "" {
 		return granted{}, errors.New("the answer holds no access_token")
 	}
+	if in.Seconds <= 0 {
+		in.Seconds = 3600
+	}
 	return granted{token{in.Access, c.o.Now().Add(time.Duration(in.Seconds) * time.Second)}, in.Refresh}, nil
 }
 
-// The names under which the app's tokens are kept.
-const (
-	refreshName = "people refresh"
-	accessName  = "people access"
-)
+// kept returns the names under which the app's tokens are kept. They depend on the refresh token in the configuration, so
+// that a new one, after the app was installed again, is used in place of what was kept.
+func (a *App) kept() (refresh, access string) {
+	sum := sha256.Sum256([]byte(a.ClientID + "\x00" + a.Company + "\x00" + a.RefreshToken))
+	of := hex.EncodeToString(sum[:8])
+	return "people refresh " + of, "people access " + of
+}
 
 // renewTurn is how long one process has the turn to renew the app's token, and others wait for it.
 const renewTurn = 30 * time.Second
@@ -162,8 +184,9 @@ func (c *Client) companyToken(ctx context.Context, refused bool) (string, error)
 	if !refused && c.o.Now().Add(early).Before(t.company.until) {
 		return t.company.text, nil
 	}
+	refreshName, accessName := c.o.App.kept()
 	// Another process may have renewed it.
-	if kept, err := c.stored(ctx); err != nil {
+	if kept, err := c.stored(ctx, accessName); err != nil {
 		return "", err
 	} else if kept.text != t.company.text && c.o.Now().Add(early).Before(kept.until) {
 		t.company = kept
@@ -193,6 +216,9 @@ func (c *Client) companyToken(ctx context.Context, refused bool) (string, error)
 	if err != nil {
 		return "", err
 	}
+	if err := passing(&ans); err != nil {
+		return "", err
+	}
 	if ans.Err != nil {
 		return "", fmt.Errorf("the app's token could not be renewed; if this goes on, install the app again and put its new refresh token into `people.app` (%s)", ans.Err.Error())
 	}
@@ -213,8 +239,8 @@ func (c *Client) companyToken(ctx context.Context, refused bool) (string, error)
 }
 
 // stored returns the app's token that is in the store, empty if there is none.
-func (c *Client) stored(ctx context.Context) (token, error) {
-	text, err := c.o.Store.Token(ctx, accessName)
+func (c *Client) stored(ctx context.Context, name string) (token, error) {
+	text, err := c.o.Store.Token(ctx, name)
 	if err != nil {
 		return token{}, fmt.Errorf("reading the app's token: %w", err)
 	}
