@@ -149,6 +149,7 @@ connections:
   told: { webhook: "%[1]s/told" }
   reminded: { webhook: "%[1]s/reminded" }
 egress: { allow: [127.0.0.1] }
+delivery: { brake: 0 }
 `, x.sink.URL)+more)
 }
 

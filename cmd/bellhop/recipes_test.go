@@ -43,7 +43,7 @@ func fnHalf(_ *Machine, args []any) any { return float64(wantInt("half", args[0]
 	},
 	"Add a field to the appointment": {
 		"rules/event.go":              {{"doc:\"When it was last changed.\"`\n", "\tRoom string `json:\"room\" doc:\"The room.\"`\n"}},
-		"rules/env.go":                {{"return of(ev).DateUpdated }},\n", "\t\t{prefix + \"room\", func(ev *Event) any { return of(ev).Room }},\n"}},
+		"rules/env.go":                {{"return a.DateUpdated }},\n", "\t{\"room\", func(a *Appointment) any { return a.Room }},\n"}},
 		"engine/payload/normalise.go": {{"r.setOrEmpty(&a.Title, v, fieldTitle)\n", "\t\tcase \"room\":\n\t\t\tr.setOrEmpty(&a.Room, v, rules.FieldsOf(\"room\"))\n"}},
 		"engine/decide/derive.go":     {{"return &a.DateUpdated }),\n", "\ttext(\"room\", func(a *rules.Appointment) *string { return &a.Room }),\n"}},
 		"README.md":                   {{"### Expressions\n", "\n`appointment.room` is the room.\n"}},

@@ -116,7 +116,7 @@ func TestSoak(t *testing.T) {
 	listen, admin := freeAddress(t), freeAddress(t)
 	// What is older than a tenth of the run is deleted, so that the size of the store stays the same.
 	kept := max(2*time.Second, *soak/10)
-	config := fmt.Sprintf("listen: %s\nadmin: %s\nretention: %s\ndelivery: { max_age: %s }\nsources: { hoopai: { verify: none } }\negress: { allow: [127.0.0.1] }\nconnections:\n",
+	config := fmt.Sprintf("listen: %s\nadmin: %s\nretention: %s\ndelivery: { max_age: %s, brake: 0 }\nsources: { hoopai: { verify: none } }\negress: { allow: [127.0.0.1] }\nconnections:\n",
 		listen, admin, kept, kept)
 	for i := range soakDestinations {
 		url := sink.URL
