@@ -17,7 +17,11 @@ import (
 // follows its appointments, and is released or cancelled at once (P8).
 func TestBrake(t *testing.T) {
 	t.Parallel()
-	const n, brake = 10_000, 100
+	const brake = 100
+	n := 10_000
+	if raceEnabled {
+		n = 500
+	}
 	slack := newSink(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) })
 	s := start(t, setup{
 		rules: map[string]string{"r.yaml": `rules:
