@@ -169,7 +169,7 @@ func plainValue(r *text.Document, n *yaml.Node) any {
 	case text.IsNull(n):
 		return nil
 	case n.ShortTag() == "!!bool":
-		return n.Value == "true"
+		return strings.EqualFold(n.Value, "true")
 	case (n.ShortTag() == "!!int" || n.ShortTag() == "!!float") && n.Decode(&number) == nil:
 		return number
 	}

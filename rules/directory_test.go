@@ -92,6 +92,22 @@ func TestConditionOnPeople(t *testing.T) {
 	}
 }
 
+// A colleague in the list is looked up if the name or the address is not known; what else is missing is empty, never a value of
+// another kind.
+func TestUsersToLookUp(t *testing.T) {
+	t.Parallel()
+	const src = "rules:\n  - name: r\n    on: booked\n    then: [{ slack: { channel: \"#c\", text: '{{ users[1].name ?? \"\" }}/{{ users[1].phone ?? \"\" }}/{{ string(users[1].custom.vip) }}.' } }]\n"
+	ev := booking()
+	ev.Asks, ev.Appointment.Users = true, []string{"u1", "u2"}
+	if got := knowing(t, colleagues, src).Match(ev, noon)[0].Steps[0].Wants; got == nil || got.ID != "u1" {
+		t.Errorf("wants %v", got)
+	}
+	people := "users:\n  u1: { name: Front, email: a@example.com }\n  u2: { name: Second, email: b@example.com, custom: { vip: True } }\n"
+	if got := string(knowing(t, people, src).Match(ev, noon)[0].Steps[0].Request); !strings.Contains(got, `"Second//true."`) {
+		t.Errorf("sent %s", got)
+	}
+}
+
 // A guest to whom the appointment was given later is not confused with the one whom the payload describes, so that nobody
 // gets another one's mail.
 func TestContactOfAnEvent(t *testing.T) {

@@ -290,13 +290,11 @@ func (e *Event) lazyValue(name string) any {
 	case "users":
 		list := make([]any, len(e.Users))
 		for i := range e.Users {
-			u := e.sought("user", e.Users[i].ID, whole(&e.Users[i], userFieldValues))
-			for _, field := range []string{"name", "email"} { // what a look-up always has
-				if unknown, ok := u[field].(lang.Unknown); ok {
-					return unknown
-				}
+			u := &e.Users[i]
+			if (u.Name == "" || u.Email == "") && e.mayAsk("user", u.ID) { // a look-up has both
+				return lang.Unknown{Object: "user", ID: u.ID}
 			}
-			list[i] = u
+			list[i] = whole(u, userFieldValues)
 		}
 		return list
 	case "raw":
