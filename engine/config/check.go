@@ -35,6 +35,9 @@ func (d *decoder) check() {
 	if c.Rules == "" {
 		d.bad("rules", "rules must name a folder")
 	}
+	if c.Directory == "" {
+		d.bad("directory", "directory must name a folder; it may be missing")
+	}
 	switch scheme, _, isURL := strings.Cut(c.Store, "://"); {
 	case c.Store == "":
 		d.bad("store", "store must name a folder")

@@ -249,6 +249,7 @@ func TestFindings(t *testing.T) {
 		{"bare duration", "retention: »30«", "bad-value", "retention", ""},
 		{"no duration", "delivery: {max_age: »\"soon\"«}", "bad-value", "delivery.max_age", ""},
 		{"no retention", "retention: »0s«", "bad-value", "retention", ""},
+		{"no directory", "directory: »\"\"«", "bad-value", "must name a folder", ""},
 		{"a negative brake", "delivery: {brake: »-1«}", "bad-value", "0 is no brake", ""},
 		{"address", "listen: »8080«", "bad-value", `must be host:port, such as 127.0.0.1:8080; "8080"`, ""},
 		{"port", "listen: »127.0.0.1:99999«", "bad-value", "host:port", ""},

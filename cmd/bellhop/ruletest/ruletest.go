@@ -9,7 +9,9 @@
 package ruletest
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -173,9 +175,10 @@ func (r *Runner) set(f *file) (*rules.Set, []text.Finding) {
 	}
 	if r.options.Directory != "" {
 		people, err := live.Sources(r.options.Directory)
-		if err == nil {
-			sources = append(sources, people...)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, []text.Finding{text.AtStart(r.options.Directory, "unreadable", err.Error())}
 		}
+		sources = append(sources, people...)
 	}
 	loaded := live.Load(sources, r.options.Rules)
 	mistakes := loaded.Mistakes()
