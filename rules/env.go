@@ -2,7 +2,6 @@ package rules
 
 import (
 	"bytes"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -107,23 +106,12 @@ func fieldTypes(object string) map[string]lang.Type {
 // values returns what expressions see of an event: one flat map, because looking up a plain name takes a quarter of
 // the time of a field of a map. It is built once for an event that a rule may match.
 func values(ev *Event) map[string]any {
-	env := maps.Clone(emptyValues)
+	env := make(map[string]any, len(eventValues))
 	for i := range eventValues {
-		if v := eventValues[i].of(ev); v != "" {
-			env[eventValues[i].name] = v
-		}
+		env[eventValues[i].name] = eventValues[i].of(ev)
 	}
 	return env
 }
-
-// emptyValues are the values of an event without content, most of which are those of any event.
-var emptyValues = func() map[string]any {
-	env := make(map[string]any, len(eventValues))
-	for i := range eventValues {
-		env[eventValues[i].name] = eventValues[i].of(&Event{})
-	}
-	return env
-}()
 
 // An eventValue is one of the values of an event.
 type eventValue struct {
@@ -230,49 +218,31 @@ var appointmentFieldValues = []fieldOf[Appointment]{
 	{"dateUpdated", func(a *Appointment) any { return a.DateUpdated }},
 }
 
-var contactFieldValues = []fieldOf[Contact]{
-	{"id", func(c *Contact) any { return c.ID }},
-	{"name", func(c *Contact) any { return c.Name }},
-	{"firstName", func(c *Contact) any { return c.FirstName }},
-	{"lastName", func(c *Contact) any { return c.LastName }},
-	{"email", func(c *Contact) any { return c.Email }},
-	{"phone", func(c *Contact) any { return c.Phone }},
-	{"timezone", func(c *Contact) any { return c.Timezone }},
-	{"language", func(c *Contact) any { return c.Language }},
-	{"tags", func(c *Contact) any { return texts(c.Tags) }},
-	{"dnd", func(c *Contact) any { return c.DND }},
-	{"custom", func(c *Contact) any { return orNil(c.Custom) }},
-}
+var (
+	contactFieldValues  = seenFields[Contact]()
+	userFieldValues     = seenFields[User]()
+	calendarFieldValues = seenFields[Calendar]()
+	locationFieldValues = seenFields[Location]()
+)
 
-var userFieldValues = []fieldOf[User]{
-	{"id", func(u *User) any { return u.ID }},
-	{"name", func(u *User) any { return u.Name }},
-	{"firstName", func(u *User) any { return u.FirstName }},
-	{"lastName", func(u *User) any { return u.LastName }},
-	{"email", func(u *User) any { return u.Email }},
-	{"phone", func(u *User) any { return u.Phone }},
-	{"timezone", func(u *User) any { return u.Timezone }},
-	{"language", func(u *User) any { return u.Language }},
-	{"slack", func(u *User) any { return u.Slack }},
-	{"team", func(u *User) any { return u.Team }},
-	{"custom", func(u *User) any { return orNil(u.Custom) }},
-}
-
-var calendarFieldValues = []fieldOf[Calendar]{
-	{"id", func(c *Calendar) any { return c.ID }},
-	{"name", func(c *Calendar) any { return c.Name }},
-	{"custom", func(c *Calendar) any { return orNil(c.Custom) }},
-}
-
-var locationFieldValues = []fieldOf[Location]{
-	{"id", func(l *Location) any { return l.ID }},
-	{"name", func(l *Location) any { return l.Name }},
-	{"timezone", func(l *Location) any { return l.Timezone }},
-	{"language", func(l *Location) any { return l.Language }},
-	{"email", func(l *Location) any { return l.Email }},
-	{"phone", func(l *Location) any { return l.Phone }},
-	{"address", func(l *Location) any { return l.Address }},
-	{"custom", func(l *Location) any { return orNil(l.Custom) }},
+// seenFields returns the fields of a struct that expressions see.
+func seenFields[T any]() (fields []fieldOf[T]) {
+	for f := range reflect.TypeFor[T]().Fields() {
+		if f.Tag.Get("doc") == "" { // not for expressions
+			continue
+		}
+		fields = append(fields, fieldOf[T]{f.Tag.Get("json"), func(v *T) any {
+			switch x := reflect.ValueOf(v).Elem().FieldByIndex(f.Index).Interface().(type) {
+			case []string:
+				return texts(x)
+			case map[string]any:
+				return orNil(x)
+			default:
+				return x
+			}
+		}})
+	}
+	return fields
 }
 
 // lazyValue returns the value of a variable or an object that few expressions use. raw is the decoded body, nil if there

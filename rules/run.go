@@ -33,11 +33,9 @@ func newRun(ev *Event, now time.Time) *run {
 // start prepares the run for a rule.
 func (r *run) start(rule *Rule) {
 	r.rule, r.body = rule, rule.body()
-	r.zone, r.naive = r.body.zones(r.ev)
-	r.Use(r.body.programs, r.zone, r.naive, r.body.language)
-	if unknown, ok := r.body.awaits(r.ev); ok {
-		r.Await(unknown)
-	}
+	var unknown *lang.Unknown
+	r.zone, r.naive, unknown = r.body.zones(r.ev)
+	r.Use(r.body.programs, r.zone, r.naive, r.body.language, unknown)
 }
 
 // applies reports whether the condition of the run's rule is true. Rules with the same condition share one evaluation,

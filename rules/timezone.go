@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,49 +84,28 @@ func parseZone(r *text.Document, n *yaml.Node) (zone *time.Location, whose strin
 	return zone, ""
 }
 
-// zones returns the zone in which a rule sees the times of an event, and the zone of texts without an offset.
-func (b *body) zones(ev *Event) (zone, naive *time.Location) {
+// zones returns the zone in which a rule sees the times of an event, and the zone of texts without an offset. unknown is
+// what has to be looked up before they are known; nil if they are.
+func (b *body) zones(ev *Event) (zone, naive *time.Location, unknown *lang.Unknown) {
 	naive = b.naive
 	if naive == nil {
 		naive = time.UTC
 	}
 	if b.whose == "" {
-		return b.zone, naive
+		return b.zone, naive, nil
 	}
-	for _, owner := range owners(b.whose) {
-		name, _ := valueOf(owner + ".timezone")(ev).(string)
-		if z, ok := lang.FindZone(name); ok {
-			return z, z
-		}
-	}
-	return naive, naive
-}
-
-// owners are those whose zone a rule has: the first whose zone is known.
-func owners(whose string) []string {
-	if whose == "location" {
-		return []string{"location"}
-	}
-	return []string{whose, "location"}
-}
-
-// awaits returns what has to be looked up before the zone of the rule is known.
-func (b *body) awaits(ev *Event) (lang.Unknown, bool) {
-	if b.whose == "" || !ev.Asks {
-		return lang.Unknown{}, false
-	}
-	for _, owner := range owners(b.whose) {
+	for _, owner := range slices.Compact([]string{b.whose, "location"}) {
 		field := owner + ".timezone"
 		name, _ := valueOf(field)(ev).(string)
-		if ev.seeks(field, name) {
+		if unknown == nil && ev.seeks(field, name) {
 			id, _ := valueOf(owner + ".id")(ev).(string)
-			return lang.Unknown{Object: owner, ID: id}, true
+			unknown = &lang.Unknown{Object: owner, ID: id}
 		}
-		if _, ok := lang.FindZone(name); ok {
-			break
+		if z, ok := lang.FindZone(name); ok {
+			return z, z, unknown
 		}
 	}
-	return lang.Unknown{}, false
+	return naive, naive, unknown
 }
 
 // zoneName identifies the zone of a rule; "" means each time's own offset.
@@ -141,6 +121,6 @@ func (b *body) fixedNaive() *time.Location {
 	if b.whose != "" {
 		return nil
 	}
-	_, naive := b.zones(nil)
+	_, naive, _ := b.zones(nil)
 	return naive
 }

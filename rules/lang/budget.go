@@ -58,9 +58,10 @@ func NewMachine(values map[string]any, lazy func(name string) any, now time.Time
 	return r
 }
 
-// Use prepares the machine for the expressions of one rule: its named values, and how it sees times.
-func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language) {
-	r.lets, r.Zone, r.naive, r.language, r.await = lets, zone, naive, l, nil
+// Use prepares the machine for the expressions of one rule: its named values, and how it sees times. If await is not nil,
+// the zones are not known before that is looked up, and every use of them fails.
+func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language, await *Unknown) {
+	r.lets, r.Zone, r.naive, r.language, r.await = lets, zone, naive, l, await
 	r.results = make([]letValue, len(lets))
 	r.Refill()
 }

@@ -14,9 +14,6 @@ func (u Unknown) Error() string { return "the " + u.Object + " " + u.ID + " is n
 // UnknownIn returns what has to be looked up before an expression can be evaluated that failed with an error.
 func UnknownIn(err error) (Unknown, bool) { return errors.AsType[Unknown](err) }
 
-// Await makes every use of the rule's zone fail, because whose zone it is has to be looked up.
-func (r *Machine) Await(u Unknown) { r.await = &u }
-
 // needZone fails if the rule's zone is not known yet.
 func (r *Machine) needZone() {
 	if r.await != nil {
