@@ -30,9 +30,9 @@ type answer struct {
 	scrub func(string) string // removes the connection's secrets
 }
 
-// exchange sends r and reads the answer, up to a limit in bytes. doing begins every error, which never quotes the URL, since that may hold a
-// credential. It uses the transport directly because the client fails on a redirect it cannot parse, though it would
-// not follow it.
+// exchange sends r and reads the answer, up to a limit in bytes. doing begins every error, which never quotes the URL,
+// since that may hold a credential. It uses the transport directly because the client fails on a redirect it cannot
+// parse, though it would not follow it.
 func exchange(guard *Guard, r *http.Request, doing string, scrub func(string) string, limit int64) (*answer, error) {
 	if err := sendable(r); err != nil {
 		return nil, Own(fmt.Errorf("%s: %w", doing, err))

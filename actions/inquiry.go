@@ -37,11 +37,7 @@ const largestAnswer = 1 << 20
 // Ask sends an inquiry, and follows no redirect. An error means that there was no answer; [Classify] understands it. It is
 // safe for concurrent use.
 func (a *HTTPAPI) Ask(ctx context.Context, guard *Guard, q Inquiry) (Answer, error) {
-	base, err := parseHTTP(a.URL)
-	if err != nil {
-		return Answer{}, Own(fmt.Errorf("the connection's url %w", err))
-	}
-	u, err := joinPath(base, q.Path)
+	u, err := (&HTTP{Path: q.Path}).target(a)
 	if err != nil {
 		return Answer{}, Own(err)
 	}
@@ -50,9 +46,9 @@ func (a *HTTPAPI) Ask(ctx context.Context, guard *Guard, q Inquiry) (Answer, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, q.Timeout)
 	defer cancel()
-	doing := q.Method + " " + u.Scheme + "://" + u.Host + base.EscapedPath() + "/" + strings.TrimPrefix(strings.SplitN(q.Path, "?", 2)[0], "/")
-	var token string
-	if a.OAuth2 != nil && q.Token == "" {
+	doing := q.Method + " " + whereTo(u)
+	token := q.Token
+	if a.OAuth2 != nil && token == "" {
 		if token, err = a.token(ctx, guard, ""); err != nil {
 			return Answer{}, err
 		}
@@ -68,9 +64,6 @@ func (a *HTTPAPI) Ask(ctx context.Context, guard *Guard, q Inquiry) (Answer, err
 	if err := a.authorise(r, "", token, nil); err != nil {
 		return Answer{}, Own(err)
 	}
-	if q.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+q.Token)
-	}
 	if q.Form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -79,7 +72,7 @@ func (a *HTTPAPI) Ask(ctx context.Context, guard *Guard, q Inquiry) (Answer, err
 	for name, value := range q.Headers {
 		r.Header.Set(name, value)
 	}
-	own, of := NewRedactor([]string{q.Token, token}), a.scrub.of(a)
+	own, of := NewRedactor([]string{token}), a.scrub.of(a)
 	ans, err := exchange(guard, r, doing, func(s string) string { return own.Redact(of(s)) }, largestAnswer)
 	if err != nil {
 		return Answer{}, err

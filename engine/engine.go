@@ -116,7 +116,8 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		connections[name] = c.Connection
 	}
 	if o.People == nil && cfg.People != nil {
-		o.People = newPeople(cfg, guard, e.store, e.log)
+		api, _ := connections[cfg.People.Connection].(*actions.HTTPAPI) // as the configuration was checked
+		o.People = people.New(people.Options{People: *cfg.People, API: api, Guard: guard, Store: e.store, Logger: e.log})
 	}
 	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Asks: o.People != nil, Brake: cfg.Delivery.Brake, Differ: func() bool { return e.differ.Load() > 0 }})
 	workOptions := work.Options{
@@ -150,17 +151,6 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
 	}
 	return e, nil
-}
-
-// newPeople returns what looks up people, as the configuration says.
-func newPeople(cfg *config.Config, guard *actions.Guard, s *store.Store, log *slog.Logger) *people.Client {
-	p := cfg.People
-	api, _ := cfg.Connections[p.Connection].Connection.(*actions.HTTPAPI) // as the configuration was checked
-	o := people.Options{API: api, Guard: guard, Store: s, Tokens: p.Tokens, Keep: p.Keep, Stale: p.Stale, Logger: log}
-	if a := p.App; a != nil {
-		o.App = &people.App{ClientID: a.ClientID, ClientSecret: a.ClientSecret, Company: a.Company, RefreshToken: a.RefreshToken, V3: a.Version == "v3"}
-	}
-	return people.New(o)
 }
 
 // openRules loads the folder of rules.

@@ -93,8 +93,8 @@ func (d *decoder) people(p *People) {
 	case p.Connection == "":
 		d.find("people", "missing-key", "people needs a connection: the http connection of the platform's API, such as %s", highLevelURL)
 	case !ok:
-		d.report(d.place("people.connection"), text.Error, "unknown-connection", fmt.Sprintf("there is no connection %q%s", p.Connection,
-			text.DidYouMean(text.Closest(p.Connection, text.SortedKeys(d.cfg.Connections)))), text.Closest(p.Connection, text.SortedKeys(d.cfg.Connections)))
+		suggestion := text.Closest(p.Connection, text.SortedKeys(d.cfg.Connections))
+		d.report(d.place("people.connection"), text.Error, "unknown-connection", fmt.Sprintf("there is no connection %q%s", p.Connection, text.DidYouMean(suggestion)), suggestion)
 	case conn.Kind != "http":
 		d.find("people.connection", "wrong-kind", "the connection %s is for %s; people needs one for http, with the url of the platform's API", p.Connection, conn.Kind)
 	}

@@ -30,12 +30,7 @@ func Decide(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now 
 		}
 		return nil
 	}
-	var step rules.Step
-	var shadow bool
-	err := safely(func() { step, shadow = set.Due(HeldStep(d), &ev, now) })
-	if err != nil {
-		step.Err = err
-	}
+	step, shadow, err := rendered(func() (rules.Step, bool) { return set.Due(HeldStep(d), &ev, now) })
 	if step.Action != "" {
 		d.Connection, d.Destination = step.Connection, step.Destination
 	}

@@ -73,6 +73,14 @@ func outcome(step *rules.Step, shadow bool) (state record.State, reason string) 
 	return record.Pending, ""
 }
 
+// rendered calls render, and turns a panic into an error of the step.
+func rendered(render func() (rules.Step, bool)) (step rules.Step, shadow bool, err error) {
+	if err = safely(func() { step, shadow = render() }); err != nil {
+		step.Err = err
+	}
+	return step, shadow, err
+}
+
 // safely calls f and turns a panic into an error. An event must be stored even if the rules panic on it. Otherwise its
 // sender would repeat it without end.
 func safely(f func()) (err error) {

@@ -26,12 +26,7 @@ func Still(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now t
 	}
 	ev := *from.Event
 	ev.Appointment = state.Appointment
-	var step rules.Step
-	var shadow bool
-	err = safely(func() { step, shadow = set.Anew(d.Rule, d.Step, d.Action, &ev, now) })
-	if err != nil {
-		step.Err = err
-	}
+	step, shadow, err := rendered(func() (rules.Step, bool) { return set.Anew(d.Rule, d.Step, d.Action, &ev, now) })
 	next := *d
 	if next.State, next.Reason = outcome(&step, shadow); next.State != record.Pending {
 		d.State, d.Reason = next.State, next.Reason
@@ -56,12 +51,7 @@ func First(set *rules.Set, d *record.Delivery, from Origin, state *Memory, messa
 	if message {
 		ev.Appointment = state.Appointment
 	}
-	var step rules.Step
-	var shadow bool
-	err := safely(func() { step, shadow = set.Render(d.Rule, d.Step, d.Action, &ev, now) })
-	if err != nil {
-		step.Err = err
-	}
+	step, shadow, err := rendered(func() (rules.Step, bool) { return set.Render(d.Rule, d.Step, d.Action, &ev, now) })
 	switch d.State, d.Reason = outcome(&step, shadow); {
 	case step.Wants != nil:
 		d.State, d.Wants = record.Sending, step.Wants

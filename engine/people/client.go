@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -215,9 +216,7 @@ func (c *Client) obey(location string, ans *actions.Answer) {
 		now := c.o.Now().UTC()
 		pause = now.Truncate(24 * time.Hour).Add(24 * time.Hour).Sub(now)
 	case ans.Status == http.StatusTooManyRequests:
-		if pause = actions.Classify(ans.Err).After; pause == 0 {
-			pause = span
-		}
+		pause = wanted(ans)
 	case ans.Header.Get("X-RateLimit-Remaining") == "0":
 		if ms, err := time.ParseDuration(ans.Header.Get("X-RateLimit-Interval-Milliseconds") + "ms"); err == nil {
 			pause = min(max(ms, 0), time.Minute)
@@ -229,6 +228,9 @@ func (c *Client) obey(location string, ans *actions.Answer) {
 	defer c.mu.Unlock()
 	c.blocked[location] = c.o.Now().Add(pause)
 }
+
+// wanted returns the pause that a 429 asks for.
+func wanted(ans *actions.Answer) time.Duration { return cmp.Or(actions.Classify(ans.Err).After, span) }
 
 // notFound reports whether the platform does not know the id. It says so with several statuses.
 func notFound(ans *actions.Answer) bool {
@@ -254,10 +256,7 @@ func explained(ans *actions.Answer, scope, location string) error {
 	case ans.Status == http.StatusForbidden:
 		advice = "the token is of another location: put one of the location " + location + " under `people.tokens`"
 	case ans.Status == http.StatusTooManyRequests:
-		if after := actions.Classify(ans.Err).After; after > 0 {
-			return &Wait{after}
-		}
-		return &Wait{span}
+		return &Wait{wanted(ans)}
 	default:
 		return ans.Err
 	}

@@ -3,13 +3,13 @@
 package people
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"bellhop/actions"
+	"bellhop/engine/config"
 	"bellhop/engine/store"
 )
 
@@ -23,29 +23,13 @@ func (w *Wait) Error() string {
 	return fmt.Sprintf("the platform's API takes no more requests for the next %s", w.For.Round(time.Second))
 }
 
-// A Store keeps what all processes share. Its methods are safe for concurrent use.
-type Store interface {
-	// Count counts a request, and returns 0, if that keeps to the quota. Otherwise it counts nothing, and returns how long
-	// to wait.
-	Count(ctx context.Context, q store.Quota, now time.Time) (wait time.Duration, err error)
-
-	// Token returns what was kept under a name by SetToken; "" if nothing was.
-	Token(ctx context.Context, name string) (string, error)
-	// SetToken keeps a text. It is durable when SetToken returns.
-	SetToken(ctx context.Context, name, token string) error
-	// Turn reports whether it is this process's turn to do what only one may do, for a length of time.
-	Turn(ctx context.Context, what string, every time.Duration) (bool, error)
-}
-
 // Options are the parts of a Client. API, Guard and Store are required.
 type Options struct {
+	config.People // Tokens, App, Keep and Stale; a Keep of 0 is an hour
+
 	API    *actions.HTTPAPI
 	Guard  *actions.Guard
-	Store  Store
-	Tokens map[string][]string // by location: private tokens, of which the one that works is used
-	App    *App                // an agency's app; nil if there is none
-	Keep   time.Duration       // how long an answer is used; 0 is an hour
-	Stale  time.Duration       // how long an older answer is used while the API does not answer; 0 is not at all
+	Store  *store.Store // has what all processes share: counts of requests, and the app's tokens
 	Logger *slog.Logger
 	Now    func() time.Time // nil is time.Now
 }

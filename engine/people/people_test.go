@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bellhop/actions"
+	"bellhop/engine/config"
 	"bellhop/engine/people"
 	"bellhop/engine/store"
 )
@@ -401,7 +402,7 @@ func TestApp(t *testing.T) {
 	var o people.Options
 	c, clock := newClient(t, p, func(options *people.Options) {
 		options.API.Bearer = ""
-		options.App = &people.App{ClientID: "app", ClientSecret: "app-secret", Company: "agency1", RefreshToken: "refresh-token-0"}
+		options.App = &config.App{ClientID: "app", ClientSecret: "app-secret", Company: "agency1", RefreshToken: "refresh-token-0"}
 		o = *options
 	})
 	for _, location := range []string{"l1", "l2", "l1"} {
@@ -429,7 +430,7 @@ func TestApp(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	// The app was installed again, and its new refresh token is in the configuration.
-	o.App = &people.App{ClientID: "app", ClientSecret: "app-secret", Company: "agency1", RefreshToken: "refresh-token-anew"}
+	o.App = &config.App{ClientID: "app", ClientSecret: "app-secret", Company: "agency1", RefreshToken: "refresh-token-anew"}
 	if _, err := people.New(o).Contact(t.Context(), "l1", "c4"); err != nil {
 		t.Errorf("with a new refresh token: %v", err)
 	}

@@ -13,16 +13,8 @@ import (
 	"time"
 
 	"bellhop/actions"
+	"bellhop/engine/config"
 )
-
-// An App is an agency's app on the platform: its token for the company is exchanged for one of each location.
-type App struct {
-	ClientID     string
-	ClientSecret string
-	Company      string // the agency's id
-	RefreshToken string // the first one; later ones are kept in the store
-	V3           bool   // the version of the API that has /oauth/location-token
-}
 
 // tokens remembers which token of a location works, and those that were exchanged.
 type tokens struct {
@@ -93,7 +85,7 @@ func (c *Client) exchange(ctx context.Context, location string, refused bool) (s
 	}
 	path := "/oauth/locationToken"
 	version := usualVersion
-	if c.o.App.V3 {
+	if c.o.App.Version == "v3" {
 		path, version = "/oauth/location-token", "v3"
 	}
 	ask := func() (actions.Answer, error) {
@@ -164,9 +156,9 @@ func (c *Client) read(body []byte) (granted, error) {
 	return granted{token{in.Access, c.o.Now().Add(time.Duration(in.Seconds) * time.Second)}, in.Refresh}, nil
 }
 
-// kept returns the names under which the app's tokens are kept. They depend on the refresh token in the configuration, so
+// keptNames returns the names under which the app's tokens are kept. They depend on the refresh token in the configuration, so
 // that a new one, after the app was installed again, is used in place of what was kept.
-func (a *App) kept() (refresh, access string) {
+func keptNames(a *config.App) (refresh, access string) {
 	sum := sha256.Sum256([]byte(a.ClientID + "\x00" + a.Company + "\x00" + a.RefreshToken))
 	of := hex.EncodeToString(sum[:8])
 	return "people refresh " + of, "people access " + of
@@ -184,7 +176,7 @@ func (c *Client) companyToken(ctx context.Context, refused bool) (string, error)
 	if !refused && c.o.Now().Add(early).Before(t.company.until) {
 		return t.company.text, nil
 	}
-	refreshName, accessName := c.o.App.kept()
+	refreshName, accessName := keptNames(c.o.App)
 	// Another process may have renewed it.
 	if kept, err := c.stored(ctx, accessName); err != nil {
 		return "", err

@@ -29,9 +29,9 @@ func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 	return n == 1, nil
 }
 
-// Take turns a delivery that was never sent, and so has no attempts ([]), into d and enqueues it. That delivery has the event, rule, step and key of
-// d, is not a copy, and was skipped or only watched. It keeps its id: Take sets d.ID and d.Turn. It returns false if
-// there is none, for example because the rule now has another step with that number.
+// Take turns a delivery that was never sent, and so has no attempts ([]), into d and enqueues it. That delivery has the
+// event, rule, step and key of d, is not a copy, and was skipped or only watched. It keeps its id: Take sets d.ID and
+// d.Turn. It returns false if there is none, for example because the rule now has another step with that number.
 func (t *Tx) Take(d *record.Delivery) (taken bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET action = ?, connection = ?, destination = ?, state = ?, reason = ?, created_at = ?, due_at = ?,
 			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, people = NULL, allowed = false, turn = turn + 1
