@@ -8,8 +8,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
 
 	"bellhop/engine/record"
 	"bellhop/engine/store/storetest"
@@ -208,6 +212,56 @@ func TestJobKeepsItsKey(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A process that was stopped can fetch a job again of which it still has an older fetch. What River reports of the older one
+// leaves the job alone.
+func TestFetchedTwice(t *testing.T) {
+	t.Parallel()
+	s := processes(t, 1)[0]
+	if !s.shared() {
+		t.Skip("no other process can take a job over")
+	}
+	id := pending(t, s, "a1")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	reported := make(chan bool, 10)
+	report := s.queue.driver.report
+	s.queue.driver.report = func(ctx context.Context, river riverdriver.Executor, p *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
+		rows, err := report(ctx, river, p)
+		reported <- true
+		return rows, err
+	}
+	var calls atomic.Int64
+	again := make(chan bool)
+	err := s.Work(ctx, WorkOptions{Workers: 5, Stop: time.Second}, func(ctx context.Context, j *Job) time.Duration {
+		if calls.Add(1) == 1 {
+			if _, err := s.giveBackJobs(ctx, `id = ?`, j.row); err != nil {
+				t.Error(err)
+			}
+			<-again // it is fetched again
+			return 0
+		}
+		defer stop()
+		close(again)
+		<-reported // what came of the first fetch
+		d, ok, err := j.Claim(ctx, nil)
+		if err != nil || !ok {
+			t.Errorf("the job cannot be worked any more: %v, %v", ok, err)
+			return 0
+		}
+		d.State = record.Sent
+		if err := j.Record(ctx, &d); err != nil {
+			t.Error(err)
+		}
+		return 0
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := s.Delivery(t.Context(), id); err != nil || d.State != record.Sent {
+		t.Errorf("%s, %v", d.State, err)
 	}
 }
 

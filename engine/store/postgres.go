@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -139,20 +140,36 @@ func (db *postgresDB) open(ctx context.Context, s *Store) (*queueDriver, error) 
 	return &queueDriver{Driver: driver, line: postgresDialect.line, report: db.reporter(s)}, nil
 }
 
-// reporter returns a reporter that leaves out the jobs that another process has taken over.
+// reporter returns a reporter that leaves out the jobs that were fetched again since, by another process or by this one.
 func (db *postgresDB) reporter(s *Store) reporter {
 	return func(ctx context.Context, river riverdriver.Executor, p *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
-		rows, err := s.write.QueryContext(ctx, `SELECT id FROM river_job WHERE id = ANY(?::bigint[]) AND attempted_by[array_upper(attempted_by, 1)] = ?`, p.ID, s.id)
-		mine, err := collect(rows, err, "look up jobs", func(rows *sql.Rows) (id int64, err error) { return id, rows.Scan(&id) })
+		rows, err := s.write.QueryContext(ctx, `SELECT id, attempted_at FROM river_job WHERE id = ANY(?::bigint[])`, p.ID)
+		fetched := map[int64]time.Time{}
+		_, err = collect(rows, err, "look up jobs", func(rows *sql.Rows) (none struct{}, err error) {
+			var id int64
+			var at time.Time
+			err = rows.Scan(&id, &at)
+			fetched[id] = at
+			return none, err
+		})
 		if err != nil {
 			return nil, err
 		}
-		p = selected(p, func(i int) bool { return slices.Contains(mine, p.ID[i]) })
+		p = selected(p, func(i int) bool {
+			var of fetch
+			err := json.Unmarshal(p.MetadataUpdates[i], &of)
+			return err != nil || of.At.IsZero() || of.At.Equal(fetched[p.ID[i]]) // a job that River refuses was not worked
+		})
 		if len(p.ID) == 0 {
 			return nil, nil
 		}
 		return river.JobSetStateIfRunningMany(ctx, p)
 	}
+}
+
+// A fetch is what a worker leaves in the metadata of its job, so that River's report says which fetch of the job it is of.
+type fetch struct {
+	At time.Time `json:"output"`
 }
 
 // migrationLock is the key of the lock that a process holds while it migrates.

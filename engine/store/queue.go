@@ -71,7 +71,7 @@ type queue struct {
 	base   context.Context // for work that outlives a caller; it never ends
 	driver *queueDriver
 	insert *river.Client[*sql.Tx]
-	held   sync.Map // the ids of the jobs that are being worked
+	held   sync.Map // the ids of the jobs that are being worked, each with when it was fetched
 }
 
 func newQueue(ctx context.Context, s *Store, driver *queueDriver) (*queue, error) {
@@ -178,8 +178,13 @@ type worker struct {
 }
 
 func (w *worker) Work(ctx context.Context, j *river.Job[job]) error {
-	w.s.queue.held.Store(j.ID, struct{}{})
-	defer w.s.queue.held.Delete(j.ID)
+	w.s.queue.held.Store(j.ID, j.AttemptedAt)
+	defer w.s.queue.held.CompareAndDelete(j.ID, j.AttemptedAt) // unless it was fetched again
+	if w.s.shared() {
+		if err := river.RecordOutput(ctx, j.AttemptedAt); err != nil { // see fetch
+			return err
+		}
+	}
 	if again := w.handle(ctx, &Job{Destination: j.Args.Destination, store: w.s, job: j.Args, row: j.ID, fetched: j.AttemptedAt}); again > 0 {
 		return river.JobSnooze(again)
 	}
