@@ -71,7 +71,7 @@ func (r *Receiver) Receive(ctx context.Context, ev *rules.Event) (hook.Receipt, 
 	err := r.Store.Write(ctx, store.KeyOf(ev.Source, ev.Appointment.ID), func(tx *store.Tx) error {
 		e := *ev // the transaction may run again
 		var err error
-		res, err = r.receive(tx, &e, body)
+		res, err = r.receive(tx, &e, body, ctx.Err() != nil)
 		return err
 	})
 	if err != nil {
@@ -96,7 +96,8 @@ func (r *Receiver) count(res result) {
 	r.Metrics.ConditionErrors.Add(float64(res.failures))
 }
 
-func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, error) {
+// receive is Receive inside the transaction. gone means that the sender no longer waits for an answer.
+func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte, gone bool) (result, error) {
 	inForce := r.Rules()
 	if err := tx.UseRules(inForce.ID, inForce.Versions); err != nil {
 		return result{}, err
@@ -127,7 +128,12 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte) (result, 
 	}
 	row.Type, row.Status = ev.Type, status
 	row.Dedupe = dedupeKey(ev, body, last, prev != nil)
-
+	if gone && ev.WebhookID == "" && prev != nil {
+		id, err := tx.Said(&row, ev.ReceivedAt.Add(-givenUp))
+		if id != "" || err != nil {
+			return result{receipt: hook.Receipt{Event: id, Status: record.Duplicate}}, err
+		}
+	}
 	id, inserted, err := tx.InsertEvent(&row)
 	if err != nil {
 		return result{}, err

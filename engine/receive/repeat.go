@@ -3,6 +3,7 @@ package receive
 import (
 	"bytes"
 	"crypto/sha256"
+	"time"
 
 	"bellhop/rules"
 )
@@ -21,6 +22,11 @@ func (l latest) key() []byte { return l[digestSize : 2*digestSize] }
 func (l latest) of(id string) bool { return len(l) > 2*digestSize && string(l[2*digestSize:]) == id }
 
 const digestSize = 16
+
+// givenUp is how long ago a sender may have said the same as in a webhook whose sender has gone. A server that was held
+// up finds such webhooks in its sockets. Their senders gave up waiting and sent them again, to another server perhaps,
+// and other events followed. So this is no change back to an earlier state.
+const givenUp = time.Hour
 
 func digest(body []byte) []byte {
 	sum := sha256.Sum256(body)

@@ -1,10 +1,14 @@
 package receive_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/tidwall/gjson"
 
 	"bellhop/engine/metrics"
 	"bellhop/engine/payload"
@@ -117,6 +121,54 @@ func TestSaidAgainIsNews(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A server that was held up finds a webhook in its socket whose sender has given up, sent it again elsewhere, and sent
+// another one since. It changes nothing. If nobody said it before, it counts.
+func TestSenderHasGone(t *testing.T) {
+	t.Parallel()
+	k := newTaker(t, remind)
+	body := func(day int) string {
+		return fmt.Sprintf(`{"contact_id":"c1","calendar":{"appointmentId":"A1","startTime":"2099-12-%02dT10:00:00","selectedTimezone":"UTC"}}`, day)
+	}
+	for _, day := range []int{7, 8} {
+		if got := k.take(body(day)); got != record.Accepted {
+			t.Fatalf("day %d: %s", day, got)
+		}
+	}
+	for _, c := range []struct {
+		day  int
+		want []string // of the appointment's start, latest first
+	}{
+		{7, []string{"2099-12-08", "2099-12-07"}},
+		{9, []string{"2099-12-09", "2099-12-08", "2099-12-07"}},
+	} {
+		ev, err := payload.Normalise("hoopai", []byte(body(c.day)), time.Now(), time.UTC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 30 { // the store takes about every second webhook of this kind
+			_, _ = k.r.Receive(gone, ev) // nobody waits for the answer
+		}
+		k.take(`{"type":"AppointmentCreate","appointment":{"id":"other"}}`) // what was written before is there now
+		list, err := k.s.Events(t.Context(), store.EventFilter{Appointment: "A1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range list {
+			full, err := k.s.Event(t.Context(), e.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, gjson.GetBytes(full.Body, "calendar.startTime").String()[:10])
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("after day %d by a sender that has gone: %v, want %v", c.day, got, c.want)
+		}
 	}
 }
 

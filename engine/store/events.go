@@ -35,6 +35,17 @@ func (t *Tx) InsertEvent(e *record.Event) (id string, inserted bool, err error) 
 	return id, false, nil
 }
 
+// Said returns the id of the latest event since a time that has the source, the appointment and the body of e. It is empty
+// if there is none.
+func (t *Tx) Said(e *record.Event, since time.Time) (id string, err error) {
+	err = t.tx.QueryRowContext(t.ctx, `SELECT id FROM events WHERE appointment = ? AND id >= ? AND source = ? AND body = ? ORDER BY id DESC LIMIT 1`,
+		e.Appointment, record.FirstID(since), e.Source, []byte(e.Body)).Scan(&id)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("find the same event: %w", err)
+	}
+	return id, nil
+}
+
 // blob returns nil for a nil slice, so that it is stored as NULL.
 func blob(b []byte) any {
 	if b == nil {
