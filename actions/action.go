@@ -95,6 +95,27 @@ type Request interface {
 	Do(ctx context.Context, d Dispatch) (Receipt, error)
 }
 
+// An Addressed is a request that goes to addresses of people.
+type Addressed interface {
+	Request
+	// Addresses returns the channel, such as "email", and the addresses, as [Address] writes them.
+	Addresses() (channel string, list []string)
+	// Without leaves out the addresses for which no returns true, and reports whether the request still has a recipient.
+	Without(no func(address string) bool) (left bool)
+}
+
+// Address returns an address of a channel as all that mean the same are written, without a name; "" if it is none.
+func Address(channel, text string) string {
+	if channel != emailKind.Name {
+		return strings.TrimSpace(text)
+	}
+	list, err := addresses(List{text})
+	if err != nil || len(list) != 1 {
+		return ""
+	}
+	return strings.ToLower(list[0].Address)
+}
+
 // A Preparer is a request that needs more facts about the appointment than its templates give, such as an e-mail with
 // a calendar invitation. Prepare is called once, after rendering and before the request is stored.
 type Preparer interface {

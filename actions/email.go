@@ -53,8 +53,9 @@ type Email struct {
 }
 
 var (
-	_ Request  = (*Email)(nil)
-	_ Preparer = (*Email)(nil)
+	_ Request   = (*Email)(nil)
+	_ Addressed = (*Email)(nil)
+	_ Preparer  = (*Email)(nil)
 )
 
 // Check finds e-mails without content, and texts that are not addresses.
@@ -102,6 +103,24 @@ func (e *Email) Destination(c Connection) string {
 		user = srv.user + "@"
 	}
 	return scheme + user + srv.host + ":" + srv.port
+}
+
+// Addresses returns who gets the e-mail.
+func (e *Email) Addresses() (channel string, list []string) {
+	for _, field := range []List{e.To, e.Cc, e.Bcc} {
+		for _, text := range field {
+			list = append(list, Address(emailKind.Name, text))
+		}
+	}
+	return emailKind.Name, list
+}
+
+// Without leaves out recipients. An e-mail whose copies alone are left has no recipient.
+func (e *Email) Without(no func(address string) bool) (left bool) {
+	for _, field := range []*List{&e.To, &e.Cc, &e.Bcc} {
+		*field = slices.DeleteFunc(slices.Clone(*field), func(text string) bool { return no(Address(emailKind.Name, text)) })
+	}
+	return len(e.To) > 0
 }
 
 // Prepare sets the e-mail's date and the contents of its invitation.

@@ -21,8 +21,13 @@ type body struct {
 	steps    []*step
 	zone     *time.Location // the zone in which times are seen; nil: their own offset, or the zone of whose
 	naive    *time.Location // the zone of texts without an offset; nil is UTC
-	language *lang.Language // nil is English
 	whose    string         // contact, user or location if times are seen in their zone; "" if the zone is fixed
+	language *lang.Language // nil is English
+	// whoseLanguage is contact, user or location if names are printed in their language; "" if it is fixed.
+	whoseLanguage string
+
+	window window
+	limits []limit
 
 	err error // why it could not be made; nil unless something outside its file changed, such as the zones there are
 }

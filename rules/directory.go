@@ -233,9 +233,8 @@ func checkField(r *text.Document, name string, t *text.Scalar) bool {
 		}
 	case "language":
 		if !lang.KnownLanguage(value) {
-			suggestion := text.Closest(value, lang.Languages())
-			return wrong("language", suggestion, "%s is not a language that dates can be printed in%s%s", text.Quote(value), text.DidYouMean(suggestion),
-				text.ListIfNone(suggestion, lang.Languages()))
+			message, suggestion := lang.NoLanguage(value)
+			return wrong("language", suggestion, "%s", message)
 		}
 	case "slack":
 		if !slackID(value) {

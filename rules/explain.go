@@ -194,6 +194,9 @@ func explained(st *step, r *run, now time.Time) ExplainedStep {
 	if s.Err != nil {
 		out.Error = s.Err.Error()
 	}
+	if !s.Opens.IsZero() {
+		out.Then = "its hours are closed: it is sent when they open, at " + s.Opens.Format("15:04 on Mon 2 Jan 2006")
+	}
 	if s.Wants != nil {
 		out.Then = s.Wants.Error() + ": it is looked up before this is sent"
 	}

@@ -106,6 +106,10 @@ func ruleEntries(r *text.Document, n *yaml.Node) map[string]text.Pair {
 	for _, p := range entries {
 		if !slices.Contains(ruleKeys, p.Name) {
 			suggestion := text.Closest(p.Name, text.NotGiven(ruleKeys, entries))
+			if slices.Contains([]string{"latest", "transactional"}, p.Name) {
+				r.Errorf("unknown-key", r.At(p.Key), "", "%s belongs to a step, beside its action", text.Quote(p.Name))
+				continue
+			}
 			if slices.Contains(stepKeys, p.Name) || suggestion == "" && waitingKeys[text.FoldWord(p.Name)] {
 				if !misplaced { // only once for "at" and "late"
 					r.Errorf("unknown-key", r.At(p.Key), "", `a rule has no %s; a step of it waits with "at", beside its action, such as at: %s`, text.Quote(p.Name), aMoment)
@@ -139,7 +143,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options, m *memo, checked bool)
 		r.Errorf("type", r.At(n), "", "a rule is a map with name, on and then, but this is %s", text.KindName(n))
 		return nil
 	}
-	rule := &draft{Rule: &Rule{Enabled: true, File: r.Path()}, body: &body{naive: o.Zone, language: lang.FindLanguage(o.Language)}}
+	rule := &draft{Rule: &Rule{Enabled: true, File: r.Path()}, body: &body{naive: o.Zone, language: lang.FindLanguage(o.Language), whoseLanguage: "location"}}
 	keys := ruleEntries(r, n)
 	at := func(name string) (text.Pair, bool) {
 		p, ok := keys[name]
@@ -167,27 +171,18 @@ func parseRule(r *text.Document, n *yaml.Node, o Options, m *memo, checked bool)
 		rule.On = m.list(parseOn(r, p.Value))
 	}
 	lacks("on", ", which says what events it is for")
-	if p, ok := at("timezone"); ok {
-		if zone, whose := parseZone(r, p.Value); zone != nil {
-			rule.zone, rule.naive = zone, zone
-		} else {
-			rule.whose = whose
-		}
-	}
-	if p, ok := at("enabled"); ok {
-		rule.enabled(r, p.Value)
-	}
-	if p, ok := at("mode"); ok {
-		rule.mode(r, p.Value)
-	}
-
-	s := &scope{Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}, Checked: checked}, memo: m}
+	rule.settings(r, keys)
+	s := &scope{above: rule.body, Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}, Checked: checked}, memo: m}
 	s.name("", rule.zoneName())
 	before := r.Errors()
 	if p, ok := at("let"); ok {
 		rule.parseLets(s, p.Value)
 	}
 	letsFailed := r.Errors() > before
+	rule.window = s.window(given(keys, "hours"), given(keys, "outside"), window{}, o)
+	if p, ok := at("limit"); ok {
+		rule.limits = s.limits(p.Value)
+	}
 	if p, ok := at("when"); ok {
 		rule.parseWhen(s, p.Value, keys["on"].Value)
 	}
@@ -212,10 +207,39 @@ func parseRule(r *text.Document, n *yaml.Node, o Options, m *memo, checked bool)
 	return rule
 }
 
+// settings reads the keys that need no expressions.
+func (rule *draft) settings(r *text.Document, keys map[string]text.Pair) {
+	if p := given(keys, "timezone"); p != nil {
+		if zone, whose := parseZone(r, p.Value); zone != nil {
+			rule.zone, rule.naive = zone, zone
+		} else {
+			rule.whose = whose
+		}
+	}
+	if p := given(keys, "language"); p != nil {
+		rule.readLanguage(r, p.Value)
+	}
+	if p := given(keys, "enabled"); p != nil {
+		rule.enabled(r, p.Value)
+	}
+	if p := given(keys, "mode"); p != nil {
+		rule.mode(r, p.Value)
+	}
+}
+
+// given returns the entry with a key, nil if there is none.
+func given(keys map[string]text.Pair, name string) *text.Pair {
+	if p, ok := keys[name]; ok && p.Value != nil {
+		return &p
+	}
+	return nil
+}
+
 var ruleKeyAliases = map[string]string{
 	"if": "when", "condition": "when", "conditions": "when", "where": "when", "filter": "when", "do": "then", "actions": "then", "action": "then", "steps": "then",
 	"event": "on", "events": "on", "trigger": "on", "triggers": "on", "tz": "timezone", "zone": "timezone", "vars": "let", "variables": "let",
-	"title": "name", "id": "name", "comment": "description", "desc": "description", "active": "enabled",
+	"title": "name", "id": "name", "lang": "language", "locale": "language", "opening_hours": "hours", "businesshours": "hours", "business_hours": "hours", "quiet_hours": "hours",
+	"throttle": "limit", "rate": "limit", "ratelimit": "limit", "rate_limit": "limit", "limits": "limit", "comment": "description", "desc": "description", "active": "enabled",
 }
 
 func (rule *draft) name(r *text.Document, p text.Pair) {

@@ -96,46 +96,21 @@ func (st *step) render(r *run) Step {
 		return out
 	}
 	r.Refill()
-	fields := make(map[string]any, len(st.fields))
-	recipients := 0
-	for _, f := range st.fields {
-		v, err := f.value.render(r, *f.field)
-		if err == nil && f.field.Header {
-			v = folded(v)
-		}
-		if no, ok := errors.AsType[*unusable](err); ok {
-			out.Skip = f.field.Name + ": " + no.why
-			return out
-		}
-		if err != nil {
-			// A missing recipient is a skip even if rendering it fails.
-			if f.skips && isMissing(err) {
-				out.Skip = unresolved
-				return out
-			}
-			if unknown, ok := lang.UnknownIn(err); ok {
-				return st.wants(r, unknown)
-			}
-			out.Err = fmt.Errorf("%s: %w", f.field.Name, err)
-			return out
-		}
-		if f.field.Recipient {
-			v = dropEmpty(v)
-			if v == nil && f.skips {
-				out.Skip = unresolved
-				return out
-			}
-			if list, ok := v.([]any); ok {
-				recipients += len(list)
-			}
-			if recipients > maxRecipients {
-				out.Err = fmt.Errorf("%s: this goes to more than %d recipients, the most that one message may have", f.field.Name, maxRecipients)
-				return out
-			}
-		}
-		if v != nil {
-			fields[f.field.Name] = v
-		}
+	switch opens, skip, err := st.opens(r, r.Now); {
+	case err != nil:
+		return out.failed(err)
+	case skip != "":
+		out.Skip = skip
+		return out
+	case !opens.IsZero():
+		out.Opens = opens
+		out.Destination = st.destination(r.rule)
+		return out
+	}
+	fields, over := st.renderFields(r)
+	if over != nil {
+		over.Number, over.Action, over.Connection = out.Number, out.Action, out.Connection
+		return *over
 	}
 	req, err := decodeRequest(*st.kind, fields)
 	if err != nil {
@@ -147,6 +122,14 @@ func (st *step) render(r *run) Step {
 			out.Err = fmt.Errorf("prepare %s: %w", st.kind.Name, err)
 			return out
 		}
+	}
+	skip, unknown := st.consent(r, req)
+	if unknown != nil {
+		return st.wants(r, *unknown)
+	}
+	if skip != "" {
+		out.Skip = skip
+		return out
 	}
 	data, err := json.Marshal(req)
 	if out.Destination = st.connection; out.Destination == "" {
@@ -161,6 +144,48 @@ func (st *step) render(r *run) Step {
 		out.Request = data
 	}
 	return out
+}
+
+// renderFields renders the fields of the step. If it is not sent, over says why, or what has to be looked up.
+func (st *step) renderFields(r *run) (fields map[string]any, over *Step) {
+	fields = make(map[string]any, len(st.fields))
+	recipients := 0
+	for _, f := range st.fields {
+		v, err := f.value.render(r, *f.field)
+		if err == nil && f.field.Header {
+			v = folded(v)
+		}
+		if no, ok := errors.AsType[*unusable](err); ok {
+			return nil, &Step{Skip: f.field.Name + ": " + no.why}
+		}
+		if err != nil {
+			// A missing recipient is a skip even if rendering it fails.
+			if f.skips && isMissing(err) {
+				return nil, &Step{Skip: unresolved}
+			}
+			if unknown, ok := lang.UnknownIn(err); ok {
+				wants := st.wants(r, unknown)
+				return nil, &wants
+			}
+			return nil, &Step{Err: fmt.Errorf("%s: %w", f.field.Name, err)}
+		}
+		if f.field.Recipient {
+			v = dropEmpty(v)
+			if v == nil && f.skips {
+				return nil, &Step{Skip: unresolved}
+			}
+			if list, ok := v.([]any); ok {
+				recipients += len(list)
+			}
+			if recipients > maxRecipients {
+				return nil, &Step{Err: fmt.Errorf("%s: this goes to more than %d recipients, the most that one message may have", f.field.Name, maxRecipients)}
+			}
+		}
+		if v != nil {
+			fields[f.field.Name] = v
+		}
+	}
+	return fields, nil
 }
 
 const unresolved = "unresolved recipient"

@@ -20,6 +20,8 @@ type Options struct {
 	Zone *time.Location
 	// Language is the language of names of days and months that date prints, one of [lang.Languages]; "" is English.
 	Language string
+	// Hours are the configured hours, by name.
+	Hours map[string]*Hours
 }
 
 // Identity identifies all that the options mean for a file.
@@ -32,6 +34,9 @@ func (o Options) Identity() string {
 	fmt.Fprintf(&b, "%q %q", zone, o.Language)
 	for _, name := range text.SortedKeys(o.Connections) {
 		fmt.Fprintf(&b, " %q %q", name, o.Connections[name])
+	}
+	for _, name := range text.SortedKeys(o.Hours) {
+		b.WriteString(" " + o.Hours[name].identity())
 	}
 	return b.String()
 }
@@ -94,6 +99,9 @@ type Step struct {
 	Request     json.RawMessage // the rendered request; nil if the step waits
 	Skip        string          // why nothing is sent
 	Err         error           // why rendering failed; recorded, nothing is sent
+	// Opens is when the hours of the step open, if they are closed and it would be sent now; zero otherwise. Nothing else is
+	// known of it then.
+	Opens time.Time
 	// Wants is what has to be looked up before the step can be decided, planned or rendered: [Set.Due] or [Set.Render] does
 	// that then. It is nil if nothing has to be.
 	Wants *lang.Unknown

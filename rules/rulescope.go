@@ -9,6 +9,7 @@ type scope struct {
 	when   lang.Term     // the condition; without a node if there is none
 	values []*checkedLet // the named values that could be read
 	prover *lang.Prover
+	above  *body  // of the rule that is read
 	names  string // identifies what names mean in the rule: its zone, and its named values as they are written
 	unsure bool   // see [watch]
 }

@@ -13,8 +13,7 @@ type run struct {
 	rule *Rule
 	body *body // of the rule
 
-	zone, naive *time.Location // of the rule, for the event
-	due         bool           // now is the time at which a waiting step is due
+	due bool // now is the time at which a waiting step is due
 
 	known map[conditionID]bool // the results of conditions; nil if they are not kept
 }
@@ -24,6 +23,7 @@ type conditionID struct {
 	source      string
 	zone, naive *time.Location
 	language    *lang.Language
+	hours       *Hours // of the rule, for their closed days
 }
 
 func newRun(ev *Event, now time.Time) *run {
@@ -33,9 +33,7 @@ func newRun(ev *Event, now time.Time) *run {
 // start prepares the run for a rule.
 func (r *run) start(rule *Rule) {
 	r.rule, r.body = rule, rule.body()
-	var unknown *lang.Unknown
-	r.zone, r.naive, unknown = r.body.zones(r.ev)
-	r.Use(r.body.programs, r.zone, r.naive, r.body.language, unknown)
+	r.Use(r.body.programs, r.body.view(r.ev))
 }
 
 // applies reports whether the condition of the run's rule is true. Rules with the same condition share one evaluation,
@@ -48,7 +46,7 @@ func (r *run) applies() (bool, error) {
 	if r.known == nil || len(b.lets) > 0 {
 		return b.when.Holds(r.Machine)
 	}
-	id := conditionID{b.when.Source, r.zone, r.naive, b.language}
+	id := conditionID{b.when.Source, r.Zone, r.Naive, r.Language, b.window.hours}
 	yes, ok := r.known[id]
 	if ok {
 		return yes, nil

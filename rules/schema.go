@@ -123,20 +123,55 @@ func keySchema(name string, step *jsonschema.Schema) *jsonschema.Schema {
 		return let
 	case "then":
 		return &jsonschema.Schema{Type: "array", Items: step, MinItems: jsonschema.Ptr(1)}
+	case "hours":
+		return hoursSchema()
+	case "outside":
+		return outsideSchema()
+	case "limit":
+		return limitSchema()
 	case "enabled":
 		return schema.Bool()
 	case "mode":
 		return schema.Word("shadow", "live")
 	}
-	return schema.Text() // timezone and when
+	return schema.Text() // timezone, language and when
+}
+
+func hoursSchema() *jsonschema.Schema {
+	hours := schema.Object("hours", "When something may be sent.")
+	schema.Property(hours, "open", "The days and times.", schema.Text())
+	schema.Property(hours, "closed", "Days on which they are closed: 2026-12-25, or 12-25 for every year.", schema.OneOrList(schema.Text(), "write a day, or a list of days"))
+	hours.Required = []string{"open"}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{schema.Text(), hours}}
+}
+
+func outsideSchema() *jsonschema.Schema {
+	s := &jsonschema.Schema{}
+	for _, w := range outsideWords() {
+		s.AnyOf = append(s.AnyOf, schema.Const(w.Name, w.Doc))
+	}
+	return s
+}
+
+func limitSchema() *jsonschema.Schema {
+	one := schema.Object("limit", "How often something may be sent.")
+	schema.Property(one, "per", "The expression whose values are counted apart, such as contact.id.", schema.Text())
+	schema.Property(one, "max", "How often.", schema.Number())
+	schema.Property(one, "every", "Within which time, such as 24h.", schema.Duration())
+	one.Required = limitKeys[1:]
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one, {Type: "array", Items: one.CloneSchemas()}}}
 }
 
 // stepKeySchema returns the schema of a step's key.
 func stepKeySchema(name string) *jsonschema.Schema {
-	if name == "latest" {
+	switch name {
+	case "latest", "transactional":
 		return schema.Bool()
-	}
-	if name == "late" {
+	case "hours":
+		return hoursSchema()
+	case "outside":
+		return outsideSchema()
+	case "late":
 		late := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{schema.Duration()}}
 		for _, w := range LateWords() {
 			late.AnyOf = append(late.AnyOf, schema.Const(w.Name, w.Doc))

@@ -23,6 +23,8 @@ type step struct {
 	wait       *wait  // nil for an immediate step
 	anyway     bool   // it is sent also if the appointment was over when first seen
 	latest     bool   // only the result of an appointment's latest event is sent
+	window     window // its own; those of the rule hold for what it does not give
+	must       bool   // it is sent whether or not its recipient wants messages
 	to         string // the destination if there is no connection; "" if unknown until rendering
 	sends      string // everything that is sent, and to whom, as written; "" when the rule is complete
 	sendKey    sendKey
@@ -80,8 +82,8 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	}
 	var out *step
 	var first *yaml.Node
-	var at, late, latest *text.Pair
-	waits := false // with another key than "at"
+	keys := map[string]*text.Pair{} // of the step, besides its action
+	waits := false                  // with another key than "at"
 	entries := r.Pairs(n)
 	if s.flatAction(entries) {
 		return nil
@@ -89,12 +91,8 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 	for _, p := range entries {
 		kind, isKind := actions.Lookup(p.Name)
 		switch {
-		case p.Name == "at":
-			at = &p
-		case p.Name == "late":
-			late = &p
-		case p.Name == "latest":
-			latest = &p
+		case slices.Contains(stepKeys, p.Name):
+			keys[p.Name] = &p
 		case isKind && first != nil:
 			r.Errorf("step", r.At(p.Key), "", "a step has one action, and this one has %s already; begin another step with -", first.Value)
 		case isKind:
@@ -109,6 +107,7 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 			}
 		}
 	}
+	at, late, latest, must := keys["at"], keys["late"], keys["latest"], keys["transactional"]
 	if first == nil && r.Errors() == before {
 		where := ""
 		if at != nil || late != nil {
@@ -120,11 +119,16 @@ func (s *scope) step(n *yaml.Node, number int, o Options) *step {
 		late = nil
 	}
 	w := s.wait(at, late)
-	only := latest != nil && s.latest(latest.Value)
+	only := latest != nil && s.flag(latest)
+	anyhow := must != nil && s.flag(must)
+	open := s.window(keys["hours"], keys["outside"], s.above.window, o)
 	if r.Errors() > before {
 		return nil
 	}
-	out.latest = only
+	out.latest, out.must, out.window = only, anyhow, open
+	if must != nil && !out.kind.Message {
+		r.Warnf("transactional", r.At(must.Key), "", `"transactional" is for messages to people, and %s is none`, out.kind.Name)
+	}
 	out.anyway = out.anyway || w != nil && w.late < 0
 	out.hold(w)
 	return out
@@ -154,11 +158,11 @@ func (st *step) unwanted(ev *Event) bool {
 	return ev.Appointment.Over && st.kind.Message && !st.anyway
 }
 
-// latest reads the `latest` of a step. A waiting step is replaced by the latest anyway.
-func (s *scope) latest(n *yaml.Node) bool {
-	b, isBool := text.Bool(n)
+// flag reads a key of a step that is true or false.
+func (s *scope) flag(p *text.Pair) bool {
+	b, isBool := text.Bool(p.Value)
 	if !isBool {
-		s.Doc.Errorf("type", s.Doc.At(n), "", `"latest" takes true or false, but this is %s`, text.KindName(n))
+		s.Doc.Errorf("type", s.Doc.At(p.Value), "", `%s takes true or false, but this is %s`, text.Quote(p.Name), text.KindName(p.Value))
 	}
 	return b
 }

@@ -108,6 +108,16 @@ func (b *body) zones(ev *Event) (zone, naive *time.Location, unknown *lang.Unkno
 	return naive, naive, unknown
 }
 
+// view returns how the rule sees the times of an event.
+func (b *body) view(ev *Event) (v lang.View) {
+	v.Zone, v.Naive, v.Await = b.zones(ev)
+	v.Language = b.languageFor(ev)
+	if b.window.hours != nil {
+		v.Closed = b.window.hours.closed
+	}
+	return v
+}
+
 // zoneName identifies the zone of a rule; "" means each time's own offset.
 func (b *body) zoneName() string {
 	if b.zone != nil {

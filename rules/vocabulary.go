@@ -23,6 +23,10 @@ func Keys() []Key {
 		{Name: "on", Required: true, Example: "[booked, confirmed]", Doc: "The events at which the rule is looked at: one, or a list."},
 		{Name: "when", Example: "appointment.startTime > now()", Doc: "The condition, an expression that is true or false; without one, the rule always applies."},
 		{Name: "timezone", Example: "America/Chicago", Doc: "The time zone in which this rule sees times: its name, or whose it is: contact, user or location. Without it, each time is seen in its own offset."},
+		{Name: "language", Example: "de", Doc: "The language in which names of days and months print, or whose it is: contact, user or location. Without it, that of the location if it is known, else the configured one."},
+		{Name: "hours", Example: "Mon-Fri 09:00-18:00, Sat 10:00-14:00", Doc: "When the steps of this rule may be sent, in its time zone: days and times, or the name of hours in bellhop.yaml."},
+		{Name: "outside", Example: "earlier", Doc: "What is done with a step that is due outside the hours: wait until they open, send it earlier, or skip it."},
+		{Name: "limit", Example: "{per: contact.id, max: 1, every: 24h}", Doc: "How often the steps of this rule may be sent for each value of an expression; what is over is skipped. Without per, at each location. Several limits are a list."},
 		{Name: "let", Example: "{day: 'date(appointment.startTime, \"Mon 2 Jan 15:04\")'}", Doc: "Named values, each an expression; computed in written order, when first needed, and usable below."},
 		{Name: "then", Required: true, Example: "[{slack: {channel: \"#front-desk\", text: \"New: {{ appointment.title }}\"}}]", Doc: "What the rule does: a list of steps, each with one action."},
 		{Name: "enabled", Example: "false", Doc: "A rule that is not enabled is checked, and never applies."},
@@ -38,6 +42,9 @@ func StepKeys() []Key {
 		{Name: "at", Example: aMoment, Doc: "When the step is done, an expression that gives a time; without one, at once. Until then the step moves with its appointment, and is cancelled with it."},
 		{Name: "late", Example: "2h", Doc: "What becomes of a step whose moment has passed already: skip, as without a word, send, or how much later than its moment it may be sent. send also sends a message about an appointment that was over when it was first seen, with or without at."},
 		{Name: "latest", Example: "true", Doc: "Only the last state of an appointment matters: what is not sent yet is replaced by what a later event makes of the step. Without it, calls go out one after the other, in the order of their events."},
+		{Name: "hours", Example: "Mon-Fri 09:00-18:00", Doc: "When this step may be sent, instead of the hours of its rule."},
+		{Name: "outside", Example: "skip", Doc: "What is done with this step if it is due outside the hours: wait until they open, send it earlier, or skip it."},
+		{Name: "transactional", Example: "true", Doc: "The message is sent whether or not its recipient wants messages: one that the recipient has asked for, such as the answer to a cancellation."},
 	}
 }
 

@@ -274,7 +274,7 @@ type Held struct {
 	Anyway  bool      // an operator asked for it, however late it is
 }
 
-// Moment computes again when a held step is due. ev is the event that planned it, with the appointment as it is now.
+// Moment computes again when a held step is due, whatever its hours are. ev is the event that planned it, with the appointment as it is now.
 // ok is false if that is unknown: the rule or its step is gone, or `at` fails. [Set.Due] says why.
 func (s *Set) Moment(h Held, ev *Event) (at time.Time, ok bool) {
 	rule, st := s.held(h)
@@ -366,6 +366,10 @@ func (st *step) due(rule *Rule, h Held, ev *Event, now time.Time) Step {
 		return out
 	}
 	done := st.render(r)
+	if !h.Anyway && !out.Until.IsZero() && done.Opens.After(out.Until) {
+		out.Skip = planned.tooLate(out.At)
+		return out
+	}
 	done.At, done.Until, done.Key = out.At, out.Until, out.Key
 	return done
 }
@@ -404,7 +408,10 @@ func (st *step) outline(r *run) (out Step, ok bool) {
 	case at.Before(firstMoment):
 		out.Skip = noMoment
 	default:
-		out.At, out.Until, ok = at, st.wait.until(at, &r.ev.Appointment), true
+		if out.At, out.Until, out.Skip, err = st.within(r, at); err != nil {
+			return out.failed(err), false
+		}
+		ok = out.Skip == ""
 	}
 	return out, ok
 }

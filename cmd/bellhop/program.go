@@ -110,7 +110,7 @@ To begin with rules of your own:       bellhop init`,
 	})
 	root.AddCommand(
 		p.demoCommand(), p.initCommand(), p.checkCommand(), p.testCommand(), p.runCommand(), p.sendCommand(),
-		p.eventsCommand(), p.deliveriesCommand(), p.versionCommand(),
+		p.eventsCommand(), p.deliveriesCommand(), p.suppressCommand(), p.versionCommand(),
 		p.schemaCommand(), p.lspCommand(),
 		p.explainCommand(), p.backtestCommand(), p.benchCommand(), p.storeCommand(),
 	)

@@ -16,6 +16,7 @@ import (
 	"bellhop/engine"
 	"bellhop/engine/admin"
 	"bellhop/engine/config"
+	"bellhop/engine/decide"
 	"bellhop/engine/hook"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
@@ -317,8 +318,11 @@ func (p *program) deliveryTable(list []record.Delivery) {
 
 // why is a delivery's reason, or until when it waits.
 func why(d *record.Delivery) string {
-	if d.State == record.Waiting {
+	switch {
+	case d.State == record.Waiting:
 		return "until " + zoned(d.Due)
+	case d.Reason == decide.Closed:
+		return d.Reason + ", at " + zoned(d.Due)
 	}
 	return d.Reason
 }

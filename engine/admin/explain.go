@@ -1,11 +1,8 @@
 package admin
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -24,22 +21,11 @@ type Question struct {
 	Now     time.Time       `json:"now,omitzero"`      // when it is received; the current time if absent
 }
 
-// maxQuestion is the largest question, in bytes. An event and a state, each as large as a webhook can be, fit in it.
-const maxQuestion = 3 << 20
-
 func (s *server) explain(r *http.Request) (any, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxQuestion+1))
-	if err != nil {
-		return nil, &badRequest{"the question could not be read"}
-	}
-	if len(body) > maxQuestion {
-		return nil, &badRequest{fmt.Sprintf("the question is larger than %d MiB", maxQuestion>>20)}
-	}
 	var q Question
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&q); err != nil {
-		return nil, &badRequest{`the question is a JSON object with "event", or with "payload" and perhaps "source", "state" and "now"; "rule" narrows it`}
+	err := readJSON(r, &q, `the question is a JSON object with "event", or with "payload" and perhaps "source", "state" and "now"; "rule" narrows it`)
+	if err != nil {
+		return nil, err
 	}
 	o := explain.Options{Rules: s.Folder.Snapshot(), Compile: s.Compile, Zone: s.Compile.Zone, Rule: q.Rule, Asks: s.Receiver.Asks}
 	var answer explain.Answer

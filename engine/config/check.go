@@ -78,6 +78,14 @@ func (d *decoder) check() {
 	if c.People != nil {
 		d.people(c.People)
 	}
+	for _, name := range text.SortedKeys(c.Hours) {
+		if h := d.hours(name, c.Hours[name]); h != nil {
+			if c.hours == nil {
+				c.hours = map[string]*rules.Hours{}
+			}
+			c.hours[name] = h
+		}
+	}
 	for i, allowed := range c.Egress.Allow {
 		if strings.TrimSpace(allowed) == "" {
 			d.bad(fmt.Sprintf("egress.allow[%d]", i), "egress.allow has an empty entry")
@@ -130,6 +138,39 @@ func (d *decoder) people(p *People) {
 	}
 }
 
+// hours reads hours that rules can name. It returns nil if they have mistakes.
+func (d *decoder) hours(name string, h Hours) *rules.Hours {
+	at := "hours." + name
+	if _, _, err := rules.ParseHours("", name, nil); err == nil {
+		d.bad(at, "%q is itself hours; give these a name, such as desk", name)
+		return nil
+	}
+	if h.Open == "" {
+		d.find(at, "missing-key", "%s does not say when they are open, such as Mon-Fri 09:00-18:00", at)
+		return nil
+	}
+	var closed lang.Days
+	good := true
+	for i, day := range h.Closed {
+		more, suggestion, err := closed.With(day)
+		if err != nil {
+			d.report(d.place(fmt.Sprintf("%s.closed[%d]", at, i)), text.Error, "closed", err.Error(), suggestion)
+			good = false
+			continue
+		}
+		closed = more
+	}
+	out, suggestion, err := rules.ParseHours(name, h.Open, closed)
+	if err != nil {
+		d.report(d.place(at+".open"), text.Error, "hours", err.Error(), suggestion)
+		return nil
+	}
+	if !good {
+		return nil
+	}
+	return out
+}
+
 func (d *decoder) zone() {
 	c := d.cfg
 	// "Local" would make the result depend on the machine.
@@ -146,7 +187,8 @@ func (d *decoder) zone() {
 
 func (d *decoder) language() {
 	if c := d.cfg; c.Language != "" && !lang.KnownLanguage(c.Language) {
-		d.bad("language", "language must be one of %s, not %q", strings.Join(lang.Languages(), ", "), d.as("language", c.Language))
+		message, suggestion := lang.NoLanguage(d.as("language", c.Language))
+		d.report(d.place("language"), text.Error, "bad-value", message, suggestion)
 	}
 }
 

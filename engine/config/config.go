@@ -58,11 +58,12 @@ type Config struct {
 	Store       string                `json:"store" doc:"A folder, or the address of a PostgreSQL database." example:"./data"`
 	Node        string                `json:"node" doc:"The name of this server among those that share a PostgreSQL database. By default, its host and its folder of rules." example:"desk-1"`
 	Timezone    string                `json:"timezone" doc:"Where times without an offset are read." example:"Europe/London"`
-	Language    string                `json:"language" doc:"The language of names of days and months in messages: en, de, es, fr, it, nl or pt." example:"de"`
+	Language    string                `json:"language" doc:"The language of names of days and months in messages, such as de, fr or pt-BR; a location or a rule can have its own." example:"de"`
 	Retention   time.Duration         `json:"retention" doc:"How long events and deliveries are kept, and repeated webhooks recognised." example:"30d"`
 	Sources     map[string]Source     `json:"sources" doc:"Who may send webhooks: each name is a path under /hooks/."`
 	Connections map[string]Connection `json:"connections" doc:"Where actions send to, and with which credentials."`
 	People      *People               `json:"people" doc:"How contacts, colleagues, calendars and locations are looked up whom neither a webhook nor the directory describes." example:"{connection: platform, preset: highlevel}"`
+	Hours       map[string]Hours      `json:"hours" doc:"Hours that rules can name: when something may be sent." example:"{desk: {open: \"Mon-Fri 09:00-18:00\", closed: [2026-12-25]}}"`
 	Egress      Egress                `json:"egress" doc:"What actions may connect to."`
 	Delivery    Delivery              `json:"delivery" doc:"How deliveries are attempted."`
 	Intake      Intake                `json:"intake" doc:"How webhooks are taken in."`
@@ -70,7 +71,8 @@ type Config struct {
 	Zone *time.Location `json:"-"` // of Timezone
 	Path string         `json:"-"` // of the file, "" if there was none
 
-	secrets []string // the values of ${…}
+	hours   map[string]*rules.Hours // of Hours
+	secrets []string                // the values of ${…}
 }
 
 // A Source is one sender of webhooks.
@@ -143,6 +145,12 @@ type App struct {
 	Company      string `json:"company" doc:"The agency's id." example:"ve9EPM428h8vShlRW1KT"`
 	RefreshToken string `json:"refresh_token" doc:"The refresh token that the platform gave when the app was installed; later ones are kept in the store." example:"${APP_REFRESH_TOKEN}"`
 	Version      string `json:"version" doc:"v3 for the version of the API with that name; without it, the one before." example:"v3"`
+}
+
+// Hours are the days and times at which something may be sent.
+type Hours struct {
+	Open   string   `json:"open" short:"true" doc:"The days and times, such as Mon-Fri 09:00-18:00, Sat 10:00-14:00." example:"Mon-Fri 09:00-18:00"`
+	Closed []string `json:"closed" doc:"Days on which they are closed: 2026-12-25, or 12-25 for every year." example:"[2026-12-25]"`
 }
 
 // Egress says what actions can connect to.
@@ -335,5 +343,5 @@ func (c *Config) NodeName() string {
 
 // RuleOptions are what rule files are compiled against under this configuration.
 func (c *Config) RuleOptions() rules.Options {
-	return rules.Options{Connections: c.connectionKinds(), Zone: c.Zone, Language: c.Language}
+	return rules.Options{Connections: c.connectionKinds(), Zone: c.Zone, Language: c.Language, Hours: c.hours}
 }

@@ -37,6 +37,8 @@ func Decide(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now 
 	switch d.State, d.Reason = outcome(&step, shadow); {
 	case step.Wants != nil:
 		d.State, d.Wants = record.Sending, step.Wants
+	case !step.Opens.IsZero():
+		d.State, d.Due, d.People = record.Waiting, step.Opens, nil
 	case d.State == record.Pending && step.Request == nil:
 		d.State, d.At, d.Until, d.Due, d.Key = record.Waiting, step.At, step.Until, step.At, step.Key
 	case d.State == record.Pending:

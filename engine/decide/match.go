@@ -49,7 +49,7 @@ func delivery(rule *rules.Rule, step *rules.Step, now time.Time) record.Delivery
 	d := record.Delivery{
 		Rule: rule.Name, Step: step.Number, Action: step.Action, Connection: step.Connection, Destination: step.Destination,
 		Request: step.Request, At: step.At, Until: step.Until, Key: step.Key, Follows: step.Key != "",
-		Created: now, Due: later(step.At, now),
+		Created: now, Due: later(later(step.At, step.Opens), now), Opens: step.Opens,
 	}
 	d.State, d.Reason = outcome(step, rule.Shadow)
 	if d.State == record.Pending && !d.At.IsZero() {
@@ -57,6 +57,9 @@ func delivery(rule *rules.Rule, step *rules.Step, now time.Time) record.Delivery
 	}
 	return d
 }
+
+// Closed is the reason of a delivery that waits for its hours.
+const Closed = "waits until its hours open"
 
 // outcome returns the state and reason that a step starts with: [record.Pending] if it is to be sent.
 func outcome(step *rules.Step, shadow bool) (state record.State, reason string) {
@@ -67,6 +70,8 @@ func outcome(step *rules.Step, shadow bool) (state record.State, reason string) 
 		return record.Skipped, step.Skip
 	case step.Wants != nil:
 		return record.Pending, step.Wants.Error()
+	case !step.Opens.IsZero():
+		return record.Pending, Closed
 	case shadow && step.Request != nil:
 		return record.Shadow, "the rule is in shadow mode, which sends nothing"
 	}

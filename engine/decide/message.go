@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"bellhop/actions"
 	"bellhop/engine/record"
 	"bellhop/rules"
 )
@@ -33,13 +34,18 @@ func Still(set *rules.Set, d *record.Delivery, from Origin, state *Memory, now t
 		return nil, err
 	}
 	next.Connection, next.Destination, next.Request, next.Tells, next.Wants = step.Connection, step.Destination, step.Request, timesOf(state), step.Wants
+	if !step.Opens.IsZero() && !d.Tried() {
+		next.Due, next.Opens, next.People = step.Opens, step.Opens, nil
+		*d = next
+		return nil, nil
+	}
 	if !d.Tried() || bytes.Equal(next.Request, d.Request) && next.Connection == d.Connection {
 		next.State = record.Sending
 		*d = next
 		return nil, nil
 	}
 	d.State, d.Reason = record.Cancelled, moved
-	next.Attempts, next.Retried, next.Created, next.Due = nil, time.Time{}, now, now
+	next.Attempts, next.Retried, next.Created, next.Due, next.Opens = nil, time.Time{}, now, later(step.Opens, now), step.Opens
 	return &next, nil
 }
 
@@ -55,12 +61,20 @@ func First(set *rules.Set, d *record.Delivery, from Origin, state *Memory, messa
 	switch d.State, d.Reason = outcome(&step, shadow); {
 	case step.Wants != nil:
 		d.State, d.Wants = record.Sending, step.Wants
+	case !step.Opens.IsZero():
+		d.Due, d.Opens, d.People = step.Opens, step.Opens, nil
 	case d.State == record.Pending:
 		d.State, d.Connection, d.Destination, d.Request, d.Tells = record.Sending, step.Connection, step.Destination, step.Request, timesOf(state)
 	case d.State == record.Shadow:
 		d.Request = step.Request
 	}
 	return err
+}
+
+// Opened is [First] for a step that waits for its hours, at the time when they open, if the appointment is then as it is now.
+func Opened(set *rules.Set, d *record.Delivery, now Origin) error {
+	kind, ok := actions.Lookup(d.Action)
+	return First(set, d, now, now.State, ok && kind.Message, d.Opens)
 }
 
 // toldTimes are the times of an appointment that a message was rendered with.

@@ -73,6 +73,9 @@ type Delivery struct {
 	Attempts    []Attempt       `json:"attempts"`
 	Request     json.RawMessage `json:"request"`
 
+	// Opens is when the hours open that an immediate step waits for, or waited for; zero if it did not.
+	Opens time.Time `json:"opens,omitzero"`
+
 	// People is what was looked up for it, a [rules.Directory] as JSON; nil if nothing was.
 	People json.RawMessage `json:"people,omitempty"`
 	// Wants is what has to be looked up before a claimed delivery can be decided about; nil if nothing has to be.

@@ -31,7 +31,7 @@ var tables = []table{
 	{
 		name: "deliveries", key: []string{"id"},
 		texts:   []string{"id", "event", "source", "location", "appointment", "rule", "action", "connection", "destination", "state", "reason", "step_key"},
-		numbers: []string{"step", "created_at", "due_at", "retried_at", "turn", "moment_at", "until_at", "copy"},
+		numbers: []string{"step", "created_at", "due_at", "retried_at", "turn", "moment_at", "until_at", "copy", "opens_at"},
 		blobs:   []string{"attempts", "request", "tells", "people"}, flags: []string{"follows", "allowed"},
 	},
 	{name: "rule_files", key: []string{"node", "path"}, texts: []string{"node", "path", "hash", "stamp"}, numbers: []string{"loaded_at"}, node: true},
@@ -40,6 +40,10 @@ var tables = []table{
 	{name: "rule_set_files", key: []string{"path", "hash", "since"}, texts: []string{"path", "hash"}, numbers: []string{"since", "until"}},
 	{name: "quotas", key: []string{"name"}, texts: []string{"name"}, numbers: []string{"at"}, blobs: []string{"times"}},
 	{name: "tokens", key: []string{"name"}, texts: []string{"name", "token"}},
+	{
+		name: "suppressed", key: []string{"address", "channel", "location"},
+		texts: []string{"location", "channel", "address", "reason"}, numbers: []string{"at"}, flags: []string{"proposed"},
+	},
 	{name: "rules_in_force", key: []string{"node"}, texts: []string{"node", "id"}, node: true},
 }
 

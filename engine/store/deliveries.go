@@ -16,10 +16,10 @@ import (
 // already a delivery with the same event, rule, step and copy, it changes nothing and returns false.
 func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 	n, err := t.exec("insert delivery", `
-		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people, allowed)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?, ?, ?, ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
+		INSERT INTO deliveries (id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people, allowed, opens_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, '[]', ?, ?, ?, ?, ?) ON CONFLICT (event, rule, step, copy) DO NOTHING`,
 		d.ID, d.Event, d.Source, d.Location, d.Appointment, d.Rule, d.Step, d.Action, d.Connection, d.Destination,
-		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.Copy, blob(d.Request), d.Tells, blob(d.People), d.Allowed)
+		string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, d.Copy, blob(d.Request), d.Tells, blob(d.People), d.Allowed, micros(d.Opens))
 	if err != nil {
 		return false, err
 	}
@@ -34,9 +34,9 @@ func (t *Tx) InsertDelivery(d *record.Delivery) (inserted bool, err error) {
 // d.Turn. It returns false if there is none, for example because the rule now has another step with that number.
 func (t *Tx) Take(d *record.Delivery) (taken bool, err error) {
 	err = t.tx.QueryRowContext(t.ctx, `UPDATE deliveries SET action = ?, connection = ?, destination = ?, state = ?, reason = ?, created_at = ?, due_at = ?,
-			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, people = NULL, allowed = false, turn = turn + 1
+			moment_at = ?, until_at = ?, step_key = ?, follows = ?, request = ?, people = NULL, allowed = false, opens_at = ?, turn = turn + 1
 		WHERE event = ? AND rule = ? AND step = ? AND copy = 0 AND step_key = ? AND state IN ('shadow', 'skipped') AND length(attempts) = 2 RETURNING id, turn`,
-		d.Action, d.Connection, d.Destination, string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, blob(d.Request),
+		d.Action, d.Connection, d.Destination, string(d.State), d.Reason, micros(d.Created), micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Follows, blob(d.Request), micros(d.Opens),
 		d.Event, d.Rule, d.Step, d.Key).Scan(&d.ID, &d.Turn)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
@@ -48,18 +48,18 @@ func (t *Tx) Take(d *record.Delivery) (taken bool, err error) {
 	return true, nil
 }
 
-const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people, allowed`
+const deliveryColumns = `id, event, source, location, appointment, rule, step, action, connection, destination, state, reason, created_at, due_at, retried_at, turn, moment_at, until_at, step_key, follows, copy, attempts, request, tells, people, allowed, opens_at`
 
 func scanDelivery(row scanner) (d record.Delivery, err error) {
-	var created, due, retried, at, until int64
+	var created, due, retried, at, until, opens int64
 	var attempts, request, people []byte
 	err = row.Scan(&d.ID, &d.Event, &d.Source, &d.Location, &d.Appointment, &d.Rule, &d.Step, &d.Action, &d.Connection, &d.Destination,
-		&d.State, &d.Reason, &created, &due, &retried, &d.Turn, &at, &until, &d.Key, &d.Follows, &d.Copy, &attempts, &request, &d.Tells, &people, &d.Allowed)
+		&d.State, &d.Reason, &created, &due, &retried, &d.Turn, &at, &until, &d.Key, &d.Follows, &d.Copy, &attempts, &request, &d.Tells, &people, &d.Allowed, &opens)
 	if err != nil {
 		return d, err
 	}
 	d.Created, d.Due, d.Retried = fromMicros(created), fromMicros(due), fromMicros(retried)
-	d.At, d.Until = fromMicros(at), fromMicros(until)
+	d.At, d.Until, d.Opens = fromMicros(at), fromMicros(until), fromMicros(opens)
 	d.Request, d.People, d.Attempts = request, people, []record.Attempt{}
 	if len(attempts) > len("[]") {
 		if err := json.Unmarshal(attempts, &d.Attempts); err != nil {

@@ -185,8 +185,8 @@ func (t *Tx) early(j job) (record.Delivery, error) {
 // settle writes what a [Due] changed in a delivery.
 func (t *Tx) settle(d *record.Delivery) error {
 	_, err := t.exec("write delivery", `UPDATE deliveries SET state = ?, reason = ?, due_at = ?, moment_at = ?, until_at = ?, step_key = ?,
-		connection = ?, destination = ?, request = ?, tells = ?, people = ?, allowed = ? WHERE id = ?`,
-		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, blob(d.People), d.Allowed, d.ID)
+		connection = ?, destination = ?, request = ?, tells = ?, people = ?, allowed = ?, opens_at = ? WHERE id = ?`,
+		string(d.State), d.Reason, micros(d.Due), micros(d.At), micros(d.Until), d.Key, d.Connection, d.Destination, blob(d.Request), d.Tells, blob(d.People), d.Allowed, micros(d.Opens), d.ID)
 	return err
 }
 
@@ -245,6 +245,9 @@ func (j *Job) Record(ctx context.Context, d *record.Delivery) error {
 			append([]any{string(d.State), d.Reason, micros(d.Due), attempts, unsent, d.ID, d.Turn}, more...)...)
 		if err == nil && n == 0 {
 			over, err = tx.recordLate(d, attempts)
+		}
+		if err == nil {
+			err = tx.propose(d)
 		}
 		if err != nil || !over {
 			return err

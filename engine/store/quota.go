@@ -29,18 +29,44 @@ func BrakeName(d *record.Delivery) string { return "brake\x1f" + d.Rule + "\x1f"
 
 func quotaKey(name string) Key { return KeyOf("quota", name) }
 
+// Room returns 0 if one more at now keeps to the quota; otherwise how long to wait until it does.
+func (t *Tx) Room(q Quota, now time.Time) (wait time.Duration, err error) {
+	_, wait, err = t.counted(q, now)
+	return wait, err
+}
+
 // Count counts one more at now, and returns 0, if that keeps to the quota. Otherwise it counts nothing, and returns how long
 // to wait until it would.
 func (t *Tx) Count(q Quota, now time.Time) (wait time.Duration, err error) {
+	list, wait, err := t.counted(q, now)
+	if wait > 0 || err != nil {
+		return wait, err
+	}
+	at := now
+	if q.Grain > 0 {
+		at = now.Truncate(q.Grain).Add(q.Grain)
+	}
+	if last := len(list) - 1; last >= 0 && list[last].at >= micros(at) {
+		list[last].n++
+	} else {
+		list = append(list, counted{micros(at), 1})
+	}
+	_, err = t.exec("write quota", `INSERT INTO quotas (name, at, times) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET at = ?2, times = ?3`,
+		q.Name, micros(at.Add(q.Span)), pack(list))
+	return 0, err
+}
+
+// counted returns what happened lately, and how long to wait until one more keeps to the quota; 0 if it does now.
+func (t *Tx) counted(q Quota, now time.Time) (list []counted, wait time.Duration, err error) {
 	if err := t.s.db.lock(t.ctx, t.tx, []Key{quotaKey(q.Name)}); err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	var packed []byte
 	err = t.tx.QueryRowContext(t.ctx, `SELECT times FROM quotas WHERE name = ?`, q.Name).Scan(&packed)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, fmt.Errorf("read quota: %w", err)
+		return nil, 0, fmt.Errorf("read quota: %w", err)
 	}
-	list := unpack(packed)
+	list = unpack(packed)
 	for len(list) > 0 && list[0].at <= micros(now.Add(-q.Span)) {
 		list = list[1:]
 	}
@@ -56,20 +82,9 @@ func (t *Tx) Count(q Quota, now time.Time) (wait time.Duration, err error) {
 		wait = fromMicros(c.at).Add(q.Span).Sub(now)
 	}
 	if wait > 0 || q.Limit <= 0 {
-		return max(wait, 1), nil
+		wait = max(wait, 1)
 	}
-	at := now
-	if q.Grain > 0 {
-		at = now.Truncate(q.Grain).Add(q.Grain)
-	}
-	if last := len(list) - 1; last >= 0 && list[last].at >= micros(at) {
-		list[last].n++
-	} else {
-		list = append(list, counted{micros(at), 1})
-	}
-	_, err = t.exec("write quota", `INSERT INTO quotas (name, at, times) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET at = ?2, times = ?3`,
-		q.Name, micros(at.Add(q.Span)), pack(list))
-	return 0, err
+	return list, wait, nil
 }
 
 // Count is [Tx.Count] in a transaction of its own.

@@ -88,12 +88,14 @@ func (w *Worker) result(ctx context.Context, d *record.Delivery, start time.Time
 	return err
 }
 
-// started returns the time from which MaxAge counts: when the delivery was made, or when an operator retried it. For a
+// started returns the time from which MaxAge counts: when the delivery was made, or its hours opened, or an operator retried it. For a
 // step that waited it is the first attempt, now if there was none.
 func started(d *record.Delivery, now time.Time) time.Time {
 	switch {
 	case !d.Retried.IsZero():
 		return d.Retried
+	case d.At.IsZero() && !d.Opens.IsZero():
+		return d.Opens
 	case d.At.IsZero():
 		return d.Created
 	case len(d.Attempts) > 0:

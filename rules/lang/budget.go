@@ -26,20 +26,26 @@ var errTooMuch = Errorf("this takes more work than a rule may do; it was stopped
 
 // A Machine evaluates expressions for one event. It is not safe for concurrent use.
 type Machine struct {
-	Now      time.Time
-	Zone     *time.Location        // the zone in which times are seen; nil: each in its own offset
-	naive    *time.Location        // where texts without an offset are read as times
-	language *Language             // for the names of days and months
-	Values   map[string]any        // the variables, and the fields of objects under "object.field"
-	lazy     func(name string) any // returns the value of a lazy variable
-	await    *Unknown              // what has to be looked up before Zone and naive are known; nil if they are
-	lets     []*Program
+	View
+	Now    time.Time
+	Values map[string]any        // the variables, and the fields of objects under "object.field"
+	lazy   func(name string) any // returns the value of a lazy variable
+	lets   []*Program
 
 	results []letValue
 	units   int
 	bytes   int
 	vms     []*vm.VM // one for each depth of let inside let
 	depth   int
+}
+
+// A View is how a rule sees times.
+type View struct {
+	Zone     *time.Location // the zone in which times are seen; nil: each in its own offset
+	Naive    *time.Location // where texts without an offset are read as times
+	Language *Language      // for the names of days and months; nil is English
+	Closed   Days           // the days that are no working days, besides Saturdays and Sundays
+	Await    *Unknown       // what has to be looked up before the zones are known, so that every use of them fails; nil if they are
 }
 
 type letValue struct {
@@ -58,10 +64,9 @@ func NewMachine(values map[string]any, lazy func(name string) any, now time.Time
 	return r
 }
 
-// Use prepares the machine for the expressions of one rule: its named values, and how it sees times. If await is not nil,
-// the zones are not known before that is looked up, and every use of them fails.
-func (r *Machine) Use(lets []*Program, zone, naive *time.Location, l *Language, await *Unknown) {
-	r.lets, r.Zone, r.naive, r.language, r.await = lets, zone, naive, l, await
+// Use prepares the machine for the expressions of one rule: its named values, and how it sees times.
+func (r *Machine) Use(lets []*Program, v View) {
+	r.lets, r.View = lets, v
 	r.results = make([]letValue, len(lets))
 	r.Refill()
 }

@@ -38,7 +38,7 @@ func shown(t time.Time) time.Time {
 const maxDays = 4_000_000
 
 // calendar returns a function that moves a time by a number of days or months. A missing time stays missing.
-func calendar(name string, move func(naive time.Time, n int) time.Time) operation {
+func calendar(name string, move func(r *Machine, naive time.Time, n int) time.Time) operation {
 	return func(r *Machine, args []any) any {
 		r.charge(1000, 64)
 		t, n := args[0].(time.Time), wantInt(name, args[1])
@@ -49,7 +49,7 @@ func calendar(name string, move func(naive time.Time, n int) time.Time) operatio
 			return t
 		}
 		t = r.zoned(t)
-		out := Clock(move(shown(t), n), t.Location())
+		out := Clock(move(r, shown(t), n), t.Location())
 		if out.Year() > 9999 || out.Year() < 1 {
 			panic(Errorf("%s goes beyond the years 1 to 9999", name))
 		}
@@ -57,21 +57,24 @@ func calendar(name string, move func(naive time.Time, n int) time.Time) operatio
 	}
 }
 
-func moveDays(naive time.Time, n int) time.Time { return naive.AddDate(0, 0, n) }
+func moveDays(_ *Machine, naive time.Time, n int) time.Time { return naive.AddDate(0, 0, n) }
 
 // moveMonths stays within the target month: a month after 31 January is the last day of February.
-func moveMonths(naive time.Time, n int) time.Time {
+func moveMonths(_ *Machine, naive time.Time, n int) time.Time {
 	year, month, day := naive.Date()
 	first := time.Date(year, month+time.Month(n), 1, naive.Hour(), naive.Minute(), naive.Second(), naive.Nanosecond(), time.UTC)
 	last := first.AddDate(0, 1, -1).Day()
 	return first.AddDate(0, 0, min(day, last)-1)
 }
 
-// moveWorkdays does not count Saturdays and Sundays.
-func moveWorkdays(naive time.Time, n int) time.Time {
+// moveWorkdays does not count Saturdays, Sundays and the closed days.
+func moveWorkdays(r *Machine, naive time.Time, n int) time.Time {
 	step := 1
 	if n < 0 {
 		step, n = -1, -n
+	}
+	if len(r.Closed) > 0 {
+		return moveOpenDays(r, naive, step, n)
 	}
 	if weeks := (n - 1) / 5; weeks > 0 {
 		naive, n = naive.AddDate(0, 0, 7*step*weeks), n-5*weeks
@@ -81,6 +84,22 @@ func moveWorkdays(naive time.Time, n int) time.Time {
 		if day := naive.Weekday(); day != time.Saturday && day != time.Sunday {
 			n--
 		}
+	}
+	return naive
+}
+
+// moveOpenDays goes day by day.
+func moveOpenDays(r *Machine, naive time.Time, step, n int) time.Time {
+	most := 10 * (n + maxDays/1000)
+	for ; n > 0 && most > 0; most-- {
+		r.charge(20, 0)
+		naive = naive.AddDate(0, 0, step)
+		if day := naive.Weekday(); day != time.Saturday && day != time.Sunday && !r.Closed.Has(naive) {
+			n--
+		}
+	}
+	if n > 0 {
+		panic(Errorf("addWorkdays finds no day that is not closed"))
 	}
 	return naive
 }

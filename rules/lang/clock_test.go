@@ -26,7 +26,7 @@ func TestWorkdays(t *testing.T) {
 				left -= step
 			}
 		}
-		if got := moveWorkdays(from, n); !got.Equal(want) {
+		if got := moveWorkdays(new(Machine), from, n); !got.Equal(want) {
 			t.Fatalf("%d working days from %s are %s, not %s", n, from, got, want)
 		}
 	}

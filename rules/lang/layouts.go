@@ -63,12 +63,12 @@ func layoutName(word string) string {
 			return "January"
 		}
 	}
-	for _, l := range languages {
-		switch {
+	for _, tag := range Languages() {
+		switch l := FindLanguage(tag); {
 		case l == nil:
-		case is(l.days[:]):
+		case is(l.days):
 			return "Monday"
-		case is(l.months[:]):
+		case is(l.months):
 			return "January"
 		}
 	}

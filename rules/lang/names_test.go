@@ -12,17 +12,21 @@ func FuzzLanguage(f *testing.F) {
 	}
 	same := &Language{}
 	for i := range 12 {
-		same.months[i], same.shortMonths[i] = time.Month(i+1).String(), time.Month(i + 1).String()[:3]
+		same.months, same.shortMonths = append(same.months, time.Month(i+1).String()), append(same.shortMonths, time.Month(i + 1).String()[:3])
 	}
 	for i := range 7 {
-		same.days[i], same.shortDays[i] = time.Weekday(i).String(), time.Weekday(i).String()[:3]
+		same.days, same.shortDays = append(same.days, time.Weekday(i).String()), append(same.shortDays, time.Weekday(i).String()[:3])
 	}
-	for name, l := range languages {
+	for _, name := range Languages() {
+		l := FindLanguage(name)
 		if l == nil {
 			continue
 		}
-		for _, list := range [][]string{l.months[:], l.shortMonths[:], l.days[:], l.shortDays[:]} {
+		for i, list := range [][]string{l.months, l.shortMonths, l.days, l.shortDays} {
 			seen := map[string]bool{}
+			if len(list) != []int{12, 12, 7, 7}[i] {
+				f.Errorf("%s: %d words", name, len(list))
+			}
 			for _, word := range list {
 				if word == "" || seen[word] {
 					f.Errorf("%s: %q", name, word)

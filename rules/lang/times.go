@@ -50,7 +50,7 @@ var timeFunctions = []function{
 		forms: []form{to(Time, Time, intType)}, call: calendar("addMonths", moveMonths), carries: true, keepsZone: true, newer: true,
 	},
 	{
-		name: "addWorkdays", doc: "The same time of the day so many working days later, or earlier: Saturdays and Sundays do not count.", example: "addWorkdays(appointment.startTime, -2)",
+		name: "addWorkdays", doc: "The same time of the day so many working days later, or earlier: Saturdays, Sundays and the closed days of the rule's hours do not count.", example: "addWorkdays(appointment.startTime, -2)",
 		forms: []form{to(Time, Time, intType)}, call: calendar("addWorkdays", moveWorkdays), carries: true, keepsZone: true, newer: true,
 		aliases: []string{"addBusinessDays", "addWeekdays"},
 	},
@@ -146,7 +146,7 @@ func TimeMethods() (words []Word) {
 
 func fnNow(r *Machine, _ []any) any {
 	r.needZone()
-	return r.Now.In(r.naive)
+	return r.Now.In(r.Naive)
 }
 
 // zoned returns a time as the rule sees it: in the zone given by tz, else in the rule's, else in its own. A whole day
@@ -171,7 +171,7 @@ func fnDate(r *Machine, args []any) any {
 	r.charge(2000, 128)
 	if text, ok := args[0].(string); ok {
 		r.needZone()
-		return must(ParseDate(r.naive, text, args[1:]))
+		return must(ParseDate(r.Naive, text, args[1:]))
 	}
 	t := wantTime("date", args[0])
 	if len(args) != 2 {
@@ -179,7 +179,7 @@ func fnDate(r *Machine, args []any) any {
 	}
 	layout := args[1].(string)
 	r.charge(20*len(layout), 2*len(layout))
-	return r.language.format(r.zoned(t), layout)
+	return r.Language.format(r.zoned(t), layout)
 }
 
 // ParseDate reads a text as a time. zone is used if the text has no offset.

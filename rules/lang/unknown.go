@@ -16,8 +16,8 @@ func UnknownIn(err error) (Unknown, bool) { return errors.AsType[Unknown](err) }
 
 // needZone fails if the rule's zone is not known yet.
 func (r *Machine) needZone() {
-	if r.await != nil {
-		panic(*r.await)
+	if r.Await != nil {
+		panic(*r.Await)
 	}
 }
 

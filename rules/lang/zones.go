@@ -154,8 +154,8 @@ func WholeDay(t time.Time) time.Time {
 func (r *Machine) Settled(t time.Time) (time.Time, error) {
 	switch {
 	case !wholeDays.has(t):
-	case r.await != nil:
-		return t, *r.await
+	case r.Await != nil:
+		return t, *r.Await
 	case r.Zone != nil:
 		return shift(t, r.Zone), nil
 	}

@@ -255,7 +255,12 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 			return fmt.Errorf("run event %s through the %s rules: %w", e.ID, name, err)
 		}
 		for i := range made[set] {
-			made[set][i].Event = e.ID
+			d := &made[set][i]
+			if d.Event = e.ID; !d.Opens.IsZero() {
+				if err := opened(t.held.sets[set], d, e, ev); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	if t.o.PresentID != "" && e.Rules != t.o.PresentID {
@@ -274,6 +279,21 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 		} else {
 			c.rule(name, lists[0], lists[1])
 		}
+	}
+	return nil
+}
+
+// opened renders a step that waits for its hours, for the appointment as it is with its event.
+func opened(set *rules.Set, d *record.Delivery, e *record.Event, ev *rules.Event) error {
+	state, err := decide.DecodeState(e.After)
+	if err != nil {
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	if err := decide.Opened(set, d, decide.Origin{Event: ev, State: state}); err != nil {
+		return fmt.Errorf("event %s: %w", e.ID, err)
+	}
+	if d.State == record.Sending {
+		d.State, d.Reason = record.Pending, ""
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ import (
 type guide struct {
 	schema      *jsonschema.Schema // of the files
 	connections map[string]string  // name to kind
+	hours       []string           // their names
 	sources     []string
 	ofTests     bool     // the guide is for test files
 	rules       []string // the rules that a test file can name
@@ -100,7 +101,11 @@ func (g *guide) inRules(key string, p path) offer {
 		})}
 	case key == "timezone":
 		return offer{form: wordForm, words: append(values(kindConstant, "", rules.ZoneWords()), zones()...)}
-	case key == "when", key == "let" && len(p) == 1, key == "then" && len(p) == 2 && p[1] == "at":
+	case key == "language":
+		return offer{form: wordForm, words: append(values(kindConstant, "", rules.LanguageWords()), names(kindValue, lang.Languages()...)...)}
+	case key == "hours" && len(p) == 0, key == "then" && len(p) == 2 && p[1] == "hours":
+		return offer{form: wordForm, words: names(kindValue, append(slices.Clone(g.hours), "Mon-Fri 09:00-18:00")...)}
+	case key == "when", key == "let" && len(p) == 1, key == "then" && len(p) == 2 && p[1] == "at", key == "limit" && len(p) > 0 && p[len(p)-1] == "per":
 		return offer{form: expressionForm}
 	case key == "then" && len(p) == 2 && p[1] == "late":
 		return offer{form: wordForm, words: append(values(kindConstant, "", rules.LateWords()), names(kindValue, durations...)...)}

@@ -130,7 +130,7 @@ func (p *project) refresh() {
 		p.directory = filepath.Join(p.root, p.directory)
 	}
 	p.options = cfg.RuleOptions()
-	p.guide = &guide{schema: rulesSchema(), connections: p.options.Connections, sources: slices.Sorted(maps.Keys(cfg.Sources))}
+	p.guide = &guide{schema: rulesSchema(), connections: p.options.Connections, hours: text.SortedKeys(p.options.Hours), sources: slices.Sorted(maps.Keys(cfg.Sources))}
 	p.files, p.paths = map[string]*compiled{}, nil
 }
 

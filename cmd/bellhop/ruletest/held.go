@@ -20,7 +20,12 @@ func lookAhead(set *rules.Set, d *record.Delivery, now time.Time, ev *rules.Even
 	if d.At.After(now) {
 		at = d.At
 	}
-	_ = decide.Decide(set, &then, decide.Origin{Event: ev, State: state}, state, at) // the reason tells of an error
+	from := decide.Origin{Event: ev, State: state}
+	if then.Opens.IsZero() {
+		_ = decide.Decide(set, &then, from, state, at) // the reason tells of an error
+	} else {
+		_ = decide.Opened(set, &then, from) // likewise
+	}
 	if d.Request = then.Request; then.State != record.Shadow {
 		d.Reason = then.Reason
 	}

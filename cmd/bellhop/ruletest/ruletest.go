@@ -220,6 +220,9 @@ func try(set *rules.Set, c *testCase) *outcome {
 		if d.Step > 0 && !slices.Contains(o.fired, d.Rule) {
 			o.fired = append(o.fired, d.Rule)
 		}
+		if !d.Opens.IsZero() { // for a test, a step that waits for its hours is like another one that waits
+			d.State, d.At = record.Waiting, d.Opens
+		}
 		if isHeld(d) {
 			lookAhead(set, d, c.now, &ev, &state)
 		}

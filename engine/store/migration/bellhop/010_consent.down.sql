@@ -1,0 +1,2 @@
+DROP TABLE suppressed;
+ALTER TABLE deliveries DROP COLUMN opens_at;
