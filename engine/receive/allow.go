@@ -98,8 +98,12 @@ func (r *Receiver) open(tx *store.Tx, d *record.Delivery, now time.Time) error {
 func (r *Receiver) suppress(tx *store.Tx, d *record.Delivery, kind actions.Kind) error {
 	req := kind.New()
 	addressed, ok := req.(actions.Addressed)
-	if !ok || json.Unmarshal(d.Request, req) != nil {
+	if !ok {
 		return nil
+	}
+	if err := json.Unmarshal(d.Request, req); err != nil {
+		d.State, d.Reason = record.Dead, "the request cannot be read: "+err.Error()
+		return nil //nolint:nilerr // it is recorded
 	}
 	channel, addresses := addressed.Addresses()
 	found, err := tx.Suppressed(d.Location, channel, addresses)
@@ -143,10 +147,8 @@ func (r *Receiver) limit(tx *store.Tx, d *record.Delivery, now time.Time) error 
 	switch {
 	case unknown != nil:
 		d.Wants = unknown
-		return nil
 	case skip != "":
 		d.State, d.Reason = record.Skipped, skip
-		return nil
 	}
 	for count := range 2 { // first look whether all limits leave room, then count
 		for _, l := range limits {
