@@ -45,7 +45,7 @@ func ParseHours(name, open string, closed lang.Days) (h *Hours, suggestion strin
 var weekdays = [7]string{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"}
 
 const (
-	anyDay  = `[A-Za-z]{3,9}\.?`
+	anyDay  = `[A-Za-z]{2,10}\.?`
 	anyTime = `(\d{1,2})(?:[:.h](\d\d))? ?([ap]\.?m\.?)?(?: Uhr)?`
 )
 
@@ -144,6 +144,9 @@ func daysOf(text string) (list []time.Weekday, word string, ok bool) {
 // dayOf reads Mon, Monday and the like.
 func dayOf(text string) (time.Weekday, bool) {
 	text = strings.ToLower(strings.TrimSuffix(text, "."))
+	if day, ok := shortDays[text]; ok {
+		return day, true
+	}
 	text = strings.TrimSuffix(text, "s")
 	for day := range time.Saturday + 1 {
 		if len(text) >= 3 && strings.HasPrefix(strings.ToLower(day.String()), text) {
@@ -151,6 +154,12 @@ func dayOf(text string) (time.Weekday, bool) {
 		}
 	}
 	return 0, false
+}
+
+// shortDays are days in two letters, in English and in German.
+var shortDays = map[string]time.Weekday{
+	"mo": time.Monday, "tu": time.Tuesday, "we": time.Wednesday, "th": time.Thursday, "fr": time.Friday, "sa": time.Saturday, "su": time.Sunday,
+	"di": time.Tuesday, "mi": time.Wednesday, "do": time.Thursday, "so": time.Sunday,
 }
 
 // timesOf reads 09:00-18:00 and the like, in minutes from midnight.
@@ -327,11 +336,15 @@ func readHours(r *text.Document, n *yaml.Node, o Options) *Hours {
 	if !ok {
 		return nil
 	}
+	if strings.Contains(t.Value, "{{") {
+		r.Errorf("hours", r.At(n), "", `"hours" takes no expression; write days and times, or the name of hours in bellhop.yaml`)
+		return nil
+	}
 	if h := o.Hours[t.Value]; h != nil {
 		return h
 	}
 	names := text.SortedKeys(o.Hours)
-	if _, suggestion, err := parseOpenings(t.Value); err == nil || suggestion != "" || strings.ContainsAny(t.Value, "0123456789") && text.Closest(t.Value, names) == "" {
+	if _, suggestion, err := parseOpenings(t.Value); suggestion != "" || !errors.Is(err, errHours) || strings.ContainsAny(t.Value, "0123456789") && text.Closest(t.Value, names) == "" {
 		return openAt(r, t, nil)
 	}
 	suggestion := text.Closest(t.Value, names)

@@ -1,9 +1,12 @@
 package rules
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -59,7 +62,7 @@ func (s *scope) limit(n *yaml.Node) (l limit, ok bool) {
 	}
 	before := r.Errors()
 	given := map[string]bool{}
-	for _, p := range r.Entries(n, "limit", limitKeys) {
+	for _, p := range s.limitEntries(n) {
 		switch given[p.Name] = true; p.Name {
 		case "per":
 			l.per = s.per(p.Value)
@@ -75,6 +78,28 @@ func (s *scope) limit(n *yaml.Node) (l limit, ok bool) {
 		}
 	}
 	return l, r.Errors() == before
+}
+
+// limitEntries returns the entries of a limit.
+func (s *scope) limitEntries(n *yaml.Node) []text.Pair {
+	entries := s.Doc.Pairs(n)
+	return slices.DeleteFunc(slices.Clone(entries), func(p text.Pair) bool {
+		if slices.Contains(limitKeys, p.Name) {
+			return false
+		}
+		suggestion := cmp.Or(limitAliases[text.FoldWord(p.Name)], text.Closest(p.Name, limitKeys))
+		if !slices.Contains(text.NotGiven(limitKeys, entries), suggestion) {
+			suggestion = ""
+		}
+		s.Doc.Errorf("unknown-key", s.Doc.At(p.Key), suggestion, "a limit has no %s%s%s", text.Quote(p.Name), text.DidYouMean(suggestion), text.ListIfNone(suggestion, limitKeys))
+		return true
+	})
+}
+
+// limitAliases are other words for the keys of a limit.
+var limitAliases = map[string]string{
+	"maximum": "max", "count": "max", "times": "max", "limit": "max", "most": "max", "number": "max", "each": "every", "within": "every", "in": "every", "window": "every", "interval": "every",
+	"period": "every", "duration": "every", "for": "per", "by": "per", "key": "per", "groupby": "per", "of": "per",
 }
 
 // per reads the expression whose values are counted apart.
@@ -138,9 +163,10 @@ func (s *scope) every(n *yaml.Node) time.Duration {
 	switch at := t.Span(0, len(t.Value)); {
 	case err != nil:
 		suggestion, _ := lang.ReadDuration(t.Value)
-		if word := everyWords[t.Value]; suggestion == "" {
-			suggestion = word
+		if _, number := strconv.Atoi(t.Value); number == nil {
+			suggestion = t.Value + "h"
 		}
+		suggestion = cmp.Or(suggestion, everyWords[strings.ToLower(t.Value)])
 		r.Mendf(text.Error, "limit", t, at, suggestion, `"every" takes a length of time, such as 24h or 7d, not %s%s`, text.Quote(t.Value), text.DidYouMean(suggestion))
 	case d <= 0:
 		r.Mendf(text.Error, "limit", t, at, "", `"every" must be longer than nothing`)

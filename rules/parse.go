@@ -117,6 +117,10 @@ func ruleEntries(r *text.Document, n *yaml.Node) map[string]text.Pair {
 				misplaced = true
 				continue
 			}
+			if quietKeys[text.FoldWord(p.Name)] {
+				r.Errorf("unknown-key", r.At(p.Key), "", `a rule has no %s; "hours" says when messages may go out, such as hours: 08:00-20:00`, text.Quote(p.Name))
+				continue
+			}
 			if suggestion == "" {
 				suggestion = ruleKeyAliases[strings.ToLower(p.Name)]
 			}
@@ -207,6 +211,9 @@ func parseRule(r *text.Document, n *yaml.Node, o Options, m *memo, checked bool)
 	return rule
 }
 
+// quietKeys are keys for the times at which nothing is sent, the opposite of `hours`.
+var quietKeys = map[string]bool{"quiethours": true, "quiet": true, "silenthours": true, "silent": true, "donotdisturb": true, "dnd": true, "blackout": true, "nighttime": true}
+
 // settings reads the keys that need no expressions.
 func (rule *draft) settings(r *text.Document, keys map[string]text.Pair) {
 	if p := given(keys, "timezone"); p != nil {
@@ -238,7 +245,7 @@ func given(keys map[string]text.Pair, name string) *text.Pair {
 var ruleKeyAliases = map[string]string{
 	"if": "when", "condition": "when", "conditions": "when", "where": "when", "filter": "when", "do": "then", "actions": "then", "action": "then", "steps": "then",
 	"event": "on", "events": "on", "trigger": "on", "triggers": "on", "tz": "timezone", "zone": "timezone", "vars": "let", "variables": "let",
-	"title": "name", "id": "name", "lang": "language", "locale": "language", "opening_hours": "hours", "businesshours": "hours", "business_hours": "hours", "quiet_hours": "hours",
+	"title": "name", "id": "name", "lang": "language", "locale": "language", "opening_hours": "hours", "businesshours": "hours", "business_hours": "hours",
 	"throttle": "limit", "rate": "limit", "ratelimit": "limit", "rate_limit": "limit", "limits": "limit", "comment": "description", "desc": "description", "active": "enabled",
 }
 

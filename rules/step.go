@@ -183,6 +183,10 @@ func (s *scope) unknownKey(p text.Pair, action *yaml.Node, entries []text.Pair) 
 		r.Errorf("unknown-key", r.At(p.Key), "", `a step has no condition of its own: "when" belongs to the rule; for another condition write another rule`)
 		return ""
 	}
+	if slices.Contains([]string{"limit", "language", "timezone", "let", "mode", "enabled"}, p.Name) {
+		r.Errorf("unknown-key", r.At(p.Key), "", "%s belongs to the rule, beside its name", text.Quote(p.Name))
+		return ""
+	}
 	known := slices.Concat(actionNames(), stepKeys)
 	suggestion := text.Closest(p.Name, text.NotGiven(known, entries))
 	if action != nil && slices.ContainsFunc(actions.Kinds(), func(k actions.Kind) bool { return hasField(k, p.Name) }) {

@@ -21,13 +21,18 @@ func (d Days) With(text string) (_ Days, suggestion string, err error) {
 	if len(text) == len("12-25") {
 		day = "2000-" + text // a leap year
 	}
-	if _, wrong := time.Parse(layout, day); wrong != nil || !dayForms.MatchString(text) {
-		for _, other := range []string{"2006-1-2", "02.01.2006", "2.1.2006", "2006/01/02", "January 2, 2006", "2 January 2006", "2 Jan 2006", "Jan 2, 2006", time.RFC3339} {
-			if t, err := time.Parse(other, text); err == nil {
+	if _, err := time.Parse(layout, day); err != nil || !dayForms.MatchString(text) {
+		wrong := fmt.Errorf("a closed day is written like 2026-12-25, or 12-25 for every year; %q is not", text)
+		for _, other := range []string{"2006-1-2", "2.1.2006", "2006/1/2", "1/2/2006", "2/1/2006", "January 2, 2006", "2 January 2006", "2 Jan 2006", "Jan 2, 2006", time.RFC3339} {
+			switch t, err := time.Parse(other, text); {
+			case err != nil:
+			case suggestion != "" && suggestion != t.Format(layout): // 1/2/2026 can be either
+				return nil, "", wrong
+			default:
 				suggestion = t.Format(layout)
 			}
 		}
-		return nil, suggestion, fmt.Errorf("a closed day is written like 2026-12-25, or 12-25 for every year; %q is not", text)
+		return nil, suggestion, wrong
 	}
 	more := maps.Clone(d)
 	if more == nil {
