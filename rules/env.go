@@ -31,7 +31,7 @@ var world = &lang.Env{
 	Objects: map[string]lang.Object{
 		"appointment": {Fields: fieldTypes("appointment"), Moment: "startTime"},
 		"previous":    {Fields: fieldTypes("previous"), Moment: "startTime", Optional: true},
-		"contact":     {Fields: fieldTypes("contact"), Optional: true, Lazy: true},
+		"contact":     {Fields: contactTypes(), Optional: true, Lazy: true},
 		"user":        {Fields: fieldTypes("user"), Optional: true, Lazy: true},
 		"calendar":    {Fields: fieldTypes("calendar"), Optional: true, Lazy: true},
 		"location":    {Fields: fieldTypes("location"), Optional: true, Lazy: true},
@@ -267,6 +267,8 @@ func (e *Event) lazyValue(name string) any {
 			list[i] = whole(u, userFieldValues)
 		}
 		return list
+	case historyName:
+		return e.history()
 	case "raw":
 		if len(bytes.TrimSpace(e.Body)) > 0 {
 			return DecodePayload(e.Body)

@@ -27,11 +27,16 @@ type Event struct {
 	Appointment Appointment // as in the payload; once the state is known, as it is after the event
 	Given       Fields      // the fields of Appointment that are in the payload
 	People
-	Asks     bool            // what is not known of people and places can be looked up
-	Answers  *Directory      // what was looked up; nil if nothing was
-	Custom   map[string]any  // the customData of a workflow webhook
-	Body     json.RawMessage // the whole body as it came; decoded only for rules that use `raw`
-	Problems []Problem       // parts of the payload that could not be read
+	Asks    bool            // what is not known of people and places can be looked up
+	Answers *Directory      // what was looked up; nil if nothing was
+	Custom  map[string]any  // the customData of a workflow webhook
+	Body    json.RawMessage // the whole body as it came; decoded only for rules that use `raw`
+
+	// History returns what else is remembered of a contact at the location, those that start latest first. It is called for
+	// rules that use contact.appointments; nil is nothing.
+	History func(contact string) ([]Appointment, error)
+
+	Problems []Problem // parts of the payload that could not be read
 
 	On       []string    // what happened: the wire type and derived names, see [Names]
 	Changed  []string    // JSON names of the appointment's fields that differ from Previous, sorted

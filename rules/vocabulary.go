@@ -131,5 +131,8 @@ func FieldsBelow(variable string) []lang.Word {
 		}
 		words = append(words, lang.Word{Name: name, Type: world.Objects[variable].Fields[name].String(), Doc: doc})
 	}
+	if variable == "contact" {
+		words = append(words, lang.Word{Name: "appointments", Type: world.Objects[variable].Fields["appointments"].String(), Doc: "What else is remembered of the person at this location, at most 100, those that start latest first; each has the fields of appointment."})
+	}
 	return words
 }

@@ -19,6 +19,37 @@ func DecodeState(data []byte) (*Memory, error) {
 	return state, json.Unmarshal(data, state)
 }
 
+// Visits returns what reads the other appointments of a contact for an event. states returns their recorded states.
+func Visits(ev *rules.Event, states func(record.Visitor) ([]json.RawMessage, error)) func(contact string) ([]rules.Appointment, error) {
+	location, source, appointment := ev.LocationID, ev.Source, ev.Appointment.ID
+	return func(contact string) ([]rules.Appointment, error) {
+		list, err := states(record.Visitor{Location: location, Contact: contact, Source: source, Appointment: appointment})
+		if err != nil {
+			return nil, err
+		}
+		return appointments(list)
+	}
+}
+
+// appointments returns the appointments with some recorded states. One that was deleted is cancelled.
+func appointments(states []json.RawMessage) ([]rules.Appointment, error) {
+	list := make([]rules.Appointment, 0, len(states))
+	for _, data := range states {
+		m, err := DecodeState(data)
+		if err != nil {
+			return nil, fmt.Errorf("stored state of an appointment: %w", err)
+		}
+		if m == nil {
+			continue
+		}
+		if m.Deleted {
+			m.AppointmentStatus = rules.Cancelled
+		}
+		list = append(list, m.Appointment)
+	}
+	return list, nil
+}
+
 // Restore returns a recorded event as the rules see it. n reads its body.
 func Restore(n *payload.Normaliser, e *record.Event) (*rules.Event, error) {
 	ev, _, err := restore(n, e)

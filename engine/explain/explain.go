@@ -80,6 +80,7 @@ func Event(ctx context.Context, s *store.Store, id string, o Options) (Answer, e
 	if ev.Answers, err = decide.Answers(deliveries...); err != nil {
 		return Answer{}, err
 	}
+	ev.History = decide.Visits(ev, func(v record.Visitor) ([]json.RawMessage, error) { return s.HistoryAt(ctx, v, ev.ID) })
 	a := answer(ev, e.Status, ev.ReceivedAt)
 	a.Event = e.ID
 	set, err := a.choose(ctx, s, e.Rules, o)

@@ -62,6 +62,7 @@ func (r *Receiver) origin(tx *store.Tx, d *record.Delivery) (decide.Origin, erro
 		return decide.Origin{}, decide.RecordError{Err: err}
 	}
 	o.Event.Asks = r.Asks
+	o.Event.History = decide.Visits(o.Event, tx.History)
 	o.Event.Answers, err = decide.Answers(*d)
 	return o, err
 }

@@ -5,6 +5,7 @@
 package receive
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -149,11 +150,15 @@ func (r *Receiver) receive(tx *store.Tx, ev *rules.Event, body []byte, gone bool
 	if ends.IsZero() {
 		ends = ev.Appointment.StartTime
 	}
-	if err := tx.Remember(ev.Source, ev.Appointment.ID, row.After, mark(body, row.Dedupe, id), ev.ReceivedAt, ends); err != nil {
+	if err := tx.Remember(&store.Remembered{
+		Source: ev.Source, Appointment: ev.Appointment.ID, Location: ev.LocationID, Contact: cmp.Or(next.ContactID, ev.Contact.ID),
+		State: row.After, Latest: mark(body, row.Dedupe, id), Touched: ev.ReceivedAt, Starts: next.StartTime, Ends: ends,
+	}); err != nil {
 		return result{}, err
 	}
 	now := r.Now().UTC()
 	ev.Asks = r.Asks
+	ev.History = decide.Visits(ev, tx.History)
 	if err := r.match(tx, inForce.Set, ev, now, &res, nil); err != nil {
 		return result{}, err
 	}

@@ -212,3 +212,9 @@ func FirstID(t time.Time) string {
 // UnderWay is the end of the reason of a delivery that was cancelled after its claim and before its attempt was
 // recorded.
 const UnderWay = " while this was being sent"
+
+// A Visitor is a contact at a location, seen from one appointment, which is left out of the contact's others.
+type Visitor struct {
+	Location, Contact   string
+	Source, Appointment string
+}

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,14 +23,15 @@ import (
 
 // A post is a receiver and a store with a clock that only the test moves. The test is the worker.
 type post struct {
-	t     *testing.T
-	now   time.Time
-	set   *rules.Set
-	s     *store.Store
-	r     *receive.Receiver
-	known []string             // the appointments
-	fails bool                 // every attempt fails
-	again map[string]time.Time // when jobs that were put off come again, by their deliveries
+	t        *testing.T
+	now      time.Time
+	set      *rules.Set
+	s        *store.Store
+	r        *receive.Receiver
+	known    []string             // the appointments
+	fails    bool                 // every attempt fails
+	location string               // of the events; "" is l1
+	again    map[string]time.Time // when jobs that were put off come again, by their deliveries
 }
 
 // newPost returns a post on a Monday at eight in London, with rules and a directory in the same file.
@@ -70,7 +72,7 @@ func (p *post) tell(kind, id, contact, more string) {
 	if !slices.Contains(p.known, id) {
 		p.known = append(p.known, id)
 	}
-	body := fmt.Sprintf(`{"type":"Appointment%s","locationId":"l1","appointment":{"id":%q,"contactId":%q%s}}`, kind, id, contact, more)
+	body := fmt.Sprintf(`{"type":"Appointment%s","locationId":%q,"appointment":{"id":%q,"contactId":%q%s}}`, kind, cmp.Or(p.location, "l1"), id, contact, more)
 	ev, err := payload.Normalise("hoopai", []byte(body), p.now, time.UTC)
 	if err != nil {
 		p.t.Fatal(err)
@@ -446,4 +448,51 @@ func TestRefusedIsProposed(t *testing.T) {
 	}
 	p.tell("Create", "a2", "c1", starts("2026-03-04T12:00:00Z"))
 	p.wants("it is written to", p.until(p.now), "Mon 08:00 a2 told")
+}
+
+// A rule sees what else is remembered of the contact at the location, as it is when the rule is decided.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, guest+`rules:
+  - name: first
+    on: booked
+    when: none(contact.appointments, .appointmentStatus != "cancelled")
+    then: [{ email: { to: "{{ contact.email }}", subject: welcome, text: x } }]
+  - name: third
+    on: noshow
+    when: count(contact.appointments, .appointmentStatus == "noshow") == 2
+    then: [{ email: { to: manager@example.com, subject: "{{ join(map(contact.appointments, date(.startTime, '2 Jan')), ', ') }}", text: x } }]
+  - name: invited
+    on: booked
+    when: none(contact.appointments, .startTime > appointment.startTime && .appointmentStatus != "cancelled")
+    then: [{ at: appointment.startTime + duration("5d"), email: { to: "{{ contact.email }}", subject: again, text: x } }]
+`, rules.Options{})
+	p.tell("Create", "a1", "c1", starts("2026-03-03T10:00:00Z"))
+	p.wants("the first visit", p.until(p.now), "Mon 08:00 a1 first")
+	p.tell("Update", "a1", "c1", `,"appointmentStatus":"cancelled"`)
+	p.tell("Create", "a2", "c1", starts("2026-03-04T10:00:00Z"))
+	p.wants("the first was cancelled", p.until(p.now), "Mon 08:00 a2 first")
+	p.tell("Create", "a3", "c1", starts("2026-03-05T10:00:00Z"))
+	p.tell("Create", "a4", "c1", starts("2026-03-06T10:00:00Z"))
+	p.location = "l2"
+	p.tell("Create", "b1", "c1", starts("2026-03-05T10:00:00Z"))
+	p.location = ""
+	p.tell("Create", "b2", "c2", starts("2026-03-05T10:00:00Z"))
+	p.wants("another location, and another contact", p.until(p.now), "Mon 08:00 b1 first", "Mon 08:00 b2 first")
+	for i, id := range []string{"a2", "a3", "a4"} {
+		p.now = p.at(4+i, "11:00")
+		p.tell("Update", id, "c1", `,"appointmentStatus":"noshow"`)
+	}
+	p.wants("the third no-show", p.until(p.now), "Fri 11:00 a4 third … 5 Mar, 4 Mar, 3 Mar")
+	p.wants("who has no later appointment is invited", p.until(p.at(30, "11:00")), "Tue 10:00 b1 invited", "Tue 10:00 b2 invited", "Wed 10:00 a4 invited")
+
+	// The list has at most a hundred, the latest first.
+	p.rules(`rules: [{ name: counted, on: booked, then: [{ slack: { channel: "#c", text: "{{ len(contact.appointments) }} {{ contact.appointments[0].id }}" } }] }]`, rules.Options{})
+	for i := range 102 {
+		p.tell("Create", fmt.Sprint("m", i), "c3", starts(p.at(1, "10:00").AddDate(0, 1, i).Format(time.RFC3339)))
+	}
+	got := p.until(p.now)
+	if len(got) != 101 || !strings.Contains(got[100], `"100 m100"`) || !strings.Contains(got[2], `"3 m2"`) { // the first has nothing to name
+		t.Errorf("%d, the last %s", len(got), got[len(got)-1])
+	}
 }

@@ -23,10 +23,10 @@ func TestAnswerIsNoFailure(t *testing.T) {
 		group = append(group,
 			&writeCall{done: make(chan error, 1), fn: func(tx *Tx) error {
 				runs++
-				return tx.Remember("hoopai", fmt.Sprint("a", i), []byte("{}"), nil, s.opts.Now(), s.opts.Now())
+				return tx.Remember(&Remembered{Source: "hoopai", Appointment: fmt.Sprint("a", i), State: []byte("{}"), Touched: s.opts.Now(), Ends: s.opts.Now()})
 			}},
 			&writeCall{done: make(chan error, 1), asks: true, fn: func(tx *Tx) error {
-				if err := tx.Remember("hoopai", fmt.Sprint("undone", i), []byte("{}"), nil, s.opts.Now(), s.opts.Now()); err != nil {
+				if err := tx.Remember(&Remembered{Source: "hoopai", Appointment: fmt.Sprint("undone", i), State: []byte("{}"), Touched: s.opts.Now(), Ends: s.opts.Now()}); err != nil {
 					return err
 				}
 				if i%2 == 0 {

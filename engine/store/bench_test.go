@@ -33,7 +33,7 @@ func put(ctx context.Context, s *store.Store, key string, n int) (string, error)
 		if id, inserted, err = tx.InsertEvent(&e); err != nil || !inserted {
 			return err
 		}
-		if err := tx.Remember("hoopai", key, e.After, nil, now, now); err != nil {
+		if err := tx.Remember(&store.Remembered{Source: "hoopai", Appointment: key, State: e.After, Touched: now, Ends: now}); err != nil {
 			return err
 		}
 		for i := range n {

@@ -27,7 +27,7 @@ var tables = []table{
 		texts:   []string{"id", "source", "location", "type", "webhook", "appointment", "status", "happened", "changed", "rules"},
 		numbers: []string{"received_at"}, blobs: []string{"dedupe", "body", "state", "previous"},
 	},
-	{name: "appointments", key: []string{"source", "id"}, texts: []string{"source", "id"}, numbers: []string{"touched_at", "ends_at"}, blobs: []string{"state", "latest"}},
+	{name: "appointments", key: []string{"source", "id"}, texts: []string{"source", "id", "location", "contact"}, numbers: []string{"touched_at", "starts_at", "ends_at"}, blobs: []string{"state", "latest"}},
 	{
 		name: "deliveries", key: []string{"id"},
 		texts:   []string{"id", "event", "source", "location", "appointment", "rule", "action", "connection", "destination", "state", "reason", "step_key"},

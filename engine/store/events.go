@@ -166,12 +166,23 @@ func (t *Tx) Memory(source, appointment string) (state json.RawMessage, latest [
 	return text, latest, nil
 }
 
-// Remember replaces what is remembered of an appointment. touched is when its latest event was received, and ends is
-// when the appointment is over, zero if unknown. [Store.Prune] forgets the appointment after both.
-func (t *Tx) Remember(source, appointment string, state json.RawMessage, latest []byte, touched, ends time.Time) error {
-	_, err := t.exec("write appointment", `INSERT INTO appointments (source, id, touched_at, ends_at, state, latest) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (source, id) DO UPDATE SET touched_at = excluded.touched_at, ends_at = excluded.ends_at, state = excluded.state, latest = excluded.latest`,
-		source, appointment, micros(touched), micros(ends), []byte(state), latest)
+// A Remembered is what is remembered of an appointment. [Store.Prune] forgets it after Touched and Ends.
+type Remembered struct {
+	Source, Appointment string
+	Location, Contact   string // "" keeps what was known
+	State               json.RawMessage
+	Latest              []byte    // the mark of its latest event
+	Touched             time.Time // when that was received
+	Starts, Ends        time.Time // zero if unknown
+}
+
+// Remember replaces what is remembered of an appointment.
+func (t *Tx) Remember(m *Remembered) error {
+	_, err := t.exec("write appointment", `INSERT INTO appointments (source, id, location, contact, touched_at, starts_at, ends_at, state, latest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (source, id) DO UPDATE SET touched_at = excluded.touched_at, starts_at = excluded.starts_at, ends_at = excluded.ends_at, state = excluded.state, latest = excluded.latest,
+			location = CASE WHEN excluded.location = '' THEN appointments.location ELSE excluded.location END,
+			contact = CASE WHEN excluded.contact = '' THEN appointments.contact ELSE excluded.contact END`,
+		m.Source, m.Appointment, m.Location, m.Contact, micros(m.Touched), micros(m.Starts), micros(m.Ends), []byte(m.State), m.Latest)
 	return err
 }
 

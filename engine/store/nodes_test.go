@@ -85,7 +85,7 @@ func TestProcessesWriteOneAppointment(t *testing.T) {
 							return err
 						}
 					}
-					return tx.Remember("hoopai", "a1", fmt.Append(nil, n+1), nil, time.Now(), time.Time{})
+					return tx.Remember(&Remembered{Source: "hoopai", Appointment: "a1", State: fmt.Append(nil, n+1), Touched: time.Now()})
 				})
 				if err != nil {
 					t.Error(err)

@@ -125,7 +125,7 @@ func TestWriteFailsAlone(t *testing.T) {
 				}
 			case 1:
 				err := s.Write(t.Context(), 0, func(tx *store.Tx) error {
-					if err := tx.Remember("hoopai", fmt.Sprint("broken", i), []byte("{}"), nil, time.Now(), time.Now()); err != nil {
+					if err := tx.Remember(&store.Remembered{Source: "hoopai", Appointment: fmt.Sprint("broken", i), State: []byte("{}"), Touched: time.Now(), Ends: time.Now()}); err != nil {
 						return err
 					}
 					return broken

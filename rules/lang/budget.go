@@ -129,7 +129,10 @@ func (r *Machine) lazily(name string) any {
 	switch object, field, below := strings.Cut(name, "."); {
 	case ok:
 	case below:
-		v = r.fields(object)[field]
+		if v, ok = r.fields(object)[field]; !ok { // it is not computed with the others
+			v = r.lazy(name)
+			r.Values[name] = v
+		}
 	default:
 		v = r.lazy(name)
 		r.Values[name] = v

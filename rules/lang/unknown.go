@@ -26,6 +26,8 @@ func known(v any) any {
 	switch v := v.(type) {
 	case Unknown:
 		panic(v)
+	case *Error: // it could not be computed
+		panic(v)
 	case map[string]any:
 		for _, field := range v {
 			known(field)

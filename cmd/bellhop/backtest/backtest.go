@@ -245,6 +245,7 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 		t.report.Unreadable++
 		return nil //nolint:nilerr // it is counted, and the others are still compared
 	}
+	ev.History = t.visits(ctx, ev, e.ID)
 	t.report.Events++
 	if err := t.settleDue(ctx, func(due time.Time) bool { return !due.After(e.ReceivedAt) }); err != nil {
 		return err
@@ -281,6 +282,11 @@ func (t *test) event(ctx context.Context, e *record.Event, recorded []record.Del
 		}
 	}
 	return nil
+}
+
+// visits returns what reads the other appointments of a contact as they were before the event with an id.
+func (t *test) visits(ctx context.Context, ev *rules.Event, before string) func(contact string) ([]rules.Appointment, error) {
+	return decide.Visits(ev, func(v record.Visitor) ([]json.RawMessage, error) { return t.o.Store.HistoryAt(ctx, v, before) })
 }
 
 // opened renders a step that waits for its hours, for the appointment as it is with its event.

@@ -270,6 +270,9 @@ func (t *test) settle(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
+	ev := *from.Event
+	ev.History = t.visits(ctx, &ev, record.FirstID(s.Due))
+	from.Event = &ev
 	if err := decide.Decide(t.held.sets[s.set], &s.Delivery, from, state, s.Due); err != nil {
 		return fmt.Errorf("put step %d of rule %s for event %s: %w", s.Step, s.Rule, s.Event, err)
 	}

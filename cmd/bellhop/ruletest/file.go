@@ -187,6 +187,10 @@ func (f *file) readCase(n *yaml.Node, names map[string]int) *testCase {
 	if e, ok := at["people"]; ok && c.event != nil && !text.IsNull(e.Value) {
 		c.event.Answers = rules.ReadDirectory(doc, e.Value, text.Quote("people"))
 	}
+	if e, ok := at["history"]; ok && c.event != nil && !text.IsNull(e.Value) {
+		list := f.readHistory(e)
+		c.event.History = func(string) ([]rules.Appointment, error) { return list, nil }
+	}
 	if e, ok := at["expect"]; ok {
 		c.expect.key = e.Key
 		c.expect.read(f, e.Value)

@@ -1,6 +1,8 @@
 package ruletest
 
 import (
+	"slices"
+
 	"bellhop/actions"
 	"bellhop/rules"
 )
@@ -21,6 +23,7 @@ func testKeys() []rules.Key {
 		{Name: "with", Example: "{appointment.title: Check-up}", Doc: "Changes to the event, each by its path in the payload."},
 		{Name: "state", Example: "{appointmentStatus: new}", Doc: "What was known of the appointment before: fields, of which the others were as the event says, or the file of an earlier event. Without it, the appointment was never seen."},
 		{Name: "people", Example: "{contacts: {epfJBd0Kh8oOOL8dKLzd: {email: guest@example.com}}}", Doc: "Who the ids stand for, as if it had been looked up; the webhook and the directory come first."},
+		{Name: "history", Example: "[{appointmentStatus: noshow, startTime: 2026-11-02T10:00:00Z}]", Doc: "What else is remembered of the contact, as contact.appointments."},
 		{Name: "now", Example: "2026-12-01T09:00:00Z", Doc: "When the event is received, and what now() gives; without it, the time that the event names. Without an offset it is in the configured zone."},
 		{Name: "source", Example: "hoopai", Doc: "Who sends the event: hoopai if nothing is given."},
 		{Name: "expect", Doc: "What must come of the event. Left empty, bellhop test --update writes it."},
@@ -71,6 +74,12 @@ func stateKeys() []rules.Key {
 		rules.Key{Name: "deleted", Example: "true", Doc: "The appointment was deleted."},
 		rules.Key{Name: "booked", Example: "false", Doc: "Whether it has been announced as booked already; it has, if nothing is given."},
 	)
+}
+
+// historyKeys returns the keys of an appointment of `history`: its fields.
+func historyKeys() []rules.Key {
+	keys := []rules.Key{{Name: "id", Doc: "Its id."}}
+	return append(keys, slices.DeleteFunc(stateKeys(), func(k rules.Key) bool { return k.Name == "deleted" || k.Name == "booked" })...)
 }
 
 // namesOf returns the names of keys, followed by the names of the actions in besides.

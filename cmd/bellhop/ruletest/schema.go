@@ -32,13 +32,16 @@ func testSchema() *jsonschema.Schema {
 	}
 	state := schema.Object("state", "")
 	add(state, stateKeys(), nil)
+	other := schema.Object("appointment", "")
+	add(other, historyKeys(), nil)
 	test := schema.Object("test", "One test: an event, and what must come of it.")
 	add(test, testKeys(), map[string]*jsonschema.Schema{
-		"event":  payload("event", &jsonschema.Schema{Type: "object"}),
-		"with":   schema.OrNothing(schema.Values("changes to the event", &jsonschema.Schema{})),
-		"state":  payload("state", schema.OrNothing(state)),
-		"people": schema.OrNothing(rules.DirectorySchema()),
-		"expect": expectSchema(),
+		"event":   payload("event", &jsonschema.Schema{Type: "object"}),
+		"with":    schema.OrNothing(schema.Values("changes to the event", &jsonschema.Schema{})),
+		"state":   payload("state", schema.OrNothing(state)),
+		"people":  schema.OrNothing(rules.DirectorySchema()),
+		"history": schema.OrNothing(&jsonschema.Schema{Type: "array", Items: other}),
+		"expect":  expectSchema(),
 	})
 	return test
 }

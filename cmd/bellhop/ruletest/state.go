@@ -1,7 +1,9 @@
 package ruletest
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -40,6 +42,34 @@ func (f *file) readState(c *testCase, e text.Pair) {
 	first.Appointment.ID = c.event.Appointment.ID // two sample events need not be of the same appointment
 	state, _ := decide.Derive(nil, first)
 	c.state = &state
+}
+
+// readHistory reads the other appointments of the contact, and returns them as the server would: the latest first.
+func (f *file) readHistory(e text.Pair) (list []rules.Appointment) {
+	for _, n := range f.doc.Items(e.Value, text.Quote("history")) {
+		given := map[string]any{"id": fmt.Sprint("history ", len(list)+1)}
+		entries := f.doc.Entries(n, "an appointment of the history", namesOf(historyKeys(), nil))
+		for _, e := range entries {
+			given[e.Name] = plain(e.Value)
+		}
+		body, err := json.Marshal(map[string]any{"type": rules.Update, "appointment": given})
+		var ev *rules.Event
+		if err == nil {
+			ev, err = payload.Normalise("", body, time.Time{}, f.zone)
+		}
+		if err != nil {
+			f.doc.ErrorAt("event", n, "", "%v", err)
+			continue
+		}
+		for _, e := range entries {
+			if !ev.Given.Has(e.Name) && given[e.Name] != "" && given[e.Name] != nil {
+				f.doc.ErrorAt("type", e.Value, "", "this cannot be read as an appointment's %s", e.Name)
+			}
+		}
+		list = append(list, ev.Appointment)
+	}
+	slices.SortStableFunc(list, func(a, b rules.Appointment) int { return b.StartTime.Compare(a.StartTime) })
+	return list
 }
 
 // stateOf is the appointment as the event has it, but for what n says.
