@@ -23,7 +23,7 @@ import (
 
 // A post is a receiver and a store with a clock that only the test moves. The test is the worker.
 type post struct {
-	t        *testing.T
+	t        testing.TB
 	now      time.Time
 	set      *rules.Set
 	s        *store.Store
@@ -35,7 +35,7 @@ type post struct {
 }
 
 // newPost returns a post on a Monday at eight in London, with rules and a directory in the same file.
-func newPost(t *testing.T, text string, o rules.Options) *post {
+func newPost(t testing.TB, text string, o rules.Options) *post {
 	t.Helper()
 	p := &post{t: t, now: time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC), again: map[string]time.Time{}}
 	p.rules(text, o)

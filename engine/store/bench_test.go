@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"bellhop/engine/payload"
 	"bellhop/engine/record"
 	"bellhop/engine/store"
 	"bellhop/engine/store/storetest"
+	"bellhop/rules"
 )
 
 // put writes one event, its appointment and n deliveries, as package receive does. It returns the id of the event.
@@ -135,4 +137,58 @@ func BenchmarkWork(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+}
+
+// One move, one cancellation and one claim cost the same, however many steps wait.
+func BenchmarkWaiting(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		p := newPost(b, `rules: [{ name: remind, on: booked, then: [{ at: appointment.startTime - duration("1h"), slack: { channel: "#c", text: "{{ appointment.title }}" } }] }]`, rules.Options{})
+		tell := func(kind string, i int, more string) {
+			body := fmt.Sprintf(`{"type":"Appointment%s","locationId":"l%d","appointment":{"id":"a%d","contactId":"c%d"%s}}`, kind, i%500, i, i%5000, more)
+			ev, err := payload.Normalise("hoopai", []byte(body), p.now, time.UTC)
+			if err == nil {
+				_, err = p.r.Receive(b.Context(), ev)
+			}
+			if err != nil {
+				b.Error(err)
+			}
+		}
+		var next atomic.Int64
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
+					tell("Create", i, fmt.Sprintf(`,"title":"Tea","startTime":%q`, p.now.Add(48*time.Hour+time.Duration(i)*time.Second).Format(time.RFC3339)))
+				}
+			})
+		}
+		wg.Wait()
+		b.Run(fmt.Sprintf("claim/waiting=%d", n), func(b *testing.B) {
+			now := p.now
+			defer func() { p.now = now }()
+			p.now = now.Add(96 * time.Hour)
+			jobs, err := p.s.FirstQueued(b.Context(), n/2) // the others are moved and cancelled below
+			if err != nil {
+				b.Fatal(err)
+			}
+			for i := 0; b.Loop(); i++ {
+				if _, _, err := jobs[i%len(jobs)].Claim(b.Context(), p.r.Due); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		at := n / 2
+		b.Run(fmt.Sprintf("move/waiting=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				at = n/2 + at%(n/2) + 1
+				tell("Update", at, fmt.Sprintf(`,"startTime":%q`, p.now.Add(72*time.Hour+time.Duration(at)*time.Second).Format(time.RFC3339)))
+			}
+		})
+		b.Run(fmt.Sprintf("cancel/waiting=%d", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				at = n/2 + at%(n/2) + 1
+				tell("Update", at, fmt.Sprintf(`,"appointmentStatus":%q`, []string{"cancelled", "confirmed"}[i/(n/2)%2]))
+			}
+		})
+	}
 }

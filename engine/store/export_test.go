@@ -56,8 +56,16 @@ type Queued struct {
 // Queued returns the jobs in the queue for an appointment's deliveries, oldest first. It is for stores whose queue is
 // not worked.
 func (s *Store) Queued(ctx context.Context, appointment string) ([]Queued, error) {
-	rows, err := s.write.QueryContext(ctx, `/* test */ SELECT j.id, j.args ->> 'd', j.args ->> 'to', coalesce(CAST(j.args ->> 'n' AS integer), 0), j.state = 'scheduled', j.scheduled_at
-		FROM deliveries d JOIN river_job j ON j.args ->> 'd' = d.id WHERE d.appointment = ? AND j.state IN ('available', 'scheduled', 'running') ORDER BY j.id`, appointment)
+	return s.jobs(ctx, `deliveries d JOIN river_job j ON j.args ->> 'd' = d.id WHERE d.appointment = ? AND j.state IN ('available', 'scheduled', 'running') ORDER BY j.id`, appointment)
+}
+
+// FirstQueued returns the oldest n jobs in the queue, as Queued does.
+func (s *Store) FirstQueued(ctx context.Context, n int) ([]Queued, error) {
+	return s.jobs(ctx, `river_job j WHERE j.state IN ('available', 'scheduled', 'running') ORDER BY j.id LIMIT ?`, n)
+}
+
+func (s *Store) jobs(ctx context.Context, from string, args ...any) ([]Queued, error) {
+	rows, err := s.write.QueryContext(ctx, `/* test */ SELECT j.id, j.args ->> 'd', j.args ->> 'to', coalesce(CAST(j.args ->> 'n' AS integer), 0), j.state = 'scheduled', j.scheduled_at FROM `+from, args...)
 	return collect(rows, err, "list jobs", func(rows *sql.Rows) (Queued, error) {
 		q := Queued{Job: &Job{store: s}}
 		var later bool
