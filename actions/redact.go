@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // redacted replaces a secret.
@@ -20,16 +21,35 @@ const redacted = "[redacted]"
 
 // A Redactor removes secrets from texts, also if they are encoded: for URLs, in base64 (alone or inside
 // other text, as in basic authentication), in JSON, in HTML and in quotes. It is safe for concurrent use.
-type Redactor struct{ replacer *strings.Replacer }
+type Redactor struct {
+	replacer atomic.Pointer[strings.Replacer]
+	mu       sync.Mutex
+	known    map[string]bool
+}
 
-// NewRedactor returns a Redactor for the given secrets. A secret shorter than 4 characters is ignored, because
-// it would remove ordinary text.
+// NewRedactor returns a Redactor for the given secrets.
 func NewRedactor(secrets []string) *Redactor {
-	var forms []string
+	r := &Redactor{known: map[string]bool{}}
+	r.replacer.Store(strings.NewReplacer())
+	r.Add(secrets)
+	return r
+}
+
+// Add adds secrets. One shorter than 4 characters is ignored, because it would remove ordinary text.
+func (r *Redactor) Add(secrets []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := len(r.known)
 	for _, secret := range secrets {
-		if len([]rune(secret)) < 4 {
-			continue
+		if len([]rune(secret)) >= 4 {
+			r.known[secret] = true
 		}
+	}
+	if len(r.known) == before {
+		return
+	}
+	var forms []string
+	for secret := range r.known {
 		forms = append(forms, secret)
 		for _, form := range encodings(secret) {
 			if len(form) >= 4 {
@@ -45,7 +65,7 @@ func NewRedactor(secrets []string) *Redactor {
 	for _, form := range slices.Compact(forms) {
 		pairs = append(pairs, form, redacted)
 	}
-	return &Redactor{strings.NewReplacer(pairs...)}
+	r.replacer.Store(strings.NewReplacer(pairs...))
 }
 
 // encodings lists the forms in which a secret may appear.
@@ -91,7 +111,7 @@ func lowerEscapes(s string) string {
 }
 
 // Redact returns s with every secret replaced by "[redacted]".
-func (r *Redactor) Redact(s string) string { return r.replacer.Replace(s) }
+func (r *Redactor) Redact(s string) string { return r.replacer.Load().Replace(s) }
 
 // A scrubber takes a connection's own secrets out of the other side's answers before they are shortened: half a
 // secret would not be recognised.

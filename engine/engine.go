@@ -102,6 +102,14 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	e.metrics.Registry.MustRegister(backlog{context.WithoutCancel(ctx), e.store, e.log})
 	compile := cfg.RuleOptions()
+	read := compile.LocationFile
+	compile.LocationFile = func(path string, data []byte) (*rules.File, []text.Finding, bool) {
+		f, findings, ok := read(path, data)
+		if f != nil { // its secrets are hidden before it is in force
+			redactor.Add(f.Location().Value.(*config.Location).Secrets())
+		}
+		return f, findings, ok
+	}
 	if e.folder, err = e.openRules(ctx, compile, o.Found); err != nil {
 		return nil, err
 	}
@@ -121,7 +129,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Asks: o.People != nil, Brake: cfg.Delivery.Brake, Differ: func() bool { return e.differ.Load() > 0 }})
 	workOptions := work.Options{
-		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, People: o.People, Guard: guard, Connections: connections, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
+		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, People: o.People, Guard: guard, Connections: connections, Own: e.ownConnection, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
 		Attempts: cfg.Delivery.Attempts, MaxAge: cfg.Delivery.MaxAge, Places: cfg.Delivery.Concurrency,
 		PerDestination: cfg.Delivery.PerDestination, Stop: cfg.Delivery.Shutdown,
 	}
@@ -153,10 +161,18 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	return e, nil
 }
 
+// ownConnection returns a connection of a location's own; nil if it has none with this name.
+func (e *Engine) ownConnection(location, name string) actions.Connection {
+	if f := e.folder.Set().LocationFile(location); f != nil {
+		return f.Value.(*config.Location).Connection(name)
+	}
+	return nil
+}
+
 // openRules loads the folder of rules.
 func (e *Engine) openRules(ctx context.Context, compile rules.Options, found func([]text.Finding)) (*live.Folder, error) {
 	return live.Open(ctx, live.Options{
-		Dir: e.cfg.Rules, Also: []string{e.cfg.Directory},
+		Dir: e.cfg.Rules, Also: e.cfg.Folders(),
 		Compile: func(path string, data []byte) (*rules.File, []text.Finding) {
 			return rules.Compile(path, data, compile)
 		},

@@ -41,7 +41,7 @@ func (s *Set) Render(name string, number int, action string, ev *Event, now time
 	r.start(rule)
 	switch yes, err := r.applies(); {
 	case err != nil:
-		out := Step{Number: number, Action: action, Connection: st.connection, Destination: st.destination(rule)}
+		out := Step{Number: number, Action: action, Connection: st.connection, Destination: st.destination(rule, r.ev)}
 		return out.failed(fmt.Errorf("condition: %w", err)), false
 	case !yes:
 		return Step{Number: number, Skip: conditionFalse}, false

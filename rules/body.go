@@ -37,6 +37,7 @@ type draft struct {
 	*Rule
 	*body
 	list     *yaml.Node // in which it stands
+	borrowed []borrowed
 	nameSpan text.Span
 }
 
@@ -105,7 +106,7 @@ func (rule *Rule) read(checked bool) []*draft {
 	parseSafely(r, func() {
 		switch {
 		case at.To == 0:
-			drafts, _ = parse(r, in.o, &Directory{}, checked)
+			drafts, _, _ = parse(r, in.o, &Directory{}, checked)
 		default:
 			if root := r.Root(); root != nil && len(root.Content) == 1 {
 				drafts = []*draft{parseRule(r, text.Resolve(root.Content[0]), in.o, newMemo(), checked)}

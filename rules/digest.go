@@ -24,6 +24,8 @@ func (f *File) Digest(findings []text.Finding) (string, error) {
 	w := &digestWriter{out: make([]byte, 0, 256*(1+len(f.Rules)))}
 	w.json(findings)
 	w.json(f.ignores)
+	w.json(f.only)
+	w.json(f.borrowed)
 	w.number(len(f.Rules))
 	for _, rule := range f.Rules {
 		w.text(rule.Name)
@@ -67,6 +69,9 @@ func Recall(path string, data []byte, digest string, o Options) (*File, []text.F
 	r.json(&findings)
 	f := &File{Path: path}
 	r.json(&f.ignores)
+	r.json(&f.only)
+	r.json(&f.borrowed)
+	o.only = f.only
 	in := &fileText{path: path, data: data, o: o}
 	rules := make([]Rule, r.count())
 	f.Rules = make([]*Rule, len(rules))
@@ -80,6 +85,9 @@ func Recall(path string, data []byte, digest string, o Options) (*File, []text.F
 			ons[on] = strings.Split(on, ",")
 		}
 		rule.On = ons[on]
+		for _, only := range f.only {
+			rule.only = append(rule.only, only.Name)
+		}
 		rule.Enabled, rule.Shadow, rule.cancelled = r.flag(), r.flag(), r.flag()
 		rule.line, rule.column, rule.endLine, rule.endColumn = r.number(), r.number(), r.number(), r.number()
 		rule.text.in = in

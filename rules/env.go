@@ -121,6 +121,9 @@ type eventValue struct {
 
 // valueOf returns what reads a value from an event. For an unknown name it reads nil.
 func valueOf(name string) func(*Event) any {
+	if name == forName {
+		return func(ev *Event) any { return ev.locationNames() }
+	}
 	for _, values := range [][]eventValue{eventValues, lazyValues} {
 		if i := slices.IndexFunc(values, func(v eventValue) bool { return v.name == name }); i >= 0 {
 			return values[i].of

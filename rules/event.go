@@ -32,6 +32,8 @@ type Event struct {
 	Custom  map[string]any  // the customData of a workflow webhook
 	Body    json.RawMessage // the whole body as it came; decoded only for rules that use `raw`
 
+	own *LocationFile // of its location; nil if there is none, or before [Set.know]
+
 	// History returns what else is remembered of a contact at the location, those that start latest first. It is called for
 	// rules that use contact.appointments; nil is nothing.
 	History func(contact string) ([]Appointment, error)

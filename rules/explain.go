@@ -93,6 +93,10 @@ func explain(rule *Rule, ev *Event, now time.Time) Explanation {
 		out.Outcome, out.Reason = OtherEvent, "the rule is for "+wordList(rule.On)+", but this event is "+wordList(ev.On)
 		return out
 	}
+	if !rule.isFor(ev) {
+		out.Outcome, out.Reason = NotTrue, "the rule is for "+wordList(rule.only)+", but this event is of "+wordList(ev.locationNames())
+		return out
+	}
 	r := newRun(ev, now)
 	r.start(rule)
 	out.Outcome, out.Reason = Fired, "the rule has no condition"

@@ -18,38 +18,45 @@ import (
 // maxName is the length of a rule's name, in characters.
 const maxName = 100
 
-// parse reads a file: its rules, and its entries of the directory, which it adds to people. The rules are complete only if
+// parse reads a file: its rules, the locations that they are for, and its entries of the directory, which it adds to people. The rules are complete only if
 // no error was reported. checked says that none was before, so that only what rules do is read.
-func parse(r *text.Document, o Options, people *Directory, checked bool) (rules []*draft, entries []listed) {
+func parse(r *text.Document, o Options, people *Directory, checked bool) (rules []*draft, entries []listed, only []forLocation) {
 	root := r.Root()
 	if root == nil || text.IsNull(root) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if root.Kind == yaml.SequenceNode {
 		at := r.At(root)
 		r.Errorf("file", text.Span{From: at.From, To: min(at.From+1, at.To)}, "", "a rule file begins with the line rules: and the list of rules stands below it")
-		return nil, nil
+		return nil, nil, nil
 	}
 	if root.Kind != yaml.MappingNode {
 		r.Errorf("file", r.At(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
-		return nil, nil
+		return nil, nil, nil
 	}
 	found := false
 	pairs := r.Pairs(root)
+	if i := slices.IndexFunc(pairs, func(p text.Pair) bool { return p.Name == "for" }); i >= 0 {
+		only = readFor(r, pairs[i])
+		o.only = only
+	}
 	for _, p := range pairs {
+		if p.Name == "for" {
+			continue
+		}
 		if slices.Contains(directoryKeys, p.Name) {
 			found = true
 			entries = append(entries, people.read(r, p)...)
 			continue
 		}
 		if p.Name != "rules" {
-			suggestion := text.Closest(p.Name, append([]string{"rules"}, directoryKeys...))
+			suggestion := text.Closest(p.Name, append([]string{"rules", "for"}, directoryKeys...))
 			switch {
 			case suggestion == "" && p.Name == "rule":
 				suggestion = "rules"
 			case suggestion == "" && slices.Contains(ruleKeys, p.Name) && len(pairs) > 1:
 				r.Errorf("unknown-key", r.At(p.Key), "", "%s belongs to a rule; a rule file begins with rules: and each rule with -", text.Quote(p.Name))
-				return nil, nil
+				return nil, nil, nil
 			}
 			r.Errorf("unknown-key", r.At(p.Key), suggestion, "a rule file has no %s%s%s", text.Quote(p.Name), text.DidYouMean(suggestion), text.ListIfNone(suggestion, []string{"rules"}))
 			if suggestion != "rules" || found {
@@ -71,7 +78,7 @@ func parse(r *text.Document, o Options, people *Directory, checked bool) (rules 
 	if !found && r.Errors() == 0 {
 		r.Errorf("file", r.At(root), "", "a rule file begins with the line rules: and the list of rules stands below it")
 	}
-	return rules, entries
+	return rules, entries, only
 }
 
 func parseRules(r *text.Document, list *yaml.Node, o Options, checked bool) []*draft {
@@ -176,7 +183,7 @@ func parseRule(r *text.Document, n *yaml.Node, o Options, m *memo, checked bool)
 	}
 	lacks("on", ", which says what events it is for")
 	rule.settings(r, keys)
-	s := &scope{above: rule.body, Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}, Checked: checked}, memo: m}
+	s := &scope{above: rule.body, draft: rule, Scope: lang.Scope{Env: world, Doc: r, Zone: rule.zoneName(), Naive: rule.fixedNaive(), Used: map[int]bool{}, Checked: checked}, memo: m}
 	s.name("", rule.zoneName())
 	before := r.Errors()
 	if p, ok := at("let"); ok {

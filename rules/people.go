@@ -123,6 +123,7 @@ func isEmpty(v any) bool {
 // know returns the event with the people whom its ids stand for. A field that the event itself has is kept.
 func (s *Set) know(ev *Event) *Event {
 	known, a := *ev, &ev.Appointment
+	known.own = s.locations[ev.LocationID]
 	known.Contact.ID = cmp.Or(a.ContactID, ev.Contact.ID)
 	if ev.Contact.ID != "" && ev.Contact.ID != known.Contact.ID { // it is another one's by now
 		known.Contact = Contact{ID: known.Contact.ID}

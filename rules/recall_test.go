@@ -76,7 +76,7 @@ func everythingOf(t *testing.T, f *File) []string {
 						out = append(out, fmt.Sprintf("%+v", st))
 						held := Held{Rule: m.Rule.Name, Step: st.Number, Key: st.Key, Planned: now, At: st.At}
 						due, shadow := set.Due(held, ev, st.At)
-						out = append(out, fmt.Sprintf("%+v %v %v %q", due, shadow, set.ForCancelled(held, ev), set.Destination(held)))
+						out = append(out, fmt.Sprintf("%+v %v %v %q", due, shadow, set.ForCancelled(held, ev), set.Destination(held, "")))
 					}
 				}
 			}

@@ -104,7 +104,7 @@ func (st *step) render(r *run) Step {
 		return out
 	case !opens.IsZero():
 		out.Opens = opens
-		out.Destination = st.destination(r.rule)
+		out.Destination = st.destination(r.rule, r.ev)
 		return out
 	}
 	fields, over := st.renderFields(r)
@@ -132,7 +132,7 @@ func (st *step) render(r *run) Step {
 		return out
 	}
 	data, err := json.Marshal(req)
-	if out.Destination = st.connection; out.Destination == "" {
+	if out.Destination = st.destination(r.rule, r.ev); st.connection == "" {
 		out.Destination = req.Destination(nil)
 	}
 	switch {

@@ -22,6 +22,11 @@ type Options struct {
 	Language string
 	// Hours are the configured hours, by name.
 	Hours map[string]*Hours
+	// LocationFile compiles a file if it is in the folder of locations; ok is false for another one. nil means that there are
+	// no such files.
+	LocationFile func(path string, data []byte) (f *File, findings []text.Finding, ok bool)
+
+	only []forLocation // what the file that is read is for
 }
 
 // Identity identifies all that the options mean for a file.
@@ -46,9 +51,12 @@ type File struct {
 	Path  string // as given to Compile
 	Rules []*Rule
 
-	people  *Directory   // what the file says of people; nil if nothing
-	listed  []listed     // the ids in it
-	ignores text.Ignores // for findings about several files together
+	people   *Directory    // what the file says of people; nil if nothing
+	listed   []listed      // the ids in it
+	only     []forLocation // the locations that its rules are for; none is all
+	borrowed []borrowed    // the connections that these must have
+	location *LocationFile // what it says of a location of its own; nil for another file
+	ignores  text.Ignores  // for findings about several files together
 }
 
 // People returns how many people, calendars and locations the file describes.
@@ -64,6 +72,7 @@ type Rule struct {
 	Enabled     bool     // a disabled rule is checked but never matches
 	Shadow      bool     // mode: shadow; match, render and record, but send nothing
 
+	only      []string    // the names or ids of the locations that it is for; none is all
 	needs     []lang.Need // of its condition, for the index
 	asks      lang.Asks   // what its condition asks for; empty if it has none
 	cancelled bool        // it asks for appointments that are cancelled, and for no others
@@ -115,13 +124,18 @@ type Step struct {
 // Compile parses, type-checks and compiles one rule file. The file is nil if any finding is an error. Findings are
 // sorted by position. It never panics, whatever data contains. The file keeps data, which must not change.
 func Compile(path string, data []byte, o Options) (*File, []text.Finding) {
+	if o.LocationFile != nil {
+		if f, findings, ok := o.LocationFile(path, data); ok {
+			return f, findings
+		}
+	}
 	r := text.New(path, ruleFile, data, lineKeys())
 	var drafts []*draft
 	var people Directory
 	var listed []listed
 	var ignores text.Ignores
 	parseSafely(r, func() {
-		drafts, listed = parse(r, o, &people, false)
+		drafts, listed, o.only = parse(r, o, &people, false)
 		ignores = r.Silence(codeSameSend)
 	})
 	findings := r.Findings()
@@ -131,6 +145,10 @@ func Compile(path string, data []byte, o Options) (*File, []text.Finding) {
 	f := newFile(r, drafts, &fileText{path: path, data: data, o: o}, ignores)
 	if f.listed = listed; listed != nil {
 		f.people = &people
+	}
+	f.only = o.only
+	for _, d := range drafts {
+		f.borrowed = append(f.borrowed, d.borrowed...)
 	}
 	return f, findings
 }
@@ -144,6 +162,9 @@ func newFile(r *text.Document, drafts []*draft, in *fileText, ignores text.Ignor
 	}
 	for i, d := range drafts {
 		f.Rules[i] = d.Rule
+		for _, only := range in.o.only {
+			d.only = append(d.only, only.Name)
+		}
 		d.summarise()
 		d.text.in = in
 		if lines != nil {
@@ -159,8 +180,9 @@ func newFile(r *text.Document, drafts []*draft, in *fileText, ignores text.Ignor
 // summarise keeps in the rule what is needed of its body to search and to compare many rules.
 func (d *draft) summarise() {
 	rule := d.Rule
+	rule.needs = forNeeds(rule.only)
 	if d.when != nil {
-		rule.needs, rule.asks = slices.Clip(d.when.Needs), d.when.Yes.AllAsks()
+		rule.needs, rule.asks = slices.Concat(rule.needs, d.when.Needs), d.when.Yes.AllAsks()
 		statuses, _ := d.when.Yes.Asks("appointment.appointmentStatus")
 		rule.cancelled = slices.Equal(statuses, []string{Cancelled})
 	}

@@ -10,6 +10,7 @@ type scope struct {
 	values []*checkedLet // the named values that could be read
 	prover *lang.Prover
 	above  *body  // of the rule that is read
+	draft  *draft // the rule
 	names  string // identifies what names mean in the rule: its zone, and its named values as they are written
 	unsure bool   // see [watch]
 }

@@ -40,6 +40,9 @@ func (r *run) start(rule *Rule) {
 // unless it fails, because the error tells the rule's place.
 func (r *run) applies() (bool, error) {
 	b := r.body
+	if !r.rule.isFor(r.ev) {
+		return false, nil
+	}
 	if b.when == nil {
 		return b.err == nil, b.err
 	}

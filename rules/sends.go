@@ -175,6 +175,9 @@ func (c *comparison) fireTogether(a, b *Rule) bool {
 	if a == b {
 		return true
 	}
+	if len(a.only) > 0 && len(b.only) > 0 && !slices.ContainsFunc(a.only, func(name string) bool { return slices.Contains(b.only, name) }) {
+		return false
+	}
 	if a.asks.Disjoint(b.asks) { // as most are: one for each calendar
 		return false
 	}

@@ -21,7 +21,8 @@ type Set struct {
 	alike table      // the first half of the key of each step that is sent
 	same  []sameSend // see sameSends
 
-	directory *Directory // what the files say of people
+	directory *Directory               // what the files say of people
+	locations map[string]*LocationFile // by their ids
 }
 
 // NewSet joins files into one set. A rule name that occurs twice is an error in the later of the two files, in the
@@ -36,6 +37,9 @@ func (s *Set) Changed(files []*File) (*Set, []text.Finding) {
 	is := &Set{}
 	var findings []text.Finding
 	is.directory, is.files, findings = joinDirectories(files)
+	var mistakes []text.Finding
+	is.files, is.locations, mistakes = joinLocations(is.files, is.directory, s)
+	findings = append(findings, mistakes...)
 	moved, added := is.place(s)
 	if is.collide() {
 		var collisions []text.Finding

@@ -447,6 +447,9 @@ func (s *scope) connect(st *step, req actions.Request, p text.Pair, at map[strin
 			where = t.Span(0, len(t.Value))
 		}
 		switch kind, ok := o.Connections[name]; {
+		case !ok && len(o.only) > 0: // the locations must have it, which is checked with their files
+			st.connection = name
+			s.draft.borrowed = append(s.draft.borrowed, borrowed{name, st.kind.Name, findingAt(r, where)})
 		case !ok:
 			suggestion := text.Closest(name, fitting)
 			if suggestion == "" && len(fitting) == 1 {

@@ -294,18 +294,21 @@ func (s *Set) Keeps(h Held) bool {
 }
 
 // Destination returns where a held step goes, as far as that is known before it is rendered; "" if its rule or step
-// is gone.
-func (s *Set) Destination(h Held) string {
+// is gone. location is the location of its event.
+func (s *Set) Destination(h Held, location string) string {
 	rule, st := s.held(h)
 	if st == nil {
 		return ""
 	}
-	return st.destination(rule)
+	return st.destination(rule, &Event{own: s.locations[location]})
 }
 
 // destination returns the step's connection or host. If that is unknown until the step is rendered, the rule's own
-// name isolates it.
-func (st *step) destination(rule *Rule) string {
+// name isolates it. A connection of the location's own is a destination of its own.
+func (st *step) destination(rule *Rule, ev *Event) string {
+	if ev.owns(st.connection) {
+		return st.connection + " of " + ev.own.name
+	}
 	return cmp.Or(st.connection, st.to, "rule "+rule.Name)
 }
 
@@ -400,7 +403,7 @@ func (s *Set) held(h Held) (*Rule, *step) {
 // why. r.Now is the value of now() in `at`.
 func (st *step) outline(r *run) (out Step, ok bool) {
 	out = Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Key: st.wait.keys}
-	out.Destination = st.destination(r.rule)
+	out.Destination = st.destination(r.rule, r.ev)
 	at, err := st.wait.moment(r)
 	switch {
 	case err != nil:
@@ -428,7 +431,7 @@ func (s Step) failed(err error) Step {
 
 // wants returns a step of which something has to be looked up first.
 func (st *step) wants(r *run, unknown lang.Unknown) Step {
-	out := Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Destination: st.destination(r.rule), Wants: &unknown}
+	out := Step{Number: st.number, Action: st.kind.Name, Connection: st.connection, Destination: st.destination(r.rule, r.ev), Wants: &unknown}
 	if st.wait != nil {
 		out.Key = st.wait.keys
 	}

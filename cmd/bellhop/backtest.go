@@ -67,7 +67,7 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 		return err
 	}
 	dir, data := cmp.Or(f.rules, cfg.Rules), cmp.Or(f.store, cfg.Store)
-	proposed, err := live.LoadFolder(cfg.RuleOptions(), dir, cfg.Directory)
+	proposed, err := live.LoadFolder(cfg.RuleOptions(), dir, cfg.Folders()...)
 	if err != nil {
 		return err
 	}

@@ -61,8 +61,10 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 	all := len(paths) == 0
 	if all {
 		paths = []string{cfg.Rules}
-		if _, err := os.Stat(cfg.Directory); !errors.Is(err, fs.ErrNotExist) {
-			paths = append(paths, cfg.Directory)
+		for _, folder := range cfg.Folders() {
+			if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+				paths = append(paths, folder)
+			}
 		}
 	}
 	set := r.checkRules(cfg, paths)
@@ -105,21 +107,30 @@ func givenUp(ctx context.Context, cfg *config.Config, set *rules.Set) map[string
 // checkRules compiles every rule file of paths and joins them into one set.
 func (r *report) checkRules(cfg *config.Config, paths []string) *rules.Set {
 	seen := map[string]bool{}
-	sources := slices.DeleteFunc(r.sources(cfg, paths), func(s live.Source) bool { // those named twice
+	again := func(s live.Source) bool {
 		real, err := filepath.EvalSymlinks(s.Path)
 		if err == nil {
 			real, err = filepath.Abs(real)
 		}
-		again := err == nil && seen[real]
+		was := err == nil && seen[real]
 		seen[real] = err == nil
-		return again
-	})
-	loaded := live.Load(sources, cfg.RuleOptions())
+		return was
+	}
+	sources := slices.DeleteFunc(r.sources(cfg, paths), again)
 	r.Files = len(sources)
+	named := map[string]bool{}
+	for _, s := range sources {
+		named[s.Name] = true
+	}
+	// The rules of some locations are checked against the files of these, which are not told if they are not named.
+	if locations, err := live.Sources(cfg.Locations); err == nil {
+		sources = append(sources, slices.DeleteFunc(locations, again)...)
+	}
+	loaded := live.Load(sources, cfg.RuleOptions())
 	for _, f := range loaded.Files {
 		r.Rules += len(f.Rules)
 	}
-	r.Findings = append(r.Findings, loaded.Findings...)
+	r.Findings = append(r.Findings, slices.DeleteFunc(loaded.Findings, func(f text.Finding) bool { return !named[f.File] })...)
 	return loaded.Set
 }
 

@@ -108,7 +108,7 @@ func (p *program) explainFile(f explainFlags) (explain.Answer, error) {
 			return explain.Answer{}, fmt.Errorf("reading the state before: %w", err)
 		}
 	}
-	loaded, err := live.LoadFolder(cfg.RuleOptions(), cmp.Or(f.rules, cfg.Rules), cfg.Directory)
+	loaded, err := live.LoadFolder(cfg.RuleOptions(), cmp.Or(f.rules, cfg.Rules), cfg.Folders()...)
 	if err != nil {
 		return explain.Answer{}, err
 	}

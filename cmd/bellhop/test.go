@@ -91,7 +91,7 @@ func (p *program) test(f testFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	options.Rules, options.Directory = cfg.RuleOptions(), cfg.Directory
+	options.Rules, options.Folders = cfg.RuleOptions(), cfg.Folders()
 	if len(paths) == 0 {
 		paths = []string{cfg.Rules}
 	}

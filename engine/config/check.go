@@ -38,6 +38,9 @@ func (d *decoder) check() {
 	if c.Directory == "" {
 		d.bad("directory", "directory must name a folder; it may be missing")
 	}
+	if c.Locations == "" {
+		d.bad("locations", "locations must name a folder; it may be missing")
+	}
 	switch scheme, _, isURL := strings.Cut(c.Store, "://"); {
 	case c.Store == "":
 		d.bad("store", "store must name a folder")

@@ -55,6 +55,7 @@ type Config struct {
 	AdminToken  string                `json:"admin_token" doc:"The token that the operators' address asks for; required beyond this machine." example:"${ADMIN_TOKEN}"`
 	Rules       string                `json:"rules" doc:"The folder of rule files." example:"./rules"`
 	Directory   string                `json:"directory" doc:"The folder of files about people, calendars and locations; it may be missing." example:"./directory"`
+	Locations   string                `json:"locations" doc:"The folder of files about locations with connections of their own; it may be missing." example:"./locations"`
 	Store       string                `json:"store" doc:"A folder, or the address of a PostgreSQL database." example:"./data"`
 	Node        string                `json:"node" doc:"The name of this server among those that share a PostgreSQL database. By default, its host and its folder of rules." example:"desk-1"`
 	Timezone    string                `json:"timezone" doc:"Where times without an offset are read." example:"Europe/London"`
@@ -71,6 +72,7 @@ type Config struct {
 	Zone *time.Location `json:"-"` // of Timezone
 	Path string         `json:"-"` // of the file, "" if there was none
 
+	env     Env                     // with which the files of locations are read
 	hours   map[string]*rules.Hours // of Hours
 	secrets []string                // the values of ${…}
 }
@@ -182,6 +184,7 @@ func Default() *Config {
 		Admin:       "127.0.0.1:8081",
 		Rules:       "rules",
 		Directory:   "directory",
+		Locations:   "locations",
 		Store:       "data",
 		Timezone:    "UTC",
 		Retention:   30 * 24 * time.Hour,
@@ -227,6 +230,7 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 		env.Lookup = os.LookupEnv
 	}
 	cfg := Default()
+	cfg.env = env
 	d := &decoder{
 		env: env, cfg: cfg, dir: filepath.Dir(path),
 		doc: text.New(path, "configuration", nil, nil), places: map[string]*yaml.Node{}, written: map[*yaml.Node]string{}, unresolved: map[*yaml.Node]bool{},
@@ -242,7 +246,7 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 		}
 		cfg.Path = path
 		d.decodeFile(bytes.TrimPrefix(data, bom))
-		cfg.Rules, cfg.Directory = d.relative(cfg.Rules), d.relative(cfg.Directory)
+		cfg.Rules, cfg.Directory, cfg.Locations = d.relative(cfg.Rules), d.relative(cfg.Directory), d.relative(cfg.Locations)
 		if !strings.Contains(cfg.Store, "://") {
 			cfg.Store = d.relative(cfg.Store)
 		}
@@ -341,7 +345,10 @@ func (c *Config) NodeName() string {
 	return host + ":" + filepath.ToSlash(folder)
 }
 
+// Folders returns the folders that are read together with the rules: of people and of locations. They may be missing.
+func (c *Config) Folders() []string { return []string{c.Directory, c.Locations} }
+
 // RuleOptions are what rule files are compiled against under this configuration.
 func (c *Config) RuleOptions() rules.Options {
-	return rules.Options{Connections: c.connectionKinds(), Zone: c.Zone, Language: c.Language, Hours: c.hours}
+	return rules.Options{Connections: c.connectionKinds(), Zone: c.Zone, Language: c.Language, Hours: c.hours, LocationFile: c.locationFile}
 }

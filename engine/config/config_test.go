@@ -133,6 +133,7 @@ func TestLoadWhole(t *testing.T) {
 		},
 		Intake: Intake{MaxConcurrent: 100, PerAddress: 512}, Path: path, Zone: cfg.Zone, secrets: cfg.secrets,
 	}
+	want.Locations, cfg.env = filepath.Join(dir, "locations"), Env{}
 	if cfg.Zone.String() != "Europe/London" || !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", cfg, want)
 	}

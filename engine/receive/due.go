@@ -172,5 +172,5 @@ func (r *Receiver) elsewhere(d *record.Delivery, now time.Time) bool {
 
 // Destination returns the destination that a waiting delivery has by the rules in force.
 func (r *Receiver) Destination(d *record.Delivery) string {
-	return cmp.Or(r.Rules().Set.Destination(decide.HeldStep(d)), d.Destination)
+	return cmp.Or(r.Rules().Set.Destination(decide.HeldStep(d), d.Location), d.Destination)
 }

@@ -132,7 +132,13 @@ func (w *Worker) do(ctx context.Context, d *record.Delivery) (receipt actions.Re
 	}
 	dispatch := actions.Dispatch{ID: d.ID, Guard: w.o.Guard}
 	if d.Connection != "" {
-		if dispatch.Connection, ok = w.o.Connections[d.Connection]; !ok {
+		if w.o.Own != nil {
+			dispatch.Connection = w.o.Own(d.Location, d.Connection)
+		}
+		if dispatch.Connection == nil {
+			dispatch.Connection = w.o.Connections[d.Connection]
+		}
+		if dispatch.Connection == nil {
 			return receipt, &actions.Failure{Own: true, Err: fmt.Errorf("connection %q is not configured", d.Connection)}
 		}
 	}

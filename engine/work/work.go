@@ -26,7 +26,8 @@ type Options struct {
 	People      People                        // looks up what deliveries want; nil if they want nothing
 	Guard       *actions.Guard
 	Connections map[string]actions.Connection
-	Redactor    *actions.Redactor // nil hides nothing
+	Own         func(location, name string) actions.Connection // a location's own, in place of one of Connections; nil if there is none
+	Redactor    *actions.Redactor                              // nil hides nothing
 	Metrics     *metrics.Metrics
 	Logger      *slog.Logger
 

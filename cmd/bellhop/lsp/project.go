@@ -29,15 +29,15 @@ type project struct {
 
 	stale atomic.Bool // the folder must be listed again
 
-	mu        sync.Mutex
-	config    stamp // of the configuration file that was read
-	loaded    bool
-	rules     string // the folder of rules
-	directory string // the folder of people, which may be missing
-	options   rules.Options
-	guide     *guide
-	paths     []string // the rule files of the folder, relative to it; nil before the first look
-	files     map[string]*compiled
+	mu      sync.Mutex
+	config  stamp // of the configuration file that was read
+	loaded  bool
+	rules   string   // the folder of rules
+	folders []string // of people and of locations, which may be missing
+	options rules.Options
+	guide   *guide
+	paths   []string // the rule files of the folder, relative to it; nil before the first look
+	files   map[string]*compiled
 }
 
 // compiled is the result of compiling a file.
@@ -99,7 +99,7 @@ func (p *project) member(path string) (rel string, ok bool) {
 		return "", false
 	}
 	rel, err := filepath.Rel(p.rules, path)
-	return filepath.ToSlash(rel), err == nil && (filepath.IsLocal(rel) || isBelow(p.directory, path)) && live.IsRules(filepath.Base(rel))
+	return filepath.ToSlash(rel), err == nil && (filepath.IsLocal(rel) || slices.ContainsFunc(p.folders, func(folder string) bool { return isBelow(folder, path) })) && live.IsRules(filepath.Base(rel))
 }
 
 // isBelow says whether a file or folder is in a folder, or is the folder.
@@ -126,8 +126,11 @@ func (p *project) refresh() {
 	if !filepath.IsAbs(p.rules) {
 		p.rules = filepath.Join(p.root, p.rules)
 	}
-	if p.directory = cfg.Directory; !filepath.IsAbs(p.directory) {
-		p.directory = filepath.Join(p.root, p.directory)
+	p.folders = cfg.Folders()
+	for i, folder := range p.folders {
+		if !filepath.IsAbs(folder) {
+			p.folders[i] = filepath.Join(p.root, folder)
+		}
 	}
 	p.options = cfg.RuleOptions()
 	p.guide = &guide{schema: rulesSchema(), connections: p.options.Connections, hours: text.SortedKeys(p.options.Hours), sources: slices.Sorted(maps.Keys(cfg.Sources))}
@@ -260,7 +263,7 @@ func (p *project) guideFor(d *document) (*guide, bool) {
 // listed returns the rule files of the folder. The caller holds p.mu.
 func (p *project) listed() []string {
 	if p.stale.Swap(false) || p.paths == nil {
-		p.paths, _ = live.Paths(p.rules, p.directory) // a folder that cannot be read has no files
+		p.paths, _ = live.Paths(p.rules, p.folders...) // a folder that cannot be read has no files
 	}
 	return p.paths
 }

@@ -29,8 +29,8 @@ import (
 type Options struct {
 	// Rules are the options for compiling the tested rules. Its Zone is also for times without an offset in tests.
 	Rules rules.Options
-	// Directory is the folder of people, which may be missing.
-	Directory string
+	// Folders are the folders of people and of locations, which may be missing.
+	Folders []string
 	// Select selects tests by their names; nil selects all.
 	Select *regexp.Regexp
 }
@@ -173,12 +173,12 @@ func (r *Runner) set(f *file) (*rules.Set, []text.Finding) {
 	for i, path := range paths {
 		sources[i] = live.Source{Name: path, Path: path}
 	}
-	if r.options.Directory != "" {
-		people, err := live.Sources(r.options.Directory)
+	for _, folder := range r.options.Folders {
+		more, err := live.Sources(folder)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, []text.Finding{text.AtStart(r.options.Directory, "unreadable", err.Error())}
+			return nil, []text.Finding{text.AtStart(folder, "unreadable", err.Error())}
 		}
-		sources = append(sources, people...)
+		sources = append(sources, more...)
 	}
 	loaded := live.Load(sources, r.options.Rules)
 	mistakes := loaded.Mistakes()
