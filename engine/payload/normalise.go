@@ -3,9 +3,11 @@ package payload
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,7 +156,7 @@ func (p *payload) unwrap(ev *rules.Event) {
 			case "calendar":
 				calendar = v
 				keep(&p.calendarID, v.Get("id"))
-				ev.Calendar = rules.Calendar{ID: text(v.Get("id")), Name: first(text(v.Get("calendarName")), text(v.Get("name")))}
+				ev.Calendar = rules.Calendar{ID: text(v.Get("id")), Name: cmp.Or(text(v.Get("calendarName")), text(v.Get("name")))}
 			case "calendarId", "calendar_id":
 				keep(&p.calendarID, v)
 			case "location":
@@ -197,8 +199,8 @@ func (p *payload) unwrap(ev *rules.Event) {
 		} else if ev.Type == "" {
 			ev.Type = kind
 		}
-		ev.LocationID = first(ev.LocationID, locationID, location)
-		ev.WebhookID = first(ev.WebhookID, webhook)
+		ev.LocationID = cmp.Or(ev.LocationID, locationID, location)
+		ev.WebhookID = cmp.Or(ev.WebhookID, webhook)
 
 		switch {
 		case appointment.IsObject():
@@ -229,10 +231,10 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 		if folded, ok := foldType(r.kind); ok && !isAppointmentType(ev.Type) {
 			ev.Type = folded
 		}
-		ev.LocationID = first(ev.LocationID, r.locationID)
+		ev.LocationID = cmp.Or(ev.LocationID, r.locationID)
 	}
 	// This is the zone of times without an offset. In a workflow webhook, `timezone` at the top is the contact's zone.
-	named := first(r.timezone, p.timezone)
+	named := cmp.Or(r.timezone, p.timezone)
 	if named == "" && !p.calendar {
 		named = p.contactTimezone
 	}
@@ -281,8 +283,8 @@ func (n *Normaliser) fill(ev *rules.Event, p *payload) {
 	if _, known := n.zone(ev.Contact.Timezone); !known && ev.Contact.Timezone != named {
 		ev.Trouble("contact.timezone", "is not a known time zone", ev.Contact.Timezone)
 	}
-	ev.Contact.ID = first(ev.Contact.ID, a.ContactID)
-	ev.Contact.Name = first(ev.Contact.Name, strings.TrimSpace(ev.Contact.FirstName+" "+ev.Contact.LastName))
+	ev.Contact.ID = cmp.Or(ev.Contact.ID, a.ContactID)
+	ev.Contact.Name = cmp.Or(ev.Contact.Name, strings.TrimSpace(ev.Contact.FirstName+" "+ev.Contact.LastName))
 	// What stands beside the appointment can be of another one.
 	if ev.Calendar.ID != "" && ev.Calendar.ID != a.CalendarID {
 		ev.Calendar = rules.Calendar{}
@@ -303,7 +305,7 @@ func (p *payload) fillIDs(ev *rules.Event) {
 		ev.Given |= fieldContact
 	}
 	if ev.Given&fieldContact == 0 && p.contact.IsObject() {
-		if id := first(text(p.contact.Get("id")), text(p.contact.Get("contactId")), text(p.contact.Get("contact_id"))); id != "" {
+		if id := cmp.Or(text(p.contact.Get("id")), text(p.contact.Get("contactId")), text(p.contact.Get("contact_id"))); id != "" {
 			a.ContactID = id
 			ev.Given |= fieldContact
 		}
@@ -419,7 +421,7 @@ func (r *reading) read(object gjson.Result, calendar bool) {
 		case "locationId":
 			r.locationID = text(v)
 		case "location_id", "location":
-			r.locationID = first(r.locationID, idOf(v))
+			r.locationID = cmp.Or(r.locationID, idOf(v))
 		case "selectedTimezone", "timezone", "timeZone":
 			r.timezone = text(v)
 		}
@@ -471,19 +473,19 @@ func readContact(c *rules.Contact, object gjson.Result) {
 	object.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
 		case "id", "contact_id", "contactId":
-			c.ID = first(c.ID, text(v))
+			c.ID = cmp.Or(c.ID, text(v))
 		case "name", "full_name", "fullName":
-			c.Name = first(c.Name, text(v))
+			c.Name = cmp.Or(c.Name, text(v))
 		case "firstName", "first_name":
-			c.FirstName = first(c.FirstName, text(v))
+			c.FirstName = cmp.Or(c.FirstName, text(v))
 		case "lastName", "last_name":
-			c.LastName = first(c.LastName, text(v))
+			c.LastName = cmp.Or(c.LastName, text(v))
 		case "email":
-			c.Email = first(c.Email, text(v))
+			c.Email = cmp.Or(c.Email, text(v))
 		case "phone":
-			c.Phone = first(c.Phone, text(v))
+			c.Phone = cmp.Or(c.Phone, text(v))
 		case "timezone", "timeZone":
-			c.Timezone = first(c.Timezone, text(v))
+			c.Timezone = cmp.Or(c.Timezone, text(v))
 		case "tags":
 			if len(c.Tags) == 0 {
 				c.Tags = list(v)
@@ -498,7 +500,7 @@ func readUser(object gjson.Result) rules.User {
 	var p rules.Contact
 	readContact(&p, object)
 	return rules.User{
-		ID: p.ID, Name: first(p.Name, strings.TrimSpace(p.FirstName+" "+p.LastName)), FirstName: p.FirstName, LastName: p.LastName,
+		ID: p.ID, Name: cmp.Or(p.Name, strings.TrimSpace(p.FirstName+" "+p.LastName)), FirstName: p.FirstName, LastName: p.LastName,
 		Email: p.Email, Phone: p.Phone, Timezone: p.Timezone,
 	}
 }
@@ -576,16 +578,6 @@ func list(v gjson.Result) []string {
 	return nil
 }
 
-// first returns the first text that is not empty.
-func first(texts ...string) string {
-	for _, s := range texts {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
 func isAppointmentType(s string) bool {
 	return s == rules.Create || s == rules.Update || s == rules.Delete
 }
@@ -612,25 +604,16 @@ func foldStatus(s string) string {
 	if isStatus(s) {
 		return s
 	}
-	switch folded := Fold(s); folded {
-	case "canceled":
+	switch folded := Fold(s); {
+	case folded == "canceled":
 		return rules.Cancelled
-	default:
-		if isStatus(folded) {
-			return folded
-		}
+	case isStatus(folded):
+		return folded
 	}
 	return s
 }
 
-// isStatus reports whether s is one of [rules.Statuses].
-func isStatus(s string) bool {
-	switch s {
-	case "new", "confirmed", "cancelled", "showed", "noshow", "invalid", "active", "completed":
-		return true
-	}
-	return false
-}
+func isStatus(s string) bool { return slices.Contains(rules.Statuses(), s) }
 
 // Fold returns s in lower case and without spaces, tabs, '-', '_' and '.', to compare words that senders spell
 // differently. Only ASCII letters change their case. Fold returns "" for more than 64 bytes, because no known word is

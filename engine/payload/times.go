@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"cmp"
 	"math"
 	"regexp"
 	"slices"
@@ -45,7 +46,7 @@ func (n *Normaliser) zone(name string) (_ *time.Location, ok bool) {
 // or if it cannot be read. In the second case, problem is the text that cannot be read.
 func (n *Normaliser) time(v gjson.Result, zone *time.Location) (t time.Time, ok bool, problem string) {
 	if whole := v; v.IsObject() { // a calendar API's {dateTime, timeZone}
-		name := first(text(v.Get("timeZone")), text(v.Get("timezone")))
+		name := cmp.Or(text(v.Get("timeZone")), text(v.Get("timezone")))
 		own, known := n.zone(name)
 		switch {
 		case !known:
@@ -73,7 +74,7 @@ func (n *Normaliser) time(v gjson.Result, zone *time.Location) (t time.Time, ok 
 	if v.Type == gjson.Null || v.Type == gjson.String && strings.TrimSpace(v.Str) == "" {
 		return time.Time{}, false, ""
 	}
-	return time.Time{}, false, first(text(v), v.Raw)
+	return time.Time{}, false, cmp.Or(text(v), v.Raw)
 }
 
 // spelled are the layouts of times that the platform's merge fields print, and similar ones. They are for texts that
@@ -194,7 +195,7 @@ var basicTime = regexp.MustCompile(`^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)?(Z|[
 func parseTime(s string, zone *time.Location) (time.Time, bool) {
 	if len(s) > 8 && s[8] == 'T' {
 		if m := basicTime.FindStringSubmatch(s); m != nil { // 20261201T090000Z
-			s = m[1] + "-" + m[2] + "-" + m[3] + "T" + m[4] + ":" + m[5] + ":" + first(m[6], "00") + m[7]
+			s = m[1] + "-" + m[2] + "-" + m[3] + "T" + m[4] + ":" + m[5] + ":" + cmp.Or(m[6], "00") + m[7]
 		}
 	}
 	p := timeParser{rest: s}
@@ -281,16 +282,10 @@ func (p *timeParser) skip(c byte) {
 
 // fraction reads the digits after the point, as nanoseconds. It ignores digits after the ninth.
 func (p *timeParser) fraction() int {
-	nano, scale, n := 0, 100_000_000, 0
-	for n < len(p.rest) && p.rest[n] >= '0' && p.rest[n] <= '9' {
-		nano += int(p.rest[n]-'0') * scale
-		scale /= 10
-		n++
-	}
-	if n == 0 {
-		p.bad = true
-	}
-	p.rest = p.rest[n:]
+	digits := p.rest[:len(p.rest)-len(strings.TrimLeft(p.rest, "0123456789"))]
+	p.rest = p.rest[len(digits):]
+	p.bad = p.bad || digits == ""
+	nano, _ := strconv.Atoi((digits + "000000000")[:9]) // they are digits
 	return nano
 }
 
