@@ -6,6 +6,7 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,22 +32,6 @@ type Options struct {
 	Patience    time.Duration                                             // how long to wait for a delivery after the last one; 0 is 30 s
 	Bare        string                                                    // the URL of a server of package bare to compare with, loaded in turns; "" is none
 	Progress    func(sent, acknowledged, delivered int, at time.Duration) // called about every second; nil is silent
-}
-
-func (o Options) withDefaults() Options {
-	if o.For == 0 {
-		o.For = 10 * time.Second
-	}
-	if o.Connections == 0 {
-		o.Connections = 64
-	}
-	if o.Locations == 0 {
-		o.Locations = 100
-	}
-	if o.Patience == 0 {
-		o.Patience = 30 * time.Second
-	}
-	return o
 }
 
 // A Report is what a run measured. Times are in milliseconds, from the time at which a webhook should have been sent: if
@@ -89,6 +74,7 @@ type bench struct {
 	run    string // begins the ids of its appointments, so that runs against one server do not mix
 	client *http.Client
 	begin  time.Time
+	told   time.Time // when the progress was last reported
 
 	mu      sync.Mutex
 	events  []event
@@ -105,11 +91,14 @@ type event struct {
 // Run sends bookings as the options say and waits for their deliveries. An error means that the run could not be made;
 // what the server did wrong is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
-	o = o.withDefaults()
+	o.For = cmp.Or(o.For, 10*time.Second)
+	o.Connections = cmp.Or(o.Connections, 64)
+	o.Locations = cmp.Or(o.Locations, 100)
+	o.Patience = cmp.Or(o.Patience, 30*time.Second)
 	transport := &http.Transport{MaxIdleConnsPerHost: o.Connections, MaxConnsPerHost: o.Connections}
 	defer transport.CloseIdleConnections()
 	b := &bench{
-		Options: o, run: fmt.Sprintf("bench%08x", rand.Uint32()), begin: time.Now(),
+		Options: o, run: fmt.Sprintf("bench%08x", rand.Uint32()), begin: time.Now(), told: time.Now(),
 		client: &http.Client{Transport: transport, Timeout: time.Minute},
 	}
 	sink := &http.Server{Handler: http.HandlerFunc(b.arrive), ReadHeaderTimeout: 10 * time.Second}
@@ -183,17 +172,14 @@ func (b *bench) schedule(ctx context.Context, begin time.Time, due chan<- time.D
 	defer close(due)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	told, n := begin, 0
+	n := 0
 	for {
 		select {
 		case now := <-tick.C:
 			for ; b.Rate > 0 && float64(n) <= now.Sub(begin).Seconds()*float64(b.Rate); n++ {
 				due <- begin.Sub(b.begin) + time.Duration(float64(n)/float64(b.Rate)*float64(time.Second))
 			}
-			if now.Sub(told) >= time.Second {
-				told = now
-				b.tell()
-			}
+			b.tell(now)
 		case <-ctx.Done():
 			return
 		}
@@ -290,7 +276,7 @@ func (b *bench) arrive(w http.ResponseWriter, r *http.Request) {
 func (b *bench) wait(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	begin, told := time.Now(), time.Now()
+	begin := time.Now()
 	for {
 		b.mu.Lock()
 		last := b.changed
@@ -304,20 +290,19 @@ func (b *bench) wait(ctx context.Context) {
 		}
 		select {
 		case now := <-tick.C:
-			if now.Sub(told) >= time.Second {
-				told = now
-				b.tell()
-			}
+			b.tell(now)
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (b *bench) tell() {
-	if b.Progress == nil {
+// tell reports the progress, once a second.
+func (b *bench) tell(now time.Time) {
+	if b.Progress == nil || now.Sub(b.told) < time.Second {
 		return
 	}
+	b.told = now
 	b.mu.Lock()
 	r := b.report
 	b.mu.Unlock()
