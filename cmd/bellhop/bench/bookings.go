@@ -55,33 +55,14 @@ func locationID(n int) string { return fmt.Sprintf("bench-location-%d", n) }
 
 // webhook returns a webhook as the platform documents it.
 func (g *guests) webhook(n int, kind, status string, a appointment) []byte {
-	type fields struct {
-		ID          string    `json:"id"`
-		Address     string    `json:"address"`
-		Title       string    `json:"title"`
-		CalendarID  string    `json:"calendarId"`
-		ContactID   string    `json:"contactId"`
-		Status      string    `json:"appointmentStatus"`
-		Assigned    string    `json:"assignedUserId"`
-		Users       []string  `json:"users"`
-		Notes       string    `json:"notes"`
-		Source      string    `json:"source"`
-		StartTime   time.Time `json:"startTime"`
-		EndTime     time.Time `json:"endTime"`
-		DateUpdated time.Time `json:"dateUpdated"`
-	}
 	user := fmt.Sprintf("bench-user-%d", a.location)
-	body, err := json.Marshal(struct {
-		Type        string    `json:"type"`
-		Location    string    `json:"locationId"`
-		Webhook     string    `json:"webhookId"`
-		Timestamp   time.Time `json:"timestamp"`
-		Appointment fields    `json:"appointment"`
-	}{
-		kind, locationID(a.location), fmt.Sprintf("%s-webhook-%d", g.run, n), time.Now().UTC(),
-		fields{
-			a.id, "12 Example Street", fmt.Sprintf("%s %d", g.run, n), fmt.Sprintf("bench-calendar-%d", a.location), "bench-contact", status, user, []string{user},
-			"Asks for a quiet room, if there is one.", "booking_widget", a.start, a.start.Add(30 * time.Minute), time.Now().UTC(),
+	body, err := json.Marshal(map[string]any{
+		"type": kind, "locationId": locationID(a.location), "webhookId": fmt.Sprintf("%s-webhook-%d", g.run, n), "timestamp": time.Now().UTC(),
+		"appointment": map[string]any{
+			"id": a.id, "address": "12 Example Street", "title": fmt.Sprintf("%s %d", g.run, n),
+			"calendarId": fmt.Sprintf("bench-calendar-%d", a.location), "contactId": "bench-contact", "appointmentStatus": status,
+			"assignedUserId": user, "users": []string{user}, "notes": "Asks for a quiet room, if there is one.", "source": "booking_widget",
+			"startTime": a.start, "endTime": a.start.Add(30 * time.Minute), "dateUpdated": time.Now().UTC(),
 		},
 	})
 	if err != nil {
