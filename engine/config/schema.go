@@ -12,6 +12,7 @@ import (
 	"bellhop/rules"
 	"bellhop/rules/lang"
 	"bellhop/rules/schema"
+	"bellhop/rules/text"
 )
 
 // Schema returns a JSON Schema of bellhop.yaml for editors. It is made from the structs that the file is decoded into,
@@ -98,7 +99,7 @@ func fieldSchema(t reflect.Type, f reflect.StructField, name string) *jsonschema
 
 // wordSchema returns the schema of one of a few words, or of a text with a ${…}.
 func wordSchema(words []string) *jsonschema.Schema {
-	return schema.Saying("write "+schema.Or(words), &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+	return schema.Saying("write "+text.OneOf(words), &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 		schema.Word(words...), {Type: "string", Pattern: reference}, {Type: "null"},
 	}})
 }
@@ -116,7 +117,7 @@ func connectionSchema() *jsonschema.Schema {
 			}
 		}
 		which = append(which, kind.ConnectionKeys...)
-		words = append(words, schema.Or(kind.ConnectionKeys)+" for "+kind.Name)
+		words = append(words, text.OneOf(kind.ConnectionKeys)+" for "+kind.Name)
 	}
 	schema.OneAtLeast(s, "a connection says where to send: "+strings.Join(words, ", "), which...)
 	for _, kind := range actions.Kinds() {

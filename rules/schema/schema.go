@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
+
+	"bellhop/rules/text"
 )
 
 // Dialect is the version of JSON Schema.
@@ -163,14 +165,8 @@ func Examples(written string) []any {
 	return []any{v}
 }
 
-// Or returns a list of words for people: "a, b or c".
-func Or(words []string) string {
-	last := len(words) - 1
-	if last == 0 {
-		return words[0]
-	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
+// Or is [text.OneOf].
+func Or(words []string) string { return text.OneOf(words) }
 
 // Const is the schema of one single value.
 func Const(v any, doc string) *jsonschema.Schema {

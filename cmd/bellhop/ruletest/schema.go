@@ -8,6 +8,7 @@ import (
 	"bellhop/actions"
 	"bellhop/rules"
 	"bellhop/rules/schema"
+	"bellhop/rules/text"
 )
 
 // Schema returns a JSON Schema of test files for editors. It accepts every file that [Runner.Run] can read. Only Run
@@ -83,9 +84,9 @@ func stepSchema(title, doc string, keys []rules.Key, sent bool) *jsonschema.Sche
 		kinds = append(kinds, kind.Name)
 	}
 	if sent {
-		schema.OneAtLeast(step, "say what the step sends: "+schema.Or(kinds), kinds...)
+		schema.OneAtLeast(step, "say what the step sends: "+text.OneOf(kinds), kinds...)
 	}
-	schema.AtMostOne(step, "a step has one action: "+schema.Or(kinds), kinds...)
+	schema.AtMostOne(step, "a step has one action: "+text.OneOf(kinds), kinds...)
 	return step
 }
 
