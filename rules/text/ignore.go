@@ -112,24 +112,19 @@ func (r *Document) ignores() (out []ignore) {
 
 // comments returns the matches of [ignoreComment]. It looks only at lines that can have one.
 func comments(data string) (out [][]int) {
-	for from := 0; ; {
-		i := strings.Index(data[from:], "bellhop")
-		if i < 0 {
-			return out
-		}
-		begin := from + strings.LastIndexByte(data[from:from+i], '\n') + 1
-		end := len(data)
-		if n := strings.IndexByte(data[from+i:], '\n'); n >= 0 {
-			end = from + i + n
-		}
-		for _, m := range ignoreComment.FindAllStringSubmatchIndex(data[begin:end], -1) {
-			for k := range m {
-				m[k] += begin
+	from := 0
+	for line := range strings.Lines(data) {
+		if strings.Contains(line, "bellhop") {
+			for _, m := range ignoreComment.FindAllStringSubmatchIndex(line, -1) {
+				for k := range m {
+					m[k] += from
+				}
+				out = append(out, m)
 			}
-			out = append(out, m)
 		}
-		from = end
+		from += len(line)
 	}
+	return out
 }
 
 // scalars returns the places of all texts of the file.
