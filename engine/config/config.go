@@ -245,7 +245,7 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 			return nil, nil, fmt.Errorf("reading the configuration: %w", err)
 		}
 		cfg.Path = path
-		d.decodeFile(bytes.TrimPrefix(data, bom))
+		d.decodeFile(data)
 		cfg.Rules, cfg.Directory, cfg.Locations = d.relative(cfg.Rules), d.relative(cfg.Directory), d.relative(cfg.Locations)
 		if !strings.Contains(cfg.Store, "://") {
 			cfg.Store = d.relative(cfg.Store)
@@ -286,15 +286,6 @@ func readFile(path string) (data []byte, err error) {
 		return nil, fmt.Errorf("%s is larger than 1 MiB", path)
 	}
 	return bytes.TrimPrefix(data, bom), nil
-}
-
-// connectionKinds maps the names of the connections to their kinds, for rules.Options.
-func (c *Config) connectionKinds() map[string]string {
-	kinds := make(map[string]string, len(c.Connections))
-	for name, conn := range c.Connections {
-		kinds[name] = conn.Kind
-	}
-	return kinds
 }
 
 // Secrets returns the texts that must never appear in a log, an error, a receipt or an answer.
@@ -350,5 +341,9 @@ func (c *Config) Folders() []string { return []string{c.Directory, c.Locations} 
 
 // RuleOptions are what rule files are compiled against under this configuration.
 func (c *Config) RuleOptions() rules.Options {
-	return rules.Options{Connections: c.connectionKinds(), Zone: c.Zone, Language: c.Language, Hours: c.hours, LocationFile: c.locationFile}
+	kinds := make(map[string]string, len(c.Connections))
+	for name, conn := range c.Connections {
+		kinds[name] = conn.Kind
+	}
+	return rules.Options{Connections: kinds, Zone: c.Zone, Language: c.Language, Hours: c.hours, LocationFile: c.locationFile}
 }

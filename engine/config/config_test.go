@@ -108,7 +108,7 @@ func TestLoadWhole(t *testing.T) {
 	if !ok || crm.OAuth2 == nil || crm.OAuth2.ClientSecret != "from-a-file" || !slices.Equal(crm.OAuth2.Scopes, []string{"write"}) {
 		t.Errorf("crm is %+v", cfg.Connections["crm"])
 	}
-	if got := cfg.connectionKinds(); !reflect.DeepEqual(got, map[string]string{"mail": "email", "slack": "slack", "crm": "http"}) {
+	if got := cfg.RuleOptions().Connections; !reflect.DeepEqual(got, map[string]string{"mail": "email", "slack": "slack", "crm": "http"}) {
 		t.Errorf("kinds are %v", got)
 	}
 	secrets := cfg.Secrets()
@@ -447,7 +447,7 @@ func TestLenient(t *testing.T) {
 	if missing != 9 {
 		t.Errorf("%d warnings of unset variables, want 9", missing)
 	}
-	if got := cfg.connectionKinds(); len(got) != 3 {
+	if got := cfg.RuleOptions().Connections; len(got) != 3 {
 		t.Errorf("kinds are %v", got)
 	}
 }
