@@ -75,9 +75,6 @@ func (c *crowd) changed(conn net.Conn, state http.ConnState) {
 }
 
 func (c *crowd) remove(g *guest) {
-	if g.gone {
-		return
-	}
 	g.gone = true
 	delete(c.guests, g.conn)
 	if c.of[g.from]--; c.of[g.from] == 0 {
