@@ -146,12 +146,7 @@ func configAbove(paths []string) string {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		dir = filepath.Dir(dir)
 	}
-	for _, path := range []string{filepath.Join(dir, config.FileName), filepath.Join(dir, "..", config.FileName)} {
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
-		}
-	}
-	return ""
+	return config.Nearest(dir, 1)
 }
 
 func (r *testReport) add(result *ruletest.Result) {

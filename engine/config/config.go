@@ -272,6 +272,23 @@ func Load(path string, env Env) (*Config, []text.Finding, error) {
 	return cfg, findings, nil
 }
 
+// Nearest returns the configuration in a folder or in the nearest folder above it, up to so many levels above. It
+// returns "" if there is none.
+func Nearest(dir string, levels int) string {
+	for ; levels >= 0; levels-- {
+		path := filepath.Join(dir, FileName)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+		above := filepath.Join(dir, "..")
+		if above == dir {
+			break
+		}
+		dir = above
+	}
+	return ""
+}
+
 // readFile reads a file of at most maxSize.
 func readFile(path string) (data []byte, err error) {
 	f, err := os.Open(path)

@@ -1,8 +1,6 @@
 package lsp
 
 import (
-	"errors"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -266,21 +264,4 @@ func (p *project) listed() []string {
 		p.paths, _ = live.Paths(p.rules, p.folders...) // a folder that cannot be read has no files
 	}
 	return p.paths
-}
-
-// configAbove returns the configuration in a folder or in the nearest folder above it, "" if there is none.
-func configAbove(dir string) string {
-	for {
-		path := filepath.Join(dir, config.FileName)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
-		} else if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
-			return ""
-		}
-		above := filepath.Dir(dir)
-		if above == dir {
-			return ""
-		}
-		dir = above
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/creachadair/jrpc2/channel"
 	"github.com/creachadair/jrpc2/handler"
 
+	"bellhop/engine/config"
 	"bellhop/rules/text"
 )
 
@@ -353,7 +355,7 @@ func (s *server) projectOf(d *document) *project {
 	}
 	p := &project{configPath: s.options.Config, lookup: s.options.Lookup}
 	if p.configPath == "" && dir != "" {
-		p.configPath = configAbove(dir)
+		p.configPath = config.Nearest(dir, math.MaxInt)
 	}
 	if p.configPath != "" {
 		p.root = filepath.Dir(p.configPath)
