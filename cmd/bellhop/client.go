@@ -71,24 +71,14 @@ type unnamedServer struct {
 }
 
 func (s *unnamedServer) RoundTrip(r *http.Request) (*http.Response, error) {
-	base := r.URL.Scheme + "://" + r.URL.Host
 	resp, err := http.DefaultTransport.RoundTrip(r)
-	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return nil, &noServerError{fmt.Sprintf("no server answers at %s (%v), and there is no %s in this folder: run this in the folder of yours, or name it with --config, or name the server with %s",
-			base, op.Err, config.FileName, s.flag)}
-	}
 	if err == nil {
 		s.told.Do(func() {
-			_, _ = fmt.Fprintf(s.p.stderr, "There is no %s in this folder, so this asks the server at %s.\n", config.FileName, base)
+			_, _ = fmt.Fprintf(s.p.stderr, "There is no %s in this folder, so this asks the server at %s://%s.\n", config.FileName, r.URL.Scheme, r.URL.Host)
 		})
 	}
 	return resp, err
 }
-
-// A noServerError says that no server answers, and what to do about it.
-type noServerError struct{ text string }
-
-func (e *noServerError) Error() string { return e.text }
 
 // baseURL turns an address to listen on into a URL, and leaves a URL as it is. A server that listens on all
 // addresses is called on loopback.
@@ -160,13 +150,16 @@ func exchange(c *http.Client, r *http.Request) (status int, body []byte, err err
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
-		if none, ok := errors.AsType[*noServerError](err); ok {
-			return 0, nil, none
+		base := r.URL.Scheme + "://" + r.URL.Host
+		op, ok := errors.AsType[*net.OpError](err)
+		if !ok || op.Op != "dial" {
+			return 0, nil, fmt.Errorf("asking %s: %w", base, err)
 		}
-		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-			return 0, nil, fmt.Errorf("no server answers at %s://%s: %w", r.URL.Scheme, r.URL.Host, op.Err)
+		if s, ok := c.Transport.(*unnamedServer); ok {
+			return 0, nil, fmt.Errorf("no server answers at %s (%w), and there is no %s in this folder: run this in the folder of yours, or name it with --config, or name the server with %s",
+				base, op.Err, config.FileName, s.flag)
 		}
-		return 0, nil, fmt.Errorf("asking %s://%s: %w", r.URL.Scheme, r.URL.Host, err)
+		return 0, nil, fmt.Errorf("no server answers at %s: %w", base, op.Err)
 	}
 	defer resp.Body.Close()
 	if body, err = io.ReadAll(io.LimitReader(resp.Body, answerLimit)); err != nil {
