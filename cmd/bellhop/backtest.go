@@ -96,11 +96,7 @@ func (p *program) backtest(ctx context.Context, f backtestFlags, now time.Time) 
 	if err != nil {
 		return err
 	}
-	if f.json {
-		return p.writeJSON(report, "  ")
-	}
-	p.printBacktest(report, dir)
-	return nil
+	return p.show(f.json, report, "  ", func() { p.printBacktest(report, dir) })
 }
 
 // sinceTime returns the time that a date, a time or a duration before now stands for.

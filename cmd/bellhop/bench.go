@@ -124,12 +124,8 @@ func (p *program) bench(ctx context.Context, f benchFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.json {
-		if err := p.writeJSON(report, "  "); err != nil {
-			return err
-		}
-	} else {
-		p.printBench(f, report)
+	if err := p.show(f.json, report, "  ", func() { p.printBench(f, report) }); err != nil {
+		return err
 	}
 	if !report.Good() {
 		return errReported

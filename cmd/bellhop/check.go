@@ -71,13 +71,8 @@ func (p *program) check(ctx context.Context, configPath string, paths []string, 
 	if all && !text.HasErrors(r.Findings) {
 		r.GivenUp = givenUp(ctx, cfg, set)
 	}
-	if asJSON {
-		if err := p.writeJSON(r, ""); err != nil {
-			return err
-		}
-	} else {
-		p.printFindings(p.stdout, r.Findings)
-		p.printReport(&r)
+	if err := p.show(asJSON, r, "", func() { p.printReport(&r) }); err != nil {
+		return err
 	}
 	if text.HasErrors(r.Findings) {
 		return errReported

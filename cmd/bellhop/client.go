@@ -202,6 +202,15 @@ func (c *client) pages(ctx context.Context, path, rows string, query url.Values,
 	}
 }
 
+// show prints v as JSON, on one line if indent is "", or calls print, which prints it for people.
+func (p *program) show(asJSON bool, v any, indent string, print func()) error {
+	if asJSON {
+		return p.writeJSON(v, indent)
+	}
+	print()
+	return nil
+}
+
 // writeJSON writes v as JSON, on one line if indent is "".
 func (p *program) writeJSON(v any, indent string) error {
 	enc := json.NewEncoder(p.stdout)

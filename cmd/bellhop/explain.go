@@ -77,11 +77,7 @@ func (p *program) explain(ctx context.Context, f explainFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.json {
-		return p.writeJSON(asJSON, "  ")
-	}
-	p.printAnswer(&answer, f.all || f.rule != "")
-	return nil
+	return p.show(f.json, asJSON, "  ", func() { p.printAnswer(&answer, f.all || f.rule != "") })
 }
 
 func exists(path string) bool {

@@ -34,9 +34,7 @@ func (p *program) remoteCommand(cmd *cobra.Command, ask question) *cobra.Command
 			if err != nil {
 				return err
 			}
-			if !remote.json {
-				show()
-			} else if err := p.writeJSON(answer, "  "); err != nil {
+			if err := p.show(remote.json, answer, "  ", show); err != nil {
 				return err
 			}
 		}

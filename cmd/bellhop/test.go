@@ -115,12 +115,8 @@ func (p *program) test(f testFlags, paths []string) error {
 		}
 		report.add(result)
 	}
-	if f.json {
-		if err := p.writeJSON(report, ""); err != nil {
-			return err
-		}
-	} else {
-		p.printTests(&report, paths, f.run)
+	if err := p.show(f.json, report, "", func() { p.printTests(&report, paths, f.run) }); err != nil {
+		return err
 	}
 	if f.junit != "" {
 		if err := writeJUnit(f.junit, report.Results); err != nil {

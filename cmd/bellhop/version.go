@@ -15,11 +15,7 @@ func (p *program) versionCommand() *cobra.Command {
 		Args:  between(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			v := build()
-			if asJSON {
-				return p.writeJSON(v, "")
-			}
-			p.printVersion(v)
-			return nil
+			return p.show(asJSON, v, "", func() { p.printVersion(v) })
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

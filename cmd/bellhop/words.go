@@ -153,6 +153,7 @@ func readHead(file string) []byte {
 }
 
 func (p *program) printReport(r *report) {
+	p.printFindings(p.stdout, r.Findings)
 	mistakes, warnings := 0, 0
 	for _, f := range r.Findings {
 		if f.Severity == text.Error {
