@@ -233,20 +233,16 @@ func (p *program) benchServer(ctx context.Context, f benchFlags, o *bench.Option
 	if !f.bare {
 		return func() error { return errors.Join(end(), remove()) }, nil
 	}
-	url, endBare, err := serveBare(ctx, filepath.Join(barePlace(cfg.Store, dir), "bare.log"))
+	place := cfg.Store // the same disk
+	if strings.Contains(place, "://") {
+		place = dir
+	}
+	url, endBare, err := serveBare(ctx, filepath.Join(place, "bare.log"))
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}
 	o.Bare = url
 	return func() error { return errors.Join(endBare(), end(), remove()) }, nil
-}
-
-// barePlace returns the folder for the file of a server of package bare: on the disk of the store, if that is a folder.
-func barePlace(store, dir string) string {
-	if strings.Contains(store, "://") {
-		return dir
-	}
-	return store
 }
 
 // serveBare starts a server of package bare, which appends to a new file. stop ends it.
