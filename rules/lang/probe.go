@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser/lexer"
 
 	"bellhop/rules/text"
 )
@@ -401,27 +402,21 @@ func (p *Prober) each(n *ast.BuiltinNode) *Part {
 
 // source returns the text of a node, with the parentheses that belong to it.
 func (p *Prober) source(n ast.Node) string {
-	from, to := p.checker().extent(n)
-	from, to = byteOffset(p.src, from), byteOffset(p.src, to)
+	c := p.checker()
+	from, to := c.extent(n)
 	depth, least := 0, 0
-	var quote byte
-	for i := from; i < to; i++ {
-		switch c := p.src[i]; {
-		case quote != 0:
-			if c == '\\' && quote != '`' {
-				i++
-			} else if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'' || c == '`':
-			quote = c
-		case c == '(':
+	tokens, _ := c.lex() // it was parsed before
+	for _, t := range tokens {
+		switch {
+		case t.From < from || t.To > to:
+		case t.Is(lexer.Bracket, "("):
 			depth++
-		case c == ')':
+		case t.Is(lexer.Bracket, ")"):
 			depth--
 			least = min(least, depth)
 		}
 	}
+	from, to = byteOffset(p.src, from), byteOffset(p.src, to)
 	for open := -least; open > 0; open-- {
 		if i := strings.LastIndexByte(p.src[:from], '('); i >= 0 {
 			from = i
