@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"bellhop/rules/lang"
 )
 
 // An expressionPlace says where the cursor is in an expression.
@@ -168,20 +170,6 @@ func tokenise(s string) (tokens []token, open string) {
 	return tokens, ""
 }
 
-// closingQuote returns the offset of the quote that closes the text at i, -1 if there is none.
-func closingQuote(s string, i int) int {
-	quote := s[i]
-	for j := i + 1; j < len(s); j++ {
-		switch {
-		case s[j] == '\\' && quote != '`':
-			j++
-		case s[j] == quote:
-			return j
-		}
-	}
-	return -1
-}
-
 func wordRune(r rune) bool { return r == '_' || r == '$' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // wordFrom returns the word at the beginning of s.
@@ -204,26 +192,10 @@ func templateAt(before string) (expression string, ok bool) {
 			return "", false
 		}
 		before = before[i+2:]
-		end := -1
-		for j, depth := 0, 0; j < len(before) && end < 0; j++ {
-			switch c := before[j]; {
-			case c == '"' || c == '\'' || c == '`':
-				closing := closingQuote(before, j)
-				if closing < 0 {
-					return before, true
-				}
-				j = closing
-			case c == '{':
-				depth++
-			case c == '}' && depth > 0:
-				depth--
-			case c == '}' && strings.HasPrefix(before[j:], "}}"):
-				end = j + 2
-			}
-		}
-		if end < 0 {
+		end, problem := lang.End(before)
+		if problem != "" {
 			return before, true
 		}
-		before = before[end:]
+		before = before[end+2:]
 	}
 }
