@@ -93,7 +93,8 @@ func SplitList(text string) List {
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case !quoted && strings.HasPrefix(text[i:], "{{"):
-			i += templateLength(text[i:]) - 1
+			end := template.FindString(text[i:])
+			i += len(cmp.Or(end, text[i:])) - 1 // one without an end is all of the rest
 		case quoted && c == '\\':
 			i++
 		case c == '"':
@@ -112,24 +113,8 @@ func SplitList(text string) List {
 	return list
 }
 
-// templateLength returns the length of the {{ }} that text begins with, or of all of text if the {{ }} has no end.
-func templateLength(text string) int {
-	var quote byte
-	for i := 2; i < len(text); i++ {
-		switch c := text[i]; {
-		case quote != 0 && c == '\\' && quote != '`':
-			i++
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
-		case c == '"' || c == '\'' || c == '`':
-			quote = c
-		case strings.HasPrefix(text[i:], "}}"):
-			return i + 2
-		}
-	}
-	return len(text)
-}
+// template matches a {{ }} at the beginning of a text. In its quotes, }} does not end it.
+var template = regexp.MustCompile(`(?s)^\{\{(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|` + "`[^`]*`" + `|[^"'` + "`" + `])*?\}\}`)
 
 // A Duration is a length of time, written with units: "30s", "1d12h". See [ParseDuration].
 type Duration time.Duration
