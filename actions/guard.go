@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -116,6 +117,9 @@ func (g *Guard) allow(entry string) error {
 	return nil
 }
 
+// hostForm matches a host name, also one on a private network.
+var hostForm = regexp.MustCompile(`^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?$`)
+
 // hostName returns a host name in the spelling that is compared and sent: ASCII, lower case, no dot at the
 // end.
 func hostName(host string) (string, error) {
@@ -124,11 +128,7 @@ func hostName(host string) (string, error) {
 		// Names such as my_host are not domain names, but they are common on private networks.
 		name = strings.ToLower(strings.TrimSuffix(host, "."))
 	}
-	ok := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' || r == '_'
-	}
-	if name == "" || len(name) > 253 || strings.TrimFunc(name, ok) != "" || strings.ContainsFunc(name, func(r rune) bool { return !ok(r) }) ||
-		strings.HasPrefix(name, ".") || strings.Contains(name, "..") {
+	if len(name) > 253 || !hostForm.MatchString(name) {
 		return "", fmt.Errorf("%q is not a host name", host)
 	}
 	return name, nil

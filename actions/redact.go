@@ -9,6 +9,7 @@ import (
 	"html"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,16 +100,10 @@ func encodings(secret string) []string {
 	return forms
 }
 
+var urlEscape = regexp.MustCompile(`%[0-9A-F]{2}`)
+
 // lowerEscapes writes %2F as %2f.
-func lowerEscapes(s string) string {
-	b := []byte(s)
-	for i := 0; i+2 < len(b); i++ {
-		if b[i] == '%' {
-			copy(b[i+1:], strings.ToLower(string(b[i+1:i+3])))
-		}
-	}
-	return string(b)
-}
+func lowerEscapes(s string) string { return urlEscape.ReplaceAllStringFunc(s, strings.ToLower) }
 
 // Redact returns s with every secret replaced by "[redacted]".
 func (r *Redactor) Redact(s string) string { return r.replacer.Load().Replace(s) }
