@@ -130,16 +130,9 @@ func (y *layout) keyEnd(pos, to int) int {
 	if pos >= to || isOneOf(data[pos], "[{|>@%`") {
 		return -1
 	}
-	if q := data[pos]; q == '"' || q == '\'' {
-		for i := pos + 1; i < to; i++ {
-			if data[i] == '\\' && q == '"' {
-				i++
-			} else if data[i] == q {
-				if i = skipBlanks(data, i+1); i < to && data[i] == ':' {
-					return i
-				}
-				return -1
-			}
+	if isOneOf(data[pos], `"'`) {
+		if key := quotedKey.Find(data[pos:to]); key != nil {
+			return pos + len(key) - 1
 		}
 		return -1
 	}
@@ -285,6 +278,9 @@ func (y *layout) noColon(pos, to int) {
 		y.found.message += "; a comment begins with #"
 	}
 }
+
+// quotedKey matches a key in quotes, with its colon.
+var quotedKey = regexp.MustCompile(`^(?:"(?:[^"\\]|\\.)*"|'[^']*')[ \t]*:`)
 
 // firstPart matches an anchor or a tag, with the blanks behind it.
 var firstPart = regexp.MustCompile(`^[^ \t]*[ \t]*`)
