@@ -20,21 +20,11 @@ type output struct {
 }
 
 func newOutput(w io.Writer, lookup func(string) (string, bool)) *output {
-	terminal := isTerminal(w)
-	return &output{w: w, terminal: terminal, colour: terminal && wantsColour(lookup)}
-}
-
-func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && isatty.IsTerminal(f.Fd())
-}
-
-func wantsColour(lookup func(string) (string, bool)) bool {
-	if no, _ := lookup("NO_COLOR"); no != "" {
-		return false
-	}
+	terminal := ok && isatty.IsTerminal(f.Fd())
+	no, _ := lookup("NO_COLOR")
 	term, _ := lookup("TERM")
-	return term != "dumb"
+	return &output{w: w, terminal: terminal, colour: terminal && no == "" && term != "dumb"}
 }
 
 func (o *output) Write(b []byte) (int, error) {

@@ -448,7 +448,7 @@ func (p *program) printReplayed(added *admin.Deliveries) {
 		p.printf("Nothing was added: what the current rules make of this event was enqueued before.\n")
 		return
 	}
-	p.printf("%s added:\n", map[bool]string{true: "1 delivery", false: itoa(len(added.Deliveries)) + " deliveries"}[len(added.Deliveries) == 1])
+	p.printf("%s added:\n", count(len(added.Deliveries), "delivery"))
 	p.deliveryTable(added.Deliveries)
 }
 
