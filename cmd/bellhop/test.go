@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -163,12 +164,8 @@ func (r *testReport) add(result *ruletest.Result) {
 
 // good reports whether there were tests, all of them passed, and no file has a mistake.
 func (r *testReport) good() bool {
-	for _, result := range r.Results {
-		if text.HasErrors(result.Findings) {
-			return false
-		}
-	}
-	return r.Tests > 0 && r.Passed == r.Tests && !text.HasErrors(r.Findings)
+	bad := func(result *ruletest.Result) bool { return text.HasErrors(result.Findings) }
+	return r.Tests > 0 && r.Passed == r.Tests && !text.HasErrors(r.Findings) && !slices.ContainsFunc(r.Results, bad)
 }
 
 func writeJUnit(path string, results []*ruletest.Result) (err error) {
@@ -188,21 +185,17 @@ func (p *program) printTests(r *testReport, paths []string, selected string) {
 	p.printFindings(p.stdout, r.Findings)
 	for _, result := range r.Results {
 		p.printFindings(p.stdout, result.Findings)
-		passed := 0
-		for i := range result.Tests {
-			if result.Tests[i].Status == ruletest.Passed {
-				passed++
-			}
-		}
+		var of testReport
+		of.add(result)
 		switch {
-		case len(result.Tests) == 0 && selected != "" && !text.HasErrors(result.Findings):
+		case of.Tests == 0 && selected != "" && !text.HasErrors(result.Findings):
 			continue
-		case passed == len(result.Tests) && result.Updated > 0:
-			p.printf("%s  %s  %s, %d updated\n", p.stdout.paint("33", "updated"), clean(result.File), count(len(result.Tests), "test"), result.Updated)
-		case passed == len(result.Tests) && !text.HasErrors(result.Findings):
-			p.printf("%s  %s  %s\n", p.stdout.paint("32", "ok"), clean(result.File), count(len(result.Tests), "test"))
+		case of.Passed == of.Tests && of.Updated > 0:
+			p.printf("%s  %s  %s, %d updated\n", p.stdout.paint("33", "updated"), clean(result.File), count(of.Tests, "test"), of.Updated)
+		case of.Passed == of.Tests && !text.HasErrors(result.Findings):
+			p.printf("%s  %s  %s\n", p.stdout.paint("32", "ok"), clean(result.File), count(of.Tests, "test"))
 		default:
-			p.printf("%s  %s  %d of %s passed\n", p.stdout.paint("31", "FAIL"), clean(result.File), passed, count(len(result.Tests), "test"))
+			p.printf("%s  %s  %d of %s passed\n", p.stdout.paint("31", "FAIL"), clean(result.File), of.Passed, count(of.Tests, "test"))
 		}
 		for i := range result.Tests {
 			p.printTest(result.File, &result.Tests[i])
@@ -219,21 +212,20 @@ func (p *program) printTests(r *testReport, paths []string, selected string) {
 }
 
 func (p *program) printTest(file string, t *ruletest.Test) {
-	switch t.Status {
-	case ruletest.NotRun:
-		p.printf("    %s %s:%d %s\n", p.stdout.paint("33", "not run"), clean(file), t.Line, p.stdout.bold(clean(t.Name)))
-	case ruletest.Failed:
-		p.printf("    %s %s:%d %s\n", p.stdout.paint("31", "failed"), clean(file), t.Line, p.stdout.bold(clean(t.Name)))
-		for line := range strings.Lines(clean(t.Report())) {
-			line = strings.TrimSuffix(line, "\n")
-			switch {
-			case strings.HasPrefix(line, "    -"):
-				line = p.stdout.paint("31", line)
-			case strings.HasPrefix(line, "    +"):
-				line = p.stdout.paint("32", line)
-			}
-			p.printf("      %s\n", line)
+	colour, open := map[ruletest.Status]string{ruletest.NotRun: "33", ruletest.Failed: "31"}[t.Status]
+	if !open {
+		return
+	}
+	p.printf("    %s %s:%d %s\n", p.stdout.paint(colour, string(t.Status)), clean(file), t.Line, p.stdout.bold(clean(t.Name)))
+	for line := range strings.Lines(clean(t.Report())) { // nothing of a test that was not run
+		line = strings.TrimSuffix(line, "\n")
+		switch {
+		case strings.HasPrefix(line, "    -"):
+			line = p.stdout.paint("31", line)
+		case strings.HasPrefix(line, "    +"):
+			line = p.stdout.paint("32", line)
 		}
+		p.printf("      %s\n", line)
 	}
 }
 
