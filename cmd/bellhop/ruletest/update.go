@@ -168,14 +168,6 @@ func (e *editor) replace(n *yaml.Node, text string) {
 	e.changes = append(e.changes, splice{from, to, text})
 }
 
-func values(names listed[name]) []string {
-	out := make([]string, len(names.list))
-	for i, n := range names.list {
-		out[i] = n.value
-	}
-	return out
-}
-
 func (e *editor) names(old *yaml.Node, want []string) {
 	fresh := node(list(want))
 	fresh.Style = yaml.FlowStyle

@@ -3,6 +3,7 @@ package ruletest
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -51,10 +52,8 @@ func plain(n *yaml.Node) any {
 			return json.Number(n.Value)
 		}
 		var number float64
-		if n.Decode(&number) == nil {
-			if _, err := json.Marshal(number); err == nil {
-				return number
-			}
+		if n.Decode(&number) == nil && !math.IsInf(number, 0) && !math.IsNaN(number) {
+			return number
 		}
 	}
 	return n.Value
