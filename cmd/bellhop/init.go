@@ -45,20 +45,16 @@ events that the test needs and, unless there is a configuration, one with the co
 			case name != "":
 				return p.example(name, dir)
 			}
-			return p.init(dir)
+			if err := p.writeFiles(dir, starter(time.Now())); err != nil {
+				return err
+			}
+			p.printNext(dir)
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&list, "list", false, "list the worked examples")
 	cmd.Flags().StringVar(&name, "example", "", "write the worked example of this `name`")
 	return cmd
-}
-
-func (p *program) init(dir string) error {
-	if err := p.writeFiles(dir, starter(time.Now())); err != nil {
-		return err
-	}
-	p.printNext(dir)
-	return nil
 }
 
 // writeFiles writes files into a folder, and says of each whether it was there already and is kept.

@@ -179,10 +179,7 @@ func hookURL(cfg *config.Config, given, source string) (string, error) {
 	if err != nil {
 		return "", usagef("--url: %w", err)
 	}
-	u, err := url.Parse(base)
-	if err != nil {
-		return "", usagef("--url: %w", err)
-	}
+	u, _ := url.Parse(base) // it was parsed before
 	if strings.Trim(u.Path, "/") == "" {
 		u = u.JoinPath("hooks", source)
 	}
