@@ -8,6 +8,7 @@ import (
 
 	"bellhop/actions"
 	"bellhop/rules/schema"
+	"bellhop/rules/text"
 )
 
 // Schema returns a JSON Schema of rule files, for editors. It accepts every file that [Compile] accepts. Only Compile
@@ -28,7 +29,7 @@ func Schema() *jsonschema.Schema {
 	file.Types, file.Type = []string{"object", "null"}, ""
 	schema.Property(file, "rules", "The rules of this file.", &jsonschema.Schema{Types: []string{"array", "null"}, Items: rule})
 	addDirectory(file)
-	schema.OneAtLeast(file, "a file has rules, or entries of "+schema.Or(directoryKeys), append([]string{"rules"}, directoryKeys...)...)
+	schema.OneAtLeast(file, "a file has rules, or entries of "+text.OneOf(directoryKeys), append([]string{"rules"}, directoryKeys...)...)
 	return file
 }
 
@@ -85,8 +86,8 @@ func stepSchema() *jsonschema.Schema {
 		schema.Property(step, k.Name, k.Doc, s)
 		others = append(others, k.Name)
 	}
-	one := "a step has one action: " + schema.Or(kinds)
-	schema.Saying(one+"; beside it there may be "+schema.Or(others), step)
+	one := "a step has one action: " + text.OneOf(kinds)
+	schema.Saying(one+"; beside it there may be "+text.OneOf(others), step)
 	schema.OneAtLeast(step, one, kinds...)
 	schema.AtMostOne(step, one, kinds...)
 	step.AllOf = append(step.AllOf, &jsonschema.Schema{

@@ -45,6 +45,25 @@ func someMoment(d *rand.Rand, zone *time.Location) time.Time {
 	return end.Add(time.Duration(d.IntN(24*4)-48)*15*time.Minute).AddDate(0, 0, d.IntN(5)-2).In(zone)
 }
 
+// Clock comes to an end on the last days of leap years that no table of a zone reaches.
+func TestClockFarAhead(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"America/Chicago", "Europe/London", "Australia/Sydney", "Africa/Casablanca", "Asia/Kolkata"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for year := 2036; year < 9996; year += 4 {
+			for _, day := range []int{30, 31, 32} {
+				naive := time.Date(year, 12, day, 12, 0, 0, 0, time.UTC)
+				if got := shown(Clock(naive, zone)); !got.Equal(naive) {
+					t.Fatalf("%s in %s shows %s", naive, name, got)
+				}
+			}
+		}
+	}
+}
+
 // At the moment that Clock returns, the zone's clocks show what was asked for, for the first time; in an hour that is
 // left out, the moment is later by the length of the gap.
 func TestClock(t *testing.T) {

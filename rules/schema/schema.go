@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"gopkg.in/yaml.v3"
-
-	"bellhop/rules/text"
 )
 
 // Dialect is the version of JSON Schema.
@@ -164,9 +162,6 @@ func Examples(written string) []any {
 	}
 	return []any{v}
 }
-
-// Or is [text.OneOf].
-func Or(words []string) string { return text.OneOf(words) }
 
 // Const is the schema of one single value.
 func Const(v any, doc string) *jsonschema.Schema {
