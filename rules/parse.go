@@ -113,6 +113,10 @@ func ruleEntries(r *text.Document, n *yaml.Node) map[string]text.Pair {
 	for _, p := range entries {
 		if !slices.Contains(ruleKeys, p.Name) {
 			suggestion := text.Closest(p.Name, text.NotGiven(ruleKeys, entries))
+			if p.Name == "for" {
+				r.Errorf("unknown-key", r.At(p.Key), "", `"for" stands at the top of the file, and is for all its rules; for one rule, ask for its location: when: locationId == "…"`)
+				continue
+			}
 			if slices.Contains([]string{"latest", "transactional"}, p.Name) {
 				r.Errorf("unknown-key", r.At(p.Key), "", "%s belongs to a step, beside its action", text.Quote(p.Name))
 				continue

@@ -45,6 +45,7 @@ func sampleFiles(t *testing.T) (files []*File, findings [][]text.Finding) {
 	add("flow.yaml", []byte("rules: [{name: one, on: booked, then: [{slack: {channel: a, text: '{{ contact.name }}'}}]}]\n"))
 	add("odd.yaml", []byte("rules:\n  - name: odd\n    on: booked\n    when: 'appointment.title startsWith \"éaéaéaéaéaéaéa\" || appointment.title == \"\\u0000\"'\n    then: [{slack: {channel: a, text: b}}]\n"))
 	add("anchor.yaml", []byte("rules:\n  - name: one\n    on: booked\n    then: &then [{slack: {channel: a, text: '{{ custom.x }}'}}]\n  - name: two\n    on: cancelled\n    then: *then\n"))
+	add("for.yaml", []byte("for: {locations: [north, l2]}\nrules:\n  - name: one\n    on: booked\n    then: [{http: {connection: its-own, path: /x}}]\n"))
 	return files, findings
 }
 

@@ -28,6 +28,9 @@ func Schema() *jsonschema.Schema {
 	file.Schema = schema.Dialect
 	file.Types, file.Type = []string{"object", "null"}, ""
 	schema.Property(file, "rules", "The rules of this file.", &jsonschema.Schema{Types: []string{"array", "null"}, Items: rule})
+	only := schema.Object("locations of the rules", "")
+	schema.Property(only, "locations", "The locations that the rules of this file are for: the names of their files, or their ids.", schema.OneOrList(schema.Text(), "write a location, or a list of them"))
+	schema.Property(file, "for", "What the rules of this file are for; without it, all locations.", only)
 	addDirectory(file)
 	schema.OneAtLeast(file, "a file has rules, or entries of "+text.OneOf(directoryKeys), append([]string{"rules"}, directoryKeys...)...)
 	return file
