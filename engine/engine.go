@@ -66,12 +66,16 @@ type Options struct {
 
 // An Engine is the program, built and ready to run. Run is called once. The other methods are safe for concurrent use.
 type Engine struct {
-	cfg     *config.Config
-	log     *slog.Logger
-	metrics *metrics.Metrics
-	store   *store.Store
-	folder  *live.Folder
-	worker  *work.Worker
+	cfg      *config.Config // as it was at the start
+	log      *slog.Logger
+	redactor *actions.Redactor
+	metrics  *metrics.Metrics
+	store    *store.Store
+	folder   *live.Folder
+	receiver *receive.Receiver
+	worker   *work.Worker
+
+	intakeHandler *hook.Handler
 
 	givenUp map[string]int // by rule, the waiting deliveries without a step, as told last
 	differ  atomic.Int64   // how many other nodes have other rules than this one
@@ -85,12 +89,12 @@ type Engine struct {
 // engine runs.
 func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	cfg := o.Config
-	redactor := actions.NewRedactor(cfg.Secrets())
 	handler := slog.DiscardHandler
 	if o.Logger != nil {
 		handler = o.Logger.Handler()
 	}
-	e := &Engine{cfg: cfg, log: slog.New(actions.RedactHandler(handler, redactor)), metrics: metrics.New()}
+	e := &Engine{cfg: cfg, redactor: actions.NewRedactor(cfg.Secrets()), metrics: metrics.New()}
+	e.log = slog.New(actions.RedactHandler(handler, e.redactor))
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.close())
@@ -101,16 +105,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 		return nil, err
 	}
 	e.metrics.Registry.MustRegister(backlog{context.WithoutCancel(ctx), e.store, e.log})
-	compile := cfg.RuleOptions()
-	read := compile.LocationFile
-	compile.LocationFile = func(path string, data []byte) (*rules.File, []text.Finding, bool) {
-		f, findings, ok := read(path, data)
-		if f != nil { // its secrets are hidden before it is in force
-			redactor.Add(f.Location().Value.(*config.Location).Secrets())
-		}
-		return f, findings, ok
-	}
-	if e.folder, err = e.openRules(ctx, compile, o.Found); err != nil {
+	if e.folder, err = e.openRules(ctx, o.Found); err != nil {
 		return nil, err
 	}
 	e.loaded(ctx, e.folder.Snapshot())
@@ -119,17 +114,14 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("egress: %w", err)
 	}
-	connections := make(map[string]actions.Connection, len(cfg.Connections))
-	for name, c := range cfg.Connections {
-		connections[name] = c.Connection
-	}
+	shared := connections(cfg)
 	if o.People == nil && cfg.People != nil {
-		api, _ := connections[cfg.People.Connection].(*actions.HTTPAPI) // as the configuration was checked
+		api, _ := shared[cfg.People.Connection].(*actions.HTTPAPI) // as the configuration was checked
 		o.People = people.New(people.Options{People: *cfg.People, API: api, Guard: guard, Store: e.store, Logger: e.log})
 	}
-	receiver := receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Asks: o.People != nil, Brake: cfg.Delivery.Brake, Differ: func() bool { return e.differ.Load() > 0 }})
+	e.receiver = receive.New(receive.Options{Store: e.store, Rules: e.folder.Snapshot, Zone: cfg.Zone, Metrics: e.metrics, Logger: e.log, Asks: o.People != nil, Brake: cfg.Delivery.Brake, Differ: func() bool { return e.differ.Load() > 0 }})
 	workOptions := work.Options{
-		Store: e.store, Due: receiver.Due, Destination: receiver.Destination, People: o.People, Guard: guard, Connections: connections, Own: e.ownConnection, Redactor: redactor, Metrics: e.metrics, Logger: e.log,
+		Store: e.store, Due: e.receiver.Due, Destination: e.receiver.Destination, People: o.People, Guard: guard, Connections: shared, Own: e.ownConnection, Redactor: e.redactor, Metrics: e.metrics, Logger: e.log,
 		Attempts: cfg.Delivery.Attempts, MaxAge: cfg.Delivery.MaxAge, Places: cfg.Delivery.Concurrency,
 		PerDestination: cfg.Delivery.PerDestination, Stop: cfg.Delivery.Shutdown,
 	}
@@ -138,7 +130,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	}
 	e.worker = work.New(workOptions)
 
-	intake, err := e.intake(receiver)
+	intake, err := e.intake()
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +144,7 @@ func New(ctx context.Context, o Options) (_ *Engine, err error) {
 	e.hookServer = intake
 	e.adminServer = &http.Server{
 		Handler: admin.New(admin.Options{
-			Store: e.store, Receiver: receiver, Folder: e.folder, Metrics: e.metrics, Logger: e.log, Version: o.Version, Compile: compile, Token: cfg.AdminToken,
+			Store: e.store, Receiver: e.receiver, Folder: e.folder, Metrics: e.metrics, Logger: e.log, Version: o.Version, Compile: cfg.RuleOptions(), Token: cfg.AdminToken,
 			Destinations: e.worker.Destinations,
 		}),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
@@ -170,17 +162,10 @@ func (e *Engine) ownConnection(location, name string) actions.Connection {
 }
 
 // openRules loads the folder of rules.
-func (e *Engine) openRules(ctx context.Context, compile rules.Options, found func([]text.Finding)) (*live.Folder, error) {
+func (e *Engine) openRules(ctx context.Context, found func([]text.Finding)) (*live.Folder, error) {
 	return live.Open(ctx, live.Options{
-		Dir: e.cfg.Rules, Also: e.cfg.Folders(),
-		Compile: func(path string, data []byte) (*rules.File, []text.Finding) {
-			return rules.Compile(path, data, compile)
-		},
-		Recall: func(path string, data []byte, digest string) (*rules.File, []text.Finding, error) {
-			return rules.Recall(path, data, digest, compile)
-		},
-		Stamp: stamp(compile),
-		Good:  e.store,
+		Dir: e.cfg.Rules, Also: e.cfg.Folders(), Compiler: e.compile(e.cfg),
+		Good: e.store,
 		Changed: func(s live.Snapshot) {
 			e.metrics.Reloads.WithLabelValues(result(s)).Inc()
 			e.loaded(ctx, s)
@@ -191,9 +176,9 @@ func (e *Engine) openRules(ctx context.Context, compile rules.Options, found fun
 }
 
 // intake returns the server for webhooks.
-func (e *Engine) intake(r hook.Receiver) (*http.Server, error) {
-	handler, err := hook.New(hook.Options{
-		Sources: e.cfg.Sources, Receiver: r, MaxConcurrent: e.cfg.Intake.MaxConcurrent, PerAddress: e.cfg.Intake.PerAddress, Zone: e.cfg.Zone, Logger: e.log,
+func (e *Engine) intake() (_ *http.Server, err error) {
+	e.intakeHandler, err = hook.New(hook.Options{
+		Sources: e.cfg.Sources, Receiver: e.receiver, MaxConcurrent: e.cfg.Intake.MaxConcurrent, PerAddress: e.cfg.Intake.PerAddress, Zone: e.cfg.Zone, Logger: e.log,
 		Observe: func(o hook.Observation) {
 			e.metrics.Answers.WithLabelValues(o.Source, strconv.Itoa(o.Code)).Inc()
 			e.metrics.AnswerSeconds.Observe(o.Took.Seconds())
@@ -202,7 +187,7 @@ func (e *Engine) intake(r hook.Receiver) (*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return hook.Server(handler, e.log), nil
+	return hook.Server(e.intakeHandler, e.log), nil
 }
 
 // HookURL returns the base URL for webhooks, for example http://127.0.0.1:8080.

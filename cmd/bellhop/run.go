@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +35,8 @@ func (p *program) runCommand() *cobra.Command {
 		Short: "Run the server",
 		Long: `Run takes in webhooks and sends what the rules say until it is stopped with Ctrl-C or SIGTERM. It then
 finishes what it is sending; the rest waits in the store for the next start. Rule files may be changed
-while it runs; SIGHUP makes it look at them at once. Flags win over the configuration.`,
+while it runs, and so may the configuration; SIGHUP makes it look at them at once. Flags win over the
+configuration.`,
 		Args: between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.serve(cmd.Context(), f) },
 	}
@@ -54,9 +56,13 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 	if err != nil {
 		return err
 	}
+	written := ""
 	cfg, findings, err := p.load(f.config, config.Env{Override: f.override})
 	if err != nil {
 		return err
+	}
+	if data, err := os.ReadFile(cfg.Path); err == nil {
+		written = string(data)
 	}
 	p.printFindings(p.stderr, findings)
 	if text.HasErrors(findings) {
@@ -84,7 +90,17 @@ func (p *program) serve(ctx context.Context, f serverFlags) error {
 	} else {
 		p.printStarted(cfg, e)
 	}
-	stopReloading := reloadOn(hangups, e.Reload)
+	look := time.NewTicker(configPoll)
+	defer look.Stop()
+	file := &configFile{path: cfg.Path, force: written}
+	stopReloading := reloadOn(hangups, look.C, func(asked bool) {
+		if asked {
+			e.Reload()
+		}
+		if file.changed(asked) {
+			p.reconfigure(ctx, e, f, hide)
+		}
+	})
 	err = e.Run(ctx)
 	stopReloading()
 	if err != nil {
@@ -120,15 +136,21 @@ func (p *program) logger(format, level string) (*slog.Logger, error) {
 	return nil, usagef("--log-format is text or json, not %q", format)
 }
 
-// reloadOn calls reload at every signal, until stop is called. stop waits for a reload that is under way.
-func reloadOn(hangups <-chan os.Signal, reload func()) (stop func()) {
+// configPoll is how often it is looked whether the configuration was saved.
+const configPoll = 700 * time.Millisecond
+
+// reloadOn calls reload at every signal, with true, and at every tick of looks, until stop is called. stop waits for a call that
+// is under way.
+func reloadOn(hangups <-chan os.Signal, looks <-chan time.Time, reload func(asked bool)) (stop func()) {
 	done := make(chan struct{})
 	var reloading sync.WaitGroup
 	reloading.Go(func() {
 		for {
 			select {
 			case <-hangups:
-				reload()
+				reload(true)
+			case <-looks:
+				reload(false)
 			case <-done:
 				return
 			}
@@ -137,6 +159,42 @@ func reloadOn(hangups <-chan os.Signal, reload func()) (stop func()) {
 	return func() {
 		close(done)
 		reloading.Wait()
+	}
+}
+
+// A configFile is a configuration that is watched.
+type configFile struct {
+	path        string // "" if there is none
+	force, seen string // what was last put into force, and what it was at the last look
+}
+
+// changed reports whether the file is to be read again: it was saved and is the same twice, or somebody asks for it.
+func (c *configFile) changed(asked bool) bool {
+	data, err := os.ReadFile(c.path)
+	if c.path == "" || err != nil || len(data) == 0 {
+		return false
+	}
+	now := string(data)
+	settled := now == c.seen
+	c.seen = now
+	if !asked && (!settled || now == c.force) {
+		return false
+	}
+	c.force = now
+	return true
+}
+
+// reconfigure reads the configuration again. If it has a mistake, it says so, and the last good one stays in force.
+func (p *program) reconfigure(ctx context.Context, e *engine.Engine, f serverFlags, hide func(string) string) {
+	cfg, findings, err := p.load(f.config, config.Env{Override: f.override})
+	if err == nil && text.HasErrors(findings) {
+		err = errors.New("it has mistakes")
+	}
+	if err == nil {
+		_, err = e.Reconfigure(ctx, cfg)
+	}
+	if err != nil {
+		e.Unconfigured(ctx, findings, errors.New(hide(err.Error())))
 	}
 }
 

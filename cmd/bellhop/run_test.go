@@ -17,7 +17,7 @@ import (
 func TestReloadOn(t *testing.T) {
 	t.Parallel()
 	hangups, reloaded := make(chan os.Signal), make(chan struct{})
-	stop := reloadOn(hangups, func() { reloaded <- struct{}{} })
+	stop := reloadOn(hangups, nil, func(bool) { reloaded <- struct{}{} })
 	for range 3 {
 		hangups <- syscall.SIGHUP
 		select {
@@ -31,6 +31,43 @@ func TestReloadOn(t *testing.T) {
 	case hangups <- syscall.SIGHUP:
 		t.Error("a signal is still taken after stop")
 	default:
+	}
+}
+
+// A configuration is read again when it was saved and has settled, and when somebody asks.
+func TestConfigFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "bellhop.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a")
+	c := &configFile{path: path, force: "a"}
+	look := func(what string, asked, want bool) {
+		t.Helper()
+		if got := c.changed(asked); got != want {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	look("as it was", false, false)
+	look("as it was", false, false)
+	write("ab")
+	look("just saved", false, false)
+	write("abc")
+	look("still being saved", false, false)
+	look("settled", false, true)
+	look("in force", false, false)
+	look("asked", true, true)
+	write("")
+	look("emptied while it is saved", false, false)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	look("gone", true, false)
+	if (&configFile{}).changed(true) {
+		t.Error("there is no configuration")
 	}
 }
 

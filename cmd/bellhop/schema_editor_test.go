@@ -176,10 +176,10 @@ func TestSchemaInAnEditor(t *testing.T) {
 	const oneAction = "a step has one action: email, slack or http"
 	for i, c := range []struct{ file, text, want string }{
 		{"rules/%d/desk.yaml", rule + "      - slack: { channel: \"#x\", text: a }\n", ""},
-		{"rules/%d/desk.yaml", rule + "      - \n", oneAction + "; beside it there may be at, late or latest"},
+		{"rules/%d/desk.yaml", rule + "      - \n", oneAction + "; beside it there may be at, late, latest, hours, outside or transactional"},
 		{"rules/%d/desk.yaml", rule + "      - at: receivedAt\n", oneAction},
 		{"rules/%d/desk.yaml", rule + "      - email:\n", `Incorrect type. Expected "fields of email".`},
-		{"rules/%d/desk.yaml", rule + "      - slak: { text: a }\n", oneAction + "; beside it there may be at, late or latest"},
+		{"rules/%d/desk.yaml", rule + "      - slak: { text: a }\n", oneAction + "; beside it there may be at, late, latest, hours, outside or transactional"},
 		{"rules/%d/desk.yaml", rule + "      - slack: { text: a }\n        email: { to: a@example.com, subject: b, text: c }\n", oneAction},
 		{"rules/%d/desk.yaml", rule + "      - http: { path: /x, json: { a: 1 }, form: { a: b } }\n", "an http step has at most one of json, form and body"},
 		{"rules/%d/desk.yaml", rule + "      - http: { path: /x, json: , form: { a: b } }\n", ""},
@@ -207,7 +207,7 @@ func TestSchemaInAnEditor(t *testing.T) {
 		{"%d/bellhop.yaml", "connections:\n  mail: smtp\n", `Incorrect type. Expected one of object, null.`},
 		{"%d/bellhop.yaml", "retention: 30\n", "write a duration: a number and a unit (s, m, h, d, w), such as 90m or 1d12h"},
 		{"%d/bellhop.yaml", "delivery: { attempts: many }\n", "write a whole number here"},
-		{"%d/bellhop.yaml", "language: [de]\n", "write a language: de, en, es, fr, it, nl, pt"},
+		{"%d/bellhop.yaml", "language: [de]\n", "write a language, such as de, fr or pt-BR"},
 		{"rules/%d/desk.test.yaml", test + "    expect: { fires: a, held: [{ rule: a, until: 2026-12-06 }], skipped: [{ rule: a, step: 1, reason: b }] }\n", ""},
 		{"rules/%d/desk.test.yaml", test + "    state: { appointmentStatus: new, booked: no }\n    expect:\n", ""},
 		{"rules/%d/desk.test.yaml", "tests:\n  - name: a\n", `Missing property "event".`},

@@ -84,7 +84,7 @@ func fieldSchema(t reflect.Type, f reflect.StructField, name string) *jsonschema
 	case t == reflect.TypeFor[Verify]() && name == "scheme":
 		return wordSchema(Schemes())
 	case t == reflect.TypeFor[Config]() && name == "language":
-		return schema.Saying("write a language: "+strings.Join(lang.Languages(), ", "), &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+		return schema.Saying("write a language, such as de, fr or pt-BR", &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 			schema.Word(lang.Languages()...), {Type: "string", Pattern: "^([A-Za-z][A-Za-z]([-_].*)?)?$|" + reference}, {Type: "null"},
 		}})
 	case t == reflect.TypeFor[Source]() && name == "statuses":

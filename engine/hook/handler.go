@@ -70,13 +70,18 @@ type Observation struct {
 
 // A Handler serves POST /hooks/{source} and GET /healthz.
 type Handler struct {
-	o         Options
-	sources   map[string]*source
-	gate      *gate
-	crowd     *crowd
+	o       Options
+	sources atomic.Pointer[Sources]
+	gate    *gate
+	crowd   *crowd
+	refused limitedLog // requests that are not genuine or not allowed
+	busy    limitedLog
+}
+
+// Sources are who can send webhooks, ready to be verified. They are immutable.
+type Sources struct {
+	all       map[string]*source
 	normalise payload.Normaliser
-	refused   limitedLog // requests that are not genuine or not allowed
-	busy      limitedLog
 }
 
 type source struct {
@@ -96,19 +101,31 @@ func New(o Options) (*Handler, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	h := &Handler{
-		o: o, sources: map[string]*source{}, gate: newGate(o.MaxConcurrent, share, o.Now),
-		crowd: newCrowd(o.Connections, o.PerAddress, bodyBytes), normalise: payload.Normaliser{Zone: o.Zone, Statuses: statuses(o.Sources)},
+	sources, err := NewSources(o.Sources, o.Zone)
+	if err != nil {
+		return nil, err
 	}
-	for name, s := range o.Sources {
-		v, err := verify.New(s.Verify)
+	h := &Handler{o: o, gate: newGate(o.MaxConcurrent, share, o.Now), crowd: newCrowd(o.Connections, o.PerAddress, bodyBytes)}
+	h.sources.Store(sources)
+	return h, nil
+}
+
+// NewSources prepares configured sources. zone is for times without an offset; nil is UTC. An error names the source whose keys
+// cannot be used.
+func NewSources(configured map[string]config.Source, zone *time.Location) (*Sources, error) {
+	s := &Sources{all: map[string]*source{}, normalise: payload.Normaliser{Zone: zone, Statuses: statuses(configured)}}
+	for name, c := range configured {
+		v, err := verify.New(c.Verify)
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", name, err)
 		}
-		h.sources[name] = &source{name: name, verifier: v, locations: s.Locations}
+		s.all[name] = &source{name: name, verifier: v, locations: c.Locations}
 	}
-	return h, nil
+	return s, nil
 }
+
+// SetSources takes the webhooks that come from now on from other sources. It can be called while requests are served.
+func (h *Handler) SetSources(s *Sources) { h.sources.Store(s) }
 
 // statuses returns the status words of each source, folded by [payload.Fold].
 func statuses(sources map[string]config.Source) map[string]map[string]string {
@@ -157,11 +174,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	started := h.o.Now()
 	seen := Observation{}
-	s := h.sources[name]
+	sources := h.sources.Load()
+	s := sources.all[name]
 	if s != nil {
 		seen.Source = name
 	}
-	seen.Code, seen.Status = h.serve(w, r, s)
+	seen.Code, seen.Status = h.serve(w, r, sources, s)
 	if h.o.Observe != nil {
 		seen.Took = h.o.Now().Sub(started)
 		h.o.Observe(seen)
@@ -169,7 +187,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve answers one webhook and says how.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int, record.Status) {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, sources *Sources, s *source) (int, record.Status) {
 	if s == nil {
 		return refuse(w, http.StatusNotFound, "there is no source of this name"), ""
 	}
@@ -193,7 +211,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, s *source) (int,
 		h.refused.log(r.Context(), h.o, "webhook refused", slog.String("source", s.name), slog.String("from", r.RemoteAddr), slog.Any("error", err))
 		return refuse(w, http.StatusUnauthorized, err.Error()), ""
 	}
-	ev, err := h.normalise.Event(s.name, body, now)
+	ev, err := sources.normalise.Event(s.name, body, now)
 	if err != nil {
 		h.refused.log(r.Context(), h.o, "webhook refused", slog.String("source", s.name), slog.Any("error", err))
 		return refuse(w, http.StatusBadRequest, err.Error()), ""

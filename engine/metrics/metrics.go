@@ -22,6 +22,7 @@ type Metrics struct {
 	RuleFiles       *prometheus.GaugeVec     // rule files, by status
 	Rules           prometheus.Gauge         // rules in force
 	Reloads         *prometheus.CounterVec   // changes of rule files, by result
+	Configurations  *prometheus.CounterVec   // changes of the configuration, by result
 	Nodes           prometheus.Gauge         // processes that share the store, this one among them; 0 for a store in a folder
 	NodesDiffer     prometheus.Gauge         // those of them that have other rules than this one
 }
@@ -54,11 +55,12 @@ func New() *Metrics {
 		RuleFiles:       prometheus.NewGaugeVec(gauge("rule_files", "Rule files, by status."), []string{"status"}),
 		Rules:           prometheus.NewGauge(gauge("rules", "Rules in force.")),
 		Reloads:         counter("reloads_total", "Changes of rule files noticed.", "result"),
+		Configurations:  counter("configuration_reloads_total", "Changes of the configuration noticed.", "result"),
 		Nodes:           prometheus.NewGauge(gauge("nodes", "Servers that share the database, this one among them; 0 without a shared database.")),
 		NodesDiffer:     prometheus.NewGauge(gauge("nodes_differ", "Servers whose rules differ from the rules here.")),
 	}
 	m.Registry.MustRegister(m.Answers, m.AnswerSeconds, m.Events, m.Problems, m.Deliveries, m.Attempts, m.AttemptSeconds, m.Postponed,
-		m.ConditionErrors, m.RuleFiles, m.Rules, m.Reloads, m.Nodes, m.NodesDiffer,
+		m.ConditionErrors, m.RuleFiles, m.Rules, m.Reloads, m.Configurations, m.Nodes, m.NodesDiffer,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

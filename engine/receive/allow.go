@@ -30,8 +30,8 @@ func (r *Receiver) allow(tx *store.Tx, d *record.Delivery, now time.Time) error 
 	}{
 		{bound.Hours && !d.Fresh, r.open},
 		{bound.Consent && kind.Message, func(tx *store.Tx, d *record.Delivery, _ time.Time) error { return r.suppress(tx, d, kind) }},
-		{bound.Limits && !d.Allowed, r.limit},
-		{r.Brake > 0 && kind.Message && !d.Allowed, r.brake},
+		{bound.Limits && !d.Allowed, r.limits},
+		{r.limit.Load() > 0 && kind.Message && !d.Allowed, r.brake},
 	} {
 		if !check.applies {
 			continue
@@ -129,8 +129,8 @@ func (r *Receiver) suppress(tx *store.Tx, d *record.Delivery, kind actions.Kind)
 // exactLimit is how large a limit can be whose times are kept exactly.
 const exactLimit = 500
 
-// limit skips a delivery whose rule has done enough for now. The immediate steps of a rule for one event count once.
-func (r *Receiver) limit(tx *store.Tx, d *record.Delivery, now time.Time) error {
+// limits skips a delivery whose rule has done enough for now. The immediate steps of a rule for one event count once.
+func (r *Receiver) limits(tx *store.Tx, d *record.Delivery, now time.Time) error {
 	if d.Key == "" {
 		if beside, err := tx.AllowedBeside(d); beside || err != nil {
 			return err
@@ -175,12 +175,13 @@ func (r *Receiver) limit(tx *store.Tx, d *record.Delivery, now time.Time) error 
 
 // brake holds a message if its rule has sent very many.
 func (r *Receiver) brake(tx *store.Tx, d *record.Delivery, now time.Time) error {
-	wait, err := tx.Count(store.Quota{Name: store.BrakeName(d), Limit: r.Brake, Span: brakeSpan, Grain: time.Minute}, now)
+	most := int(r.limit.Load())
+	wait, err := tx.Count(store.Quota{Name: store.BrakeName(d), Limit: most, Span: brakeSpan, Grain: time.Minute}, now)
 	if err != nil || wait == 0 {
 		return err
 	}
 	d.State = record.Held
-	d.Reason = fmt.Sprintf("held by the brake: the rule has sent %d messages at this location within an hour; release or cancel it", r.Brake)
+	d.Reason = fmt.Sprintf("held by the brake: the rule has sent %d messages at this location within an hour; release or cancel it", most)
 	if d.Key != "" {
 		d.Request = nil // when it is released, it is decided and rendered again
 	}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"bellhop/engine/decide"
@@ -41,7 +42,11 @@ type Options struct {
 type Receiver struct {
 	Options
 	bodies payload.Normaliser // reads the bodies of recorded events
+	limit  atomic.Int64       // of the brake
 }
+
+// SetBrake changes [Options.Brake] for what is claimed from now on.
+func (r *Receiver) SetBrake(n int) { r.limit.Store(int64(n)) }
 
 var _ hook.Receiver = (*Receiver)(nil)
 
@@ -53,7 +58,9 @@ func New(o Options) *Receiver {
 	if o.Differ == nil {
 		o.Differ = func() bool { return false }
 	}
-	return &Receiver{Options: o, bodies: payload.Normaliser{Zone: o.Zone}}
+	r := &Receiver{Options: o, bodies: payload.Normaliser{Zone: o.Zone}}
+	r.SetBrake(o.Brake)
+	return r
 }
 
 // A result is the outcome of one run of the transaction.

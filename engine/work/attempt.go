@@ -53,7 +53,7 @@ func (w *Worker) result(ctx context.Context, d *record.Delivery, start time.Time
 		a.Outcome, d.State, d.Due = record.Interrupted, record.Retrying, time.Now().UTC()
 	case f.Permanent:
 		a.Outcome, d.State = "permanent", record.Dead
-	case counted >= w.o.Attempts:
+	case counted >= w.reach.Load().Attempts:
 		a.Outcome, d.State = "retry", record.Dead
 		d.Reason = fmt.Sprintf("given up after %d attempts: ", counted)
 	default:
@@ -62,7 +62,7 @@ func (w *Worker) result(ctx context.Context, d *record.Delivery, start time.Time
 		if !d.Until.IsZero() && d.Retried.IsZero() && d.Due.After(d.Until) {
 			d.State, d.Due = record.Dead, time.Now().UTC()
 			d.Reason = "too late for another attempt: "
-		} else if since := started(d, start); d.Due.Sub(since) > w.o.MaxAge {
+		} else if since := started(d, start); d.Due.Sub(since) > w.reach.Load().MaxAge {
 			d.State, d.Due = record.Dead, time.Now().UTC()
 			d.Reason = fmt.Sprintf("given up after %s: ", time.Since(since).Round(time.Second))
 		}
@@ -130,13 +130,14 @@ func (w *Worker) do(ctx context.Context, d *record.Delivery) (receipt actions.Re
 	if err := json.Unmarshal(d.Request, req); err != nil {
 		return receipt, actions.Own(fmt.Errorf("stored request: %w", err))
 	}
-	dispatch := actions.Dispatch{ID: d.ID, Guard: w.o.Guard}
+	reach := w.reach.Load()
+	dispatch := actions.Dispatch{ID: d.ID, Guard: reach.Guard}
 	if d.Connection != "" {
 		if w.o.Own != nil {
 			dispatch.Connection = w.o.Own(d.Location, d.Connection)
 		}
 		if dispatch.Connection == nil {
-			dispatch.Connection = w.o.Connections[d.Connection]
+			dispatch.Connection = reach.Connections[d.Connection]
 		}
 		if dispatch.Connection == nil {
 			return receipt, &actions.Failure{Own: true, Err: fmt.Errorf("connection %q is not configured", d.Connection)}

@@ -81,7 +81,7 @@ func (t *turn) enter() next {
 	if why != "paused" {
 		return over
 	}
-	if left := time.Until(t.job.Made().Add(t.o.MaxAge)); left > 0 {
+	if left := time.Until(t.job.Made().Add(t.reach.Load().MaxAge)); left > 0 {
 		t.postpone = min(t.postpone, left)
 		return over
 	}
@@ -121,7 +121,7 @@ func (t *turn) wanted() next {
 	if t.d.State != record.Sending {
 		return goOn
 	}
-	if age := time.Since(started(&t.d, time.Now())); age > t.o.MaxAge {
+	if age := time.Since(started(&t.d, time.Now())); age > t.reach.Load().MaxAge {
 		t.d.State, t.d.Due, t.postpone = record.Dead, time.Now().UTC(), 0
 		t.d.Reason = strings.TrimSuffix(fmt.Sprintf("given up after %s: %s", age.Round(time.Second), cmp.Or(t.d.Reason, "no attempt could be made")), ": ")
 		t.dead(&t.d)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -78,6 +79,8 @@ type Worker struct {
 	gate    *gate
 	looking chan struct{} // has a place for each look-up under way
 
+	reach atomic.Pointer[Reach]
+
 	mu     sync.Mutex
 	braked map[[2]string]time.Time // by rule and location, when it was logged that the brake holds its messages
 }
@@ -85,20 +88,36 @@ type Worker struct {
 // New returns a worker.
 func New(o Options) *Worker {
 	o = o.withDefaults()
-	return &Worker{o: o, gate: newGate(o.Places, o.PerDestination, o.Breaker), looking: make(chan struct{}, o.LookUps), braked: map[[2]string]time.Time{}}
+	w := &Worker{o: o, gate: newGate(o.Places, o.PerDestination, o.Breaker), looking: make(chan struct{}, o.LookUps), braked: map[[2]string]time.Time{}}
+	w.reach.Store(&Reach{o.Guard, o.Connections, o.Attempts, o.MaxAge})
+	return w
+}
+
+// Reach is what the options say of where attempts go, and of how many there are. See the fields of [Options].
+type Reach struct {
+	Guard       *actions.Guard
+	Connections map[string]actions.Connection
+	Attempts    int
+	MaxAge      time.Duration
+}
+
+// Reconfigure changes where the attempts that begin from now on go. The idle connections of before are closed.
+func (w *Worker) Reconfigure(r Reach) { w.reach.Swap(&r).close() }
+
+// close closes the idle connections.
+func (r *Reach) close() {
+	r.Guard.Close()
+	for _, c := range r.Connections {
+		if c, ok := c.(actions.Closer); ok {
+			c.Close()
+		}
+	}
 }
 
 // Run works until ctx is done. It then waits for the running attempts, at most for Options.Stop, and closes the
 // connections that they kept open.
 func (w *Worker) Run(ctx context.Context) error {
-	defer func() {
-		w.o.Guard.Close()
-		for _, c := range w.o.Connections {
-			if c, ok := c.(actions.Closer); ok {
-				c.Close()
-			}
-		}
-	}()
+	defer func() { w.reach.Load().close() }()
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { w.bringBack(running); return nil })
 	group.Go(func() error {

@@ -327,7 +327,7 @@ func TestAStoreThatIsSlow(t *testing.T) {
 
 func TestAStoreThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	_, err := Open(t.Context(), Options{Dir: t.TempDir(), Compile: compile, Good: noShelf{}})
+	_, err := Open(t.Context(), Options{Dir: t.TempDir(), Compiler: Compiler{Compile: compile}, Good: noShelf{}})
 	if !errors.Is(err, errNoShelf) {
 		t.Errorf("got %v", err)
 	}

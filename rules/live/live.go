@@ -71,15 +71,7 @@ type Options struct {
 	// Also are more folders with files of the same kinds, as of people. They may be missing. The paths of their files are
 	// relative to Dir, such as ../directory/users.yaml.
 	Also []string
-	// Compile compiles a file's content, which does not change later. The path is relative to Dir, with slashes. It is
-	// called from several goroutines.
-	Compile func(path string, data []byte) (*rules.File, []text.Finding)
-	// Recall makes a file of what [rules.File.Digest] wrote when its content had been compiled, without checking it. If
-	// it is nil, or returns an error, the content is compiled. It is called from several goroutines.
-	Recall func(path string, data []byte, digest string) (*rules.File, []text.Finding, error)
-	// Stamp identifies all that Compile depends on besides its arguments: the program and its configuration. It has no
-	// space. A stored version with another stamp is compiled again. If it is "", all are.
-	Stamp string
+	Compiler
 	// Good keeps the last good version of each file over restarts. If it is nil, they are only in memory.
 	Good Versions
 	// Poll is the time between two looks at the folder when nothing says that it changed. 0 is one second,
@@ -95,6 +87,19 @@ type Options struct {
 	Found func([]text.Finding)
 	// Logger logs what happens to the folder. nil discards it.
 	Logger *slog.Logger
+}
+
+// A Compiler compiles files. Compile is required.
+type Compiler struct {
+	// Compile compiles a file's content, which does not change later. The path is relative to Dir, with slashes. It is
+	// called from several goroutines.
+	Compile func(path string, data []byte) (*rules.File, []text.Finding)
+	// Recall makes a file of what [rules.File.Digest] wrote when its content had been compiled, without checking it. If
+	// it is nil, or returns an error, the content is compiled. It is called from several goroutines.
+	Recall func(path string, data []byte, digest string) (*rules.File, []text.Finding, error)
+	// Stamp identifies all that Compile depends on besides its arguments: the program and its configuration. It has no
+	// space. A stored version with another stamp is compiled again. If it is "", all are.
+	Stamp string
 }
 
 // Versions stores the last good version of each rule file. Its methods are called from several goroutines, but for a
@@ -141,6 +146,7 @@ type Folder struct {
 	log  *slog.Logger
 	now  atomic.Pointer[Snapshot]
 	ask  chan struct{}
+	next atomic.Pointer[Compiler] // compiles from the next look on; nil if nothing changed
 	runs atomic.Bool
 	good *keeper
 
@@ -194,6 +200,7 @@ type version struct {
 	at       time.Time
 	order    int // rises with every version, so that the newer of two files is known
 	findings []text.Finding
+	old      bool   // compiled by an earlier compiler
 	data     []byte // until it is passed to the store
 }
 
@@ -393,6 +400,29 @@ func wake(asleep chan<- struct{}) {
 	}
 }
 
+// Recompile compiles all files again with another compiler. It does not wait for that. A file that has a mistake then keeps the
+// version that is in force.
+func (f *Folder) Recompile(c Compiler) {
+	f.next.Store(&c)
+	f.Reload()
+}
+
+// renew makes every file one that was not compiled yet, if there is another compiler.
+func (f *Folder) renew() bool {
+	c := f.next.Swap(nil)
+	if c == nil {
+		return false
+	}
+	f.o.Compiler = *c
+	for _, fl := range f.files {
+		fl.taken = look{}
+		if fl.force != nil {
+			fl.force.old = true
+		}
+	}
+	return true
+}
+
 // Run watches the folder until ctx is done, and then returns nil. It may be called once.
 func (f *Folder) Run(ctx context.Context) error {
 	if !f.runs.CompareAndSwap(false, true) {
@@ -456,6 +486,7 @@ func (f *Folder) Run(ctx context.Context) error {
 // even if it looks unchanged.
 func (f *Folder) scan(ctx context.Context, all bool) time.Duration {
 	start := time.Now()
+	all = f.renew() || all
 	poll := start.Sub(f.polled) >= f.o.Poll
 	if poll {
 		f.polled = start

@@ -296,12 +296,12 @@ func (s *shelf) until(t *testing.T, what string, ok func(map[string]Version) boo
 func TestOpenWithoutAFolder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "rules")
-	_, err := Open(t.Context(), Options{Dir: dir, Compile: compile})
+	_, err := Open(t.Context(), Options{Dir: dir, Compiler: Compiler{Compile: compile}})
 	if err == nil || !strings.Contains(err.Error(), dir) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want an error that names %s and is ErrNotExist", err, dir)
 	}
 	write(t, filepath.Dir(dir), "rules", "no folder")
-	if _, err := Open(t.Context(), Options{Dir: dir, Compile: compile}); err == nil {
+	if _, err := Open(t.Context(), Options{Dir: dir, Compiler: Compiler{Compile: compile}}); err == nil {
 		t.Error("a file was opened as a folder")
 	}
 }
@@ -436,7 +436,7 @@ func BenchmarkPoll(b *testing.B) {
 	for i := range 1000 {
 		write(b, dir, fmt.Sprintf("team%d/f%03d.yaml", i%10, i), ruleFile(fmt.Sprint("rule", i)))
 	}
-	f, err := Open(b.Context(), Options{Dir: dir, Compile: compile, Poll: time.Nanosecond})
+	f, err := Open(b.Context(), Options{Dir: dir, Compiler: Compiler{Compile: compile}, Poll: time.Nanosecond})
 	do(b, err)
 	for b.Loop() {
 		f.scan(b.Context(), false)

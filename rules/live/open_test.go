@@ -39,10 +39,12 @@ func openMany(tb testing.TB, dir string, good Versions) *Folder {
 	tb.Helper()
 	o := rules.Options{Connections: map[string]string{"slack": "slack"}}
 	f, err := Open(tb.Context(), Options{
-		Dir: dir, Good: good, Stamp: "program",
-		Compile: func(path string, data []byte) (*rules.File, []text.Finding) { return rules.Compile(path, data, o) },
-		Recall: func(path string, data []byte, digest string) (*rules.File, []text.Finding, error) {
-			return rules.Recall(path, data, digest, o)
+		Dir: dir, Good: good, Compiler: Compiler{
+			Stamp:   "program",
+			Compile: func(path string, data []byte) (*rules.File, []text.Finding) { return rules.Compile(path, data, o) },
+			Recall: func(path string, data []byte, digest string) (*rules.File, []text.Finding, error) {
+				return rules.Recall(path, data, digest, o)
+			},
 		},
 	})
 	if err != nil {

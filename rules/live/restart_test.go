@@ -68,7 +68,7 @@ func TestRestartWithoutItsConnection(t *testing.T) {
 		none := func(path string, data []byte) (*rules.File, []text.Finding) {
 			return rules.Compile(path, data, rules.Options{})
 		}
-		f, err := Open(t.Context(), Options{Dir: dir, Good: s, Compile: none})
+		f, err := Open(t.Context(), Options{Dir: dir, Good: s, Compiler: Compiler{Compile: none}})
 		do(t, err)
 		got := f.Files()[0]
 		if got.InForce || got.Status != Failed || !strings.Contains(got.Error, "; its last good version, ") || !strings.Contains(got.Error, "no longer loads: a.yaml:5:") {

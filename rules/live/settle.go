@@ -197,7 +197,9 @@ func atOnce(several, n int, do func(i int)) {
 }
 
 // inForce reports whether the content is that of the version in force.
-func (fl *file) inForce(content look) bool { return fl.force != nil && fl.force.sum == content.sum }
+func (fl *file) inForce(content look) bool {
+	return fl.force != nil && fl.force.sum == content.sum && !fl.force.old
+}
 
 // take makes the new content the file's content. If it is broken, the version in force stays. result is what compiling
 // it gave, nil if there is no content or it is in force.

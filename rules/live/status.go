@@ -88,7 +88,7 @@ func (fl *file) status(problem string) FileStatus {
 		s.Error = problem
 	case fl.unquiet:
 		s.Error = "the file keeps changing and is not taken until it rests"
-	case fl.force == nil || fl.taken.sum != fl.force.sum:
+	case fl.force == nil || fl.taken.sum != fl.force.sum || fl.force.old && text.HasErrors(fl.findings):
 		s.Error = firstError(s.Findings)
 	default:
 		return s

@@ -17,13 +17,15 @@ func starts(t *testing.T, dir string, s *shelf, stamp string) (snapshot Snapshot
 	var n atomic.Int64
 	o := rules.Options{Connections: map[string]string{"slack": "slack"}}
 	f, err := Open(t.Context(), Options{
-		Dir: dir, Good: s, Stamp: stamp,
-		Compile: func(path string, data []byte) (*rules.File, []text.Finding) {
-			n.Add(1)
-			return rules.Compile(path, data, o)
-		},
-		Recall: func(path string, data []byte, digest string) (*rules.File, []text.Finding, error) {
-			return rules.Recall(path, data, digest, o)
+		Dir: dir, Good: s, Compiler: Compiler{
+			Stamp: stamp,
+			Compile: func(path string, data []byte) (*rules.File, []text.Finding) {
+				n.Add(1)
+				return rules.Compile(path, data, o)
+			},
+			Recall: func(path string, data []byte, digest string) (*rules.File, []text.Finding, error) {
+				return rules.Recall(path, data, digest, o)
+			},
 		},
 	})
 	do(t, err)
